@@ -1,0 +1,1 @@
+"""Background jobs for Python's async world."""

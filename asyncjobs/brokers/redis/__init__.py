@@ -1,0 +1,1 @@
+"""The broker on Redis: lists, sorted sets and Lua scripts."""

@@ -1,0 +1,103 @@
+"""Wakes those who await the end of a job: one subscription connection for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+import redis.asyncio
+import redis.exceptions
+
+from asyncjobs.brokers.redis.connection import ConnectionSettings, translated
+
+__all__ = ["EndListener"]
+
+_log = logging.getLogger(__name__)
+
+_RECONNECT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class EndListener:
+    """Listens on the channels of those queues from which somebody awaits a job.
+
+    The channel only says "look again": who waits reads the job's record, also after every reconnect, because what is
+    published while the connection is down is lost.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, settings: ConnectionSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self._pubsub: redis.asyncio.client.PubSub | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._subscribed: dict[str, asyncio.Event] = {}
+        self._waiting: dict[tuple[str, str], set[asyncio.Event]] = {}
+
+    @contextlib.asynccontextmanager
+    async def watching(self, channel: str, job_id: str) -> AsyncIterator[asyncio.Event]:
+        """Give an event that is set whenever the job may have ended, listening from before the block begins."""
+        news = asyncio.Event()
+        key = channel, job_id
+        self._waiting.setdefault(key, set()).add(news)
+        try:
+            await self._subscribe(channel)
+            yield news
+        finally:
+            self._waiting[key].discard(news)
+            if not self._waiting[key]:
+                del self._waiting[key]
+
+    async def _subscribe(self, channel: str) -> None:
+        confirmed = self._subscribed.get(channel)
+        if confirmed is None:
+            confirmed = self._subscribed[channel] = asyncio.Event()
+            if self._pubsub is None:
+                self._pubsub = self._client.pubsub()
+            try:
+                with translated(self._settings):
+                    await self._pubsub.subscribe(channel)
+            except BaseException:
+                del self._subscribed[channel]
+                raise
+            if self._task is None:
+                self._task = asyncio.create_task(self._listen(self._pubsub), name="asyncjobs-endings")
+        await confirmed.wait()
+
+    async def _listen(self, pubsub: redis.asyncio.client.PubSub) -> None:
+        failures = 0
+        while True:
+            try:
+                message = await pubsub.get_message(timeout=None)
+            except (redis.exceptions.RedisError, OSError) as error:
+                if not failures:
+                    _log.warning("lost the connection that awaits results, reconnecting: %s", error)
+                await asyncio.sleep(_RECONNECT_S[min(failures, len(_RECONNECT_S) - 1)])
+                failures += 1
+                continue
+            failures = 0
+            if message is None:
+                continue
+            channel = message["channel"].decode()
+            if message["type"] == "message":
+                for news in self._waiting.get((channel, message["data"].decode()), ()):
+                    news.set()
+            elif message["type"] == "subscribe":
+                # Also sent after a reconnect, when an end may have been missed.
+                self._subscribed[channel].set()
+                for (watched, _), events in self._waiting.items():
+                    if watched == channel:
+                        for news in events:
+                            news.set()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        if self._pubsub is not None:
+            await self._pubsub.aclose()
+            self._pubsub = None
+        self._subscribed.clear()

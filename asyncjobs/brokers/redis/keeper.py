@@ -1,0 +1,55 @@
+"""Extends leases over a connection of its own, for the heartbeat thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis.exceptions
+
+from asyncjobs.brokers.redis.connection import ConnectionSettings, translated
+from asyncjobs.brokers.redis.keys import GlobalKeys
+from asyncjobs.brokers.redis.scripts import load
+from asyncjobs.ports import Extension, Lease
+
+__all__ = ["RedisLeaseKeeper"]
+
+_EXTEND = load("extend")
+_LEASES_A_CALL = 1_000
+
+
+class RedisLeaseKeeper:
+    """A ``ports.LeaseKeeper`` on a synchronous connection."""
+
+    def __init__(self, settings: ConnectionSettings, keys: GlobalKeys) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._client = settings.synchronous()
+
+    def extend(self, leases: Sequence[Lease], lease_ms: int) -> Extension:
+        extension = Extension([], [])
+        by_queue: dict[str, dict[bytes, Lease]] = {}
+        for lease in leases:
+            member = f"{lease.fence}:{lease.priority}:{lease.id}".encode()
+            by_queue.setdefault(lease.queue, {})[member] = lease
+        for queue, members in by_queue.items():
+            named = list(members)
+            for start in range(0, len(named), _LEASES_A_CALL):
+                lost, cancelled = self._extend(queue, named[start : start + _LEASES_A_CALL], lease_ms)
+                extension.lost.extend(members[member] for member in lost)
+                pairs = zip(cancelled[::2], cancelled[1::2], strict=True)
+                extension.cancelled.extend((members[member], reason.decode()) for member, reason in pairs)
+        return extension
+
+    def _extend(self, queue: str, members: list[bytes], lease_ms: int) -> Any:
+        keys = self._keys.queue(queue)
+        args = (len(keys.fixed), *keys.fixed, keys.base, lease_ms, *members)
+        with translated(self._settings):
+            try:
+                return self._client.execute_command("EVALSHA", _EXTEND.sha, *args)
+            except redis.exceptions.NoScriptError:
+                return self._client.execute_command("EVAL", _EXTEND.text, *args)
+
+    def close(self) -> None:
+        self._client.close()
+        self._client.connection_pool.disconnect()

@@ -1,0 +1,5 @@
+-- The server's time in ms, plus the queue's shift, which only the test kit sets.
+local function now_ms(shift)
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + (tonumber(shift) or 0)
+end

@@ -1,0 +1,32 @@
+-- A record's header by position (core/envelope.py): version, kind, priority, four lengths, then name, key, tenant.
+local function is_readable(record)
+  return #record >= 7 and string.sub(record, 1, 1) == '1'
+end
+
+local function is_parked(record)
+  return string.sub(record, 2, 2) == 'p'
+end
+
+local function is_ended(record)
+  return string.sub(record, 2, 2) ~= '-' and not is_parked(record)
+end
+
+-- Marks the record of a live job as parked ('p') or not ('-').
+local function mark(key, kind)
+  redis.call('SETRANGE', key, 1, kind)
+end
+
+local function priority_of(record)
+  return tonumber(string.sub(record, 3, 3)) or 3
+end
+
+local function name_of(record)
+  return string.sub(record, 8, 7 + string.byte(record, 4))
+end
+
+-- The record of a live job as cancelled, as core/record.py writes it: the envelope's bytes stay as they are.
+local function cancelled_record(record, reason, now)
+  local head = 7 + string.byte(record, 4) + string.byte(record, 5) + string.byte(record, 6) + string.byte(record, 7)
+  return '1x' .. string.sub(record, 3, head) .. '\131\161e' .. string.sub(record, head + 1)
+    .. '\161q' .. cmsgpack.pack(reason) .. '\161t' .. cmsgpack.pack(now)
+end

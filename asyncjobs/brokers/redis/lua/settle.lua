@@ -1,0 +1,101 @@
+-- settle: end, retry, bury or release leased jobs. A job whose lease was taken over is refused: its fence is gone.
+-- KEYS   the fixed keys of the queue
+-- ARGV   1 base, then for each job nine: id, name, member (fence:priority:id), verdict, value, ms, duration in µs,
+--        histogram bucket, history entry
+--        verdict 'c' complete and 'x' cancel: value is the final record, kept for ms
+--        'r' retry: value is the tries, due in ms; 'd' dead: value is the tries; 'l' release: back to the front
+-- reply  a string of '1' (done) and '0' (refused), one a job
+-- cost   O(log n) a job
+--- @include queue
+--- @include clock
+--- @include bell
+--- @include timer
+--- @include ending
+local q = open_queue(1, ARGV[1])
+local EACH = 9
+local members = {}
+for i = 4, #ARGV, EACH do
+  members[#members + 1] = ARGV[i]
+end
+local leases = redis.call('ZMSCORE', q.leased, unpack(members))
+local now = now_ms(redis.call('HGET', q.cfg, 'shift_ms'))
+local earliest = earliest_due(q)
+
+local reply, held, ended, settled = {}, {}, {}, {}
+for n, lease in ipairs(leases) do
+  local at = (n - 1) * EACH + 1
+  local verdict = ARGV[at + 4]
+  -- A member named twice in one call counts once.
+  if lease and not settled[members[n]] then
+    settled[members[n]] = true
+    reply[n] = '1'
+    held[#held + 1] = members[n]
+    if verdict ~= 'r' and verdict ~= 'l' then
+      ended[#ended + 1] = ARGV[at + 1]
+    end
+  else
+    reply[n] = '0'
+  end
+end
+if #held == 0 then
+  return table.concat(reply)
+end
+local awaited = awaited_ids(q, ended)
+
+begin_writes(q)
+redis.call('ZREM', q.leased, unpack(held))
+redis.call('HDEL', q.cancels, unpack(held))
+local counts, history, over, first_due, rings = {}, {}, {}, nil, false
+local function add(field, number)
+  counts[field] = (counts[field] or 0) + number
+end
+for n = #leases, 1, -1 do
+  if reply[n] == '1' then
+    local at = (n - 1) * EACH + 1
+    local id, name, verdict, value, ms = ARGV[at + 1], ARGV[at + 2], ARGV[at + 4], ARGV[at + 5], tonumber(ARGV[at + 6])
+    local priority = string.match(members[n], ':(%d):')
+    if verdict == 'c' then
+      redis.call('SET', job_key(q, id), value, 'PX', ms)
+      over[#over + 1] = id
+      add('succeeded', 1)
+      add('duration_us', tonumber(ARGV[at + 7]))
+      add('h:' .. ARGV[at + 8], 1)
+    elseif verdict == 'r' then
+      local due = now + ms
+      redis.call('ZADD', q.scheduled, due, priority .. ':' .. id)
+      redis.call('HSET', q.tries, id, value)
+      first_due = math.min(first_due or due, due)
+      add('retried', 1)
+    elseif verdict == 'd' then
+      redis.call('ZADD', q.dead, now, id)
+      redis.call('HSET', q.tries, id, value)
+      add('failed', 1)
+    elseif verdict == 'x' then
+      redis.call('SET', job_key(q, id), value, 'PX', ms)
+      over[#over + 1] = id
+      add('cancelled', 1)
+    else
+      redis.call('LPUSH', q.ready[tonumber(priority) + 1], id)
+      rings = true
+    end
+    if ARGV[at + 9] ~= '' then
+      history[name] = history[name] or {}
+      table.insert(history[name], 1, ARGV[at + 9])
+    end
+  end
+end
+if #over > 0 then
+  redis.call('HDEL', q.tries, unpack(over))
+end
+if next(counts) then
+  count(q, now, counts)
+end
+for name, entries in pairs(history) do
+  add_history(q, name, entries)
+end
+if rings then
+  ring(q)
+end
+reset_timer(q, earliest, first_due)
+tell_waiters(q, awaited)
+return table.concat(reply)

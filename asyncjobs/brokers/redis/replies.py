@@ -1,0 +1,99 @@
+"""Reads what the scripts reply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from asyncjobs.core.identity import time_of
+from asyncjobs.core.job import Job
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.record import read_job, unreadable_job
+from asyncjobs.core.states import JobState
+from asyncjobs.errors import EnvelopeError
+from asyncjobs.ports import Claim, Claimed, QueueFigures
+
+__all__ = ["read_claim", "read_failed", "read_figures", "read_found"]
+
+
+def read_claim(queues: Sequence[str], reply: list[Any]) -> Claim:
+    """Read ``claim.lua``: a part for each of ``queues``."""
+    claimed: list[Claimed] = []
+    dues: list[int] = []
+    again = False
+    for queue, (_, due, more, fence, jobs) in zip(queues, reply, strict=True):
+        fields = iter(jobs)
+        claimed += [
+            Claimed(queue, job_id.decode(), fence, tries, record)
+            for job_id, tries, record in zip(fields, fields, fields, strict=True)
+        ]
+        if due >= 0:
+            dues.append(due)
+        again = again or more == 1
+    return Claim(claimed, reply[0][0], min(dues, default=None), again)
+
+
+def read_found(queue: str, job_id: str, reply: list[Any] | None) -> Job | None:
+    """Read ``find.lua``."""
+    if reply is None:
+        return None
+    record, place, number, tries = reply
+    return _job(queue, job_id, record, tries, place.decode(), number)
+
+
+def read_failed(queue: str, reply: list[Any]) -> list[Job]:
+    """Read ``failed.lua``."""
+    fields = iter(reply)
+    return [
+        _job(queue, job_id.decode(), record, tries, "failed", int(died_at))
+        for job_id, died_at, record, tries in zip(fields, fields, fields, fields, strict=True)
+    ]
+
+
+def _job(queue: str, job_id: str, record: bytes, tries: bytes, place: str, number: int) -> Job:
+    state = {"failed": JobState.FAILED, "running": JobState.RUNNING}.get(place)
+    try:
+        return read_job(
+            job_id,
+            queue,
+            record,
+            tries,
+            state=state,
+            fence=number if place == "running" else 0,
+            due_at_ms=number if place == "scheduled" else None,
+            finished_at_ms=number if place == "failed" else None,
+        )
+    except EnvelopeError:
+        return unreadable_job(job_id, queue, Priority.LOW, tries, state or JobState.PENDING)
+
+
+def read_figures(queue: str, reply: list[Any]) -> QueueFigures:
+    """Read ``inspect.lua``."""
+    now_ms, paused, ready, parked, scheduled, leased, dead, tried, head, record, stats = reply
+    fields = {name.decode(): int(number) for name, number in zip(stats[::2], stats[1::2], strict=True)}
+    since_ms = _created_at(head.decode(), queue, record) if head else now_ms
+    return QueueFigures(
+        name=queue,
+        paused=paused == 1,
+        ready=(ready[0], ready[1], ready[2], ready[3]),
+        parked=parked,
+        scheduled=scheduled,
+        running=leased,
+        dead=dead,
+        tried=tried,
+        oldest_wait_ms=max(0, now_ms - since_ms),
+        succeeded=fields.get("succeeded", 0),
+        failed=fields.get("failed", 0),
+        cancelled=fields.get("cancelled", 0),
+        retried=fields.get("retried", 0),
+        recovered=fields.get("recovered", 0),
+        duration_us=fields.get("duration_us", 0),
+        histogram={int(name[2:]): number for name, number in fields.items() if name.startswith("h:")},
+    )
+
+
+def _created_at(job_id: str, queue: str, record: bytes) -> int:
+    try:
+        return read_job(job_id, queue, record).created_at_ms
+    except EnvelopeError:
+        return time_of(job_id)

@@ -1,0 +1,1 @@
+"""The pure core: records and rules without I/O, clock, chance or context."""

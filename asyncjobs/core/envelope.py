@@ -1,0 +1,239 @@
+"""The wire record of a job, its version, and how older versions stay readable.
+
+A record is a short header that a Lua script reads by position, then msgpack::
+
+    byte 1      version: "1"
+    byte 2      kind: "-" live, "p" live and parked, "c" completed, "x" cancelled
+    byte 3      priority: "0" critical … "3" low
+    bytes 4-7   lengths of: name, flow key, tenant, extension
+    then        name, flow key, tenant, extension (UTF-8), and the body to the end
+
+The flow key and the extension are room for later: version-1 readers skip what they do not know. The body of a live
+record is an ``Envelope``; that of an ended one is a ``Final``, which carries the envelope's bytes unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.states import JobState
+from asyncjobs.errors import EnvelopeError
+
+__all__ = [
+    "MAX_NAME_BYTES",
+    "Envelope",
+    "Final",
+    "Header",
+    "JobError",
+    "Tries",
+    "decode_envelope",
+    "decode_final",
+    "decode_header",
+    "encode",
+    "encode_header",
+    "pack_tries",
+    "unpack_tries",
+    "with_priority",
+]
+
+#: The longest job name, flow key, tenant or extension, in bytes of UTF-8: its length is one byte of the header.
+MAX_NAME_BYTES = 255
+
+_VERSION = b"1"
+_ENDED_KINDS = {JobState.COMPLETED: b"c", JobState.CANCELLED: b"x"}
+_KIND_STATES: dict[int, JobState | None] = {
+    ord("-"): None,
+    ord("p"): None,
+    **{kind[0]: state for state, kind in _ENDED_KINDS.items()},
+}
+_FIXED = 7
+_NO_ARGUMENTS = msgspec.Raw(b"\x90")
+_NO_RESULT = msgspec.Raw(b"")
+
+
+class Envelope(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "arguments": "a",
+        "keywords": "k",
+        "signature": "s",
+        "created_at_ms": "c",
+        "expires_at_ms": "x",
+        "headers": "h",
+        "metadata": "m",
+        "max_retries": "r",
+        "timeout_ms": "o",
+        "result_ttl_ms": "l",
+    },
+):
+    """What travels with a job: its arguments, and of its options only those that the call overrides.
+
+    ``arguments``: a msgpack array of the bound values in the order of the handler's parameters. ``keywords``: names
+    of the last ``len(keywords)`` values, where they must be passed by name. ``signature``: a 32-bit hash of the
+    parameters' names and types when it was sent. ``created_at_ms``: only where the id doesn't tell. ``headers``: trace
+    context and the like, by middleware.
+    """
+
+    arguments: msgspec.Raw = _NO_ARGUMENTS
+    keywords: tuple[str, ...] = ()
+    signature: int = 0
+    created_at_ms: int = 0
+    expires_at_ms: int = 0
+    headers: dict[str, str] = {}
+    metadata: dict[str, Any] = {}
+    max_retries: int | None = None
+    timeout_ms: int | None = None
+    result_ttl_ms: int | None = None
+
+
+class JobError(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What went wrong in one attempt; ``traceback`` is empty where there was no exception."""
+
+    type: str
+    message: str
+    traceback: str
+    attempt: int
+    at_ms: int
+
+
+class Final(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "envelope": "e",
+        "result": "r",
+        "reason": "q",
+        "failures": "f",
+        "deaths": "d",
+        "errors": "x",
+        "fence": "n",
+        "started_at_ms": "s",
+        "finished_at_ms": "t",
+    },
+):
+    """The body of an ended job's record: how it ended, around the envelope it was sent with.
+
+    ``result`` is absent where it isn't kept.
+    """
+
+    envelope: msgspec.Raw
+    result: msgspec.Raw = _NO_RESULT
+    reason: str = ""
+    failures: int = 0
+    deaths: int = 0
+    errors: tuple[JobError, ...] = ()
+    fence: int = 0
+    started_at_ms: int | None = None
+    finished_at_ms: int = 0
+
+
+class Header(NamedTuple):
+    """The decoded header of a record; ``state`` is ``None`` while the job lives; ``end`` is where the body starts."""
+
+    state: JobState | None
+    priority: Priority
+    name: str
+    key: str
+    tenant: str
+    end: int
+
+
+class Tries(NamedTuple):
+    """What a job has been through: failures, deaths, and the errors so far."""
+
+    failures: int = 0
+    deaths: int = 0
+    errors: tuple[JobError, ...] = ()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_envelopes = msgspec.msgpack.Decoder(Envelope)
+_finals = msgspec.msgpack.Decoder(Final)
+_errors = msgspec.msgpack.Decoder(tuple[JobError, ...])
+encode = _encoder.encode
+
+_PRIORITIES = {ord("0") + priority: priority for priority in Priority}
+
+
+def encode_header(
+    name: str, priority: Priority, *, key: str = "", tenant: str = "", state: JobState | None = None
+) -> bytes:
+    """Return the header of a record; raise ``EnvelopeError`` if name, key or tenant exceeds 255 bytes."""
+    parts = [part.encode() for part in (name, key, tenant)]
+    for what, part in zip(("job name", "flow key", "tenant id"), parts, strict=True):
+        if len(part) > MAX_NAME_BYTES:
+            raise EnvelopeError(f"the {what} has {len(part)} bytes; at most {MAX_NAME_BYTES} fit: {part[:40]!r}…")
+    kind = b"-" if state is None else _ENDED_KINDS[state]
+    return _VERSION + kind + b"%d" % priority + bytes((*map(len, parts), 0)) + b"".join(parts)
+
+
+def decode_header(record: bytes) -> Header:
+    """Return what the header of ``record`` says; raise ``EnvelopeError`` if it isn't a record we can read."""
+    if len(record) < _FIXED or record[:1] != _VERSION:
+        raise EnvelopeError(
+            f"not a version-1 job record: it starts with {record[:8]!r}; "
+            "a newer asyncjobs may have written it, or something else uses the key"
+        )
+    kind, priority, name_size, key_size, tenant_size, extension_size = record[1:_FIXED]
+    name_end = _FIXED + name_size
+    key_end = name_end + key_size
+    tenant_end = key_end + tenant_size
+    end = tenant_end + extension_size
+    try:
+        return Header(
+            _KIND_STATES[kind],
+            _PRIORITIES[priority],
+            str(record[_FIXED:name_end], "utf-8"),
+            str(record[name_end:key_end], "utf-8") if key_size else "",
+            str(record[key_end:tenant_end], "utf-8") if tenant_size else "",
+            end,
+        )
+    except (KeyError, UnicodeDecodeError) as error:
+        raise EnvelopeError(f"the header of the job record is damaged: {record[:24]!r} ({error})") from None
+
+
+def decode_envelope(body: bytes | memoryview | msgspec.Raw) -> Envelope:
+    """Return the envelope in ``body``; raise ``EnvelopeError`` if it is damaged."""
+    try:
+        return _envelopes.decode(body)
+    except msgspec.MsgspecError as error:
+        raise EnvelopeError(f"the body of the job record is damaged: {error}") from None
+
+
+def decode_final(body: bytes | memoryview) -> Final:
+    """Return the final in ``body``; raise ``EnvelopeError`` if it is damaged."""
+    try:
+        return _finals.decode(body)
+    except msgspec.MsgspecError as error:
+        raise EnvelopeError(f"the body of the ended job's record is damaged: {error}") from None
+
+
+def with_priority(record: bytes, priority: Priority) -> bytes:
+    """Return ``record`` with another priority in its header."""
+    return record[:2] + b"%d" % priority + record[3:]
+
+
+def pack_tries(tries: Tries) -> bytes:
+    """Return ``tries`` as stored: ``failures:deaths:`` in decimal, which a script can count up, then msgpack."""
+    return b"%d:%d:" % (tries.failures, tries.deaths) + encode(tries.errors)
+
+
+def unpack_tries(stored: bytes | None) -> Tries:
+    """Return what ``pack_tries`` stored; of nothing, no tries. Raise ``EnvelopeError`` if it is damaged."""
+    if not stored:
+        return Tries()
+    try:
+        failures, deaths, errors = stored.split(b":", 2)
+        return Tries(int(failures), int(deaths), _errors.decode(errors) if errors else ())
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise EnvelopeError(f"the record of earlier attempts is damaged: {error}") from None

@@ -1,0 +1,189 @@
+"""The one decision after a run: from an outcome to what the broker is to do."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from asyncjobs.core.envelope import JobError, Tries, encode, pack_tries
+from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job, transition
+from asyncjobs.core.record import encode_ended
+from asyncjobs.core.retry import RetryPolicy, prepare_retry
+from asyncjobs.core.states import JobState
+
+__all__ = [
+    "TOMBSTONE_MS",
+    "Cancelled",
+    "Completed",
+    "Failed",
+    "HistoryEntry",
+    "Outcome",
+    "Released",
+    "Settlement",
+    "Verdict",
+    "bounded_error",
+    "settle",
+]
+
+#: An ended job's id stays known for at least this long, so that a send repeated late is still recognised.
+TOMBSTONE_MS = 60_000
+
+_MAX_ERRORS = 10
+_MAX_MESSAGE = 2_048
+_MAX_TRACEBACK = 8_192
+_NIL = b"\xc0"
+
+
+class Completed(msgspec.Struct, frozen=True, gc=False):
+    """The handler returned; ``result`` is its value in msgpack."""
+
+    result: bytes = _NIL
+
+
+class Failed(msgspec.Struct, frozen=True, gc=False):
+    """The attempt failed; ``retryable`` says whether the policy covers this kind of error."""
+
+    error: JobError
+    retryable: bool = True
+
+
+class Cancelled(msgspec.Struct, frozen=True, gc=False):
+    """The job was cancelled before or while it ran."""
+
+    reason: str
+
+
+class Released(msgspec.Struct, frozen=True, gc=False):
+    """The job goes back untouched: it has not run, or was stopped by a shutdown; nothing is counted."""
+
+
+Outcome = Completed | Failed | Cancelled | Released
+
+
+class Verdict(enum.Enum):
+    """What the broker is to do with a leased job; the value is its letter on the wire."""
+
+    COMPLETE = "c"
+    RETRY = "r"
+    DEAD = "d"
+    CANCEL = "x"
+    RELEASE = "l"
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One line of a job name's history: how one job ended, and how long its last run took."""
+
+    id: str
+    state: str
+    attempt: int
+    finished_at_ms: int
+    duration_us: int
+    error: str = ""
+
+
+class Settlement(msgspec.Struct, frozen=True, gc=False):
+    """What the broker is to do with one leased job, complete in itself.
+
+    ``record`` and ``ttl_ms``: the final record of a job that ends and how long it is kept. ``tries`` and ``delay_ms``:
+    of a job that failed, what to remember and how long to wait. ``entry`` is its line in the history.
+    """
+
+    queue: str
+    id: str
+    name: str
+    priority: int
+    fence: int
+    verdict: Verdict
+    record: bytes = b""
+    ttl_ms: int = 0
+    tries: bytes = b""
+    delay_ms: int = 0
+    duration_us: int = 0
+    entry: bytes = b""
+
+
+_VERDICTS = {
+    JobState.COMPLETED: Verdict.COMPLETE,
+    JobState.RETRYING: Verdict.RETRY,
+    JobState.FAILED: Verdict.DEAD,
+    JobState.CANCELLED: Verdict.CANCEL,
+    JobState.PENDING: Verdict.RELEASE,
+}
+
+
+def settle(
+    job: Job,
+    outcome: Outcome,
+    policy: RetryPolicy,
+    now_ms: int,
+    chance: float,
+    *,
+    record: bytes = b"",
+    duration_us: int = 0,
+    result_ttl_ms: int = 0,
+) -> Settlement:
+    """Decide what becomes of the running ``job`` after ``outcome``.
+
+    ``record`` is the live record it was claimed with, ``chance`` a number in [0, 1) for the jitter. A result is kept
+    for ``result_ttl_ms``; with 0 the job's id stays known for ``TOMBSTONE_MS``, without the result.
+    """
+    after = _next(job, outcome, policy, now_ms, chance, keep_result=result_ttl_ms > 0)
+    state = after.state
+    if state is JobState.PENDING:
+        return Settlement(job.queue, job.id, job.name, job.priority, job.fence, Verdict.RELEASE)
+    tries = b""
+    ended = b""
+    if state is JobState.RETRYING or state is JobState.FAILED:
+        tries = pack_tries(Tries(after.failures, after.deaths, _bounded(after.errors)))
+    else:
+        ended = encode_ended(after, record)
+    entry = b""
+    if state is not JobState.RETRYING:
+        error = after.reason
+        if state is JobState.FAILED:
+            last = after.errors[-1]
+            error = f"{last.type}: {last.message}"[:200]
+        entry = encode(HistoryEntry(job.id, state.value, after.attempt, now_ms, duration_us, error))
+    return Settlement(
+        queue=job.queue,
+        id=job.id,
+        name=job.name,
+        priority=job.priority,
+        fence=job.fence,
+        verdict=_VERDICTS[state],
+        record=ended,
+        ttl_ms=max(result_ttl_ms, TOMBSTONE_MS),
+        tries=tries,
+        delay_ms=max(0, after.due_at_ms - now_ms) if after.due_at_ms is not None else 0,
+        duration_us=duration_us,
+        entry=entry,
+    )
+
+
+def _next(job: Job, outcome: Outcome, policy: RetryPolicy, now_ms: int, chance: float, *, keep_result: bool) -> Job:
+    if isinstance(outcome, Completed):
+        return complete_job(job, outcome.result if keep_result else b"", now_ms)
+    if isinstance(outcome, Failed):
+        override = job.envelope.max_retries
+        limit = policy.max_retries if override is None else override
+        if outcome.retryable and job.failures < limit:
+            return prepare_retry(job, outcome.error, policy, chance, now_ms)
+        return fail_job(job, outcome.error, now_ms)
+    if isinstance(outcome, Cancelled):
+        return cancel_job(job, outcome.reason, now_ms)
+    return transition(job, JobState.PENDING)
+
+
+def bounded_error(kind: str, message: str, traceback: str, attempt: int, at_ms: int) -> JobError:
+    """Return the error cut to what is worth keeping: a message's start and a traceback's end."""
+    if len(message) > _MAX_MESSAGE:
+        message = message[:_MAX_MESSAGE] + "…"
+    if len(traceback) > _MAX_TRACEBACK:
+        traceback = "…" + traceback[-_MAX_TRACEBACK:]
+    return JobError(kind, message, traceback, attempt, at_ms)
+
+
+def _bounded(errors: tuple[JobError, ...]) -> tuple[JobError, ...]:
+    """Keep the first error, which often is the cause, and the latest."""
+    return errors if len(errors) <= _MAX_ERRORS else (errors[0], *errors[1 - _MAX_ERRORS :])

@@ -1,0 +1,54 @@
+"""The states of a job and the only ways between them."""
+
+from __future__ import annotations
+
+import enum
+
+from asyncjobs.errors import InvalidTransition
+
+__all__ = ["ENDED", "TRANSITIONS", "JobState", "check_transition"]
+
+
+class JobState(enum.Enum):
+    """Where a job is in its life. A scheduled job is ``PENDING`` with a due time."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RETRYING = "retrying"
+    CANCELLED = "cancelled"
+
+
+#                    ┌───────────── released, recovered ─────────────┐
+#                    ▼                                               │
+#   create ──▶  PENDING ──────────── claim ──────────────────▶  RUNNING ──▶ COMPLETED
+#                 ▲  │                                          ▲  │  │
+#                 │  └─▶ CANCELLED ◀── cancel ─── RETRYING ─────┘  │  └───▶ CANCELLED
+#          retry  │                                  ▲    claim    │
+#                 │                                  └── failed ───┤
+#               FAILED ◀───────────── retries used up ─────────────┘
+#
+# FAILED is the dead letter queue: a pending job reaches it too when its payload can't be read or no worker knows
+# its name. An ended job (COMPLETED, CANCELLED) never moves again.
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.PENDING: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
+    JobState.RUNNING: frozenset(
+        {JobState.COMPLETED, JobState.RETRYING, JobState.FAILED, JobState.CANCELLED, JobState.PENDING}
+    ),
+    JobState.RETRYING: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
+    JobState.FAILED: frozenset({JobState.PENDING}),
+    JobState.COMPLETED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+
+ENDED = frozenset({JobState.COMPLETED, JobState.CANCELLED})
+
+
+def check_transition(old: JobState, new: JobState, job_id: str) -> None:
+    """Raise ``InvalidTransition``, naming both states, unless a job may go from ``old`` to ``new``."""
+    if new not in TRANSITIONS[old]:
+        allowed = ", ".join(sorted(state.value for state in TRANSITIONS[old])) or "nothing: it has ended"
+        raise InvalidTransition(
+            f"job {job_id} can't go from {old.value} to {new.value}; from {old.value} it may go to {allowed}"
+        )

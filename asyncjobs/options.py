@@ -1,0 +1,126 @@
+"""The options of jobs: app < definition < call.
+
+Unset is a value of its own, so that no default hides what a user set further out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from asyncjobs.core.duration import Duration, to_ms
+from asyncjobs.core.envelope import MAX_NAME_BYTES
+from asyncjobs.core.priority import Priority, PriorityName
+from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.errors import ArgumentsError
+
+__all__ = ["UNSET", "CallOptions", "DefinitionOptions", "UnsetType", "checked_queue", "merged"]
+
+_QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_ID = re.compile(r"[^\s\x00-\x1f]{1,200}")
+
+
+def checked_queue(given: Any) -> str:
+    """Return ``given`` if it can name a queue; raise ``ArgumentsError`` if not."""
+    if not isinstance(given, str) or not _QUEUE.fullmatch(given):
+        raise ArgumentsError(f"queue={given!r}: expected 1 to 100 letters, digits or any of . : _ -")
+    return given
+
+
+def _checked_text(name: str, given: Any) -> str:
+    if not isinstance(given, str) or not given or len(given.encode()) > MAX_NAME_BYTES:
+        raise ArgumentsError(f"{name}={given!r:.80}: expected 1 to {MAX_NAME_BYTES} bytes of text")
+    return given
+
+
+class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``@job`` sets for all calls of a job; times in milliseconds."""
+
+    queue: str | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    retry: RetryPolicy | UnsetType = UNSET
+    timeout_ms: int | None | UnsetType = UNSET
+    result_ttl_ms: int | UnsetType = UNSET
+    expires_ms: int | UnsetType = UNSET
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        queue: str | UnsetType = UNSET,
+        priority: Priority | PriorityName | UnsetType = UNSET,
+        retry: RetryPolicy | UnsetType = UNSET,
+        timeout: Duration | None | UnsetType = UNSET,
+        result_ttl: Duration | UnsetType = UNSET,
+        expires: Duration | UnsetType = UNSET,
+    ) -> DefinitionOptions:
+        """Check what a user gave; raise ``ArgumentsError`` that names the option."""
+        if retry is not UNSET and not isinstance(retry, RetryPolicy):
+            raise ArgumentsError(f"retry={retry!r}: expected a RetryPolicy")
+        return cls(
+            queue=queue if queue is UNSET else checked_queue(queue),
+            priority=priority if isinstance(priority, UnsetType) else Priority.parse(priority),
+            retry=retry,
+            timeout_ms=timeout if timeout is UNSET or timeout is None else to_ms("timeout", timeout, least_ms=1),
+            result_ttl_ms=result_ttl if result_ttl is UNSET else to_ms("result_ttl", result_ttl),
+            expires_ms=expires if expires is UNSET else to_ms("expires", expires, least_ms=1),
+        )
+
+
+class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``.with_options`` sets for one call; times in milliseconds."""
+
+    queue: str | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    max_retries: int | UnsetType = UNSET
+    timeout_ms: int | UnsetType = UNSET
+    result_ttl_ms: int | UnsetType = UNSET
+    expires_ms: int | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+    job_id: str | UnsetType = UNSET
+    tenant: str | UnsetType = UNSET
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        queue: str | UnsetType = UNSET,
+        priority: Priority | PriorityName | UnsetType = UNSET,
+        max_retries: int | UnsetType = UNSET,
+        timeout: Duration | UnsetType = UNSET,
+        result_ttl: Duration | UnsetType = UNSET,
+        expires: Duration | UnsetType = UNSET,
+        metadata: Mapping[str, Any] | UnsetType = UNSET,
+        job_id: str | UnsetType = UNSET,
+        tenant: str | UnsetType = UNSET,
+    ) -> CallOptions:
+        """Check what a user gave; raise ``ArgumentsError`` that names the option."""
+        if max_retries is not UNSET and (
+            isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0
+        ):
+            raise ArgumentsError(f"max_retries={max_retries!r}: expected a whole number, 0 or more")
+        if metadata is not UNSET and not isinstance(metadata, Mapping):
+            raise ArgumentsError(f"metadata={metadata!r:.80}: expected a mapping of names to values")
+        if job_id is not UNSET and (not isinstance(job_id, str) or not _ID.fullmatch(job_id)):
+            raise ArgumentsError(f"job_id={job_id!r:.80}: expected 1 to 200 characters without white space")
+        return cls(
+            queue=queue if queue is UNSET else checked_queue(queue),
+            priority=priority if isinstance(priority, UnsetType) else Priority.parse(priority),
+            max_retries=max_retries,
+            timeout_ms=timeout if timeout is UNSET else to_ms("timeout", timeout, least_ms=1),
+            result_ttl_ms=result_ttl if result_ttl is UNSET else to_ms("result_ttl", result_ttl),
+            expires_ms=expires if expires is UNSET else to_ms("expires", expires, least_ms=1),
+            metadata=metadata if isinstance(metadata, UnsetType) else dict(metadata),
+            job_id=job_id,
+            tenant=tenant if isinstance(tenant, UnsetType) else _checked_text("tenant", tenant),
+        )
+
+
+def merged(options: CallOptions, later: CallOptions) -> CallOptions:
+    """Return ``options`` with those replaced that ``later`` sets."""
+    changes = {name: value for name in CallOptions.__struct_fields__ if (value := getattr(later, name)) is not UNSET}
+    return msgspec.structs.replace(options, **changes)

@@ -1,0 +1,306 @@
+"""The ports between what asyncjobs decides and what does the I/O, and the records that pass through them.
+
+A broker is a ``JobQueue``, a ``JobStore`` and a ``JobStats`` in one object. What each verb promises is written here
+and tested by ``asyncjobs.testing.conformance``, which every broker passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+
+from asyncjobs.core.job import Job
+from asyncjobs.core.settlement import HistoryEntry, Settlement
+
+__all__ = [
+    "Broker",
+    "CancelReply",
+    "Claim",
+    "ClaimRequest",
+    "Claimed",
+    "Clock",
+    "Extension",
+    "JobQueue",
+    "JobStats",
+    "JobStore",
+    "Lease",
+    "LeaseKeeper",
+    "NewJob",
+    "QueueFigures",
+    "Recovery",
+    "WorkerInfo",
+]
+
+
+class NewJob(msgspec.Struct, frozen=True, gc=False):
+    """A job to enqueue: ``record`` from ``core.record``.
+
+    It starts at once, ``delay_ms`` from now by the broker's clock, or at ``due_at_ms``.
+    """
+
+    queue: str
+    id: str
+    record: bytes
+    delay_ms: int = 0
+    due_at_ms: int | None = None
+
+
+class Lease(NamedTuple):
+    """The right to run one job: void once the same job has been claimed anew, under a higher ``fence``."""
+
+    queue: str
+    id: str
+    priority: int
+    fence: int
+
+
+class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker asks for: up to ``limit`` jobs, from ``queues`` in this order.
+
+    ``number`` rises by one a claim of this ``worker``; a request sent again with the same number gets the same jobs.
+    ``names``: the job names it can run, ``None`` for any; jobs of other names are parked. ``lowest_first``: serve low
+    priority first, once. ``keep_timer_ms``: for how long the worker would be the one that wakes at the next due time.
+    """
+
+    worker: str
+    number: int
+    queues: Sequence[str]
+    limit: int
+    lease_ms: int
+    names: frozenset[str] | None = None
+    lowest_first: bool = False
+    keep_timer_ms: int = 0
+
+
+class Claimed(msgspec.Struct, frozen=True, gc=False):
+    """One leased job as the broker keeps it; ``tries`` is empty before the first failure."""
+
+    queue: str
+    id: str
+    fence: int
+    tries: bytes
+    record: bytes
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The answer to a claim.
+
+    ``now_ms``: the broker's clock. ``next_due_ms``: when the earliest scheduled job is due, if this worker is to keep
+    the timer. ``again``: there may be more that this claim did not look at, so claim again without waiting.
+    """
+
+    jobs: list[Claimed]
+    now_ms: int
+    next_due_ms: int | None = None
+    again: bool = False
+
+
+class Extension(NamedTuple):
+    """The answer to an extension: the leases that are lost, and those whose job is cancelled, with the reason."""
+
+    lost: list[Lease]
+    cancelled: list[tuple[Lease, str]]
+
+
+class Recovery(NamedTuple):
+    """What a recovery did, by job ids: back to ready, to the dead letter queue, cancelled."""
+
+    recovered: list[str]
+    dead: list[str]
+    cancelled: list[str]
+
+
+class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of one queue in numbers; ``histogram`` as in ``core.stats``."""
+
+    name: str
+    paused: bool
+    ready: tuple[int, int, int, int]
+    parked: int
+    scheduled: int
+    running: int
+    dead: int
+    tried: int
+    oldest_wait_ms: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    retried: int
+    recovered: int
+    duration_us: int
+    histogram: dict[int, int]
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker as it announces itself."""
+
+    id: str
+    host: str
+    pid: int
+    started_at_ms: int
+    queues: tuple[str, ...]
+    concurrency: int
+    status: str
+    running: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+CancelReply = Literal["unknown", "ended", "failed", "running", "cancelled"]
+
+
+class Clock(Protocol):
+    """Time as the process sees it."""
+
+    def now_ms(self) -> int:
+        """Return Unix time in milliseconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that only rise, from an arbitrary start."""
+        ...
+
+
+class LeaseKeeper(Protocol):
+    """Extends leases from a thread of its own: synchronous, on a connection of its own, for one thread at a time."""
+
+    def extend(self, leases: Sequence[Lease], lease_ms: int) -> Extension:
+        """Let ``leases`` last ``lease_ms`` from now, also one that lapsed if nobody has taken it over.
+
+        Raises ``BrokerUnavailable`` if the broker can't be reached.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give up the connection."""
+        ...
+
+
+class JobQueue(Protocol):
+    """The way of a job: in, to a worker, and to its end. Each verb is atomic a queue, and may be sent twice."""
+
+    async def open(self) -> None:
+        """Connect and check that the broker can keep its promises; raise ``BrokerUnavailable`` or ``BrokerRefused``."""
+        ...
+
+    async def close(self) -> None:
+        """Give up every connection; the broker may be opened again."""
+        ...
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
+        """Accept ``jobs``; return for each whether it is new. One whose id is known is left as it is."""
+        ...
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Promote what is due, then lease up to ``request.limit`` startable jobs to the worker."""
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """End, retry, bury or release leased jobs.
+
+        Return for each whether its lease still held; one whose lease was taken over is ignored.
+        """
+        ...
+
+    async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
+        """Take back jobs whose lease has expired.
+
+        A job under which ``max_deaths`` workers died goes to the dead letter queue. After a time without recovery
+        longer than a lease it first waits a quarter of ``lease_ms``, so that the living can extend.
+        """
+        ...
+
+    async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
+        """Make parked jobs of ``names`` ready, and bury those whose name nobody has known for ``grace_ms``.
+
+        Return how many jobs of both kinds there were.
+        """
+        ...
+
+    async def wait(self, queues: Sequence[str], timeout: float) -> bool:
+        """Wait until something may be startable, at most ``timeout`` seconds; say whether the bell rang."""
+        ...
+
+    async def ring(self, queues: Sequence[str]) -> None:
+        """Wake a worker of each queue that has ready jobs."""
+        ...
+
+    def lease_keeper(self) -> LeaseKeeper:
+        """Return a new lease keeper for a heartbeat thread."""
+        ...
+
+    async def size(self, queue: str) -> int:
+        """Return how many jobs wait: ready, parked and scheduled."""
+        ...
+
+    async def pause(self, queue: str) -> None:
+        """Let no more jobs of ``queue`` be claimed; running ones go on, new ones are accepted."""
+        ...
+
+    async def resume(self, queue: str) -> None:
+        """Undo ``pause``."""
+        ...
+
+    async def delete(self, queue: str, job_id: str) -> bool:
+        """Forget a dead or ended job; return whether there was one. A waiting or running job is left alone."""
+        ...
+
+
+class JobStore(Protocol):
+    """Jobs by their id."""
+
+    async def find(self, queue: str, job_id: str) -> Job | None:
+        """Return the job as it stands, or ``None`` if there is no record."""
+        ...
+
+    async def cancel(self, queue: str, job_id: str, reason: str, keep_ms: int) -> CancelReply:
+        """Cancel a waiting job now and keep its record for ``keep_ms``; mark a running one for its worker."""
+        ...
+
+    async def failed(self, queue: str, limit: int) -> list[Job]:
+        """Return up to ``limit`` jobs of the dead letter queue, latest first."""
+        ...
+
+    async def retry(self, queue: str, job_id: str) -> bool:
+        """Make a dead job ready, with its full retries; return whether there was one."""
+        ...
+
+    async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
+        """Wait until the job has ended or is dead and return it, or ``None`` at once if there is no record.
+
+        Raises ``ResultTimeout`` after ``timeout`` seconds.
+        """
+        ...
+
+
+class JobStats(Protocol):
+    """Figures, history and presence."""
+
+    async def queues(self) -> list[str]:
+        """Return the names of all queues ever used, sorted."""
+        ...
+
+    async def figures(self, queue: str) -> QueueFigures:
+        """Return the state of ``queue`` in numbers."""
+        ...
+
+    async def history(self, queue: str, name: str, limit: int) -> list[HistoryEntry]:
+        """Return how the last jobs of ``name`` ended, latest first."""
+        ...
+
+    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
+        """Make a worker known for ``ttl_ms``."""
+        ...
+
+    async def withdraw(self, worker_id: str) -> None:
+        """Forget a worker."""
+        ...
+
+    async def workers(self) -> list[WorkerInfo]:
+        """Return the workers that are present, sorted by id."""
+        ...
+
+
+class Broker(JobQueue, JobStore, JobStats, Protocol):
+    """All three in one."""
