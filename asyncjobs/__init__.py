@@ -1,1 +1,76 @@
-"""Background jobs for Python's async world."""
+"""Background jobs for Python's async world: typed, at-least-once, fast, over Redis.
+
+Everything a program needs is here; ``asyncjobs.testing`` is for tests, ``asyncjobs.ports`` for authors of brokers.
+"""
+
+from asyncjobs.app import App
+from asyncjobs.context import JobContext, current_job
+from asyncjobs.core.job import Job
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.core.states import JobState
+from asyncjobs.definition import JobDefinition
+from asyncjobs.errors import (
+    AppNotOpen,
+    ArgumentsError,
+    AsyncJobsError,
+    BrokerError,
+    BrokerRefused,
+    BrokerUnavailable,
+    ConfigurationError,
+    DefinitionError,
+    InvalidTransition,
+    JobCancelled,
+    JobFailed,
+    PartlySent,
+    PayloadTooLarge,
+    ResultError,
+    ResultExpired,
+    ResultTimeout,
+    UnknownJob,
+    UnknownJobName,
+)
+from asyncjobs.handle import JobHandle
+from asyncjobs.overview import QueueStats, Stats, WorkerStats
+from asyncjobs.registry import job
+from asyncjobs.sending import JobRequest, Sending
+from asyncjobs.worker.worker import Worker
+
+__all__ = [
+    "App",
+    "AppNotOpen",
+    "ArgumentsError",
+    "AsyncJobsError",
+    "BrokerError",
+    "BrokerRefused",
+    "BrokerUnavailable",
+    "ConfigurationError",
+    "DefinitionError",
+    "InvalidTransition",
+    "Job",
+    "JobCancelled",
+    "JobContext",
+    "JobDefinition",
+    "JobFailed",
+    "JobHandle",
+    "JobRequest",
+    "JobState",
+    "PartlySent",
+    "PayloadTooLarge",
+    "Priority",
+    "QueueStats",
+    "ResultError",
+    "ResultExpired",
+    "ResultTimeout",
+    "RetryPolicy",
+    "Sending",
+    "Stats",
+    "UnknownJob",
+    "UnknownJobName",
+    "Worker",
+    "WorkerStats",
+    "current_job",
+    "job",
+]
+
+__version__ = "0.1.0"

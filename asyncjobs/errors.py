@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "AppNotOpen",
@@ -21,6 +22,7 @@ __all__ = [
     "InvalidTransition",
     "JobCancelled",
     "JobFailed",
+    "PartlySent",
     "PayloadTooLarge",
     "ResultError",
     "ResultExpired",
@@ -116,6 +118,18 @@ class BrokerUnavailable(BrokerError, ConnectionError):
 
 class BrokerRefused(BrokerError):
     """The broker answered and refused: wrong password, too old, out of memory, an unsafe eviction policy."""
+
+
+class PartlySent(BrokerError):
+    """A bulk send broke off: ``sent`` holds the handles of the accepted jobs, ``unsent`` the requests of the others.
+
+    The first of ``unsent`` may have been accepted in spite of the error; with the same ``job_id`` it may be sent again.
+    """
+
+    def __init__(self, sent: list[Any], unsent: list[Any], cause: Exception) -> None:
+        super().__init__(f"{len(sent)} jobs were sent, {len(unsent)} were not: {cause}")
+        self.sent = sent
+        self.unsent = unsent
 
 
 def closest(given: str, known: Iterable[str]) -> str:

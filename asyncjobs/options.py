@@ -43,7 +43,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     queue: str | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
     retry: RetryPolicy | UnsetType = UNSET
-    timeout_ms: int | None | UnsetType = UNSET
+    timeout_ms: int | UnsetType | None = UNSET
     result_ttl_ms: int | UnsetType = UNSET
     expires_ms: int | UnsetType = UNSET
 
@@ -54,7 +54,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
         queue: str | UnsetType = UNSET,
         priority: Priority | PriorityName | UnsetType = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
-        timeout: Duration | None | UnsetType = UNSET,
+        timeout: Duration | UnsetType | None = UNSET,
         result_ttl: Duration | UnsetType = UNSET,
         expires: Duration | UnsetType = UNSET,
     ) -> DefinitionOptions:

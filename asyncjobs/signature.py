@@ -96,9 +96,9 @@ class Signature:
             raise DefinitionError(f"job {self._name!r}: {what} can't be decoded: {error}") from None
         if unknown is not None:
             raise DefinitionError(
-                f"job {self._name!r}: {what} is annotated with {unknown.__qualname__}, which can't be encoded. Use types "
-                "that msgspec knows (dataclass, Struct, TypedDict, datetime, UUID, Decimal, Enum, containers …) or a "
-                "pydantic model."
+                f"job {self._name!r}: {what} is annotated with {unknown.__qualname__}, which can't be encoded. "
+                "Use types that msgspec knows (dataclass, Struct, datetime, UUID, Decimal, Enum, containers …) "
+                "or a pydantic model."
             )
 
     def __str__(self) -> str:
@@ -161,9 +161,9 @@ class Signature:
                     keywords.append(name)
                 values.append(value)
         for name in list(left):
-            if name not in self._types or name in self._positional_only or name in (self._rest, self._options):
-                if self._options is None:
-                    raise self._misfit(f"has no parameter {name!r}.{closest(name, self._types)}")
+            is_named = name in self._types and name not in self._positional_only
+            if self._options is None and (not is_named or name == self._rest):
+                raise self._misfit(f"has no parameter {name!r}.{closest(name, self._types)}")
             keywords.append(name)
             values.append(left[name])
         given = {*self._positional[: len(values) - len(keywords)], *keywords}

@@ -14,6 +14,7 @@ record is an ``Envelope``; that of an ended one is a ``Final``, which carries th
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import msgspec
@@ -35,8 +36,8 @@ __all__ = [
     "encode",
     "encode_header",
     "pack_tries",
+    "priority_of",
     "unpack_tries",
-    "with_priority",
 ]
 
 #: The longest job name, flow key, tenant or extension, in bytes of UTF-8: its length is one byte of the header.
@@ -165,8 +166,9 @@ encode = _encoder.encode
 _PRIORITIES = {ord("0") + priority: priority for priority in Priority}
 
 
+@functools.lru_cache(maxsize=1024)
 def encode_header(
-    name: str, priority: Priority, *, key: str = "", tenant: str = "", state: JobState | None = None
+    name: str, priority: Priority, key: str = "", tenant: str = "", state: JobState | None = None
 ) -> bytes:
     """Return the header of a record; raise ``EnvelopeError`` if name, key or tenant exceeds 255 bytes."""
     parts = [part.encode() for part in (name, key, tenant)]
@@ -218,9 +220,9 @@ def decode_final(body: bytes | memoryview) -> Final:
         raise EnvelopeError(f"the body of the ended job's record is damaged: {error}") from None
 
 
-def with_priority(record: bytes, priority: Priority) -> bytes:
-    """Return ``record`` with another priority in its header."""
-    return record[:2] + b"%d" % priority + record[3:]
+def priority_of(record: bytes) -> int:
+    """Return the priority in the header of ``record``, also of one that can't be read; the lowest if it has none."""
+    return record[2] - 48 if len(record) > 2 and 48 <= record[2] <= 51 else Priority.LOW
 
 
 def pack_tries(tries: Tries) -> bytes:

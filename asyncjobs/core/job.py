@@ -71,6 +71,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.envelope.metadata
 
     @property
+    def arguments(self) -> list[Any]:
+        """The arguments as plain values, in the order of the handler's parameters."""
+        values: list[Any] = msgspec.msgpack.decode(self.envelope.arguments)
+        return values
+
+    @property
     def duration_ms(self) -> float | None:
         """How long the last attempt ran, once it has ended."""
         if self.started_at_ms is None or self.finished_at_ms is None:

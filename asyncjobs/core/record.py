@@ -25,7 +25,7 @@ __all__ = ["encode_ended", "encode_live", "read_job", "unreadable_job"]
 
 def encode_live(job: Job) -> bytes:
     """Return the record of a job that has not ended."""
-    return encode_header(job.name, job.priority, tenant=job.tenant) + encode(job.envelope)
+    return encode_header(job.name, job.priority, "", job.tenant) + encode(job.envelope)
 
 
 def encode_ended(job: Job, record: bytes) -> bytes:
@@ -42,7 +42,7 @@ def encode_ended(job: Job, record: bytes) -> bytes:
         started_at_ms=job.started_at_ms,
         finished_at_ms=job.finished_at_ms or 0,
     )
-    return encode_header(job.name, job.priority, tenant=job.tenant, state=job.state) + encode(final)
+    return encode_header(job.name, job.priority, "", job.tenant, job.state) + encode(final)
 
 
 def read_job(
@@ -102,7 +102,9 @@ def read_job(
     )
 
 
-def unreadable_job(job_id: str, queue: str, priority: Priority, tries: bytes | None, state: JobState) -> Job:
+def unreadable_job(
+    job_id: str, queue: str, priority: Priority, tries: bytes | None, state: JobState, *, fence: int = 0
+) -> Job:
     """Return a stand-in for a job whose record can't be read, so that it can still be failed and listed."""
     try:
         so_far = unpack_tries(tries)
@@ -115,6 +117,7 @@ def unreadable_job(job_id: str, queue: str, priority: Priority, tries: bytes | N
         priority=priority,
         state=state,
         envelope=Envelope(),
+        fence=fence,
         failures=so_far.failures,
         deaths=so_far.deaths,
         errors=so_far.errors,

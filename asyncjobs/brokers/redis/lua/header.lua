@@ -17,7 +17,8 @@ local function mark(key, kind)
 end
 
 local function priority_of(record)
-  return tonumber(string.sub(record, 3, 3)) or 3
+  local digit = string.match(record, '^..([0-3])')
+  return digit and tonumber(digit) or 3
 end
 
 local function name_of(record)

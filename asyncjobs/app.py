@@ -1,0 +1,148 @@
+"""The app: where settings, jobs, broker and worker meet, and the adapters are chosen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, overload
+
+from asyncjobs.client import Client
+from asyncjobs.core.duration import Duration
+from asyncjobs.core.priority import Priority, PriorityName
+from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.definition import AsyncJobDefinition, SyncJobDefinition
+from asyncjobs.options import UNSET, UnsetType
+from asyncjobs.ports import Broker
+from asyncjobs.registry import JobDecorator, Registry, decorator, default_registry
+from asyncjobs.settings import Server, load_settings
+from asyncjobs.sync import SyncApp
+from asyncjobs.worker.worker import Worker
+
+__all__ = ["App"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class App(Client):
+    """Jobs, a broker and settings; open while it is in an ``async with`` block, or over a web app's lifespan.
+
+    ``url``: ``redis://``, ``rediss://``, ``unix://`` or ``memory://``, by default from the environment
+    (``ASYNCJOBS_URL``, or ``REDIS_HOST``, ``REDIS_PORT``, ``REDIS_PASSWORD``). ``retry``: the policy of jobs that set
+    none. The others are described at ``asyncjobs.settings.Settings``; times are seconds or ``timedelta``, and each may
+    also come from the environment as ``ASYNCJOBS_<NAME>``. ``broker``: one of your own, in place of ``url``.
+
+    Raises ``ConfigurationError`` that names setting, value and what is allowed.
+    """
+
+    def __init__(
+        self,
+        url: str | UnsetType = UNSET,
+        *,
+        lease: Duration | UnsetType = UNSET,
+        shutdown_timeout: Duration | UnsetType = UNSET,
+        poll_interval: Duration | UnsetType = UNSET,
+        result_ttl: Duration | UnsetType = UNSET,
+        max_payload: int | UnsetType = UNSET,
+        prefix: str | UnsetType = UNSET,
+        scheduler: bool | UnsetType = UNSET,
+        scheduler_interval: Duration | UnsetType = UNSET,
+        worker_count: int | UnsetType = UNSET,
+        concurrency: int | UnsetType = UNSET,
+        queues: Sequence[str] | UnsetType = UNSET,
+        unknown_job_grace: Duration | UnsetType = UNSET,
+        max_deaths: int | UnsetType = UNSET,
+        retry: RetryPolicy | None = None,
+        broker: Broker | None = None,
+    ) -> None:
+        settings = load_settings(
+            url,
+            {
+                "lease": lease,
+                "shutdown_timeout": shutdown_timeout,
+                "poll_interval": poll_interval,
+                "result_ttl": result_ttl,
+                "max_payload": max_payload,
+                "prefix": prefix,
+                "scheduler": scheduler,
+                "scheduler_interval": scheduler_interval,
+                "worker_count": worker_count,
+                "concurrency": concurrency,
+                "queues": queues,
+                "unknown_job_grace": unknown_job_grace,
+                "max_deaths": max_deaths,
+            },
+            os.environ,
+        )
+        super().__init__(settings, broker or _make_broker(settings.server, settings.prefix), retry or RetryPolicy())
+        self.registry = Registry(app=self, beneath=default_registry)
+        self.sync = SyncApp(self, self._home)
+
+    def __repr__(self) -> str:
+        return f"App({str(self.settings.server)!r})"
+
+    # -- defining jobs
+
+    @overload
+    def job(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncJobDefinition[P, R]: ...
+    @overload
+    def job(self, function: Callable[P, R], /) -> SyncJobDefinition[P, R]: ...
+    @overload
+    def job(
+        self,
+        *,
+        name: str | None = None,
+        aliases: tuple[str, ...] = (),
+        queue: str | UnsetType = UNSET,
+        priority: Priority | PriorityName | UnsetType = UNSET,
+        retry: RetryPolicy | UnsetType = UNSET,
+        timeout: Duration | UnsetType | None = UNSET,
+        expires: Duration | UnsetType = UNSET,
+        result_ttl: Duration | UnsetType = UNSET,
+    ) -> JobDecorator: ...
+    def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Make a function a job of this app; options and errors as of ``asyncjobs.job``."""
+        return decorator(self.registry, function, options)
+
+    # -- embedding
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, web_app: object = None) -> AsyncIterator[None]:
+        """Keep the app open while a web app runs: ``FastAPI(lifespan=app.lifespan)``."""
+        async with self:
+            yield
+
+    @contextlib.asynccontextmanager
+    async def worker(
+        self, *, queues: Sequence[str] | Mapping[str, float] | None = None, concurrency: int | None = None
+    ) -> AsyncIterator[Worker]:
+        """Run a worker in the background of this block, in this loop; arguments as of ``Worker``."""
+        async with Worker(self, queues=queues, concurrency=concurrency).running() as worker:
+            yield worker
+
+
+def _make_broker(server: Server, prefix: str) -> Broker:
+    """Return the broker for a server; the one place that knows all of them."""
+    if server.scheme == "memory":
+        from asyncjobs.brokers.memory import MemoryBroker
+
+        return MemoryBroker()
+    from asyncjobs.brokers.redis.broker import RedisBroker
+    from asyncjobs.brokers.redis.connection import ConnectionSettings
+
+    settings = ConnectionSettings(
+        host=server.host,
+        port=server.port,
+        unix_path=server.path or None,
+        username=server.username,
+        password=server.password,
+        database=server.database,
+        tls=server.scheme == "rediss",
+        max_connections=server.max_connections,
+        connect_timeout=server.connect_timeout,
+        command_timeout=server.command_timeout,
+    )
+    return RedisBroker(settings, prefix=prefix)

@@ -1,0 +1,284 @@
+"""The memory broker: the port's verbs over the queues' states, under one lock."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from asyncjobs.brokers.grouping import by_queue, in_order
+from asyncjobs.brokers.memory.queue import QueueState
+from asyncjobs.brokers.memory.waking import Bell, Sleeper, take_token
+from asyncjobs.clock import SystemClock
+from asyncjobs.core.job import Job
+from asyncjobs.core.settlement import HistoryEntry, Settlement
+from asyncjobs.core.states import ENDED, JobState
+from asyncjobs.errors import ResultTimeout
+from asyncjobs.ports import (
+    CancelReply,
+    Claim,
+    Claimed,
+    ClaimRequest,
+    Clock,
+    Extension,
+    Lease,
+    NewJob,
+    QueueFigures,
+    Recovery,
+    WorkerInfo,
+)
+
+__all__ = ["MemoryBroker", "MemoryLeaseKeeper"]
+
+# Nothing here ever waits for I/O, so that a sender in a loop would never let another task run; after this many jobs it
+# does.
+_JOBS_A_TURN = 256
+
+_entries = msgspec.msgpack.Decoder(HistoryEntry)
+
+
+class MemoryBroker:
+    """A ``ports.Broker`` in this process: nothing survives it.
+
+    ``clock`` is what delays, leases and expiry go by. May be used from several threads and event loops at once.
+
+    >>> import asyncio
+    >>> asyncio.run(MemoryBroker().size("emails"))
+    0
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._lock = threading.RLock()
+        self._states: dict[str, QueueState] = {}
+        self._registered: set[str] = set()
+        self._workers: dict[str, tuple[int, WorkerInfo]] = {}
+        self._turn = 0
+
+    def _state(self, queue: str) -> QueueState:
+        state = self._states.get(queue)
+        if state is None:
+            state = self._states[queue] = QueueState(queue)
+        return state
+
+    async def open(self) -> None:
+        """Nothing is to be done."""
+
+    async def close(self) -> None:
+        """What is queued stays, for as long as this object does."""
+
+    # -- the way of a job
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
+        with self._lock:
+            now_ms = self._clock.now_ms()
+            groups = by_queue(jobs)
+            self._registered.update(groups)
+            replies = {queue: self._state(queue).enqueue(group, now_ms) for queue, group in groups.items()}
+        self._turn += len(jobs)
+        if self._turn >= _JOBS_A_TURN:
+            self._turn = 0
+            await asyncio.sleep(0)
+        return in_order(jobs, replies)
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        with self._lock:
+            now_ms = self._clock.now_ms()
+            jobs: list[Claimed] = []
+            dues: list[int] = []
+            again = False
+            for queue in request.queues:
+                part, due_at_ms, more = self._state(queue).claim(request, request.limit - len(jobs), now_ms)
+                jobs += part
+                again = again or more
+                if due_at_ms is not None:
+                    dues.append(due_at_ms)
+            return Claim(jobs, now_ms, min(dues, default=None), again)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        with self._lock:
+            now_ms = self._clock.now_ms()
+            groups = by_queue(settlements)
+            return in_order(settlements, {queue: self._state(queue).settle(g, now_ms) for queue, g in groups.items()})
+
+    async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
+        total = Recovery([], [], [])
+        with self._lock:
+            now_ms = self._clock.now_ms()
+            for queue in queues:
+                for ids, more in zip(total, self._state(queue).recover(lease_ms, max_deaths, now_ms), strict=True):
+                    ids += more
+        return total
+
+    async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
+        with self._lock:
+            now_ms = self._clock.now_ms()
+            return sum(self._state(queue).unpark(names, grace_ms, now_ms) for queue in queues)
+
+    def extend(self, leases: Sequence[Lease], lease_ms: int) -> Extension:
+        """Extend ``leases`` as a ``LeaseKeeper`` does."""
+        extension = Extension([], [])
+        with self._lock:
+            deadline_ms = self._clock.now_ms() + lease_ms
+            for lease in leases:
+                held, reason = self._state(lease.queue).extend(lease, deadline_ms)
+                if not held:
+                    extension.lost.append(lease)
+                elif reason is not None:
+                    extension.cancelled.append((lease, reason))
+        return extension
+
+    def lease_keeper(self) -> MemoryLeaseKeeper:
+        return MemoryLeaseKeeper(self)
+
+    # -- waking
+
+    async def wait(self, queues: Sequence[str], timeout: float) -> bool:
+        # Somebody who waits again and again must let others run, also while there is always a token.
+        await asyncio.sleep(0)
+        with self._lock:
+            bells = [self._state(queue).bell for queue in queues]
+            if take_token(bells):
+                return True
+            sleeper = Sleeper()
+            for bell in bells:
+                bell.add(sleeper)
+        try:
+            await sleeper.sleep(timeout)
+        except BaseException:
+            with self._lock:
+                _leave(bells, sleeper)
+                if sleeper.woken_by is not None:
+                    # The token that was on its way here is for somebody else now.
+                    sleeper.woken_by.ring()
+            raise
+        with self._lock:
+            _leave(bells, sleeper)
+        return sleeper.woken_by is not None
+
+    async def ring(self, queues: Sequence[str]) -> None:
+        with self._lock:
+            for queue in queues:
+                self._state(queue).ring()
+
+    # -- queues
+
+    async def size(self, queue: str) -> int:
+        with self._lock:
+            ready, parked, scheduled = self._state(queue).waiting()
+            return sum(ready) + parked + scheduled
+
+    async def pause(self, queue: str) -> None:
+        with self._lock:
+            self._state(queue).paused = True
+
+    async def resume(self, queue: str) -> None:
+        with self._lock:
+            self._state(queue).resume()
+
+    # -- jobs by id
+
+    async def find(self, queue: str, job_id: str) -> Job | None:
+        with self._lock:
+            return self._state(queue).find(job_id, self._clock.now_ms())
+
+    async def cancel(self, queue: str, job_id: str, reason: str, keep_ms: int) -> CancelReply:
+        with self._lock:
+            return self._state(queue).cancel(job_id, reason, keep_ms, self._clock.now_ms())
+
+    async def failed(self, queue: str, limit: int) -> list[Job]:
+        with self._lock:
+            return self._state(queue).failed(limit)
+
+    async def retry(self, queue: str, job_id: str) -> bool:
+        with self._lock:
+            return self._state(queue).retry(job_id)
+
+    async def delete(self, queue: str, job_id: str) -> bool:
+        with self._lock:
+            return self._state(queue).delete(job_id, self._clock.now_ms())
+
+    async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._lock:
+                state = self._state(queue)
+                job = state.find(job_id, self._clock.now_ms())
+                if job is None or job.state in ENDED or job.state is JobState.FAILED:
+                    return job
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise ResultTimeout(
+                        f"job {job_id} has not ended within {timeout} s; it is {job.state.value} and goes on"
+                    )
+                sleeper = Sleeper()
+                state.awaited.setdefault(job_id, set()).add(sleeper)
+            try:
+                await sleeper.sleep(left)
+            finally:
+                with self._lock:
+                    state.stop_awaiting(job_id, sleeper)
+
+    # -- figures
+
+    async def queues(self) -> list[str]:
+        with self._lock:
+            return sorted(self._registered)
+
+    async def figures(self, queue: str) -> QueueFigures:
+        with self._lock:
+            state = self._state(queue)
+            ready, parked, scheduled = state.waiting()
+            return QueueFigures(
+                name=queue,
+                paused=state.paused,
+                ready=ready,
+                parked=parked,
+                scheduled=scheduled,
+                running=state.leases.count,
+                dead=len(state.dead),
+                tried=len(state.tries),
+                oldest_wait_ms=state.oldest_wait_ms(self._clock.now_ms()),
+                **state.counts,
+                histogram=dict(state.histogram),
+            )
+
+    async def history(self, queue: str, name: str, limit: int) -> list[HistoryEntry]:
+        with self._lock:
+            return [_entries.decode(entry) for entry in self._state(queue).history(name, limit)]
+
+    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
+        with self._lock:
+            self._workers[worker.id] = self._clock.now_ms() + ttl_ms, worker
+            self._registered.update(worker.queues)
+
+    async def withdraw(self, worker_id: str) -> None:
+        with self._lock:
+            self._workers.pop(worker_id, None)
+
+    async def workers(self) -> list[WorkerInfo]:
+        with self._lock:
+            now_ms = self._clock.now_ms()
+            self._workers = {one: kept for one, kept in self._workers.items() if kept[0] > now_ms}
+            return [self._workers[one][1] for one in sorted(self._workers)]
+
+
+class MemoryLeaseKeeper:
+    """A ``ports.LeaseKeeper`` for a ``MemoryBroker``."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def extend(self, leases: Sequence[Lease], lease_ms: int) -> Extension:
+        return self._broker.extend(leases, lease_ms)
+
+    def close(self) -> None:
+        """There is no connection."""
+
+
+def _leave(bells: Sequence[Bell], sleeper: Sleeper) -> None:
+    for bell in bells:
+        bell.drop(sleeper)

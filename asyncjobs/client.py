@@ -1,0 +1,256 @@
+"""What an open app can do: send jobs, look them up, steer queues."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import msgspec
+
+from asyncjobs.context import note_closed, note_open
+from asyncjobs.core.envelope import Envelope
+from asyncjobs.core.job import Job, create_job
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.record import encode_live
+from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.core.settlement import TOMBSTONE_MS, HistoryEntry
+from asyncjobs.errors import AppNotOpen, ArgumentsError, BrokerError, PartlySent, PayloadTooLarge, UnknownJob
+from asyncjobs.handle import JobHandle
+from asyncjobs.home import Home
+from asyncjobs.ids import new_id
+from asyncjobs.options import UNSET, checked_queue
+from asyncjobs.outbox import Outbox
+from asyncjobs.overview import QueueStats, Stats, queue_stats, stats
+from asyncjobs.ports import Broker, CancelReply, NewJob
+from asyncjobs.sending import JobRequest, Sending
+from asyncjobs.settings import DEFAULT_QUEUE, Settings
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["Client"]
+
+R = TypeVar("R")
+
+_BULK = 1_000
+
+
+class Client:
+    """The verbs of an app, over a ``broker`` with ``settings``; ``retry`` is the policy of jobs that set none."""
+
+    def __init__(self, settings: Settings, broker: Broker, retry: RetryPolicy) -> None:
+        self.settings = settings
+        self.retry = retry
+        self._broker = broker
+        self._outbox: Outbox | None = None
+        self._opened = 0
+        self._home = Home(self.__aenter__, self.__aexit__)
+
+    # -- opening and closing
+
+    @property
+    def broker(self) -> Broker:
+        """The broker; raises ``AppNotOpen`` outside ``async with app``."""
+        if not self._opened:
+            raise AppNotOpen(
+                "the app is not open; use it inside `async with app:`, or give a web app lifespan=app.lifespan"
+            )
+        return self._broker
+
+    async def __aenter__(self) -> Self:
+        if not self._opened:
+            await self._broker.open()
+            self._outbox = Outbox(self._broker)
+            self._home.enter()
+            note_open(self)
+        self._opened += 1
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        self._opened -= 1
+        if not self._opened:
+            note_closed(self)
+            try:
+                if self._outbox is not None:
+                    await self._outbox.drain()
+            finally:
+                self._outbox = None
+                self._home.leave()
+                await self._broker.close()
+
+    # -- sending
+
+    def dispatch(self, request: JobRequest[R], where: str) -> Sending[R]:
+        """Check ``request`` now and return what sends it when awaited; ``where`` is the caller's file and line."""
+        new = self._prepare(request)
+        assert self.broker is not None  # Raises where the mistake is: at the call, not at the await.
+        return Sending(lambda: self._home.run(lambda: self._send(new, request.returns)), request.name, where)
+
+    def dispatch_sync(self, request: JobRequest[R], instead: str) -> JobHandle[R]:
+        """Send ``request`` from a thread without an event loop."""
+        new = self._prepare(request)
+        return self._home.run_sync(lambda: self._send(new, request.returns), instead)
+
+    async def _send(self, new: NewJob, returns: Any) -> JobHandle[Any]:
+        if self._outbox is None:
+            raise AppNotOpen("the app was closed before the job was sent")
+        is_new = await self._outbox.send(new)
+        return JobHandle(self, new.queue, new.id, returns=returns, is_new=is_new, sent=True)
+
+    async def enqueue_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
+        """Send many jobs, 1,000 a round trip; return their handles in order.
+
+        All are checked before the first is sent: raises ``PayloadTooLarge`` or ``ArgumentsError`` with nothing sent. If
+        the broker fails on the way, raises ``PartlySent``, which lists the handles of those that were accepted and the
+        requests of those that were not.
+        """
+        asked = list(requests)
+        new = [self._prepare(request) for request in asked]
+        broker = self.broker
+        handles: list[JobHandle[R]] = []
+        for start in range(0, len(new), _BULK):
+            chunk = new[start : start + _BULK]
+            try:
+                replies = await broker.enqueue(chunk)
+            except BrokerError as error:
+                raise PartlySent(handles, asked[start:], error) from error
+            for job, request, is_new in zip(chunk, asked[start : start + _BULK], replies, strict=True):
+                handles.append(JobHandle(self, job.queue, job.id, returns=request.returns, is_new=is_new, sent=True))
+        return handles
+
+    def _prepare(self, request: JobRequest[Any]) -> NewJob:
+        """Make the job that ``request`` asks for; raise ``PayloadTooLarge``."""
+        call, defaults = request.options, request.defaults
+        queue = call.queue or defaults.queue or DEFAULT_QUEUE
+        priority = defaults.priority if call.priority is UNSET else call.priority
+        expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
+        now_ms = time.time_ns() // 1_000_000
+        envelope: dict[str, Any] = {"arguments": msgspec.Raw(request.arguments), "signature": request.signature}
+        if request.keywords:
+            envelope["keywords"] = request.keywords
+        if expires_ms is not UNSET:
+            envelope["expires_at_ms"] = expires_ms + (request.due_at_ms or now_ms + request.delay_ms)
+        if call.job_id is not UNSET:
+            envelope["created_at_ms"] = now_ms
+        for name in ("max_retries", "timeout_ms", "result_ttl_ms", "metadata"):
+            value = getattr(call, name)
+            if value is not UNSET:
+                envelope[name] = value
+        job = create_job(
+            call.job_id or new_id(),
+            request.name,
+            queue,
+            Priority.NORMAL if priority is UNSET else priority,
+            Envelope(**envelope),
+            tenant=call.tenant or "",
+        )
+        try:
+            record = encode_live(job)
+        except TypeError as error:
+            raise ArgumentsError(f"{request.name}: the metadata can't be encoded: {error}") from error
+        if len(record) > self.settings.max_payload:
+            raise PayloadTooLarge(
+                f"{request.name}: the job has {len(record)} bytes, max_payload allows {self.settings.max_payload}. "
+                "Store the data elsewhere and send its key, or raise max_payload."
+            )
+        return NewJob(queue, job.id, record, request.delay_ms, request.due_at_ms)
+
+    # -- jobs by id
+
+    def handle(self, job_id: str, *, queue: str = DEFAULT_QUEUE) -> JobHandle[Any]:
+        """Return a handle of a job sent before, perhaps by another process, whose result may be of any type."""
+        return JobHandle(self, checked_queue(queue), job_id)
+
+    async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
+        """Return the job as it stands, or ``None`` if there is no record; without ``queue`` it looks into all."""
+        broker = self.broker
+        if queue is not None:
+            return await broker.find(queue, job_id)
+        found = await asyncio.gather(*(broker.find(one, job_id) for one in await broker.queues()))
+        return next((job for job in found if job is not None), None)
+
+    async def cancel_job(
+        self, job_id: str, *, queue: str | None = None, reason: str = "cancelled by request"
+    ) -> CancelReply:
+        """Cancel a job: ``cancelled`` at once, or ``running`` whose handler will be cancelled.
+
+        ``ended`` and ``failed`` (in the dead letter queue) were too late, ``unknown`` has no record.
+        """
+        if queue is None:
+            job = await self.find_job(job_id)
+            if job is None:
+                return "unknown"
+            queue = job.queue
+        keep_ms = max(TOMBSTONE_MS, round(self.settings.result_ttl * 1000))
+        return await self.broker.cancel(queue, job_id, reason, keep_ms)
+
+    async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
+        """Wait until the job has ended or is dead and return it; ``JobHandle.result`` reads its value.
+
+        ``timeout``: seconds. Raises ``ResultTimeout``.
+        """
+        return await self._home.run(lambda: self.broker.wait_end(queue, job_id, timeout))
+
+    async def failed_jobs(self, limit: int = 100, *, queue: str | None = None) -> list[Job]:
+        """Return up to ``limit`` jobs of the dead letter queues, or of one queue's, latest first."""
+        broker = self.broker
+        names = [queue] if queue is not None else await broker.queues()
+        found = [job for name in names for job in await broker.failed(name, limit)]
+        return sorted(found, key=lambda job: job.finished_at_ms or 0, reverse=True)[:limit]
+
+    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Make a job of the dead letter queue ready again, with all its retries; return whether it was in there.
+
+        Raises ``UnknownJob`` if there is no record of it.
+        """
+        if queue is None:
+            job = await self.find_job(job_id)
+            if job is None:
+                raise UnknownJob(f"no queue has a record of job {job_id!r}")
+            queue = job.queue
+        return await self.broker.retry(queue, job_id)
+
+    async def delete_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Forget a job that has ended or is in the dead letter queue; return whether there was one.
+
+        One that waits or runs is left alone: cancel it first.
+        """
+        if queue is None:
+            job = await self.find_job(job_id)
+            if job is None:
+                return False
+            queue = job.queue
+        return await self.broker.delete(queue, job_id)
+
+    # -- queues and figures
+
+    async def pause(self, queue: str) -> None:
+        """Let no more jobs of ``queue`` start; running ones go on, and new ones are accepted."""
+        await self.broker.pause(checked_queue(queue))
+
+    async def resume(self, queue: str) -> None:
+        """Undo ``pause``."""
+        await self.broker.resume(checked_queue(queue))
+
+    async def stats(self) -> Stats:
+        """Return the figures of all queues and the workers that are present."""
+        broker = self.broker
+        figures = [await broker.figures(name) for name in await broker.queues()]
+        return stats(figures, await broker.workers())
+
+    async def queue_stats(self, queue: str) -> QueueStats:
+        """Return the figures of one queue."""
+        return queue_stats(await self.broker.figures(checked_queue(queue)))
+
+    async def job_history(self, name: str, limit: int = 100) -> list[HistoryEntry]:
+        """Return how the last jobs of ``name`` ended, latest first; the last 1,000 of each queue are kept."""
+        broker = self.broker
+        found = [entry for queue in await broker.queues() for entry in await broker.history(queue, name, limit)]
+        return sorted(found, key=lambda entry: entry.finished_at_ms, reverse=True)[:limit]

@@ -1,0 +1,126 @@
+"""What code inside and outside a handler can find without being given it: the current job, and the app to send with."""
+
+from __future__ import annotations
+
+import logging
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from asyncjobs.core.job import Job
+from asyncjobs.errors import AppNotOpen
+from asyncjobs.sending import Dispatcher
+
+__all__ = ["JobContext", "current_job", "dispatcher_for", "note_closed", "note_open", "running"]
+
+_log = logging.getLogger("asyncjobs.job")
+
+
+class JobContext:
+    """What a handler may know of the job that it runs."""
+
+    __slots__ = ("_deadline_ms", "_job", "dispatcher")
+
+    def __init__(self, job: Job, dispatcher: Dispatcher, deadline_ms: int | None) -> None:
+        self._job = job
+        self.dispatcher = dispatcher
+        self._deadline_ms = deadline_ms
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self._job.id
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self._job.name
+
+    @property
+    def queue(self) -> str:
+        """The queue it came from."""
+        return self._job.queue
+
+    @property
+    def priority(self) -> str:
+        """``critical``, ``high``, ``normal`` or ``low``."""
+        return self._job.priority.label
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is; the first is 1."""
+        return self._job.attempt
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant that the job was sent for, if any."""
+        return self._job.tenant or None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The free mapping that the sender gave."""
+        return self._job.metadata
+
+    @property
+    def created_at(self) -> datetime:
+        """When the job was sent, by its sender's clock."""
+        return datetime.fromtimestamp(self._job.created_at_ms / 1000, UTC)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the job's timeout will cancel this attempt, by the broker's clock; ``None`` without a timeout."""
+        return None if self._deadline_ms is None else datetime.fromtimestamp(self._deadline_ms / 1000, UTC)
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose records carry ``job_id``, ``job_name``, ``queue`` and ``attempt``."""
+        fields = {"job_id": self.id, "job_name": self.name, "queue": self.queue, "attempt": self.attempt}
+        return logging.LoggerAdapter(_log, fields)
+
+
+#: The job that runs in this context; the executor sets it in the context that it makes for each job.
+running: ContextVar[JobContext | None] = ContextVar("asyncjobs_running", default=None)
+
+_open: list[Dispatcher] = []
+
+
+def current_job() -> JobContext:
+    """Return the job that this code runs in, in async handlers and in those that run in a thread.
+
+    Raises ``LookupError`` outside a handler.
+    """
+    context = running.get()
+    if context is None:
+        raise LookupError("current_job() was called outside a job: it is set only while a worker runs a handler")
+    return context
+
+
+def note_open(dispatcher: Dispatcher) -> None:
+    """Remember that an app is open, so that a library's jobs find it."""
+    _open.append(dispatcher)
+
+
+def note_closed(dispatcher: Dispatcher) -> None:
+    """Forget an app that has closed."""
+    if dispatcher in _open:
+        _open.remove(dispatcher)
+
+
+def dispatcher_for(name: str) -> Dispatcher:
+    """Return the app that a job of the default registry is sent with.
+
+    Inside a handler that is the worker's; else the one open app (a context variable set in a web app's lifespan isn't
+    seen by its requests, so the open apps are remembered in the process). Raises ``AppNotOpen`` if there is none, or
+    more than one.
+    """
+    context = running.get()
+    if context is not None:
+        return context.dispatcher
+    if len(_open) == 1:
+        return _open[0]
+    if not _open:
+        raise AppNotOpen(
+            f"{name!r} can't be sent: no app is open. Open one around it (`async with app:`, or lifespan=app.lifespan "
+            "in a web app), or name one: .with_options(app=app)"
+        )
+    raise AppNotOpen(f"{name!r} can't be sent: {len(_open)} apps are open. Name one: .with_options(app=app)")

@@ -1,0 +1,109 @@
+"""The handle of a sent job: its state, its result, its cancellation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import msgspec
+
+from asyncjobs.core.duration import to_ms
+from asyncjobs.core.job import Job
+from asyncjobs.core.states import JobState
+from asyncjobs.errors import JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
+from asyncjobs.ports import CancelReply
+from asyncjobs.signature import decode_value
+
+__all__ = ["JobHandle", "JobLookup"]
+
+R = TypeVar("R")
+
+
+class JobLookup(Protocol):
+    """What a handle needs of an app."""
+
+    async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
+        """Return the job, or ``None`` if there is no record."""
+        ...
+
+    async def cancel_job(self, job_id: str, *, queue: str | None = None, reason: str = ...) -> CancelReply:
+        """Cancel the job."""
+        ...
+
+    async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
+        """Wait until the job has ended or failed for good."""
+        ...
+
+
+class JobHandle(Generic[R]):
+    """One sent job, by its ``queue`` and ``id``; make one anew with ``app.handle(id, queue=…)``.
+
+    ``is_new`` is ``False`` if a job of the same id had been sent before, so that this send changed nothing.
+    """
+
+    __slots__ = ("_lookup", "_returns", "_sent", "id", "is_new", "queue")
+
+    def __init__(
+        self, lookup: JobLookup, queue: str, job_id: str, *, returns: Any = Any, is_new: bool = True, sent: bool = False
+    ) -> None:
+        self._lookup = lookup
+        self._returns = returns
+        self._sent = sent
+        self.queue = queue
+        self.id = job_id
+        self.is_new = is_new
+
+    def __repr__(self) -> str:
+        return f"JobHandle(queue={self.queue!r}, id={self.id!r})"
+
+    async def refresh(self) -> Job:
+        """Return the job as it stands now; raise ``UnknownJob`` or ``ResultExpired`` if there is no record."""
+        job = await self._lookup.find_job(self.id, queue=self.queue)
+        if job is None:
+            raise self._absent()
+        return job
+
+    async def status(self) -> JobState:
+        """Return the job's state now; raise as ``refresh`` does."""
+        return (await self.refresh()).state
+
+    async def result(self, timeout: float | timedelta | None = None) -> R:
+        """Wait until the job has ended and return what its handler returned; woken, not polled.
+
+        ``timeout``: seconds or ``timedelta``, ``None`` to wait for ever. Raises ``ResultTimeout`` after it (the job
+        goes on), ``JobFailed`` if the job is in the dead letter queue, ``JobCancelled``, ``ResultExpired`` if the
+        result isn't kept any longer, and ``UnknownJob`` if there is no record of a job that this process has not sent.
+        """
+        seconds = None if timeout is None else to_ms("timeout", timeout) / 1000
+        job = await self._lookup.wait_for_end(self.id, queue=self.queue, timeout=seconds)
+        if job is None:
+            raise self._absent()
+        if job.state is JobState.CANCELLED:
+            raise JobCancelled(job.id, job.reason)
+        if job.state is JobState.FAILED:
+            last = job.errors[-1]
+            raise JobFailed(job.id, last.type, last.message, last.traceback)
+        if not job.result:
+            raise ResultExpired(f"job {job.id} completed, but its result isn't kept: its result_ttl is 0")
+        try:
+            return cast("R", decode_value(self._returns, job.result))
+        except msgspec.ValidationError as error:
+            raise ResultError(
+                f"the result of job {job.id} does not fit the handler's return annotation: {error}; "
+                "read it with app.handle(id, queue=…), which takes any value"
+            ) from error
+
+    async def cancel(self, reason: str = "cancelled by its sender") -> bool:
+        """Cancel the job: at once while it waits, and by cancelling its handler while it runs.
+
+        Return ``False`` if it was too late: it has ended, or is in the dead letter queue.
+        """
+        return await self._lookup.cancel_job(self.id, queue=self.queue, reason=reason) in ("cancelled", "running")
+
+    def _absent(self) -> Exception:
+        if self._sent:
+            return ResultExpired(f"job {self.id} has ended and its record isn't kept any longer; see result_ttl")
+        return UnknownJob(
+            f"queue {self.queue!r} has no record of job {self.id!r}: the id or the queue is wrong, or the job ended "
+            "longer ago than its result_ttl"
+        )

@@ -1,0 +1,86 @@
+"""The event loop that an app lives in, and the ways into it from elsewhere.
+
+An app's connections belong to one loop: that of ``async with app``, or, for programs without one, a loop in a thread of
+its own that is started at the first synchronous call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from asyncjobs.errors import AppNotOpen
+
+__all__ = ["Home"]
+
+T = TypeVar("T")
+
+_CLOSE_S = 5.0
+
+
+class Home:
+    """Knows the loop; ``open`` and ``close`` are the app's, called in the thread's loop when there is no other."""
+
+    def __init__(self, open_app: Callable[[], Awaitable[Any]], close_app: Callable[[], Awaitable[Any]]) -> None:
+        self._open_app = open_app
+        self._close_app = close_app
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._own: asyncio.AbstractEventLoop | None = None
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+
+    def enter(self) -> None:
+        """Make the running loop the home."""
+        self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
+
+    def leave(self) -> None:
+        """Have no home."""
+        self._loop = None
+
+    async def run(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run what ``start`` returns at home, also when the caller's loop is another one."""
+        loop = self._loop
+        if loop is None or loop is asyncio.get_running_loop():
+            return await start()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(start(), loop))
+
+    def run_sync(self, start: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:
+        """Run what ``start`` returns at home and wait for it, from a thread without a running loop.
+
+        Raises ``AppNotOpen``, naming what to write ``instead``, in a thread whose loop it would block.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise AppNotOpen(f"a synchronous call inside a running event loop would block it; write {instead}")
+        return asyncio.run_coroutine_threadsafe(start(), self._found()).result()
+
+    def _found(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is not None and self._pid == os.getpid():
+                return self._loop
+            # In a forked child the parent's threads are gone, and its loop with them.
+            self._loop = None
+            loop = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="asyncjobs-home", daemon=True).start()
+            asyncio.run_coroutine_threadsafe(_run(self._open_app), loop).result()
+            self._own = loop
+            atexit.register(self._end)
+            return loop
+
+    def _end(self) -> None:
+        loop, self._own = self._own, None
+        if loop is not None and self._pid == os.getpid():
+            asyncio.run_coroutine_threadsafe(_run(self._close_app), loop).result(_CLOSE_S)
+            loop.call_soon_threadsafe(loop.stop)
+
+
+async def _run(call: Callable[[], Awaitable[Any]]) -> None:
+    await call()

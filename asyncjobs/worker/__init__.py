@@ -1,0 +1,1 @@
+"""Runs jobs: claims them, runs their handlers, settles what became of them."""

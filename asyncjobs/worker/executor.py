@@ -1,0 +1,353 @@
+"""Runs handlers: a plain task a job, made and owned here, so that none is orphaned and each has a context of its own.
+
+Cancellation always comes from here, with what it leads to: a timeout, the sender's wish, a lost lease, the shutdown. It
+is repeated while a handler swallows it. A sync handler's thread can't be cancelled: its slot stays taken until it
+returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from asyncjobs.context import JobContext, running
+from asyncjobs.core.envelope import JobError, priority_of
+from asyncjobs.core.job import Job, start_job
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.record import read_job, unreadable_job
+from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.core.settlement import (
+    Cancelled,
+    Completed,
+    Failed,
+    Outcome,
+    Released,
+    Settlement,
+    Verdict,
+    bounded_error,
+    settle,
+)
+from asyncjobs.core.states import JobState
+from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
+from asyncjobs.ports import Claimed, Extension, Lease
+from asyncjobs.signature import encode_value
+from asyncjobs.worker.broker_clock import BrokerClock
+from asyncjobs.worker.deadlines import Deadline, Deadlines
+from asyncjobs.worker.host import WorkerHost
+from asyncjobs.worker.leases import Leases
+from asyncjobs.worker.plan import RunPlan, plans_of
+from asyncjobs.worker.settler import Settler
+from asyncjobs.worker.threads import HandlerThreads
+
+__all__ = ["Executor"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+_CANCEL_AGAIN_S = 1.0
+_NO_RETRY = RetryPolicy(max_retries=0)
+
+
+class _Lost:
+    """What a cancellation leads to once the lease is lost: nothing, another worker decides."""
+
+
+_LOST = _Lost()
+
+
+class _Run:
+    """One running handler."""
+
+    __slots__ = ("claimed", "is_in_thread", "leads_to", "lease", "task")
+
+    def __init__(self, claimed: Claimed, lease: Lease) -> None:
+        self.claimed = claimed
+        self.lease = lease
+        self.task: asyncio.Task[None] | None = None
+        self.is_in_thread = False
+        self.leads_to: Outcome | _Lost | None = None
+
+
+class Executor:
+    """Runs up to ``concurrency`` jobs at once; more that were claimed ahead wait in a buffer.
+
+    Each lease is held from the claim on, while its job waits in the buffer, runs, and waits to be settled.
+    """
+
+    def __init__(
+        self,
+        host: WorkerHost,
+        clock: BrokerClock,
+        settler: Settler,
+        leases: Leases,
+        *,
+        concurrency: int,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.plans = plans_of(host)
+        self.concurrency = concurrency
+        self.finished = 0
+        self._host = host
+        self._clock = clock
+        self._add = settler.add
+        self._leases = leases
+        self._chance = chance
+        self._max_result = host.settings.max_payload
+        self._running: dict[Lease, _Run] = {}
+        self._buffer: deque[tuple[Lease, Claimed]] = deque()
+        self._deadlines = Deadlines()
+        self._threads = HandlerThreads()
+        self._change = asyncio.Event()
+
+    # -- what the other duties ask
+
+    @property
+    def running(self) -> int:
+        """How many handlers run."""
+        return len(self._running)
+
+    @property
+    def buffered(self) -> int:
+        """How many claimed jobs wait for a slot."""
+        return len(self._buffer)
+
+    @property
+    def running_ids(self) -> tuple[str, ...]:
+        """The ids of the jobs that run, at most 100."""
+        return tuple(lease.id for lease in list(self._running)[:100])
+
+    async def changed(self, timeout: float) -> None:
+        """Wait until a job has ended, at most ``timeout`` seconds."""
+        self._change.clear()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._change.wait()
+        except TimeoutError:
+            return
+
+    # -- the way of a job
+
+    def accept(self, jobs: Sequence[Claimed]) -> None:
+        """Take over claimed jobs and start as many as there are slots."""
+        for claimed in jobs:
+            lease = Lease(claimed.queue, claimed.id, priority_of(claimed.record), claimed.fence)
+            self._leases.hold(lease)
+            self._buffer.append((lease, claimed))
+        self._fill()
+
+    def _fill(self) -> None:
+        create_task = asyncio.get_running_loop().create_task
+        while self._buffer and len(self._running) < self.concurrency:
+            lease, claimed = self._buffer.popleft()
+            run = self._running[lease] = _Run(claimed, lease)
+            run.task = create_task(self._run(run))
+
+    async def _run(self, run: _Run) -> None:
+        claimed = run.claimed
+        try:
+            job = self._start(claimed)
+            plan = self.plans.get(job.name) or self._unknown(job.name)
+            args, kwargs = plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
+        except (EnvelopeError, ArgumentsError, UnknownJobName) as error:
+            self._end(run, self._buried(claimed, error))
+            return
+        if 0 < job.envelope.expires_at_ms < self._clock.now_ms():
+            self._end(run, self._decide(job, plan, Cancelled("it expired before a worker was free"), run, 0))
+            return
+        timeout_ms = plan.timeout_ms if job.envelope.timeout_ms is None else job.envelope.timeout_ms
+        deadline: Deadline | None = None
+        due_ms: int | None = None
+        if timeout_ms is not None:
+            due_ms = self._clock.now_ms() + timeout_ms
+            deadline = self._deadlines.add(timeout_ms / 1000, lambda: self._time_out(run, job, plan, timeout_ms))
+        running.set(JobContext(job, self._host, due_ms))
+        outcome: Outcome | _Lost
+        began = time.perf_counter_ns()
+        try:
+            if plan.is_async:
+                value = await plan.function(*args, **kwargs)
+            else:
+                run.is_in_thread = True
+                value = await self._threads.run(plan.function, args, kwargs)
+            outcome = self._completed(value, job)
+        except asyncio.CancelledError as error:
+            outcome = run.leads_to or self._failed(error, job, plan)
+        except (Exception, SystemExit) as error:
+            outcome = self._failed(error, job, plan)
+        finally:
+            if deadline is not None:
+                deadline.drop()
+        if outcome is _LOST or run.leads_to is _LOST or isinstance(outcome, _Lost):
+            self._end(run, None)
+            return
+        duration_us = (time.perf_counter_ns() - began) // 1000
+        self._end(run, self._decide(job, plan, outcome, run, duration_us))
+
+    def _start(self, claimed: Claimed) -> Job:
+        job = read_job(claimed.id, claimed.queue, claimed.record, claimed.tries)
+        return start_job(job, claimed.fence, self._clock.now_ms())
+
+    def _unknown(self, name: str) -> RunPlan:
+        self._host.registry.get(name)
+        raise UnknownJobName(f"the job {name!r} was defined after this worker had started; define it before")
+
+    def _completed(self, value: object, job: Job) -> Outcome:
+        try:
+            result = encode_value(value)
+        except (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
+            problem = f"the result of type {type(value).__qualname__} can't be encoded: {error}"
+        else:
+            if len(result) <= self._max_result:
+                return Completed(result)
+            problem = f"the result has {len(result)} bytes; max_payload allows {self._max_result}"
+        # Not worth a retry: the handler has done its work, only its value can't be kept.
+        return Failed(self._error("ResultError", problem, "", job), retryable=False)
+
+    def _failed(self, error: BaseException, job: Job, plan: RunPlan) -> Outcome:
+        text = "".join(traceback.format_exception(error))
+        kind = type(error)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        retryable = plan.retry.covers(error) or isinstance(error, asyncio.CancelledError | SystemExit)
+        return Failed(self._error(name, str(error), text, job), retryable)
+
+    def _error(self, kind: str, message: str, trace: str, job: Job) -> JobError:
+        return bounded_error(kind, message, trace, job.attempt, self._clock.now_ms())
+
+    def _decide(self, job: Job, plan: RunPlan, outcome: Outcome, run: _Run, duration_us: int) -> Settlement:
+        override = job.envelope.result_ttl_ms
+        settlement = settle(
+            job,
+            outcome,
+            plan.retry,
+            self._clock.now_ms(),
+            self._chance(),
+            record=run.claimed.record,
+            duration_us=duration_us,
+            result_ttl_ms=plan.result_ttl_ms if override is None else override,
+        )
+        if isinstance(outcome, Failed):
+            _report(job, outcome.error, settlement)
+        return settlement
+
+    def _buried(self, claimed: Claimed, error: Exception) -> Settlement:
+        """Send a job that can't be run to the dead letter queue, with the reason."""
+        try:
+            job = self._start(claimed)
+        except EnvelopeError:
+            priority = Priority(priority_of(claimed.record))
+            job = unreadable_job(
+                claimed.id, claimed.queue, priority, claimed.tries, JobState.RUNNING, fence=claimed.fence
+            )
+        problem = self._error(type(error).__name__, str(error), "", job)
+        settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._clock.now_ms(), 0.0)
+        _report(job, problem, settlement)
+        return settlement
+
+    def _end(self, run: _Run, settlement: Settlement | None) -> None:
+        del self._running[run.lease]
+        self.finished += 1
+        if settlement is None:
+            self._leases.let_go(run.lease)
+        else:
+            self._add(run.lease, settlement)
+        if self._buffer:
+            self._fill()
+        self._change.set()
+
+    # -- cancellation
+
+    def _time_out(self, run: _Run, job: Job, plan: RunPlan, timeout_ms: int) -> None:
+        message = f"the attempt took longer than its timeout of {timeout_ms / 1000:g} s"
+        error = self._error("TimeoutError", message, "", job)
+        self._cancel(run, Failed(error, plan.retry.covers(TimeoutError(message))))
+
+    def _cancel(self, run: _Run, leads_to: Outcome | _Lost) -> None:
+        if run.leads_to is None or leads_to is _LOST:
+            run.leads_to = leads_to
+        if run.task is not None and not run.task.done() and not run.is_in_thread:
+            run.task.cancel()
+            self._deadlines.add(_CANCEL_AGAIN_S, lambda: self._cancel(run, leads_to))
+
+    def learn(self, extension: Extension) -> None:
+        """Act on what the heartbeat was told: cancel the handlers of lost leases and of cancelled jobs."""
+        for lease in extension.lost:
+            # One that isn't running is just being settled, or waits in the buffer.
+            if lease in self._running:
+                _log.warning("job %s was taken over by another worker: its handler is cancelled here", lease.id)
+                self._cancel(self._running[lease], _LOST)
+            elif self._unbuffer(lease) is not None:
+                self._leases.let_go(lease)
+        for lease, reason in extension.cancelled:
+            if lease in self._running:
+                self._cancel(self._running[lease], Cancelled(reason))
+            elif (claimed := self._unbuffer(lease)) is not None:
+                self._settle_unrun(lease, claimed, Cancelled(reason))
+
+    def _unbuffer(self, lease: Lease) -> Claimed | None:
+        for entry in self._buffer:
+            if entry[0] == lease:
+                self._buffer.remove(entry)
+                return entry[1]
+        return None
+
+    def _settle_unrun(self, lease: Lease, claimed: Claimed, outcome: Cancelled) -> None:
+        try:
+            job = self._start(claimed)
+        except EnvelopeError as error:
+            self._add(lease, self._buried(claimed, error))
+        else:
+            self._add(lease, settle(job, outcome, _NO_RETRY, self._clock.now_ms(), 0.0, record=claimed.record))
+
+    # -- giving back and ending
+
+    def give_back(self) -> None:
+        """Release what was claimed ahead and has not started."""
+        while self._buffer:
+            lease, _ = self._buffer.popleft()
+            self._add(lease, Settlement(lease.queue, lease.id, "", lease.priority, lease.fence, Verdict.RELEASE))
+
+    async def drain(self, timeout: float) -> bool:
+        """Wait until no handler runs, at most ``timeout`` seconds; return whether none does."""
+        until = time.monotonic() + timeout
+        while self._running and (left := until - time.monotonic()) > 0:
+            await self.changed(left)
+        return not self._running
+
+    def cancel_all(self) -> None:
+        """Cancel every handler; their jobs go back to ready at once, the attempt not counted."""
+        for run in list(self._running.values()):
+            self._cancel(run, Released())
+
+    def close(self) -> None:
+        """Give up timers and threads; a sync handler that still runs is left to its lease."""
+        self._deadlines.close()
+        self._threads.close()
+        for run in self._running.values():
+            self._leases.let_go(run.lease)
+
+
+def _report(job: Job, error: JobError, settlement: Settlement) -> None:
+    if settlement.verdict is Verdict.RETRY:
+        _log.warning(
+            "job %s (%s) failed at attempt %d, retry in %.1f s: %s: %s",
+            job.id,
+            job.name,
+            job.attempt,
+            settlement.delay_ms / 1000,
+            error.type,
+            error.message,
+        )
+    else:
+        _log.error(
+            "job %s (%s) failed at attempt %d and went to the dead letter queue: %s: %s\n%s",
+            job.id,
+            job.name,
+            job.attempt,
+            error.type,
+            error.message,
+            error.traceback,
+        )

@@ -1,0 +1,52 @@
+"""What a worker needs of the app that it works for."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Protocol
+
+from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.definition import JobDefinition
+from asyncjobs.ports import Broker
+from asyncjobs.registry import Registry
+from asyncjobs.sending import Dispatcher
+from asyncjobs.settings import Settings
+
+__all__ = ["JobDefinition", "WorkerHost"]
+
+
+class WorkerHost(Dispatcher, Protocol):
+    """An app, as its worker sees it."""
+
+    @property
+    def registry(self) -> Registry:
+        """The jobs that can be run."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """The app's settings."""
+        ...
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The policy of jobs that set none."""
+        ...
+
+    @property
+    def broker(self) -> Broker:
+        """The open broker."""
+        ...
+
+    async def __aenter__(self) -> Any:
+        """Open the app, once more if it is open."""
+        ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        """Close it, if nobody else has it open."""
+        ...

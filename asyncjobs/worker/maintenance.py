@@ -1,0 +1,83 @@
+"""The duties of a worker that are not its own jobs: recover expired leases, unpark, show presence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+
+from asyncjobs.errors import BrokerError
+from asyncjobs.ports import Broker, WorkerInfo
+
+__all__ = ["Maintenance"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+# A lease that has expired is found within this time, so that recovery takes a lease and a second at most.
+_RECOVER_EVERY_S = 0.75
+_ANNOUNCE_EVERY_S = 5.0
+_PRESENT_MS = 20_000
+
+
+class Maintenance:
+    """Runs its duties for ever; everybody may run them at once, so no lock is needed."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        queues: Sequence[str],
+        names: frozenset[str],
+        info: Callable[[], WorkerInfo],
+        lease_ms: int,
+        max_deaths: int,
+        grace_ms: int,
+    ) -> None:
+        self._broker = broker
+        self._queues = queues
+        self._names = names
+        self._info = info
+        self._lease_ms = lease_ms
+        self._max_deaths = max_deaths
+        self._grace_ms = grace_ms
+
+    async def announce(self) -> None:
+        """Show that the worker is there, and make jobs startable that waited for one that knows them."""
+        await self._broker.announce(self._info(), _PRESENT_MS)
+        await self._broker.unpark(self._queues, self._names, self._grace_ms)
+
+    async def recover(self) -> None:
+        """Take back jobs whose worker has died."""
+        recovery = await self._broker.recover(self._queues, self._lease_ms, self._max_deaths)
+        if recovered := recovery.recovered:
+            _log.warning("recovered %d jobs whose worker had died: %s", len(recovered), _some(recovered))
+        if dead := recovery.dead:
+            _log.error("%d jobs went to the dead letter queue, their workers died: %s", len(dead), _some(dead))
+
+    async def run(self) -> None:
+        """Do both, each in its time, for ever."""
+        period = min(_RECOVER_EVERY_S, self._lease_ms / 4000)
+        since_announced = 0.0
+        is_away = False
+        while True:
+            # Spread a little, so that workers started together do not knock together.
+            await asyncio.sleep(period * random.uniform(0.9, 1.0))
+            since_announced += period
+            try:
+                await self.recover()
+                if since_announced >= _ANNOUNCE_EVERY_S:
+                    await self.announce()
+                    since_announced = 0.0
+            except BrokerError as error:
+                if not is_away:
+                    _log.warning("the broker is away: %s", error)
+                is_away = True
+            else:
+                if is_away:
+                    _log.warning("the broker is back")
+                is_away = False
+
+
+def _some(ids: list[str]) -> str:
+    return ", ".join(ids[:5]) + (" …" if len(ids) > 5 else "")

@@ -1,0 +1,97 @@
+"""Tells the broker what became of jobs: many in one round trip, one call under way at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import anyio
+
+from asyncjobs.core.settlement import Settlement, Verdict
+from asyncjobs.errors import BrokerError
+from asyncjobs.ports import JobQueue, Lease
+from asyncjobs.worker.leases import Leases
+
+__all__ = ["Settler"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+_MOST = 500
+_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class Settler:
+    """Collects settlements and sends them; a lease is held until its settlement is done."""
+
+    def __init__(self, broker: JobQueue, leases: Leases) -> None:
+        self._broker = broker
+        self._leases = leases
+        self._waiting: list[tuple[Lease, Settlement]] = []
+        self._news = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._is_sending = False
+        self._is_again = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything has been told."""
+        return not self._waiting and not self._is_sending
+
+    def add(self, lease: Lease, settlement: Settlement) -> None:
+        """Take over a settlement; it is sent with the next call."""
+        self._waiting.append((lease, settlement))
+        self._news.set()
+
+    async def step(self) -> None:
+        """Send what waits, in one call; on ``BrokerError`` it waits again and the error is raised."""
+        async with self._lock:
+            batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+            if not batch:
+                return
+            self._is_sending = True
+            try:
+                replies = await self._broker.settle([settlement for _, settlement in batch])
+            except BaseException:
+                self._waiting = batch + self._waiting
+                self._is_again = True
+                raise
+            finally:
+                self._is_sending = False
+            self._settled(batch, replies)
+
+    def _settled(self, batch: list[tuple[Lease, Settlement]], replies: list[bool]) -> None:
+        for (lease, settlement), done in zip(batch, replies, strict=True):
+            self._leases.let_go(lease)
+            # After a lost reply a refusal may only mean that the first call got through.
+            if not done and not self._is_again and settlement.verdict is not Verdict.RELEASE:
+                _log.warning(
+                    "job %s (%s) had been taken over by another worker: what this attempt came to is ignored",
+                    lease.id,
+                    settlement.name,
+                )
+        self._is_again = False
+
+    async def run(self) -> None:
+        """Send whatever is added, for ever; while the broker is away, keep it and try again."""
+        while True:
+            if not self._waiting:
+                self._news.clear()
+                await self._news.wait()
+                # Whatever else ends in this round of the loop goes along.
+                await asyncio.sleep(0)
+            await self.flush()
+
+    async def flush(self, timeout: float | None = None) -> bool:
+        """Send until nothing waits, for at most ``timeout`` seconds; return whether all was sent."""
+        failures = 0
+        with anyio.move_on_after(timeout):
+            while not self.is_idle:
+                try:
+                    await self.step()
+                    failures = 0
+                except BrokerError as error:
+                    if not failures:
+                        _log.warning("settling %d jobs must wait: %s", len(self._waiting), error)
+                    await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                    failures += 1
+        return self.is_idle

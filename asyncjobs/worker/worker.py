@@ -1,0 +1,146 @@
+"""The worker: owns the duties and the order in which they start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+import anyio
+
+from asyncjobs.clock import SystemClock
+from asyncjobs.errors import ConfigurationError
+from asyncjobs.ids import new_id
+from asyncjobs.options import UnsetType, checked_queue
+from asyncjobs.ports import Clock
+from asyncjobs.settings import DEFAULT_QUEUE
+from asyncjobs.worker.claimer import Serving
+from asyncjobs.worker.duties import Duties
+from asyncjobs.worker.host import WorkerHost
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """Runs the jobs of an app's queues in this event loop.
+
+    ``queues``: names in strict order, or a mapping of names to weights (> 0); by default those that the app's jobs
+    name. ``concurrency``: jobs at once. ``ageing``: the share of claims that serve low priority first, 0 to 1.
+
+    Raises ``ConfigurationError`` for a wrong value, and ``DefinitionError`` at the start for a job that could not run.
+    """
+
+    def __init__(
+        self,
+        app: WorkerHost,
+        *,
+        queues: Sequence[str] | Mapping[str, float] | None = None,
+        concurrency: int | None = None,
+        ageing: float = 0.05,
+        clock: Clock | None = None,
+    ) -> None:
+        if isinstance(queues, str):
+            raise ConfigurationError(f"queues={queues!r}: expected a list of names, or a mapping of names to weights")
+        if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
+            raise ConfigurationError(f"concurrency={concurrency!r}: expected a whole number, 1 or more")
+        if not 0 <= ageing <= 1:
+            raise ConfigurationError(f"ageing={ageing!r}: expected a share from 0 to 1")
+        if isinstance(queues, Mapping) and not all(weight > 0 for weight in queues.values()):
+            raise ConfigurationError(f"queues={dict(queues)!r}: expected weights above 0")
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
+        self._app = app
+        self._concurrency = concurrency or app.settings.concurrency
+        self._serving = Serving(_queues(app, queues), ageing=ageing)
+        self._clock = clock or SystemClock()
+        self._duties: Duties | None = None
+        self._is_stopped = False
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues that it serves."""
+        return self._serving.queues
+
+    def stop(self) -> None:
+        """Claim no more and let handlers finish; called once more, cancel them now. Only from the worker's loop."""
+        self._is_stopped = True
+        if self._duties is not None:
+            self._duties.stop()
+
+    async def run(self, *, signals: bool = True) -> None:
+        """Run jobs until stopped; with ``signals``, SIGTERM and SIGINT stop it, a second one without waiting."""
+        async with self._started() as duties:
+            with self._on_signals() if signals else contextlib.nullcontext():
+                await duties.until_stopped()
+
+    async def run_until_empty(self) -> int:
+        """Run jobs until none is startable and none runs; return how many ended. What is due later is left alone."""
+        async with self._started() as duties:
+            return await duties.until_empty()
+
+    async def run_once(self) -> bool:
+        """Claim one job and run it to its end; return whether there was one."""
+        async with self._started() as duties:
+            return await duties.once()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Worker]:
+        """Run jobs in the background of this block, which must be entered and left in one task."""
+        async with self._app, anyio.create_task_group() as group:
+            ready = anyio.Event()
+
+            async def work() -> None:
+                async with self._started() as duties:
+                    ready.set()
+                    await duties.until_stopped()
+
+            group.start_soon(work)
+            await ready.wait()
+            try:
+                yield self
+            finally:
+                self.stop()
+
+    @contextlib.asynccontextmanager
+    async def _started(self) -> AsyncIterator[Duties]:
+        async with self._app, Duties(self._app, self._serving, self._concurrency, self._clock, self.id) as duties:
+            self._duties = duties
+            if self._is_stopped:
+                duties.stop()
+            try:
+                yield duties
+            finally:
+                self._duties = None
+                self._is_stopped = False
+
+    @contextlib.contextmanager
+    def _on_signals(self) -> Iterator[None]:
+        """Stop on SIGTERM and SIGINT, where this thread may handle signals."""
+        loop = asyncio.get_running_loop()
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        wanted = (signal.SIGTERM, signal.SIGINT)
+        for one in wanted:
+            loop.add_signal_handler(one, self.stop)
+        try:
+            yield
+        finally:
+            for one in wanted:
+                loop.remove_signal_handler(one)
+
+
+def _queues(app: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:
+    queues = given or app.settings.queues
+    if not queues:
+        # Every queue that a job names, the default one among them.
+        named = {definition.options.queue for definition in app.registry}
+        queues = sorted({DEFAULT_QUEUE if isinstance(queue, UnsetType) else queue for queue in named})
+    for queue in queues:
+        checked_queue(queue)
+    if len(set(queues)) != len(queues):
+        raise ConfigurationError(f"queues={list(queues)!r}: a queue is named twice")
+    return queues or [DEFAULT_QUEUE]
