@@ -93,6 +93,7 @@ class App(Client):
     @overload
     def job(
         self,
+        /,
         *,
         name: str | None = None,
         aliases: tuple[str, ...] = (),
