@@ -35,6 +35,8 @@ __all__ = [
     "decode_header",
     "encode",
     "encode_header",
+    "ended_header",
+    "header_size",
     "pack_tries",
     "priority_of",
     "unpack_tries",
@@ -167,41 +169,53 @@ _PRIORITIES = {ord("0") + priority: priority for priority in Priority}
 
 
 @functools.lru_cache(maxsize=1024)
-def encode_header(
-    name: str, priority: Priority, key: str = "", tenant: str = "", state: JobState | None = None
-) -> bytes:
-    """Return the header of a record; raise ``EnvelopeError`` if name, key or tenant exceeds 255 bytes."""
+def encode_header(name: str, priority: int, key: str = "", tenant: str = "") -> bytes:
+    """Return the header of a live record; raise ``EnvelopeError`` if name, key or tenant exceeds 255 bytes."""
     parts = [part.encode() for part in (name, key, tenant)]
     for what, part in zip(("job name", "flow key", "tenant id"), parts, strict=True):
         if len(part) > MAX_NAME_BYTES:
             raise EnvelopeError(f"the {what} has {len(part)} bytes; at most {MAX_NAME_BYTES} fit: {part[:40]!r}…")
-    kind = b"-" if state is None else _ENDED_KINDS[state]
-    return _VERSION + kind + b"%d" % priority + bytes((*map(len, parts), 0)) + b"".join(parts)
+    return _VERSION + b"-%d" % priority + bytes((*map(len, parts), 0)) + b"".join(parts)
 
 
-def decode_header(record: bytes) -> Header:
-    """Return what the header of ``record`` says; raise ``EnvelopeError`` if it isn't a record we can read."""
+def header_size(record: bytes) -> int:
+    """Return where the body of ``record`` starts; raise ``EnvelopeError`` if it isn't a record we can read."""
     if len(record) < _FIXED or record[:1] != _VERSION:
         raise EnvelopeError(
             f"not a version-1 job record: it starts with {record[:8]!r}; "
             "a newer asyncjobs may have written it, or something else uses the key"
         )
-    kind, priority, name_size, key_size, tenant_size, extension_size = record[1:_FIXED]
+    return _FIXED + record[3] + record[4] + record[5] + record[6]
+
+
+def decode_header(record: bytes) -> Header:
+    """Return what the header of ``record`` says; raise ``EnvelopeError`` if it isn't a record we can read."""
+    return _decode_header(record[: header_size(record)])
+
+
+@functools.lru_cache(maxsize=1024)
+def _decode_header(header: bytes) -> Header:
+    """Decode; cached, because a worker's jobs differ little in their headers."""
+    kind, priority, name_size, key_size, tenant_size, extension_size = header[1:_FIXED]
     name_end = _FIXED + name_size
     key_end = name_end + key_size
     tenant_end = key_end + tenant_size
-    end = tenant_end + extension_size
     try:
         return Header(
             _KIND_STATES[kind],
             _PRIORITIES[priority],
-            str(record[_FIXED:name_end], "utf-8"),
-            str(record[name_end:key_end], "utf-8") if key_size else "",
-            str(record[key_end:tenant_end], "utf-8") if tenant_size else "",
-            end,
+            header[_FIXED:name_end].decode(),
+            header[name_end:key_end].decode(),
+            header[key_end:tenant_end].decode(),
+            tenant_end + extension_size,
         )
     except (KeyError, UnicodeDecodeError) as error:
-        raise EnvelopeError(f"the header of the job record is damaged: {record[:24]!r} ({error})") from None
+        raise EnvelopeError(f"the header of the job record is damaged: {header[:24]!r} ({error})") from None
+
+
+def ended_header(record: bytes, state: JobState) -> bytes:
+    """Return the header of ``record`` as that of a job that has ended in ``state``."""
+    return _VERSION + _ENDED_KINDS[state] + record[2 : header_size(record)]
 
 
 def decode_envelope(body: bytes | memoryview | msgspec.Raw) -> Envelope:

@@ -13,6 +13,8 @@ from asyncjobs.core.envelope import (
     decode_header,
     encode,
     encode_header,
+    ended_header,
+    header_size,
     unpack_tries,
 )
 from asyncjobs.core.job import Job
@@ -25,14 +27,14 @@ __all__ = ["encode_ended", "encode_live", "read_job", "unreadable_job"]
 
 def encode_live(job: Job) -> bytes:
     """Return the record of a job that has not ended."""
-    return encode_header(job.name, job.priority, "", job.tenant) + encode(job.envelope)
+    return encode_header(job.name, job.priority.value, "", job.tenant) + encode(job.envelope)
 
 
 def encode_ended(job: Job, record: bytes) -> bytes:
     """Return the record of the ended ``job``, around the body of the live ``record`` that it was read from."""
     assert job.state in ENDED, f"{job.id} is {job.state.value}"
     final = Final(
-        envelope=msgspec.Raw(memoryview(record)[decode_header(record).end :]),
+        envelope=msgspec.Raw(memoryview(record)[header_size(record) :]),
         **({"result": msgspec.Raw(job.result)} if job.result else {}),
         reason=job.reason,
         failures=job.failures,
@@ -42,7 +44,7 @@ def encode_ended(job: Job, record: bytes) -> bytes:
         started_at_ms=job.started_at_ms,
         finished_at_ms=job.finished_at_ms or 0,
     )
-    return encode_header(job.name, job.priority, "", job.tenant, job.state) + encode(final)
+    return ended_header(record, job.state) + encode(final)
 
 
 def read_job(

@@ -19,6 +19,10 @@ class JobState(enum.Enum):
     RETRYING = "retrying"
     CANCELLED = "cancelled"
 
+    def __init__(self, label: str) -> None:
+        #: Where a job may go from here; a row of the table below, found without hashing.
+        self.successors: tuple[JobState, ...] = ()
+
 
 #                    ┌───────────── released, recovered ─────────────┐
 #                    ▼                                               │
@@ -42,13 +46,16 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.CANCELLED: frozenset(),
 }
 
+for _state, _successors in TRANSITIONS.items():
+    _state.successors = tuple(_successors)
+
 ENDED = frozenset({JobState.COMPLETED, JobState.CANCELLED})
 
 
 def check_transition(old: JobState, new: JobState, job_id: str) -> None:
     """Raise ``InvalidTransition``, naming both states, unless a job may go from ``old`` to ``new``."""
-    if new not in TRANSITIONS[old]:
-        allowed = ", ".join(sorted(state.value for state in TRANSITIONS[old])) or "nothing: it has ended"
+    if new not in old.successors:
+        allowed = ", ".join(sorted(state.value for state in old.successors)) or "nothing: it has ended"
         raise InvalidTransition(
             f"job {job_id} can't go from {old.value} to {new.value}; from {old.value} it may go to {allowed}"
         )

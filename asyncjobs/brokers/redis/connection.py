@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import hiredis
 import msgspec
 import redis
 import redis.asyncio
@@ -66,11 +67,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self._asynchronous(self.max_connections, None)
 
     def _asynchronous(self, max_connections: int, read_timeout: float | None) -> redis.asyncio.Redis:
-        kind = (
-            redis.asyncio.UnixDomainSocketConnection
-            if self.unix_path
-            else (redis.asyncio.SSLConnection if self.tls else redis.asyncio.Connection)
-        )
+        kind = _UnixConnection if self.unix_path else _TlsConnection if self.tls else _TcpConnection
         pool = redis.asyncio.BlockingConnectionPool(
             max_connections=max_connections,
             timeout=self.command_timeout,
@@ -96,6 +93,27 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
             **self._options(),
         )
         return redis.Redis(connection_pool=pool)
+
+
+class _HiredisPacking:
+    """Packs commands in C: redis-py's asyncio connections do it in Python, a quarter of a worker's time."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        # redis-py writes some commands as two words in one argument.
+        words = args[0].split() if isinstance(args[0], str) else (args[0],)
+        return [hiredis.pack_command((*words, *args[1:]))]
+
+
+class _TcpConnection(_HiredisPacking, redis.asyncio.Connection):
+    pass
+
+
+class _TlsConnection(_HiredisPacking, redis.asyncio.SSLConnection):
+    pass
+
+
+class _UnixConnection(_HiredisPacking, redis.asyncio.UnixDomainSocketConnection):
+    pass
 
 
 @contextlib.contextmanager
