@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import msgspec
 
@@ -32,9 +33,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Client"]
 
+P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _BULK = 1_000
+
+
+def _at_home(
+    verb: Callable[Concatenate[Client, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Client, P], Coroutine[Any, Any, T]]:
+    """Let ``verb`` be awaited on any loop: it runs on the app's own, to which its connections belong."""
+
+    @functools.wraps(verb)
+    async def run(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        self._check_open()
+        return await self._home.run(lambda: verb(self, *args, **kwargs))
+
+    return run
 
 
 class Client:
@@ -52,12 +68,17 @@ class Client:
 
     @property
     def broker(self) -> Broker:
-        """The broker; raises ``AppNotOpen`` outside ``async with app``."""
+        """The broker, on the app's own loop; raises ``AppNotOpen`` outside ``async with app``, or on another loop."""
+        self._check_open()
+        if not self._home.is_here:
+            raise AppNotOpen("the app is open in another event loop; a worker needs an App that is opened in its own")
+        return self._broker
+
+    def _check_open(self) -> None:
         if not self._opened:
             raise AppNotOpen(
                 "the app is not open; use it inside `async with app:`, or give a web app lifespan=app.lifespan"
             )
-        return self._broker
 
     async def __aenter__(self) -> Self:
         if not self._opened:
@@ -90,7 +111,7 @@ class Client:
     def dispatch(self, request: JobRequest[R], where: str) -> Sending[R]:
         """Check ``request`` now and return what sends it when awaited; ``where`` is the caller's file and line."""
         new = self._prepare(request)
-        assert self.broker is not None  # Raises where the mistake is: at the call, not at the await.
+        self._check_open()
         return Sending(lambda: self._home.run(lambda: self._send(new, request.returns)), request.name, where)
 
     def dispatch_sync(self, request: JobRequest[R], instead: str) -> JobHandle[R]:
@@ -104,6 +125,7 @@ class Client:
         is_new = await self._outbox.send(new)
         return JobHandle(self, new.queue, new.id, returns=returns, is_new=is_new, sent=True)
 
+    @_at_home
     async def enqueue_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
         """Send many jobs, 1,000 a round trip; return their handles in order.
 
@@ -168,6 +190,7 @@ class Client:
         """Return a handle of a job sent before, perhaps by another process, whose result may be of any type."""
         return JobHandle(self, checked_queue(queue), job_id)
 
+    @_at_home
     async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
         """Return the job as it stands, or ``None`` if there is no record; without ``queue`` it looks into all."""
         broker = self.broker
@@ -176,6 +199,7 @@ class Client:
         found = await asyncio.gather(*(broker.find(one, job_id) for one in await broker.queues()))
         return next((job for job in found if job is not None), None)
 
+    @_at_home
     async def cancel_job(
         self, job_id: str, *, queue: str | None = None, reason: str = "cancelled by request"
     ) -> CancelReply:
@@ -191,13 +215,15 @@ class Client:
         keep_ms = max(TOMBSTONE_MS, round(self.settings.result_ttl * 1000))
         return await self.broker.cancel(queue, job_id, reason, keep_ms)
 
+    @_at_home
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
         """Wait until the job has ended or is dead and return it; ``JobHandle.result`` reads its value.
 
         ``timeout``: seconds. Raises ``ResultTimeout``.
         """
-        return await self._home.run(lambda: self.broker.wait_end(queue, job_id, timeout))
+        return await self.broker.wait_end(queue, job_id, timeout)
 
+    @_at_home
     async def failed_jobs(self, limit: int = 100, *, queue: str | None = None) -> list[Job]:
         """Return up to ``limit`` jobs of the dead letter queues, or of one queue's, latest first."""
         broker = self.broker
@@ -205,6 +231,7 @@ class Client:
         found = [job for name in names for job in await broker.failed(name, limit)]
         return sorted(found, key=lambda job: job.finished_at_ms or 0, reverse=True)[:limit]
 
+    @_at_home
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
         """Make a job of the dead letter queue ready again, with all its retries; return whether it was in there.
 
@@ -217,6 +244,7 @@ class Client:
             queue = job.queue
         return await self.broker.retry(queue, job_id)
 
+    @_at_home
     async def delete_job(self, job_id: str, *, queue: str | None = None) -> bool:
         """Forget a job that has ended or is in the dead letter queue; return whether there was one.
 
@@ -231,24 +259,29 @@ class Client:
 
     # -- queues and figures
 
+    @_at_home
     async def pause(self, queue: str) -> None:
         """Let no more jobs of ``queue`` start; running ones go on, and new ones are accepted."""
         await self.broker.pause(checked_queue(queue))
 
+    @_at_home
     async def resume(self, queue: str) -> None:
         """Undo ``pause``."""
         await self.broker.resume(checked_queue(queue))
 
+    @_at_home
     async def stats(self) -> Stats:
         """Return the figures of all queues and the workers that are present."""
         broker = self.broker
         figures = [await broker.figures(name) for name in await broker.queues()]
         return stats(figures, await broker.workers())
 
+    @_at_home
     async def queue_stats(self, queue: str) -> QueueStats:
         """Return the figures of one queue."""
         return queue_stats(await self.broker.figures(checked_queue(queue)))
 
+    @_at_home
     async def job_history(self, name: str, limit: int = 100) -> list[HistoryEntry]:
         """Return how the last jobs of ``name`` ended, latest first; the last 1,000 of each queue are kept."""
         broker = self.broker

@@ -42,6 +42,11 @@ class Home:
         """Have no home."""
         self._loop = None
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the running loop is the home."""
+        return self._loop is asyncio.get_running_loop()
+
     async def run(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run what ``start`` returns at home, also when the caller's loop is another one."""
         loop = self._loop

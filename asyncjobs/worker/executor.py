@@ -177,7 +177,8 @@ class Executor:
         except asyncio.CancelledError as error:
             outcome = run.leads_to or self._failed(error, job, plan)
         except (Exception, SystemExit) as error:
-            outcome = self._failed(error, job, plan)
+            # What a handler raises while it is being cancelled is not its own failure.
+            outcome = run.leads_to or self._failed(error, job, plan)
         finally:
             if deadline is not None:
                 deadline.drop()
