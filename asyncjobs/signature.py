@@ -30,7 +30,8 @@ def _encode_model(value: Any) -> Any:
 
 
 def _decode_model(kind: type, value: Any) -> Any:
-    return typing.cast("Any", kind).model_validate(value)
+    # To msgspec, object is a class like any other; it takes whatever comes.
+    return value if kind is object else typing.cast("Any", kind).model_validate(value)
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_encode_model)
@@ -258,7 +259,7 @@ def _undecodable(info: Any, seen: set[int] | None = None) -> type | None:
         return None
     seen.add(id(info))
     if isinstance(info, msgspec.inspect.CustomType):
-        return None if hasattr(info.cls, "model_validate") else info.cls
+        return None if info.cls is object or hasattr(info.cls, "model_validate") else info.cls
     if isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field):
         for field in type(info).__struct_fields__:
             inner = getattr(info, field)

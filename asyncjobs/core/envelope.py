@@ -185,7 +185,10 @@ def header_size(record: bytes) -> int:
             f"not a version-1 job record: it starts with {record[:8]!r}; "
             "a newer asyncjobs may have written it, or something else uses the key"
         )
-    return _FIXED + record[3] + record[4] + record[5] + record[6]
+    size = _FIXED + record[3] + record[4] + record[5] + record[6]
+    if size > len(record):
+        raise EnvelopeError(f"the job record is cut off: its header has {size} bytes, all of it {len(record)}")
+    return size
 
 
 def decode_header(record: bytes) -> Header:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import anyio
 
@@ -67,6 +67,7 @@ class Claimer:
         clock: BrokerClock,
         *,
         worker_id: str,
+        numbers: Iterator[int],
         lease_ms: int,
         poll_interval: float,
         timer_interval: float | None,
@@ -80,7 +81,8 @@ class Claimer:
         self._poll_interval = poll_interval
         self._timer_interval = timer_interval
         self._names = frozenset(executor.plans)
-        self._number = 1
+        self._numbers = numbers
+        self._number = next(numbers)
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_task: asyncio.Task[None] | None = None
@@ -114,7 +116,7 @@ class Claimer:
                 keep_timer_ms=0 if self._timer_interval is None else round(3000 * self._poll_interval),
             )
             claim = await self._broker.claim(request)
-            self._number += 1
+            self._number = next(self._numbers)
             self._clock.set(claim.now_ms)
             self.last_active = self._clock.monotonic()
             if claim.jobs:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+from collections.abc import Iterator
 from typing import Self
 
 import anyio
@@ -39,7 +40,15 @@ class Duties:
     Leaving it lets handlers finish for ``shutdown_timeout``, then cancels them; their jobs go back to ready.
     """
 
-    def __init__(self, host: WorkerHost, serving: Serving, concurrency: int, clock: Clock, worker_id: str) -> None:
+    def __init__(
+        self,
+        host: WorkerHost,
+        serving: Serving,
+        concurrency: int,
+        clock: Clock,
+        worker_id: str,
+        numbers: Iterator[int],
+    ) -> None:
         settings = host.settings
         broker = host.broker
         lease_ms = round(settings.lease * 1000)
@@ -56,6 +65,7 @@ class Duties:
             serving,
             self._clock,
             worker_id=worker_id,
+            numbers=numbers,
             lease_ms=lease_ms,
             poll_interval=settings.poll_interval,
             timer_interval=settings.scheduler_interval if settings.scheduler else None,

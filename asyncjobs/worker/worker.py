@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-
-import anyio
 
 from asyncjobs.clock import SystemClock
 from asyncjobs.errors import ConfigurationError
@@ -56,6 +55,8 @@ class Worker:
         self._concurrency = concurrency or app.settings.concurrency
         self._serving = Serving(_queues(app, queues), ageing=ageing)
         self._clock = clock or SystemClock()
+        # The claims of all runs are numbered through: a number used again would get the old jobs again.
+        self._numbers = itertools.count(1)
         self._duties: Duties | None = None
         self._is_stopped = False
 
@@ -89,24 +90,32 @@ class Worker:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
         """Run jobs in the background of this block, which must be entered and left in one task."""
-        async with self._app, anyio.create_task_group() as group:
-            ready = anyio.Event()
+        ready = asyncio.Event()
 
-            async def work() -> None:
-                async with self._started() as duties:
-                    ready.set()
-                    await duties.until_stopped()
+        async def work() -> None:
+            async with self._started() as duties:
+                ready.set()
+                await duties.until_stopped()
 
-            group.start_soon(work)
-            await ready.wait()
-            try:
+        # Not a task group, which would wrap what the block raises.
+        task = asyncio.create_task(work(), name=f"asyncjobs-worker-{self.id}")
+        waiting = asyncio.create_task(ready.wait())
+        try:
+            await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
                 yield self
-            finally:
+        finally:
+            waiting.cancel()
+            if not self._is_stopped:
                 self.stop()
+            await task
 
     @contextlib.asynccontextmanager
     async def _started(self) -> AsyncIterator[Duties]:
-        async with self._app, Duties(self._app, self._serving, self._concurrency, self._clock, self.id) as duties:
+        async with (
+            self._app,
+            Duties(self._app, self._serving, self._concurrency, self._clock, self.id, self._numbers) as duties,
+        ):
             self._duties = duties
             if self._is_stopped:
                 duties.stop()

@@ -1,6 +1,10 @@
 -- A record's header by position (core/envelope.py): version, kind, priority, four lengths, then name, key, tenant.
+local function header_size(record)
+  return 7 + string.byte(record, 4) + string.byte(record, 5) + string.byte(record, 6) + string.byte(record, 7)
+end
+
 local function is_readable(record)
-  return #record >= 7 and string.sub(record, 1, 1) == '1'
+  return #record >= 7 and string.sub(record, 1, 1) == '1' and #record >= header_size(record)
 end
 
 local function is_parked(record)
@@ -27,7 +31,7 @@ end
 
 -- The record of a live job as cancelled, as core/record.py writes it: the envelope's bytes stay as they are.
 local function cancelled_record(record, reason, now)
-  local head = 7 + string.byte(record, 4) + string.byte(record, 5) + string.byte(record, 6) + string.byte(record, 7)
+  local head = header_size(record)
   return '1x' .. string.sub(record, 3, head) .. '\131\161e' .. string.sub(record, head + 1)
     .. '\161q' .. cmsgpack.pack(reason) .. '\161t' .. cmsgpack.pack(now)
 end

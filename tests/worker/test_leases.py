@@ -1,0 +1,186 @@
+"""Leases kept, lost and recovered."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncjobs import App, BrokerUnavailable, JobState, Worker, current_job
+from asyncjobs.core.settlement import Settlement, Verdict
+from asyncjobs.ports import Claim, ClaimRequest
+
+pytestmark = pytest.mark.anyio
+
+SOON = 8.0
+
+
+async def test_a_handler_that_blocks_the_loop_for_several_leases_keeps_them_all(make_app: Callable[..., App]) -> None:
+    app = make_app(lease=1)
+    runs = []
+
+    @app.job
+    async def neighbour() -> None:
+        runs.append("neighbour")
+        await asyncio.sleep(0.5)
+
+    @app.job
+    async def blocker() -> None:
+        runs.append("blocker")
+        time.sleep(2.5)
+
+    other = make_app(lease=1)
+    async with app, other:
+        for _ in range(3):
+            await neighbour.delay()
+        await blocker.delay()
+        stop = asyncio.Event()
+
+        async def recover_elsewhere() -> None:
+            while not stop.is_set():
+                await app.broker.recover(["default"], 1000, 3)
+                await asyncio.sleep(0.05)
+
+        recovery = asyncio.ensure_future(recover_elsewhere())
+        await Worker(app).run_until_empty()
+        stop.set()
+        await recovery
+        figures = await app.queue_stats("default")
+    assert sorted(runs) == ["blocker"] + ["neighbour"] * 3
+    assert (figures.succeeded_total, figures.recovered_total) == (4, 0)
+
+
+async def test_a_worker_whose_lease_was_taken_over_cancels_its_handler_and_settles_nothing(
+    make_app: Callable[..., App],
+) -> None:
+    app = make_app(lease=1)
+    cancelled = anyio.Event()
+    runs: list[int] = []
+
+    @app.job
+    async def hang() -> str:
+        runs.append(current_job().attempt)
+        if len(runs) > 1:
+            return "second"
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.set()
+        return "first"
+
+    async with app:
+        handle = await hang.delay()
+        async with app.worker():
+            with anyio.fail_after(SOON):
+                while not runs:
+                    await asyncio.sleep(0.01)
+                job = await handle.refresh()
+                # Somebody else takes the job from under the running handler.
+                away = Settlement("default", job.id, "", job.priority, job.fence, Verdict.RELEASE)
+                assert await app.broker.settle([away]) == [True]
+                await cancelled.wait()
+            assert await handle.result(SOON) == "second"
+        assert (await app.queue_stats("default")).succeeded_total == 1
+
+
+async def test_a_job_whose_worker_was_killed_is_run_again_within_a_lease_and_a_second(
+    redis_url: str, tmp_path: Path
+) -> None:
+    program = tmp_path / "victim.py"
+    program.write_text(
+        "import asyncio, os, sys\n"
+        "from asyncjobs import App, Worker\n"
+        "app = App(sys.argv[1], lease=1)\n"
+        "@app.job\n"
+        "async def work(path: str) -> str:\n"
+        "    with open(path, 'a') as journal: journal.write(f'{os.getpid()}\\n')\n"
+        "    if sys.argv[2] == 'hang': await asyncio.sleep(60)\n"
+        "    return 'done'\n"
+        "if __name__ == '__main__': asyncio.run(Worker(app).run())\n"
+    )
+    app = App(redis_url, lease=1)
+
+    @app.job
+    async def work(path: str) -> str: ...
+
+    journal = tmp_path / "journal"
+    victim = await asyncio.create_subprocess_exec(sys.executable, str(program), redis_url, "hang")
+    rescuer = None
+    try:
+        async with app:
+            handle = await work.delay(str(journal))
+            with anyio.fail_after(20):
+                while not journal.exists():
+                    await asyncio.sleep(0.02)
+            rescuer = await asyncio.create_subprocess_exec(sys.executable, str(program), redis_url, "work")
+            with anyio.fail_after(20):
+                while len((await app.stats()).workers) < 2:
+                    await asyncio.sleep(0.02)
+                # It recovers, so the gap rule does not add to the wait.
+                await asyncio.sleep(0.6)
+            os.kill(victim.pid, signal.SIGKILL)
+            killed = time.monotonic()
+            assert await handle.result(20) == "done"
+            took = time.monotonic() - killed
+            job = await handle.refresh()
+    finally:
+        for process in (victim, rescuer):
+            if process is not None and process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert took < 1 + 1
+    assert (job.failures, job.deaths, job.attempt) == (0, 1, 2)
+
+
+async def test_a_worker_rides_through_a_broker_that_is_away_for_a_while(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+    away = False
+    refused = {"claim": 0, "settle": 0}
+
+    @app.job
+    async def note(number: int) -> None:
+        nonlocal away
+        ran.append(number)
+        if number == 5:
+            away = True
+
+    async with app:
+        broker = app.broker
+        real_claim, real_settle = broker.claim, broker.settle
+
+        def is_away(verb: str) -> bool:
+            nonlocal away
+            if away:
+                refused[verb] += 1
+                away = refused[verb] < 3
+                return True
+            return False
+
+        async def claim(request: ClaimRequest) -> Claim:
+            if is_away("claim"):
+                raise BrokerUnavailable("away")
+            return await real_claim(request)
+
+        async def settle(settlements: list[Settlement]) -> list[bool]:
+            if is_away("settle"):
+                raise BrokerUnavailable("away")
+            return await real_settle(settlements)
+
+        monkeypatch.setattr(broker, "claim", claim)
+        monkeypatch.setattr(broker, "settle", settle)
+        handles = await app.enqueue_many([note.request(n) for n in range(20)])
+        async with Worker(app, concurrency=2).running():
+            for handle in handles:
+                await handle.result(SOON)
+            states = {await handle.status() for handle in handles}
+    assert (sorted(ran), states) == (list(range(20)), {JobState.COMPLETED})
+    assert sum(refused.values()) >= 3

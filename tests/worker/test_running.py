@@ -1,0 +1,529 @@
+"""What a handler may count on while it runs, and what becomes of a job when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+
+import anyio
+import msgspec
+import pydantic
+import pytest
+
+from asyncjobs import App, JobFailed, JobState, RetryPolicy, Worker, current_job
+from asyncjobs.core.envelope import encode_header
+from asyncjobs.core.priority import Priority
+from asyncjobs.ports import NewJob
+
+
+class Order(pydantic.BaseModel):
+    number: int
+    items: list[str]
+
+
+pytestmark = pytest.mark.anyio
+
+SOON = 5.0
+FAST = RetryPolicy(max_retries=2, initial=0.01, jitter=False)
+
+
+async def test_the_result_of_an_async_and_of_a_sync_handler_comes_back(app: App) -> None:
+    @app.job
+    async def double(number: int) -> int:
+        return 2 * number
+
+    @app.job
+    def halve(number: int) -> float:
+        return number / 2
+
+    async with app, app.worker():
+        twice = await double.delay(21)
+        half = await halve.delay(21)
+        assert await twice.result(SOON) == 42
+        assert await half.result(SOON) == 10.5
+
+
+async def test_no_more_handlers_run_at_once_than_there_are_slots(app: App) -> None:
+    now = most = 0
+
+    @app.job
+    async def count() -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0)
+        now -= 1
+
+    async with app:
+        await app.enqueue_many([count.request() for _ in range(200)])
+        ended = await Worker(app, concurrency=7).run_until_empty()
+    assert (ended, most) == (200, 7)
+
+
+async def test_what_a_handler_puts_into_a_context_variable_does_not_reach_the_next_job(app: App) -> None:
+    variable = contextvars.ContextVar("variable", default="clean")
+    seen = []
+
+    @app.job
+    async def leak() -> None:
+        seen.append(variable.get())
+        variable.set("dirty")
+
+    async with app:
+        await app.enqueue_many([leak.request() for _ in range(20)])
+        await Worker(app, concurrency=1).run_until_empty()
+    assert seen == ["clean"] * 20
+
+
+async def test_current_job_tells_id_attempt_and_metadata_in_a_loop_and_in_a_thread(app: App) -> None:
+    @app.job(queue="emails", priority="high", timeout=60)
+    async def in_loop() -> list[object]:
+        job = current_job()
+        return [job.id, job.name, job.attempt, job.queue, job.priority, job.metadata, job.tenant, job.deadline is None]
+
+    @app.job
+    def in_thread() -> tuple[str, bool]:
+        return current_job().id, threading.current_thread() is threading.main_thread()
+
+    async with app, app.worker():
+        one = await in_loop.with_options(metadata={"order": 7}, tenant="acme").delay()
+        other = await in_thread.delay()
+        assert await one.result(SOON) == [one.id, "in_loop", 1, "emails", "high", {"order": 7}, "acme", False]
+        assert await other.result(SOON) == (other.id, False)
+
+
+async def test_a_failed_job_is_retried_until_its_retries_are_used_up_with_every_error_kept(app: App) -> None:
+    attempts = []
+
+    @app.job(retry=FAST)
+    async def fail() -> None:
+        attempts.append(current_job().attempt)
+        raise ValueError(f"attempt {current_job().attempt}")
+
+    async with app, app.worker():
+        handle = await fail.delay()
+        with pytest.raises(JobFailed, match="ValueError: attempt 3") as caught:
+            await handle.result(SOON)
+        job = await handle.refresh()
+    assert attempts == [1, 2, 3]
+    assert (job.state, job.failures, job.attempt) == (JobState.FAILED, 3, 3)
+    assert [(error.message, error.attempt) for error in job.errors] == [(f"attempt {n}", n) for n in (1, 2, 3)]
+    assert "raise ValueError" in caught.value.traceback
+
+
+async def test_a_job_that_fails_once_completes_at_its_second_attempt(app: App) -> None:
+    @app.job(retry=FAST)
+    async def flaky() -> int:
+        if current_job().attempt == 1:
+            raise ConnectionError("not yet")
+        return current_job().attempt
+
+    async with app, app.worker():
+        handle = await flaky.delay()
+        assert await handle.result(SOON) == 2
+        assert (await app.queue_stats("default")).retried_total == 1
+
+
+async def test_an_error_that_the_policy_gives_up_on_is_not_retried(app: App) -> None:
+    attempts = []
+
+    @app.job(retry=RetryPolicy(initial=0, give_up_on=(KeyError,)))
+    async def fail() -> None:
+        attempts.append(1)
+        raise KeyError("gone")
+
+    async with app, app.worker():
+        with pytest.raises(JobFailed):
+            await (await fail.delay()).result(SOON)
+    assert attempts == [1]
+
+
+async def test_a_call_may_allow_other_retries_than_its_definition(app: App) -> None:
+    attempts = []
+
+    @app.job(retry=FAST)
+    async def fail() -> None:
+        attempts.append(1)
+        raise ValueError
+
+    async with app, app.worker():
+        with pytest.raises(JobFailed):
+            await (await fail.with_options(max_retries=0).delay()).result(SOON)
+    assert attempts == [1]
+
+
+async def test_a_timeout_cancels_the_handler_and_fails_the_attempt(app: App) -> None:
+    cancelled = anyio.Event()
+
+    @app.job(timeout=0.05, retry=RetryPolicy(max_retries=0))
+    async def hang() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.set()
+
+    async with app, app.worker():
+        with pytest.raises(JobFailed, match="TimeoutError"):
+            await (await hang.delay()).result(SOON)
+    assert cancelled.is_set()
+
+
+async def test_a_handler_that_swallows_its_cancellation_is_cancelled_again(app: App) -> None:
+    times = []
+
+    @app.job(timeout=0.05, retry=RetryPolicy(max_retries=0))
+    async def stubborn() -> None:
+        while len(times) < 2:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                times.append(1)
+        await asyncio.sleep(60)
+
+    async with app, app.worker():
+        with pytest.raises(JobFailed, match="TimeoutError"):
+            await (await stubborn.delay()).result(SOON)
+    assert len(times) == 2
+
+
+async def test_a_handler_that_cancels_its_own_task_ends_that_job_alone(app: App) -> None:
+    @app.job(retry=RetryPolicy(max_retries=0))
+    async def suicide() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(60)
+
+    @app.job
+    async def neighbour() -> str:
+        await asyncio.sleep(0.01)
+        return "alive"
+
+    async with app, app.worker():
+        dead = await suicide.delay()
+        alive = await neighbour.delay()
+        with pytest.raises(JobFailed, match="CancelledError"):
+            await dead.result(SOON)
+        assert await alive.result(SOON) == "alive"
+
+
+async def test_sys_exit_in_a_handler_fails_that_job_and_leaves_the_worker_alive(app: App) -> None:
+    @app.job(retry=RetryPolicy(max_retries=0))
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    @app.job
+    async def stay() -> int:
+        return 1
+
+    async with app, app.worker():
+        with pytest.raises(JobFailed, match="SystemExit"):
+            await (await leave.delay()).result(SOON)
+        assert await (await stay.delay()).result(SOON) == 1
+
+
+async def test_a_result_that_cannot_be_encoded_is_an_error_that_is_not_retried(app: App) -> None:
+    calls = []
+
+    @app.job(retry=FAST)
+    async def unencodable():  # type: ignore[no-untyped-def]
+        calls.append(1)
+        return object()
+
+    async with app, app.worker():
+        with pytest.raises(JobFailed, match="result of type object can't be encoded"):
+            await (await unencodable.delay()).result(SOON)
+    assert calls == [1]
+
+
+async def test_a_sync_handler_keeps_its_slot_past_its_timeout_until_it_returns(app: App) -> None:
+    release = threading.Event()
+    started = threading.Event()
+    order = []
+
+    @app.job(timeout=0.05)
+    def block() -> str:
+        started.set()
+        assert release.wait(SOON)
+        order.append("blocked")
+        return "done"
+
+    @app.job
+    async def follow() -> None:
+        order.append("followed")
+
+    async with app, Worker(app, concurrency=1).running():
+        first = await block.delay()
+        assert await asyncio.to_thread(started.wait, SOON)
+        second = await follow.delay()
+        await asyncio.sleep(0.2)
+        assert order == []
+        release.set()
+        assert await first.result(SOON) == "done"
+        await second.result(SOON)
+    assert order == ["blocked", "followed"]
+
+
+async def test_bytes_that_are_no_record_go_to_the_dead_letter_queue_and_harm_nobody(app: App) -> None:
+    @app.job
+    async def well() -> str:
+        return "well"
+
+    async with app:
+        junk = [
+            b"",
+            b"\x00",
+            b"garbage that is long enough",
+            b"1-2\xff\xff\xff\xff",
+            encode_header("well", 2) + b"\xc1",
+        ]
+        await app.broker.enqueue([NewJob("default", f"junk-{n}", data) for n, data in enumerate(junk)])
+        handle = await well.delay()
+        async with app.worker():
+            assert await handle.result(SOON) == "well"
+            for n in range(len(junk)):
+                await app.wait_for_end(f"junk-{n}", queue="default", timeout=SOON)
+        dead = await app.failed_jobs()
+    assert sorted(job.id for job in dead) == [f"junk-{n}" for n in range(len(junk))]
+    assert {job.errors[-1].type for job in dead} == {"EnvelopeError"}
+
+
+async def test_arguments_that_no_longer_fit_the_handler_go_to_the_dead_letter_queue(app: App) -> None:
+    @app.job(name="resize")
+    async def sender(path: str) -> None: ...
+
+    request = sender.request("/a.png")
+    later = App("memory://", broker=app._broker)
+
+    @later.job(name="resize")
+    async def resize(path: str, size: int) -> None: ...
+
+    async with app, later:
+        [handle] = await app.enqueue_many([request])
+        await Worker(later).run_until_empty()
+        job = await handle.refresh()
+    assert job.state is JobState.FAILED
+    assert "is missing 'size'" in job.errors[-1].message
+
+
+async def test_a_job_of_an_unknown_name_waits_for_a_worker_that_knows_it(app: App) -> None:
+    @app.job(name="newer")
+    async def sender() -> str: ...
+
+    request = sender.request()
+    older = App("memory://", broker=app._broker)
+
+    @older.job(name="older")
+    async def known() -> str: ...
+
+    async with app:
+        [handle] = await app.enqueue_many([request])
+        assert await Worker(older).run_until_empty() == 0
+        assert (await app.queue_stats("default")).parked == 1
+        assert await handle.status() is JobState.PENDING
+        await Worker(app).run_until_empty()
+        assert await handle.status() is JobState.COMPLETED
+
+
+async def test_a_job_that_expired_before_it_could_start_is_cancelled(app: App) -> None:
+    ran = []
+
+    @app.job(expires=0.001)
+    async def late() -> None:
+        ran.append(1)
+
+    async with app:
+        handle = await late.delay()
+        await asyncio.sleep(0.01)
+        await Worker(app).run_until_empty()
+        job = await handle.refresh()
+    assert (job.state, ran) == (JobState.CANCELLED, [])
+    assert "expired" in job.reason
+
+
+async def test_run_once_runs_one_job_and_says_whether_there_was_one(app: App) -> None:
+    ran = []
+
+    @app.job
+    async def note(number: int) -> None:
+        ran.append(number)
+
+    async with app:
+        await app.enqueue_many([note.request(1), note.request(2)])
+        worker = Worker(app)
+        assert await worker.run_once()
+        assert ran == [1]
+        assert await worker.run_once()
+        assert not await worker.run_once()
+    assert ran == [1, 2]
+
+
+async def test_a_scheduled_job_starts_when_it_is_due_and_not_before(app: App) -> None:
+    @app.job
+    async def when() -> float:
+        return time.time()
+
+    async with app, app.worker():
+        # The worker is idle and waits for the bell when the job is sent.
+        await (await when.delay()).result(SOON)
+        due = time.time() + 0.3
+        handle = await when.schedule_in(0.3)
+        assert await handle.status() is JobState.PENDING
+        started = await handle.result(SOON)
+    assert -0.005 <= started - due < 0.5
+
+
+async def test_priorities_are_served_in_their_order(app: App) -> None:
+    order = []
+
+    @app.job
+    async def note(label: str) -> None:
+        order.append(label)
+
+    async with app:
+        names = ("low", "normal", "high", "critical")
+        for label in names:
+            await note.with_options(priority=label).delay(label)  # type: ignore[arg-type]
+        await Worker(app, concurrency=1, ageing=0).run_until_empty()
+    assert order == [name.label for name in Priority]
+
+
+async def test_an_ageing_share_serves_low_priority_before_the_flood_ends(app: App) -> None:
+    order = []
+
+    @app.job
+    async def note(label: str) -> None:
+        order.append(label)
+        await asyncio.sleep(0.001)
+
+    async with app:
+        await app.enqueue_many([note.with_options(priority="low").request("low")])
+        await app.enqueue_many([note.with_options(priority="high").request("high") for _ in range(200)])
+        await Worker(app, concurrency=1, ageing=0.2).run_until_empty()
+    assert order.index("low") < 100
+
+
+async def test_queues_are_served_strictly_in_the_order_given(app: App) -> None:
+    order = []
+
+    @app.job
+    async def note(label: str) -> None:
+        order.append(label)
+
+    async with app:
+        for queue in ("third", "second", "first"):
+            await app.enqueue_many([note.with_options(queue=queue).request(queue) for _ in range(3)])
+        await Worker(app, queues=["first", "second", "third"], concurrency=1).run_until_empty()
+    assert order == ["first"] * 3 + ["second"] * 3 + ["third"] * 3
+
+
+async def test_weighted_queues_all_get_their_turn(app: App) -> None:
+    order = []
+
+    @app.job
+    async def note(label: str) -> None:
+        order.append(label)
+        await asyncio.sleep(0.001)
+
+    async with app:
+        for queue in ("heavy", "light"):
+            await app.enqueue_many([note.with_options(queue=queue).request(queue) for _ in range(60)])
+        await Worker(app, queues={"heavy": 5, "light": 1}, concurrency=1).run_until_empty()
+    first_half = order[:60]
+    assert first_half.count("heavy") > first_half.count("light") > 0
+
+
+async def test_a_paused_queue_is_left_alone_until_it_is_resumed(app: App) -> None:
+    @app.job
+    async def note() -> None: ...
+
+    async with app, app.worker():
+        await app.pause("default")
+        handle = await note.delay()
+        with pytest.raises(TimeoutError):
+            await handle.result(0.2)
+        await app.resume("default")
+        await handle.result(SOON)
+
+
+async def test_a_running_job_that_is_cancelled_has_its_handler_cancelled(app: App) -> None:
+    started = anyio.Event()
+    ended = anyio.Event()
+
+    @app.job
+    async def hang() -> None:
+        started.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    async with app, app.worker():
+        handle = await hang.delay()
+        with anyio.fail_after(SOON):
+            await started.wait()
+        assert await handle.cancel("not wanted")
+        with anyio.fail_after(SOON):
+            await ended.wait()
+        await app.wait_for_end(handle.id, queue=handle.queue, timeout=SOON)
+        job = await handle.refresh()
+    assert (job.state, job.reason) == (JobState.CANCELLED, "not wanted")
+
+
+async def test_a_waiting_job_that_is_cancelled_never_runs(app: App) -> None:
+    ran = []
+
+    @app.job
+    async def note() -> None:
+        ran.append(1)
+
+    async with app:
+        handle = await note.delay()
+        later = await note.schedule_in(60)
+        assert await handle.cancel()
+        assert await later.cancel()
+        assert await Worker(app).run_until_empty() == 0
+        assert await handle.status() is await later.status() is JobState.CANCELLED
+        assert not await handle.cancel()
+    assert ran == []
+
+
+async def test_a_job_with_an_id_of_its_own_that_is_sent_twice_runs_once(app: App) -> None:
+    ran = []
+
+    @app.job
+    async def note() -> None:
+        ran.append(1)
+
+    async with app:
+        sends = [await note.with_options(job_id="order:7").delay() for _ in range(3)]
+        await Worker(app).run_until_empty()
+        again = await note.with_options(job_id="order:7").delay()
+        await Worker(app).run_until_empty()
+    assert [handle.is_new for handle in (*sends, again)] == [True, False, False, False]
+    assert ran == [1]
+
+
+async def test_jobs_of_pydantic_models_arrive_as_models(app: App) -> None:
+    @app.job
+    async def total(order: Order) -> int:
+        assert isinstance(order, Order)
+        return order.number + len(order.items)
+
+    async with app, app.worker():
+        assert await (await total.delay(Order(number=40, items=["a", "b"]))).result(SOON) == 42
+
+
+async def test_a_handler_sends_a_librarys_job_with_the_app_of_its_worker(app: App, library_job: object) -> None:
+    @app.job
+    async def parent() -> str:
+        child = await library_job.delay("x")  # type: ignore[attr-defined]
+        return str(child.id)
+
+    async with app, App("memory://"), app.worker():
+        child_id = await (await parent.delay()).result(SOON)
+        child = await app.wait_for_end(child_id, queue="default", timeout=SOON)
+    assert child is not None
+    assert msgspec.msgpack.decode(child.result) == "xx"

@@ -1,0 +1,153 @@
+"""How a worker ends: handlers finish, or their jobs go back, with nothing counted and nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from asyncjobs import App, JobState, Worker, current_job
+
+pytestmark = pytest.mark.anyio
+
+SOON = 5.0
+
+
+async def test_handlers_finish_after_the_worker_was_told_to_stop(app: App) -> None:
+    started, release = anyio.Event(), anyio.Event()
+
+    @app.job
+    async def work() -> str:
+        started.set()
+        await release.wait()
+        return "finished"
+
+    async with app:
+        handle = await work.delay()
+        async with app.worker() as worker:
+            with anyio.fail_after(SOON):
+                await started.wait()
+            worker.stop()
+            untouched = await work.delay()
+            release.set()
+        assert await handle.status() is JobState.COMPLETED
+        assert await untouched.status() is JobState.PENDING
+
+
+async def test_a_handler_that_does_not_finish_in_time_is_cancelled_and_its_job_goes_back_uncounted(
+    make_app: Callable[..., App],
+) -> None:
+    app = make_app(shutdown_timeout=0.05)
+    started = anyio.Event()
+
+    @app.job
+    async def hang() -> int:
+        if started.is_set():
+            return current_job().attempt
+        started.set()
+        await asyncio.sleep(60)
+        return 0
+
+    async with app:
+        handle = await hang.delay()
+        async with app.worker():
+            with anyio.fail_after(SOON):
+                await started.wait()
+        assert await handle.status() is JobState.PENDING
+        await Worker(app).run_until_empty()
+        assert await handle.result(SOON) == 1
+
+
+async def test_a_second_stop_cancels_at_once(make_app: Callable[..., App]) -> None:
+    app = make_app(shutdown_timeout=60)
+    started = anyio.Event()
+
+    @app.job
+    async def hang() -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    async with app:
+        handle = await hang.delay()
+        with anyio.fail_after(SOON):
+            async with app.worker() as worker:
+                await started.wait()
+                worker.stop()
+                worker.stop()
+        assert await handle.status() is JobState.PENDING
+
+
+async def test_what_a_handler_sends_during_the_shutdown_still_goes_out(app: App) -> None:
+    started, release = anyio.Event(), anyio.Event()
+
+    @app.job
+    async def child() -> None: ...
+
+    @app.job
+    async def parent() -> str:
+        started.set()
+        await release.wait()
+        return (await child.delay()).id
+
+    async with app:
+        handle = await parent.delay()
+        async with app.worker() as worker:
+            with anyio.fail_after(SOON):
+                await started.wait()
+            worker.stop()
+            release.set()
+        sent = await app.find_job(await handle.result(SOON))
+    assert sent is not None
+    assert sent.state is JobState.PENDING
+
+
+async def test_jobs_claimed_ahead_go_back_in_their_order(app: App) -> None:
+    release, order = anyio.Event(), []
+
+    @app.job
+    async def quick(number: int) -> None:
+        order.append(number)
+
+    @app.job
+    async def slow() -> None:
+        await release.wait()
+
+    async with app:
+        await app.enqueue_many([quick.request(-1) for _ in range(500)])
+        await app.enqueue_many([slow.request()] + [quick.request(n) for n in range(20)])
+        async with Worker(app, concurrency=1).running() as worker:
+            with anyio.fail_after(SOON):
+                while len(order) < 500:
+                    await asyncio.sleep(0)
+                # The buffer is given back while the slot stays taken, so that others can run the jobs.
+                while (await app.queue_stats("default")).running > 1:
+                    await asyncio.sleep(0.01)
+            await Worker(app).run_until_empty()
+            worker.stop()
+            release.set()
+    assert order[500:] == list(range(20))
+
+
+async def test_a_sync_handler_that_never_returns_does_not_keep_the_worker_from_ending(
+    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncjobs.worker.duties._CANCELLED_S", 0.05)
+    app = make_app(shutdown_timeout=0.05)
+    started, release = threading.Event(), threading.Event()
+
+    @app.job
+    def block() -> None:
+        started.set()
+        release.wait(30)
+
+    async with app:
+        handle = await block.delay()
+        with anyio.fail_after(SOON):
+            async with app.worker():
+                assert await asyncio.to_thread(started.wait, SOON)
+        # Beside a living run the job is not released: it is left to its lease.
+        assert await handle.status() is JobState.RUNNING
+    release.set()
