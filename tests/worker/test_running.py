@@ -272,13 +272,8 @@ async def test_bytes_that_are_no_record_go_to_the_dead_letter_queue_and_harm_nob
         return "well"
 
     async with app:
-        junk = [
-            b"",
-            b"\x00",
-            b"garbage that is long enough",
-            b"1-2\xff\xff\xff\xff",
-            encode_header("well", 2) + b"\xc1",
-        ]
+        cut_off, damaged = b"1-2\xff\xff\xff\xff", encode_header("well", 2) + b"\xc1"
+        junk = [b"", b"\x00", b"garbage that is long enough", cut_off, damaged]
         await app.broker.enqueue([NewJob("default", f"junk-{n}", data) for n, data in enumerate(junk)])
         handle = await well.delay()
         async with app.worker():

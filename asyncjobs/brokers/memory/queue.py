@@ -18,12 +18,11 @@ from asyncjobs.brokers.memory.records import (
     is_readable,
     marked,
     name_of,
-    priority_of,
     read_placed,
 )
 from asyncjobs.brokers.memory.timetable import Timetable
 from asyncjobs.brokers.memory.waking import Bell, Sleeper
-from asyncjobs.core.envelope import JobError, Tries, encode, pack_tries, unpack_tries
+from asyncjobs.core.envelope import JobError, Tries, encode, pack_tries, priority_of, unpack_tries
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry, Settlement, Verdict
 from asyncjobs.core.states import JobState

@@ -11,18 +11,21 @@ from asyncjobs.core.record import read_job, unreadable_job
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import EnvelopeError
 
-__all__ = ["as_cancelled", "is_ended", "is_parked", "is_readable", "marked", "name_of", "priority_of", "read_placed"]
+__all__ = ["as_cancelled", "is_ended", "is_parked", "is_readable", "marked", "name_of", "read_placed"]
 
 _HEADER_BYTES = 7
 _VERSION = ord("1")
 _LIVE = ord("-")
 _PARKED = ord("p")
-_LOWEST = int(Priority.LOW)
 
 
 def is_readable(record: bytes) -> bool:
-    """Say whether ``record`` has a header of our version; its body may be damaged all the same."""
-    return len(record) >= _HEADER_BYTES and record[0] == _VERSION
+    """Say whether ``record`` has a whole header of our version; its body may be damaged all the same."""
+    return (
+        len(record) >= _HEADER_BYTES
+        and record[0] == _VERSION
+        and len(record) >= _HEADER_BYTES + sum(record[3:_HEADER_BYTES])
+    )
 
 
 def is_parked(record: bytes) -> bool:
@@ -33,12 +36,6 @@ def is_parked(record: bytes) -> bool:
 def is_ended(record: bytes) -> bool:
     """Say whether the readable ``record`` is that of an ended job."""
     return record[1] not in (_LIVE, _PARKED)
-
-
-def priority_of(record: bytes) -> int:
-    """Return the priority in the header; the lowest for a record that doesn't tell."""
-    priority = record[2] - 48 if len(record) > 2 else _LOWEST
-    return priority if 0 <= priority <= _LOWEST else _LOWEST
 
 
 def name_of(record: bytes) -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import redis.exceptions
 
+from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.redis.connection import ConnectionSettings, check_server, translated
 from asyncjobs.brokers.redis.endings import EndListener
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
@@ -134,15 +135,12 @@ class RedisBroker:
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
         replies: dict[str, list[bool]] = {}
-        for queue, group in _by_queue(jobs).items():
+        for queue, group in by_queue(jobs).items():
             await self._register(queue)
             replies[queue] = []
             for chunk in _chunks(group):
                 replies[queue] += await self._enqueue(queue, chunk)
-        if len(replies) == 1:
-            return next(iter(replies.values()))
-        answers = {queue: iter(reply) for queue, reply in replies.items()}
-        return [next(answers[job.queue]) for job in jobs]
+        return in_order(jobs, replies)
 
     async def _enqueue(self, queue: str, jobs: Sequence[NewJob]) -> list[bool]:
         args: list[str | bytes] = []
@@ -198,12 +196,9 @@ class RedisBroker:
         return read_claim(queues, reply)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        groups = _by_queue(settlements)
-        if len(groups) == 1:
-            return await self._settle(settlements[0].queue, settlements)
+        groups = by_queue(settlements)
         replies = await asyncio.gather(*(self._settle(queue, group) for queue, group in groups.items()))
-        answers = {queue: iter(reply) for queue, reply in zip(groups, replies, strict=True)}
-        return [next(answers[one.queue]) for one in settlements]
+        return in_order(settlements, dict(zip(groups, replies, strict=True)))
 
     async def _settle(self, queue: str, settlements: Sequence[Settlement]) -> list[bool]:
         reply = b""
@@ -353,20 +348,6 @@ class RedisBroker:
             else:
                 present.append(_workers.decode(stored))
         return present
-
-
-_Item = TypeVar("_Item", NewJob, Settlement)
-
-
-def _by_queue(items: Sequence[_Item]) -> dict[str, Sequence[_Item]]:
-    """Group by queue, keeping the order; the common case of one queue costs no copy."""
-    first = items[0].queue if items else ""
-    if all(item.queue == first for item in items):
-        return {first: items} if items else {}
-    groups: dict[str, list[_Item]] = {}
-    for item in items:
-        groups.setdefault(item.queue, []).append(item)
-    return dict(groups)
 
 
 def _when(job: NewJob) -> str:
