@@ -53,6 +53,7 @@ class App(Client):
         queues: Sequence[str] | UnsetType = UNSET,
         unknown_job_grace: Duration | UnsetType = UNSET,
         max_deaths: int | UnsetType = UNSET,
+        blocked_limit: Duration | UnsetType = UNSET,
         retry: RetryPolicy | None = None,
         broker: Broker | None = None,
     ) -> None:
@@ -72,6 +73,7 @@ class App(Client):
                 "queues": queues,
                 "unknown_job_grace": unknown_job_grace,
                 "max_deaths": max_deaths,
+                "blocked_limit": blocked_limit,
             },
             os.environ,
         )

@@ -55,7 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     scheduled jobs, and how often one without a free slot looks for due jobs all the same (``scheduler_interval``).
     ``worker_count``: processes. ``concurrency``: jobs at once in each. ``queues``: in this order, empty for all that
     the jobs name. ``unknown_job_grace``: how long a job waits for a worker that knows its name. ``max_deaths``: after
-    so many workers died under it, a job goes to the dead letter queue.
+    so many workers died under it, a job goes to the dead letter queue. ``blocked_limit``: a worker whose event loop has
+    stood still for so long keeps its jobs no longer; by default ten leases.
     """
 
     server: Server
@@ -72,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...] = ()
     unknown_job_grace: float = 3600.0
     max_deaths: int = 3
+    blocked_limit: float = 300.0
 
 
 def _seconds(least: float) -> tuple[Callable[[Any], float], str]:
@@ -129,6 +131,7 @@ _APP_SETTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "queues": (_names, "names separated by commas, each once"),
     "unknown_job_grace": _seconds(0),
     "max_deaths": _whole(1),
+    "blocked_limit": _seconds(1),
 }
 
 _SERVER_SETTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
@@ -181,7 +184,10 @@ def load_settings(url: Any, given: Mapping[str, Any], environ: Mapping[str, str]
             value = _from_environment(name, _APP_SETTINGS, environ)
             if value is not UNSET:
                 values[name] = value
-    return Settings(server=Server(**named), **values)
+    settings = Settings(server=Server(**named), **values)
+    if "blocked_limit" in values:
+        return settings
+    return msgspec.structs.replace(settings, blocked_limit=10 * settings.lease)
 
 
 def _from_environment(

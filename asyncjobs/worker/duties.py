@@ -24,6 +24,7 @@ from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.loops import keep_running
 from asyncjobs.worker.maintenance import Maintenance
 from asyncjobs.worker.settler import Settler
+from asyncjobs.worker.watchdog import Watchdog
 
 __all__ = ["Duties"]
 
@@ -86,6 +87,7 @@ class Duties:
         self._is_hurried = asyncio.Event()
         self._group: anyio.abc.TaskGroup
         self._heartbeat: Heartbeat
+        self._watchdog: Watchdog
 
     def _info(self) -> WorkerInfo:
         return WorkerInfo(
@@ -108,7 +110,17 @@ class Duties:
             with contextlib.suppress(RuntimeError):  # The loop has closed: nobody is left to be told.
                 loop.call_soon_threadsafe(self._executor.learn, extension)
 
-        self._heartbeat = Heartbeat(self._host.broker.lease_keeper(), self._leases.held, tell, self._lease_ms)
+        self._watchdog = Watchdog(self._clock.monotonic, self._executor.blocking)
+        self._watchdog.start()
+        self._heartbeat = Heartbeat(
+            self._host.broker.lease_keeper(),
+            self._leases,
+            self._watchdog,
+            tell,
+            monotonic=self._clock.monotonic,
+            lease_ms=self._lease_ms,
+            blocked_limit=self._host.settings.blocked_limit,
+        )
         self._heartbeat.start()
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
@@ -127,6 +139,7 @@ class Duties:
             if not settled:
                 _log.error("not everything could be settled; those jobs will be recovered once their lease expires")
             self._heartbeat.stop()
+            self._watchdog.stop()
             self._executor.close()
             try:
                 await self._host.broker.ring(self._serving.queues)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from asyncjobs.context import JobContext, running
-from asyncjobs.core.envelope import JobError, priority_of
+from asyncjobs.core.envelope import JobError, decode_header, priority_of
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record import read_job, unreadable_job
@@ -97,6 +97,7 @@ class Executor:
         self._leases = leases
         self._chance = chance
         self._max_result = host.settings.max_payload
+        self._grace = host.settings.lease
         self._running: dict[Lease, _Run] = {}
         self._buffer: deque[tuple[Lease, Claimed]] = deque()
         self._deadlines = Deadlines()
@@ -119,6 +120,14 @@ class Executor:
     def running_ids(self) -> tuple[str, ...]:
         """The ids of the jobs that run, at most 100."""
         return tuple(lease.id for lease in list(self._running)[:100])
+
+    def blocking(self, loop: asyncio.AbstractEventLoop) -> str:
+        """Name the job whose handler runs on ``loop`` at this very moment; from any thread."""
+        task = asyncio.current_task(loop)
+        for run in self._running.copy().values():
+            if run.task is task:
+                return f"job {run.lease.id} ({decode_header(run.claimed.record).name})"
+        return "code that is no handler"
 
     async def changed(self, timeout: float) -> None:
         """Wait until a job has ended, at most ``timeout`` seconds."""
@@ -164,6 +173,8 @@ class Executor:
         if timeout_ms is not None:
             due_ms = self._clock.now_ms() + timeout_ms
             deadline = self._deadlines.add(timeout_ms / 1000, lambda: self._time_out(run, job, plan, timeout_ms))
+            # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
+            self._leases.hold(run.lease, self._clock.monotonic() + timeout_ms / 1000 + self._grace)
         running.set(JobContext(job, self._host, due_ms))
         outcome: Outcome | _Lost
         began = time.perf_counter_ns()

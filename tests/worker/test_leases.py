@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncjobs import App, BrokerUnavailable, JobState, Worker, current_job
+from asyncjobs import App, BrokerUnavailable, JobFailed, JobState, Worker, current_job
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.ports import Claim, ClaimRequest
 
@@ -55,6 +56,70 @@ async def test_a_handler_that_blocks_the_loop_for_several_leases_keeps_them_all(
         figures = await app.queue_stats("default")
     assert sorted(runs) == ["blocker"] + ["neighbour"] * 3
     assert (figures.succeeded_total, figures.recovered_total) == (4, 0)
+
+
+async def test_a_handler_that_blocks_the_loop_is_named_with_its_stack(
+    make_app: Callable[..., App], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app()
+
+    @app.job
+    async def blocker() -> None:
+        time.sleep(2)
+
+    async with app, app.worker():
+        handle = await blocker.delay()
+        await handle.result(SOON)
+        with anyio.fail_after(SOON):
+            while "runs again" not in caplog.text:
+                await asyncio.sleep(0.05)
+    [report] = [record.getMessage() for record in caplog.records if "has been blocked" in record.getMessage()]
+    assert f"by job {handle.id} (blocker)" in report
+    assert "time.sleep(2)" in report
+
+
+async def test_a_loop_that_stands_still_past_its_limit_keeps_its_jobs_no_longer(make_app: Callable[..., App]) -> None:
+    app = make_app(lease=1, blocked_limit=1)
+    took_over = threading.Event()
+    attempts: list[int] = []
+
+    @app.job
+    async def blocker() -> str:
+        attempts.append(current_job().attempt)
+        if len(attempts) == 1:
+            assert took_over.wait(SOON)
+        return f"attempt {attempts[-1]}"
+
+    def recover_elsewhere() -> None:
+        async def recover() -> None:
+            async with make_app(lease=1) as other:
+                while not (await other.broker.recover(["default"], 1000, 3)).recovered:
+                    await asyncio.sleep(0.05)
+
+        asyncio.run(recover())
+        took_over.set()
+
+    async with app, app.worker():
+        rescuer = threading.Thread(target=recover_elsewhere)
+        rescuer.start()
+        handle = await blocker.delay()
+        assert await handle.result(SOON) == "attempt 2"
+        rescuer.join()
+
+
+async def test_a_sync_handler_long_past_its_timeout_loses_its_lease(make_app: Callable[..., App]) -> None:
+    app = make_app(lease=1, max_deaths=1)
+    release = threading.Event()
+
+    @app.job(timeout=0.1)
+    def hang() -> None:
+        release.wait(30)
+
+    async with app, app.worker():
+        handle = await hang.delay()
+        with pytest.raises(JobFailed, match="WorkerDied"):
+            await handle.result(SOON)
+        release.set()
 
 
 async def test_a_worker_whose_lease_was_taken_over_cancels_its_handler_and_settles_nothing(

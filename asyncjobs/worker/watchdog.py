@@ -1,0 +1,67 @@
+"""Notices from the heartbeat's thread that the event loop is blocked, and names the handler that blocks it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+
+__all__ = ["Watchdog"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+_TICK_S = 0.25
+_TELL_AFTER_S = 1.0
+
+
+class Watchdog:
+    """Compares the loop's ticks with the time: ``step`` is for the thread, everything else for the loop.
+
+    ``blocking`` names the job whose task is running right now, for the report.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], blocking: Callable[[asyncio.AbstractEventLoop], str]) -> None:
+        self._monotonic = monotonic
+        self._blocking = blocking
+        self._loop = asyncio.get_running_loop()
+        self._thread_id = threading.get_ident()
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticked = monotonic()
+        self._told_for: float | None = None
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._ticked = self._monotonic()
+        self._timer = self._loop.call_later(_TICK_S, self.start)
+
+    def stop(self) -> None:
+        """Tick no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def silence(self) -> float:
+        """For how many seconds the loop hasn't ticked."""
+        return max(0.0, self._monotonic() - self._ticked - _TICK_S)
+
+    def step(self) -> None:
+        """Report a block once it has lasted a second, with the stack that blocks, and once more when it is over."""
+        ticked, silence = self._ticked, self.silence
+        if silence < _TELL_AFTER_S:
+            if self._told_for is not None:
+                _log.warning("the event loop runs again")
+                self._told_for = None
+        elif self._told_for != ticked:
+            self._told_for = ticked
+            frame = sys._current_frames().get(self._thread_id)
+            stack = "".join(traceback.format_stack(frame)) if frame is not None else "(no stack)\n"
+            _log.error(
+                "the event loop has been blocked for %.1f s by %s; make the handler a plain function, which runs in a "
+                "thread, or move the work with asyncio.to_thread\n%s",
+                silence,
+                self._blocking(self._loop),
+                stack,
+            )
