@@ -12,7 +12,7 @@ from asyncjobs.core.duration import Duration
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.definition import AsyncJobDefinition, SyncJobDefinition
-from asyncjobs.options import UNSET, UnsetType
+from asyncjobs.options import UNSET, Acks, UnsetType
 from asyncjobs.ports import Broker
 from asyncjobs.registry import JobDecorator, Registry, decorator, default_registry
 from asyncjobs.settings import Server, load_settings
@@ -105,6 +105,7 @@ class App(Client):
         timeout: Duration | UnsetType | None = UNSET,
         expires: Duration | UnsetType = UNSET,
         result_ttl: Duration | UnsetType = UNSET,
+        acks: Acks | UnsetType = UNSET,
     ) -> JobDecorator: ...
     def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a function a job of this app; options and errors as of ``asyncjobs.job``."""

@@ -172,6 +172,7 @@ class Client:
             Priority.NORMAL if priority is UNSET else priority,
             Envelope(**envelope),
             tenant=call.tenant or "",
+            acks_early=(call.acks or defaults.acks) == "early",
         )
         try:
             record = encode_live(job)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,7 +18,9 @@ from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.errors import ArgumentsError
 
-__all__ = ["UNSET", "CallOptions", "DefinitionOptions", "UnsetType", "checked_queue", "merged"]
+__all__ = ["UNSET", "Acks", "CallOptions", "DefinitionOptions", "UnsetType", "checked_queue", "merged"]
+
+Acks = Literal["late", "early"]
 
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _ID = re.compile(r"[^\s\x00-\x1f]{1,200}")
@@ -37,6 +39,12 @@ def _checked_text(name: str, given: Any) -> str:
     return given
 
 
+def _checked_acks(given: Acks | UnsetType) -> Acks | UnsetType:
+    if given is not UNSET and given not in ("late", "early"):
+        raise ArgumentsError(f"acks={given!r}: expected 'late' (at least once) or 'early' (at most once)")
+    return given
+
+
 class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What ``@job`` sets for all calls of a job; times in milliseconds."""
 
@@ -46,6 +54,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int | UnsetType | None = UNSET
     result_ttl_ms: int | UnsetType = UNSET
     expires_ms: int | UnsetType = UNSET
+    acks: Acks | UnsetType = UNSET
 
     @classmethod
     def of(
@@ -57,6 +66,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
         timeout: Duration | UnsetType | None = UNSET,
         result_ttl: Duration | UnsetType = UNSET,
         expires: Duration | UnsetType = UNSET,
+        acks: Acks | UnsetType = UNSET,
     ) -> DefinitionOptions:
         """Check what a user gave; raise ``ArgumentsError`` that names the option."""
         if retry is not UNSET and not isinstance(retry, RetryPolicy):
@@ -68,6 +78,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
             timeout_ms=timeout if timeout is UNSET or timeout is None else to_ms("timeout", timeout, least_ms=1),
             result_ttl_ms=result_ttl if result_ttl is UNSET else to_ms("result_ttl", result_ttl),
             expires_ms=expires if expires is UNSET else to_ms("expires", expires, least_ms=1),
+            acks=_checked_acks(acks),
         )
 
 
@@ -83,6 +94,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] | UnsetType = UNSET
     job_id: str | UnsetType = UNSET
     tenant: str | UnsetType = UNSET
+    acks: Acks | UnsetType = UNSET
 
     @classmethod
     def of(
@@ -97,6 +109,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         metadata: Mapping[str, Any] | UnsetType = UNSET,
         job_id: str | UnsetType = UNSET,
         tenant: str | UnsetType = UNSET,
+        acks: Acks | UnsetType = UNSET,
     ) -> CallOptions:
         """Check what a user gave; raise ``ArgumentsError`` that names the option."""
         if max_retries is not UNSET and (
@@ -117,6 +130,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
             metadata=metadata if isinstance(metadata, UnsetType) else dict(metadata),
             job_id=job_id,
             tenant=tenant if isinstance(tenant, UnsetType) else _checked_text("tenant", tenant),
+            acks=_checked_acks(acks),
         )
 
 

@@ -11,7 +11,7 @@ from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
-from asyncjobs.options import UNSET, DefinitionOptions, UnsetType
+from asyncjobs.options import UNSET, Acks, DefinitionOptions, UnsetType
 from asyncjobs.sending import Dispatcher
 
 __all__ = ["JobDecorator", "Registry", "default_registry", "job"]
@@ -19,7 +19,7 @@ __all__ = ["JobDecorator", "Registry", "default_registry", "job"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OPTIONS = ("name", "aliases", "queue", "priority", "retry", "timeout", "expires", "result_ttl")
+_OPTIONS = ("name", "aliases", "queue", "priority", "retry", "timeout", "expires", "result_ttl", "acks")
 
 
 class JobDecorator(Protocol):
@@ -134,6 +134,7 @@ def job(
     timeout: Duration | UnsetType | None = UNSET,
     expires: Duration | UnsetType = UNSET,
     result_ttl: Duration | UnsetType = UNSET,
+    acks: Acks | UnsetType = UNSET,
 ) -> JobDecorator: ...
 def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a job of the default registry, which every app knows; for libraries, and programs with one app.
@@ -141,7 +142,8 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     ``name``: by default the function's own. ``aliases``: its earlier names, under which jobs may still be queued.
     ``queue``: by default ``default``. ``priority``: critical, high, normal or low. ``retry``: a ``RetryPolicy``.
     ``timeout``: seconds or ``timedelta`` that one attempt may take. ``expires``: not started by then, it is cancelled.
-    ``result_ttl``: how long the result is kept.
+    ``result_ttl``: how long the result is kept. ``acks``: ``late`` (the default) runs it at least once; ``early`` at
+    most once: it is not retried, and goes to the dead letter queue if its worker dies or is stopped while it runs.
 
     An async function runs on the worker's loop, a plain one in a thread. Raises ``DefinitionError`` or
     ``ArgumentsError`` where it could not work.

@@ -8,8 +8,9 @@ A record is a short header that a Lua script reads by position, then msgpack::
     bytes 4-7   lengths of: name, flow key, tenant, extension
     then        name, flow key, tenant, extension (UTF-8), and the body to the end
 
-The flow key and the extension are room for later: version-1 readers skip what they do not know. The body of a live
-record is an ``Envelope``; that of an ended one is a ``Final``, which carries the envelope's bytes unchanged.
+The flow key is room for later. The extension holds letters for what scripts must know of a job, ``e`` (acknowledged
+early, so never run twice); readers pass over those they do not know. The body of a live record is an ``Envelope``; that
+of an ended one is a ``Final``, which carries the envelope's bytes unchanged.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ _KIND_STATES: dict[int, JobState | None] = {
     **{kind[0]: state for state, kind in _ENDED_KINDS.items()},
 }
 _FIXED = 7
+_ACKS_EARLY = b"e"
 _NO_ARGUMENTS = msgspec.Raw(b"\x90")
 _NO_RESULT = msgspec.Raw(b"")
 
@@ -148,6 +150,7 @@ class Header(NamedTuple):
     name: str
     key: str
     tenant: str
+    acks_early: bool
     end: int
 
 
@@ -169,13 +172,14 @@ _PRIORITIES = {ord("0") + priority: priority for priority in Priority}
 
 
 @functools.lru_cache(maxsize=1024)
-def encode_header(name: str, priority: int, key: str = "", tenant: str = "") -> bytes:
+def encode_header(name: str, priority: int, key: str = "", tenant: str = "", acks_early: bool = False) -> bytes:
     """Return the header of a live record; raise ``EnvelopeError`` if name, key or tenant exceeds 255 bytes."""
     parts = [part.encode() for part in (name, key, tenant)]
     for what, part in zip(("job name", "flow key", "tenant id"), parts, strict=True):
         if len(part) > MAX_NAME_BYTES:
             raise EnvelopeError(f"the {what} has {len(part)} bytes; at most {MAX_NAME_BYTES} fit: {part[:40]!r}…")
-    return _VERSION + b"-%d" % priority + bytes((*map(len, parts), 0)) + b"".join(parts)
+    extension = _ACKS_EARLY if acks_early else b""
+    return _VERSION + b"-%d" % priority + bytes((*map(len, parts), len(extension))) + b"".join(parts) + extension
 
 
 def header_size(record: bytes) -> int:
@@ -210,6 +214,7 @@ def _decode_header(header: bytes) -> Header:
             header[_FIXED:name_end].decode(),
             header[name_end:key_end].decode(),
             header[key_end:tenant_end].decode(),
+            _ACKS_EARLY in header[tenant_end:],
             tenant_end + extension_size,
         )
     except (KeyError, UnicodeDecodeError) as error:

@@ -34,6 +34,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Times are Unix milliseconds by the broker's clock, ``None`` where it hasn't happened. ``failures`` counts attempts
     that raised (they spend retries), ``deaths`` those whose worker died (they feed the poison guard); ``fence`` is
     the number of the claim under which it runs. ``errors`` holds what went wrong so far, oldest first, bounded.
+    ``acks_early``: it is never run twice, at the price that it may be run to no end; see ``acks`` of ``@job``.
     ``result`` is a completed job's return value in msgpack, empty where it isn't kept.
     """
 
@@ -44,6 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: JobState
     envelope: Envelope
     tenant: str = ""
+    acks_early: bool = False
     failures: int = 0
     deaths: int = 0
     errors: tuple[JobError, ...] = ()
@@ -98,6 +100,7 @@ def create_job(
     envelope: Envelope,
     *,
     tenant: str = "",
+    acks_early: bool = False,
 ) -> Job:
     """Return a new pending job."""
     return Job(
@@ -108,6 +111,7 @@ def create_job(
         state=JobState.PENDING,
         envelope=envelope,
         tenant=tenant,
+        acks_early=acks_early,
     )
 
 

@@ -27,7 +27,7 @@ __all__ = ["encode_ended", "encode_live", "read_job", "unreadable_job"]
 
 def encode_live(job: Job) -> bytes:
     """Return the record of a job that has not ended."""
-    return encode_header(job.name, job.priority.value, "", job.tenant) + encode(job.envelope)
+    return encode_header(job.name, job.priority.value, "", job.tenant, job.acks_early) + encode(job.envelope)
 
 
 def encode_ended(job: Job, record: bytes) -> bytes:
@@ -75,6 +75,7 @@ def read_job(
             state=header.state,
             envelope=decode_envelope(final.envelope),
             tenant=header.tenant,
+            acks_early=header.acks_early,
             failures=final.failures,
             deaths=final.deaths,
             errors=final.errors,
@@ -95,6 +96,7 @@ def read_job(
         state=state,
         envelope=decode_envelope(body),
         tenant=header.tenant,
+        acks_early=header.acks_early,
         failures=so_far.failures,
         deaths=so_far.deaths,
         errors=so_far.errors,

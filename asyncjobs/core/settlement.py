@@ -55,7 +55,7 @@ class Cancelled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Released(msgspec.Struct, frozen=True, gc=False):
-    """The job goes back untouched: it has not run, or was stopped by a shutdown; nothing is counted."""
+    """The job was stopped by a shutdown and goes back, nothing counted; one acknowledged early fails instead."""
 
 
 Outcome = Completed | Failed | Cancelled | Released
@@ -167,11 +167,14 @@ def _next(job: Job, outcome: Outcome, policy: RetryPolicy, now_ms: int, chance: 
     if isinstance(outcome, Failed):
         override = job.envelope.max_retries
         limit = policy.max_retries if override is None else override
-        if outcome.retryable and job.failures < limit:
+        if outcome.retryable and job.failures < limit and not job.acks_early:
             return prepare_retry(job, outcome.error, policy, chance, now_ms)
         return fail_job(job, outcome.error, now_ms)
     if isinstance(outcome, Cancelled):
         return cancel_job(job, outcome.reason, now_ms)
+    if job.acks_early:
+        message = "its worker stopped while it ran; acknowledged early, it is not run again"
+        return fail_job(job, bounded_error("Interrupted", message, "", job.attempt, now_ms), now_ms)
     return transition(job, JobState.PENDING)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncjobs import App, BrokerUnavailable, JobFailed, JobState, Worker, current_job
+from asyncjobs import App, BrokerUnavailable, JobFailed, JobState, RetryPolicy, Worker, current_job
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.ports import Claim, ClaimRequest
 
@@ -249,3 +249,38 @@ async def test_a_worker_rides_through_a_broker_that_is_away_for_a_while(
             states = {await handle.status() for handle in handles}
     assert (sorted(ran), states) == (list(range(20)), {JobState.COMPLETED})
     assert sum(refused.values()) >= 3
+
+
+async def test_a_job_acknowledged_early_is_not_run_again_when_its_lease_lapses(make_app: Callable[..., App]) -> None:
+    app = make_app(lease=1, blocked_limit=1)
+    runs: list[int] = []
+
+    @app.job(acks="early", retry=RetryPolicy(max_retries=5, initial=0))
+    async def pay() -> None:
+        runs.append(1)
+        raise ConnectionError("perhaps paid, perhaps not")
+
+    @app.job(acks="early")
+    async def interrupted() -> None:
+        await asyncio.sleep(60)
+
+    async with app:
+        handle = await pay.delay()
+        stopped = await interrupted.delay()
+        async with app.worker() as worker:
+            with pytest.raises(JobFailed, match="ConnectionError"):
+                await handle.result(SOON)
+            worker.stop()
+            worker.stop()
+        with pytest.raises(JobFailed, match="Interrupted"):
+            await stopped.result(SOON)
+        died = await pay.delay()
+        request = ClaimRequest(worker="dead", number=1, queues=["default"], limit=1, lease_ms=1)
+        await app.broker.recover(["default"], 1000, 3)
+        assert len((await app.broker.claim(request)).jobs) == 1
+        with anyio.fail_after(SOON):
+            while not (await app.broker.recover(["default"], 1000, 3)).dead:
+                await asyncio.sleep(0.05)
+        with pytest.raises(JobFailed, match="WorkerDied"):
+            await died.result(SOON)
+    assert runs == [1]

@@ -22,7 +22,7 @@ from asyncjobs.brokers.memory.records import (
 )
 from asyncjobs.brokers.memory.timetable import Timetable
 from asyncjobs.brokers.memory.waking import Bell, Sleeper
-from asyncjobs.core.envelope import JobError, Tries, encode, pack_tries, priority_of, unpack_tries
+from asyncjobs.core.envelope import JobError, Tries, decode_header, encode, pack_tries, priority_of, unpack_tries
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry, Settlement, Verdict
 from asyncjobs.core.states import JobState
@@ -256,13 +256,16 @@ class QueueState:
                 continue
             failures, deaths, errors = unpack_tries(self.tries.get(job_id))
             deaths += 1
-            if deaths < max_deaths:
+            is_early = is_readable(record) and decode_header(record).acks_early
+            if deaths < max_deaths and not is_early:
                 self.tries[job_id] = pack_tries(Tries(failures, deaths, errors))
                 self.ready[priority].appendleft(job_id)
                 self.counts["recovered"] += 1
                 recovered.append(job_id)
             else:
                 message = f"{deaths} workers died, or lost their lease, while they ran this job"
+                if is_early:
+                    message = "its worker died, or lost its lease; acknowledged early, it is not run again"
                 error = JobError("WorkerDied", message, "", failures + deaths, now_ms)
                 name = name_of(record) if is_readable(record) else b""
                 self._bury(job_id, name, Tries(failures, deaths, (*errors, error)), now_ms)

@@ -29,6 +29,12 @@ local function name_of(record)
   return string.sub(record, 8, 7 + string.byte(record, 4))
 end
 
+-- Whether the job must never be run twice: the letter e in the header's extension, which ends the header.
+local function acks_early(record)
+  local size = header_size(record)
+  return string.find(string.sub(record, size + 1 - string.byte(record, 7), size), 'e', 1, true) ~= nil
+end
+
 -- The record of a live job as cancelled, as core/record.py writes it: the envelope's bytes stay as they are.
 local function cancelled_record(record, reason, now)
   local head = header_size(record)

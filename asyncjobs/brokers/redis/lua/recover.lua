@@ -1,5 +1,6 @@
 -- recover: jobs whose lease has expired go back to the front of their list, or to the dead letter queue once
--- `max deaths` workers have died under them; one whose cancellation was under way is cancelled.
+-- `max deaths` workers have died under them, at once where they were acknowledged early; one whose cancellation was
+-- under way is cancelled.
 -- Safe to be run by everybody at once, so it needs no lock.
 -- KEYS   the fixed keys of the queue
 -- ARGV   1 base   2 the caller's lease in ms   3 max deaths   4 how many at most   5 ms that a cancelled job's record is kept
@@ -59,8 +60,12 @@ for i = #ids, 1, -1 do
     cancelled[#cancelled + 1] = id
   elseif record then
     deaths = deaths + 1
-    if deaths >= max_deaths then
+    local is_early = is_readable(record) and acks_early(record)
+    if is_early or deaths >= max_deaths then
       local message = deaths .. ' workers died, or lost their lease, while they ran this job'
+      if is_early then
+        message = 'its worker died, or lost its lease; acknowledged early, it is not run again'
+      end
       errors = add_error(errors, 'WorkerDied', message, failures + deaths, now)
       redis.call('ZADD', q.dead, now, id)
       local name = is_readable(record) and name_of(record) or ''
