@@ -138,13 +138,14 @@ def _make_broker(server: Server, prefix: str) -> Broker:
     from asyncjobs.brokers.redis.connection import ConnectionSettings
 
     settings = ConnectionSettings(
-        host=server.host,
-        port=server.port,
+        mode=server.mode,
+        nodes=server.nodes,
+        service=server.service,
         unix_path=server.path or None,
         username=server.username,
         password=server.password,
         database=server.database,
-        tls=server.scheme == "rediss",
+        tls=server.tls,
         max_connections=server.max_connections,
         connect_timeout=server.connect_timeout,
         command_timeout=server.command_timeout,

@@ -10,7 +10,7 @@ import math
 import urllib.parse
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -21,15 +21,24 @@ __all__ = ["DEFAULT_QUEUE", "Server", "Settings", "load_settings"]
 
 DEFAULT_QUEUE = "default"
 
-_SCHEMES = "redis://host:port/database, rediss://… (TLS), unix:///path/to/socket, memory://"
+_SCHEMES = (
+    "redis://host:port/database, rediss://… (TLS), unix:///path/to/socket, memory://, "
+    "redis+sentinel://host:port,host:port/service/database or redis+cluster://host:port,host:port"
+)
+_KNOWN_SCHEMES = ["redis", "rediss", "unix", "memory"]
+_KNOWN_SCHEMES += ["redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"]
+_DEFAULT_PORTS = {"sentinel": 26379}
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the broker is; ``scheme`` is redis, rediss, unix or memory. Timeouts in seconds."""
+    """Where the broker is: the ``scheme`` of its URL, and what follows from it. Timeouts in seconds.
+
+    ``nodes``: one server, or the sentinels that watch ``service``, or some members of a Cluster.
+    """
 
     scheme: str
-    host: str = "localhost"
-    port: int = 6379
+    nodes: tuple[tuple[str, int], ...] = (("localhost", 6379),)
+    service: str = ""
     path: str = ""
     username: str | None = None
     password: str | None = None
@@ -38,12 +47,26 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout: float = 2.0
     command_timeout: float = 5.0
 
+    @property
+    def mode(self) -> Literal["single", "sentinel", "cluster"]:
+        """How the nodes belong together."""
+        if self.scheme.endswith("+sentinel"):
+            return "sentinel"
+        return "cluster" if self.scheme.endswith("+cluster") else "single"
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.scheme.startswith("rediss")
+
     def __str__(self) -> str:
         if self.scheme == "memory":
             return "memory://"
         if self.scheme == "unix":
             return f"unix://{self.path}"
-        return f"{self.scheme}://{self.host}:{self.port}/{self.database}"
+        nodes = ",".join(f"{host}:{port}" for host, port in self.nodes)
+        service = f"/{self.service}" if self.service else ""
+        return f"{self.scheme}://{nodes}{service}/{self.database}"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +207,8 @@ def load_settings(url: Any, given: Mapping[str, Any], environ: Mapping[str, str]
             value = _from_environment(name, _APP_SETTINGS, environ)
             if value is not UNSET:
                 values[name] = value
+    if "nodes" not in named:
+        named["nodes"] = ((named.pop("host", "localhost"), named.pop("port", 6379)),)
     settings = Settings(server=Server(**named), **values)
     if "blocked_limit" in values:
         return settings
@@ -212,39 +237,47 @@ def _parsed(name: str, value: Any, parse: Callable[[Any], Any], allowed: str, va
 def _from_url(url: Any, source: str) -> dict[str, Any]:
     if not isinstance(url, str):
         raise ConfigurationError(f"{source} is {url!r}: expected text such as {_SCHEMES}")
-    try:
-        parts = urllib.parse.urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{source} {_hidden(url)!r} is malformed ({error}): expected {_SCHEMES}") from None
-    scheme = parts.scheme.lower()
-    if scheme not in ("redis", "rediss", "unix", "memory"):
-        hint = closest(scheme, ["redis", "rediss", "unix", "memory"])
-        raise ConfigurationError(f"{source} {_hidden(url)!r} has an unknown scheme: expected {_SCHEMES}.{hint}")
+    shown = _hidden(url)
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
+    if scheme not in _KNOWN_SCHEMES:
+        hint = closest(scheme, _KNOWN_SCHEMES)
+        raise ConfigurationError(f"{source} {shown!r} has an unknown scheme: expected {_SCHEMES}.{hint}")
     named: dict[str, Any] = {"scheme": scheme}
     if scheme == "memory":
         return named
-    if parts.username:
-        named["username"] = urllib.parse.unquote(parts.username)
-    if parts.password:
-        named["password"] = urllib.parse.unquote(parts.password)
+    # The rest as urlsplit knows it, but for the hosts, of which it takes one.
+    parts = urllib.parse.urlsplit(f"//{rest}")
+    user, at, hosts = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    if at and name:
+        named["username"] = urllib.parse.unquote(name)
+    if at and password:
+        named["password"] = urllib.parse.unquote(password)
     if scheme == "unix":
         if not parts.path:
-            raise ConfigurationError(f"{source} {_hidden(url)!r} names no socket: expected unix:///path/to/socket")
+            raise ConfigurationError(f"{source} {shown!r} names no socket: expected unix:///path/to/socket")
         named["path"] = parts.path
     else:
-        if not parts.hostname:
-            raise ConfigurationError(f"{source} {_hidden(url)!r} names no host: expected {_SCHEMES}")
-        named["host"] = parts.hostname
-        if port is not None:
-            named["port"] = port
+        _, _, mode = scheme.partition("+")
+        named["nodes"] = tuple(_node(host, mode, source, shown) for host in hosts.split(","))
+        if len(named["nodes"]) > 1 and not mode:
+            raise ConfigurationError(f"{source} {shown!r} names several hosts: only sentinels and a Cluster have them")
         path = parts.path.strip("/")
+        if mode == "sentinel":
+            named["service"], _, path = path.partition("/")
+            if not named["service"]:
+                raise ConfigurationError(
+                    f"{source} {shown!r} names no service: expected redis+sentinel://host:port,host:port/service"
+                )
         if path:
             if not path.isdecimal():
                 raise ConfigurationError(
-                    f"{source} {_hidden(url)!r} has {path!r} for the database: expected a number, as in redis://host/0"
+                    f"{source} {shown!r} has {path!r} for the database: expected a number, as in redis://host/0"
                 )
             named["database"] = int(path)
+        if mode == "cluster" and named.get("database"):
+            raise ConfigurationError(f"{source} {shown!r} names database {path}: a Cluster has only 0")
     for name, text in urllib.parse.parse_qsl(parts.query):
         if name not in ("database", "max_connections", "connect_timeout", "command_timeout"):
             raise ConfigurationError(
@@ -254,6 +287,17 @@ def _from_url(url: Any, source: str) -> dict[str, Any]:
         parse, allowed = _SERVER_SETTINGS[name]
         named[name] = _parsed(name, text, parse, allowed, source)
     return named
+
+
+def _node(text: str, mode: str, source: str, shown: str) -> tuple[str, int]:
+    try:
+        parts = urllib.parse.urlsplit(f"//{text}")
+        port = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{source} {shown!r} is malformed ({error}): expected {_SCHEMES}") from None
+    if not parts.hostname:
+        raise ConfigurationError(f"{source} {shown!r} names no host: expected {_SCHEMES}")
+    return parts.hostname, _DEFAULT_PORTS.get(mode, 6379) if port is None else port
 
 
 def _hidden(url: str) -> str:

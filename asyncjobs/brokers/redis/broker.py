@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 import redis.exceptions
+from redis.asyncio import RedisCluster
 
 from asyncjobs.brokers.grouping import by_queue, in_order
+from asyncjobs.brokers.redis import clients
 from asyncjobs.brokers.redis.connection import ConnectionSettings, check_server, translated
 from asyncjobs.brokers.redis.endings import EndListener
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
@@ -88,44 +90,59 @@ class RedisBroker:
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
         self._one_slot = False
-        self._client = settings.commands()
-        self._waiting = settings.waiting()
+        self._client = clients.commands(settings)
+        self._waiting = clients.waiting(settings)
         self._endings = EndListener(self._waiting, settings)
 
     # -- connection
 
     async def open(self) -> None:
         with translated(self._settings):
-            info = await self._client.info()
-            check_server(self._settings, info)
-            self._one_slot = info.get("redis_mode") == "cluster"
-            await self._client.hsetnx(self._keys.meta, "schema", str(SCHEMA_VERSION))
-            schema = int(await self._client.hget(self._keys.meta, "schema") or 0)
+            for info in await self._infos():
+                check_server(self._settings, info)
+                # Valkey 8 and later say it under a name of their own.
+                self._one_slot = "cluster" in (info.get("redis_mode"), info.get("server_mode"))
+        await self._command("HSETNX", self._keys.meta, "schema", SCHEMA_VERSION)
+        schema = int(await self._command("HGET", self._keys.meta, "schema") or 0)
         if schema != SCHEMA_VERSION:
             raise BrokerRefused(
                 f"the data under {self._keys.prefix!r} at {self._settings.address} has schema version {schema}; this "
                 f"asyncjobs reads version {SCHEMA_VERSION}. Use the asyncjobs that wrote it, or another prefix."
             )
 
+    async def _infos(self) -> list[dict[str, Any]]:
+        """What ``INFO`` says of the server, or of each primary of a Cluster."""
+        if isinstance(self._client, RedisCluster):
+            found: dict[str, dict[str, Any]] = await self._client.info(target_nodes=RedisCluster.PRIMARIES)
+            return list(found.values())
+        return [await self._client.info()]
+
     async def close(self) -> None:
         await self._endings.close()
-        await self._client.aclose()
-        await self._waiting.aclose()
-        await self._client.connection_pool.disconnect()
-        await self._waiting.connection_pool.disconnect()
+        for client in (self._client, self._waiting):
+            await client.aclose()
+            if not isinstance(client, RedisCluster):
+                await client.connection_pool.disconnect()
         self._registered.clear()
 
     async def _command(self, *args: Any) -> Any:
         with translated(self._settings):
-            return await self._client.execute_command(*args)
+            try:
+                return await self._client.execute_command(*args)
+            except redis.exceptions.ReadOnlyError:
+                # A failover has made a replica of the server that these connections still lead to.
+                if not isinstance(self._client, RedisCluster):
+                    await self._client.connection_pool.disconnect(inuse_connections=False)
+                raise
 
     async def _run(self, script: Script, keys: Sequence[str], *args: Any) -> Any:
-        with translated(self._settings):
-            try:
-                return await self._client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
-            except redis.exceptions.NoScriptError:
-                # A restart or a failover has emptied the server's cache; this also fills it again.
-                return await self._client.execute_command("EVAL", script.text, len(keys), *keys, *args)
+        try:
+            return await self._command("EVALSHA", script.sha, len(keys), *keys, *args)
+        except BrokerRefused as error:
+            if not isinstance(error.__cause__, redis.exceptions.NoScriptError):
+                raise
+        # A restart or a failover has emptied the server's cache; this also fills it again.
+        return await self._command("EVAL", script.text, len(keys), *keys, *args)
 
     async def _on_queue(self, script: Script, queue: str, *args: Any) -> Any:
         keys = self._keys.queue(queue)

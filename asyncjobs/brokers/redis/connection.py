@@ -1,24 +1,13 @@
-"""Connections to Redis: how they are made, and what their errors mean to a user.
-
-redis-py's own retries and default timeouts are switched off: it would send a command again by itself after a read
-timeout (measured with 8.1: a blocking pop of 3 s under a timeout of 1 s raised after 15.6 s), and a blocked wait needs
-another bound than a command. A connection on which a command was cancelled or timed out is dropped by redis-py
-(``read_response`` disconnects on any error), so that its late reply can't reach the next caller.
-"""
+"""Where Redis is, what its errors mean to a user, and which servers will do."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
-import hiredis
 import msgspec
-import redis
-import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+import redis.exceptions
 
 from asyncjobs.errors import BrokerRefused, BrokerUnavailable
 
@@ -28,10 +17,15 @@ MINIMUM_VERSION = (6, 2)
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where Redis is and how to talk to it; timeouts in seconds."""
+    """Where Redis is and how to talk to it; timeouts in seconds.
 
-    host: str = "localhost"
-    port: int = 6379
+    ``mode``: ``single``, ``sentinel`` (``nodes`` are the sentinels, ``service`` the name of the primary they watch) or
+    ``cluster`` (``nodes`` are some of its members).
+    """
+
+    mode: Literal["single", "sentinel", "cluster"] = "single"
+    nodes: tuple[tuple[str, int], ...] = (("localhost", 6379),)
+    service: str = ""
     unix_path: str | None = None
     username: str | None = None
     password: str | None = None
@@ -44,108 +38,55 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def address(self) -> str:
         """The server as a message names it, without the password."""
-        return self.unix_path or f"{self.host}:{self.port}"
-
-    def _options(self) -> dict[str, Any]:
-        options: dict[str, Any] = {
-            "db": self.database,
-            "username": self.username,
-            "password": self.password,
-            "socket_connect_timeout": self.connect_timeout,
-            "protocol": 2,
-        }
         if self.unix_path:
-            return options | {"path": self.unix_path}
-        return options | {"host": self.host, "port": self.port, "socket_keepalive": True}
+            return self.unix_path
+        nodes = ", ".join(f"{host}:{port}" for host, port in self.nodes)
+        return f"{self.service!r} of the sentinels {nodes}" if self.mode == "sentinel" else nodes
 
-    def commands(self) -> redis.asyncio.Redis:
-        """Return a client for commands that are answered at once."""
-        return self._asynchronous(self.max_connections, self.command_timeout)
-
-    def waiting(self) -> redis.asyncio.Redis:
-        """Return a client for blocking commands, whose caller bounds the wait."""
-        return self._asynchronous(self.max_connections, None)
-
-    def _asynchronous(self, max_connections: int, read_timeout: float | None) -> redis.asyncio.Redis:
-        kind = _UnixConnection if self.unix_path else _TlsConnection if self.tls else _TcpConnection
-        pool = redis.asyncio.BlockingConnectionPool(
-            max_connections=max_connections,
-            timeout=self.command_timeout,
-            connection_class=kind,
-            socket_timeout=read_timeout,
-            retry=AsyncRetry(NoBackoff(), 0),
-            **self._options(),
-        )
-        return redis.asyncio.Redis.from_pool(pool)
-
-    def synchronous(self) -> redis.Redis:
-        """Return a client for a thread of its own, with one connection."""
-        kind = (
-            redis.UnixDomainSocketConnection
-            if self.unix_path
-            else (redis.SSLConnection if self.tls else redis.Connection)
-        )
-        pool = redis.ConnectionPool(
-            max_connections=1,
-            connection_class=kind,
-            socket_timeout=self.command_timeout,
-            retry=Retry(NoBackoff(), 0),
-            **self._options(),
-        )
-        return redis.Redis(connection_pool=pool)
+    def of_one_node(self, host: str, port: int) -> ConnectionSettings:
+        """Return the same for one server of a Cluster."""
+        return msgspec.structs.replace(self, mode="single", nodes=((host, port),), database=0)
 
 
-class _HiredisPacking:
-    """Packs commands in C: redis-py's asyncio connections do it in Python, a quarter of a worker's time."""
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        # redis-py writes some commands as two words in one argument.
-        words = args[0].split() if isinstance(args[0], str) else (args[0],)
-        return [hiredis.pack_command((*words, *args[1:]))]
-
-
-class _TcpConnection(_HiredisPacking, redis.asyncio.Connection):
-    pass
-
-
-class _TlsConnection(_HiredisPacking, redis.asyncio.SSLConnection):
-    pass
-
-
-class _UnixConnection(_HiredisPacking, redis.asyncio.UnixDomainSocketConnection):
-    pass
+# What a server says while it can't serve for a moment: it loads, fails over, or a slot is on its way to another node.
+_PASSING = ("LOADING", "READONLY", "UNBLOCKED", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK", "MOVED", "NOREPLICAS")
 
 
 @contextlib.contextmanager
 def translated(settings: ConnectionSettings) -> Iterator[None]:
-    """Turn redis-py's errors into ours."""
+    """Turn redis-py's errors into ours: ``BrokerUnavailable`` for what may pass, ``BrokerRefused`` for what won't."""
     try:
         yield
-    except redis.exceptions.AuthenticationError as error:
-        raise BrokerRefused(
-            f"Redis at {settings.address} refused the login: {error}. "
-            "Check user and password in the URL, or REDIS_PASSWORD."
-        ) from error
-    except redis.exceptions.OutOfMemoryError as error:
-        raise BrokerRefused(
-            f"Redis at {settings.address} is out of memory and took nothing: {error}. "
-            "Raise maxmemory or let workers drain the queues."
-        ) from error
-    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.ReadOnlyError) as error:
-        raise BrokerUnavailable(
-            f"Redis at {settings.address} can't be reached: {error}. "
-            "Check that it runs, and host and port in the URL or in REDIS_HOST and REDIS_PORT."
-        ) from error
-    except OSError as error:
-        raise BrokerUnavailable(f"Redis at {settings.address} can't be reached: {error}.") from error
-    except redis.exceptions.ResponseError as error:
-        text = str(error)
-        if "NOAUTH" in text or "WRONGPASS" in text or "NOPERM" in text:
-            raise BrokerRefused(
-                f"Redis at {settings.address} refused the login: {text} Check user and password in the URL, "
-                "or REDIS_PASSWORD."
-            ) from error
-        raise BrokerRefused(f"Redis at {settings.address} refused: {text}") from error
+    except (redis.exceptions.RedisError, OSError) as error:
+        raise _translation(settings, error) from error
+
+
+def _translation(settings: ConnectionSettings, error: Exception) -> BrokerRefused | BrokerUnavailable:
+    text = str(error)
+    where = f"Redis at {settings.address}"
+    if isinstance(error, redis.exceptions.AuthenticationError) or any(
+        word in text for word in ("NOAUTH", "WRONGPASS", "NOPERM")
+    ):
+        return BrokerRefused(
+            f"{where} refused the login: {text}. Check user and password in the URL, or REDIS_PASSWORD."
+        )
+    if "OOM" in text or "maxmemory" in text:
+        return BrokerRefused(
+            f"{where} is out of memory and took nothing: {text}. Raise maxmemory or let workers drain the queues."
+        )
+    is_refusal = isinstance(error, redis.exceptions.ResponseError | redis.exceptions.DataError)
+    if is_refusal and not isinstance(error, redis.exceptions.ClusterError) and not _is_passing(text):
+        return BrokerRefused(f"{where} refused: {text}")
+    if is_refusal or isinstance(error, redis.exceptions.BusyLoadingError | redis.exceptions.ReadOnlyError):
+        return BrokerUnavailable(f"{where} can't serve at the moment: {text}")
+    return BrokerUnavailable(
+        f"{where} can't be reached: {text}. Check that it runs, and host and port in the URL or in REDIS_HOST and "
+        "REDIS_PORT."
+    )
+
+
+def _is_passing(text: str) -> bool:
+    return text.startswith(_PASSING) or "-READONLY" in text or "force unblock" in text or "read only replica" in text
 
 
 def check_server(settings: ConnectionSettings, info: dict[str, Any]) -> None:

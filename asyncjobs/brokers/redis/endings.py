@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import redis.asyncio
 import redis.exceptions
 
+from asyncjobs.brokers.redis.clients import AsyncClient, listening
 from asyncjobs.brokers.redis.connection import ConnectionSettings, translated
 
 __all__ = ["EndListener"]
@@ -26,9 +27,10 @@ class EndListener:
     published while the connection is down is lost.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, settings: ConnectionSettings) -> None:
+    def __init__(self, client: AsyncClient, settings: ConnectionSettings) -> None:
         self._client = client
         self._settings = settings
+        self._listening: redis.asyncio.Redis | None = None
         self._pubsub: redis.asyncio.client.PubSub | None = None
         self._task: asyncio.Task[None] | None = None
         self._subscribed: dict[str, asyncio.Event] = {}
@@ -52,10 +54,11 @@ class EndListener:
         confirmed = self._subscribed.get(channel)
         if confirmed is None:
             confirmed = self._subscribed[channel] = asyncio.Event()
-            if self._pubsub is None:
-                self._pubsub = self._client.pubsub()
             try:
                 with translated(self._settings):
+                    if self._pubsub is None:
+                        self._listening = await listening(self._settings, self._client)
+                        self._pubsub = self._listening.pubsub()
                     await self._pubsub.subscribe(channel)
             except BaseException:
                 del self._subscribed[channel]
@@ -100,4 +103,7 @@ class EndListener:
         if self._pubsub is not None:
             await self._pubsub.aclose()
             self._pubsub = None
+        if self._listening is not None and self._listening is not self._client:
+            await self._listening.aclose()
+        self._listening = None
         self._subscribed.clear()

@@ -7,6 +7,7 @@ from typing import Any
 
 import redis.exceptions
 
+from asyncjobs.brokers.redis.clients import synchronous
 from asyncjobs.brokers.redis.connection import ConnectionSettings, translated
 from asyncjobs.brokers.redis.keys import GlobalKeys
 from asyncjobs.brokers.redis.scripts import load
@@ -24,7 +25,9 @@ class RedisLeaseKeeper:
     def __init__(self, settings: ConnectionSettings, keys: GlobalKeys) -> None:
         self._settings = settings
         self._keys = keys
-        self._client = settings.synchronous()
+        self._client = synchronous(settings)
+        # Neither kind of client annotates it.
+        self._execute: Any = self._client.execute_command
 
     def extend(self, leases: Sequence[Lease], lease_ms: int) -> Extension:
         extension = Extension([], [])
@@ -46,10 +49,9 @@ class RedisLeaseKeeper:
         args = (len(keys.fixed), *keys.fixed, keys.base, lease_ms, *members)
         with translated(self._settings):
             try:
-                return self._client.execute_command("EVALSHA", _EXTEND.sha, *args)
+                return self._execute("EVALSHA", _EXTEND.sha, *args)
             except redis.exceptions.NoScriptError:
-                return self._client.execute_command("EVAL", _EXTEND.text, *args)
+                return self._execute("EVAL", _EXTEND.text, *args)
 
     def close(self) -> None:
         self._client.close()
-        self._client.connection_pool.disconnect()

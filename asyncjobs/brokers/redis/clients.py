@@ -1,0 +1,159 @@
+"""redis-py's clients, made for our purposes: one server, one behind Sentinel, or a Cluster.
+
+redis-py's own retries and default timeouts are switched off: it would send a command again by itself after a read
+timeout (measured with 8.1: a blocking pop of 3 s under a timeout of 1 s raised after 15.6 s), and a blocked wait needs
+another bound than a command. A connection on which a command was cancelled or timed out is dropped by redis-py
+(``read_response`` disconnects on any error), so that its late reply can't reach the next caller.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hiredis
+import redis
+import redis.asyncio
+import redis.asyncio.cluster
+import redis.asyncio.sentinel
+import redis.cluster
+import redis.sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from asyncjobs.brokers.redis.connection import ConnectionSettings
+
+__all__ = ["AsyncClient", "SyncClient", "commands", "listening", "synchronous", "waiting"]
+
+AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
+SyncClient = redis.Redis | redis.RedisCluster
+
+
+class _HiredisPacking:
+    """Packs commands in C: redis-py's asyncio connections do it in Python, a quarter of a worker's time."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        # redis-py writes some commands as two words in one argument.
+        words = args[0].split() if isinstance(args[0], str) else (args[0],)
+        return [hiredis.pack_command((*words, *args[1:]))]
+
+
+class _TcpConnection(_HiredisPacking, redis.asyncio.Connection):
+    pass
+
+
+class _TlsConnection(_HiredisPacking, redis.asyncio.SSLConnection):
+    pass
+
+
+class _UnixConnection(_HiredisPacking, redis.asyncio.UnixDomainSocketConnection):
+    pass
+
+
+class _SentinelConnection(_HiredisPacking, redis.asyncio.sentinel.SentinelManagedConnection):
+    pass
+
+
+class _SentinelTlsConnection(_HiredisPacking, redis.asyncio.sentinel.SentinelManagedSSLConnection):
+    pass
+
+
+def commands(settings: ConnectionSettings) -> AsyncClient:
+    """Return a client for commands that are answered at once."""
+    return _asynchronous(settings, settings.command_timeout)
+
+
+def waiting(settings: ConnectionSettings) -> AsyncClient:
+    """Return a client for blocking commands, whose caller bounds the wait."""
+    return _asynchronous(settings, None)
+
+
+def _asynchronous(settings: ConnectionSettings, read_timeout: float | None) -> AsyncClient:
+    options = _options(settings) | {"socket_timeout": read_timeout, "retry": AsyncRetry(NoBackoff(), 0)}
+    most = settings.max_connections
+    if settings.mode == "cluster":
+        nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in settings.nodes]
+        options.pop("db")
+        cluster = redis.asyncio.RedisCluster(
+            startup_nodes=nodes, max_connections=most, cluster_error_retry_attempts=1, ssl=settings.tls, **options
+        )
+        if not settings.tls:
+            # No argument of its own takes the kind of connection.
+            cluster.connection_kwargs["connection_class"] = _TcpConnection
+        return cluster
+    if settings.mode == "sentinel":
+        sentinel = redis.asyncio.sentinel.Sentinel(
+            settings.nodes, sentinel_kwargs=_sentinel_options(settings) | {"retry": AsyncRetry(NoBackoff(), 0)}
+        )
+        kind: Any = _SentinelTlsConnection if settings.tls else _SentinelConnection
+        client: redis.asyncio.Redis = sentinel.master_for(
+            settings.service, connection_class=kind, max_connections=10 * most, **options
+        )
+        return client
+    kind = _UnixConnection if settings.unix_path else _TlsConnection if settings.tls else _TcpConnection
+    pool = redis.asyncio.BlockingConnectionPool(
+        max_connections=most, timeout=settings.command_timeout, connection_class=kind, **_address(settings), **options
+    )
+    return redis.asyncio.Redis.from_pool(pool)
+
+
+async def listening(settings: ConnectionSettings, client: AsyncClient) -> redis.asyncio.Redis:
+    """Return a client to subscribe with; in a Cluster, what is published reaches every node, so any will do."""
+    if not isinstance(client, redis.asyncio.RedisCluster):
+        return client
+    await client.initialize()
+    node = client.get_random_node()
+    single = settings.of_one_node(str(node.host), int(node.port))
+    found = _asynchronous(single, None)
+    assert isinstance(found, redis.asyncio.Redis)
+    return found
+
+
+def synchronous(settings: ConnectionSettings) -> SyncClient:
+    """Return a client for a thread of its own."""
+    options = _options(settings) | {"socket_timeout": settings.command_timeout, "retry": Retry(NoBackoff(), 0)}
+    if settings.mode == "cluster":
+        nodes = [redis.cluster.ClusterNode(host, port) for host, port in settings.nodes]
+        options.pop("db")
+        if settings.tls:
+            options["ssl"] = True
+        return redis.RedisCluster(startup_nodes=nodes, cluster_error_retry_attempts=1, **options)
+    if settings.mode == "sentinel":
+        sentinel = redis.sentinel.Sentinel(
+            settings.nodes, sentinel_kwargs=_sentinel_options(settings) | {"retry": Retry(NoBackoff(), 0)}
+        )
+        if settings.tls:
+            options["ssl"] = True
+        client: redis.Redis = sentinel.master_for(settings.service, **options)
+        return client
+    kind: Any = redis.SSLConnection if settings.tls else redis.Connection
+    if settings.unix_path:
+        kind = redis.UnixDomainSocketConnection
+    pool = redis.ConnectionPool(max_connections=1, connection_class=kind, **_address(settings), **options)
+    return redis.Redis(connection_pool=pool)
+
+
+def _options(settings: ConnectionSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "db": settings.database,
+        "username": settings.username,
+        "password": settings.password,
+        "socket_connect_timeout": settings.connect_timeout,
+        "protocol": 2,
+    }
+    return options if settings.unix_path else options | {"socket_keepalive": True}
+
+
+def _sentinel_options(settings: ConnectionSettings) -> dict[str, Any]:
+    return {
+        "socket_connect_timeout": settings.connect_timeout,
+        "socket_timeout": settings.command_timeout,
+        "protocol": 2,
+    }
+
+
+def _address(settings: ConnectionSettings) -> dict[str, Any]:
+    if settings.unix_path:
+        return {"path": settings.unix_path}
+    host, port = settings.nodes[0]
+    return {"host": host, "port": port}
