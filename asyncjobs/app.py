@@ -54,6 +54,7 @@ class App(Client):
         unknown_job_grace: Duration | UnsetType = UNSET,
         max_deaths: int | UnsetType = UNSET,
         blocked_limit: Duration | UnsetType = UNSET,
+        send_timeout: Duration | UnsetType = UNSET,
         retry: RetryPolicy | None = None,
         broker: Broker | None = None,
     ) -> None:
@@ -74,6 +75,7 @@ class App(Client):
                 "unknown_job_grace": unknown_job_grace,
                 "max_deaths": max_deaths,
                 "blocked_limit": blocked_limit,
+                "send_timeout": send_timeout,
             },
             os.environ,
         )

@@ -83,7 +83,7 @@ class Client:
     async def __aenter__(self) -> Self:
         if not self._opened:
             await self._broker.open()
-            self._outbox = Outbox(self._broker)
+            self._outbox = Outbox(self._broker, self.settings.send_timeout)
             self._home.enter()
             note_open(self)
         self._opened += 1
@@ -112,18 +112,23 @@ class Client:
         """Check ``request`` now and return what sends it when awaited; ``where`` is the caller's file and line."""
         new = self._prepare(request)
         self._check_open()
-        return Sending(lambda: self._home.run(lambda: self._send(new, request.returns)), request.name, where)
+        return Sending(lambda: self._home.run(lambda: self._send(new, request)), request.name, where)
 
     def dispatch_sync(self, request: JobRequest[R], instead: str) -> JobHandle[R]:
         """Send ``request`` from a thread without an event loop."""
         new = self._prepare(request)
-        return self._home.run_sync(lambda: self._send(new, request.returns), instead)
+        return self._home.run_sync(lambda: self._send(new, request), instead)
 
-    async def _send(self, new: NewJob, returns: Any) -> JobHandle[Any]:
+    async def _send(self, new: NewJob, request: JobRequest[R]) -> JobHandle[R]:
         if self._outbox is None:
             raise AppNotOpen("the app was closed before the job was sent")
         is_new = await self._outbox.send(new)
-        return JobHandle(self, new.queue, new.id, returns=returns, is_new=is_new, sent=True)
+        return self._handle(new, request, is_new)
+
+    def _handle(self, new: NewJob, request: JobRequest[R], is_new: bool) -> JobHandle[R]:
+        # An id of our own is known already only where an earlier try got through and its reply was lost.
+        is_new = is_new or request.options.job_id is UNSET
+        return JobHandle(self, new.queue, new.id, returns=request.returns, is_new=is_new, sent=True)
 
     @_at_home
     async def enqueue_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
@@ -135,16 +140,16 @@ class Client:
         """
         asked = list(requests)
         new = [self._prepare(request) for request in asked]
-        broker = self.broker
+        if self._outbox is None:
+            raise AppNotOpen("the app was closed before the jobs were sent")
         handles: list[JobHandle[R]] = []
         for start in range(0, len(new), _BULK):
             chunk = new[start : start + _BULK]
             try:
-                replies = await broker.enqueue(chunk)
+                replies = await self._outbox.send_many(chunk)
             except BrokerError as error:
                 raise PartlySent(handles, asked[start:], error) from error
-            for job, request, is_new in zip(chunk, asked[start : start + _BULK], replies, strict=True):
-                handles.append(JobHandle(self, job.queue, job.id, returns=request.returns, is_new=is_new, sent=True))
+            handles += map(self._handle, chunk, asked[start : start + _BULK], replies)
         return handles
 
     def _prepare(self, request: JobRequest[Any]) -> NewJob:

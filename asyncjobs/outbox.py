@@ -1,38 +1,75 @@
-"""Sends single jobs, many in one round trip when many are waiting.
+"""Sends jobs: many in one round trip when many are waiting, and again while the broker is away.
 
 While one call is under way, what comes meanwhile gathers for the next. The call runs in a task of the outbox's own, so
-a caller that is cancelled neither breaks a connection nor takes a neighbour's job with it.
+a caller that is cancelled neither breaks a connection nor takes a neighbour's job with it. Sending again is safe: a job
+whose id is known is left as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
+import time
+from collections.abc import Sequence
 
+from asyncjobs.errors import BrokerUnavailable
 from asyncjobs.ports import JobQueue, NewJob
 
 __all__ = ["Outbox"]
 
+_log = logging.getLogger("asyncjobs.app")
+
 _MOST = 1_000
+_BACKOFF_S = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class Outbox:
-    """A queue of jobs to send, on one event loop."""
+    """A queue of jobs to send, on one event loop; ``timeout`` in seconds bounds how long it tries."""
 
-    def __init__(self, broker: JobQueue) -> None:
+    def __init__(self, broker: JobQueue, timeout: float) -> None:
         self._broker = broker
+        self._timeout = timeout
         self._waiting: list[tuple[NewJob, asyncio.Future[bool]]] = []
         self._task: asyncio.Task[None] | None = None
 
     async def send(self, job: NewJob) -> bool:
-        """Send ``job`` and return whether it is new, as ``JobQueue.enqueue`` does; raises what that raises.
+        """Send ``job`` and return whether it is new, as ``JobQueue.enqueue`` does.
 
         A caller cancelled before its job is under way has not sent it; afterwards, the job is sent all the same.
+        Raises ``BrokerUnavailable`` after the timeout, and ``BrokerRefused``.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, future))
         if self._task is None:
             self._task = asyncio.create_task(self._flush(), name="asyncjobs-outbox")
         return await future
+
+    async def send_many(self, jobs: Sequence[NewJob]) -> list[bool]:
+        """Send ``jobs`` in one call and return for each whether it is new; raises as ``send`` does."""
+        until = time.monotonic() + self._timeout
+        failures = 0
+        while True:
+            try:
+                # A connection may hang as well as break.
+                async with asyncio.timeout(None if until == math.inf else max(0.0, until - time.monotonic())):
+                    replies = await self._broker.enqueue(jobs)
+            except TimeoutError:
+                raise BrokerUnavailable(
+                    f"the broker has not answered within {self._timeout:g} s; the jobs may have been accepted or not"
+                ) from None
+            except BrokerUnavailable as error:
+                pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
+                if time.monotonic() + pause >= until:
+                    raise
+                if not failures:
+                    _log.warning("sending must wait: %s", error)
+                failures += 1
+                await asyncio.sleep(pause)
+            else:
+                if failures:
+                    _log.warning("sending goes on")
+                return replies
 
     async def _flush(self) -> None:
         try:
@@ -46,13 +83,16 @@ class Outbox:
 
     async def _send(self, batch: list[tuple[NewJob, asyncio.Future[bool]]]) -> None:
         try:
-            replies = await self._broker.enqueue([job for job, _ in batch])
-        except BaseException as error:
+            replies = await self.send_many([job for job, _ in batch])
+        except Exception as error:
             for _, future in batch:
                 if not future.done():
-                    future.set_exception(error if isinstance(error, Exception) else ConnectionAbortedError(str(error)))
-            if not isinstance(error, Exception):
-                raise
+                    future.set_exception(error)
+        except asyncio.CancelledError:
+            for _, future in (*batch, *self._waiting):
+                if not future.done():
+                    future.set_exception(BrokerUnavailable("the event loop ended before the job was sent"))
+            raise
         else:
             for (_, future), reply in zip(batch, replies, strict=True):
                 if not future.done():

@@ -79,7 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``worker_count``: processes. ``concurrency``: jobs at once in each. ``queues``: in this order, empty for all that
     the jobs name. ``unknown_job_grace``: how long a job waits for a worker that knows its name. ``max_deaths``: after
     so many workers died under it, a job goes to the dead letter queue. ``blocked_limit``: a worker whose event loop has
-    stood still for so long keeps its jobs no longer; by default ten leases.
+    stood still for so long keeps its jobs no longer; by default ten leases. ``send_timeout``: how long a send tries
+    while the broker is away, before it fails; ``inf`` to wait for ever.
     """
 
     server: Server
@@ -96,17 +97,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...] = ()
     unknown_job_grace: float = 3600.0
     max_deaths: int = 3
+    send_timeout: float = 5.0
     blocked_limit: float = 300.0
 
 
-def _seconds(least: float) -> tuple[Callable[[Any], float], str]:
+def _seconds(least: float, *, endless: bool = False) -> tuple[Callable[[Any], float], str]:
     def parse(value: Any) -> float:
         seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
-        if isinstance(value, bool) or not math.isfinite(seconds) or seconds < least:
+        if isinstance(value, bool) or not (math.isfinite(seconds) or (endless and seconds > 0)) or seconds < least:
             raise ValueError
         return seconds
 
-    return parse, f"seconds, at least {least:g}, or a timedelta"
+    return parse, f"seconds, at least {least:g}, or a timedelta" + (", or inf to wait for ever" if endless else "")
 
 
 def _whole(least: int, most: int | None = None) -> tuple[Callable[[Any], int], str]:
@@ -154,6 +156,7 @@ _APP_SETTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "queues": (_names, "names separated by commas, each once"),
     "unknown_job_grace": _seconds(0),
     "max_deaths": _whole(1),
+    "send_timeout": _seconds(0.01, endless=True),
     "blocked_limit": _seconds(1),
 }
 

@@ -23,7 +23,7 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry, Settlement
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.core.stats import bucket_of
-from asyncjobs.errors import BrokerRefused, BrokerUnavailable, ResultTimeout
+from asyncjobs.errors import BrokerRefused, ResultTimeout
 from asyncjobs.ports import (
     CancelReply,
     Claim,
@@ -47,9 +47,6 @@ _UNPARKED_A_CALL = 1_000
 
 # A registered queue is registered anew after this time, so that it comes back even where Redis has lost its data.
 _REGISTER_EVERY_S = 60.0
-
-# How long to wait before each new try of an enqueue whose connection broke: it is idempotent, so trying is safe.
-_ENQUEUE_BACKOFF_S = (0.05, 0.2)
 
 # The bound on a blocked wait beyond its own timeout: Redis looks at timeouts 10 times a second.
 _WAIT_GRACE_S = 5.0
@@ -163,16 +160,8 @@ class RedisBroker:
         args: list[str | bytes] = []
         for job in jobs:
             args += (job.id, _when(job), job.record)
-        for pause in (*_ENQUEUE_BACKOFF_S, None):
-            try:
-                reply = await self._on_queue(_ENQUEUE, queue, *args)
-            except BrokerUnavailable:
-                if pause is None:
-                    raise
-                await asyncio.sleep(pause)
-            else:
-                return [mark == 49 for mark in reply]
-        raise AssertionError("unreachable: the last try returns or raises")
+        reply = await self._on_queue(_ENQUEUE, queue, *args)
+        return [mark == 49 for mark in reply]
 
     async def _register(self, queue: str) -> None:
         now = time.monotonic()
