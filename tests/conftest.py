@@ -1,0 +1,72 @@
+"""Fixtures that all tests share: real servers, and the event loop's kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from asyncjobs import App
+from asyncjobs.ids import new_id
+from tests.servers import LANES, Lane, Server, server
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """asyncio alone: it is what redis-py's client runs on."""
+    return "asyncio"
+
+
+def lane_of(name: str) -> Lane:
+    """Return the lane, or skip with the reason why it is absent."""
+    lane = next(lane for lane in LANES if lane.name == name)
+    if lane.binary is None:
+        pytest.skip(f"lane {name}: {lane.absent}")
+    return lane
+
+
+@pytest.fixture(scope="session", params=[lane.name for lane in LANES])
+def lane(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of each lane in turn."""
+    with server(lane_of(request.param)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """One server that is always there, for tests that need no more than one kind."""
+    with server() as running:
+        yield running
+
+
+@pytest.fixture
+def redis_url(redis_server: Server) -> str:
+    """The URL of an empty server."""
+    client = redis_server.client()
+    client.flushall()
+    client.close()
+    return redis_server.url
+
+
+@pytest.fixture(params=["memory", "redis"])
+def make_app(request: pytest.FixtureRequest) -> Callable[..., App]:
+    """Make apps that share one broker, in memory and on a server, with a lease short enough to see heartbeats."""
+    if request.param == "redis":
+        url = request.getfixturevalue("redis_url")
+        prefix = f"test{new_id()[-10:]}"
+        return lambda **settings: App(url, **{"prefix": prefix, "lease": 2, **settings})
+    shared: list[Any] = []
+
+    def make(**settings: Any) -> App:
+        app = App("memory://", **{"lease": 2, **settings}, broker=shared[0] if shared else None)
+        shared[:] = [app._broker]
+        return app
+
+    return make
+
+
+@pytest.fixture
+def app(make_app: Callable[..., App]) -> App:
+    """An app of ``make_app``."""
+    return make_app()
