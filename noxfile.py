@@ -1,0 +1,75 @@
+"""What is checked, and how: `nox -l` lists it, `nox -s tests` is what a newcomer runs."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "types", "imports", "docs"]
+nox.options.error_on_missing_interpreters = False
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    """Install the project as a user would, and the named dependency groups of pyproject.toml."""
+    project = nox.project.load_toml("pyproject.toml")
+    session.install(".[cli]", *nox.project.dependency_groups(project, *groups))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, on the Python that runs nox; the tests start the servers they need."""
+    _install(session, "test", "typing")
+    session.run("pytest", *session.posargs)
+
+
+def _tests_on(session: nox.Session, version: str) -> None:
+    tests.func(session)
+
+
+for _version in PYTHONS:
+    _on = functools.partial(_tests_on, version=_version)
+    _on.__doc__ = f"All tests, on Python {_version}."  # type: ignore[attr-defined]
+    nox.session(_on, name=f"tests-{_version}", python=_version)  # type: ignore[call-overload]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style of the code: ruff, its lint and its format."""
+    _install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types: mypy, strictly, on the package; pyright on what users see."""
+    _install(session, "test", "typing")
+    session.run("mypy")
+    session.run("pyright", "asyncjobs/__init__.py", "examples")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """The contract of pyproject.toml on which part may import which."""
+    _install(session, "lint")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a broken link or reference fails."""
+    _install(session, "docs")
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("mkdocs", "build", "--strict", "-f", "docs/mkdocs.yml", "-d", session.posargs[0] if session.posargs else folder)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Speed beside the bare loop, as ratios of one run; takes some minutes and is no test."""
+    _install(session, "test")
+    session.install("uvloop")
+    session.run("python", "-m", "benchmarks.run", *session.posargs)
