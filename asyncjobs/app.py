@@ -12,7 +12,7 @@ from asyncjobs.core.duration import Duration
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.definition import AsyncJobDefinition, SyncJobDefinition
-from asyncjobs.options import UNSET, Acks, UnsetType
+from asyncjobs.options import UNSET, Acks, Durability, UnsetType
 from asyncjobs.ports import Broker
 from asyncjobs.registry import JobDecorator, Registry, decorator, default_registry
 from asyncjobs.settings import Server, load_settings
@@ -55,6 +55,7 @@ class App(Client):
         max_deaths: int | UnsetType = UNSET,
         blocked_limit: Duration | UnsetType = UNSET,
         send_timeout: Duration | UnsetType = UNSET,
+        durability: Durability | UnsetType = UNSET,
         retry: RetryPolicy | None = None,
         broker: Broker | None = None,
     ) -> None:
@@ -76,6 +77,7 @@ class App(Client):
                 "max_deaths": max_deaths,
                 "blocked_limit": blocked_limit,
                 "send_timeout": send_timeout,
+                "durability": durability,
             },
             os.environ,
         )

@@ -21,7 +21,7 @@ from asyncjobs.errors import AppNotOpen, ArgumentsError, BrokerError, PartlySent
 from asyncjobs.handle import JobHandle
 from asyncjobs.home import Home
 from asyncjobs.ids import new_id
-from asyncjobs.options import UNSET, checked_queue
+from asyncjobs.options import UNSET, Durability, checked_queue
 from asyncjobs.outbox import Outbox
 from asyncjobs.overview import QueueStats, Stats, queue_stats, stats
 from asyncjobs.ports import Broker, CancelReply, NewJob
@@ -60,7 +60,7 @@ class Client:
         self.settings = settings
         self.retry = retry
         self._broker = broker
-        self._outbox: Outbox | None = None
+        self._outboxes: dict[Durability, Outbox] = {}
         self._opened = 0
         self._home = Home(self.__aenter__, self.__aexit__)
 
@@ -83,7 +83,11 @@ class Client:
     async def __aenter__(self) -> Self:
         if not self._opened:
             await self._broker.open()
-            self._outbox = Outbox(self._broker, self.settings.send_timeout)
+            timeout = self.settings.send_timeout
+            self._outboxes = {
+                "local": Outbox(self._broker, timeout, replicated=False),
+                "replicated": Outbox(self._broker, timeout, replicated=True),
+            }
             self._home.enter()
             note_open(self)
         self._opened += 1
@@ -99,10 +103,10 @@ class Client:
         if not self._opened:
             note_closed(self)
             try:
-                if self._outbox is not None:
-                    await self._outbox.drain()
+                for outbox in self._outboxes.values():
+                    await outbox.drain()
             finally:
-                self._outbox = None
+                self._outboxes = {}
                 self._home.leave()
                 await self._broker.close()
 
@@ -120,10 +124,13 @@ class Client:
         return self._home.run_sync(lambda: self._send(new, request), instead)
 
     async def _send(self, new: NewJob, request: JobRequest[R]) -> JobHandle[R]:
-        if self._outbox is None:
-            raise AppNotOpen("the app was closed before the job was sent")
-        is_new = await self._outbox.send(new)
+        is_new = await self._outbox(request).send(new)
         return self._handle(new, request, is_new)
+
+    def _outbox(self, request: JobRequest[Any]) -> Outbox:
+        if not self._outboxes:
+            raise AppNotOpen("the app was closed before the job was sent")
+        return self._outboxes[request.options.durability or self.settings.durability]
 
     def _handle(self, new: NewJob, request: JobRequest[R], is_new: bool) -> JobHandle[R]:
         # An id of our own is known already only where an earlier try got through and its reply was lost.
@@ -140,13 +147,13 @@ class Client:
         """
         asked = list(requests)
         new = [self._prepare(request) for request in asked]
-        if self._outbox is None:
-            raise AppNotOpen("the app was closed before the jobs were sent")
         handles: list[JobHandle[R]] = []
         for start in range(0, len(new), _BULK):
             chunk = new[start : start + _BULK]
             try:
-                replies = await self._outbox.send_many(chunk)
+                # What one of them asks for holds for all that go along.
+                strictest = max(asked[start : start + _BULK], key=lambda one: one.options.durability == "replicated")
+                replies = await self._outbox(strictest).send_many(chunk)
             except BrokerError as error:
                 raise PartlySent(handles, asked[start:], error) from error
             handles += map(self._handle, chunk, asked[start : start + _BULK], replies)

@@ -14,7 +14,7 @@ from asyncjobs.core.envelope import MAX_NAME_BYTES
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.errors import ArgumentsError, DefinitionError
 from asyncjobs.handle import JobHandle
-from asyncjobs.options import UNSET, Acks, CallOptions, DefinitionOptions, UnsetType, merged
+from asyncjobs.options import UNSET, Acks, CallOptions, DefinitionOptions, Durability, UnsetType, merged
 from asyncjobs.sending import Dispatcher, JobRequest, Sending
 from asyncjobs.signature import Signature
 
@@ -77,14 +77,15 @@ class _Verbs(Generic[P, R]):
         job_id: str | UnsetType = UNSET,
         tenant: str | UnsetType = UNSET,
         acks: Acks | UnsetType = UNSET,
+        durability: Durability | UnsetType = UNSET,
         app: Dispatcher | UnsetType = UNSET,
     ) -> JobCall[P, R]:
         """Return the job with options for one call, which win over those of the definition.
 
         ``timeout``, ``result_ttl`` and ``expires``: seconds or ``timedelta``. ``metadata``: a free mapping, carried
         with the job and shown everywhere. ``job_id``: your own id; the same one sent twice is one job. ``acks``:
-        ``late`` for at least once, ``early`` for at most once. ``app``: which app sends it. Raises ``ArgumentsError``
-        that names the option.
+        ``late`` for at least once, ``early`` for at most once. ``durability``: ``replicated`` waits until a replica of
+        Redis has the job too. ``app``: which app sends it. Raises ``ArgumentsError`` that names the option.
         """
         definition, options, dispatcher = self._parts()
         later = CallOptions.of(
@@ -98,6 +99,7 @@ class _Verbs(Generic[P, R]):
             job_id=job_id,
             tenant=tenant,
             acks=acks,
+            durability=durability,
         )
         return JobCall(definition, merged(options, later), dispatcher if isinstance(app, UnsetType) else app)
 

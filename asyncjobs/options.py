@@ -18,9 +18,10 @@ from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.errors import ArgumentsError
 
-__all__ = ["UNSET", "Acks", "CallOptions", "DefinitionOptions", "UnsetType", "checked_queue", "merged"]
+__all__ = ["UNSET", "Acks", "Durability", "CallOptions", "DefinitionOptions", "UnsetType", "checked_queue", "merged"]
 
 Acks = Literal["late", "early"]
+Durability = Literal["local", "replicated"]
 
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _ID = re.compile(r"[^\s\x00-\x1f]{1,200}")
@@ -95,6 +96,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str | UnsetType = UNSET
     tenant: str | UnsetType = UNSET
     acks: Acks | UnsetType = UNSET
+    durability: Durability | UnsetType = UNSET
 
     @classmethod
     def of(
@@ -110,6 +112,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         job_id: str | UnsetType = UNSET,
         tenant: str | UnsetType = UNSET,
         acks: Acks | UnsetType = UNSET,
+        durability: Durability | UnsetType = UNSET,
     ) -> CallOptions:
         """Check what a user gave; raise ``ArgumentsError`` that names the option."""
         if max_retries is not UNSET and (
@@ -118,6 +121,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ArgumentsError(f"max_retries={max_retries!r}: expected a whole number, 0 or more")
         if metadata is not UNSET and not isinstance(metadata, Mapping):
             raise ArgumentsError(f"metadata={metadata!r:.80}: expected a mapping of names to values")
+        if durability is not UNSET and durability not in ("local", "replicated"):
+            raise ArgumentsError(f"durability={durability!r}: expected 'local' or 'replicated'")
         if job_id is not UNSET and (not isinstance(job_id, str) or not _ID.fullmatch(job_id)):
             raise ArgumentsError(f"job_id={job_id!r:.80}: expected 1 to 200 characters without white space")
         return cls(
@@ -131,6 +136,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
             job_id=job_id,
             tenant=tenant if isinstance(tenant, UnsetType) else _checked_text("tenant", tenant),
             acks=_checked_acks(acks),
+            durability=durability,
         )
 
 

@@ -25,10 +25,14 @@ _BACKOFF_S = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class Outbox:
-    """A queue of jobs to send, on one event loop; ``timeout`` in seconds bounds how long it tries."""
+    """A queue of jobs to send, on one event loop; ``timeout`` in seconds bounds how long it tries.
 
-    def __init__(self, broker: JobQueue, timeout: float) -> None:
+    ``replicated``: its jobs count as sent once a replica has them too.
+    """
+
+    def __init__(self, broker: JobQueue, timeout: float, *, replicated: bool) -> None:
         self._broker = broker
+        self._replicated = replicated
         self._timeout = timeout
         self._waiting: list[tuple[NewJob, asyncio.Future[bool]]] = []
         self._task: asyncio.Task[None] | None = None
@@ -53,7 +57,7 @@ class Outbox:
             try:
                 # A connection may hang as well as break.
                 async with asyncio.timeout(None if until == math.inf else max(0.0, until - time.monotonic())):
-                    replies = await self._broker.enqueue(jobs)
+                    replies = await self._broker.enqueue(jobs, replicated=self._replicated)
             except TimeoutError:
                 raise BrokerUnavailable(
                     f"the broker has not answered within {self._timeout:g} s; the jobs may have been accepted or not"

@@ -188,8 +188,12 @@ class JobQueue(Protocol):
         """Give up every connection; the broker may be opened again."""
         ...
 
-    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
-        """Accept ``jobs``; return for each whether it is new. One whose id is known is left as it is."""
+    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
+        """Accept ``jobs``; return for each whether it is new. One whose id is known is left as it is.
+
+        ``replicated``: return only once a replica has them too, where the broker has replicas at all; raises
+        ``BrokerUnavailable`` if none confirms in time.
+        """
         ...
 
     async def claim(self, request: ClaimRequest) -> Claim:

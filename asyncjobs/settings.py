@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from asyncjobs.errors import ConfigurationError, closest
+from asyncjobs.options import Durability
 
 __all__ = ["DEFAULT_QUEUE", "Server", "Settings", "load_settings"]
 
@@ -80,7 +81,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     the jobs name. ``unknown_job_grace``: how long a job waits for a worker that knows its name. ``max_deaths``: after
     so many workers died under it, a job goes to the dead letter queue. ``blocked_limit``: a worker whose event loop has
     stood still for so long keeps its jobs no longer; by default ten leases. ``send_timeout``: how long a send tries
-    while the broker is away, before it fails; ``inf`` to wait for ever.
+    while the broker is away, before it fails; ``inf`` to wait for ever. ``durability``: ``replicated`` counts a job as
+    sent once a replica of Redis has it too, so that a failover loses none.
     """
 
     server: Server
@@ -98,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unknown_job_grace: float = 3600.0
     max_deaths: int = 3
     send_timeout: float = 5.0
+    durability: Durability = "local"
     blocked_limit: float = 300.0
 
 
@@ -136,6 +139,12 @@ def _names(value: Any) -> tuple[str, ...]:
     return cleaned
 
 
+def _durability(value: Any) -> Any:
+    if value not in ("local", "replicated"):
+        raise ValueError
+    return value
+
+
 def _word(value: Any) -> str:
     if not isinstance(value, str) or not value or any(char.isspace() or char in "{}" for char in value):
         raise ValueError
@@ -157,6 +166,7 @@ _APP_SETTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "unknown_job_grace": _seconds(0),
     "max_deaths": _whole(1),
     "send_timeout": _seconds(0.01, endless=True),
+    "durability": (_durability, "local or replicated"),
     "blocked_limit": _seconds(1),
 }
 

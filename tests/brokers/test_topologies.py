@@ -1,0 +1,101 @@
+"""One app on each arrangement of servers: behind sentinels, on a Cluster, with replicas to wait for."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+import anyio
+import pytest
+
+from asyncjobs import App, BrokerUnavailable, JobState, Worker
+from tests.servers import Server, cluster, cluster_url, sentinel_url, sentinels
+
+pytestmark = pytest.mark.anyio
+
+SOON = 20.0
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[list[Server]]:
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def watched() -> Iterator[tuple[list[Server], Server, Server]]:
+    with sentinels() as running:
+        yield running
+
+
+async def test_queues_spread_over_the_nodes_of_a_cluster_and_one_worker_serves_them_all(nodes: list[Server]) -> None:
+    app = App(cluster_url(nodes))
+    queues = [f"queue-{number}" for number in range(6)]
+
+    @app.job
+    async def double(number: int) -> int:
+        return 2 * number
+
+    async with app, app.worker(queues=queues):
+        handles = [await double.with_options(queue=queue).delay(number) for number in range(5) for queue in queues]
+        assert [await handle.result(SOON) for handle in handles] == [2 * n for n in range(5) for _ in queues]
+        figures = {queue.queue_name: queue.succeeded_total for queue in (await app.stats()).queues}
+    assert figures == dict.fromkeys(queues, 5)
+    holders = 0
+    for node in nodes:
+        with contextlib.closing(node.client()) as client:
+            holders += client.dbsize() > 0
+    assert holders == len(nodes)
+
+
+async def test_a_scheduled_job_on_a_cluster_starts_when_it_is_due(nodes: list[Server]) -> None:
+    app = App(cluster_url(nodes), prefix="scheduled")
+
+    @app.job
+    async def note() -> str:
+        return "done"
+
+    async with app, app.worker():
+        handle = await note.schedule_in(0.2)
+        assert await handle.status() is JobState.PENDING
+        assert await handle.result(SOON) == "done"
+
+
+async def test_an_app_behind_sentinels_follows_a_failover(watched: tuple[list[Server], Server, Server]) -> None:
+    watchers, primary, _ = watched
+    app = App(sentinel_url(watchers), lease=2, send_timeout=SOON, durability="replicated")
+
+    @app.job
+    async def note(number: int) -> int:
+        return number
+
+    async with app, app.worker():
+        assert await (await note.delay(1)).result(SOON) == 1
+        primary.kill(signal.SIGKILL)
+        # The other one is primary then, with no replica left to wait for.
+        after = await note.with_options(durability="local").delay(2)
+        with anyio.fail_after(SOON):
+            assert await after.result(SOON) == 2
+
+
+async def test_a_send_that_no_replica_confirms_says_so_and_its_job_still_runs_once(
+    watched: tuple[list[Server], Server, Server],
+) -> None:
+    _, primary, replica = watched
+    app = App(primary.url + "?command_timeout=0.5", send_timeout=1, durability="replicated")
+    ran = []
+
+    @app.job
+    async def note() -> None:
+        ran.append(1)
+
+    async with app:
+        await note.delay()
+        replica.kill(signal.SIGSTOP)
+        with pytest.raises(BrokerUnavailable, match="no replica has confirmed"):
+            await note.delay()
+        replica.kill(signal.SIGCONT)
+        await note.delay()
+        await Worker(app).run_until_empty()
+    assert ran == [1, 1, 1]
