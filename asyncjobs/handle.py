@@ -16,7 +16,7 @@ from asyncjobs.signature import decode_value
 
 __all__ = ["JobHandle", "JobLookup"]
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 class JobLookup(Protocol):
@@ -35,7 +35,7 @@ class JobLookup(Protocol):
         ...
 
 
-class JobHandle(Generic[R]):
+class JobHandle(Generic[R_co]):
     """One sent job, by its ``queue`` and ``id``; make one anew with ``app.handle(id, queue=…)``.
 
     ``is_new`` is ``False`` if a job of the same id had been sent before, so that this send changed nothing.
@@ -67,7 +67,7 @@ class JobHandle(Generic[R]):
         """Return the job's state now; raise as ``refresh`` does."""
         return (await self.refresh()).state
 
-    async def result(self, timeout: float | timedelta | None = None) -> R:
+    async def result(self, timeout: float | timedelta | None = None) -> R_co:
         """Wait until the job has ended and return what its handler returned; woken, not polled.
 
         ``timeout``: seconds or ``timedelta``, ``None`` to wait for ever. Raises ``ResultTimeout`` after it (the job
@@ -86,7 +86,7 @@ class JobHandle(Generic[R]):
         if not job.result:
             raise ResultExpired(f"job {job.id} completed, but its result isn't kept: its result_ttl is 0")
         try:
-            return cast("R", decode_value(self._returns, job.result))
+            return cast("R_co", decode_value(self._returns, job.result))
         except msgspec.ValidationError as error:
             raise ResultError(
                 f"the result of job {job.id} does not fit the handler's return annotation: {error}; "

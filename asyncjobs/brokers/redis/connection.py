@@ -62,7 +62,7 @@ def translated(settings: ConnectionSettings) -> Iterator[None]:
 
 
 def _translation(settings: ConnectionSettings, error: Exception) -> BrokerRefused | BrokerUnavailable:
-    text = str(error)
+    text = str(error).rstrip(".")
     where = f"Redis at {settings.address}"
     if isinstance(error, redis.exceptions.AuthenticationError) or any(
         word in text for word in ("NOAUTH", "WRONGPASS", "NOPERM")

@@ -1,0 +1,7 @@
+"""``python -m asyncjobs``."""
+
+import sys
+
+from asyncjobs.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,105 @@
+"""Several worker processes: started, started again when one dies, and told to stop together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import FrameType
+
+__all__ = ["Supervisor", "die_with_supervisor"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+_LOOK_S = 0.1
+_BACKOFF_S = (0.1, 0.5, 1.0, 5.0)
+# A process that has lived for so long has died of something new: the backoff begins again.
+_SETTLED_S = 30.0
+
+
+class _Child:
+    def __init__(self, arguments: list[str]) -> None:
+        self._arguments = arguments
+        self._deaths = 0
+        self._starts_at = 0.0
+        self._started_at = 0.0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.is_done = False
+
+    def start(self) -> None:
+        # Its own standard input is the pipe by which it notices that the supervisor has died.
+        self._started_at = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "asyncjobs", *self._arguments], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    def look(self, *, restart: bool) -> None:
+        """Notice an end, and start anew once the backoff is over."""
+        if self.process is None:
+            if restart and time.monotonic() >= self._starts_at:
+                self.start()
+            return
+        code = self.process.poll()
+        if code is None:
+            return
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        pid, self.process = self.process.pid, None
+        if code == 0 or not restart:
+            self.is_done = True
+            return
+        lived = time.monotonic() - self._started_at
+        self._deaths = 0 if lived > _SETTLED_S else self._deaths + 1
+        pause = _BACKOFF_S[min(self._deaths, len(_BACKOFF_S)) - 1] if self._deaths else 0.0
+        self._starts_at = time.monotonic() + pause
+        _log.error("worker process %d ended with code %d; another starts in %.1f s", pid, code, pause)
+
+
+class Supervisor:
+    """Runs ``count`` processes of ``asyncjobs`` with ``arguments``; with ``ends_when_done`` each ends by itself."""
+
+    def __init__(self, arguments: list[str], count: int, *, ends_when_done: bool) -> None:
+        self._children = [_Child(arguments) for _ in range(count)]
+        self._ends_when_done = ends_when_done
+        self._is_stopping = False
+
+    def run(self) -> int:
+        """Run until all have ended; return 0, or 1 if one that should have ended by itself failed."""
+        for wanted in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(wanted, self._pass_on)
+        failed = False
+        for child in self._children:
+            child.start()
+        while True:
+            for child in self._children:
+                process = child.process
+                child.look(restart=not self._is_stopping and not self._ends_when_done)
+                if process is not None and child.is_done:
+                    failed = failed or process.returncode != 0
+            if all(child.is_done or (child.process is None and self._is_stopping) for child in self._children):
+                return 1 if failed and not self._is_stopping else 0
+            time.sleep(_LOOK_S)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self._is_stopping = True
+        for child in self._children:
+            if child.process is not None and child.process.poll() is None:
+                child.process.send_signal(signal.SIGTERM)
+
+
+def die_with_supervisor(supervisor: int) -> None:
+    """End this process by SIGTERM once its supervisor is gone: then the pipe on its standard input ends."""
+
+    def watch() -> None:
+        # The bare descriptor: a thread inside sys.stdin's lock would keep the interpreter from ending.
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if os.getppid() != supervisor:
+        raise SystemExit("the supervisor has gone")
+    threading.Thread(target=watch, name="asyncjobs-supervisor-watch", daemon=True).start()

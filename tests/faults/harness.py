@@ -1,0 +1,220 @@
+"""Runs a load against a fault, and counts: what was accepted, lost, completed twice, run again, and how soon.
+
+The counts come from Redis and from the journals that the handlers write, never from the workers' own word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import anyio
+
+from asyncjobs import App, BrokerError, JobHandle, JobState
+from tests.faults.program import define
+
+__all__ = ["Load", "Report", "Workers", "until"]
+
+PROGRAM = Path(__file__).with_name("program.py")
+
+#: How long each fault lasts: short in the ordinary tests, a minute in `nox -s faults`.
+SECONDS = float(os.environ.get("FAULT_SECONDS", "4"))
+LEASE_S = 2.0
+
+
+class Report:
+    """One row of the table; ``lost`` and ``doubled`` are what must be zero."""
+
+    HEAD = ("scenario", "accepted", "completed", "dead", "lost", "doubled", "re-executed", "longest recovery s")
+
+    def __init__(self, scenario: str) -> None:
+        self.scenario = scenario
+        self.accepted = self.completed = self.dead = self.lost = self.doubled = self.again = 0
+        self.recovery_s = 0.0
+
+    def row(self) -> tuple[str, ...]:
+        counts = (self.accepted, self.completed, self.dead, self.lost, self.doubled, self.again)
+        return (self.scenario, *map(str, counts), f"{self.recovery_s:.1f}")
+
+
+class Workers:
+    """Worker processes, and what can be done to them."""
+
+    def __init__(self, url: str, folder: Path, *, lease: float = LEASE_S, concurrency: int = 20) -> None:
+        self._arguments = [url, str(folder), str(lease), str(concurrency)]
+        self._folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, count: int = 1, **environment: str) -> None:
+        for _ in range(count):
+            with (self._folder / "workers.log").open("ab") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "tests.faults.program", *self._arguments],
+                    env={**os.environ, **environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+            self.processes.append(process)
+
+    def kill(self, process: subprocess.Popen[bytes], how: int = signal.SIGKILL) -> None:
+        process.send_signal(how)
+        if how not in (signal.SIGSTOP, signal.SIGCONT):
+            self.processes.remove(process)
+
+    async def end(self, process: subprocess.Popen[bytes], within: float = 20) -> int:
+        """Stop one by SIGTERM and return its exit code."""
+        self.processes.remove(process)
+        process.terminate()
+        with anyio.fail_after(within):
+            while process.poll() is None:
+                await asyncio.sleep(0.02)
+        return int(process.returncode)
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait(10)
+
+
+class Load:
+    """A sender that goes on whatever happens, and remembers each job that was accepted."""
+
+    def __init__(self, url: str, folder: Path, **settings: object) -> None:
+        self.app = App(url, **{"lease": LEASE_S, "send_timeout": 1, **settings})  # type: ignore[arg-type]
+        define(self.app)
+        self._work = self.app.registry.get("work")
+        self._fail = self.app.registry.get("fail")
+        self._folder = folder
+        self.accepted: dict[str, JobHandle[object]] = {}
+        self.refused = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, *, seconds: float = 0.01, pause: float = 0.005) -> None:
+        """Send for ever: one job in fifty fails for ever, the others take ``seconds``."""
+        self._task = asyncio.create_task(self._send(seconds, pause))
+
+    async def _send(self, seconds: float, pause: float) -> None:
+        number = 0
+        while True:
+            number += 1
+            job = self._fail.delay(number) if number % 50 == 0 else self._work.delay(number, seconds)
+            await self.add(job)
+            await asyncio.sleep(pause)
+
+    async def add(self, sending: Awaitable[JobHandle[object]]) -> None:
+        """Send one more; it counts as accepted once the call has returned."""
+        try:
+            handle = await sending
+        except BrokerError:
+            self.refused += 1
+        else:
+            self.accepted[handle.id] = handle
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def settle(self, report: Report, within: float = 60) -> Report:
+        """Wait until every accepted job has ended or is dead, and count."""
+        await self.stop()
+        left = dict(self.accepted)
+        states: Counter[JobState | None] = Counter()
+        with anyio.move_on_after(within):
+            while left:
+                for handle in list(left.values()):
+                    job = await retried(lambda handle=handle: self.app.find_job(handle.id, queue=handle.queue))
+                    if job is None or job.state in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED):
+                        states[None if job is None else job.state] += 1
+                        del left[handle.id]
+                await asyncio.sleep(0.05 if left else 0)
+        figures = await self.app.queue_stats("default")
+        report.accepted = len(self.accepted)
+        report.completed = states[JobState.COMPLETED] + states[JobState.CANCELLED]
+        report.dead = states[JobState.FAILED]
+        # Still live is not lost; without a record, or waiting where nobody will ever look, it is.
+        report.lost = states[None] + len(left)
+        # Redis may hold more than was accepted, where a reply was lost; never more ends than jobs it holds.
+        report.doubled = max(0, figures.processed_total + figures.cancelled_total - await self._distinct_ends())
+        starts, report.recovery_s = self._journals()
+        report.again = sum(1 for job_id in self.accepted if starts[job_id] > self._expected(job_id, states))
+        return report
+
+    async def _distinct_ends(self) -> int:
+        """How many different jobs have ended, counted in the keys of Redis themselves."""
+        broker = self.app.broker
+        ids = set()
+        async for key in broker._client.scan_iter(match="asyncjobs:{default}:job:*", count=1000):  # type: ignore[attr-defined]
+            ids.add(key.decode().rpartition(":job:")[2])
+        ended = 0
+        for job_id in ids:
+            job = await self.app.find_job(job_id, queue="default")
+            ended += job is not None and job.state in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
+        return ended
+
+    def _expected(self, job_id: str, states: object) -> int:
+        return 3 if job_id in self._failing else 1
+
+    def _journals(self) -> tuple[Counter[str], float]:
+        """Count the starts of each job, and find the longest time from a start cut short to the next one."""
+        starts: Counter[str] = Counter()
+        begun: dict[str, float] = {}
+        ended: set[tuple[str, str]] = set()
+        lines = []
+        for path in self._folder.glob("journal-*"):
+            for line in path.read_text().splitlines():
+                parts = line.split()
+                if len(parts) == 4:
+                    lines.append(parts)
+        self._failing = {job_id for event, job_id, attempt, _ in lines if attempt == "2"}
+        longest = 0.0
+        for event, job_id, attempt, at in sorted(lines, key=lambda parts: float(parts[3])):
+            if event == "start":
+                starts[job_id] += 1
+                if job_id in begun and (job_id, "done") not in ended:
+                    longest = max(longest, float(at) - begun[job_id])
+                begun[job_id] = float(at)
+            else:
+                ended.add((job_id, "done"))
+        return starts, longest
+
+
+async def retried(call: Callable[[], Awaitable[object]], within: float = 20) -> object:
+    """Call again while the broker is away."""
+    until_at = time.monotonic() + within
+    while True:
+        try:
+            return await call()
+        except BrokerError:
+            if time.monotonic() > until_at:
+                raise
+            await asyncio.sleep(0.1)
+
+
+async def until(condition: Callable[[], object], within: float = 20) -> None:
+    """Wait until ``condition`` holds."""
+    with anyio.fail_after(within):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def opened(load: Load, workers: Workers) -> AsyncIterator[None]:
+    """Open the sender, and end the workers whatever happens."""
+    try:
+        async with load.app:
+            yield
+            await load.stop()
+    finally:
+        workers.close()
