@@ -54,7 +54,7 @@ def define(app: App, journal: Journal | None = None) -> None:
     @app.job
     async def block(seconds: float) -> None:
         note("start")
-        time.sleep(seconds)  # noqa: ASYNC251 - that is the fault
+        time.sleep(seconds)
         note("end")
 
     @app.job

@@ -1,0 +1,130 @@
+"""Jobs handed out: in which order, to whom, and again after a lost reply."""
+
+from __future__ import annotations
+
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.states import JobState
+from asyncjobs.ports import NewJob
+from asyncjobs.testing.conformance.kit import Bench, ids
+from asyncjobs.testing.conformance.theme import Theme
+
+__all__ = ["Claiming"]
+
+KNOWN = frozenset({"known"})
+
+
+class Claiming(Theme):
+    """What ``claim``, ``unpark``, ``pause`` and ``resume`` promise."""
+
+    async def test_jobs_of_one_priority_come_first_in_first_out(self, bench: Bench) -> None:
+        sent = await bench.send(count=25)
+        assert [*await bench.claim_ids(10), *await bench.claim_ids(10), *await bench.claim_ids(10)] == sent
+
+    async def test_priorities_come_in_their_order_and_lowest_first_on_demand(self, bench: Bench) -> None:
+        by_priority = {}
+        for priority in (Priority.LOW, Priority.NORMAL, Priority.HIGH, Priority.CRITICAL):
+            [by_priority[priority]] = await bench.send(bench.new(priority=priority))
+        assert await bench.claim_ids(1, lowest_first=True) == [by_priority[Priority.LOW]]
+        assert await bench.claim_ids() == [by_priority[p] for p in (Priority.CRITICAL, Priority.HIGH, Priority.NORMAL)]
+
+    async def test_queues_come_in_the_order_asked_for(self, bench: Bench) -> None:
+        await bench.send(*(bench.new(queue=queue) for queue in ("b", "a", "b", "a")))
+        claim = await bench.claim(3, queues=["a", "b"])
+        assert [claimed.queue for claimed in claim.jobs] == ["a", "a", "b"]
+
+    async def test_a_claim_takes_no_more_than_its_limit(self, bench: Bench) -> None:
+        sent = await bench.send(count=5)
+        assert await bench.claim_ids(0) == []
+        assert await bench.claim_ids(2) == sent[:2]
+
+    async def test_every_claim_has_a_fence_of_its_own_that_rises(self, bench: Bench) -> None:
+        await bench.send(count=3)
+        fences = [(await bench.claim(1)).jobs[0].fence for _ in range(3)]
+        assert fences == sorted(set(fences))
+
+    async def test_due_jobs_come_behind_ready_ones_of_their_priority(self, bench: Bench) -> None:
+        [due_high] = await bench.send(bench.new(priority=Priority.HIGH, delay_ms=1_000))
+        [due_normal] = await bench.send(bench.new(delay_ms=1_000))
+        ready = await bench.send(count=2)
+        await bench.kit.advance(1_001)
+        assert await bench.claim_ids(3) == [due_high, *ready]
+        assert await bench.claim_ids() == [due_normal]
+
+    async def test_a_claim_repeated_under_its_number_gets_the_same_jobs(self, bench: Bench) -> None:
+        sent = await bench.send(count=4)
+        first = await bench.claim(2, number=7)
+        again = await bench.claim(2, number=7)
+        assert ids(first.jobs) == ids(again.jobs) == sent[:2]
+        assert first.jobs[0].fence == again.jobs[0].fence
+        assert await bench.claim_ids(2, number=8) == sent[2:]
+
+    async def test_a_repeated_claim_leaves_out_what_was_settled_meanwhile(self, bench: Bench) -> None:
+        sent = await bench.send(count=2)
+        claim = await bench.claim(number=3)
+        await bench.settle(claim.jobs[:1])
+        assert await bench.claim_ids(number=3) == sent[1:]
+
+    async def test_another_workers_equal_number_is_another_claim(self, bench: Bench) -> None:
+        sent = await bench.send(count=2)
+        assert await bench.claim_ids(1, worker="a", number=1) == sent[:1]
+        assert await bench.claim_ids(1, worker="b", number=1) == sent[1:]
+
+    async def test_jobs_of_unknown_names_are_parked_until_a_worker_knows_them(self, bench: Bench) -> None:
+        [other] = await bench.send(bench.new("other"))
+        [known] = await bench.send(bench.new("known"))
+        claim = await bench.claim(1, names=KNOWN)
+        got = ids(claim.jobs) or await bench.claim_ids(names=KNOWN)
+        assert got == [known]
+        assert claim.again or claim.jobs
+        assert (await bench.broker.figures(bench.queue)).parked == 1
+        assert await bench.broker.unpark([bench.queue], KNOWN, 60_000) == 0
+        assert await bench.broker.unpark([bench.queue], frozenset({"other"}), 60_000) == 1
+        assert await bench.claim_ids(names=frozenset({"other"})) == [other]
+
+    async def test_unparked_jobs_keep_their_order_and_come_first(self, bench: Bench) -> None:
+        parked = await bench.send(*(bench.new("other") for _ in range(3)))
+        assert await bench.claim_ids(names=KNOWN) == []
+        [later] = await bench.send(bench.new("other"))
+        await bench.broker.unpark([bench.queue], frozenset({"other"}), 60_000)
+        assert await bench.claim_ids() == [*parked, later]
+
+    async def test_jobs_whose_name_nobody_knew_for_the_grace_time_are_dead_with_the_reason(self, bench: Bench) -> None:
+        [job_id] = await bench.send(bench.new("other"))
+        await bench.claim_ids(names=KNOWN)
+        await bench.kit.advance(60_000)
+        assert await bench.broker.unpark([bench.queue], KNOWN, 60_000) == 1
+        [dead] = await bench.broker.failed(bench.queue, 10)
+        assert (dead.id, dead.state, dead.errors[-1].type) == (job_id, JobState.FAILED, "UnknownJobName")
+        assert "other" in dead.errors[-1].message
+
+    async def test_a_paused_queue_gives_nothing_and_accepts_all(self, bench: Bench) -> None:
+        [first] = await bench.send()
+        await bench.broker.pause(bench.queue)
+        [second] = await bench.send()
+        assert await bench.claim_ids() == []
+        assert (await bench.broker.figures(bench.queue)).paused
+        await bench.broker.resume(bench.queue)
+        assert await bench.claim_ids() == [first, second]
+
+    async def test_bytes_that_are_no_record_are_handed_out_as_they_are(self, bench: Bench) -> None:
+        junk = [b"", b"\x00\x01", b"2-1\x04\x00\x00\x00work", b"1-1\xff\xff\xff\xffx", bytes(range(256))]
+        await bench.send(*(NewJob(bench.queue, f"junk-{n}", data) for n, data in enumerate(junk)))
+        claim = await bench.claim(names=KNOWN)
+        assert {claimed.id: claimed.record for claimed in claim.jobs} == {f"junk-{n}": d for n, d in enumerate(junk)}
+
+    async def test_only_one_worker_keeps_the_timer_of_a_queue(self, bench: Bench) -> None:
+        await bench.send(bench.new(delay_ms=60_000))
+        due = (await bench.claim(worker="a", keep_timer_ms=1_000)).next_due_ms
+        assert due is not None
+        assert (await bench.claim(worker="b", keep_timer_ms=1_000)).next_due_ms is None
+        assert (await bench.claim(worker="a", keep_timer_ms=1_000)).next_due_ms == due
+        await bench.kit.advance(1_500)
+        assert (await bench.claim(worker="b", keep_timer_ms=1_000)).next_due_ms == due
+
+    async def test_an_earlier_due_time_makes_somebody_keep_the_timer_anew(self, bench: Bench) -> None:
+        await bench.send(bench.new(delay_ms=60_000))
+        await bench.claim(worker="a", keep_timer_ms=10_000)
+        await bench.send(bench.new(delay_ms=30_000))
+        claim = await bench.claim(worker="b", keep_timer_ms=10_000)
+        assert claim.next_due_ms is not None
+        assert claim.next_due_ms - claim.now_ms <= 30_000

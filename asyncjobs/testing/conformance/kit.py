@@ -1,0 +1,166 @@
+"""What the suite needs of a broker's author, and the short verbs in which its tests are written."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from asyncjobs.core.envelope import Envelope, JobError, encode
+from asyncjobs.core.job import create_job, start_job
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.record import encode_live, read_job
+from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.core.settlement import Cancelled, Completed, Failed, Outcome, Released, Settlement, settle
+from asyncjobs.ports import Broker, Claim, Claimed, ClaimRequest, Extension, Lease, NewJob, Recovery
+
+__all__ = ["Bench", "BrokerKit"]
+
+
+class BrokerKit(Protocol):
+    """A broker under test, and a hand on its clock."""
+
+    @property
+    def broker(self) -> Broker:
+        """An open, empty broker."""
+        ...
+
+    async def advance(self, milliseconds: int) -> None:
+        """Move the broker's time forward, for every queue, and for what expires too."""
+        ...
+
+
+class Bench:
+    """Verbs on one queue of the broker under test, with defaults where a test does not care."""
+
+    def __init__(self, kit: BrokerKit, queue: str = "bench") -> None:
+        self.kit = kit
+        self.broker = kit.broker
+        self.queue = queue
+        self._numbers = itertools.count(1)
+        self._claims = itertools.count(1)
+
+    def new(
+        self,
+        name: str = "work",
+        *,
+        priority: Priority = Priority.NORMAL,
+        job_id: str | None = None,
+        queue: str | None = None,
+        delay_ms: int = 0,
+        due_at_ms: int | None = None,
+        acks_early: bool = False,
+    ) -> NewJob:
+        """Return a job that was not sent yet; ids rise."""
+        queue = queue or self.queue
+        job_id = job_id or f"job-{next(self._numbers):06}"
+        envelope = Envelope(arguments=msgspec.Raw(encode(["a", 1])), created_at_ms=1)
+        job = create_job(job_id, name, queue, priority, envelope, acks_early=acks_early)
+        return NewJob(queue, job_id, encode_live(job), delay_ms, due_at_ms)
+
+    async def send(self, *jobs: NewJob, count: int = 1) -> list[str]:
+        """Send ``jobs``, or ``count`` plain ones, and return their ids; all must be new."""
+        sent = list(jobs) or [self.new() for _ in range(count)]
+        assert await self.broker.enqueue(sent) == [True] * len(sent)
+        return [job.id for job in sent]
+
+    async def claim(
+        self,
+        limit: int = 10,
+        *,
+        worker: str = "worker",
+        number: int | None = None,
+        queues: Sequence[str] | None = None,
+        lease_ms: int = 10_000,
+        names: frozenset[str] | None = None,
+        lowest_first: bool = False,
+        keep_timer_ms: int = 0,
+    ) -> Claim:
+        """Claim once, under the next number."""
+        return await self.broker.claim(
+            ClaimRequest(
+                worker=worker,
+                number=next(self._claims) if number is None else number,
+                queues=queues or [self.queue],
+                limit=limit,
+                lease_ms=lease_ms,
+                names=names,
+                lowest_first=lowest_first,
+                keep_timer_ms=keep_timer_ms,
+            )
+        )
+
+    async def claim_ids(self, limit: int = 10, **given: object) -> list[str]:
+        """Claim once and return the ids."""
+        return ids((await self.claim(limit, **given)).jobs)  # type: ignore[arg-type]
+
+    def settlement(
+        self,
+        claimed: Claimed,
+        outcome: Outcome | None = None,
+        *,
+        policy: RetryPolicy | None = None,
+        ttl_ms: int = 60_000,
+        duration_us: int = 1_000,
+    ) -> Settlement:
+        """Return what the core decides after ``outcome``, by default a success."""
+        job = start_job(read_job(claimed.id, claimed.queue, claimed.record, claimed.tries), claimed.fence, 1_000)
+        settlement = settle(
+            job,
+            outcome or Completed(encode("result")),
+            policy or RetryPolicy(max_retries=1, initial=1, jitter=False),
+            1_000,
+            0.5,
+            record=claimed.record,
+            duration_us=duration_us,
+            result_ttl_ms=ttl_ms,
+        )
+        return msgspec.structs.replace(settlement, ttl_ms=ttl_ms)
+
+    async def settle(self, jobs: Sequence[Claimed], outcome: Outcome | None = None, **given: object) -> list[bool]:
+        """Settle claimed jobs, all alike."""
+        settlements = [self.settlement(claimed, outcome, **given) for claimed in jobs]  # type: ignore[arg-type]
+        return await self.broker.settle(settlements)
+
+    async def fail(self, jobs: Sequence[Claimed], *, for_good: bool = False) -> list[bool]:
+        """Settle claimed jobs as failed: to be retried in a second, or for good."""
+        return await self.settle(jobs, Failed(JobError("ValueError", "no", "trace", 1, 1_000), retryable=not for_good))
+
+    async def release(self, jobs: Sequence[Claimed]) -> list[bool]:
+        """Give claimed jobs back."""
+        return await self.settle(jobs, Released())
+
+    async def cancel_run(self, jobs: Sequence[Claimed], reason: str = "enough") -> list[bool]:
+        """Settle claimed jobs as cancelled."""
+        return await self.settle(jobs, Cancelled(reason))
+
+    async def extend(self, jobs: Sequence[Claimed], lease_ms: int = 10_000) -> Extension:
+        """Extend the leases of claimed jobs, from another thread as the heartbeat does."""
+        leases = [lease_of(claimed) for claimed in jobs]
+        keeper = self.broker.lease_keeper()
+        with contextlib.closing(keeper):
+            return await asyncio.to_thread(keeper.extend, leases, lease_ms)
+
+    async def recover(self, lease_ms: int = 10_000, max_deaths: int = 3) -> Recovery:
+        """Recover once."""
+        return await self.broker.recover([self.queue], lease_ms, max_deaths)
+
+    async def lapse(self, lease_ms: int = 10_000) -> None:
+        """Let every lease lapse while somebody recovers now and then, so that there is no gap."""
+        for _ in range(3):
+            await self.recover(lease_ms)
+            await self.kit.advance(lease_ms // 2)
+
+
+def ids(jobs: Sequence[Claimed]) -> list[str]:
+    """Return the ids of claimed jobs."""
+    return [claimed.id for claimed in jobs]
+
+
+def lease_of(claimed: Claimed) -> Lease:
+    """Return the lease of a claimed job."""
+    return Lease(claimed.queue, claimed.id, claimed.record[2] - 48, claimed.fence)

@@ -1,0 +1,124 @@
+"""Leases: kept, lost, taken over, recovered."""
+
+from __future__ import annotations
+
+from asyncjobs.core.states import JobState
+from asyncjobs.testing.conformance.kit import Bench, ids, lease_of
+from asyncjobs.testing.conformance.theme import Theme
+
+__all__ = ["Leasing"]
+
+
+class Leasing(Theme):
+    """What ``extend`` and ``recover`` promise."""
+
+    async def test_a_claimed_job_runs_and_is_given_to_nobody_else(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        claim = await bench.claim()
+        job = await bench.broker.find(bench.queue, job_id)
+        assert job is not None
+        assert (job.state, job.fence) == (JobState.RUNNING, claim.jobs[0].fence)
+        assert await bench.claim_ids(worker="other") == []
+
+    async def test_a_lapsed_lease_is_recovered_to_the_front_and_counts_as_a_death(self, bench: Bench) -> None:
+        [first, second, third] = await bench.send(count=3)
+        await bench.claim(2)
+        await bench.lapse()
+        assert sorted((await bench.recover()).recovered) in ([], [first, second])
+        claim = await bench.claim()
+        assert ids(claim.jobs) == [first, second, third]
+        job = await bench.broker.find(bench.queue, first)
+        assert job is not None
+        assert (job.deaths, job.failures, job.attempt) == (1, 0, 2)
+
+    async def test_a_lease_that_is_extended_is_not_recovered(self, bench: Bench) -> None:
+        await bench.send()
+        claim = await bench.claim(lease_ms=10_000)
+        for _ in range(5):
+            await bench.recover()
+            await bench.kit.advance(5_000)
+            assert await bench.extend(claim.jobs) == ([], [])
+        assert (await bench.recover()).recovered == []
+        assert await bench.settle(claim.jobs) == [True]
+
+    async def test_a_lapsed_lease_that_nobody_took_over_can_be_extended(self, bench: Bench) -> None:
+        await bench.send()
+        claim = await bench.claim(lease_ms=1_000)
+        await bench.kit.advance(5_000)
+        assert await bench.extend(claim.jobs) == ([], [])
+        await bench.recover()
+        assert await bench.settle(claim.jobs) == [True]
+
+    async def test_extending_a_lease_that_was_taken_over_says_that_it_is_lost(self, bench: Bench) -> None:
+        await bench.send()
+        late = await bench.claim()
+        await bench.lapse()
+        await bench.recover()
+        current = await bench.claim(worker="other")
+        assert await bench.extend(late.jobs) == ([lease_of(late.jobs[0])], [])
+        assert await bench.extend(current.jobs) == ([], [])
+
+    async def test_a_late_settlement_is_refused_after_the_lease_was_taken_over(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        late = await bench.claim()
+        await bench.lapse()
+        await bench.recover()
+        assert await bench.settle(late.jobs) == [False]
+        current = await bench.claim(worker="other")
+        assert await bench.settle(late.jobs) == [False]
+        assert await bench.fail(late.jobs) == [False]
+        assert await bench.settle(current.jobs) == [True]
+        assert await bench.settle(late.jobs) == [False]
+        job = await bench.broker.find(bench.queue, job_id)
+        assert job is not None
+        assert job.fence == current.jobs[0].fence
+        assert (await bench.broker.figures(bench.queue)).succeeded == 1
+
+    async def test_after_a_time_without_recovery_the_living_may_extend_first(self, bench: Bench) -> None:
+        await bench.send(count=2)
+        claim = await bench.claim(lease_ms=10_000)
+        await bench.recover()
+        await bench.kit.advance(60_000)
+        assert (await bench.recover()).recovered == []
+        assert await bench.extend(claim.jobs[:1]) == ([], [])
+        await bench.kit.advance(2_000)
+        assert (await bench.recover()).recovered == []
+        await bench.kit.advance(600)
+        assert (await bench.recover()).recovered == [claim.jobs[1].id]
+
+    async def test_a_job_under_which_too_many_workers_died_is_dead_with_the_reason(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        for _ in range(3):
+            assert await bench.claim_ids() == [job_id]
+            await bench.lapse()
+            await bench.recover()
+        assert await bench.claim_ids() == []
+        [dead] = await bench.broker.failed(bench.queue, 10)
+        assert (dead.id, dead.deaths, dead.errors[-1].type) == (job_id, 3, "WorkerDied")
+
+    async def test_a_job_acknowledged_early_is_never_handed_out_twice(self, bench: Bench) -> None:
+        [job_id] = await bench.send(bench.new(acks_early=True))
+        assert await bench.claim_ids() == [job_id]
+        await bench.lapse()
+        await bench.recover()
+        assert await bench.claim_ids() == []
+        assert [dead.id for dead in await bench.broker.failed(bench.queue, 10)] == [job_id]
+
+    async def test_a_job_whose_cancellation_was_under_way_is_cancelled_when_its_worker_dies(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        await bench.claim()
+        assert await bench.broker.cancel(bench.queue, job_id, "enough", 60_000) == "running"
+        await bench.lapse()
+        await bench.recover()
+        job = await bench.broker.find(bench.queue, job_id)
+        assert job is not None
+        assert (job.state, job.reason, job.arguments) == (JobState.CANCELLED, "enough", ["a", 1])
+
+    async def test_extending_tells_of_a_cancellation_and_only_to_the_run_it_was_meant_for(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        claim = await bench.claim()
+        await bench.broker.cancel(bench.queue, job_id, "enough", 60_000)
+        assert await bench.extend(claim.jobs) == ([], [(lease_of(claim.jobs[0]), "enough")])
+        await bench.release(claim.jobs)
+        again = await bench.claim()
+        assert await bench.extend(again.jobs) == ([], [])

@@ -1,0 +1,16 @@
+"""The suite: all themes together."""
+
+from __future__ import annotations
+
+from asyncjobs.testing.conformance.claiming import Claiming
+from asyncjobs.testing.conformance.ending import Ending
+from asyncjobs.testing.conformance.leasing import Leasing
+from asyncjobs.testing.conformance.looking import Looking
+from asyncjobs.testing.conformance.sending import Sending
+from asyncjobs.testing.conformance.waking import Waking
+
+__all__ = ["BrokerConformance"]
+
+
+class BrokerConformance(Sending, Claiming, Leasing, Ending, Waking, Looking):
+    """Everything that a ``ports.Broker`` promises; a subclass gives the fixture ``kit``."""
