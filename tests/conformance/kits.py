@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.brokers.redis.broker import RedisBroker
 from asyncjobs.brokers.redis.connection import ConnectionSettings
@@ -24,6 +26,24 @@ class MemoryKit:
     async def advance(self, milliseconds: int) -> None:
         self.clock.advance(milliseconds)
 
+    def places(self, queue: str) -> Counter[str]:
+        """Count in how many places each live id is, less the entries that are only passed over."""
+        state = self.broker._state(queue)
+        lists = [*state.ready, *state.parked.values()]
+        found = Counter(job_id for waiting in lists for job_id in waiting)
+        for (_, job_id), number in state.gone.items():
+            found[job_id] -= number
+        found.update(list(state.timetable._entries))
+        found.update(list(state.dead))
+        found.update(job_id for claim in state.leases._claims.values() for job_id in claim.members)
+        assert set(+found) == set(state.live)
+        return +found
+
+    def orphans(self, queue: str) -> list[str]:
+        """Name what is kept for jobs that are no more."""
+        state = self.broker._state(queue)
+        return [job_id for job_id in state.tries if job_id not in state.live]
+
 
 class RedisKit:
     """The Redis broker on a server whose time is moved by the shift that only tests set, and by shorter expiries."""
@@ -42,6 +62,43 @@ class RedisKit:
             left = self._client.pttl(key)
             if left >= 0:
                 self._client.pexpire(key, max(0, left - milliseconds))
+
+    def places(self, queue: str) -> Counter[str]:
+        """Count in how many places each live id is, less the entries that are only passed over."""
+        keys, client = QueueKeys("asyncjobs", queue), self._client
+        found: Counter[str] = Counter()
+        for key in [*keys.ready, *(f"{keys.base}parked:{name.decode()}" for name in client.hkeys(keys.parked))]:
+            found.update(one.decode() for one in client.lrange(key, 0, -1))
+        for field, number in client.hgetall(keys.gone).items():
+            found[field.decode().partition(":")[2]] -= int(number)
+        found.update(one.decode().partition(":")[2] for one in client.zrange(keys.scheduled, 0, -1))
+        found.update(one.decode() for one in client.zrange(keys.dead, 0, -1))
+        found.update(one.decode().split(":", 2)[2] for one in client.zrange(keys.leased, 0, -1))
+        prefix = f"{keys.base}job:"
+        live = {
+            key.decode().removeprefix(prefix)
+            for key in client.scan_iter(match=f"{prefix}*", count=1000)
+            if (client.get(key) or b"1x")[1:2] in (b"-", b"p")
+        }
+        assert set(+found) == live
+        return +found
+
+    def orphans(self, queue: str) -> list[str]:
+        """Name what is kept for jobs that are no more, and keys that nothing owns and nothing will remove."""
+        keys, client = QueueKeys("asyncjobs", queue), self._client
+        places = self.places(queue)
+        left = [one.decode() for one in client.hkeys(keys.tries) if one.decode() not in places]
+        leased = set(client.zrange(keys.leased, 0, -1))
+        left += [one.decode() for one in client.hkeys(keys.cancels) if one not in leased]
+        owned = {*keys.fixed, "asyncjobs:meta", "asyncjobs:queues", "asyncjobs:workers"}
+        for key in client.scan_iter(count=1000):
+            name = key.decode()
+            is_live = name.startswith(f"{keys.base}job:") and name.removeprefix(f"{keys.base}job:") in places
+            is_parked = name.startswith(f"{keys.base}parked:")
+            is_cfg = name.endswith("}:cfg")
+            if name not in owned and not is_live and not is_parked and not is_cfg and client.ttl(key) == -1:
+                left.append(name)
+        return left
 
     def close(self) -> None:
         self._client.close()

@@ -1,0 +1,201 @@
+"""What a queue is, said a second time and as plainly as can be: lists, and no cleverness.
+
+Time goes in ticks of ten seconds, and whatever lapses does so in the middle of one, so that the few milliseconds that
+pass on a real server change nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["LEASE_MS", "MAX_DEATHS", "RETRY_MS", "TICK_MS", "TTL_MS", "ModelJob", "ModelQueue"]
+
+TICK_MS = 10_000
+HALF_MS = TICK_MS // 2
+LEASE_MS = 3 * TICK_MS + HALF_MS
+RETRY_MS = TICK_MS + HALF_MS
+TTL_MS = 6 * TICK_MS + HALF_MS
+MAX_DEATHS = 2
+MAX_RETRIES = 1
+
+
+@dataclass
+class ModelJob:
+    """One job: where it is, and what it has been through."""
+
+    id: str
+    name: str
+    priority: int
+    place: str = "ready"
+    due_ms: int = 0
+    fence: int = 0
+    deadline_ms: int = 0
+    failures: int = 0
+    deaths: int = 0
+    died_ms: int = 0
+    expires_ms: int = 0
+    cancel_reason: str | None = None
+
+
+@dataclass
+class ModelQueue:
+    """One queue; each live job is in ``ready`` or ``parked``, or its ``place`` says where else."""
+
+    now_ms: int = 0
+    paused: bool = False
+    fence: int = 0
+    jobs: dict[str, ModelJob] = field(default_factory=dict)
+    # None stands for a job that was cancelled in the list: a claim looks at it, and forgets it.
+    ready: dict[int, list[str | None]] = field(default_factory=lambda: {0: [], 1: [], 2: [], 3: []})
+    parked: list[str] = field(default_factory=list)
+    recovered_ms: int | None = None
+    recover_from_ms: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(len([one for one in self.ready[priority] if one is not None]) for priority in range(4))
+
+    def in_place(self, place: str) -> list[ModelJob]:
+        return [job for job in self.jobs.values() if job.place == place]
+
+    def advance(self, ticks: int) -> None:
+        self.now_ms += ticks * TICK_MS
+        for job in self.in_place("ended"):
+            if job.expires_ms <= self.now_ms:
+                del self.jobs[job.id]
+
+    def enqueue(self, job_id: str, name: str, priority: int, delay_ms: int) -> bool:
+        if job_id in self.jobs:
+            return False
+        job = self.jobs[job_id] = ModelJob(job_id, name, priority)
+        if delay_ms:
+            job.place, job.due_ms = "scheduled", self.now_ms + delay_ms
+        else:
+            self.ready[priority].append(job_id)
+        return True
+
+    def claim(self, limit: int, names: frozenset[str], lowest_first: bool) -> list[str]:
+        """Return the ids that a claim gets; what it only parks or forgets counts against its limit too."""
+        due = [job for job in self.in_place("scheduled") if job.due_ms <= self.now_ms]
+        for job in sorted(due, key=lambda job: (job.due_ms, f"{job.priority}:{job.id}")):
+            job.place = "ready"
+            self.ready[job.priority].append(job.id)
+        looked_at: list[str | None] = []
+        for priority in (3, 2, 1, 0) if lowest_first else (0, 1, 2, 3):
+            while not self.paused and self.ready[priority] and len(looked_at) < limit:
+                looked_at.append(self.ready[priority].pop(0))
+        found = [self.jobs[job_id] for job_id in looked_at if job_id is not None]
+        taken = [job for job in found if job.name in names]
+        self.fence += bool(taken)
+        for job in found:
+            if job in taken:
+                job.place, job.fence, job.deadline_ms = "running", self.fence, self.now_ms + LEASE_MS
+                job.cancel_reason = None
+            else:
+                job.place = "parked"
+                self.parked.append(job.id)
+        return [job.id for job in taken]
+
+    def holds(self, job_id: str, fence: int) -> bool:
+        job = self.jobs.get(job_id)
+        return job is not None and job.place == "running" and job.fence == fence
+
+    def end(self, job: ModelJob) -> None:
+        job.place, job.expires_ms = "ended", self.now_ms + TTL_MS
+
+    def bury(self, job: ModelJob) -> None:
+        job.place, job.died_ms = "dead", self.now_ms
+        self.failed += 1
+
+    def complete(self, job_id: str) -> None:
+        self.succeeded += 1
+        self.end(self.jobs[job_id])
+
+    def fail(self, job_id: str) -> None:
+        job = self.jobs[job_id]
+        job.failures += 1
+        if job.failures > MAX_RETRIES:
+            self.bury(job)
+        else:
+            job.place, job.due_ms = "scheduled", self.now_ms + RETRY_MS
+
+    def release(self, job_ids: list[str]) -> None:
+        for job_id in reversed(job_ids):
+            job = self.jobs[job_id]
+            job.place = "ready"
+            self.ready[job.priority].insert(0, job_id)
+
+    def extend(self, job_id: str) -> None:
+        self.jobs[job_id].deadline_ms = self.now_ms + LEASE_MS
+
+    def recover(self) -> tuple[list[str], list[str], list[str]]:
+        has_gap = self.recovered_ms is None or self.now_ms - self.recovered_ms > LEASE_MS
+        self.recovered_ms = self.now_ms
+        if has_gap:
+            self.recover_from_ms = self.now_ms + LEASE_MS // 4
+        if has_gap or self.now_ms < self.recover_from_ms:
+            return [], [], []
+        lapsed = [job for job in self.in_place("running") if job.deadline_ms < self.now_ms]
+        lapsed.sort(key=lambda job: (job.deadline_ms, f"{job.fence}:{job.priority}:{job.id}"))
+        recovered, dead, cancelled = [], [], []
+        for job in reversed(lapsed):
+            if job.cancel_reason is not None:
+                self.cancelled += 1
+                self.end(job)
+                cancelled.append(job.id)
+                continue
+            job.deaths += 1
+            if job.deaths >= MAX_DEATHS:
+                self.bury(job)
+                dead.append(job.id)
+            else:
+                job.place = "ready"
+                self.ready[job.priority].insert(0, job.id)
+                recovered.append(job.id)
+        return recovered, dead, cancelled
+
+    def cancel(self, job_id: str) -> str:
+        job = self.jobs.get(job_id)
+        if job is None:
+            return "unknown"
+        if job.place in ("ended", "dead"):
+            return "ended" if job.place == "ended" else "failed"
+        if job.place == "running":
+            job.cancel_reason = "enough"
+            return "running"
+        if job.place == "ready":
+            waiting = self.ready[job.priority]
+            waiting[waiting.index(job_id)] = None
+        elif job.place == "parked":
+            self.parked.remove(job_id)
+        self.cancelled += 1
+        self.end(job)
+        return "cancelled"
+
+    def retry(self, job_id: str) -> bool:
+        job = self.jobs.get(job_id)
+        if job is None or job.place != "dead":
+            return False
+        job.place, job.failures, job.deaths = "ready", 0, 0
+        self.ready[job.priority].append(job_id)
+        return True
+
+    def delete(self, job_id: str) -> bool:
+        job = self.jobs.get(job_id)
+        if job is None or job.place not in ("dead", "ended"):
+            return False
+        del self.jobs[job_id]
+        return True
+
+    def unpark(self, names: frozenset[str]) -> int:
+        back = [job_id for job_id in self.parked if self.jobs[job_id].name in names]
+        # Name by name, as each has a list of its own; within a name in their order.
+        for name in sorted({self.jobs[job_id].name for job_id in back}):
+            for job_id in reversed([one for one in back if self.jobs[one].name == name]):
+                job = self.jobs[job_id]
+                job.place = "ready"
+                self.ready[job.priority].insert(0, job_id)
+        self.parked = [job_id for job_id in self.parked if job_id not in back]
+        return len(back)

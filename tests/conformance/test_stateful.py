@@ -1,0 +1,241 @@
+"""Random verbs against each broker, beside a model of it; after every step both must tell the same story."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from asyncjobs.core.envelope import JobError, encode
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.core.settlement import Completed, Failed, Outcome, Released
+from asyncjobs.core.states import JobState
+from asyncjobs.ports import Claimed
+from asyncjobs.testing.conformance import Bench
+from tests.conformance.kits import MemoryKit, RedisKit
+from tests.conformance.model import LEASE_MS, MAX_DEATHS, MAX_RETRIES, RETRY_MS, TICK_MS, TTL_MS, ModelQueue
+from tests.servers import Server
+
+IDS = [f"job-{number}" for number in range(8)]
+NAMES = ["known", "other"]
+POLICY = RetryPolicy(max_retries=MAX_RETRIES, initial=RETRY_MS / 1000, cap=RETRY_MS / 1000, jitter=False)
+STATES = {
+    "ready": (JobState.PENDING, JobState.RETRYING),
+    "parked": (JobState.PENDING, JobState.RETRYING),
+    "scheduled": (JobState.PENDING, JobState.RETRYING),
+    "running": (JobState.RUNNING,),
+    "dead": (JobState.FAILED,),
+    "ended": (JobState.COMPLETED, JobState.CANCELLED),
+}
+
+
+class BrokerMachine(RuleBasedStateMachine):
+    """Drives one broker; a subclass gives it as ``make_kit``."""
+
+    runs = Bundle("runs")
+    make_kit: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.kit = self.run(self.make_kit())
+        self.bench = Bench(self.kit)
+        self.queue = self.bench.queue
+        self.broker = self.kit.broker
+        self.model = ModelQueue()
+        self.fences: set[tuple[int, str]] = set()
+
+    def run(self, coroutine: Any) -> Any:
+        return self.runner.run(coroutine)
+
+    def teardown(self) -> None:
+        self.run(self.broker.close())
+        self.runner.close()
+        if isinstance(self.kit, RedisKit):
+            self.kit.close()
+
+    @initialize()
+    def begin(self) -> None:
+        self.run(self.broker.open())
+
+    # -- verbs
+
+    @rule(
+        job_id=st.sampled_from(IDS),
+        name=st.sampled_from(NAMES),
+        priority=st.sampled_from(list(Priority)),
+        delay_ticks=st.sampled_from([0, 0, 0, 1, 3]),
+    )
+    def enqueue(self, job_id: str, name: str, priority: Priority, delay_ticks: int) -> None:
+        delay_ms = delay_ticks * TICK_MS + TICK_MS // 2 if delay_ticks else 0
+        job = self.bench.new(name, job_id=job_id, priority=priority, delay_ms=delay_ms)
+        assert self.run(self.broker.enqueue([job])) == [self.model.enqueue(job_id, name, priority.value, delay_ms)]
+
+    @rule(
+        target=runs,
+        limit=st.integers(0, 4),
+        names=st.sampled_from([frozenset({"known"}), frozenset(NAMES)]),
+        lowest_first=st.booleans(),
+    )
+    def claim(self, limit: int, names: frozenset[str], lowest_first: bool) -> list[Claimed]:
+        expected = self.model.claim(limit, names, lowest_first)
+        claim = self.run(self.bench.claim(limit, names=names, lowest_first=lowest_first, lease_ms=LEASE_MS))
+        assert [claimed.id for claimed in claim.jobs] == expected
+        for claimed in claim.jobs:
+            assert (claimed.fence, claimed.id) not in self.fences
+            self.fences.add((claimed.fence, claimed.id))
+            self.model.jobs[claimed.id].fence = claimed.fence
+            self.model.fence = claimed.fence
+        return list(claim.jobs)
+
+    @rule(jobs=runs)
+    def complete(self, jobs: list[Claimed]) -> None:
+        held = self._settle(jobs, Completed(encode("done")))
+        for job_id in held:
+            self.model.complete(job_id)
+
+    @rule(jobs=runs)
+    def fail(self, jobs: list[Claimed]) -> None:
+        held = self._settle(jobs, Failed(JobError("ValueError", "no", "", 1, 0)))
+        for job_id in held:
+            self.model.fail(job_id)
+
+    @rule(jobs=runs)
+    def release(self, jobs: list[Claimed]) -> None:
+        self.model.release(self._settle(jobs, Released()))
+
+    def _settle(self, jobs: list[Claimed], outcome: Outcome) -> list[str]:
+        if not jobs:
+            return []
+        reply = self.run(self.bench.settle(jobs, outcome, policy=POLICY, ttl_ms=TTL_MS))
+        assert reply == [self.model.holds(claimed.id, claimed.fence) for claimed in jobs]
+        return [claimed.id for claimed, done in zip(jobs, reply, strict=True) if done]
+
+    @rule(jobs=runs)
+    def extend(self, jobs: list[Claimed]) -> None:
+        lost, cancelled = self.run(self.bench.extend(jobs, LEASE_MS))
+        held = [claimed for claimed in jobs if self.model.holds(claimed.id, claimed.fence)]
+        assert {lease.id for lease in lost} == {claimed.id for claimed in jobs if claimed not in held}
+        wanted = {one.id for one in held if self.model.jobs[one.id].cancel_reason is not None}
+        assert {lease.id for lease, _ in cancelled} == wanted
+        for claimed in held:
+            self.model.extend(claimed.id)
+
+    @rule(ticks=st.integers(1, 8))
+    def advance(self, ticks: int) -> None:
+        self.run(self.kit.advance(ticks * TICK_MS))
+        self.model.advance(ticks)
+
+    @rule()
+    def recover(self) -> None:
+        reply = self.run(self.broker.recover([self.queue], LEASE_MS, MAX_DEATHS))
+        assert [sorted(part) for part in reply] == [sorted(part) for part in self.model.recover()]
+
+    @rule(job_id=st.sampled_from(IDS))
+    def cancel(self, job_id: str) -> None:
+        assert self.run(self.broker.cancel(self.queue, job_id, "enough", TTL_MS)) == self.model.cancel(job_id)
+
+    @rule(job_id=st.sampled_from(IDS))
+    def retry(self, job_id: str) -> None:
+        assert self.run(self.broker.retry(self.queue, job_id)) == self.model.retry(job_id)
+
+    @rule(job_id=st.sampled_from(IDS))
+    def delete(self, job_id: str) -> None:
+        assert self.run(self.broker.delete(self.queue, job_id)) == self.model.delete(job_id)
+
+    @rule()
+    def unpark(self) -> None:
+        assert self.run(self.broker.unpark([self.queue], frozenset(NAMES), 10**9)) == self.model.unpark(
+            frozenset(NAMES)
+        )
+
+    @rule()
+    def pause(self) -> None:
+        self.run(self.broker.pause(self.queue))
+        self.model.paused = True
+
+    @rule()
+    def resume(self) -> None:
+        self.run(self.broker.resume(self.queue))
+        self.model.paused = False
+
+    # -- what must hold after each step
+
+    @invariant()
+    def every_job_is_where_the_model_has_it(self) -> None:
+        for job_id in IDS:
+            job = self.run(self.broker.find(self.queue, job_id))
+            known = self.model.jobs.get(job_id)
+            assert (job is None) == (known is None), job_id
+            if job is not None and known is not None:
+                assert job.state in STATES[known.place], (job_id, job.state, known.place)
+                if known.place != "ended":
+                    assert (job.failures, job.deaths) == (known.failures, known.deaths)
+
+    @invariant()
+    def sizes_and_counts_are_the_models(self) -> None:
+        figures = self.run(self.broker.figures(self.queue))
+        model = self.model
+        assert figures.ready == model.sizes()
+        assert figures.parked == len(model.parked)
+        assert (figures.scheduled, figures.running) == (
+            len(model.in_place("scheduled")),
+            len(model.in_place("running")),
+        )
+        assert figures.dead == len(model.in_place("dead"))
+        assert (figures.succeeded, figures.failed, figures.cancelled) == (
+            model.succeeded,
+            model.failed,
+            model.cancelled,
+        )
+
+    @invariant()
+    def each_live_id_is_in_exactly_one_place_and_has_one_record(self) -> None:
+        live = {job_id: 1 for job_id, job in self.model.jobs.items() if job.place != "ended"}
+        assert self.kit.places(self.queue) == Counter(live)
+
+    @invariant()
+    def nothing_in_the_store_is_without_owner_or_expiry(self) -> None:
+        assert self.kit.orphans(self.queue) == []
+
+
+class MemoryMachine(BrokerMachine):
+    async def make_kit(self) -> MemoryKit:
+        return MemoryKit()
+
+
+@pytest.fixture(params=["valkey-9", "redis-6.2"])
+def machine_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    from tests.conftest import lane_of
+    from tests.servers import server
+
+    with server(lane_of(request.param)) as running:
+        yield running
+
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=40,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def test_the_memory_broker_and_the_model_agree() -> None:
+    run_state_machine_as_test(MemoryMachine, settings=_settings(150))
+
+
+def test_the_redis_broker_and_the_model_agree(machine_server: Server) -> None:
+    class RedisMachine(BrokerMachine):
+        async def make_kit(self) -> RedisKit:
+            return RedisKit(machine_server)
+
+    run_state_machine_as_test(RedisMachine, settings=_settings(25))
