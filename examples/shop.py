@@ -1,7 +1,6 @@
-"""A shop's jobs. Run a worker beside the program that sends them:
+"""A shop's jobs. In this folder, run a worker beside the program that sends them.
 
-    asyncjobs worker shop:app --queues emails,default
-    python shop.py
+First `asyncjobs worker shop:app`, then in another terminal `python shop.py`.
 """
 
 from __future__ import annotations
@@ -29,10 +28,11 @@ async def main() -> None:
         handle = await send_email.delay("user@example.com", subject="Welcome!", body="Thanks for signing up.")
         tomorrow = datetime.now(UTC) + timedelta(days=1)
         report = await send_email.schedule_at(tomorrow, "boss@example.com", "Report", "…")
-        await thumbnail.with_options(priority="low").delay("cat.png", 640)
+        picture = await thumbnail.with_options(priority="low").delay("cat.png", 640)
         await app.enqueue_many([send_email.request(f"{n}@example.com", "Hi", "…") for n in range(1_000)])
         print(await handle.result(timeout=10))
-        await report.cancel("there will be no report")
+        print(await picture.result(timeout=10))
+        print(f"the report is {(await report.status()).value}; cancelled: {await report.cancel('there is no report')}")
 
 
 if __name__ == "__main__":

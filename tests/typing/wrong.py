@@ -1,0 +1,51 @@
+"""Calls that are wrong: each marked line must be complained of, and no other."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from asyncjobs import App, RetryPolicy, job
+
+app = App("memory://")
+
+
+@app.job
+async def plain(to: str, count: int = 1) -> str:
+    return to * count
+
+
+@job(queue="images")
+def thumbnail(path: str, *, size: int) -> bytes:
+    return path.encode() * size
+
+
+async def main(when: datetime) -> None:
+    await plain.delay(1)  # wrong
+    await plain.delay("a", cuont=2)  # wrong
+    await plain.delay()  # wrong
+    await plain.delay("a", 2, 3)  # wrong
+    await thumbnail.delay("a")  # wrong
+    await thumbnail.delay("a", size="big")  # wrong
+    await plain.schedule_at("tomorrow", "a")  # wrong
+    await plain.schedule_in(5)  # wrong
+    await plain.schedule_at(when, 1)  # wrong
+    await plain.with_options(priority="urgent").delay("a")  # wrong
+    await plain.with_options(priority="low").delay(1)  # wrong
+    await app.enqueue_many([plain.request(1)])  # wrong
+    number: int = await (await plain.delay("a")).result()  # wrong
+    plain.delay_sync(1)  # wrong
+    await plain(1)  # wrong
+    thumbnail("a", size="big")  # wrong
+    print(number)
+
+
+@app.job(prioritty="high")  # wrong
+async def misspelt() -> None: ...
+
+
+@app.job(retry=5)  # wrong
+async def wrong_policy() -> None: ...
+
+
+app.job(timeout="soon")  # wrong
+RetryPolicy(max_retries="5")  # wrong
