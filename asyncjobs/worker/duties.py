@@ -134,6 +134,8 @@ class Duties:
         with anyio.CancelScope(shield=True):
             self._claimer.stop()
             self._executor.give_back()
+            with contextlib.suppress(BrokerError):
+                await self._maintenance.show()
             await self._finish_handlers()
             settled = await self._settler.flush(_FLUSH_S)
             if not settled:

@@ -44,8 +44,12 @@ class Maintenance:
 
     async def announce(self) -> None:
         """Show that the worker is there, and make jobs startable that waited for one that knows them."""
-        await self._broker.announce(self._info(), _PRESENT_MS)
+        await self.show()
         await self._broker.unpark(self._queues, self._names, self._grace_ms)
+
+    async def show(self) -> None:
+        """Show what the worker does at the moment."""
+        await self._broker.announce(self._info(), _PRESENT_MS)
 
     async def recover(self) -> None:
         """Take back jobs whose worker has died."""

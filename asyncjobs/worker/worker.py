@@ -73,8 +73,8 @@ class Worker:
 
     async def run(self, *, signals: bool = True) -> None:
         """Run jobs until stopped; with ``signals``, SIGTERM and SIGINT stop it, a second one without waiting."""
-        async with self._started() as duties:
-            with self._on_signals() if signals else contextlib.nullcontext():
+        with self._on_signals() if signals else contextlib.nullcontext():
+            async with self._started() as duties:
                 await duties.until_stopped()
 
     async def run_until_empty(self) -> int:
@@ -112,15 +112,15 @@ class Worker:
 
     @contextlib.asynccontextmanager
     async def _started(self) -> AsyncIterator[Duties]:
-        async with (
-            self._app,
-            Duties(self._app, self._serving, self._concurrency, self._clock, self.id, self._numbers) as duties,
-        ):
+        async with self._app:
+            duties = Duties(self._app, self._serving, self._concurrency, self._clock, self.id, self._numbers)
+            # Known until all has ended, so that a second stop can hurry the first.
             self._duties = duties
-            if self._is_stopped:
-                duties.stop()
             try:
-                yield duties
+                async with duties:
+                    if self._is_stopped:
+                        duties.stop()
+                    yield duties
             finally:
                 self._duties = None
                 self._is_stopped = False

@@ -179,7 +179,7 @@ class Load:
                     lines.append(parts)
         self._failing = {job_id for event, job_id, attempt, _ in lines if attempt == "2"}
         longest = 0.0
-        for event, job_id, attempt, at in sorted(lines, key=lambda parts: float(parts[3])):
+        for event, job_id, _, at in sorted(lines, key=lambda parts: float(parts[3])):
             if event == "start":
                 starts[job_id] += 1
                 if job_id in begun and (job_id, "done") not in ended:

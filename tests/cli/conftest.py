@@ -1,0 +1,95 @@
+"""Runs the real command, in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+__all__ = ["Command"]
+
+SHOP = """
+import asyncio, os
+from pathlib import Path
+from asyncjobs import App, RetryPolicy
+
+app = App()
+number = 5
+
+@app.job
+async def note(path: str, text: str) -> str:
+    with open(path, "a") as file:
+        file.write(f"{text} {os.getpid()}\\n")
+    return text
+
+@app.job
+async def hang(path: str) -> None:
+    Path(path).write_text(str(os.getpid()))
+    await asyncio.sleep(60)
+"""
+
+
+class Command:
+    """The command ``asyncjobs``, in a folder with a module ``shop``."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.environ = {**os.environ, "ASYNCJOBS_URL": url, "ASYNCJOBS_LEASE": "1", "ASYNCJOBS_SHUTDOWN_TIMEOUT": "5"}
+        self._running: list[subprocess.Popen[str]] = []
+
+    def run(self, *arguments: str, within: float = 40, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run to the end."""
+        return subprocess.run(
+            [sys.executable, "-m", "asyncjobs", *arguments],
+            cwd=self.folder,
+            env={**self.environ, **environ},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=within,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start, and end it with the test."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "asyncjobs", *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        self._running.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in self._running:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def command(tmp_path: Path, redis_url: str) -> Iterator[Command]:
+    (tmp_path / "shop.py").write_text(SHOP)
+    command = Command(tmp_path, redis_url)
+    yield command
+    command.close()
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """Wait until a condition holds, with a bound."""
+
+    def wait(condition: Callable[[], object], within: float = 20) -> None:
+        end = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < end, "it did not come about in time"
+            time.sleep(0.02)
+
+    return wait

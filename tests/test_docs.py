@@ -1,0 +1,155 @@
+"""The README and the documentation: their snippets run, their links lead somewhere, their tables are complete."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple
+
+import pytest
+
+from asyncjobs import App
+from asyncjobs.cli import main as command_line
+from asyncjobs.registry import default_registry
+from asyncjobs.settings import load_settings
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
+WITHIN_S = 30
+
+# `<!-- run -->` before a block: it is run, as told at `run_page`; `<!-- run-sync -->`: without an event loop.
+SNIPPET = re.compile(
+    r"(?:^[ \t]*<!-- (?P<mark>run|run-sync) -->\n)?^(?P<indent>[ \t]*)```python\n(?P<code>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
+)
+LINK = re.compile(r"\]\((?!https?:)(?P<path>[^)#\s]+)(?:#[^)]*)?\)")
+
+
+class Snippet(NamedTuple):
+    mark: str
+    code: CodeType
+
+
+def snippets(page: Path) -> list[Snippet]:
+    """Compile every Python block of a page; `await` may stand outside a function."""
+    text = page.read_text()
+    found = []
+    for match in SNIPPET.finditer(text):
+        # Blank lines before it, so that an error names the line of the page.
+        code = "\n" * text.count("\n", 0, match.start("code")) + textwrap.dedent(match["code"])
+        # On no server: the snippets of a page run on a broker in memory.
+        code = code.replace("redis://localhost:6379/0", "memory://")
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        found.append(Snippet(match["mark"] or "", compile(code, str(page), "exec", flags, dont_inherit=True)))
+    return found
+
+
+RUNNABLE = [page for page in PAGES if any(snippet.mark for snippet in snippets(page))]
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+async def run_main(app: App, main: Any) -> None:
+    """Run a coroutine function of a page, with a worker beside it for those that await results."""
+    async with asyncio.timeout(WITHIN_S), app, app.worker():
+        await main()
+
+
+def run_page(page: Path) -> None:
+    """Run the marked blocks of ``page`` one after the other, as one module, and what they define.
+
+    Each parameterless coroutine function that isn't a job is what a program would run, so it is run as well.
+    """
+    module: dict[str, Any] = {"__name__": "page"}
+    for snippet in snippets(page):
+        if not snippet.mark:
+            continue
+        before = set(module)
+        exec(snippet.code, module)
+        for name in [name for name in module if name not in before]:
+            value = module[name]
+            if inspect.iscoroutinefunction(value) and not inspect.signature(value).parameters:
+                assert snippet.mark == "run"
+                asyncio.run(run_main(module["app"], value))
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget the page's library jobs afterwards: other pages name theirs the same."""
+    known = dict(default_registry._jobs)
+    for name in ("ASYNCJOBS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    default_registry._jobs.clear()
+    default_registry._jobs.update(known)
+
+
+@pytest.mark.usefixtures("own_registry")
+@pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
+def test_the_marked_snippets_of_a_page_run(page: Path) -> None:
+    run_page(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_snippet_is_python(page: Path) -> None:
+    assert len(snippets(page)) == page.read_text().count("```python")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    paths = [match["path"] for match in LINK.finditer(page.read_text())]
+
+    assert [path for path in paths if not (page.parent / path).exists()] == []
+
+
+def test_the_readme_is_among_the_pages_that_run() -> None:
+    assert ROOT / "README.md" in RUNNABLE
+    assert len(RUNNABLE) > 5
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (DOCS / "mkdocs.yml").read_text()
+
+    assert [page for page in DOCS.rglob("*.md") if str(page.relative_to(DOCS)) not in navigation] == []
+
+
+def test_the_table_of_settings_is_complete_and_tells_the_defaults() -> None:
+    page = (DOCS / "reference" / "settings.md").read_text()
+    rows: dict[str, list[str]] = {}
+    for line in page.partition("\n## Jobs\n")[0].splitlines():
+        cells = line.split("|")
+        if len(cells) > 4:
+            rows[cells[1].strip(" `")] = cells
+    settings = load_settings("memory://", {}, {})
+    told_in_words = {"queues", "blocked_limit"}
+
+    for name in type(settings).__struct_fields__:
+        if name == "server":
+            continue
+        assert f"`ASYNCJOBS_{name.upper()}`" in rows[name][3]
+        if name not in told_in_words:
+            default = getattr(settings, name)
+            shown = ("on" if default else "off") if isinstance(default, bool) else str(default).removesuffix(".0")
+            assert rows[name][2].strip(" `") == shown
+    for name in ("host", "port", "password", "database", "max_connections", "connect_timeout", "command_timeout"):
+        assert f"`ASYNCJOBS_{name.upper()}`" in rows[name][4]
+
+
+@pytest.mark.parametrize("command", ["worker", "stats", "demo"])
+def test_every_option_of_a_command_is_in_its_table(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command_line([command, "--help"])
+    told = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    page = (DOCS / "reference" / "cli.md").read_text()
+    section = page.partition(f"## asyncjobs {command}\n")[2].partition("\n## ")[0]
+
+    assert set(re.findall(r"^\| `(--[a-z-]+)`", section, re.MULTILINE)) == told
