@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import tempfile
 
 import nox
@@ -65,7 +66,8 @@ def docs(session: nox.Session) -> None:
     """Build the documentation, into the folder that is named after `--`; a broken link or reference fails."""
     _install(session, "docs")
     with tempfile.TemporaryDirectory() as folder:
-        target = session.posargs[0] if session.posargs else folder
+        # MkDocs takes a relative folder from where its configuration is.
+        target = os.path.abspath(session.posargs[0]) if session.posargs else folder
         # The theme's makers announce a successor of MkDocs at each build; their versions here are settled.
         quiet = {"NO_MKDOCS_2_WARNING": "1"}
         session.run("mkdocs", "build", "--strict", "-f", "docs/mkdocs.yml", "-d", target, env=quiet)

@@ -53,16 +53,18 @@ class Outbox:
         """Send ``jobs`` in one call and return for each whether it is new; raises as ``send`` does."""
         until = time.monotonic() + self._timeout
         failures = 0
+        last: BrokerUnavailable | None = None
         while True:
             try:
                 # A connection may hang as well as break.
                 async with asyncio.timeout(None if until == math.inf else max(0.0, until - time.monotonic())):
                     replies = await self._broker.enqueue(jobs, replicated=self._replicated)
             except TimeoutError:
-                raise BrokerUnavailable(
+                raise last or BrokerUnavailable(
                     f"the broker has not answered within {self._timeout:g} s; the jobs may have been accepted or not"
                 ) from None
             except BrokerUnavailable as error:
+                last = error
                 pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
                 if time.monotonic() + pause >= until:
                     raise

@@ -17,6 +17,7 @@ from asyncjobs.brokers.redis.connection import ConnectionSettings, check_server,
 from asyncjobs.brokers.redis.endings import EndListener
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
 from asyncjobs.brokers.redis.keys import GlobalKeys
+from asyncjobs.brokers.redis.line import Line
 from asyncjobs.brokers.redis.replicated import ReplicatedWrites
 from asyncjobs.brokers.redis.replies import read_claim, read_failed, read_figures, read_found
 from asyncjobs.brokers.redis.scripts import Script, load
@@ -88,8 +89,14 @@ class RedisBroker:
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
         self._one_slot = False
+        self._slots = asyncio.Semaphore(settings.max_connections)
         self._client = clients.commands(settings)
         self._waiting = clients.waiting(settings)
+        # What runs all the time has a connection of its own, save in a Cluster, where each node would need one.
+        self._lines: dict[Script, Line] = {}
+        if not isinstance(self._client, RedisCluster):
+            pool = self._client.connection_pool
+            self._lines = {script: Line(pool) for script in (_ENQUEUE, _CLAIM, _SETTLE)}
         self._endings = EndListener(self._waiting, settings)
         self._replicated = ReplicatedWrites(settings, self._client)
 
@@ -119,28 +126,36 @@ class RedisBroker:
     async def close(self) -> None:
         await self._endings.close()
         await self._replicated.close()
+        for line in self._lines.values():
+            await line.close()
         for client in (self._client, self._waiting):
             await clients.close(client)
         self._registered.clear()
 
     async def _command(self, *args: Any) -> Any:
         with translated(self._settings):
-            try:
+            return await self._execute(*args)
+
+    async def _execute(self, *args: Any) -> Any:
+        try:
+            # Where redis-py would raise for want of a connection we wait; its own waiting pool costs 25 µs a call.
+            async with self._slots:
                 return await self._client.execute_command(*args)
-            except redis.exceptions.ReadOnlyError:
-                # A failover has made a replica of the server that these connections still lead to.
-                if not isinstance(self._client, RedisCluster):
-                    await self._client.connection_pool.disconnect(inuse_connections=False)
-                raise
+        except redis.exceptions.ReadOnlyError:
+            # A failover has made a replica of the server that these connections still lead to.
+            if not isinstance(self._client, RedisCluster):
+                await self._client.connection_pool.disconnect(inuse_connections=False)
+            raise
 
     async def _run(self, script: Script, keys: Sequence[str], *args: Any) -> Any:
-        try:
-            return await self._command("EVALSHA", script.sha, len(keys), *keys, *args)
-        except BrokerRefused as error:
-            if not isinstance(error.__cause__, redis.exceptions.NoScriptError):
-                raise
-        # A restart or a failover has emptied the server's cache; this also fills it again.
-        return await self._command("EVAL", script.text, len(keys), *keys, *args)
+        line = self._lines.get(script)
+        execute = self._execute if line is None else line.call
+        with translated(self._settings):
+            try:
+                return await execute("EVALSHA", script.sha, len(keys), *keys, *args)
+            except redis.exceptions.NoScriptError:
+                # A restart or a failover has emptied the server's cache; this also fills it again.
+                return await execute("EVAL", script.text, len(keys), *keys, *args)
 
     async def _on_queue(self, script: Script, queue: str, *args: Any) -> Any:
         keys = self._keys.queue(queue)

@@ -99,9 +99,7 @@ def _asynchronous(settings: ConnectionSettings, read_timeout: float | None) -> A
         )
         return client
     kind = _UnixConnection if settings.unix_path else _TlsConnection if settings.tls else _TcpConnection
-    pool = redis.asyncio.BlockingConnectionPool(
-        max_connections=most, timeout=settings.command_timeout, connection_class=kind, **_address(settings), **options
-    )
+    pool = redis.asyncio.ConnectionPool(max_connections=most, connection_class=kind, **_address(settings), **options)
     return redis.asyncio.Redis.from_pool(pool)
 
 
