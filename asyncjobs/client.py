@@ -62,7 +62,7 @@ class Client:
         self._broker = broker
         self._outboxes: dict[Durability, Outbox] = {}
         self._opened = 0
-        self._home = Home(self.__aenter__, self.__aexit__)
+        self._home = Home(self.__aenter__, self.__aexit__, self._forget)
 
     # -- opening and closing
 
@@ -109,6 +109,12 @@ class Client:
                 self._outboxes = {}
                 self._home.leave()
                 await self._broker.close()
+
+    def _forget(self) -> None:
+        """Be as never opened, without touching the connections of the process that this one was forked from."""
+        note_closed(self)
+        self._opened = 0
+        self._outboxes = {}
 
     # -- sending
 

@@ -23,11 +23,20 @@ _CLOSE_S = 5.0
 
 
 class Home:
-    """Knows the loop; ``open`` and ``close`` are the app's, called in the thread's loop when there is no other."""
+    """Knows the loop; ``open_app`` and ``close_app`` are called in the thread's loop when there is no other.
 
-    def __init__(self, open_app: Callable[[], Awaitable[Any]], close_app: Callable[[], Awaitable[Any]]) -> None:
+    ``forget`` makes the app one that was never opened: in a forked child its parent's loop is gone.
+    """
+
+    def __init__(
+        self,
+        open_app: Callable[[], Awaitable[Any]],
+        close_app: Callable[[], Awaitable[Any]],
+        forget: Callable[[], None],
+    ) -> None:
         self._open_app = open_app
         self._close_app = close_app
+        self._forget = forget
         self._loop: asyncio.AbstractEventLoop | None = None
         self._own: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
@@ -69,10 +78,11 @@ class Home:
 
     def _found(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is not None and self._pid == os.getpid():
+            if self._pid != os.getpid():
+                self._loop = None
+                self._forget()
+            if self._loop is not None:
                 return self._loop
-            # In a forked child the parent's threads are gone, and its loop with them.
-            self._loop = None
             loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="asyncjobs-home", daemon=True).start()
             asyncio.run_coroutine_threadsafe(_run(self._open_app), loop).result()

@@ -1,57 +1,139 @@
-"""The examples do what they say."""
+"""The examples do what they say, on a real server and without one."""
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import msgspec
 import pytest
 
-from asyncjobs import App
-
 EXAMPLES = Path(__file__).parents[1] / "examples"
+WITHIN_S = 60
 
 
-def run(name: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, url: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a Python program in the folder of the examples, where the environment names the broker."""
     return subprocess.run(
-        [sys.executable, str(EXAMPLES / name), *arguments],
-        env={**os.environ, **environ},
+        [sys.executable, *arguments],
+        cwd=EXAMPLES,
+        env=environment(url),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=60,
+        timeout=WITHIN_S,
+        check=False,
     )
 
 
-@pytest.mark.parametrize("where", ["memory", "redis"])
-def test_the_quickstart_completes_all_its_jobs(where: str, redis_url: str) -> None:
-    done = run("quickstart.py", redis_url if where == "redis" else "memory://")
-
-    assert done.returncode == 0, done.stderr
-    assert "completed 10,000 jobs" in done.stdout
-    if where == "redis":
-        [queue] = App(redis_url, prefix="quickstart").sync.stats().queues
-        assert queue.succeeded_total == 10_000
+def environment(url: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASYNCJOBS_", "REDIS_"))}
+    return kept | ({"ASYNCJOBS_URL": url} if url else {})
 
 
-def test_the_shop_runs_beside_a_worker(redis_url: str) -> None:
+def test_quickstart_completes_ten_thousand_jobs_in_memory() -> None:
+    ended = run("quickstart.py", "memory://")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "completed 10,000 jobs, failed 0, counted by memory://" in ended.stdout
+
+
+def test_quickstart_completes_ten_thousand_jobs_on_a_server_again_and_again(redis_url: str) -> None:
+    first = run("quickstart.py", redis_url)
+    second = run("quickstart.py", url=redis_url)
+
+    for ended in (first, second):
+        assert ended.returncode == 0, ended.stderr
+        assert f"completed 10,000 jobs, failed 0, counted by {redis_url}" in ended.stdout
+
+
+def test_quickstart_tells_of_an_unreachable_server_without_a_traceback() -> None:
+    ended = run("quickstart.py", "redis://127.0.0.1:1/0")
+
+    assert ended.returncode == 1
+    assert "can't be reached" in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 2
+
+
+def test_the_shop_gets_its_results_from_a_worker_of_the_command_line(redis_url: str) -> None:
     worker = subprocess.Popen(
         [sys.executable, "-m", "asyncjobs", "worker", "shop:app"],
         cwd=EXAMPLES,
-        env={**os.environ, "ASYNCJOBS_URL": redis_url},
+        env=environment(redis_url),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        done = run("shop.py", ASYNCJOBS_URL=redis_url)
-        worker.send_signal(signal.SIGTERM)
-        _, log = worker.communicate(timeout=30)
+        ended = run("shop.py", url=redis_url)
     finally:
-        worker.kill()
-        worker.communicate()
-    assert done.returncode == 0, done.stderr
-    assert "sent to user@example.com at attempt 1" in done.stdout
-    assert (worker.returncode, "Traceback" in log) == (0, False)
+        worker.terminate()
+        _, log = worker.communicate(timeout=WITHIN_S)
+
+    assert ended.returncode == 0, ended.stderr + log
+    assert "sent to user@example.com at attempt 1" in ended.stdout
+    assert "cat.png at 640 px" in ended.stdout
+    assert "the report is pending; cancelled: True" in ended.stdout
+    assert worker.returncode == 0, log
+
+
+async def call(web: Any, method: str, path: str, query: str = "") -> tuple[int, Any]:
+    """Ask an ASGI app, and return status and decoded body."""
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": [],
+    }
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await web(scope, receive, send)
+    body = b"".join(message.get("body", b"") for message in sent[1:])
+    return sent[0]["status"], msgspec.json.decode(body)
+
+
+@pytest.fixture
+def fastapi_app(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module `fastapi_app`, with a worker in the web process, on a broker in memory."""
+    pytest.importorskip("fastapi")
+    monkeypatch.setenv("ASYNCJOBS_URL", "memory://")
+    monkeypatch.setenv("WORKER_INSIDE", "1")
+    spec = importlib.util.spec_from_file_location("fastapi_app", EXAMPLES / "fastapi_app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.anyio
+async def test_a_web_request_sends_a_job_that_the_worker_inside_completes(fastapi_app: ModuleType) -> None:
+    web, app = fastapi_app.web, fastapi_app.app
+
+    async with web.router.lifespan_context(web):
+        accepted, answer = await call(web, "POST", "/signups", "address=ada@example.com")
+        await asyncio.wait_for(app.handle(answer["job"], queue="emails").result(), WITHIN_S)
+        found, state = await call(web, "GET", f"/signups/{answer['job']}")
+        unknown, _ = await call(web, "GET", "/signups/nobody")
+
+    assert accepted == 202
+    assert (found, state) == (200, {"state": "completed"})
+    assert unknown == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -229,6 +230,29 @@ def test_code_without_a_loop_sends_and_waits(redis_url: str) -> None:
     assert (app.sync.result(handle, SOON), app.sync.result(third, SOON)) == (2, 4)
     assert app.sync.queue_stats("default").scheduled == 1
     assert app.sync.cancel_job(later.id) == "cancelled"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_sends_though_its_parent_has_sent(redis_url: str) -> None:
+    app = App(redis_url, prefix="forked")
+
+    @app.job
+    async def work(number: int) -> None: ...
+
+    work.delay_sync(1)
+    child = os.fork()
+    if child == 0:
+        sent = 0
+        try:
+            work.delay_sync(2)
+            work.delay_sync(3)
+            sent = 2
+        finally:
+            os._exit(0 if sent == 2 else 1)
+    _, status = os.waitpid(child, 0)
+    work.delay_sync(4)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert app.sync.queue_stats("default").size == 4
 
 
 async def test_a_synchronous_verb_inside_a_loop_names_the_one_to_await(app: App) -> None:

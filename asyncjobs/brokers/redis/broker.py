@@ -89,6 +89,13 @@ class RedisBroker:
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
         self._one_slot = False
+        self._connect()
+
+    # -- connection
+
+    def _connect(self) -> None:
+        """Make everything that belongs to one event loop; nothing is sent yet."""
+        settings = self._settings
         self._slots = asyncio.Semaphore(settings.max_connections)
         self._client = clients.commands(settings)
         self._waiting = clients.waiting(settings)
@@ -100,9 +107,9 @@ class RedisBroker:
         self._endings = EndListener(self._waiting, settings)
         self._replicated = ReplicatedWrites(settings, self._client)
 
-    # -- connection
-
     async def open(self) -> None:
+        # Anew each time: it may be another loop, or a forked child that must leave its parent's connections alone.
+        self._connect()
         with translated(self._settings):
             for info in await self._infos():
                 check_server(self._settings, info)

@@ -1,0 +1,193 @@
+"""Faults of workers: killed, stopped, frozen, blocked, poisoned, with a wrong clock, many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncjobs import App, Worker
+from asyncjobs.ports import NewJob
+from tests.faults.harness import LEASE_S, SECONDS, Load, Report, Workers, opened, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_kill_9_of_a_random_worker_every_second(
+    redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
+) -> None:
+    load, workers, chance = Load(redis_url, tmp_path), Workers(redis_url, tmp_path), random.Random(1)
+    async with opened(load, workers):
+        workers.start(3)
+        load.start()
+        for _ in range(int(SECONDS)):
+            await asyncio.sleep(1)
+            workers.kill(chance.choice(workers.processes))
+            workers.start()
+        await load.settle(report)
+    assert_nothing_lost(report)
+
+
+async def test_recovery_after_kill_9_takes_a_lease_and_a_second(
+    redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
+) -> None:
+    load, workers = Load(redis_url, tmp_path), Workers(redis_url, tmp_path)
+    async with opened(load, workers):
+        workers.start(2)
+        await until(lambda: len(list(tmp_path.glob("journal-*"))) == 2)
+        load.start(seconds=0.3, pause=0.02)
+        await asyncio.sleep(1)
+        workers.kill(workers.processes[0])
+        await load.settle(report)
+    assert_nothing_lost(report)
+    assert report.again > 0
+    assert report.recovery_s <= LEASE_S + 1
+
+
+async def test_a_frozen_worker_that_wakes_after_its_lease_settles_nothing(
+    redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
+) -> None:
+    load, workers = Load(redis_url, tmp_path), Workers(redis_url, tmp_path)
+    async with opened(load, workers):
+        workers.start(2)
+        load.start(seconds=0.2)
+        for _ in range(max(1, int(SECONDS / 8))):
+            await asyncio.sleep(1)
+            frozen = workers.processes[0]
+            workers.kill(frozen, signal.SIGSTOP)
+            await asyncio.sleep(LEASE_S + 1.5)
+            workers.kill(frozen, signal.SIGCONT)
+        await load.settle(report)
+    assert_nothing_lost(report)
+    assert report.again > 0
+
+
+async def test_a_rolling_restart_by_sigterm(
+    redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
+) -> None:
+    load, workers = Load(redis_url, tmp_path), Workers(redis_url, tmp_path)
+    async with opened(load, workers):
+        workers.start(2)
+        load.start(seconds=0.05)
+        until_at = time.monotonic() + SECONDS
+        while time.monotonic() < until_at:
+            await asyncio.sleep(0.5)
+            workers.start()
+            assert await workers.end(workers.processes[0]) == 0
+        await load.settle(report)
+        recovered = (await load.app.queue_stats("default")).recovered_total
+    assert_nothing_lost(report)
+    assert (report.again, recovered) == (0, 0)
+
+
+async def test_a_handler_that_blocks_the_loop_for_three_leases(
+    redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
+) -> None:
+    load, workers = Load(redis_url, tmp_path), Workers(redis_url, tmp_path)
+    block, work = load.app.registry.get("block"), load.app.registry.get("work")
+    async with opened(load, workers):
+        workers.start(2)
+        for number in range(30):
+            await load.add(work.delay(number, LEASE_S))
+        await load.add(block.delay(3 * LEASE_S))
+        await load.settle(report)
+    assert_nothing_lost(report)
+    assert report.again == 0
+
+
+async def test_poison_that_kills_its_worker(
+    redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
+) -> None:
+    load, workers = Load(redis_url, tmp_path), Workers(redis_url, tmp_path, lease=1)
+    poison = load.app.registry.get("poison")
+    async with opened(load, workers):
+        load.start(pause=0.05)
+        await load.add(poison.delay())
+
+        async def replace_the_dead() -> None:
+            while True:
+                for process in [one for one in workers.processes if one.poll() is not None]:
+                    workers.processes.remove(process)
+                    workers.start()
+                await asyncio.sleep(0.05)
+
+        workers.start(2)
+        replacing = asyncio.create_task(replace_the_dead())
+        with anyio.fail_after(60):
+            while not [job for job in await load.app.failed_jobs() if job.name == "poison"]:
+                await asyncio.sleep(0.1)
+        await load.settle(report)
+        replacing.cancel()
+        [dead] = [job for job in await load.app.failed_jobs() if job.name == "poison"]
+    assert_nothing_lost(report)
+    assert (dead.deaths, dead.errors[-1].type) == (3, "WorkerDied")
+
+
+async def test_random_bytes_as_payloads(
+    redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
+) -> None:
+    load, workers, chance = Load(redis_url, tmp_path), Workers(redis_url, tmp_path), random.Random(2)
+    async with opened(load, workers):
+        workers.start(2)
+        load.start()
+        # Some begin as records do, so that every layer gets its share.
+        heads = [b"", b"1", b"1-2\x04\x00\x00\x00work", b"1-2\x04\x00\x00\x00work\x81\xa1a"]
+        junk = [
+            NewJob("default", f"junk-{n}", chance.choice(heads) + chance.randbytes(chance.randrange(40)))
+            for n in range(300)
+        ]
+        await load.app.broker.enqueue(junk)
+        for job in junk:
+            load.accepted[job.id] = load.app.handle(job.id)
+        await load.settle(report)
+    assert_nothing_lost(report)
+
+
+async def test_a_worker_whose_clock_is_an_hour_off(
+    redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
+) -> None:
+    load, workers = Load(redis_url, tmp_path), Workers(redis_url, tmp_path)
+    work = load.app.registry.get("work")
+    async with opened(load, workers):
+        workers.start(1, SHIFTED_CLOCK="1")
+        workers.start(1)
+        load.start()
+        began = time.monotonic()
+        later = await work.schedule_in(1, 1, 0.0)
+        assert await later.result(timeout=20) == 1
+        assert time.monotonic() - began >= 1
+        await asyncio.sleep(LEASE_S + 1)
+        await load.settle(report)
+    assert_nothing_lost(report)
+    assert (report.again, report.recovery_s) == (0, 0)
+
+
+async def test_64_workers_on_one_queue(
+    redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
+) -> None:
+    load, workers = Load(redis_url, tmp_path), Workers(redis_url, tmp_path)
+    local = App(redis_url, lease=LEASE_S)
+
+    @local.job
+    async def quick(number: int) -> int:
+        return number
+
+    async with opened(load, workers), local:
+        crew = [Worker(local, concurrency=2) for _ in range(64)]
+        running = [asyncio.create_task(worker.run(signals=False)) for worker in crew]
+        sent = await local.enqueue_many([quick.request(number) for number in range(2_000)])
+        results = [await handle.result(timeout=40) for handle in sent]
+        for worker in crew:
+            worker.stop()
+        await asyncio.gather(*running)
+        for handle in sent:
+            load.accepted[handle.id] = handle
+        await load.settle(report)
+    assert results == list(range(2_000))
+    assert_nothing_lost(report)
