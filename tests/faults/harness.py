@@ -70,6 +70,7 @@ class Workers:
         process.send_signal(how)
         if how not in (signal.SIGSTOP, signal.SIGCONT):
             self.processes.remove(process)
+            process.wait(10)
 
     async def end(self, process: subprocess.Popen[bytes], within: float = 20) -> int:
         """Stop one by SIGTERM and return its exit code."""
