@@ -79,3 +79,10 @@ def benchmarks(session: nox.Session) -> None:
     _install(session, "test")
     session.install("uvloop")
     session.run("python", "-m", "benchmarks.run", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """The fault suite at full length: each fault lasts a minute, and the table says what was lost (nothing)."""
+    _install(session, "test")
+    session.run("pytest", "tests/faults", *session.posargs, env={"FAULT_SECONDS": "60"})

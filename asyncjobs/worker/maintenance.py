@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 
-from asyncjobs.errors import BrokerError
+from asyncjobs.errors import BrokerError, BrokerRefused
 from asyncjobs.ports import Broker, WorkerInfo
 
 __all__ = ["Maintenance"]
@@ -44,7 +44,11 @@ class Maintenance:
 
     async def announce(self) -> None:
         """Show that the worker is there, and make jobs startable that waited for one that knows them."""
-        await self.show()
+        try:
+            await self.show()
+        except BrokerRefused as error:
+            # A server that is full refuses what only shows us, but not what drains it.
+            _log.warning("the worker can't be seen by others: %s", error)
         await self._broker.unpark(self._queues, self._names, self._grace_ms)
 
     async def show(self) -> None:

@@ -115,8 +115,11 @@ class RedisBroker:
                 check_server(self._settings, info)
                 # Valkey 8 and later say it under a name of their own.
                 self._one_slot = "cluster" in (info.get("redis_mode"), info.get("server_mode"))
-        await self._command("HSETNX", self._keys.meta, "schema", SCHEMA_VERSION)
+        # Read first: on a server that is full, workers must still be able to start.
         schema = int(await self._command("HGET", self._keys.meta, "schema") or 0)
+        if not schema:
+            await self._command("HSETNX", self._keys.meta, "schema", SCHEMA_VERSION)
+            schema = int(await self._command("HGET", self._keys.meta, "schema"))
         if schema != SCHEMA_VERSION:
             raise BrokerRefused(
                 f"the data under {self._keys.prefix!r} at {self._settings.address} has schema version {schema}; this "

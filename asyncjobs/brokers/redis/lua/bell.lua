@@ -6,7 +6,8 @@ local function ring(q)
 end
 
 -- At maxmemory with noeviction Redis refuses a script whose first write could grow memory, but lets it go on once a
--- shrinking one has passed. Claim, settle, extend and recover free memory in the end, so they begin with this.
+-- shrinking one has passed. Claim, settle, extend and recover free memory in the end, and who awaits a
+-- result must hear of it, so these begin with this.
 local function begin_writes(q)
   redis.call('LTRIM', q.bell, 0, 0)
 end

@@ -4,6 +4,7 @@
 -- reply  nil, or {record, place, number of the place, tries}; place is '' for an ended job
 -- cost   O(log n), and one look through the leased jobs
 --- @include queue
+--- @include bell
 --- @include header
 --- @include place
 local WATCH_SECONDS = 24 * 3600
@@ -20,6 +21,7 @@ end
 local place, number = place_of(q, id, record)
 local tries = redis.call('HGET', q.tries, id) or ''
 if ARGV[3] == '1' and place ~= 'failed' then
+  begin_writes(q)
   redis.call('HSET', q.waiters, id, '1')
   redis.call('EXPIRE', q.waiters, WATCH_SECONDS)
 end
