@@ -96,6 +96,7 @@ class Load:
         self._work = self.app.registry.get("work")
         self._fail = self.app.registry.get("fail")
         self.failing: set[str] = set()
+        self._is_stopping = False
         self._folder = folder
         self.accepted: dict[str, JobHandle[Any]] = {}
         self.refused = 0
@@ -107,7 +108,7 @@ class Load:
 
     async def _send(self, seconds: float, pause: float) -> None:
         number = 0
-        while True:
+        while not self._is_stopping:
             number += 1
             if number % 50 == 0:
                 await self.add(self._fail.delay(number), fails=True)
@@ -127,10 +128,10 @@ class Load:
                 self.failing.add(handle.id)
 
     async def stop(self) -> None:
+        # Not cancelled: what was just being sent is then neither known as accepted nor as refused.
+        self._is_stopping = True
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
             self._task = None
 
     async def settle(self, report: Report, within: float = 60) -> Report:

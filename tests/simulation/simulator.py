@@ -53,6 +53,7 @@ class FaultyBroker:
         self._chance = chance
         self.share = 0.0
         self.settled: Counter[str] = Counter()
+        self.fences: dict[str, int] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._broker, name)
@@ -64,6 +65,7 @@ class FaultyBroker:
         if self._lose():
             raise BrokerUnavailable("the request was lost")
         claim = await self._broker.claim(request)
+        self.fences.update({claimed.id: claimed.fence for claimed in claim.jobs})
         if self._lose():
             raise BrokerUnavailable("the reply was lost")
         return claim
@@ -73,8 +75,10 @@ class FaultyBroker:
             raise BrokerUnavailable("the request was lost")
         replies = await self._broker.settle(settlements)
         for settlement, done in zip(settlements, replies, strict=True):
-            if done and settlement.record:
-                self.settled[settlement.id] += 1
+            if done:
+                latest = self.fences[settlement.id]
+                assert settlement.fence == latest, f"{settlement.id}: settled under {settlement.fence}, not {latest}"
+                self.settled[settlement.id] += bool(settlement.record)
         if self._lose():
             raise BrokerUnavailable("the reply was lost")
         return replies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -89,6 +90,8 @@ class RedisBroker:
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
         self._one_slot = False
+        self._opened = 0
+        self._pid = os.getpid()
         self._connect()
 
     # -- connection
@@ -108,8 +111,19 @@ class RedisBroker:
         self._replicated = ReplicatedWrites(settings, self._client)
 
     async def open(self) -> None:
-        # Anew each time: it may be another loop, or a forked child that must leave its parent's connections alone.
+        # Two apps may share a broker. A forked child must leave its parent's connections alone.
+        if self._opened and self._pid == os.getpid():
+            self._opened += 1
+            return
         self._connect()
+        try:
+            await self._check()
+        except BaseException:
+            await self._disconnect()
+            raise
+        self._opened, self._pid = 1, os.getpid()
+
+    async def _check(self) -> None:
         with translated(self._settings):
             for info in await self._infos():
                 check_server(self._settings, info)
@@ -134,6 +148,11 @@ class RedisBroker:
         return [await self._client.info()]
 
     async def close(self) -> None:
+        self._opened -= 1
+        if not self._opened:
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
         await self._endings.close()
         await self._replicated.close()
         for line in self._lines.values():
