@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from asyncjobs.app import App
 from asyncjobs.cli.loading import import_module, load_app
 from asyncjobs.cli.running import run
 from asyncjobs.errors import ConfigurationError
+from asyncjobs.worker.health import health_file, health_server
 from asyncjobs.worker.supervisor import Supervisor, die_with_supervisor
 from asyncjobs.worker.worker import Worker
 
@@ -42,6 +44,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--burst", action="store_true", help="end when nothing is startable any more")
     parser.add_argument("--import", dest="imports", action="append", default=[], help="a module that defines jobs")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    parser.add_argument("--health-file", metavar="PATH", help="written anew each second while the worker is healthy")
+    parser.add_argument("--health-port", metavar="PORT", type=int, help="answers HTTP with 200 while healthy, else 503")
     parser.add_argument("--supervised-by", type=int, help=argparse.SUPPRESS)
     parser.set_defaults(run=_run)
 
@@ -62,13 +66,20 @@ def _run(options: argparse.Namespace) -> int:
     if options.supervised_by is not None:
         die_with_supervisor(options.supervised_by)
     elif processes > 1:
+        if options.health_file is not None or options.health_port is not None:
+            raise ConfigurationError("--health-file and --health-port are of one process; run --processes 1 with them")
         return Supervisor(_child_arguments(options), processes, ends_when_done=options.burst).run()
-    return run(_work(app, worker, burst=options.burst))
+    return run(_work(worker, options))
 
 
-async def _work(app: App, worker: Worker, *, burst: bool) -> int:
-    if not burst:
-        await worker.run()
+async def _work(worker: Worker, options: argparse.Namespace) -> int:
+    if not options.burst:
+        async with contextlib.AsyncExitStack() as stack:
+            if options.health_file is not None:
+                await stack.enter_async_context(health_file(worker.health, Path(options.health_file)))
+            if options.health_port is not None:
+                await stack.enter_async_context(health_server(worker.health, options.health_port))
+            await worker.run()
         return 0
     ended = await worker.run_until_empty()
     print(f"{ended} jobs ended; nothing is left to start in {', '.join(worker.queues)}")

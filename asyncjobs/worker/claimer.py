@@ -167,6 +167,7 @@ class Claimer:
         buffered = self._executor.buffered
         finished = self._executor.finished
         await self._executor.changed(_GIVE_BACK_S if buffered else self._timer_interval or self._poll_interval)
+        self.last_active = self._clock.monotonic()
         if self._executor.finished != finished or self._is_stopping:
             return
         if buffered:

@@ -18,6 +18,7 @@ from asyncjobs.ports import Clock, Extension, WorkerInfo
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.claimer import Claimer, Serving
 from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.health import Health
 from asyncjobs.worker.heartbeat import Heartbeat
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
@@ -162,6 +163,11 @@ class Duties:
             self._executor.cancel_all()
             if not await self._executor.drain(_CANCELLED_S):
                 _log.error("%d handlers do not end; their jobs are left to their leases", self._executor.running)
+
+    def health(self, within: float) -> Health:
+        """Say whether a claim or an idle wait ended within the last ``within`` seconds."""
+        idle_s = self._clock.monotonic() - self._claimer.last_active
+        return Health(idle_s <= within, idle_s, self._executor.running)
 
     def stop(self) -> None:
         """Stop claiming; called once more, cancel the handlers without waiting for them."""

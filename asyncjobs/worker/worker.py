@@ -19,6 +19,7 @@ from asyncjobs.ports import Clock
 from asyncjobs.settings import DEFAULT_QUEUE
 from asyncjobs.worker.claimer import Serving
 from asyncjobs.worker.duties import Duties
+from asyncjobs.worker.health import HEALTHY_WITHIN_S, Health
 from asyncjobs.worker.host import WorkerHost
 
 __all__ = ["Worker"]
@@ -64,6 +65,13 @@ class Worker:
     def queues(self) -> tuple[str, ...]:
         """The queues that it serves."""
         return self._serving.queues
+
+    def health(self, within: float = HEALTHY_WITHIN_S) -> Health:
+        """Say whether the worker does its work: a claim or an idle wait ended within the last ``within`` seconds.
+
+        A worker that isn't running, or whose broker is away for longer than that, is not healthy.
+        """
+        return Health(False, None, 0) if self._duties is None else self._duties.health(within)
 
     def stop(self) -> None:
         """Claim no more and let handlers finish; called once more, cancel them now. Only from the worker's loop."""

@@ -1,0 +1,80 @@
+"""Whether a worker does its work: a claim or an idle wait ended lately. "The process answers" would not be enough."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import anyio
+import msgspec
+
+__all__ = ["HEALTHY_WITHIN_S", "Health", "health_file", "health_server"]
+
+#: By default, how lately a worker must have claimed, or waited for the bell, to count as healthy.
+HEALTHY_WITHIN_S = 15.0
+
+_WRITE_EVERY_S = 1.0
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether a claim or an idle wait ended within the time asked for, how long ago, and how many jobs run."""
+
+    is_healthy: bool
+    idle_s: float | None
+    running: int
+
+
+@contextlib.asynccontextmanager
+async def health_file(health: Callable[[], Health], path: Path) -> AsyncIterator[None]:
+    """Write ``path`` anew each second while the worker is healthy; a probe looks at how old it is.
+
+    Raises ``OSError`` if it can't be written.
+    """
+    file = anyio.Path(path)
+    await file.write_text("starting\n")
+
+    async def write() -> None:
+        while True:
+            if health().is_healthy:
+                await file.write_text("healthy\n")
+            await asyncio.sleep(_WRITE_EVERY_S)
+
+    writing = asyncio.create_task(write(), name="asyncjobs-health-file")
+    try:
+        yield
+    finally:
+        writing.cancel()
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            await writing
+        await file.unlink(missing_ok=True)
+
+
+@contextlib.asynccontextmanager
+async def health_server(health: Callable[[], Health], port: int, host: str = "0.0.0.0") -> AsyncIterator[int]:
+    """Answer each HTTP request on ``port`` (0: a free one, which is given) with 200 or 503 and the health as JSON.
+
+    It runs in the worker's loop: if that is blocked, it does not answer at all.
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+            async with asyncio.timeout(5):
+                await reader.readuntil(b"\r\n\r\n")
+                now = health()
+                body = json.dumps(msgspec.to_builtins(now)).encode()
+                status = b"200 OK" if now.is_healthy else b"503 Service Unavailable"
+                head = (
+                    b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+                )
+                writer.write(head % (status, len(body)) + body)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, host, port)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()

@@ -1,0 +1,67 @@
+"""What a worker says of its own health."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncjobs import App, BrokerUnavailable, Worker
+from asyncjobs.worker.health import Health, health_file, health_server
+
+pytestmark = pytest.mark.anyio
+
+SOON = 5.0
+
+
+async def test_a_worker_is_healthy_while_it_claims_or_waits(app: App) -> None:
+    worker = Worker(app)
+    assert not worker.health().is_healthy
+    async with app, worker.running():
+        with anyio.fail_after(SOON):
+            while not worker.health(within=2).is_healthy:
+                await asyncio.sleep(0.02)
+    assert not worker.health().is_healthy
+
+
+async def test_a_worker_whose_broker_is_away_is_not_healthy(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object) -> None:
+        raise BrokerUnavailable("away")
+
+    worker = Worker(app)
+    async with app, worker.running():
+        monkeypatch.setattr(app.broker, "claim", away)
+        with anyio.fail_after(SOON):
+            while worker.health(within=0.5).is_healthy:
+                await asyncio.sleep(0.02)
+
+
+def get(port: int) -> tuple[int, dict[str, object]]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=SOON) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+async def test_the_probe_answers_200_or_503() -> None:
+    now = Health(True, 0.1, 3)
+    async with health_server(lambda: now, 0, "127.0.0.1") as port:
+        assert await asyncio.to_thread(get, port) == (200, {"is_healthy": True, "idle_s": 0.1, "running": 3})
+        now = Health(False, None, 0)
+        assert (await asyncio.to_thread(get, port))[0] == 503
+
+
+async def test_the_file_is_there_while_the_worker_is(tmp_path: Path) -> None:
+    path = tmp_path / "health"
+    async with health_file(lambda: Health(True, 0.1, 0), path):
+        with anyio.fail_after(SOON):
+            while path.read_text() != "healthy\n":
+                await asyncio.sleep(0.02)
+    assert not path.exists()
