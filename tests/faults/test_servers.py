@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from asyncjobs import BrokerRefused, JobState
 from tests.faults.harness import LEASE_S, SECONDS, Load, Report, Workers, opened, retried, until
@@ -196,6 +197,41 @@ async def test_a_cluster_failover(tmp_path: Path, report: Report, assert_nothing
             load.accepted[after.id] = after
             await load.settle(report)
     assert_nothing_lost(report)
+
+
+async def test_slot_migration_under_load(tmp_path: Path, report: Report, assert_nothing_lost: Check) -> None:
+    with cluster(3) as nodes:
+        url = cluster_url(nodes)
+        load, workers = Load(url, tmp_path, send_timeout=10), Workers(url, tmp_path)
+        async with opened(load, workers):
+            workers.start(2)
+            load.start()
+            for _ in range(max(1, int(SECONDS / 4))):
+                await asyncio.sleep(0.5)
+                await asyncio.to_thread(move_slot, nodes)
+            await load.settle(report)
+    assert_nothing_lost(report)
+
+
+def move_slot(nodes: list[Server]) -> None:
+    """Move the slot of the queue to another node, a few keys at a time, as an operator's tool does."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(contextlib.closing(node.client())) for node in nodes]
+        ids = [client.execute_command("CLUSTER MYID").decode() for client in clients]
+        slot = clients[0].execute_command("CLUSTER", "KEYSLOT", "{default}")
+        # Whoever is asked to migrate a slot that is not his own refuses.
+        for source in range(len(nodes)):
+            target = (source + 1) % len(nodes)
+            with contextlib.suppress(redis.ResponseError):
+                clients[source].execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+                break
+        clients[target].execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+        while keys := clients[source].execute_command("CLUSTER", "GETKEYSINSLOT", slot, 7):
+            place = ("127.0.0.1", nodes[target].port, "", 0, 5_000)
+            clients[source].execute_command("MIGRATE", *place, "REPLACE", "KEYS", *keys)
+            time.sleep(0.002)
+        for number in (target, source, *range(len(nodes))):
+            clients[number].execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
 
 
 async def test_callers_cancelled_at_random_while_they_send_and_await(
