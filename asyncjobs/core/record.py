@@ -22,7 +22,7 @@ from asyncjobs.core.priority import Priority
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import EnvelopeError
 
-__all__ = ["encode_ended", "encode_live", "read_job", "unreadable_job"]
+__all__ = ["encode_ended", "encode_live", "read_job", "read_placed", "unreadable_job"]
 
 
 def encode_live(job: Job) -> bytes:
@@ -104,6 +104,33 @@ def read_job(
         due_at_ms=due_at_ms,
         finished_at_ms=finished_at_ms,
     )
+
+
+def read_placed(
+    job_id: str,
+    queue: str,
+    record: bytes,
+    tries: bytes | None,
+    state: JobState | None,
+    *,
+    fence: int = 0,
+    due_at_ms: int | None = None,
+    finished_at_ms: int | None = None,
+) -> Job:
+    """Return the job of ``record``, found in ``state`` (see ``read_job``), or a stand-in if it can't be read."""
+    try:
+        return read_job(
+            job_id,
+            queue,
+            record,
+            tries,
+            state=state,
+            fence=fence,
+            due_at_ms=due_at_ms,
+            finished_at_ms=finished_at_ms,
+        )
+    except EnvelopeError:
+        return unreadable_job(job_id, queue, Priority.LOW, tries, state or JobState.PENDING)
 
 
 def unreadable_job(

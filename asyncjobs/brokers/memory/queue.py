@@ -18,12 +18,12 @@ from asyncjobs.brokers.memory.records import (
     is_readable,
     marked,
     name_of,
-    read_placed,
 )
 from asyncjobs.brokers.memory.timetable import Timetable
 from asyncjobs.brokers.memory.waking import Bell, Sleeper
 from asyncjobs.core.envelope import JobError, Tries, decode_header, encode, pack_tries, priority_of, unpack_tries
 from asyncjobs.core.job import Job
+from asyncjobs.core.record import read_placed
 from asyncjobs.core.settlement import HistoryEntry, Settlement, Verdict
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stats import bucket_of

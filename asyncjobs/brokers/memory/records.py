@@ -5,13 +5,8 @@ from __future__ import annotations
 from msgspec import Raw
 
 from asyncjobs.core.envelope import Final, encode
-from asyncjobs.core.job import Job
-from asyncjobs.core.priority import Priority
-from asyncjobs.core.record import read_job, unreadable_job
-from asyncjobs.core.states import JobState
-from asyncjobs.errors import EnvelopeError
 
-__all__ = ["as_cancelled", "is_ended", "is_parked", "is_readable", "marked", "name_of", "read_placed"]
+__all__ = ["as_cancelled", "is_ended", "is_parked", "is_readable", "marked", "name_of"]
 
 _HEADER_BYTES = 7
 _VERSION = ord("1")
@@ -53,30 +48,3 @@ def as_cancelled(record: bytes, reason: str, now_ms: int) -> bytes:
     head = _HEADER_BYTES + sum(record[3:_HEADER_BYTES])
     final = Final(envelope=Raw(memoryview(record)[head:]), reason=reason, finished_at_ms=now_ms)
     return b"1x" + record[2:head] + encode(final)
-
-
-def read_placed(
-    job_id: str,
-    queue: str,
-    record: bytes,
-    tries: bytes | None,
-    state: JobState | None,
-    *,
-    fence: int = 0,
-    due_at_ms: int | None = None,
-    finished_at_ms: int | None = None,
-) -> Job:
-    """Return the job of ``record``, found in ``state`` (see ``read_job``), or a stand-in if it can't be read."""
-    try:
-        return read_job(
-            job_id,
-            queue,
-            record,
-            tries,
-            state=state,
-            fence=fence,
-            due_at_ms=due_at_ms,
-            finished_at_ms=finished_at_ms,
-        )
-    except EnvelopeError:
-        return unreadable_job(job_id, queue, Priority.LOW, tries, state or JobState.PENDING)

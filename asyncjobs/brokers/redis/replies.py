@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from asyncjobs.core.identity import time_of
 from asyncjobs.core.job import Job
-from asyncjobs.core.priority import Priority
-from asyncjobs.core.record import read_job, unreadable_job
+from asyncjobs.core.record import read_placed
 from asyncjobs.core.states import JobState
-from asyncjobs.errors import EnvelopeError
 from asyncjobs.ports import Claim, Claimed, QueueFigures
 
 __all__ = ["read_claim", "read_failed", "read_figures", "read_found"]
@@ -51,27 +48,23 @@ def read_failed(queue: str, reply: list[Any]) -> list[Job]:
 
 
 def _job(queue: str, job_id: str, record: bytes, tries: bytes, place: str, number: int) -> Job:
-    state = {"failed": JobState.FAILED, "running": JobState.RUNNING}.get(place)
-    try:
-        return read_job(
-            job_id,
-            queue,
-            record,
-            tries,
-            state=state,
-            fence=number if place == "running" else 0,
-            due_at_ms=number if place == "scheduled" else None,
-            finished_at_ms=number if place == "failed" else None,
-        )
-    except EnvelopeError:
-        return unreadable_job(job_id, queue, Priority.LOW, tries, state or JobState.PENDING)
+    return read_placed(
+        job_id,
+        queue,
+        record,
+        tries,
+        {"failed": JobState.FAILED, "running": JobState.RUNNING}.get(place),
+        fence=number if place == "running" else 0,
+        due_at_ms=number if place == "scheduled" else None,
+        finished_at_ms=number if place == "failed" else None,
+    )
 
 
 def read_figures(queue: str, reply: list[Any]) -> QueueFigures:
     """Read ``inspect.lua``."""
     now_ms, paused, ready, parked, scheduled, leased, dead, tried, head, record, stats = reply
     fields = {name.decode(): int(number) for name, number in zip(stats[::2], stats[1::2], strict=True)}
-    since_ms = _created_at(head.decode(), queue, record) if head else now_ms
+    since_ms = read_placed(head.decode(), queue, record, None, None).created_at_ms if head else now_ms
     return QueueFigures(
         name=queue,
         paused=paused == 1,
@@ -90,10 +83,3 @@ def read_figures(queue: str, reply: list[Any]) -> QueueFigures:
         duration_us=fields.get("duration_us", 0),
         histogram={int(name[2:]): number for name, number in fields.items() if name.startswith("h:")},
     )
-
-
-def _created_at(job_id: str, queue: str, record: bytes) -> int:
-    try:
-        return read_job(job_id, queue, record).created_at_ms
-    except EnvelopeError:
-        return time_of(job_id)
