@@ -156,6 +156,15 @@ class Executor:
             run.task = create_task(self._run(run))
 
     async def _run(self, run: _Run) -> None:
+        try:
+            await self._attempt(run)
+        except Exception:
+            # A fault of ours, not of the handler: the slot must not be lost with it, and the job is left to its lease.
+            _log.exception("job %s could not be run to an end; it will be recovered", run.lease.id)
+            if run.lease in self._running:
+                self._end(run, None)
+
+    async def _attempt(self, run: _Run) -> None:
         claimed = run.claimed
         try:
             job = self._start(claimed)

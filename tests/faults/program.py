@@ -66,6 +66,8 @@ def define(app: App, journal: Journal | None = None) -> None:
 async def main(url: str, folder: str, lease: float, concurrency: int) -> None:
     app = App(url, lease=lease, shutdown_timeout=10, poll_interval=0.5)
     define(app, Journal(Path(folder)))
+    if crew := int(os.environ.get("CREW", "0")):
+        await asyncio.gather(*(Worker(app, concurrency=concurrency).run(signals=False) for _ in range(crew)))
     # Started while Redis is away, a worker tries again, as its supervisor would have it do.
     while True:
         try:

@@ -12,7 +12,6 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncjobs import App, Worker
 from asyncjobs.ports import NewJob
 from tests.faults.harness import LEASE_S, SECONDS, Load, Report, Workers, opened, until
 
@@ -171,23 +170,24 @@ async def test_a_worker_whose_clock_is_an_hour_off(
 async def test_64_workers_on_one_queue(
     redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
 ) -> None:
-    load, workers = Load(redis_url, tmp_path), Workers(redis_url, tmp_path)
-    local = App(redis_url, lease=LEASE_S)
-
-    @local.job
-    async def quick(number: int) -> int:
-        return number
-
-    async with opened(load, workers), local:
-        crew = [Worker(local, concurrency=2) for _ in range(64)]
-        running = [asyncio.create_task(worker.run(signals=False)) for worker in crew]
-        sent = await local.enqueue_many([quick.request(number) for number in range(2_000)])
-        results = [await handle.result(timeout=40) for handle in sent]
-        for worker in crew:
-            worker.stop()
-        await asyncio.gather(*running)
+    load, workers = Load(redis_url, tmp_path), Workers(redis_url, tmp_path, concurrency=2)
+    work = load.app.registry.get("work")
+    async with opened(load, workers):
+        # Objects in four processes.
+        workers.start(4, CREW="16")
+        await until_present(load, 64)
+        sent = await load.app.enqueue_many([work.request(number, 0.0) for number in range(3_000)])
         for handle in sent:
             load.accepted[handle.id] = handle
         await load.settle(report)
-    assert results == list(range(2_000))
+        results = [await handle.result(timeout=20) for handle in sent]
+    assert results == list(range(3_000))
     assert_nothing_lost(report)
+    assert report.again == 0
+
+
+async def until_present(load: Load, count: int) -> None:
+    """Wait until so many workers have announced themselves."""
+    with anyio.fail_after(30):
+        while len((await load.app.stats()).workers) < count:
+            await asyncio.sleep(0.05)

@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import anyio
 import msgspec
@@ -16,6 +18,7 @@ from asyncjobs import App, JobFailed, JobState, RetryPolicy, Worker, current_job
 from asyncjobs.core.envelope import encode_header
 from asyncjobs.core.priority import Priority
 from asyncjobs.ports import NewJob
+from asyncjobs.worker import executor
 
 
 class Order(pydantic.BaseModel):
@@ -522,3 +525,26 @@ async def test_a_handler_sends_a_librarys_job_with_the_app_of_its_worker(app: Ap
         child = await app.wait_for_end(child_id, queue="default", timeout=SOON)
     assert child is not None
     assert msgspec.msgpack.decode(child.result) == "xx"
+
+
+async def test_a_fault_of_our_own_costs_no_slot_and_no_job(
+    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(lease=1)
+    real, faults = executor.settle, iter([True, False])
+
+    def faulty(*args: Any, **given: Any) -> Any:
+        if next(faults, False):
+            raise RuntimeError("a fault of ours")
+        return real(*args, **given)
+
+    @app.job
+    async def work() -> str:
+        return "done"
+
+    monkeypatch.setattr(executor, "settle", faulty)
+    async with app, Worker(app, concurrency=1).running():
+        handle = await work.delay()
+        assert await (await work.delay()).result(SOON) == "done"
+        assert await handle.result(SOON) == "done"
+        assert (await handle.refresh()).deaths == 1
