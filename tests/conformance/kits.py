@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import redis
 
 from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.brokers.redis.broker import RedisBroker
@@ -25,6 +29,9 @@ class MemoryKit:
 
     async def advance(self, milliseconds: int) -> None:
         self.clock.advance(milliseconds)
+
+    def lose_commands(self, lose: Callable[[], bool]) -> None:
+        """There are no commands to lose."""
 
     def places(self, queue: str) -> Counter[str]:
         """Count in how many places each live id is, less the entries that are only passed over."""
@@ -99,6 +106,24 @@ class RedisKit:
             if name not in owned and not is_live and not is_parked and not is_cfg and client.ttl(key) == -1:
                 left.append(name)
         return left
+
+    def lose_commands(self, lose: Callable[[], bool]) -> None:
+        """Lose the request or the reply of each single command for which ``lose`` says so; after the broker is open."""
+
+        def faulty(call: Callable[..., Any]) -> Callable[..., Any]:
+            async def execute(*args: Any) -> Any:
+                if lose():
+                    raise redis.ConnectionError("the request was lost")
+                reply = await call(*args)
+                if lose():
+                    raise redis.ConnectionError("the reply was lost")
+                return reply
+
+            return execute
+
+        self.broker._execute = faulty(self.broker._execute)  # type: ignore[method-assign]
+        for line in self.broker._lines.values():
+            line.call = faulty(line.call)  # type: ignore[method-assign]
 
     def close(self) -> None:
         self._client.close()

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import random
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from asyncjobs import App, RetryPolicy, current_job
@@ -39,6 +40,8 @@ class SimulationKit(Protocol):
     def broker(self) -> Broker: ...
 
     async def advance(self, milliseconds: int) -> None: ...
+
+    def lose_commands(self, lose: Callable[[], bool]) -> None: ...
 
     def places(self, queue: str) -> Counter[str]: ...
 
@@ -199,6 +202,7 @@ class Simulation:
     async def run(self) -> None:
         """Take the steps, then let everything end, checking after each; raise ``AssertionError`` with the story."""
         async with self.app:
+            self.kit.lose_commands(self.broker._lose)
             try:
                 for _ in range(self.steps):
                     await self._step()
@@ -231,6 +235,9 @@ class Simulation:
             await step()
         except BrokerUnavailable as error:
             self.log.append(f"  {error}")
+        finally:
+            # What looks into the store to check it must not be lost.
+            self.broker.share = 0.0
 
     def _say(self, text: str) -> None:
         self.log.append(text)
