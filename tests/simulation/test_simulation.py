@@ -40,7 +40,7 @@ def test_on_the_memory_broker_in_virtual_time() -> None:
 
 def test_on_a_real_server_a_command_at_a_time(redis_server: Server) -> None:
     async def run() -> None:
-        for seed in seeds(max(3, SEEDS // 15)):
+        for seed in seeds(max(3, SEEDS // 30)):
             kit = RedisKit(redis_server)
             try:
                 await Simulation(seed, kit, SystemClock()).run()

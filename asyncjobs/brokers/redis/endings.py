@@ -33,7 +33,9 @@ class EndListener:
         self._listening: redis.asyncio.Redis | None = None
         self._pubsub: redis.asyncio.client.PubSub | None = None
         self._task: asyncio.Task[None] | None = None
-        self._subscribed: dict[str, asyncio.Event] = {}
+        self._lock = asyncio.Lock()
+        self._subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._confirmed: dict[str, asyncio.Event] = {}
         self._waiting: dict[tuple[str, str], set[asyncio.Event]] = {}
 
     @contextlib.asynccontextmanager
@@ -51,21 +53,24 @@ class EndListener:
                 del self._waiting[key]
 
     async def _subscribe(self, channel: str) -> None:
-        confirmed = self._subscribed.get(channel)
-        if confirmed is None:
-            confirmed = self._subscribed[channel] = asyncio.Event()
-            try:
-                with translated(self._settings):
-                    if self._pubsub is None:
-                        self._listening = await listening(self._settings, self._client)
-                        self._pubsub = self._listening.pubsub()
-                    await self._pubsub.subscribe(channel)
-            except BaseException:
-                del self._subscribed[channel]
-                raise
-            if self._task is None:
-                self._task = asyncio.create_task(self._listen(self._pubsub), name="asyncjobs-endings")
-        await confirmed.wait()
+        task = self._subscriptions.get(channel)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            # In a task of its own: a caller that is cancelled must not take along those who wait for the same.
+            task = self._subscriptions[channel] = asyncio.create_task(self._start(channel), name="asyncjobs-subscribe")
+        await asyncio.shield(task)
+
+    async def _start(self, channel: str) -> None:
+        """Subscribe, and wait until the server has confirmed it."""
+        with translated(self._settings):
+            async with asyncio.timeout(self._settings.command_timeout), self._lock:
+                confirmed = self._confirmed.setdefault(channel, asyncio.Event())
+                if self._pubsub is None:
+                    self._listening = await listening(self._settings, self._client)
+                    self._pubsub = self._listening.pubsub()
+                await self._pubsub.subscribe(channel)
+                if self._task is None:
+                    self._task = asyncio.create_task(self._listen(self._pubsub), name="asyncjobs-endings")
+                await confirmed.wait()
 
     async def _listen(self, pubsub: redis.asyncio.client.PubSub) -> None:
         failures = 0
@@ -87,7 +92,7 @@ class EndListener:
                     news.set()
             elif message["type"] == "subscribe":
                 # Also sent after a reconnect, when an end may have been missed.
-                self._subscribed[channel].set()
+                self._confirmed[channel].set()
                 for (watched, _), events in self._waiting.items():
                     if watched == channel:
                         for news in events:
@@ -95,15 +100,16 @@ class EndListener:
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        tasks = [*self._subscriptions.values(), *([self._task] if self._task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._task = None
         if self._pubsub is not None:
             await self._pubsub.aclose()
             self._pubsub = None
         if self._listening is not None and self._listening is not self._client:
             await close(self._listening)
         self._listening = None
-        self._subscribed.clear()
+        self._subscriptions.clear()
+        self._confirmed.clear()
