@@ -46,7 +46,8 @@ async def test_recovery_after_kill_9_takes_a_lease_and_a_second(
         await load.settle(report)
     assert_nothing_lost(report)
     assert report.again > 0
-    assert report.recovery_s <= LEASE_S + 1
+    # Counted from a job's first start, so what it had run before the kill is in it.
+    assert report.recovery_s <= LEASE_S + 1 + 0.3
 
 
 async def test_a_frozen_worker_that_wakes_after_its_lease_settles_nothing(
