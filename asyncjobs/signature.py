@@ -83,7 +83,6 @@ class Signature:
                 self._required.add(parameter.name)
         self.returns: Any = hints.get("return", Any)
         self._check(self.returns, "the return value")
-        self._simple = self._rest is None and self._options is None
         self._least = len([one for one in self._positional if one in self._required])
         self._only_positional = len(self._required) == self._least
         self._plans: dict[tuple[int, tuple[str, ...]], _Plan] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-__all__ = ["bucket_of", "mean_ms", "merge", "percentile_ms"]
+__all__ = ["bucket_of", "mean_ms", "percentile_ms"]
 
 _GROWTH = 1.1
 _LOG_GROWTH = math.log(_GROWTH)
@@ -37,12 +37,3 @@ def percentile_ms(histogram: Mapping[int, int], share: float) -> float | None:
 def mean_ms(total_us: int, count: int) -> float | None:
     """Return the mean duration in ms of ``count`` jobs that took ``total_us`` microseconds together."""
     return total_us / count / 1000 if count else None
-
-
-def merge(histograms: list[dict[int, int]]) -> dict[int, int]:
-    """Return one histogram that counts what all of ``histograms`` count."""
-    merged: dict[int, int] = {}
-    for histogram in histograms:
-        for bucket, count in histogram.items():
-            merged[bucket] = merged.get(bucket, 0) + count
-    return merged
