@@ -5,6 +5,7 @@ Everything a program needs is here; ``asyncjobs.testing`` is for tests, ``asyncj
 
 from asyncjobs.app import App
 from asyncjobs.context import JobContext, current_job
+from asyncjobs.control import Cancel, Discard, Retry, Snooze
 from asyncjobs.core.job import Job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.retry import RetryPolicy
@@ -44,8 +45,10 @@ __all__ = [
     "BrokerError",
     "BrokerRefused",
     "BrokerUnavailable",
+    "Cancel",
     "ConfigurationError",
     "DefinitionError",
+    "Discard",
     "InvalidTransition",
     "Job",
     "JobCancelled",
@@ -62,8 +65,10 @@ __all__ = [
     "ResultError",
     "ResultExpired",
     "ResultTimeout",
+    "Retry",
     "RetryPolicy",
     "Sending",
+    "Snooze",
     "Stats",
     "UnknownJob",
     "UnknownJobName",

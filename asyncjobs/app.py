@@ -7,11 +7,11 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
-from asyncjobs.client import Client
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.priority import Priority, PriorityName
-from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.definition import AsyncJobDefinition, SyncJobDefinition
+from asyncjobs.operations import Operations
 from asyncjobs.options import UNSET, Acks, Durability, UnsetType
 from asyncjobs.ports import Broker
 from asyncjobs.registry import JobDecorator, Registry, decorator, default_registry
@@ -25,7 +25,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class App(Client):
+class App(Operations):
     """Jobs, a broker and settings; open while it is in an ``async with`` block, or over a web app's lifespan.
 
     ``url``: ``redis://``, ``rediss://``, ``unix://`` or ``memory://``, by default from the environment
@@ -56,6 +56,8 @@ class App(Client):
         blocked_limit: Duration | UnsetType = UNSET,
         send_timeout: Duration | UnsetType = UNSET,
         durability: Durability | UnsetType = UNSET,
+        dead_ttl: Duration | UnsetType = UNSET,
+        dead_most: int | UnsetType = UNSET,
         retry: RetryPolicy | None = None,
         broker: Broker | None = None,
     ) -> None:
@@ -78,6 +80,8 @@ class App(Client):
                 "blocked_limit": blocked_limit,
                 "send_timeout": send_timeout,
                 "durability": durability,
+                "dead_ttl": dead_ttl,
+                "dead_most": dead_most,
             },
             os.environ,
         )
@@ -105,7 +109,7 @@ class App(Client):
         aliases: tuple[str, ...] = (),
         queue: str | UnsetType = UNSET,
         priority: Priority | PriorityName | UnsetType = UNSET,
-        retry: RetryPolicy | UnsetType = UNSET,
+        retry: RetryPolicy | RetryRule | UnsetType = UNSET,
         timeout: Duration | UnsetType | None = UNSET,
         expires: Duration | UnsetType = UNSET,
         result_ttl: Duration | UnsetType = UNSET,

@@ -1,4 +1,4 @@
-"""What an open app can do: send jobs, look them up, steer queues."""
+"""An app as what sends: opened and closed, the way of a job to the broker, and jobs by their id."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from asyncjobs.core.job import Job, create_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record import encode_live
 from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.core.settlement import TOMBSTONE_MS, HistoryEntry
-from asyncjobs.errors import AppNotOpen, ArgumentsError, BrokerError, PartlySent, PayloadTooLarge, UnknownJob
+from asyncjobs.core.settlement import TOMBSTONE_MS
+from asyncjobs.errors import AppNotOpen, ArgumentsError, BrokerError, PartlySent, PayloadTooLarge
 from asyncjobs.handle import JobHandle
 from asyncjobs.home import Home
 from asyncjobs.ids import new_id
 from asyncjobs.options import UNSET, Durability, checked_queue
 from asyncjobs.outbox import Outbox
-from asyncjobs.overview import QueueStats, Stats, queue_stats, stats
 from asyncjobs.ports import Broker, CancelReply, NewJob
 from asyncjobs.sending import JobRequest, Sending
 from asyncjobs.settings import DEFAULT_QUEUE, Settings
@@ -31,22 +30,23 @@ from asyncjobs.settings import DEFAULT_QUEUE, Settings
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Client"]
+__all__ = ["Client", "at_home"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+C = TypeVar("C", bound="Client")
 
 _BULK = 1_000
 
 
-def _at_home(
-    verb: Callable[Concatenate[Client, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Client, P], Coroutine[Any, Any, T]]:
+def at_home(
+    verb: Callable[Concatenate[C, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[C, P], Coroutine[Any, Any, T]]:
     """Let ``verb`` be awaited on any loop: it runs on the app's own, to which its connections belong."""
 
     @functools.wraps(verb)
-    async def run(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run(self: C, /, *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_open()
         return await self._home.run(lambda: verb(self, *args, **kwargs))
 
@@ -54,7 +54,7 @@ def _at_home(
 
 
 class Client:
-    """The verbs of an app, over a ``broker`` with ``settings``; ``retry`` is the policy of jobs that set none."""
+    """What sends over a ``broker`` with ``settings``; ``retry`` is the policy of jobs that set none."""
 
     def __init__(self, settings: Settings, broker: Broker, retry: RetryPolicy) -> None:
         self.settings = settings
@@ -143,7 +143,7 @@ class Client:
         is_new = is_new or request.options.job_id is UNSET
         return JobHandle(self, new.queue, new.id, returns=request.returns, is_new=is_new, sent=True)
 
-    @_at_home
+    @at_home
     async def enqueue_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
         """Send many jobs, 1,000 a round trip; return their handles in order.
 
@@ -209,7 +209,7 @@ class Client:
         """Return a handle of a job sent before, perhaps by another process, whose result may be of any type."""
         return JobHandle(self, checked_queue(queue), job_id)
 
-    @_at_home
+    @at_home
     async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
         """Return the job as it stands, or ``None`` if there is no record; without ``queue`` it looks into all."""
         broker = self.broker
@@ -218,7 +218,7 @@ class Client:
         found = await asyncio.gather(*(broker.find(one, job_id) for one in await broker.queues()))
         return next((job for job in found if job is not None), None)
 
-    @_at_home
+    @at_home
     async def cancel_job(
         self, job_id: str, *, queue: str | None = None, reason: str = "cancelled by request"
     ) -> CancelReply:
@@ -226,15 +226,13 @@ class Client:
 
         ``ended`` and ``failed`` (in the dead letter queue) were too late, ``unknown`` has no record.
         """
-        if queue is None:
-            job = await self.find_job(job_id)
-            if job is None:
-                return "unknown"
-            queue = job.queue
+        where = await self._queue_of(job_id, queue)
+        if where is None:
+            return "unknown"
         keep_ms = max(TOMBSTONE_MS, round(self.settings.result_ttl * 1000))
-        return await self.broker.cancel(queue, job_id, reason, keep_ms)
+        return await self.broker.cancel(where, job_id, reason, keep_ms)
 
-    @_at_home
+    @at_home
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
         """Wait until the job has ended or is dead and return it; ``JobHandle.result`` reads its value.
 
@@ -242,67 +240,17 @@ class Client:
         """
         return await self.broker.wait_end(queue, job_id, timeout)
 
-    @_at_home
-    async def failed_jobs(self, limit: int = 100, *, queue: str | None = None) -> list[Job]:
-        """Return up to ``limit`` jobs of the dead letter queues, or of one queue's, latest first."""
-        broker = self.broker
-        names = [queue] if queue is not None else await broker.queues()
-        found = [job for name in names for job in await broker.failed(name, limit)]
-        return sorted(found, key=lambda job: job.finished_at_ms or 0, reverse=True)[:limit]
-
-    @_at_home
-    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
-        """Make a job of the dead letter queue ready again, with all its retries; return whether it was in there.
-
-        Raises ``UnknownJob`` if there is no record of it.
-        """
-        if queue is None:
-            job = await self.find_job(job_id)
-            if job is None:
-                raise UnknownJob(f"no queue has a record of job {job_id!r}")
-            queue = job.queue
-        return await self.broker.retry(queue, job_id)
-
-    @_at_home
+    @at_home
     async def delete_job(self, job_id: str, *, queue: str | None = None) -> bool:
         """Forget a job that has ended or is in the dead letter queue; return whether there was one.
 
         One that waits or runs is left alone: cancel it first.
         """
-        if queue is None:
-            job = await self.find_job(job_id)
-            if job is None:
-                return False
-            queue = job.queue
-        return await self.broker.delete(queue, job_id)
+        where = await self._queue_of(job_id, queue)
+        return where is not None and (await self.broker.delete(where, [job_id]))[0]
 
-    # -- queues and figures
-
-    @_at_home
-    async def pause(self, queue: str) -> None:
-        """Let no more jobs of ``queue`` start; running ones go on, and new ones are accepted."""
-        await self.broker.pause(checked_queue(queue))
-
-    @_at_home
-    async def resume(self, queue: str) -> None:
-        """Undo ``pause``."""
-        await self.broker.resume(checked_queue(queue))
-
-    @_at_home
-    async def stats(self) -> Stats:
-        """Return the figures of all queues and the workers that are present."""
-        broker = self.broker
-        figures = [await broker.figures(name) for name in await broker.queues()]
-        return stats(figures, await broker.workers())
-
-    @_at_home
-    async def queue_stats(self, queue: str) -> QueueStats:
-        """Return the figures of one queue."""
-        return queue_stats(await self.broker.figures(checked_queue(queue)))
-
-    @_at_home
-    async def job_history(self, name: str, limit: int = 100) -> list[HistoryEntry]:
-        """Return how the last jobs of ``name`` ended, latest first; the last 1,000 of each queue are kept."""
-        broker = self.broker
-        found = [entry for queue in await broker.queues() for entry in await broker.history(queue, name, limit)]
-        return sorted(found, key=lambda entry: entry.finished_at_ms, reverse=True)[:limit]
+    async def _queue_of(self, job_id: str, queue: str | None) -> str | None:
+        if queue is not None:
+            return queue
+        job = await self.find_job(job_id)
+        return None if job is None else job.queue

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from asyncjobs.core.duration import Duration, to_ms
 from asyncjobs.core.envelope import MAX_NAME_BYTES
 from asyncjobs.core.priority import Priority, PriorityName
-from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.errors import ArgumentsError
 
 __all__ = ["UNSET", "Acks", "Durability", "CallOptions", "DefinitionOptions", "UnsetType", "checked_queue", "merged"]
@@ -51,7 +51,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     queue: str | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
-    retry: RetryPolicy | UnsetType = UNSET
+    retry: RetryPolicy | RetryRule | UnsetType = UNSET
     timeout_ms: int | UnsetType | None = UNSET
     result_ttl_ms: int | UnsetType = UNSET
     expires_ms: int | UnsetType = UNSET
@@ -63,15 +63,19 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
         *,
         queue: str | UnsetType = UNSET,
         priority: Priority | PriorityName | UnsetType = UNSET,
-        retry: RetryPolicy | UnsetType = UNSET,
+        retry: RetryPolicy | RetryRule | UnsetType = UNSET,
         timeout: Duration | UnsetType | None = UNSET,
         result_ttl: Duration | UnsetType = UNSET,
         expires: Duration | UnsetType = UNSET,
         acks: Acks | UnsetType = UNSET,
     ) -> DefinitionOptions:
         """Check what a user gave; raise ``ArgumentsError`` that names the option."""
-        if retry is not UNSET and not isinstance(retry, RetryPolicy):
-            raise ArgumentsError(f"retry={retry!r}: expected a RetryPolicy")
+        if (
+            retry is not UNSET
+            and not isinstance(retry, RetryPolicy)
+            and (not callable(retry) or isinstance(retry, type))
+        ):
+            raise ArgumentsError(f"retry={retry!r}: expected a RetryPolicy, or a function of error and failures")
         return cls(
             queue=queue if queue is UNSET else checked_queue(queue),
             priority=priority if isinstance(priority, UnsetType) else Priority.parse(priority),

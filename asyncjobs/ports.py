@@ -246,8 +246,15 @@ class JobQueue(Protocol):
         """Undo ``pause``."""
         ...
 
-    async def delete(self, queue: str, job_id: str) -> bool:
-        """Forget a dead or ended job; return whether there was one. A waiting or running job is left alone."""
+    async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        """Forget dead or ended jobs; return for each whether there was one. Waiting and running ones are left alone."""
+        ...
+
+    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, dead_most: int) -> int:
+        """Forget dead jobs older than ``dead_ttl_ms``, and the oldest beyond ``dead_most`` a queue; return how many.
+
+        The work of one call is bounded; what is left is for the next.
+        """
         ...
 
 
@@ -262,12 +269,15 @@ class JobStore(Protocol):
         """Cancel a waiting job now and keep its record for ``keep_ms``; mark a running one for its worker."""
         ...
 
-    async def failed(self, queue: str, limit: int) -> list[Job]:
-        """Return up to ``limit`` jobs of the dead letter queue, latest first."""
+    async def failed(self, queue: str, limit: int, before: tuple[int, str] | None = None) -> list[Job]:
+        """Return up to ``limit`` jobs of the dead letter queue, latest first.
+
+        ``before``: (``finished_at_ms``, ``id``) of the last job of the page before; what died since isn't in the next.
+        """
         ...
 
-    async def retry(self, queue: str, job_id: str) -> bool:
-        """Make a dead job ready, with its full retries; return whether there was one."""
+    async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        """Make dead jobs ready, in this order and with their full retries; return for each whether there was one."""
         ...
 
     async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.priority import Priority, PriorityName
-from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
 from asyncjobs.options import UNSET, Acks, DefinitionOptions, UnsetType
@@ -130,7 +130,7 @@ def job(
     aliases: tuple[str, ...] = (),
     queue: str | UnsetType = UNSET,
     priority: Priority | PriorityName | UnsetType = UNSET,
-    retry: RetryPolicy | UnsetType = UNSET,
+    retry: RetryPolicy | RetryRule | UnsetType = UNSET,
     timeout: Duration | UnsetType | None = UNSET,
     expires: Duration | UnsetType = UNSET,
     result_ttl: Duration | UnsetType = UNSET,
@@ -140,7 +140,8 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a job of the default registry, which every app knows; for libraries, and programs with one app.
 
     ``name``: by default the function's own. ``aliases``: its earlier names, under which jobs may still be queued.
-    ``queue``: by default ``default``. ``priority``: critical, high, normal or low. ``retry``: a ``RetryPolicy``.
+    ``queue``: by default ``default``. ``priority``: critical, high, normal or low. ``retry``: a ``RetryPolicy``, or a
+    function of the error and the number of failures that returns how long to wait, ``None`` to give up.
     ``timeout``: seconds or ``timedelta`` that one attempt may take. ``expires``: not started by then, it is cancelled.
     ``result_ttl``: how long the result is kept. ``acks``: ``late`` (the default) runs it at least once; ``early`` at
     most once: it is not retried, and goes to the dead letter queue if its worker dies or is stopped while it runs.

@@ -82,7 +82,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     so many workers died under it, a job goes to the dead letter queue. ``blocked_limit``: a worker whose event loop has
     stood still for so long keeps its jobs no longer; by default ten leases. ``send_timeout``: how long a send tries
     while the broker is away, before it fails; ``inf`` to wait for ever. ``durability``: ``replicated`` counts a job as
-    sent once a replica of Redis has it too, so that a failover loses none.
+    sent once a replica of Redis has it too, so that a failover loses none. ``dead_ttl`` and ``dead_most``: for how
+    long, and how many in each queue, the dead letter queue keeps jobs.
     """
 
     server: Server
@@ -102,6 +103,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     send_timeout: float = 5.0
     durability: Durability = "local"
     blocked_limit: float = 300.0
+    dead_ttl: float = 180 * 86_400.0
+    dead_most: int = 100_000
 
 
 def _seconds(least: float, *, endless: bool = False) -> tuple[Callable[[Any], float], str]:
@@ -168,6 +171,8 @@ _APP_SETTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "send_timeout": _seconds(0.01, endless=True),
     "durability": (_durability, "local or replicated"),
     "blocked_limit": _seconds(1),
+    "dead_ttl": _seconds(60),
+    "dead_most": _whole(1),
 }
 
 _SERVER_SETTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {

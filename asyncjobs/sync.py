@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TypeVar
 
-from asyncjobs.client import Client
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.handle import JobHandle
 from asyncjobs.home import Home
+from asyncjobs.operations import Operations
 from asyncjobs.overview import QueueStats, Stats
 from asyncjobs.ports import CancelReply
 from asyncjobs.sending import JobRequest
@@ -26,7 +26,7 @@ class SyncApp:
     Inside a running event loop each raises ``AppNotOpen`` and names the verb to await instead.
     """
 
-    def __init__(self, client: Client, home: Home) -> None:
+    def __init__(self, client: Operations, home: Home) -> None:
         self._client = client
         self._home = home
 

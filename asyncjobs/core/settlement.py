@@ -21,6 +21,7 @@ __all__ = [
     "Outcome",
     "Released",
     "Settlement",
+    "Snoozed",
     "Verdict",
     "bounded_error",
     "settle",
@@ -42,10 +43,16 @@ class Completed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
-    """The attempt failed; ``retryable`` says whether the policy covers this kind of error."""
+    """The attempt failed; ``retryable`` says whether the policy covers this kind of error.
+
+    ``policy``: the one that holds for this kind of error, where it isn't the job's. ``after_ms``: how long to wait for
+    the next try, where that isn't for the policy to say.
+    """
 
     error: JobError
     retryable: bool = True
+    policy: RetryPolicy | None = None
+    after_ms: int | None = None
 
 
 class Cancelled(msgspec.Struct, frozen=True, gc=False):
@@ -58,7 +65,13 @@ class Released(msgspec.Struct, frozen=True, gc=False):
     """The job was stopped by a shutdown and goes back, nothing counted; one acknowledged early fails instead."""
 
 
-Outcome = Completed | Failed | Cancelled | Released
+class Snoozed(msgspec.Struct, frozen=True, gc=False):
+    """The handler wants to run again in ``after_ms``; nothing is counted. One acknowledged early fails instead."""
+
+    after_ms: int
+
+
+Outcome = Completed | Failed | Cancelled | Released | Snoozed
 
 
 class Verdict(enum.Enum):
@@ -69,6 +82,7 @@ class Verdict(enum.Enum):
     DEAD = "d"
     CANCEL = "x"
     RELEASE = "l"
+    SNOOZE = "s"
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -108,7 +122,6 @@ _VERDICTS = {
     JobState.RETRYING: Verdict.RETRY,
     JobState.FAILED: Verdict.DEAD,
     JobState.CANCELLED: Verdict.CANCEL,
-    JobState.PENDING: Verdict.RELEASE,
 }
 
 
@@ -131,7 +144,10 @@ def settle(
     after = _next(job, outcome, policy, now_ms, chance, keep_result=result_ttl_ms > 0)
     state = after.state
     if state is JobState.PENDING:
-        return Settlement(job.queue, job.id, job.name, job.priority, job.fence, Verdict.RELEASE)
+        if after.due_at_ms is None:
+            return Settlement(job.queue, job.id, job.name, job.priority, job.fence, Verdict.RELEASE)
+        delay_ms = after.due_at_ms - now_ms
+        return Settlement(job.queue, job.id, job.name, job.priority, job.fence, Verdict.SNOOZE, delay_ms=delay_ms)
     tries = b""
     ended = b""
     if state is JobState.RETRYING or state is JobState.FAILED:
@@ -166,16 +182,19 @@ def _next(job: Job, outcome: Outcome, policy: RetryPolicy, now_ms: int, chance: 
         return complete_job(job, outcome.result if keep_result else b"", now_ms)
     if isinstance(outcome, Failed):
         override = job.envelope.max_retries
+        policy = outcome.policy or policy
         limit = policy.max_retries if override is None else override
         if outcome.retryable and job.failures < limit and not job.acks_early:
-            return prepare_retry(job, outcome.error, policy, chance, now_ms)
+            return prepare_retry(job, outcome.error, policy, chance, now_ms, after_ms=outcome.after_ms)
         return fail_job(job, outcome.error, now_ms)
     if isinstance(outcome, Cancelled):
         return cancel_job(job, outcome.reason, now_ms)
     if job.acks_early:
-        message = "its worker stopped while it ran; acknowledged early, it is not run again"
+        what = "it asked to be run again" if isinstance(outcome, Snoozed) else "its worker stopped while it ran"
+        message = f"{what}; acknowledged early, it is not run again"
         return fail_job(job, bounded_error("Interrupted", message, "", job.attempt, now_ms), now_ms)
-    return transition(job, JobState.PENDING)
+    due_at_ms = now_ms + outcome.after_ms if isinstance(outcome, Snoozed) else None
+    return transition(job, JobState.PENDING, due_at_ms=due_at_ms)
 
 
 def bounded_error(kind: str, message: str, traceback: str, attempt: int, at_ms: int) -> JobError:

@@ -80,6 +80,8 @@ class Duties:
             lease_ms=lease_ms,
             max_deaths=settings.max_deaths,
             grace_ms=round(settings.unknown_job_grace * 1000),
+            dead_ttl_ms=round(settings.dead_ttl * 1000),
+            dead_most=settings.dead_most,
         )
         self._leases = leases
         self._lease_ms = lease_ms

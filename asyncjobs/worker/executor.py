@@ -11,7 +11,6 @@ import asyncio
 import logging
 import random
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -23,7 +22,6 @@ from asyncjobs.core.record import read_job, unreadable_job
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.core.settlement import (
     Cancelled,
-    Completed,
     Failed,
     Outcome,
     Released,
@@ -35,11 +33,11 @@ from asyncjobs.core.settlement import (
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
 from asyncjobs.ports import Claimed, Extension, Lease
-from asyncjobs.signature import encode_value
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.deadlines import Deadline, Deadlines
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
+from asyncjobs.worker.outcomes import outcome_of_error, outcome_of_value
 from asyncjobs.worker.plan import RunPlan, plans_of
 from asyncjobs.worker.settler import Settler
 from asyncjobs.worker.threads import HandlerThreads
@@ -69,7 +67,7 @@ class _Run:
         self.lease = lease
         self.task: asyncio.Task[None] | None = None
         self.is_in_thread = False
-        self.leads_to: Outcome | _Lost | None = None
+        self.leads_to: Outcome | TimeoutError | _Lost | None = None
 
 
 class Executor:
@@ -181,7 +179,7 @@ class Executor:
         due_ms: int | None = None
         if timeout_ms is not None:
             due_ms = self._clock.now_ms() + timeout_ms
-            deadline = self._deadlines.add(timeout_ms / 1000, lambda: self._time_out(run, job, plan, timeout_ms))
+            deadline = self._deadlines.add(timeout_ms / 1000, lambda: self._time_out(run, timeout_ms))
             # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
             self._leases.hold(run.lease, self._clock.monotonic() + timeout_ms / 1000 + self._grace)
         running.set(JobContext(job, self._host, due_ms))
@@ -193,12 +191,14 @@ class Executor:
             else:
                 run.is_in_thread = True
                 value = await self._threads.run(plan.function, args, kwargs)
-            outcome = self._completed(value, job)
-        except asyncio.CancelledError as error:
-            outcome = run.leads_to or self._failed(error, job, plan)
-        except (Exception, SystemExit) as error:
+            outcome = outcome_of_value(value, job, self._max_result, self._clock.now_ms())
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
             # What a handler raises while it is being cancelled is not its own failure.
-            outcome = run.leads_to or self._failed(error, job, plan)
+            leads_to = run.leads_to or error
+            if isinstance(leads_to, BaseException):
+                outcome = outcome_of_error(leads_to, job, plan, self._clock.now_ms(), trace=error)
+            else:
+                outcome = leads_to
         finally:
             if deadline is not None:
                 deadline.drop()
@@ -215,25 +215,6 @@ class Executor:
     def _unknown(self, name: str) -> RunPlan:
         self._host.registry.get(name)
         raise UnknownJobName(f"the job {name!r} was defined after this worker had started; define it before")
-
-    def _completed(self, value: object, job: Job) -> Outcome:
-        try:
-            result = encode_value(value)
-        except (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
-            problem = f"the result of type {type(value).__qualname__} can't be encoded: {error}"
-        else:
-            if len(result) <= self._max_result:
-                return Completed(result)
-            problem = f"the result has {len(result)} bytes; max_payload allows {self._max_result}"
-        # Not worth a retry: the handler has done its work, only its value can't be kept.
-        return Failed(self._error("ResultError", problem, "", job), retryable=False)
-
-    def _failed(self, error: BaseException, job: Job, plan: RunPlan) -> Outcome:
-        text = "".join(traceback.format_exception(error))
-        kind = type(error)
-        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        retryable = plan.retry.covers(error) or isinstance(error, asyncio.CancelledError | SystemExit)
-        return Failed(self._error(name, str(error), text, job), retryable)
 
     def _error(self, kind: str, message: str, trace: str, job: Job) -> JobError:
         return bounded_error(kind, message, trace, job.attempt, self._clock.now_ms())
@@ -281,12 +262,10 @@ class Executor:
 
     # -- cancellation
 
-    def _time_out(self, run: _Run, job: Job, plan: RunPlan, timeout_ms: int) -> None:
-        message = f"the attempt took longer than its timeout of {timeout_ms / 1000:g} s"
-        error = self._error("TimeoutError", message, "", job)
-        self._cancel(run, Failed(error, plan.retry.covers(TimeoutError(message))))
+    def _time_out(self, run: _Run, timeout_ms: int) -> None:
+        self._cancel(run, TimeoutError(f"the attempt took longer than its timeout of {timeout_ms / 1000:g} s"))
 
-    def _cancel(self, run: _Run, leads_to: Outcome | _Lost) -> None:
+    def _cancel(self, run: _Run, leads_to: Outcome | TimeoutError | _Lost) -> None:
         if run.leads_to is None or leads_to is _LOST:
             run.leads_to = leads_to
         if run.task is not None and not run.task.done() and not run.is_in_thread:

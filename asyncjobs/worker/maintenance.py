@@ -1,4 +1,4 @@
-"""The duties of a worker that are not its own jobs: recover expired leases, unpark, show presence."""
+"""The duties of a worker that are not its own jobs: recover expired leases, unpark, prune, show presence."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _log = logging.getLogger("asyncjobs.worker")
 _RECOVER_EVERY_S = 0.75
 _ANNOUNCE_EVERY_S = 5.0
 _PRESENT_MS = 20_000
+_PRUNE_EVERY_S = 60.0
 
 
 class Maintenance:
@@ -33,6 +34,8 @@ class Maintenance:
         lease_ms: int,
         max_deaths: int,
         grace_ms: int,
+        dead_ttl_ms: int,
+        dead_most: int,
     ) -> None:
         self._broker = broker
         self._queues = queues
@@ -41,6 +44,8 @@ class Maintenance:
         self._lease_ms = lease_ms
         self._max_deaths = max_deaths
         self._grace_ms = grace_ms
+        self._dead_ttl_ms = dead_ttl_ms
+        self._dead_most = dead_most
 
     async def announce(self) -> None:
         """Show that the worker is there, and make jobs startable that waited for one that knows them."""
@@ -63,20 +68,29 @@ class Maintenance:
         if dead := recovery.dead:
             _log.error("%d jobs went to the dead letter queue, their workers died: %s", len(dead), _some(dead))
 
+    async def prune(self) -> None:
+        """Forget the dead that are too old or too many."""
+        if count := await self._broker.prune(self._queues, self._dead_ttl_ms, self._dead_most):
+            _log.warning("%d jobs left the dead letter queue, too old or too many: see dead_ttl, dead_most", count)
+
     async def run(self) -> None:
-        """Do both, each in its time, for ever."""
+        """Do all, each in its time, for ever."""
         period = min(_RECOVER_EVERY_S, self._lease_ms / 4000)
-        since_announced = 0.0
+        since_announced = since_pruned = 0.0
         is_away = False
         while True:
             # Spread a little, so that workers started together do not knock together.
             await asyncio.sleep(period * random.uniform(0.9, 1.0))
             since_announced += period
+            since_pruned += period
             try:
                 await self.recover()
                 if since_announced >= _ANNOUNCE_EVERY_S:
                     await self.announce()
                     since_announced = 0.0
+                if since_pruned >= _PRUNE_EVERY_S:
+                    await self.prune()
+                    since_pruned = 0.0
             except BrokerError as error:
                 if not is_away:
                     _log.warning("the broker is away: %s", error)

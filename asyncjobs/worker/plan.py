@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
 from asyncjobs.definition import JobDefinition
 from asyncjobs.signature import Signature
 from asyncjobs.worker.host import WorkerHost
@@ -17,13 +17,17 @@ __all__ = ["RunPlan", "plans_of"]
 
 
 class RunPlan(msgspec.Struct, frozen=True):
-    """One job's handler and the options that hold for it; times in milliseconds."""
+    """One job's handler and the options that hold for it; times in milliseconds.
+
+    ``rule``: the function that decides about retries in place of ``retry``, if the job has one.
+    """
 
     name: str
     function: Callable[..., Any]
     is_async: bool
     signature: Signature
     retry: RetryPolicy
+    rule: RetryRule | None
     timeout_ms: int | None
     result_ttl_ms: int
 
@@ -36,12 +40,14 @@ def plans_of(host: WorkerHost) -> dict[str, RunPlan]:
 def _plan(host: WorkerHost, definition: JobDefinition[..., Any]) -> RunPlan:
     options = definition.options
     result_ttl_ms = round(host.settings.result_ttl * 1000)
+    retry = host.retry if options.retry is UNSET else options.retry
     return RunPlan(
         name=definition.name,
         function=definition.function,
         is_async=definition.is_async,
         signature=definition.signature,
-        retry=host.retry if options.retry is UNSET else options.retry,
+        retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,
+        rule=None if isinstance(retry, RetryPolicy) else retry,
         timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,
         result_ttl_ms=result_ttl_ms if options.result_ttl_ms is UNSET else options.result_ttl_ms,
     )

@@ -121,6 +121,10 @@ class ModelQueue:
         else:
             job.place, job.due_ms = "scheduled", self.now_ms + RETRY_MS
 
+    def snooze(self, job_id: str) -> None:
+        job = self.jobs[job_id]
+        job.place, job.due_ms = "scheduled", self.now_ms + RETRY_MS
+
     def release(self, job_ids: list[str]) -> None:
         for job_id in reversed(job_ids):
             job = self.jobs[job_id]

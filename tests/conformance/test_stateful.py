@@ -15,7 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from asyncjobs.core.envelope import JobError, encode
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.core.settlement import Completed, Failed, Outcome, Released
+from asyncjobs.core.settlement import Completed, Failed, Outcome, Released, Snoozed
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Claimed
 from asyncjobs.testing.conformance import Bench
@@ -108,6 +108,11 @@ class BrokerMachine(RuleBasedStateMachine):
             self.model.fail(job_id)
 
     @rule(jobs=runs)
+    def snooze(self, jobs: list[Claimed]) -> None:
+        for job_id in self._settle(jobs, Snoozed(RETRY_MS)):
+            self.model.snooze(job_id)
+
+    @rule(jobs=runs)
     def release(self, jobs: list[Claimed]) -> None:
         self.model.release(self._settle(jobs, Released()))
 
@@ -144,11 +149,11 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(job_id=st.sampled_from(IDS))
     def retry(self, job_id: str) -> None:
-        assert self.run(self.broker.retry(self.queue, job_id)) == self.model.retry(job_id)
+        assert self.run(self.broker.retry(self.queue, [job_id])) == [self.model.retry(job_id)]
 
     @rule(job_id=st.sampled_from(IDS))
     def delete(self, job_id: str) -> None:
-        assert self.run(self.broker.delete(self.queue, job_id)) == self.model.delete(job_id)
+        assert self.run(self.broker.delete(self.queue, [job_id])) == [self.model.delete(job_id)]
 
     @rule()
     def unpark(self) -> None:

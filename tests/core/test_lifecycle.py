@@ -122,7 +122,7 @@ def test_a_policy_that_makes_no_sense_is_refused_by_name(wrong: dict[str, object
 
 def test_give_up_on_wins_over_retry_on() -> None:
     policy = RetryPolicy(retry_on=(OSError,), give_up_on=(ConnectionError,))
-    covered = [policy.covers(error) for error in (OSError(), ConnectionResetError(), ValueError())]
+    covered = [policy.covers(kind) for kind in (OSError, ConnectionResetError, ValueError)]
     assert covered == [True, False, False]
 
 

@@ -147,6 +147,8 @@ class SimulatedWorker:
             lease_ms=LEASE_MS,
             max_deaths=MAX_DEATHS,
             grace_ms=10**9,
+            dead_ttl_ms=10**12,
+            dead_most=10**6,
         )
         self.keeper = app.broker.lease_keeper()
         self.heartbeat = Heartbeat(

@@ -189,17 +189,23 @@ class MemoryBroker:
         with self._lock:
             return self._state(queue).cancel(job_id, reason, keep_ms, self._clock.now_ms())
 
-    async def failed(self, queue: str, limit: int) -> list[Job]:
+    async def failed(self, queue: str, limit: int, before: tuple[int, str] | None = None) -> list[Job]:
         with self._lock:
-            return self._state(queue).failed(limit)
+            return self._state(queue).failed(limit, before)
 
-    async def retry(self, queue: str, job_id: str) -> bool:
+    async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         with self._lock:
-            return self._state(queue).retry(job_id)
+            return [self._state(queue).retry(job_id) for job_id in job_ids]
 
-    async def delete(self, queue: str, job_id: str) -> bool:
+    async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         with self._lock:
-            return self._state(queue).delete(job_id, self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            return [self._state(queue).delete(job_id, now_ms) for job_id in job_ids]
+
+    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, dead_most: int) -> int:
+        with self._lock:
+            now_ms = self._clock.now_ms()
+            return sum(self._state(queue).prune(dead_ttl_ms, dead_most, now_ms) for queue in queues)
 
     async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -33,6 +33,7 @@ __all__ = ["QueueState"]
 
 _PROMOTED_A_CLAIM = 1_000
 _UNPARKED_A_CALL = 1_000
+_PRUNED_A_CALL = 1_000
 _HISTORY_LENGTH = 1_000
 
 # How long the record of a job is kept whose cancellation was still under way when its worker died.
@@ -41,6 +42,7 @@ _CANCELLED_KEEP_MS = 24 * 3_600_000
 # A claim's number is remembered for at least this long, for the case that it is sent again.
 _CLAIM_MEMORY_MS = 60_000
 
+_ENDING = (Verdict.COMPLETE, Verdict.CANCEL, Verdict.DEAD)
 _PRIORITIES = range(4)
 _LOWEST_FIRST = range(3, -1, -1)
 
@@ -207,10 +209,11 @@ class QueueState:
                     histogram[bucket] = histogram.get(bucket, 0) + 1
                 else:
                     counts["cancelled"] += 1
-            elif verdict is Verdict.RETRY:
+            elif verdict is Verdict.RETRY or verdict is Verdict.SNOOZE:
                 self.timetable.put(now_ms + one.delay_ms, one.priority, job_id)
-                tries[job_id] = one.tries
-                counts["retried"] += 1
+                if verdict is Verdict.RETRY:
+                    tries[job_id] = one.tries
+                    counts["retried"] += 1
             elif verdict is Verdict.DEAD:
                 self.dead[job_id] = now_ms
                 tries[job_id] = one.tries
@@ -219,7 +222,7 @@ class QueueState:
                 released.append((one.priority, job_id))
             if one.entry:
                 self._history_of(one.name.encode()).appendleft(one.entry)
-            if self.awaited and verdict is not Verdict.RETRY:
+            if self.awaited and (verdict in _ENDING):
                 self._tell(job_id)
         for priority, job_id in reversed(released):
             self.ready[priority].appendleft(job_id)
@@ -423,16 +426,29 @@ class QueueState:
         self._end_cancelled(job_id, record, reason, now_ms, keep_ms)
         return "cancelled"
 
-    def failed(self, limit: int) -> list[Job]:
+    def failed(self, limit: int, before: tuple[int, str] | None) -> list[Job]:
         """Return the latest dead; those of one millisecond by id, the last first."""
         latest: list[tuple[int, str]] = []
         for job_id in reversed(self.dead):
             died_at_ms = self.dead[job_id]
             if len(latest) >= limit and died_at_ms != latest[-1][0]:
                 break
-            latest.append((died_at_ms, job_id))
+            if before is None or (died_at_ms, job_id) < before:
+                latest.append((died_at_ms, job_id))
         latest.sort(reverse=True)
         return [self._read_dead(job_id) for _, job_id in latest[:limit]]
+
+    def prune(self, dead_ttl_ms: int, dead_most: int, now_ms: int) -> int:
+        """Forget the dead that are too old or too many, the oldest first; return how many."""
+        excess = len(self.dead) - dead_most
+        doomed = []
+        for number, (job_id, died_at_ms) in enumerate(self.dead.items()):
+            if number >= _PRUNED_A_CALL or (number >= excess and died_at_ms > now_ms - dead_ttl_ms):
+                break
+            doomed.append(job_id)
+        for job_id in doomed:
+            self.delete(job_id, now_ms)
+        return len(doomed)
 
     def retry(self, job_id: str) -> bool:
         if job_id not in self.dead:

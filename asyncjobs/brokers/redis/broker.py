@@ -67,6 +67,7 @@ _RECOVER = load("recover")
 _UNPARK = load("unpark")
 _CANCEL = load("cancel")
 _RETRY = load("retry")
+_PRUNE = load("prune")
 _DELETE = load("delete")
 _RESUME = load("resume")
 _RING = load("ring")
@@ -341,14 +342,23 @@ class RedisBroker:
         reply: CancelReply = (await self._on_queue(_CANCEL, queue, job_id, reason, keep_ms)).decode()
         return reply
 
-    async def failed(self, queue: str, limit: int) -> list[Job]:
-        return read_failed(queue, await self._on_queue(_FAILED, queue, limit))
+    async def failed(self, queue: str, limit: int, before: tuple[int, str] | None = None) -> list[Job]:
+        return read_failed(queue, await self._on_queue(_FAILED, queue, limit, *(before or ())))
 
-    async def retry(self, queue: str, job_id: str) -> bool:
-        return bool(await self._on_queue(_RETRY, queue, job_id))
+    async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        return await self._on_ids(_RETRY, queue, job_ids)
 
-    async def delete(self, queue: str, job_id: str) -> bool:
-        return bool(await self._on_queue(_DELETE, queue, job_id))
+    async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        return await self._on_ids(_DELETE, queue, job_ids)
+
+    async def _on_ids(self, script: Script, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        reply = b""
+        for start in range(0, len(job_ids), _JOBS_A_CALL):
+            reply += await self._on_queue(script, queue, *job_ids[start : start + _JOBS_A_CALL])
+        return [mark == 49 for mark in reply]
+
+    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, dead_most: int) -> int:
+        return sum([await self._on_queue(_PRUNE, one, dead_ttl_ms, dead_most, _JOBS_A_CALL) for one in queues])
 
     async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
         deadline = None if timeout is None else time.monotonic() + timeout

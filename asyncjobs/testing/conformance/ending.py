@@ -121,8 +121,7 @@ class Ending(Theme):
     ) -> None:
         [job_id] = await bench.send()
         await bench.fail((await bench.claim()).jobs, for_good=True)
-        assert await bench.broker.retry(bench.queue, job_id)
-        assert not await bench.broker.retry(bench.queue, job_id)
+        assert await bench.broker.retry(bench.queue, [job_id, job_id, "nobody"]) == [True, False, False]
         job = await bench.broker.find(bench.queue, job_id)
         assert job is not None
         assert (job.state, job.failures, len(job.errors)) == (JobState.PENDING, 0, 1)
@@ -132,12 +131,13 @@ class Ending(Theme):
     async def test_only_dead_and_ended_jobs_can_be_deleted(self, bench: Bench) -> None:
         [dead, ended, waiting] = await bench.send(count=3)
         claim = await bench.claim(2)
-        assert not await bench.broker.delete(bench.queue, dead)
+        assert await bench.broker.delete(bench.queue, [dead]) == [False]
         await bench.fail(claim.jobs[:1], for_good=True)
         await bench.settle(claim.jobs[1:])
-        assert [await bench.broker.delete(bench.queue, one) for one in (dead, ended, waiting, "nobody")] == [
+        assert await bench.broker.delete(bench.queue, [dead, ended, dead, waiting, "nobody"]) == [
             True,
             True,
+            False,
             False,
             False,
         ]

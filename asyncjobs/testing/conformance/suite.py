@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncjobs.testing.conformance.burying import Burying
 from asyncjobs.testing.conformance.claiming import Claiming
 from asyncjobs.testing.conformance.ending import Ending
 from asyncjobs.testing.conformance.leasing import Leasing
@@ -12,5 +13,5 @@ from asyncjobs.testing.conformance.waking import Waking
 __all__ = ["BrokerConformance"]
 
 
-class BrokerConformance(Sending, Claiming, Leasing, Ending, Waking, Looking):
+class BrokerConformance(Sending, Claiming, Leasing, Ending, Burying, Waking, Looking):
     """Everything that a ``ports.Broker`` promises; a subclass gives the fixture ``kit``."""

@@ -9,7 +9,7 @@ import pytest
 
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import ResultTimeout
-from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.kit import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Waking"]
@@ -72,7 +72,7 @@ class Waking(Theme):
         assert await bench.broker.wait([bench.queue], SOON), "recovered"
         claim = await bench.claim()
         await bench.fail(claim.jobs, for_good=True)
-        await bench.broker.retry(bench.queue, claim.jobs[0].id)
+        await bench.broker.retry(bench.queue, ids(claim.jobs))
         assert await bench.broker.wait([bench.queue], SOON), "retried"
         await bench.claim(names=frozenset({"known"}))
         assert not await bench.broker.wait([bench.queue], QUIET)

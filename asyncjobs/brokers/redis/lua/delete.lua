@@ -1,18 +1,33 @@
--- delete: forget a job that no longer runs or waits: one of the dead letter queue, or the record of an ended one.
+-- delete: forget jobs that no longer run or wait: those of the dead letter queue, and the records of ended ones.
 -- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 id
--- reply  1, or 0 if there is no such job, or it still waits or runs (cancel it first)
--- cost   O(log n)
+-- ARGV   1 base, then the ids
+-- reply  a string of '1' (forgotten) and '0' (there is none, or it still waits or runs: cancel it first), one a job
+-- cost   O(log n) a job
 --- @include queue
 --- @include header
 local q = open_queue(1, ARGV[1])
-local id = ARGV[2]
-local record = redis.call('GET', job_key(q, id))
-local is_dead = redis.call('ZSCORE', q.dead, id)
-if not record or not (is_dead or (is_readable(record) and is_ended(record))) then
-  return 0
+local ids, keys = {}, {}
+for i = 2, #ARGV do
+  ids[i - 1] = ARGV[i]
+  keys[i - 1] = job_key(q, ARGV[i])
 end
-redis.call('ZREM', q.dead, id)
-redis.call('HDEL', q.tries, id)
-redis.call('DEL', job_key(q, id))
-return 1
+local records = redis.call('MGET', unpack(keys))
+local died = redis.call('ZMSCORE', q.dead, unpack(ids))
+
+local reply, doomed, seen = {}, {}, {}
+for i, id in ipairs(ids) do
+  local record = records[i]
+  if record and not seen[id] and (died[i] or (is_readable(record) and is_ended(record))) then
+    seen[id] = true
+    doomed[#doomed + 1] = i
+    reply[i] = '1'
+  else
+    reply[i] = '0'
+  end
+end
+for _, i in ipairs(doomed) do
+  redis.call('ZREM', q.dead, ids[i])
+  redis.call('HDEL', q.tries, ids[i])
+  redis.call('DEL', keys[i])
+end
+return table.concat(reply)

@@ -1,11 +1,22 @@
 -- failed: the dead letter queue, latest first.
 -- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 limit
+-- ARGV   1 base   2 limit   and, to go on after a page:   3 when its last job died   4 its id
 -- reply  {id, died at, record, tries, …}
--- cost   O(log n + limit)
+-- cost   O(log n + limit), and the jobs that died in the millisecond in which a page ended
 --- @include queue
 local q = open_queue(1, ARGV[1])
-local found, reply = redis.call('ZREVRANGE', q.dead, 0, tonumber(ARGV[2]) - 1, 'WITHSCORES'), {}
+local limit, died, last = tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local found, reply, offset = {}, {}, 0
+repeat
+  local page = redis.call('ZREVRANGEBYSCORE', q.dead, died or '+inf', '-inf', 'WITHSCORES', 'LIMIT', offset, limit)
+  for i = 1, #page, 2 do
+    if #found < 2 * limit and not (died and tonumber(page[i + 1]) == tonumber(died) and page[i] >= last) then
+      found[#found + 1] = page[i]
+      found[#found + 1] = page[i + 1]
+    end
+  end
+  offset = offset + limit
+until #page < 2 * limit or #found >= 2 * limit
 for i = 1, #found, 2 do
   local id = found[i]
   reply[#reply + 1] = id

@@ -1,21 +1,35 @@
--- retry: a job of the dead letter queue becomes ready again, with all its retries before it and its errors kept.
+-- retry: jobs of the dead letter queue become ready again, with all their retries before them and their errors kept.
 -- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 id
--- reply  1, or 0 if it isn't in the dead letter queue
--- cost   O(log n)
+-- ARGV   1 base, then the ids
+-- reply  a string of '1' (ready) and '0' (it isn't in the dead letter queue), one a job
+-- cost   O(log n) a job
 --- @include queue
 --- @include bell
 --- @include header
 --- @include tries
 local q = open_queue(1, ARGV[1])
-local id = ARGV[2]
-local record = redis.call('GET', job_key(q, id))
-if not record or not redis.call('ZSCORE', q.dead, id) then
-  return 0
+local ids, keys = {}, {}
+for i = 2, #ARGV do
+  ids[i - 1] = ARGV[i]
+  keys[i - 1] = job_key(q, ARGV[i])
 end
-local _, _, errors = read_tries(redis.call('HGET', q.tries, id))
-redis.call('ZREM', q.dead, id)
-redis.call('HSET', q.tries, id, write_tries(0, 0, errors))
-redis.call('RPUSH', q.ready[priority_of(record) + 1], id)
-ring(q)
-return 1
+local records = redis.call('MGET', unpack(keys))
+local died = redis.call('ZMSCORE', q.dead, unpack(ids))
+local tries = redis.call('HMGET', q.tries, unpack(ids))
+
+local reply, retried = {}, {}
+for i, id in ipairs(ids) do
+  reply[i] = '0'
+  if records[i] and died[i] and not retried[id] then
+    local _, _, errors = read_tries(tries[i])
+    redis.call('ZREM', q.dead, id)
+    redis.call('HSET', q.tries, id, write_tries(0, 0, errors))
+    redis.call('RPUSH', q.ready[priority_of(records[i]) + 1], id)
+    reply[i] = '1'
+    retried[id] = true
+  end
+end
+if next(retried) then
+  ring(q)
+end
+return table.concat(reply)

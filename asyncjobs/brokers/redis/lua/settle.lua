@@ -3,7 +3,8 @@
 -- ARGV   1 base, then for each job nine: id, name, member (fence:priority:id), verdict, value, ms, duration in µs,
 --        histogram bucket, history entry
 --        verdict 'c' complete and 'x' cancel: value is the final record, kept for ms
---        'r' retry: value is the tries, due in ms; 'd' dead: value is the tries; 'l' release: back to the front
+--        'r' retry: value is the tries, due in ms; 's' snooze: due in ms, nothing counted
+--        'd' dead: value is the tries; 'l' release: back to the front
 -- reply  a string of '1' (done) and '0' (refused), one a job
 -- cost   O(log n) a job
 --- @include queue
@@ -30,7 +31,7 @@ for n, lease in ipairs(leases) do
     settled[members[n]] = true
     reply[n] = '1'
     held[#held + 1] = members[n]
-    if verdict ~= 'r' and verdict ~= 'l' then
+    if verdict ~= 'r' and verdict ~= 's' and verdict ~= 'l' then
       ended[#ended + 1] = ARGV[at + 1]
     end
   else
@@ -60,12 +61,14 @@ for n = #leases, 1, -1 do
       add('succeeded', 1)
       add('duration_us', tonumber(ARGV[at + 7]))
       add('h:' .. ARGV[at + 8], 1)
-    elseif verdict == 'r' then
+    elseif verdict == 'r' or verdict == 's' then
       local due = now + ms
       redis.call('ZADD', q.scheduled, due, priority .. ':' .. id)
-      redis.call('HSET', q.tries, id, value)
       first_due = math.min(first_due or due, due)
-      add('retried', 1)
+      if verdict == 'r' then
+        redis.call('HSET', q.tries, id, value)
+        add('retried', 1)
+      end
     elseif verdict == 'd' then
       redis.call('ZADD', q.dead, now, id)
       redis.call('HSET', q.tries, id, value)

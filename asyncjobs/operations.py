@@ -1,0 +1,165 @@
+"""What operators do with an open app: the dead letter queue, queues, figures."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from asyncjobs.client import Client, at_home
+from asyncjobs.core.filter import JobFilter
+from asyncjobs.core.job import Job
+from asyncjobs.core.settlement import HistoryEntry
+from asyncjobs.errors import ArgumentsError, UnknownJob
+from asyncjobs.options import checked_queue
+from asyncjobs.overview import QueueStats, Stats, queue_stats, stats
+
+__all__ = ["Operations"]
+
+_PAGE = 500
+
+
+class Operations(Client):
+    """The verbs of an app beside sending and single jobs."""
+
+    # -- the dead letter queue
+
+    @at_home
+    async def failed_jobs(
+        self,
+        limit: int = 100,
+        *,
+        queue: str | None = None,
+        name: str | None = None,
+        error: str | None = None,
+        tenant: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Job]:
+        """Return up to ``limit`` jobs of the dead letter queues, or of one queue's, latest first.
+
+        Only those with this job ``name``, ``tenant`` and ``error`` (the type of their last error, with or without its
+        module), that died from ``since`` on and before ``until`` (aware datetimes).
+        """
+        wanted = _filter(name, error, tenant, since, until)
+        found: list[Job] = []
+        for one in await self._queues(queue):
+            here: list[Job] = []
+            async for page in self._dead(one, wanted):
+                here += page
+                if len(here) >= limit:
+                    break
+            found += here
+        return sorted(found, key=lambda job: (job.finished_at_ms or 0, job.id), reverse=True)[:limit]
+
+    @at_home
+    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Make a job of the dead letter queue ready again, with all its retries; return whether it was in there.
+
+        Raises ``UnknownJob`` if there is no record of it.
+        """
+        where = await self._queue_of(job_id, queue)
+        if where is None:
+            raise UnknownJob(f"no queue has a record of job {job_id!r}")
+        return (await self.broker.retry(where, [job_id]))[0]
+
+    @at_home
+    async def retry_failed(
+        self,
+        *,
+        queue: str | None = None,
+        name: str | None = None,
+        error: str | None = None,
+        tenant: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        """Make all jobs of the dead letter queues ready again that ``failed_jobs`` would list; return how many.
+
+        The earliest to die comes first in each batch of 500. What fails again meanwhile isn't retried twice.
+        """
+        wanted = _filter(name, error, tenant, since, until)
+        count = 0
+        for one in await self._queues(queue):
+            async for page in self._dead(one, wanted):
+                count += sum(await self.broker.retry(one, [job.id for job in reversed(page)]))
+        return count
+
+    @at_home
+    async def discard_failed(
+        self,
+        *,
+        queue: str | None = None,
+        name: str | None = None,
+        error: str | None = None,
+        tenant: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        """Forget all jobs of the dead letter queues that ``failed_jobs`` would list; return how many."""
+        wanted = _filter(name, error, tenant, since, until)
+        count = 0
+        for one in await self._queues(queue):
+            async for page in self._dead(one, wanted):
+                count += sum(await self.broker.delete(one, [job.id for job in page]))
+        return count
+
+    async def _queues(self, queue: str | None) -> list[str]:
+        return await self.broker.queues() if queue is None else [checked_queue(queue)]
+
+    async def _dead(self, queue: str, wanted: JobFilter) -> AsyncIterator[list[Job]]:
+        """Yield the wanted jobs of a dead letter queue as it is now, latest first, in pages."""
+        before: tuple[int, str] | None = None
+        while page := await self.broker.failed(queue, _PAGE, before):
+            last = page[-1]
+            before = (last.finished_at_ms or 0, last.id)
+            found = [job for job in page if wanted.matches(job)]
+            if found:
+                yield found
+            if wanted.since_ms is not None and before[0] < wanted.since_ms:
+                return
+
+    # -- queues and figures
+
+    @at_home
+    async def pause(self, queue: str) -> None:
+        """Let no more jobs of ``queue`` start; running ones go on, and new ones are accepted."""
+        await self.broker.pause(checked_queue(queue))
+
+    @at_home
+    async def resume(self, queue: str) -> None:
+        """Undo ``pause``."""
+        await self.broker.resume(checked_queue(queue))
+
+    @at_home
+    async def stats(self) -> Stats:
+        """Return the figures of all queues and the workers that are present."""
+        broker = self.broker
+        figures = [await broker.figures(name) for name in await broker.queues()]
+        return stats(figures, await broker.workers())
+
+    @at_home
+    async def queue_stats(self, queue: str) -> QueueStats:
+        """Return the figures of one queue."""
+        return queue_stats(await self.broker.figures(checked_queue(queue)))
+
+    @at_home
+    async def job_history(self, name: str, limit: int = 100) -> list[HistoryEntry]:
+        """Return how the last jobs of ``name`` ended, latest first; the last 1,000 of each queue are kept."""
+        broker = self.broker
+        found = [entry for queue in await broker.queues() for entry in await broker.history(queue, name, limit)]
+        return sorted(found, key=lambda entry: entry.finished_at_ms, reverse=True)[:limit]
+
+
+def _filter(
+    name: str | None, error: str | None, tenant: str | None, since: datetime | None, until: datetime | None
+) -> JobFilter:
+    for what, when in (("since", since), ("until", until)):
+        if when is not None and when.tzinfo is None:
+            raise ArgumentsError(f"{what}={when!r}: expected an aware datetime, as in datetime.now(UTC)")
+    return JobFilter(
+        name=name,
+        error=error,
+        tenant=tenant,
+        since_ms=None if since is None else round(since.timestamp() * 1000),
+        until_ms=None if until is None else round(until.timestamp() * 1000),
+    )

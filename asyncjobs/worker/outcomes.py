@@ -1,0 +1,72 @@
+"""From what a handler returned or raised to an outcome that the core can settle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from datetime import timedelta
+
+from asyncjobs.control import Cancel, Discard, Retry, Snooze
+from asyncjobs.core.duration import to_ms
+from asyncjobs.core.envelope import JobError
+from asyncjobs.core.job import Job
+from asyncjobs.core.retry import UNLIMITED, RetryRule
+from asyncjobs.core.settlement import Cancelled, Completed, Failed, Outcome, Snoozed, bounded_error
+from asyncjobs.signature import encode_value
+from asyncjobs.worker.plan import RunPlan
+
+__all__ = ["outcome_of_error", "outcome_of_value"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+
+def outcome_of_value(value: object, job: Job, max_bytes: int, now_ms: int) -> Outcome:
+    """Return the outcome of a handler that returned ``value``: a failure if that can't be kept."""
+    try:
+        result = encode_value(value)
+    except (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
+        problem = f"the result of type {type(value).__qualname__} can't be encoded: {error}"
+    else:
+        if len(result) <= max_bytes:
+            return Completed(result)
+        problem = f"the result has {len(result)} bytes; max_payload allows {max_bytes}"
+    # Not worth a retry: the handler has done its work, only its value can't be kept.
+    return Failed(bounded_error("ResultError", problem, "", job.attempt, now_ms), retryable=False)
+
+
+def outcome_of_error(
+    error: BaseException, job: Job, plan: RunPlan, now_ms: int, *, trace: BaseException | None = None
+) -> Outcome:
+    """Return the outcome of a handler that raised ``error``; ``trace``: whose traceback to keep, if not its own."""
+    if isinstance(error, Cancel):
+        return Cancelled(error.reason)
+    if isinstance(error, Snooze):
+        return Snoozed(error.after_ms)
+    text = "".join(traceback.format_exception(trace or error))
+    problem = bounded_error(_name_of(type(error)), str(error), text, job.attempt, now_ms)
+    if isinstance(error, Discard):
+        return Failed(problem, retryable=False)
+    if isinstance(error, Retry):
+        return Failed(problem, after_ms=error.after_ms)
+    if plan.rule is not None:
+        return _ruled(plan.rule, error, job, problem)
+    policy = plan.retry.rule_for(type(error))
+    # What ends a handler from outside, or a process in its midst, is no fault of the job.
+    retryable = policy.covers(type(error)) or isinstance(error, asyncio.CancelledError | SystemExit)
+    return Failed(problem, retryable, policy)
+
+
+def _ruled(rule: RetryRule, error: BaseException, job: Job, problem: JobError) -> Failed:
+    try:
+        wait: float | timedelta | None = rule(error, job.failures + 1)
+        after_ms = None if wait is None else to_ms("the wait", wait)
+    except Exception:
+        # A rule that fails must not cost the job: it is tried again as jobs without a policy are.
+        _log.exception("the retry rule of job %s (%s) failed; the default policy decides", job.id, job.name)
+        return Failed(problem)
+    return Failed(problem, retryable=wait is not None, policy=UNLIMITED, after_ms=after_ms)
+
+
+def _name_of(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
