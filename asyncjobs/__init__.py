@@ -32,6 +32,8 @@ from asyncjobs.errors import (
     UnknownJobName,
 )
 from asyncjobs.handle import JobHandle
+from asyncjobs.injection.marker import Inject, resource
+from asyncjobs.middleware.base import Middleware
 from asyncjobs.overview import QueueStats, Stats, WorkerStats
 from asyncjobs.registry import job
 from asyncjobs.sending import JobRequest, Sending
@@ -49,6 +51,7 @@ __all__ = [
     "ConfigurationError",
     "DefinitionError",
     "Discard",
+    "Inject",
     "InvalidTransition",
     "Job",
     "JobCancelled",
@@ -58,6 +61,7 @@ __all__ = [
     "JobHandle",
     "JobRequest",
     "JobState",
+    "Middleware",
     "PartlySent",
     "PayloadTooLarge",
     "Priority",
@@ -76,6 +80,7 @@ __all__ = [
     "WorkerStats",
     "current_job",
     "job",
+    "resource",
 ]
 
 __version__ = "0.1.0"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.definition import AsyncJobDefinition, SyncJobDefinition
+from asyncjobs.middleware.base import Middleware
 from asyncjobs.operations import Operations
 from asyncjobs.options import UNSET, Acks, Durability, UnsetType
 from asyncjobs.ports import Broker
@@ -30,8 +31,9 @@ class App(Operations):
 
     ``url``: ``redis://``, ``rediss://``, ``unix://`` or ``memory://``, by default from the environment
     (``ASYNCJOBS_URL``, or ``REDIS_HOST``, ``REDIS_PORT``, ``REDIS_PASSWORD``). ``retry``: the policy of jobs that set
-    none. The others are described at ``asyncjobs.settings.Settings``; times are seconds or ``timedelta``, and each may
-    also come from the environment as ``ASYNCJOBS_<NAME>``. ``broker``: one of your own, in place of ``url``.
+    none. ``middleware``: layers around sending and running, outermost first. The others are described at
+    ``asyncjobs.settings.Settings``; times are seconds or ``timedelta``, and each may also come from the environment as
+    ``ASYNCJOBS_<NAME>``. ``broker``: one of your own, in place of ``url``.
 
     Raises ``ConfigurationError`` that names setting, value and what is allowed.
     """
@@ -59,6 +61,7 @@ class App(Operations):
         dead_ttl: Duration | UnsetType = UNSET,
         dead_most: int | UnsetType = UNSET,
         retry: RetryPolicy | None = None,
+        middleware: Sequence[Middleware] = (),
         broker: Broker | None = None,
     ) -> None:
         settings = load_settings(
@@ -85,9 +88,12 @@ class App(Operations):
             },
             os.environ,
         )
-        super().__init__(settings, broker or _make_broker(settings.server, settings.prefix), retry or RetryPolicy())
+        broker = broker or _make_broker(settings.server, settings.prefix)
+        super().__init__(settings, broker, retry or RetryPolicy(), middleware)
         self.registry = Registry(app=self, beneath=default_registry)
         self.sync = SyncApp(self, self._home)
+        #: What tests use in place of resource providers; see ``override``.
+        self.overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 
     def __repr__(self) -> str:
         return f"App({str(self.settings.server)!r})"
@@ -118,6 +124,16 @@ class App(Operations):
     def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a function a job of this app; options and errors as of ``asyncjobs.job``."""
         return decorator(self.registry, function, options)
+
+    @contextlib.contextmanager
+    def override(self, provider: Callable[..., Any], replacement: Callable[..., Any]) -> Iterator[None]:
+        """Let workers that start in this block use ``replacement`` for ``Inject(provider)``; for tests."""
+        before = dict(self.overrides)
+        self.overrides[provider] = replacement
+        try:
+            yield
+        finally:
+            self.overrides = before
 
     # -- embedding
 

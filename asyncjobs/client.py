@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import msgspec
@@ -21,6 +21,8 @@ from asyncjobs.errors import AppNotOpen, ArgumentsError, BrokerError, PartlySent
 from asyncjobs.handle import JobHandle
 from asyncjobs.home import Home
 from asyncjobs.ids import new_id
+from asyncjobs.middleware.base import Middleware, Send
+from asyncjobs.middleware.chain import checked_middleware, sending
 from asyncjobs.options import UNSET, Durability, checked_queue
 from asyncjobs.outbox import Outbox
 from asyncjobs.ports import Broker, CancelReply, NewJob
@@ -54,11 +56,18 @@ def at_home(
 
 
 class Client:
-    """What sends over a ``broker`` with ``settings``; ``retry`` is the policy of jobs that set none."""
+    """What sends over a ``broker`` with ``settings``, through ``middleware``, outermost first.
 
-    def __init__(self, settings: Settings, broker: Broker, retry: RetryPolicy) -> None:
+    ``retry`` is the policy of jobs that set none.
+    """
+
+    def __init__(
+        self, settings: Settings, broker: Broker, retry: RetryPolicy, middleware: Sequence[Middleware] = ()
+    ) -> None:
         self.settings = settings
         self.retry = retry
+        self.middleware = checked_middleware(middleware)
+        self._chain: Send | None = sending(self.middleware, self._send_many)
         self._broker = broker
         self._outboxes: dict[Durability, Outbox] = {}
         self._opened = 0
@@ -130,6 +139,10 @@ class Client:
         return self._home.run_sync(lambda: self._send(new, request), instead)
 
     async def _send(self, new: NewJob, request: JobRequest[R]) -> JobHandle[R]:
+        if self._chain is not None:
+            # The id is given here, so that a layer that sends again after an error sends the same job.
+            [handle] = await self._chain([msgspec.structs.replace(request, id=new.id)])
+            return handle
         is_new = await self._outbox(request).send(new)
         return self._handle(new, request, is_new)
 
@@ -151,9 +164,15 @@ class Client:
         the broker fails on the way, raises ``PartlySent``, which lists the handles of those that were accepted and the
         requests of those that were not.
         """
-        asked = list(requests)
+        if self._chain is None:
+            return await self._send_many(list(requests))
+        return await self._chain([msgspec.structs.replace(one, id=_id_of(one)) for one in requests])
+
+    async def _send_many(self, asked: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:
         new = [self._prepare(request) for request in asked]
-        handles: list[JobHandle[R]] = []
+        if len(new) == 1:
+            return [self._handle(new[0], asked[0], await self._outbox(asked[0]).send(new[0]))]
+        handles: list[JobHandle[Any]] = []
         for start in range(0, len(new), _BULK):
             chunk = new[start : start + _BULK]
             try:
@@ -161,14 +180,14 @@ class Client:
                 strictest = max(asked[start : start + _BULK], key=lambda one: one.options.durability == "replicated")
                 replies = await self._outbox(strictest).send_many(chunk)
             except BrokerError as error:
-                raise PartlySent(handles, asked[start:], error) from error
+                raise PartlySent(handles, list(asked[start:]), error) from error
             handles += map(self._handle, chunk, asked[start : start + _BULK], replies)
         return handles
 
     def _prepare(self, request: JobRequest[Any]) -> NewJob:
         """Make the job that ``request`` asks for; raise ``PayloadTooLarge``."""
         call, defaults = request.options, request.defaults
-        queue = call.queue or defaults.queue or DEFAULT_QUEUE
+        queue = request.queue
         priority = defaults.priority if call.priority is UNSET else call.priority
         expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
         now_ms = time.time_ns() // 1_000_000
@@ -179,12 +198,14 @@ class Client:
             envelope["expires_at_ms"] = expires_ms + (request.due_at_ms or now_ms + request.delay_ms)
         if call.job_id is not UNSET:
             envelope["created_at_ms"] = now_ms
+        if request.headers:
+            envelope["headers"] = request.headers
         for name in ("max_retries", "timeout_ms", "result_ttl_ms", "metadata"):
             value = getattr(call, name)
             if value is not UNSET:
                 envelope[name] = value
         job = create_job(
-            call.job_id or new_id(),
+            _id_of(request),
             request.name,
             queue,
             Priority.NORMAL if priority is UNSET else priority,
@@ -254,3 +275,7 @@ class Client:
             return queue
         job = await self.find_job(job_id)
         return None if job is None else job.queue
+
+
+def _id_of(request: JobRequest[Any]) -> str:
+    return request.id or request.options.job_id or new_id()

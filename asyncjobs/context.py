@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -11,20 +13,43 @@ from asyncjobs.core.job import Job
 from asyncjobs.errors import AppNotOpen
 from asyncjobs.sending import Dispatcher
 
-__all__ = ["JobContext", "current_job", "dispatcher_for", "note_closed", "note_open", "running"]
+__all__ = ["JobContext", "current_job", "dispatcher_for", "log_fields", "note_closed", "note_open", "running"]
 
 _log = logging.getLogger("asyncjobs.job")
 
 
 class JobContext:
-    """What a handler may know of the job that it runs."""
+    """What a handler may know of the job that it runs, and a middleware of the attempt that it is part of.
 
-    __slots__ = ("_deadline_ms", "_job", "dispatcher")
+    ``args`` and ``kwargs``: the decoded arguments, with which the handler is called.
+    """
 
-    def __init__(self, job: Job, dispatcher: Dispatcher, deadline_ms: int | None) -> None:
+    __slots__ = ("_deadline_ms", "_job", "args", "dispatcher", "hold", "kwargs")
+
+    def __init__(
+        self,
+        job: Job,
+        dispatcher: Dispatcher,
+        deadline_ms: int | None,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
         self._job = job
         self.dispatcher = dispatcher
         self._deadline_ms = deadline_ms
+        self.args = args
+        self.kwargs = {} if kwargs is None else kwargs
+        #: Why the attempt must not be cancelled at the moment: ``thread``, ``closing``, or empty.
+        self.hold = ""
+
+    @contextlib.contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """Keep the worker from cancelling this attempt inside the block, for some seconds at most."""
+        before, self.hold = self.hold, "closing"
+        try:
+            yield
+        finally:
+            self.hold = before
 
     @property
     def id(self) -> str:
@@ -62,6 +87,11 @@ class JobContext:
         return self._job.metadata
 
     @property
+    def headers(self) -> Mapping[str, str]:
+        """What middleware sent along: trace context and the like."""
+        return self._job.envelope.headers
+
+    @property
     def created_at(self) -> datetime:
         """When the job was sent, by its sender's clock."""
         return datetime.fromtimestamp(self._job.created_at_ms / 1000, UTC)
@@ -73,9 +103,27 @@ class JobContext:
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger whose records carry ``job_id``, ``job_name``, ``queue`` and ``attempt``."""
-        fields = {"job_id": self.id, "job_name": self.name, "queue": self.queue, "attempt": self.attempt}
-        return logging.LoggerAdapter(_log, fields)
+        """A logger whose records carry the fields of ``log_fields``."""
+        return logging.LoggerAdapter(_log, log_fields(self))
+
+
+def log_fields(job: JobContext) -> dict[str, Any]:
+    """Return what a log record tells of ``job``, by attribute of the record.
+
+    ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant``, and ``trace_id`` in hex where a trace is going on.
+    """
+    # Only who logs pays for the import.
+    from opentelemetry.trace import get_current_span
+
+    trace_id = get_current_span().get_span_context().trace_id
+    return {
+        "job_id": job.id,
+        "job_name": job.name,
+        "queue": job.queue,
+        "attempt": job.attempt,
+        "tenant": job.tenant,
+        "trace_id": f"{trace_id:032x}" if trace_id else None,
+    }
 
 
 #: The job that runs in this context; the executor sets it in the context that it makes for each job.

@@ -18,10 +18,24 @@ from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.errors import ArgumentsError
 
-__all__ = ["UNSET", "Acks", "Durability", "CallOptions", "DefinitionOptions", "UnsetType", "checked_queue", "merged"]
+__all__ = [
+    "DEFAULT_QUEUE",
+    "UNSET",
+    "Acks",
+    "CallOptions",
+    "DefinitionOptions",
+    "Durability",
+    "Executor",
+    "UnsetType",
+    "checked_queue",
+    "merged",
+]
 
 Acks = Literal["late", "early"]
 Durability = Literal["local", "replicated"]
+Executor = Literal["thread", "process"]
+
+DEFAULT_QUEUE = "default"
 
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _ID = re.compile(r"[^\s\x00-\x1f]{1,200}")

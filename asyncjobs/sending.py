@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from asyncjobs.options import CallOptions, DefinitionOptions
+from asyncjobs.options import DEFAULT_QUEUE, CallOptions, DefinitionOptions, merged
 
 if TYPE_CHECKING:
     from asyncjobs.handle import JobHandle
@@ -21,7 +21,8 @@ R = TypeVar("R")
 class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False):
     """A checked and encoded call that has not been sent; what ``.request()`` returns and ``enqueue_many`` takes.
 
-    ``delay_ms`` from the moment of sending, or ``due_at_ms`` in Unix milliseconds: not before then.
+    ``delay_ms`` from the moment of sending, or ``due_at_ms`` in Unix milliseconds: not before then. ``id``: the job's,
+    once it has been given one. ``headers``: what middleware sends along.
     """
 
     name: str
@@ -33,6 +34,21 @@ class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False
     returns: Any
     delay_ms: int = 0
     due_at_ms: int | None = None
+    id: str = ""
+    headers: dict[str, str] = {}
+
+    @property
+    def queue(self) -> str:
+        """The queue that it goes to."""
+        return self.options.queue or self.defaults.queue or DEFAULT_QUEUE
+
+    def with_headers(self, headers: Mapping[str, str]) -> JobRequest[R]:
+        """Return the request with ``headers`` added; they are on ``current_job().headers``."""
+        return msgspec.structs.replace(self, headers={**self.headers, **headers})
+
+    def with_options(self, **options: Any) -> JobRequest[R]:
+        """Return the request with options as ``.with_options`` of a job takes them; raises ``ArgumentsError``."""
+        return msgspec.structs.replace(self, options=merged(self.options, CallOptions.of(**options)))
 
 
 class Dispatcher(Protocol):

@@ -16,11 +16,9 @@ import msgspec
 from msgspec import UNSET
 
 from asyncjobs.errors import ConfigurationError, closest
-from asyncjobs.options import Durability
+from asyncjobs.options import DEFAULT_QUEUE, Durability
 
 __all__ = ["DEFAULT_QUEUE", "Server", "Settings", "load_settings"]
-
-DEFAULT_QUEUE = "default"
 
 _SCHEMES = (
     "redis://host:port/database, rediss://… (TLS), unix:///path/to/socket, memory://, "

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from asyncjobs.errors import ArgumentsError, DefinitionError, closest
+from asyncjobs.injection.marker import Injected
 
 __all__ = ["Signature", "decode_value", "encode_value"]
 
@@ -57,7 +58,7 @@ class Signature:
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
         self._name = name
-        self._signature = inspect.signature(function)
+        self._signature = _sent(inspect.signature(function), name)
         hints = typing.get_type_hints(function, include_extras=True)
         self._types: dict[str, Any] = {}
         self._positional: list[str] = []
@@ -236,6 +237,25 @@ class Signature:
                     f"{inspect.formatannotation(kind)}: {found}; given was {value!r:.100}"
                 )
         return f"{self._name}(): the arguments do not fit {self._signature}: {error}"
+
+
+def _sent(signature: inspect.Signature, name: str) -> inspect.Signature:
+    """Return the parameters that a call is bound to: all but those that the worker fills in."""
+    kept: list[inspect.Parameter] = []
+    injected: str | None = None
+    for parameter in signature.parameters.values():
+        if isinstance(parameter.default, Injected):
+            injected = parameter.name
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                raise DefinitionError(f"job {name!r}: {injected!r} is injected, so it can't be positional-only")
+            continue
+        if injected is not None and parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
+            raise DefinitionError(
+                f"job {name!r}: {parameter.name!r} stands behind {injected!r}, which is injected; put what is injected "
+                "last, or behind a *"
+            )
+        kept.append(parameter)
+    return signature.replace(parameters=kept)
 
 
 def _array_length(raw: msgspec.Raw) -> int:

@@ -106,7 +106,12 @@ class Duties:
         )
 
     async def __aenter__(self) -> Self:
-        await self._maintenance.announce()
+        await self._executor.shared.open()
+        try:
+            await self._maintenance.announce()
+        except BaseException:
+            await self._executor.shared.close()
+            raise
         loop = asyncio.get_running_loop()
 
         def tell(extension: Extension) -> None:
@@ -146,6 +151,7 @@ class Duties:
             self._heartbeat.stop()
             self._watchdog.stop()
             self._executor.close()
+            await self._executor.shared.close()
             try:
                 await self._host.broker.ring(self._serving.queues)
                 await self._host.broker.withdraw(self._worker_id)

@@ -38,7 +38,7 @@ from asyncjobs.worker.deadlines import Deadline, Deadlines
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.outcomes import outcome_of_error, outcome_of_value
-from asyncjobs.worker.plan import RunPlan, plans_of
+from asyncjobs.worker.plan import RunPlan, RunPlans
 from asyncjobs.worker.settler import Settler
 from asyncjobs.worker.threads import HandlerThreads
 
@@ -47,6 +47,9 @@ __all__ = ["Executor"]
 _log = logging.getLogger("asyncjobs.worker")
 
 _CANCEL_AGAIN_S = 1.0
+
+# How long a job's resources may take to close before they are cancelled too.
+_CLOSE_S = 4.0
 _NO_RETRY = RetryPolicy(max_retries=0)
 
 
@@ -60,18 +63,21 @@ _LOST = _Lost()
 class _Run:
     """One running handler."""
 
-    __slots__ = ("claimed", "is_in_thread", "leads_to", "lease", "task")
+    __slots__ = ("claimed", "context", "held_since", "leads_to", "lease", "task")
 
     def __init__(self, claimed: Claimed, lease: Lease) -> None:
         self.claimed = claimed
         self.lease = lease
         self.task: asyncio.Task[None] | None = None
-        self.is_in_thread = False
+        self.context: JobContext | None = None
+        self.held_since: float | None = None
         self.leads_to: Outcome | TimeoutError | _Lost | None = None
 
 
 class Executor:
     """Runs up to ``concurrency`` jobs at once; more that were claimed ahead wait in a buffer.
+
+    ``shared`` are the resources of all of them, to be opened before the first job and closed after the last.
 
     Each lease is held from the claim on, while its job waits in the buffer, runs, and waits to be settled.
     """
@@ -86,7 +92,10 @@ class Executor:
         concurrency: int,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.plans = plans_of(host)
+        self._threads = HandlerThreads()
+        plans = RunPlans(host, self._threads)
+        self.plans = plans.by_name
+        self.shared = plans.shared
         self.concurrency = concurrency
         self.finished = 0
         self._host = host
@@ -99,7 +108,6 @@ class Executor:
         self._running: dict[Lease, _Run] = {}
         self._buffer: deque[tuple[Lease, Claimed]] = deque()
         self._deadlines = Deadlines()
-        self._threads = HandlerThreads()
         self._change = asyncio.Event()
 
     # -- what the other duties ask
@@ -182,15 +190,12 @@ class Executor:
             deadline = self._deadlines.add(timeout_ms / 1000, lambda: self._time_out(run, timeout_ms))
             # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
             self._leases.hold(run.lease, self._clock.monotonic() + timeout_ms / 1000 + self._grace)
-        running.set(JobContext(job, self._host, due_ms))
+        context = run.context = JobContext(job, self._host, due_ms, args, kwargs)
+        running.set(context)
         outcome: Outcome | _Lost
         began = time.perf_counter_ns()
         try:
-            if plan.is_async:
-                value = await plan.function(*args, **kwargs)
-            else:
-                run.is_in_thread = True
-                value = await self._threads.run(plan.function, args, kwargs)
+            value = await plan.call(context)
             outcome = outcome_of_value(value, job, self._max_result, self._clock.now_ms())
         except (Exception, asyncio.CancelledError, SystemExit) as error:
             # What a handler raises while it is being cancelled is not its own failure.
@@ -268,9 +273,21 @@ class Executor:
     def _cancel(self, run: _Run, leads_to: Outcome | TimeoutError | _Lost) -> None:
         if run.leads_to is None or leads_to is _LOST:
             run.leads_to = leads_to
-        if run.task is not None and not run.task.done() and not run.is_in_thread:
+        if run.task is None or run.task.done():
+            return
+        if not self._is_held(run):
             run.task.cancel()
-            self._deadlines.add(_CANCEL_AGAIN_S, lambda: self._cancel(run, leads_to))
+        self._deadlines.add(_CANCEL_AGAIN_S, lambda: self._cancel(run, leads_to))
+
+    def _is_held(self, run: _Run) -> bool:
+        """Say whether the attempt can't be cancelled now: it is in a thread, or is closing its resources."""
+        hold = "" if run.context is None else run.context.hold
+        if hold != "closing":
+            run.held_since = None
+            return hold == "thread"
+        now = self._clock.monotonic()
+        run.held_since = run.held_since or now
+        return now - run.held_since < _CLOSE_S
 
     def learn(self, extension: Extension) -> None:
         """Act on what the heartbeat was told: cancel the handlers of lost leases and of cancelled jobs."""

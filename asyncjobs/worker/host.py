@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.definition import JobDefinition
+from asyncjobs.middleware.base import Middleware
 from asyncjobs.ports import Broker
 from asyncjobs.registry import Registry
 from asyncjobs.sending import Dispatcher
@@ -31,6 +33,16 @@ class WorkerHost(Dispatcher, Protocol):
     @property
     def retry(self) -> RetryPolicy:
         """The policy of jobs that set none."""
+        ...
+
+    @property
+    def middleware(self) -> Sequence[Middleware]:
+        """The layers around handlers, outermost first."""
+        ...
+
+    @property
+    def overrides(self) -> Mapping[Callable[..., Any], Callable[..., Any]]:
+        """What to use in place of resource providers."""
         ...
 
     @property

@@ -44,7 +44,9 @@ def outcome_of_error(
     if isinstance(error, Snooze):
         return Snoozed(error.after_ms)
     text = "".join(traceback.format_exception(trace or error))
-    problem = bounded_error(_name_of(type(error)), str(error), text, job.attempt, now_ms)
+    layer = plan.blame.of(error)
+    message = str(error) if layer is None else f"in the middleware {layer}: {error}"
+    problem = bounded_error(_name_of(type(error)), message, text, job.attempt, now_ms)
     if isinstance(error, Discard):
         return Failed(problem, retryable=False)
     if isinstance(error, Retry):

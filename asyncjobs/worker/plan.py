@@ -2,52 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
+from asyncjobs.context import JobContext
 from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
 from asyncjobs.definition import JobDefinition
+from asyncjobs.injection.opening import WorkerResources, with_resources
+from asyncjobs.injection.resolving import Resolver
+from asyncjobs.middleware.chain import Blame, processing
 from asyncjobs.signature import Signature
 from asyncjobs.worker.host import WorkerHost
+from asyncjobs.worker.threads import HandlerThreads
 
-__all__ = ["RunPlan", "plans_of"]
+__all__ = ["RunPlan", "RunPlans"]
 
 
 class RunPlan(msgspec.Struct, frozen=True):
     """One job's handler and the options that hold for it; times in milliseconds.
 
-    ``rule``: the function that decides about retries in place of ``retry``, if the job has one.
+    ``call`` runs the handler of an attempt, inside its resources and the middleware. ``rule``: the function that
+    decides about retries in place of ``retry``, if the job has one.
     """
 
     name: str
-    function: Callable[..., Any]
-    is_async: bool
+    call: Callable[[JobContext], Awaitable[Any]]
     signature: Signature
     retry: RetryPolicy
     rule: RetryRule | None
     timeout_ms: int | None
     result_ttl_ms: int
+    blame: Blame
 
 
-def plans_of(host: WorkerHost) -> dict[str, RunPlan]:
-    """Return the plan for each name and alias; raise ``DefinitionError`` for a handler that could not be run."""
-    return {name: _plan(host, host.registry.get(name)) for name in host.registry.names()}
+class RunPlans:
+    """The plan of each name and alias, and the resources that they share.
+
+    Raises ``DefinitionError`` for a handler that could not be run.
+    """
+
+    def __init__(self, host: WorkerHost, threads: HandlerThreads) -> None:
+        self._host = host
+        self._threads = threads
+        self._blame = Blame(host.middleware)
+        resolver = Resolver(host.overrides)
+        resolved = {
+            definition: resolver.resolve(definition.function, f"job {definition.name!r}")
+            for definition in host.registry
+        }
+        self.shared = WorkerResources(resolver.shared.values())
+        plans = {definition: self._plan(definition, *needed) for definition, needed in resolved.items()}
+        self.by_name = {name: plans[host.registry.get(name)] for name in host.registry.names()}
+
+    def _plan(self, definition: JobDefinition[..., Any], arguments: Any, needs: Any) -> RunPlan:
+        host, options = self._host, definition.options
+        call = _in_loop(definition.function) if definition.is_async else self._in_thread(definition.function)
+        if arguments:
+            call = with_resources(call, arguments, needs, self.shared)
+        retry = host.retry if options.retry is UNSET else options.retry
+        result_ttl_ms = round(host.settings.result_ttl * 1000)
+        return RunPlan(
+            name=definition.name,
+            call=processing(host.middleware, call),
+            signature=definition.signature,
+            retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,
+            rule=None if isinstance(retry, RetryPolicy) else retry,
+            timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,
+            result_ttl_ms=result_ttl_ms if options.result_ttl_ms is UNSET else options.result_ttl_ms,
+            blame=self._blame,
+        )
+
+    def _in_thread(self, function: Callable[..., Any]) -> Callable[[JobContext], Awaitable[Any]]:
+        async def call(job: JobContext) -> Any:
+            # A thread can't be cancelled: its slot stays taken until it returns.
+            job.hold = "thread"
+            try:
+                return await self._threads.run(function, job.args, job.kwargs)
+            finally:
+                job.hold = ""
+
+        return call
 
 
-def _plan(host: WorkerHost, definition: JobDefinition[..., Any]) -> RunPlan:
-    options = definition.options
-    result_ttl_ms = round(host.settings.result_ttl * 1000)
-    retry = host.retry if options.retry is UNSET else options.retry
-    return RunPlan(
-        name=definition.name,
-        function=definition.function,
-        is_async=definition.is_async,
-        signature=definition.signature,
-        retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,
-        rule=None if isinstance(retry, RetryPolicy) else retry,
-        timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,
-        result_ttl_ms=result_ttl_ms if options.result_ttl_ms is UNSET else options.result_ttl_ms,
-    )
+def _in_loop(function: Callable[..., Any]) -> Callable[[JobContext], Awaitable[Any]]:
+    # A plain function that returns the handler's coroutine: a coroutine less than one that awaits it.
+    def call(job: JobContext) -> Awaitable[Any]:
+        awaitable: Awaitable[Any] = function(*job.args, **job.kwargs)
+        return awaitable
+
+    return call
