@@ -30,12 +30,14 @@ from asyncjobs.errors import (
     ResultTimeout,
     UnknownJob,
     UnknownJobName,
+    UnknownSchedule,
 )
 from asyncjobs.handle import JobHandle
 from asyncjobs.injection.marker import Inject, resource
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.overview import QueueStats, Stats, WorkerStats
 from asyncjobs.registry import job
+from asyncjobs.schedules import ScheduleInfo
 from asyncjobs.sending import JobRequest, Sending
 from asyncjobs.worker.worker import Worker
 
@@ -71,11 +73,13 @@ __all__ = [
     "ResultTimeout",
     "Retry",
     "RetryPolicy",
+    "ScheduleInfo",
     "Sending",
     "Snooze",
     "Stats",
     "UnknownJob",
     "UnknownJobName",
+    "UnknownSchedule",
     "Worker",
     "WorkerStats",
     "current_job",

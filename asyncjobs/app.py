@@ -10,12 +10,13 @@ from typing import Any, ParamSpec, TypeVar, overload
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.retry import RetryPolicy, RetryRule
+from asyncjobs.core.schedule import Missed
 from asyncjobs.definition import AsyncJobDefinition, SyncJobDefinition
 from asyncjobs.middleware.base import Middleware
-from asyncjobs.operations import Operations
 from asyncjobs.options import UNSET, Acks, Durability, UnsetType
 from asyncjobs.ports import Broker
 from asyncjobs.registry import JobDecorator, Registry, decorator, default_registry
+from asyncjobs.schedules import ScheduleVerbs
 from asyncjobs.settings import Server, load_settings
 from asyncjobs.sync import SyncApp
 from asyncjobs.worker.worker import Worker
@@ -26,7 +27,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class App(Operations):
+class App(ScheduleVerbs):
     """Jobs, a broker and settings; open while it is in an ``async with`` block, or over a web app's lifespan.
 
     ``url``: ``redis://``, ``rediss://``, ``unix://`` or ``memory://``, by default from the environment
@@ -120,6 +121,10 @@ class App(Operations):
         expires: Duration | UnsetType = UNSET,
         result_ttl: Duration | UnsetType = UNSET,
         acks: Acks | UnsetType = UNSET,
+        cron: str | None = None,
+        every: Duration | None = None,
+        timezone: str = "UTC",
+        missed: Missed = "once",
     ) -> JobDecorator: ...
     def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a function a job of this app; options and errors as of ``asyncjobs.job``."""

@@ -129,13 +129,13 @@ class Client:
 
     def dispatch(self, request: JobRequest[R], where: str) -> Sending[R]:
         """Check ``request`` now and return what sends it when awaited; ``where`` is the caller's file and line."""
-        new = self._prepare(request)
+        new = self.prepare(request)
         self._check_open()
         return Sending(lambda: self._home.run(lambda: self._send(new, request)), request.name, where)
 
     def dispatch_sync(self, request: JobRequest[R], instead: str) -> JobHandle[R]:
         """Send ``request`` from a thread without an event loop."""
-        new = self._prepare(request)
+        new = self.prepare(request)
         return self._home.run_sync(lambda: self._send(new, request), instead)
 
     async def _send(self, new: NewJob, request: JobRequest[R]) -> JobHandle[R]:
@@ -169,7 +169,7 @@ class Client:
         return await self._chain([msgspec.structs.replace(one, id=_id_of(one)) for one in requests])
 
     async def _send_many(self, asked: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:
-        new = [self._prepare(request) for request in asked]
+        new = [self.prepare(request) for request in asked]
         if len(new) == 1:
             return [self._handle(new[0], asked[0], await self._outbox(asked[0]).send(new[0]))]
         handles: list[JobHandle[Any]] = []
@@ -184,8 +184,8 @@ class Client:
             handles += map(self._handle, chunk, asked[start : start + _BULK], replies)
         return handles
 
-    def _prepare(self, request: JobRequest[Any]) -> NewJob:
-        """Make the job that ``request`` asks for; raise ``PayloadTooLarge``."""
+    def prepare(self, request: JobRequest[Any]) -> NewJob:
+        """Return the job that ``request`` asks for, as it would be sent; raise ``PayloadTooLarge``."""
         call, defaults = request.options, request.defaults
         queue = request.queue
         priority = defaults.priority if call.priority is UNSET else call.priority

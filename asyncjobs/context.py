@@ -11,6 +11,7 @@ from typing import Any
 
 from asyncjobs.core.job import Job
 from asyncjobs.errors import AppNotOpen
+from asyncjobs.scheduling import SCHEDULE_HEADER, TICK_HEADER
 from asyncjobs.sending import Dispatcher
 
 __all__ = ["JobContext", "current_job", "dispatcher_for", "log_fields", "note_closed", "note_open", "running"]
@@ -90,6 +91,17 @@ class JobContext:
     def headers(self) -> Mapping[str, str]:
         """What middleware sent along: trace context and the like."""
         return self._job.envelope.headers
+
+    @property
+    def schedule(self) -> str | None:
+        """The id of the schedule that made the job, if one did."""
+        return self.headers.get(SCHEDULE_HEADER)
+
+    @property
+    def tick(self) -> datetime | None:
+        """The time for which its schedule made the job, which may have been missed by some time; in UTC."""
+        tick = self.headers.get(TICK_HEADER)
+        return None if tick is None else datetime.fromtimestamp(int(tick) / 1000, UTC)
 
     @property
     def created_at(self) -> datetime:

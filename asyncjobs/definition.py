@@ -180,6 +180,24 @@ class JobDefinition(_Verbs[P, R]):
                 ) from error
         return self._signature
 
+    def scheduled(self) -> JobRequest[R]:
+        """Return the call that the job's own schedule makes; raise ``DefinitionError`` if it needs arguments."""
+        try:
+            return JobRequest(
+                name=self.name,
+                arguments=self.signature.encode((), {})[0],
+                keywords=(),
+                signature=self.signature.hash,
+                defaults=self.options,
+                options=_NO_OPTIONS,
+                returns=self.signature.returns,
+            )
+        except ArgumentsError as error:
+            raise DefinitionError(
+                f"job {self.name!r} has a schedule, so all its parameters need defaults: {error}; or give them with "
+                "app.add_schedule(…)"
+            ) from error
+
     def __repr__(self) -> str:
         return f"<job {self.name!r} of {self.__module__}.{self.__qualname__}>"
 

@@ -29,6 +29,7 @@ __all__ = [
     "ResultTimeout",
     "UnknownJob",
     "UnknownJobName",
+    "UnknownSchedule",
     "closest",
 ]
 
@@ -71,6 +72,10 @@ class UnknownJobName(AsyncJobsError, LookupError):
 
 class UnknownJob(AsyncJobsError, LookupError):
     """No record of the job exists: the id is wrong, or the job ended longer ago than its ``result_ttl``."""
+
+
+class UnknownSchedule(AsyncJobsError, LookupError):
+    """There is no schedule of this id."""
 
 
 class ResultError(AsyncJobsError):

@@ -16,6 +16,7 @@ from asyncjobs.core.duration import Duration, to_ms
 from asyncjobs.core.envelope import MAX_NAME_BYTES
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.retry import RetryPolicy, RetryRule
+from asyncjobs.core.schedule import Missed, Timing
 from asyncjobs.errors import ArgumentsError
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Durability",
     "Executor",
     "UnsetType",
+    "checked_id",
     "checked_queue",
     "merged",
 ]
@@ -45,6 +47,13 @@ def checked_queue(given: Any) -> str:
     """Return ``given`` if it can name a queue; raise ``ArgumentsError`` if not."""
     if not isinstance(given, str) or not _QUEUE.fullmatch(given):
         raise ArgumentsError(f"queue={given!r}: expected 1 to 100 letters, digits or any of . : _ -")
+    return given
+
+
+def checked_id(name: str, given: Any) -> str:
+    """Return ``given`` if it can be an id; raise ``ArgumentsError``, naming the option ``name``, if not."""
+    if not isinstance(given, str) or not _ID.fullmatch(given):
+        raise ArgumentsError(f"{name}={given!r:.80}: expected 1 to 200 characters without white space")
     return given
 
 
@@ -70,6 +79,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     result_ttl_ms: int | UnsetType = UNSET
     expires_ms: int | UnsetType = UNSET
     acks: Acks | UnsetType = UNSET
+    timing: Timing | None = None
 
     @classmethod
     def of(
@@ -82,6 +92,10 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
         result_ttl: Duration | UnsetType = UNSET,
         expires: Duration | UnsetType = UNSET,
         acks: Acks | UnsetType = UNSET,
+        cron: str | None = None,
+        every: Duration | None = None,
+        timezone: str = "UTC",
+        missed: Missed = "once",
     ) -> DefinitionOptions:
         """Check what a user gave; raise ``ArgumentsError`` that names the option."""
         if (
@@ -98,7 +112,13 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
             result_ttl_ms=result_ttl if result_ttl is UNSET else to_ms("result_ttl", result_ttl),
             expires_ms=expires if expires is UNSET else to_ms("expires", expires, least_ms=1),
             acks=_checked_acks(acks),
+            timing=None if cron is None and every is None else _timing(cron, every, timezone, missed),
         )
+
+
+def _timing(cron: str | None, every: Duration | None, timezone: str, missed: Missed) -> Timing:
+    every_ms = None if every is None else to_ms("every", every, least_ms=1_000)
+    return Timing.of(cron=cron, every_ms=every_ms, timezone=timezone, missed=missed)
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,8 +161,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ArgumentsError(f"metadata={metadata!r:.80}: expected a mapping of names to values")
         if durability is not UNSET and durability not in ("local", "replicated"):
             raise ArgumentsError(f"durability={durability!r}: expected 'local' or 'replicated'")
-        if job_id is not UNSET and (not isinstance(job_id, str) or not _ID.fullmatch(job_id)):
-            raise ArgumentsError(f"job_id={job_id!r:.80}: expected 1 to 200 characters without white space")
+        if job_id is not UNSET:
+            checked_id("job_id", job_id)
         return cls(
             queue=queue if queue is UNSET else checked_queue(queue),
             priority=priority if isinstance(priority, UnsetType) else Priority.parse(priority),

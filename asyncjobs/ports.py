@@ -1,7 +1,7 @@
 """The ports between what asyncjobs decides and what does the I/O, and the records that pass through them.
 
-A broker is a ``JobQueue``, a ``JobStore`` and a ``JobStats`` in one object. What each verb promises is written here
-and tested by ``asyncjobs.testing.conformance``, which every broker passes.
+A broker is a ``JobQueue``, ``JobStore``, ``JobStats`` and ``ScheduleStore`` in one object. What each verb promises is
+written here and tested by ``asyncjobs.testing.conformance``, which every broker passes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ __all__ = [
     "Claimed",
     "Clock",
     "Extension",
+    "FireReply",
+    "Firing",
     "JobQueue",
     "JobStats",
     "JobStore",
@@ -30,6 +32,9 @@ __all__ = [
     "NewJob",
     "QueueFigures",
     "Recovery",
+    "ScheduleList",
+    "ScheduleStore",
+    "StoredSchedule",
     "WorkerInfo",
 ]
 
@@ -145,6 +150,42 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     running: tuple[str, ...]
     names: tuple[str, ...]
+
+
+class StoredSchedule(NamedTuple):
+    """One schedule as the broker keeps it: ``data`` is the core's, ``next_ms`` ``None`` while it is paused."""
+
+    id: str
+    data: bytes
+    next_ms: int | None
+    last_ms: int | None
+
+
+class ScheduleList(NamedTuple):
+    """The schedules of a queue, sorted by id, and the broker's clock."""
+
+    now_ms: int
+    schedules: list[StoredSchedule]
+
+
+class Firing(msgspec.Struct, frozen=True):
+    """Ticks of one schedule to fire: ``jobs`` start at once, if ``expected_ms`` is still its next tick and is due.
+
+    ``next_ms`` is the tick after that, ``last_ms`` the latest of those that fire, ``None`` if they are only left out.
+    """
+
+    schedule_id: str
+    expected_ms: int
+    next_ms: int
+    last_ms: int | None
+    jobs: Sequence[NewJob]
+
+
+class FireReply(NamedTuple):
+    """The answer to firings: the broker's clock, and for each whether it was this call that fired it."""
+
+    now_ms: int
+    fired: list[bool]
 
 
 CancelReply = Literal["unknown", "ended", "failed", "running", "cancelled"]
@@ -316,5 +357,32 @@ class JobStats(Protocol):
         ...
 
 
-class Broker(JobQueue, JobStore, JobStats, Protocol):
-    """All three in one."""
+class ScheduleStore(Protocol):
+    """Schedules of a queue; each verb is atomic."""
+
+    async def put_schedule(self, queue: str, schedule_id: str, data: bytes, next_ms: int) -> bool:
+        """Make a schedule known, its first tick at ``next_ms``; say whether anything has changed.
+
+        One that is known with the same ``data`` goes on as it was; one that is paused stays so.
+        """
+        ...
+
+    async def schedules(self, queue: str) -> ScheduleList:
+        """Return the schedules of ``queue``."""
+        ...
+
+    async def move_schedule(self, queue: str, schedule_id: str, next_ms: int | None) -> bool:
+        """Pause a schedule, or let one that is paused go on at ``next_ms``; say whether there is one."""
+        ...
+
+    async def remove_schedule(self, queue: str, schedule_id: str) -> bool:
+        """Forget a schedule; say whether there was one. What it has enqueued stays."""
+        ...
+
+    async def fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
+        """Enqueue the jobs of ticks that are due, each tick once however many ask."""
+        ...
+
+
+class Broker(JobQueue, JobStore, JobStats, ScheduleStore, Protocol):
+    """All four in one."""

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.retry import RetryPolicy, RetryRule
+from asyncjobs.core.schedule import Missed
 from asyncjobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
 from asyncjobs.options import UNSET, Acks, DefinitionOptions, UnsetType
@@ -19,7 +20,10 @@ __all__ = ["JobDecorator", "Registry", "default_registry", "job"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OPTIONS = ("name", "aliases", "queue", "priority", "retry", "timeout", "expires", "result_ttl", "acks")
+_OPTIONS = (
+    *("name", "aliases", "queue", "priority", "retry", "timeout", "expires", "result_ttl", "acks"),
+    *("cron", "every", "timezone", "missed"),
+)
 
 
 class JobDecorator(Protocol):
@@ -135,6 +139,10 @@ def job(
     expires: Duration | UnsetType = UNSET,
     result_ttl: Duration | UnsetType = UNSET,
     acks: Acks | UnsetType = UNSET,
+    cron: str | None = None,
+    every: Duration | None = None,
+    timezone: str = "UTC",
+    missed: Missed = "once",
 ) -> JobDecorator: ...
 def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a job of the default registry, which every app knows; for libraries, and programs with one app.
@@ -145,6 +153,9 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     ``timeout``: seconds or ``timedelta`` that one attempt may take. ``expires``: not started by then, it is cancelled.
     ``result_ttl``: how long the result is kept. ``acks``: ``late`` (the default) runs it at least once; ``early`` at
     most once: it is not retried, and goes to the dead letter queue if its worker dies or is stopped while it runs.
+    ``cron`` (in ``timezone``, an IANA name) or ``every`` (seconds, ``timedelta``): run it by a schedule of its name,
+    for which all its parameters need defaults; ``missed``: what becomes of ticks when no worker was there, ``once``,
+    ``skip`` or ``all``, see ``App.add_schedule``.
 
     An async function runs on the worker's loop, a plain one in a thread. Raises ``DefinitionError`` or
     ``ArgumentsError`` where it could not work.

@@ -13,6 +13,7 @@ from typing import Self
 import anyio
 import anyio.abc
 
+from asyncjobs.core.schedule import Schedule
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Clock, Extension, WorkerInfo
 from asyncjobs.worker.broker_clock import BrokerClock
@@ -24,6 +25,7 @@ from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.loops import keep_running
 from asyncjobs.worker.maintenance import Maintenance
+from asyncjobs.worker.scheduler import Scheduler
 from asyncjobs.worker.settler import Settler
 from asyncjobs.worker.watchdog import Watchdog
 
@@ -83,6 +85,16 @@ class Duties:
             dead_ttl_ms=round(settings.dead_ttl * 1000),
             dead_most=settings.dead_most,
         )
+        self._scheduler: Scheduler | None = None
+        if settings.scheduler:
+            self._scheduler = Scheduler(
+                broker,
+                self._clock,
+                queues=serving.queues,
+                names=frozenset(self._executor.plans),
+                own=_own_schedules(host),
+                interval=settings.scheduler_interval,
+            )
         self._leases = leases
         self._lease_ms = lease_ms
         self._started_at_ms = self._clock.now_ms()
@@ -109,6 +121,8 @@ class Duties:
         await self._executor.shared.open()
         try:
             await self._maintenance.announce()
+            if self._scheduler is not None:
+                await self._scheduler.announce()
         except BaseException:
             await self._executor.shared.close()
             raise
@@ -134,6 +148,8 @@ class Duties:
         await self._group.__aenter__()
         self._group.start_soon(keep_running, "settler", self._settler.run)
         self._group.start_soon(keep_running, "maintenance", self._maintenance.run)
+        if self._scheduler is not None:
+            self._group.start_soon(keep_running, "scheduler", self._scheduler.run)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -211,3 +227,17 @@ class Duties:
             await self._executor.changed(self._host.settings.poll_interval)
         await self._settler.flush()
         return bool(claim.jobs)
+
+
+def _own_schedules(host: WorkerHost) -> dict[str, list[Schedule]]:
+    """Return the schedules of the code, by queue; raise ``DefinitionError`` for one that could not run."""
+    own: dict[str, list[Schedule]] = {}
+    for definition in host.registry:
+        timing = definition.options.timing
+        if timing is not None:
+            job = host.prepare(definition.scheduled())
+            schedule = Schedule(
+                id=definition.name, name=definition.name, timing=timing, record=job.record, from_code=True
+            )
+            own.setdefault(job.queue, []).append(schedule)
+    return own

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.definition import JobDefinition
 from asyncjobs.middleware.base import Middleware
-from asyncjobs.ports import Broker
+from asyncjobs.ports import Broker, NewJob
 from asyncjobs.registry import Registry
-from asyncjobs.sending import Dispatcher
+from asyncjobs.sending import Dispatcher, JobRequest
 from asyncjobs.settings import Settings
 
 __all__ = ["JobDefinition", "WorkerHost"]
@@ -43,6 +43,10 @@ class WorkerHost(Dispatcher, Protocol):
     @property
     def overrides(self) -> Mapping[Callable[..., Any], Callable[..., Any]]:
         """What to use in place of resource providers."""
+        ...
+
+    def prepare(self, request: JobRequest[Any]) -> NewJob:
+        """Return the job that ``request`` asks for, as it would be sent."""
         ...
 
     @property

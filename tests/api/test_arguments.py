@@ -216,4 +216,4 @@ def test_a_job_larger_than_the_limit_is_refused_at_the_call() -> None:
 
     request = work.request(b"x" * 2_000)
     with pytest.raises(PayloadTooLarge, match="max_payload allows 2000"):
-        app._prepare(request)
+        app.prepare(request)

@@ -24,10 +24,13 @@ from asyncjobs.ports import (
     ClaimRequest,
     Clock,
     Extension,
+    FireReply,
+    Firing,
     Lease,
     NewJob,
     QueueFigures,
     Recovery,
+    ScheduleList,
     WorkerInfo,
 )
 
@@ -227,6 +230,35 @@ class MemoryBroker:
             finally:
                 with self._lock:
                     state.stop_awaiting(job_id, sleeper)
+
+    # -- schedules
+
+    async def put_schedule(self, queue: str, schedule_id: str, data: bytes, next_ms: int) -> bool:
+        with self._lock:
+            self._registered.add(queue)
+            return self._state(queue).schedules.put(schedule_id, data, next_ms)
+
+    async def schedules(self, queue: str) -> ScheduleList:
+        with self._lock:
+            return ScheduleList(self._clock.now_ms(), self._state(queue).schedules.list())
+
+    async def move_schedule(self, queue: str, schedule_id: str, next_ms: int | None) -> bool:
+        with self._lock:
+            return self._state(queue).schedules.move(schedule_id, next_ms)
+
+    async def remove_schedule(self, queue: str, schedule_id: str) -> bool:
+        with self._lock:
+            return self._state(queue).schedules.remove(schedule_id)
+
+    async def fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
+        with self._lock:
+            now_ms = self._clock.now_ms()
+            state = self._state(queue)
+            fired = [state.schedules.fire(firing, now_ms) for firing in firings]
+            for firing, done in zip(firings, fired, strict=True):
+                if done:
+                    state.enqueue(firing.jobs, now_ms)
+            return FireReply(now_ms, fired)
 
     # -- figures
 

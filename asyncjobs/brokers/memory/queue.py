@@ -19,6 +19,7 @@ from asyncjobs.brokers.memory.records import (
     marked,
     name_of,
 )
+from asyncjobs.brokers.memory.schedules import Schedules
 from asyncjobs.brokers.memory.timetable import Timetable
 from asyncjobs.brokers.memory.waking import Bell, Sleeper
 from asyncjobs.core.envelope import JobError, Tries, decode_header, encode, pack_tries, priority_of, unpack_tries
@@ -59,6 +60,7 @@ class QueueState:
         self.parked: dict[bytes, deque[str]] = {}
         self.parked_since_ms: dict[bytes, int] = {}
         self.timetable = Timetable()
+        self.schedules = Schedules()
         self.leases = Leases()
         self.dead: dict[str, int] = {}
         self.tries: dict[str, bytes] = {}

@@ -30,6 +30,8 @@ class QueueKeys:
         self.waiters = f"{self.base}waiters"
         self.cancels = f"{self.base}cancels"
         self.parked = f"{self.base}parked"
+        self.schedules = f"{self.base}schedules"
+        self.ticks = f"{self.base}ticks"
         self.ended_channel = f"{self.base}ended"
         self.fixed = [
             *self.ready,

@@ -1,0 +1,157 @@
+"""The connections of the Redis broker, and the ways to run a script or a command on them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import redis.exceptions
+from redis.asyncio import RedisCluster
+
+from asyncjobs.brokers.redis import clients
+from asyncjobs.brokers.redis.connection import ConnectionSettings, check_server, translated
+from asyncjobs.brokers.redis.endings import EndListener
+from asyncjobs.brokers.redis.keys import GlobalKeys
+from asyncjobs.brokers.redis.line import Line
+from asyncjobs.brokers.redis.replicated import ReplicatedWrites
+from asyncjobs.brokers.redis.scripts import Script, load
+from asyncjobs.errors import BrokerRefused
+
+__all__ = ["CLAIM", "ENQUEUE", "JOBS_A_CALL", "SETTLE", "Session"]
+
+SCHEMA_VERSION = 1
+
+# How many jobs one script call may carry: Redis serves nobody else meanwhile, and Lua unpacks at most 8,000 values.
+JOBS_A_CALL = 1_000
+
+# A registered queue is registered anew after this time, so that it comes back even where Redis has lost its data.
+_REGISTER_EVERY_S = 60.0
+
+ENQUEUE = load("enqueue")
+CLAIM = load("claim")
+SETTLE = load("settle")
+
+
+class Session:
+    """Connections to where ``settings`` say, under keys that begin with ``prefix``.
+
+    Bound to the event loop that opened it.
+    """
+
+    def __init__(self, settings: ConnectionSettings, *, prefix: str = "asyncjobs") -> None:
+        self._settings = settings
+        self._keys = GlobalKeys(prefix)
+        self._registered: dict[str, float] = {}
+        self._one_slot = False
+        self._opened = 0
+        self._pid = os.getpid()
+        self._connect()
+
+    def _connect(self) -> None:
+        """Make everything that belongs to one event loop; nothing is sent yet."""
+        settings = self._settings
+        self._slots = asyncio.Semaphore(settings.max_connections)
+        self._client = clients.commands(settings)
+        self._waiting = clients.waiting(settings)
+        # What runs all the time has a connection of its own, save in a Cluster, where each node would need one.
+        self._lines: dict[Script, Line] = {}
+        if not isinstance(self._client, RedisCluster):
+            pool = self._client.connection_pool
+            self._lines = {script: Line(pool) for script in (ENQUEUE, CLAIM, SETTLE)}
+        self._endings = EndListener(self._waiting, settings)
+        self._replicated = ReplicatedWrites(settings, self._client)
+
+    async def open(self) -> None:
+        # Two apps may share a broker. A forked child must leave its parent's connections alone.
+        if self._opened and self._pid == os.getpid():
+            self._opened += 1
+            return
+        self._connect()
+        try:
+            await self._check()
+        except BaseException:
+            await self._disconnect()
+            raise
+        self._opened, self._pid = 1, os.getpid()
+
+    async def _check(self) -> None:
+        with translated(self._settings):
+            for info in await self._infos():
+                check_server(self._settings, info)
+                # Valkey 8 and later say it under a name of their own.
+                self._one_slot = "cluster" in (info.get("redis_mode"), info.get("server_mode"))
+        # Read first: on a server that is full, workers must still be able to start.
+        schema = int(await self._command("HGET", self._keys.meta, "schema") or 0)
+        if not schema:
+            await self._command("HSETNX", self._keys.meta, "schema", SCHEMA_VERSION)
+            schema = int(await self._command("HGET", self._keys.meta, "schema"))
+        if schema != SCHEMA_VERSION:
+            raise BrokerRefused(
+                f"the data under {self._keys.prefix!r} at {self._settings.address} has schema version {schema}; this "
+                f"asyncjobs reads version {SCHEMA_VERSION}. Use the asyncjobs that wrote it, or another prefix."
+            )
+
+    async def _infos(self) -> list[dict[str, Any]]:
+        """What ``INFO`` says of the server, or of each primary of a Cluster."""
+        if isinstance(self._client, RedisCluster):
+            found: dict[str, dict[str, Any]] = await self._client.info(target_nodes=RedisCluster.PRIMARIES)
+            return list(found.values())
+        return [await self._client.info()]
+
+    async def close(self) -> None:
+        self._opened -= 1
+        if not self._opened:
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        await self._endings.close()
+        await self._replicated.close()
+        for line in self._lines.values():
+            await line.close()
+        for client in (self._client, self._waiting):
+            await clients.close(client)
+        self._registered.clear()
+
+    async def _command(self, *args: Any) -> Any:
+        with translated(self._settings):
+            return await self._execute(*args)
+
+    async def _execute(self, *args: Any) -> Any:
+        try:
+            # Where redis-py would raise for want of a connection we wait; its own waiting pool costs 25 µs a call.
+            async with self._slots:
+                return await self._client.execute_command(*args)
+        except redis.exceptions.ReadOnlyError:
+            # A failover has made a replica of the server that these connections still lead to.
+            if not isinstance(self._client, RedisCluster):
+                await self._client.connection_pool.disconnect(inuse_connections=False)
+            raise
+
+    async def _run(self, script: Script, keys: Sequence[str], *args: Any) -> Any:
+        line = self._lines.get(script)
+        execute = self._execute if line is None else line.call
+        with translated(self._settings):
+            try:
+                return await execute("EVALSHA", script.sha, len(keys), *keys, *args)
+            except redis.exceptions.NoScriptError:
+                # A restart or a failover has emptied the server's cache; this also fills it again.
+                return await execute("EVAL", script.text, len(keys), *keys, *args)
+
+    async def _on_queue(self, script: Script, queue: str, *args: Any) -> Any:
+        keys = self._keys.queue(queue)
+        return await self._run(script, keys.fixed, keys.base, *args)
+
+    async def _on_ids(self, script: Script, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        reply = b""
+        for start in range(0, len(job_ids), JOBS_A_CALL):
+            reply += await self._on_queue(script, queue, *job_ids[start : start + JOBS_A_CALL])
+        return [mark == 49 for mark in reply]
+
+    async def _register(self, queue: str) -> None:
+        now = time.monotonic()
+        if now - self._registered.get(queue, -_REGISTER_EVERY_S) >= _REGISTER_EVERY_S:
+            await self._command("SADD", self._keys.queues, queue)
+            self._registered[queue] = now

@@ -1,0 +1,116 @@
+"""Jobs by their id, figures, history and presence, on Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from asyncjobs.brokers.redis.replies import read_failed, read_figures, read_found
+from asyncjobs.brokers.redis.scripts import load
+from asyncjobs.brokers.redis.session import JOBS_A_CALL, Session
+from asyncjobs.core.job import Job
+from asyncjobs.core.settlement import HistoryEntry
+from asyncjobs.core.states import ENDED, JobState
+from asyncjobs.errors import ResultTimeout
+from asyncjobs.ports import CancelReply, QueueFigures, WorkerInfo
+
+__all__ = ["RedisStore"]
+
+# An awaited job is looked at again this often, whatever the channel says; registration lapses after a day.
+_AWAIT_AGAIN_S = 3_600.0
+
+_CANCEL = load("cancel")
+_RETRY = load("retry")
+_PRUNE = load("prune")
+_DELETE = load("delete")
+_FIND = load("find")
+_FAILED = load("failed")
+_INSPECT = load("inspect")
+
+_entries = msgspec.msgpack.Decoder(HistoryEntry)
+_workers = msgspec.msgpack.Decoder(WorkerInfo)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class RedisStore(Session):
+    """A ``ports.JobStore`` and ``ports.JobStats``."""
+
+    # -- jobs by id
+
+    async def find(self, queue: str, job_id: str) -> Job | None:
+        return await self._find(queue, job_id, watch=False)
+
+    async def _find(self, queue: str, job_id: str, *, watch: bool) -> Job | None:
+        return read_found(queue, job_id, await self._on_queue(_FIND, queue, job_id, "1" if watch else "0"))
+
+    async def cancel(self, queue: str, job_id: str, reason: str, keep_ms: int) -> CancelReply:
+        reply: CancelReply = (await self._on_queue(_CANCEL, queue, job_id, reason, keep_ms)).decode()
+        return reply
+
+    async def failed(self, queue: str, limit: int, before: tuple[int, str] | None = None) -> list[Job]:
+        return read_failed(queue, await self._on_queue(_FAILED, queue, limit, *(before or ())))
+
+    async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        return await self._on_ids(_RETRY, queue, job_ids)
+
+    async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        return await self._on_ids(_DELETE, queue, job_ids)
+
+    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, dead_most: int) -> int:
+        return sum([await self._on_queue(_PRUNE, one, dead_ttl_ms, dead_most, JOBS_A_CALL) for one in queues])
+
+    async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        async with self._endings.watching(self._keys.queue(queue).ended_channel, job_id) as news:
+            while True:
+                news.clear()
+                job = await self._find(queue, job_id, watch=True)
+                if job is None or job.state in ENDED or job.state is JobState.FAILED:
+                    return job
+                left = _AWAIT_AGAIN_S if deadline is None else deadline - time.monotonic()
+                if left <= 0:
+                    raise ResultTimeout(
+                        f"job {job_id} has not ended within {timeout} s; it is {job.state.value} and goes on"
+                    )
+                try:
+                    async with asyncio.timeout(min(left, _AWAIT_AGAIN_S)):
+                        await news.wait()
+                except TimeoutError:
+                    continue
+
+    # -- figures
+
+    async def queues(self) -> list[str]:
+        return sorted(name.decode() for name in await self._command("SMEMBERS", self._keys.queues))
+
+    async def figures(self, queue: str) -> QueueFigures:
+        return read_figures(queue, await self._on_queue(_INSPECT, queue))
+
+    async def history(self, queue: str, name: str, limit: int) -> list[HistoryEntry]:
+        if limit <= 0:
+            return []
+        stored = await self._command("LRANGE", self._keys.queue(queue).history(name), 0, limit - 1)
+        return [_entries.decode(entry) for entry in stored]
+
+    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
+        await self._command("SET", self._keys.worker(worker.id), _encode(worker), "PX", ttl_ms)
+        await self._command("ZADD", self._keys.workers, worker.started_at_ms, worker.id)
+        for queue in worker.queues:
+            await self._register(queue)
+
+    async def withdraw(self, worker_id: str) -> None:
+        await self._command("ZREM", self._keys.workers, worker_id)
+        await self._command("DEL", self._keys.worker(worker_id))
+
+    async def workers(self) -> list[WorkerInfo]:
+        present = []
+        for worker_id in sorted(one.decode() for one in await self._command("ZRANGE", self._keys.workers, 0, -1)):
+            stored = await self._command("GET", self._keys.worker(worker_id))
+            if stored is None:
+                await self._command("ZREM", self._keys.workers, worker_id)
+            else:
+                present.append(_workers.decode(stored))
+        return present

@@ -1,0 +1,190 @@
+"""When a schedule fires: cron and intervals, time zones, daylight saving, and what becomes of missed ticks.
+
+Cron expressions are those of cronsim, which follows Debian's cron; five fields, or six with seconds first. A job at a
+fixed time that falls into the hour skipped in spring fires right after it, one in the hour repeated in autumn fires
+once; expressions with a ``*`` for minute or hour go by elapsed time.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from asyncjobs.errors import ArgumentsError, ConfigurationError
+
+__all__ = ["MISSED_AFTER_MS", "Due", "Missed", "Schedule", "Timing", "due_ticks", "next_tick", "upcoming"]
+
+Missed = Literal["once", "skip", "all"]
+
+#: A tick counts as missed if nobody has looked at it for so long; ``skip`` then leaves it out.
+MISSED_AFTER_MS = 60_000
+
+_NO_TIME = timedelta()
+_NAMES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When to fire: by ``cron`` in ``timezone`` (an IANA name), or every ``every_ms``, counted from 1970.
+
+    ``missed``: what becomes of ticks that nobody was there to fire: ``once`` fires the latest of them, ``skip`` none
+    that is older than a minute, ``all`` each of them, but at most the latest ``bound``.
+    """
+
+    cron: str = ""
+    every_ms: int = 0
+    timezone: str = "UTC"
+    missed: Missed = "once"
+    bound: int = 100
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        cron: str | None = None,
+        every_ms: int | None = None,
+        timezone: str = "UTC",
+        missed: str = "once",
+        bound: int = 100,
+    ) -> Timing:
+        """Check what a user gave; raise ``ArgumentsError`` that names the option.
+
+        Raises ``ConfigurationError`` if cron is used without cronsim.
+        """
+        if (cron is None) == (every_ms is None):
+            raise ArgumentsError("a schedule has either cron='0 8 * * *' or every=timedelta(minutes=5)")
+        if missed not in ("once", "skip", "all"):
+            raise ArgumentsError(f"missed={missed!r}: expected 'once', 'skip' or 'all'")
+        if isinstance(bound, bool) or not isinstance(bound, int) or not 1 <= bound <= 1_000:
+            raise ArgumentsError(f"bound={bound!r}: expected a whole number from 1 to 1000")
+        timing = cls(cron=cron or "", every_ms=every_ms or 0, timezone=timezone, missed=missed, bound=bound)  # type: ignore[arg-type]
+        _zone(timezone)
+        if cron is not None:
+            _simulated(timing, datetime(2026, 1, 1, tzinfo=UTC))
+        return timing
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One schedule as it is stored: which job, when, and the live ``record`` of the job that each tick makes anew.
+
+    ``from_code``: it belongs to a ``@job(cron=…)`` rather than having been added at run time.
+    """
+
+    id: str
+    name: str
+    timing: Timing
+    record: bytes
+    from_code: bool = False
+
+
+class Due(NamedTuple):
+    """What is to be done at a moment: ``fire`` these ticks (Unix ms), and go on with ``next_ms``."""
+
+    fire: list[int]
+    next_ms: int
+
+
+def due_ticks(timing: Timing, next_ms: int, now_ms: int) -> Due:
+    """Return which ticks to fire at ``now_ms``, of those from ``next_ms`` on that are due, by the rule of ``missed``.
+
+    A clock that was set back changes nothing: no tick before ``next_ms`` comes up again.
+    """
+    if now_ms < next_ms:
+        return Due([], next_ms)
+    most = timing.bound if timing.missed == "all" else 1
+    missed = itertools.takewhile(lambda tick: tick >= next_ms, _ticks_before(timing, now_ms))
+    fire = list(itertools.islice(missed, most))[::-1]
+    # The stored tick itself, where a change of time zone rules has moved it since.
+    fire = fire or [next_ms]
+    after_ms = next_tick(timing, max(now_ms, fire[-1]))
+    if timing.missed == "skip" and now_ms - fire[-1] > MISSED_AFTER_MS:
+        fire = []
+    return Due(fire, after_ms)
+
+
+def next_tick(timing: Timing, after_ms: int) -> int:
+    """Return the first tick after ``after_ms``, in Unix milliseconds."""
+    return next(_ticks_after(timing, after_ms))
+
+
+def upcoming(timing: Timing, after_ms: int, count: int) -> list[datetime]:
+    """Return the next ``count`` ticks after ``after_ms`` in the schedule's time zone."""
+    zone = _zone(timing.timezone)
+    ticks = itertools.islice(_ticks_after(timing, after_ms), count)
+    return [datetime.fromtimestamp(tick / 1000, zone) for tick in ticks]
+
+
+def _ticks_after(timing: Timing, after_ms: int) -> Iterator[int]:
+    if timing.every_ms:
+        first = after_ms - after_ms % timing.every_ms + timing.every_ms
+        yield from itertools.count(first, timing.every_ms)
+    last_ms = after_ms
+    for tick in _simulated(timing, _at(timing, after_ms // 1000)):
+        tick_ms = round(tick.timestamp() * 1000)
+        # Two times of the hour that is skipped are one tick behind it, and in the repeated hour the simulation, which
+        # goes by the clock on the wall, may begin with a tick that is past.
+        if tick_ms > last_ms:
+            yield tick_ms
+            last_ms = tick_ms
+
+
+def _ticks_before(timing: Timing, until_ms: int) -> Iterator[int]:
+    """Yield the ticks up to ``until_ms``, the latest first."""
+    if timing.every_ms:
+        yield from itertools.count(until_ms - until_ms % timing.every_ms, -timing.every_ms)
+    # The simulation does not yield its start. After the clocks went back, the wall shows an hour that has been before.
+    start = until_ms // 1000 + 1
+    went_back = (_at(timing, start).utcoffset() or _NO_TIME) < (_at(timing, start - 7_200).utcoffset() or _NO_TIME)
+    last_ms = until_ms + 1
+    for tick in _simulated(timing, _at(timing, start + 3_600 * went_back), reverse=True):
+        tick_ms = round(tick.timestamp() * 1000)
+        if tick_ms < last_ms:
+            yield tick_ms
+            last_ms = tick_ms
+
+
+def _at(timing: Timing, second: int) -> datetime:
+    return datetime.fromtimestamp(second, _zone(timing.timezone))
+
+
+def _simulated(timing: Timing, start: datetime, *, reverse: bool = False) -> Iterator[datetime]:
+    try:
+        from cronsim import CronSim, CronSimError
+    except ImportError:
+        raise ConfigurationError(
+            f"cron={timing.cron!r} needs cronsim: install asyncjobs[cron], or use every=timedelta(…)"
+        ) from None
+    text = _NAMES.get(timing.cron.strip().lower(), timing.cron)
+    try:
+        simulated: Any = CronSim(text, start, reverse=reverse)
+    except CronSimError as error:
+        raise ArgumentsError(
+            f"cron={timing.cron!r}: {error}; expected five fields (minute hour day month weekday), six with seconds "
+            f"first, or one of {', '.join(_NAMES)}"
+        ) from None
+    ticks: Iterator[datetime] = simulated
+    return ticks
+
+
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, TypeError, OSError):
+        raise ArgumentsError(
+            f"timezone={name!r}: expected an IANA name such as 'Europe/Berlin'; on a system without time zone data, "
+            "install tzdata"
+        ) from None

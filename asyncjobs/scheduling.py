@@ -1,0 +1,49 @@
+"""Schedules between the code and the broker: stored, read again, and turned into the jobs of their ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from asyncjobs.core.job import Job
+from asyncjobs.core.record import encode_live, read_job
+from asyncjobs.core.schedule import Schedule
+from asyncjobs.errors import EnvelopeError
+from asyncjobs.ports import NewJob
+
+__all__ = ["SCHEDULE_HEADER", "TICK_HEADER", "decode_schedule", "encode_schedule", "jobs_of", "template_of"]
+
+#: Headers of a job that a schedule has made: the schedule's id, and the tick in Unix milliseconds.
+SCHEDULE_HEADER = "schedule"
+TICK_HEADER = "tick"
+
+_decoder = msgspec.msgpack.Decoder(Schedule)
+encode_schedule = msgspec.msgpack.Encoder().encode
+
+
+def decode_schedule(data: bytes) -> Schedule:
+    """Return the schedule that ``encode_schedule`` stored; raise ``EnvelopeError`` if it can't be read."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise EnvelopeError(f"the record of a schedule is damaged: {error}") from None
+
+
+def template_of(schedule: Schedule, queue: str) -> Job:
+    """Return the job that each tick makes anew; raise ``EnvelopeError`` if its record can't be read."""
+    return read_job(schedule.id, queue, schedule.record)
+
+
+def jobs_of(schedule: Schedule, queue: str, ticks: Sequence[int]) -> list[NewJob]:
+    """Return the jobs of ``ticks``; a tick's job always has the same id, ``<schedule>@<tick>``."""
+    if not ticks:
+        return []
+    template = template_of(schedule, queue)
+    jobs = []
+    for tick in ticks:
+        headers = {**template.envelope.headers, SCHEDULE_HEADER: schedule.id, TICK_HEADER: str(tick)}
+        envelope = msgspec.structs.replace(template.envelope, headers=headers, created_at_ms=tick)
+        job_id = f"{schedule.id}@{tick}"
+        jobs.append(NewJob(queue, job_id, encode_live(msgspec.structs.replace(template, id=job_id, envelope=envelope))))
+    return jobs

@@ -1,0 +1,155 @@
+"""Fires schedules: every worker keeps them all in mind, and whoever comes first to a tick makes its jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from asyncjobs.core.schedule import Schedule, due_ticks, next_tick
+from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError
+from asyncjobs.ports import Firing, ScheduleStore
+from asyncjobs.scheduling import decode_schedule, encode_schedule, jobs_of
+from asyncjobs.worker.broker_clock import BrokerClock
+
+__all__ = ["Scheduler"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+# Who has not fired the last tick leaves the next one to who has, for so long: that worker lives, and the others need
+# not all knock at the same moment. If it has died, a tick is late by this.
+_FOLLOW_S = (0.03, 0.1)
+
+# A look at the broker that comes too early by its clock is repeated after this.
+_EARLY_S = 0.002
+
+
+class Scheduler:
+    """Keeps the schedules of ``queues`` whose job is in ``names``; looks for changes every ``interval`` seconds.
+
+    ``own``: the schedules of the code, by queue. They are made known at the start; one of a job in ``names`` that the
+    code has no longer is removed.
+    """
+
+    def __init__(
+        self,
+        store: ScheduleStore,
+        clock: BrokerClock,
+        *,
+        queues: Sequence[str],
+        names: frozenset[str],
+        own: Mapping[str, Sequence[Schedule]],
+        interval: float,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._queues = queues
+        self._names = names
+        self._own = own
+        self._interval = interval
+        self._chance = chance
+        self._known: dict[tuple[str, str], tuple[Schedule, int]] = {}
+        self._unreadable: set[bytes] = set()
+        self._looked_at = -float("inf")
+        self._is_leading = True
+
+    async def announce(self) -> None:
+        """Make the schedules of the code known, and forget those that it has no longer."""
+        try:
+            await self._announce()
+        except BrokerRefused as error:
+            # A server that is full refuses what only adds, but not what drains it.
+            _log.warning("the schedules of the code could not be made known: %s", error)
+
+    async def _announce(self) -> None:
+        for queue in self._queues:
+            own = {schedule.id: schedule for schedule in self._own.get(queue, ())}
+            found = await self._store.schedules(queue)
+            self._clock.set(found.now_ms)
+            for stored in found.schedules:
+                schedule = self._read(stored.data)
+                if schedule and schedule.from_code and schedule.id not in own and schedule.name in self._names:
+                    await self._store.remove_schedule(queue, schedule.id)
+            for schedule in own.values():
+                tick = next_tick(schedule.timing, found.now_ms)
+                await self._store.put_schedule(queue, schedule.id, encode_schedule(schedule), tick)
+
+    async def look(self) -> None:
+        """Learn which schedules there are, and when each is next."""
+        known: dict[tuple[str, str], tuple[Schedule, int]] = {}
+        for queue in self._queues:
+            found = await self._store.schedules(queue)
+            self._clock.set(found.now_ms)
+            for stored in found.schedules:
+                schedule = self._read(stored.data)
+                if schedule is not None and stored.next_ms is not None and schedule.name in self._names:
+                    known[queue, schedule.id] = schedule, stored.next_ms
+        self._known = known
+        self._looked_at = self._clock.monotonic()
+
+    def _read(self, data: bytes) -> Schedule | None:
+        try:
+            return decode_schedule(data)
+        except EnvelopeError as error:
+            if data not in self._unreadable:
+                self._unreadable.add(data)
+                _log.error("a schedule can't be read and is left alone: %s", error)
+            return None
+
+    async def step(self) -> float:
+        """Fire what is due; return in how many seconds to come again. Raises ``BrokerError``."""
+        if self._clock.monotonic() - self._looked_at >= self._interval:
+            await self.look()
+        now_ms = self._clock.now_ms()
+        due: dict[str, list[tuple[Schedule, Firing]]] = {}
+        for (queue, _), (schedule, next_ms) in self._known.items():
+            if next_ms <= now_ms:
+                try:
+                    ticks = due_ticks(schedule.timing, next_ms, now_ms)
+                except AsyncJobsError as error:
+                    _log.error("the schedule %s can't fire: %s", schedule.id, error)
+                    continue
+                jobs = jobs_of(schedule, queue, ticks.fire)
+                last_ms = ticks.fire[-1] if ticks.fire else None
+                due.setdefault(queue, []).append((schedule, Firing(schedule.id, next_ms, ticks.next_ms, last_ms, jobs)))
+        for queue, firings in due.items():
+            await self._fire(queue, firings)
+        return self._pause()
+
+    async def _fire(self, queue: str, firings: Sequence[tuple[Schedule, Firing]]) -> None:
+        reply = await self._store.fire(queue, [firing for _, firing in firings])
+        self._clock.set(reply.now_ms)
+        self._is_leading = any(reply.fired)
+        is_early = False
+        for (schedule, firing), fired in zip(firings, reply.fired, strict=True):
+            if fired or firing.expected_ms <= reply.now_ms:
+                # Fired by us or by another one. What else may have happened to it, the next look tells.
+                self._known[queue, schedule.id] = schedule, firing.next_ms
+            else:
+                is_early = True
+        if is_early:
+            await asyncio.sleep(_EARLY_S)
+
+    def _pause(self) -> float:
+        until_look = max(0.0, self._looked_at + self._interval - self._clock.monotonic())
+        earliest_ms = min((next_ms for _, next_ms in self._known.values()), default=None)
+        if earliest_ms is None:
+            return until_look
+        least, most = _FOLLOW_S
+        behind = 0.0 if self._is_leading else least + self._chance() * (most - least)
+        return min(until_look, self._clock.seconds_until(earliest_ms) + behind)
+
+    async def run(self) -> None:
+        """Fire schedules, for ever; while the broker is away, wait for it: what is missed meets its rule."""
+        is_away = False
+        while True:
+            try:
+                pause = await self.step()
+                is_away = False
+            except BrokerError as error:
+                if not is_away:
+                    _log.warning("schedules must wait: %s", error)
+                is_away, pause = True, 1.0
+            await asyncio.sleep(pause)

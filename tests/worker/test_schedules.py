@@ -1,0 +1,171 @@
+"""Schedules as users meet them: in the code, at run time, and over many workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from asyncjobs import (
+    App,
+    ArgumentsError,
+    DefinitionError,
+    JobState,
+    UnknownSchedule,
+    Worker,
+    current_job,
+)
+
+pytestmark = pytest.mark.anyio
+
+SOON = 10.0
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SOON):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_job_with_an_interval_runs_at_each_tick_and_knows_which(app: App) -> None:
+    ran: list[tuple[datetime | None, str | None, float]] = []
+
+    @app.job(every=1)
+    async def work(size: int = 3) -> None:
+        job = current_job()
+        assert job.tick is not None
+        ran.append((job.tick, job.schedule, (datetime.now(UTC) - job.tick).total_seconds()))
+
+    async with app, app.worker():
+        await _until(lambda: len(ran) >= 3)
+    ticks = [tick for tick, _, _ in ran if tick is not None]
+    assert all(after - before == timedelta(seconds=1) for before, after in itertools.pairwise(ticks))
+    assert {schedule for _, schedule, _ in ran} == {"work"}
+    assert all(-0.01 <= late < 0.5 for _, _, late in ran)
+
+
+async def test_many_workers_fire_each_tick_once(make_app: Callable[..., App]) -> None:
+    apps = [make_app() for _ in range(5)]
+    ticks: Counter[datetime | None] = Counter()
+
+    async def work() -> None:
+        ticks[current_job().tick] += 1
+
+    for app in apps:
+        app.job(cron="* * * * * *", name="work")(work)
+    async with contextlib.AsyncExitStack() as stack:
+        for app in apps:
+            await stack.enter_async_context(app)
+            for _ in range(2):
+                await stack.enter_async_context(app.worker())
+        await _until(lambda: len(ticks) >= 3)
+    assert set(ticks.values()) == {1}
+
+
+async def test_a_schedule_added_at_run_time_sends_its_arguments_and_options(app: App) -> None:
+    seen = []
+
+    @app.job(queue="reports")
+    async def report(customer: str, pages: int) -> None:
+        seen.append((customer, pages, current_job().tenant, current_job().metadata, current_job().priority))
+
+    async with app:
+        request = report.request("acme", pages=2).with_options(tenant="t1", metadata={"by": "me"}, priority="high")
+        with pytest.raises(ArgumentsError, match="without white space"):
+            await app.add_schedule("acme report", request, every=1)
+        info = await app.add_schedule("acme-report", request, every=timedelta(seconds=1))
+        assert (info.queue, info.name, info.every, info.arguments, info.tenant) == (
+            "reports",
+            "report",
+            1.0,
+            ["acme", 2],
+            "t1",
+        )
+        async with app.worker():
+            await _until(lambda: len(seen) >= 2)
+        assert set(map(str, seen)) == {str(("acme", 2, "t1", {"by": "me"}, "high"))}
+        [listed] = await app.schedules()
+        assert listed.last_at is not None
+        assert listed.next_at is not None
+        assert listed.next_at > listed.last_at
+
+
+async def test_a_schedule_is_paused_resumed_triggered_and_removed(app: App) -> None:
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        await app.add_schedule("nightly", work.request(), cron="0 3 * * *", timezone="Europe/Berlin")
+        assert (await app.find_schedule("nightly")).upcoming(2)[0].hour == 3
+        await app.pause_schedule("nightly")
+        paused = await app.find_schedule("nightly")
+        assert (paused.paused, paused.next_at) == (True, None)
+        handle = await app.trigger_schedule("nightly")
+        await Worker(app).run_until_empty()
+        assert await handle.status() is JobState.COMPLETED
+        await app.resume_schedule("nightly")
+        next_at = (await app.find_schedule("nightly")).next_at
+        assert next_at is not None
+        assert next_at > datetime.now(UTC)
+        await app.remove_schedule("nightly")
+        assert await app.schedules() == []
+        with pytest.raises(UnknownSchedule, match="there is no schedule 'nightly'"):
+            await app.pause_schedule("nightly")
+
+
+async def test_schedules_of_the_code_come_change_and_go_with_it(make_app: Callable[..., App]) -> None:
+    async def work() -> None: ...
+
+    async def start(**options: str) -> list[str | None]:
+        app = make_app()
+        app.job(name="work", **options)(work)  # type: ignore[call-overload]
+        async with app:
+            async with app.worker():
+                pass
+            return [info.cron for info in await app.schedules()]
+
+    assert await start(cron="0 3 * * *") == ["0 3 * * *"]
+    assert await start(cron="0 4 * * *") == ["0 4 * * *"]
+    assert await start() == []
+
+
+async def test_a_schedule_whose_job_nobody_knows_does_not_fire(make_app: Callable[..., App]) -> None:
+    app, other = make_app(), make_app()
+
+    @app.job
+    async def work() -> None: ...
+
+    @other.job
+    async def something_else() -> None: ...
+
+    async with app, other:
+        await app.add_schedule("soon", work.request(), every=1)
+        async with other.worker():
+            await asyncio.sleep(1.5)
+        assert (await app.queue_stats("default")).size == 0
+        assert (await app.find_schedule("soon")).last_at is None
+
+
+async def test_a_scheduled_job_without_defaults_is_an_error_at_start(app: App) -> None:
+    @app.job(cron="@daily")
+    async def work(number: int) -> None: ...
+
+    async with app:
+        with pytest.raises(DefinitionError, match="all its parameters need defaults"):
+            await Worker(app).run_until_empty()
+
+
+def test_a_wrong_schedule_is_refused_where_it_is_written(app: App) -> None:
+    async def work() -> None: ...
+
+    with pytest.raises(ArgumentsError, match="Bad hour"):
+        app.job(cron="0 25 * * *")(work)
+    with pytest.raises(ArgumentsError, match="at least 1 s"):
+        app.job(every=0.1)(work)
+    with pytest.raises(ArgumentsError, match="either cron"):
+        app.job(every=1, cron="@daily")(work)
