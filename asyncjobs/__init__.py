@@ -32,6 +32,7 @@ from asyncjobs.errors import (
     UnknownJobName,
     UnknownSchedule,
 )
+from asyncjobs.events import JobEvent, Progress
 from asyncjobs.handle import JobHandle
 from asyncjobs.injection.marker import Inject, resource
 from asyncjobs.middleware.base import Middleware
@@ -59,6 +60,7 @@ __all__ = [
     "JobCancelled",
     "JobContext",
     "JobDefinition",
+    "JobEvent",
     "JobFailed",
     "JobHandle",
     "JobRequest",
@@ -67,6 +69,7 @@ __all__ = [
     "PartlySent",
     "PayloadTooLarge",
     "Priority",
+    "Progress",
     "QueueStats",
     "ResultError",
     "ResultExpired",

@@ -61,6 +61,8 @@ class App(ScheduleVerbs):
         durability: Durability | UnsetType = UNSET,
         dead_ttl: Duration | UnsetType = UNSET,
         dead_most: int | UnsetType = UNSET,
+        max_events: int | UnsetType = UNSET,
+        event_ttl: Duration | UnsetType = UNSET,
         retry: RetryPolicy | None = None,
         middleware: Sequence[Middleware] = (),
         broker: Broker | None = None,
@@ -86,6 +88,8 @@ class App(ScheduleVerbs):
                 "durability": durability,
                 "dead_ttl": dead_ttl,
                 "dead_most": dead_most,
+                "max_events": max_events,
+                "event_ttl": event_ttl,
             },
             os.environ,
         )

@@ -6,14 +6,16 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import msgspec
 
 from asyncjobs.context import note_closed, note_open
+from asyncjobs.core.duration import Duration, due_ms, to_ms
 from asyncjobs.core.envelope import Envelope
 from asyncjobs.core.job import Job, create_job
-from asyncjobs.core.priority import Priority
+from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.record import encode_live
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.core.settlement import TOMBSTONE_MS
@@ -25,7 +27,7 @@ from asyncjobs.middleware.base import Middleware, Send
 from asyncjobs.middleware.chain import checked_middleware, sending
 from asyncjobs.options import UNSET, Durability, checked_queue
 from asyncjobs.outbox import Outbox
-from asyncjobs.ports import Broker, CancelReply, NewJob
+from asyncjobs.ports import Broker, CancelReply, EditReply, EventPage, NewJob
 from asyncjobs.sending import JobRequest, Sending
 from asyncjobs.settings import DEFAULT_QUEUE, Settings
 
@@ -40,6 +42,9 @@ T = TypeVar("T")
 C = TypeVar("C", bound="Client")
 
 _BULK = 1_000
+
+# For how long a job that is moved to another queue is held back in its old one.
+_HELD_BACK_MS = 60_000
 
 
 def at_home(
@@ -260,6 +265,63 @@ class Client:
         ``timeout``: seconds. Raises ``ResultTimeout``.
         """
         return await self.broker.wait_end(queue, job_id, timeout)
+
+    @at_home
+    async def read_events(
+        self, job_id: str, *, queue: str, after: int, limit: int, timeout: float | None
+    ) -> EventPage | None:
+        """Return events of a job as they are stored; ``JobHandle.events`` reads them. ``timeout``: seconds."""
+        return await self.broker.events(queue, job_id, after, limit, timeout)
+
+    @at_home
+    async def edit_job(
+        self,
+        job_id: str,
+        *,
+        queue: str | None = None,
+        priority: Priority | PriorityName | None = None,
+        at: datetime | None = None,
+        delay: Duration | None = None,
+        to_queue: str | None = None,
+    ) -> EditReply:
+        """Give a job that waits another priority, another time, or another queue.
+
+        ``at``: an aware datetime, or ``delay``: seconds or ``timedelta`` from now, 0 to start at once. Returns
+        ``edited``; ``running``, ``ended`` and ``failed`` (in the dead letter queue) were too late, ``unknown`` has no
+        record. In ``to_queue`` the job keeps its id and its time, and has all its retries before it; under its old
+        queue it is cancelled, with that as the reason. Should this process die in between, it may run in both.
+
+        Raises ``ArgumentsError`` for wrong values.
+        """
+        if at is not None and delay is not None:
+            raise ArgumentsError("edit_job takes at=… or delay=…, not both")
+        level = None if priority is None else Priority.parse(priority).value
+        due_at_ms = None if at is None else due_ms(at, "edit_job")
+        delay_ms = None if delay is None else to_ms("delay", delay)
+        where = await self._queue_of(job_id, queue)
+        if where is None:
+            return "unknown"
+        if to_queue is not None and checked_queue(to_queue) != where:
+            return await self._move(job_id, where, to_queue, level, delay_ms, due_at_ms)
+        return await self.broker.edit(where, job_id, priority=level, delay_ms=delay_ms, due_at_ms=due_at_ms)
+
+    async def _move(
+        self, job_id: str, queue: str, to_queue: str, priority: int | None, delay_ms: int | None, due_at_ms: int | None
+    ) -> EditReply:
+        job = await self.broker.find(queue, job_id)
+        if job is None:
+            return "unknown"
+        # Held back, so that it does not start here while it goes there; lost on the way, it would start here after all.
+        reply = await self.broker.edit(queue, job_id, priority=None, delay_ms=_HELD_BACK_MS, due_at_ms=None)
+        if reply != "edited":
+            return reply
+        if delay_ms is None and due_at_ms is None:
+            due_at_ms = job.due_at_ms
+        moved = msgspec.structs.replace(job, priority=job.priority if priority is None else Priority(priority))
+        record = encode_live(moved)
+        await self._outboxes["local"].send_many([NewJob(to_queue, job_id, record, delay_ms or 0, due_at_ms)])
+        await self.broker.cancel(queue, job_id, f"moved to queue {to_queue!r}", TOMBSTONE_MS)
+        return "edited"
 
     @at_home
     async def delete_job(self, job_id: str, *, queue: str | None = None) -> bool:

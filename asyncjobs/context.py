@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 from asyncjobs.core.job import Job
 from asyncjobs.errors import AppNotOpen
+from asyncjobs.events import EventKind, encode_event
+from asyncjobs.ports import Lease
 from asyncjobs.scheduling import SCHEDULE_HEADER, TICK_HEADER
 from asyncjobs.sending import Dispatcher
 
-__all__ = ["JobContext", "current_job", "dispatcher_for", "log_fields", "note_closed", "note_open", "running"]
+__all__ = ["JobContext", "JobLog", "current_job", "dispatcher_for", "log_fields", "note_closed", "note_open", "running"]
 
 _log = logging.getLogger("asyncjobs.job")
+
+_MAX_LOG_LINE = 8_192
 
 
 class JobContext:
@@ -25,7 +31,7 @@ class JobContext:
     ``args`` and ``kwargs``: the decoded arguments, with which the handler is called.
     """
 
-    __slots__ = ("_deadline_ms", "_job", "args", "dispatcher", "hold", "kwargs")
+    __slots__ = ("_deadline_ms", "_job", "_tell", "args", "dispatcher", "hold", "kwargs")
 
     def __init__(
         self,
@@ -34,12 +40,14 @@ class JobContext:
         deadline_ms: int | None,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
+        tell: Callable[[Lease, bytes], None] | None = None,
     ) -> None:
         self._job = job
         self.dispatcher = dispatcher
         self._deadline_ms = deadline_ms
         self.args = args
         self.kwargs = {} if kwargs is None else kwargs
+        self._tell = tell
         #: Why the attempt must not be cancelled at the moment: ``thread``, ``closing``, or empty.
         self.hold = ""
 
@@ -113,10 +121,44 @@ class JobContext:
         """When the job's timeout will cancel this attempt, by the broker's clock; ``None`` without a timeout."""
         return None if self._deadline_ms is None else datetime.fromtimestamp(self._deadline_ms / 1000, UTC)
 
+    # -- what those who follow the job are told
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Tell how far the job has come: ``done`` of ``total``, and a ``note``; from handlers of every kind.
+
+        It goes out soon, in one call with whatever else is told meanwhile; ``handle.events()`` receives it.
+        """
+        self._emit("progress", (done, total, note))
+
+    def emit(self, data: Any) -> None:
+        """Tell ``data``, anything that msgspec encodes, at most 64 KiB; raises ``ArgumentsError`` if it doesn't fit."""
+        self._emit("data", data)
+
     @property
-    def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger whose records carry the fields of ``log_fields``."""
-        return logging.LoggerAdapter(_log, log_fields(self))
+    def log(self) -> JobLog:
+        """A logger whose records carry the fields of ``log_fields``; those from INFO on are events of the job too."""
+        return JobLog(_log, log_fields(self), functools.partial(self._emit, "log"))
+
+    def _emit(self, kind: EventKind, data: Any) -> None:
+        if self._tell is not None:
+            job = self._job
+            event = encode_event(job.attempt, time.time_ns() // 1_000_000, kind, data)
+            self._tell(Lease(job.queue, job.id, job.priority.value, job.fence), event)
+
+
+class JobLog(logging.LoggerAdapter[logging.Logger]):
+    """The logger of one job: ``tell`` is given each record from INFO on, whatever the logging is configured to."""
+
+    def __init__(self, logger: logging.Logger, fields: dict[str, Any], tell: Callable[[Any], None]) -> None:
+        super().__init__(logger, fields)
+        self._tell = tell
+
+    def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Log, and tell."""
+        if level >= logging.INFO:
+            text = str(msg) % args if args else str(msg)
+            self._tell({"level": logging.getLevelName(level).lower(), "message": text[:_MAX_LOG_LINE]})
+        super().log(level, msg, *args, **kwargs)
 
 
 def log_fields(job: JobContext) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from asyncjobs.context import dispatcher_for
-from asyncjobs.core.duration import Duration, to_ms
+from asyncjobs.core.duration import Duration, due_ms, to_ms
 from asyncjobs.core.envelope import MAX_NAME_BYTES
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.errors import ArgumentsError, DefinitionError
@@ -42,7 +42,7 @@ class _Verbs(Generic[P, R]):
 
     def schedule_at(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
         """Send the job to run at ``when``, an aware ``datetime``; in the past means now. Raises as ``delay`` does."""
-        return self._send(self._request(args, kwargs, due_at_ms=_due_at_ms(when)))
+        return self._send(self._request(args, kwargs, due_at_ms=due_ms(when, "schedule_at")))
 
     def schedule_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
         """Send the job to run after ``delay``: seconds, or a ``timedelta``. Raises as ``delay`` does."""
@@ -54,7 +54,7 @@ class _Verbs(Generic[P, R]):
 
     def schedule_at_sync(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Do what ``schedule_at`` does from code without an event loop; inside one it is refused."""
-        return self._send_sync(self._request(args, kwargs, due_at_ms=_due_at_ms(when)), "schedule_at")
+        return self._send_sync(self._request(args, kwargs, due_at_ms=due_ms(when, "schedule_at")), "schedule_at")
 
     def schedule_in_sync(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Do what ``schedule_in`` does from code without an event loop; inside one it is refused."""
@@ -239,16 +239,3 @@ def _checked_name(name: object) -> str:
             f"job name {name!r:.80}: expected 1 to {MAX_NAME_BYTES} bytes of text without white space"
         )
     return name
-
-
-def _due_at_ms(when: object) -> int:
-    if isinstance(when, timedelta | int | float):
-        raise ArgumentsError(f"schedule_at takes a datetime, not {when!r}; for a delay use schedule_in")
-    if not isinstance(when, datetime):
-        raise ArgumentsError(f"schedule_at takes an aware datetime, not {when!r:.80}")
-    if when.tzinfo is None or when.utcoffset() is None:
-        raise ArgumentsError(
-            f"schedule_at was given the naive datetime {when.isoformat()}, whose time zone is unknown; give it one, as "
-            "in datetime.now(UTC) or when.replace(tzinfo=ZoneInfo('Europe/Berlin'))"
-        )
-    return round(when.timestamp() * 1000)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -10,13 +13,19 @@ import msgspec
 from asyncjobs.core.duration import to_ms
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
-from asyncjobs.errors import JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
-from asyncjobs.ports import CancelReply
+from asyncjobs.errors import BrokerUnavailable, JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
+from asyncjobs.events import JobEvent, decode_event
+from asyncjobs.ports import CancelReply, EventPage
 from asyncjobs.signature import decode_value
 
 __all__ = ["JobHandle", "JobLookup"]
 
 R_co = TypeVar("R_co", covariant=True)
+
+_log = logging.getLogger("asyncjobs.app")
+
+_EVENTS_A_PAGE = 200
+_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class JobLookup(Protocol):
@@ -32,6 +41,12 @@ class JobLookup(Protocol):
 
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
         """Wait until the job has ended or failed for good."""
+        ...
+
+    async def read_events(
+        self, job_id: str, *, queue: str, after: int, limit: int, timeout: float | None
+    ) -> EventPage | None:
+        """Return events, waiting for the first if need be."""
         ...
 
 
@@ -92,6 +107,34 @@ class JobHandle(Generic[R_co]):
                 f"the result of job {job.id} does not fit the handler's return annotation: {error}; "
                 "read it with app.handle(id, queue=…), which takes any value"
             ) from error
+
+    async def events(self, after: int = 0) -> AsyncIterator[JobEvent]:
+        """Follow what the job tells: events numbered above ``after``, those of the past first, until it has ended.
+
+        While the broker is away it waits, and goes on where it was: nothing is left out, nothing comes twice. Where a
+        job has told more than is kept, ``dropped`` of the next event says how many are missing. Raises as ``refresh``
+        does if there is neither a record of the job nor of its events.
+        """
+        failures = 0
+        while True:
+            try:
+                page = await self._lookup.read_events(
+                    self.id, queue=self.queue, after=after, limit=_EVENTS_A_PAGE, timeout=None
+                )
+            except BrokerUnavailable as error:
+                if not failures:
+                    _log.warning("the events of job %s must wait: %s", self.id, error)
+                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                failures += 1
+                continue
+            failures = 0
+            if page is None:
+                raise self._absent()
+            for number, stored in page.events:
+                yield decode_event(number, stored, number - after - 1)
+                after = number
+            if page.is_over:
+                return
 
     async def cancel(self, reason: str = "cancelled by its sender") -> bool:
         """Cancel the job: at once while it waits, and by cancelling its handler while it runs.

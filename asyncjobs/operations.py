@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Literal
 
 from asyncjobs.client import Client, at_home
 from asyncjobs.core.filter import JobFilter
@@ -12,10 +13,14 @@ from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.errors import ArgumentsError, UnknownJob
 from asyncjobs.options import checked_queue
 from asyncjobs.overview import QueueStats, Stats, queue_stats, stats
+from asyncjobs.ports import Place, Suspendable
 
 __all__ = ["Operations"]
 
 _PAGE = 500
+
+#: Where jobs can be listed.
+JobPlace = Literal["ready", "scheduled", "running", "parked", "failed"]
 
 
 class Operations(Client):
@@ -117,6 +122,65 @@ class Operations(Client):
                 yield found
             if wanted.since_ms is not None and before[0] < wanted.since_ms:
                 return
+
+    # -- looking at jobs, and holding them back
+
+    @at_home
+    async def jobs(self, state: JobPlace, *, queue: str | None = None, limit: int = 100) -> list[Job]:
+        """Return up to ``limit`` jobs that are ``ready``, ``scheduled``, ``running``, ``parked`` or ``failed``.
+
+        In the order in which they will start, queue by queue; the dead, latest first.
+        """
+        if state == "failed":
+            return await self.failed_jobs(limit, queue=queue)
+        if state not in ("ready", "scheduled", "running", "parked"):
+            raise ArgumentsError(f"state={state!r}: expected ready, scheduled, running, parked or failed")
+        found: list[Job] = []
+        for one in await self._queues(queue):
+            async for page in self._waiting_jobs(one, state):
+                found += page
+                if len(found) >= limit:
+                    return found[:limit]
+        return found
+
+    async def _waiting_jobs(self, queue: str, place: Place) -> AsyncIterator[list[Job]]:
+        offset = 0
+        while True:
+            page, looked_at = await self.broker.browse(queue, place, offset, _PAGE)
+            yield page
+            offset += looked_at
+            if looked_at < _PAGE:
+                return
+
+    @at_home
+    async def suspend_job(self, name: str, *, queue: str | None = None) -> None:
+        """Let no more jobs of this name start, in all queues or in one; they wait, and running ones go on.
+
+        No worker needs to be restarted. Raises ``ArgumentsError`` for an empty name.
+        """
+        await self._suspend("name", name, queue, on=True)
+
+    @at_home
+    async def resume_job(self, name: str, *, queue: str | None = None) -> None:
+        """Undo ``suspend_job``."""
+        await self._suspend("name", name, queue, on=False)
+
+    @at_home
+    async def suspended_jobs(self) -> dict[str, list[str]]:
+        """Return the suspended job names of each queue that has any."""
+        found = {one: await self.broker.suspended(one) for one in await self._queues(None)}
+        names = {queue: [which for what, which in entries if what == "name"] for queue, entries in found.items()}
+        return {queue: here for queue, here in names.items() if here}
+
+    async def _suspend(self, what: Suspendable, which: str, queue: str | None, *, on: bool) -> None:
+        if not which:
+            raise ArgumentsError(f"the {what} is empty; expected which {what} to suspend or resume")
+        grace_ms = round(self.settings.unknown_job_grace * 1000)
+        for one in await self._queues(queue):
+            await self.broker.suspend(one, what, which, on)
+            if not on:
+                # Workers look every few seconds too; this is at once.
+                await self.broker.unpark([one], frozenset({which} if what == "name" else ()), grace_ms)
 
     # -- queues and figures
 

@@ -1,7 +1,7 @@
 """The ports between what asyncjobs decides and what does the I/O, and the records that pass through them.
 
-A broker is a ``JobQueue``, ``JobStore``, ``JobStats`` and ``ScheduleStore`` in one object. What each verb promises is
-written here and tested by ``asyncjobs.testing.conformance``, which every broker passes.
+A broker is a ``JobQueue``, ``JobStore``, ``JobStats``, ``EventStore`` and ``ScheduleStore`` in one object. What each
+verb promises is written here and tested by ``asyncjobs.testing.conformance``, which every broker passes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ __all__ = [
     "ClaimRequest",
     "Claimed",
     "Clock",
+    "EditReply",
+    "Emission",
+    "EventPage",
     "Extension",
     "FireReply",
     "Firing",
@@ -30,11 +33,13 @@ __all__ = [
     "Lease",
     "LeaseKeeper",
     "NewJob",
+    "Place",
     "QueueFigures",
     "Recovery",
     "ScheduleList",
     "ScheduleStore",
     "StoredSchedule",
+    "Suspendable",
     "WorkerInfo",
 ]
 
@@ -188,6 +193,24 @@ class FireReply(NamedTuple):
     fired: list[bool]
 
 
+class Emission(NamedTuple):
+    """Events of one running job: encoded, in order, behind ``skipped`` that were dropped before them."""
+
+    lease: Lease
+    skipped: int
+    events: list[bytes]
+
+
+class EventPage(NamedTuple):
+    """Events of a job with their numbers, rising from 1; ``is_over``: no more can come after these."""
+
+    events: list[tuple[int, bytes]]
+    is_over: bool
+
+
+Place = Literal["ready", "scheduled", "running", "parked"]
+Suspendable = Literal["name", "tenant"]
+EditReply = Literal["unknown", "ended", "failed", "running", "edited"]
 CancelReply = Literal["unknown", "ended", "failed", "running", "cancelled"]
 
 
@@ -259,7 +282,7 @@ class JobQueue(Protocol):
     async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
         """Make parked jobs of ``names`` ready, and bury those whose name nobody has known for ``grace_ms``.
 
-        Return how many jobs of both kinds there were.
+        What is suspended stays parked. Return how many jobs of both kinds there were.
         """
         ...
 
@@ -287,6 +310,17 @@ class JobQueue(Protocol):
         """Undo ``pause``."""
         ...
 
+    async def suspend(self, queue: str, what: Suspendable, which: str, on: bool) -> bool:
+        """Let no more jobs of a name or a tenant be claimed, or let them again; say whether that changed anything.
+
+        Those that come to be claimed meanwhile are parked. After a resumption, ``unpark`` makes them ready.
+        """
+        ...
+
+    async def suspended(self, queue: str) -> list[tuple[Suspendable, str]]:
+        """Return what is suspended, sorted."""
+        ...
+
     async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         """Forget dead or ended jobs; return for each whether there was one. Waiting and running ones are left alone."""
         ...
@@ -308,6 +342,19 @@ class JobStore(Protocol):
 
     async def cancel(self, queue: str, job_id: str, reason: str, keep_ms: int) -> CancelReply:
         """Cancel a waiting job now and keep its record for ``keep_ms``; mark a running one for its worker."""
+        ...
+
+    async def browse(self, queue: str, place: Place, offset: int, limit: int) -> tuple[list[Job], int]:
+        """Return the jobs of a page in the order in which they will start, and how many entries were looked at.
+
+        ``offset`` of the next page is this one's plus that number; the list is over once it is less than ``limit``.
+        """
+        ...
+
+    async def edit(
+        self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None
+    ) -> EditReply:
+        """Give a waiting job another priority (0 critical to 3 low), or another time; ``None`` leaves each as it is."""
         ...
 
     async def failed(self, queue: str, limit: int, before: tuple[int, str] | None = None) -> list[Job]:
@@ -357,6 +404,24 @@ class JobStats(Protocol):
         ...
 
 
+class EventStore(Protocol):
+    """What running jobs tell: a stream of numbered events a job, capped, and kept for a time."""
+
+    async def emit(self, emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
+        """Add events to the streams of running jobs; each keeps its last ``most``, for ``ttl_ms`` after the latest.
+
+        Return for each job whether its lease still held; one that has lost it adds nothing.
+        """
+        ...
+
+    async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
+        """Return up to ``limit`` events numbered above ``after``; wait for the first, or the job's end, if need be.
+
+        After ``timeout`` seconds the page is empty. ``None`` if neither the job nor events of it are known.
+        """
+        ...
+
+
 class ScheduleStore(Protocol):
     """Schedules of a queue; each verb is atomic."""
 
@@ -384,5 +449,5 @@ class ScheduleStore(Protocol):
         ...
 
 
-class Broker(JobQueue, JobStore, JobStats, ScheduleStore, Protocol):
-    """All four in one."""
+class Broker(JobQueue, JobStore, JobStats, EventStore, ScheduleStore, Protocol):
+    """All of them in one."""

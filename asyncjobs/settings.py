@@ -81,7 +81,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stood still for so long keeps its jobs no longer; by default ten leases. ``send_timeout``: how long a send tries
     while the broker is away, before it fails; ``inf`` to wait for ever. ``durability``: ``replicated`` counts a job as
     sent once a replica of Redis has it too, so that a failover loses none. ``dead_ttl`` and ``dead_most``: for how
-    long, and how many in each queue, the dead letter queue keeps jobs.
+    long, and how many in each queue, the dead letter queue keeps jobs. ``max_events`` and ``event_ttl``: how many
+    events a job keeps, and for how long after the latest.
     """
 
     server: Server
@@ -103,6 +104,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     blocked_limit: float = 300.0
     dead_ttl: float = 180 * 86_400.0
     dead_most: int = 100_000
+    max_events: int = 1_000
+    event_ttl: float = 86_400.0
 
 
 def _seconds(least: float, *, endless: bool = False) -> tuple[Callable[[Any], float], str]:
@@ -171,6 +174,8 @@ _APP_SETTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "blocked_limit": _seconds(1),
     "dead_ttl": _seconds(60),
     "dead_most": _whole(1),
+    "max_events": _whole(1, 100_000),
+    "event_ttl": _seconds(1),
 }
 
 _SERVER_SETTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {

@@ -1,13 +1,13 @@
-"""Durations as users give them: seconds, or a ``timedelta``."""
+"""Durations and times as users give them: seconds or a ``timedelta``, and aware datetimes."""
 
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from asyncjobs.errors import ArgumentsError
 
-__all__ = ["Duration", "to_ms"]
+__all__ = ["Duration", "due_ms", "to_ms"]
 
 Duration = float | timedelta
 
@@ -27,3 +27,17 @@ def to_ms(name: str, value: object, *, least_ms: int = 0) -> int:
     if milliseconds < least_ms:
         raise ArgumentsError(f"{name}={value!r}: expected at least {least_ms / 1000:g} s")
     return milliseconds
+
+
+def due_ms(when: object, verb: str) -> int:
+    """Return the aware datetime ``when`` in Unix milliseconds; raise ``ArgumentsError``, naming ``verb``, if not."""
+    if isinstance(when, timedelta | int | float):
+        raise ArgumentsError(f"{verb} takes a datetime, not {when!r}; a delay goes by schedule_in or delay=")
+    if not isinstance(when, datetime):
+        raise ArgumentsError(f"{verb} takes an aware datetime, not {when!r:.80}")
+    if when.tzinfo is None or when.utcoffset() is None:
+        raise ArgumentsError(
+            f"{verb} was given the naive datetime {when.isoformat()}, whose time zone is unknown; give it one, as in "
+            "datetime.now(UTC) or when.replace(tzinfo=ZoneInfo('Europe/Berlin'))"
+        )
+    return round(when.timestamp() * 1000)

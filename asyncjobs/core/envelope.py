@@ -3,7 +3,7 @@
 A record is a short header that a Lua script reads by position, then msgpack::
 
     byte 1      version: "1"
-    byte 2      kind: "-" live, "p" live and parked, "c" completed, "x" cancelled
+    byte 2      kind: "-" live, "p" live and parked for its name, "t" for its tenant, "c" completed, "x" cancelled
     byte 3      priority: "0" critical … "3" low
     bytes 4-7   lengths of: name, flow key, tenant, extension
     then        name, flow key, tenant, extension (UTF-8), and the body to the end
@@ -51,6 +51,7 @@ _ENDED_KINDS = {JobState.COMPLETED: b"c", JobState.CANCELLED: b"x"}
 _KIND_STATES: dict[int, JobState | None] = {
     ord("-"): None,
     ord("p"): None,
+    ord("t"): None,
     **{kind[0]: state for state, kind in _ENDED_KINDS.items()},
 }
 _FIXED = 7

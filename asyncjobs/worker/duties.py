@@ -144,6 +144,7 @@ class Duties:
             blocked_limit=self._host.settings.blocked_limit,
         )
         self._heartbeat.start()
+        self._executor.events.open()
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self._group.start_soon(keep_running, "settler", self._settler.run)
@@ -167,6 +168,7 @@ class Duties:
             self._heartbeat.stop()
             self._watchdog.stop()
             self._executor.close()
+            await self._executor.events.close()
             await self._executor.shared.close()
             try:
                 await self._host.broker.ring(self._serving.queues)

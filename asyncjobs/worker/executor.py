@@ -35,6 +35,7 @@ from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
 from asyncjobs.ports import Claimed, Extension, Lease
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.deadlines import Deadline, Deadlines
+from asyncjobs.worker.events import EventBuffer
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.outcomes import outcome_of_error, outcome_of_value
@@ -77,7 +78,8 @@ class _Run:
 class Executor:
     """Runs up to ``concurrency`` jobs at once; more that were claimed ahead wait in a buffer.
 
-    ``shared`` are the resources of all of them, to be opened before the first job and closed after the last.
+    ``shared`` are the resources of all of them, to be opened before the first job and closed after the last; ``events``
+    is what they tell.
 
     Each lease is held from the claim on, while its job waits in the buffer, runs, and waits to be settled.
     """
@@ -96,6 +98,9 @@ class Executor:
         plans = RunPlans(host, self._threads)
         self.plans = plans.by_name
         self.shared = plans.shared
+        self.events = EventBuffer(
+            host.broker, most=host.settings.max_events, ttl_ms=round(host.settings.event_ttl * 1000)
+        )
         self.concurrency = concurrency
         self.finished = 0
         self._host = host
@@ -190,7 +195,7 @@ class Executor:
             deadline = self._deadlines.add(timeout_ms / 1000, lambda: self._time_out(run, timeout_ms))
             # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
             self._leases.hold(run.lease, self._clock.monotonic() + timeout_ms / 1000 + self._grace)
-        context = run.context = JobContext(job, self._host, due_ms, args, kwargs)
+        context = run.context = JobContext(job, self._host, due_ms, args, kwargs, self.events.add)
         running.set(context)
         outcome: Outcome | _Lost
         began = time.perf_counter_ns()
@@ -211,6 +216,8 @@ class Executor:
             self._end(run, None)
             return
         duration_us = (time.perf_counter_ns() - began) // 1000
+        if self.events.holds(run.lease):
+            await self.events.flush(run.lease)
         self._end(run, self._decide(job, plan, outcome, run, duration_us))
 
     def _start(self, claimed: Claimed) -> Job:

@@ -48,6 +48,7 @@ class ModelQueue:
     # None stands for a job that was cancelled in the list: a claim looks at it, and forgets it.
     ready: dict[int, list[str | None]] = field(default_factory=lambda: {0: [], 1: [], 2: [], 3: []})
     parked: list[str] = field(default_factory=list)
+    suspended: set[str] = field(default_factory=set)
     recovered_ms: int | None = None
     recover_from_ms: int = 0
     succeeded: int = 0
@@ -87,7 +88,7 @@ class ModelQueue:
             while not self.paused and self.ready[priority] and len(looked_at) < limit:
                 looked_at.append(self.ready[priority].pop(0))
         found = [self.jobs[job_id] for job_id in looked_at if job_id is not None]
-        taken = [job for job in found if job.name in names]
+        taken = [job for job in found if job.name in names and job.name not in self.suspended]
         self.fence += bool(taken)
         for job in found:
             if job in taken:
@@ -178,6 +179,32 @@ class ModelQueue:
         self.end(job)
         return "cancelled"
 
+    def edit(self, job_id: str, priority: int | None, delay_ms: int | None) -> str:
+        job = self.jobs.get(job_id)
+        if job is None:
+            return "unknown"
+        if job.place in ("ended", "dead", "running"):
+            return "failed" if job.place == "dead" else job.place
+        old, new = job.priority, job.priority if priority is None else priority
+        due_ms = job.due_ms if job.place == "scheduled" else self.now_ms
+        if delay_ms is not None:
+            due_ms = self.now_ms + delay_ms
+        job.priority = new
+        if job.place == "parked":
+            if due_ms <= self.now_ms:
+                return "edited"
+            self.parked.remove(job_id)
+        elif job.place == "ready":
+            if due_ms <= self.now_ms and new == old:
+                return "edited"
+            self.ready[old][self.ready[old].index(job_id)] = None
+        if due_ms > self.now_ms:
+            job.place, job.due_ms = "scheduled", due_ms
+        else:
+            job.place = "ready"
+            self.ready[new].append(job_id)
+        return "edited"
+
     def retry(self, job_id: str) -> bool:
         job = self.jobs.get(job_id)
         if job is None or job.place != "dead":
@@ -194,6 +221,7 @@ class ModelQueue:
         return True
 
     def unpark(self, names: frozenset[str]) -> int:
+        names = names - self.suspended
         back = [job_id for job_id in self.parked if self.jobs[job_id].name in names]
         # Name by name, as each has a list of its own; within a name in their order.
         for name in sorted({self.jobs[job_id].name for job_id in back}):

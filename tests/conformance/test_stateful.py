@@ -155,6 +155,24 @@ class BrokerMachine(RuleBasedStateMachine):
     def delete(self, job_id: str) -> None:
         assert self.run(self.broker.delete(self.queue, [job_id])) == [self.model.delete(job_id)]
 
+    @rule(
+        job_id=st.sampled_from(IDS),
+        priority=st.none() | st.sampled_from([0, 1, 2, 3]),
+        delay_ticks=st.sampled_from([None, 0, 2]),
+    )
+    def edit(self, job_id: str, priority: int | None, delay_ticks: int | None) -> None:
+        delay_ms = None
+        if delay_ticks is not None:
+            delay_ms = delay_ticks * TICK_MS + TICK_MS // 2 if delay_ticks else 0
+        reply = self.run(self.broker.edit(self.queue, job_id, priority=priority, delay_ms=delay_ms, due_at_ms=None))
+        assert reply == self.model.edit(job_id, priority, delay_ms)
+
+    @rule(name=st.sampled_from(NAMES), on=st.booleans())
+    def suspend(self, name: str, on: bool) -> None:
+        changed = self.run(self.broker.suspend(self.queue, "name", name, on))
+        assert changed == ((name in self.model.suspended) != on)
+        (self.model.suspended.add if on else self.model.suspended.discard)(name)
+
     @rule()
     def unpark(self) -> None:
         assert self.run(self.broker.unpark([self.queue], frozenset(NAMES), 10**9)) == self.model.unpark(

@@ -23,14 +23,19 @@ from asyncjobs.ports import (
     Claimed,
     ClaimRequest,
     Clock,
+    EditReply,
+    Emission,
+    EventPage,
     Extension,
     FireReply,
     Firing,
     Lease,
     NewJob,
+    Place,
     QueueFigures,
     Recovery,
     ScheduleList,
+    Suspendable,
     WorkerInfo,
 )
 
@@ -182,7 +187,31 @@ class MemoryBroker:
         with self._lock:
             self._state(queue).resume()
 
+    async def suspend(self, queue: str, what: Suspendable, which: str, on: bool) -> bool:
+        with self._lock:
+            entry = (b"n" if what == "name" else b"t") + which.encode()
+            return self._state(queue).suspend(entry, on, self._clock.now_ms())
+
+    async def suspended(self, queue: str) -> list[tuple[Suspendable, str]]:
+        with self._lock:
+            return [
+                ("name" if one[:1] == b"n" else "tenant", one[1:].decode())
+                for one in sorted(self._state(queue).suspended)
+            ]
+
     # -- jobs by id
+
+    async def browse(self, queue: str, place: Place, offset: int, limit: int) -> tuple[list[Job], int]:
+        with self._lock:
+            return self._state(queue).browse(place, offset, limit)
+
+    async def edit(
+        self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None
+    ) -> EditReply:
+        with self._lock:
+            now_ms = self._clock.now_ms()
+            due = now_ms + delay_ms if delay_ms is not None else due_at_ms
+            return self._state(queue).edit(job_id, priority, due, now_ms)
 
     async def find(self, queue: str, job_id: str) -> Job | None:
         with self._lock:
@@ -223,6 +252,30 @@ class MemoryBroker:
                     raise ResultTimeout(
                         f"job {job_id} has not ended within {timeout} s; it is {job.state.value} and goes on"
                     )
+                sleeper = Sleeper()
+                state.awaited.setdefault(job_id, set()).add(sleeper)
+            try:
+                await sleeper.sleep(left)
+            finally:
+                with self._lock:
+                    state.stop_awaiting(job_id, sleeper)
+
+    # -- events
+
+    async def emit(self, emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
+        with self._lock:
+            now_ms = self._clock.now_ms()
+            return [self._state(one.lease.queue).emit(one, most, now_ms + ttl_ms, now_ms) for one in emissions]
+
+    async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._lock:
+                state = self._state(queue)
+                page = state.read_events(job_id, after, limit, self._clock.now_ms())
+                left = None if deadline is None else deadline - time.monotonic()
+                if page is None or page.events or page.is_over or (left is not None and left <= 0):
+                    return page
                 sleeper = Sleeper()
                 state.awaited.setdefault(job_id, set()).add(sleeper)
             try:

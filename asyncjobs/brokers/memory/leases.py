@@ -73,6 +73,15 @@ class Leases:
             heappush(self._checks, (deadline_ms, fence))
         return True
 
+    def holds(self, fence: int, priority: int, job_id: str) -> bool:
+        """Say whether a lease holds."""
+        claim = self._claims.get(fence)
+        return claim is not None and claim.members.get(job_id) == priority
+
+    def ids(self) -> list[str]:
+        """Return the ids of all leased jobs."""
+        return [job_id for claim in self._claims.values() for job_id in claim.members]
+
     def members(self, fence: int) -> dict[str, int]:
         """Return what is still leased under ``fence``, as id → priority."""
         claim = self._claims.get(fence)

@@ -6,9 +6,11 @@ Each method does what the Redis script of the same name does (``brokers/redis/lu
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from asyncjobs.brokers.memory.events import EventStreams
 from asyncjobs.brokers.memory.expiring import ExpiringRecords
 from asyncjobs.brokers.memory.leases import Leases
 from asyncjobs.brokers.memory.records import (
@@ -16,8 +18,11 @@ from asyncjobs.brokers.memory.records import (
     is_ended,
     is_parked,
     is_readable,
+    label_of,
     marked,
     name_of,
+    tenant_label,
+    with_priority,
 )
 from asyncjobs.brokers.memory.schedules import Schedules
 from asyncjobs.brokers.memory.timetable import Timetable
@@ -28,7 +33,7 @@ from asyncjobs.core.record import read_placed
 from asyncjobs.core.settlement import HistoryEntry, Settlement, Verdict
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stats import bucket_of
-from asyncjobs.ports import CancelReply, Claimed, ClaimRequest, Lease, NewJob
+from asyncjobs.ports import CancelReply, Claimed, ClaimRequest, EditReply, Emission, EventPage, Lease, NewJob, Place
 
 __all__ = ["QueueState"]
 
@@ -54,6 +59,8 @@ class QueueState:
     def __init__(self, name: str) -> None:
         self.name = name
         self.paused = False
+        # ``n<name>`` and ``t<tenant>`` of what is suspended.
+        self.suspended: set[bytes] = set()
         self.live: dict[str, bytes] = {}
         self.ended = ExpiringRecords()
         self.ready: tuple[deque[str], ...] = tuple(deque() for _ in _PRIORITIES)
@@ -61,11 +68,12 @@ class QueueState:
         self.parked_since_ms: dict[bytes, int] = {}
         self.timetable = Timetable()
         self.schedules = Schedules()
+        self.events = EventStreams()
         self.leases = Leases()
         self.dead: dict[str, int] = {}
         self.tries: dict[str, bytes] = {}
         # Taking an id out of the middle of a list is slow, so it stays there, and here stands how many of its entries,
-        # the first ones, are to be passed over: (priority or name of the parked, id) → number.
+        # the first ones, are to be passed over: (priority or label of the parked, id) → number.
         self.gone: dict[tuple[int | bytes, str], int] = {}
         self.gone_ready = [0, 0, 0, 0]
         self.gone_parked = 0
@@ -136,9 +144,11 @@ class QueueState:
                 record = live.get(job_id)
                 if record is None:
                     continue
-                if known is not None and is_readable(record) and name_of(record) not in known:
-                    self._park(job_id, record, now_ms)
-                    continue
+                if (known is not None or self.suspended) and is_readable(record):
+                    kind, label = self._parking(record, known)
+                    if kind:
+                        self._park(job_id, record, kind, label, now_ms)
+                        continue
                 members[job_id] = priority
                 jobs.append(Claimed(name, job_id, fence, tries.get(job_id, b"") if tries else b"", record))
         more = any(self.ready)
@@ -282,14 +292,20 @@ class QueueState:
     def unpark(self, names: frozenset[str], grace_ms: int, now_ms: int) -> int:
         known = _as_bytes(names)
         unparked = buried = 0
-        for name in list(self.parked):
-            is_known = name in known
-            if not is_known and self.parked_since_ms[name] + grace_ms > now_ms:
+        for name in sorted(self.parked):
+            if name.startswith(b" "):
+                revives = b"t" + name[1:] not in self.suspended
+                dies = False
+            else:
+                is_suspended = b"n" + name in self.suspended
+                revives = name in known and not is_suspended
+                dies = not revives and not is_suspended and self.parked_since_ms[name] + grace_ms <= now_ms
+            if not revives and not dies:
                 continue
             kept = self._pop_parked(name)
             for job_id in reversed(kept):
-                record = self.live[job_id] = marked(self.live[job_id], parked=False)
-                if is_known:
+                record = self.live[job_id] = marked(self.live[job_id], b"-")
+                if revives:
                     self.ready[priority_of(record)].appendleft(job_id)
                     unparked += 1
                 else:
@@ -316,14 +332,35 @@ class QueueState:
             del self.parked[name], self.parked_since_ms[name]
         return kept
 
-    def _park(self, job_id: str, record: bytes, now_ms: int) -> None:
+    def _parking(self, record: bytes, known: frozenset[bytes] | None) -> tuple[bytes, bytes]:
+        """Return how to mark a job that must wait, and the label of its list; nothing for one that may be claimed."""
         name = name_of(record)
-        self.live[job_id] = marked(record, parked=True)
-        waiting = self.parked.get(name)
+        if (known is not None and name not in known) or b"n" + name in self.suspended:
+            return b"p", name
+        label = tenant_label(record)
+        return (b"t", label) if b"t" + label[1:] in self.suspended else (b"", b"")
+
+    def _park(self, job_id: str, record: bytes, kind: bytes, label: bytes, now_ms: int) -> None:
+        self.live[job_id] = marked(record, kind)
+        waiting = self.parked.get(label)
         if waiting is None:
-            waiting = self.parked[name] = deque()
-            self.parked_since_ms[name] = now_ms
+            waiting = self.parked[label] = deque()
+            self.parked_since_ms[label] = now_ms
         waiting.append(job_id)
+
+    def suspend(self, entry: bytes, on: bool, now_ms: int) -> bool:
+        if (entry in self.suspended) == on:
+            return False
+        if on:
+            self.suspended.add(entry)
+        else:
+            self.suspended.discard(entry)
+            label = entry[1:] if entry.startswith(b"n") else b" " + entry[1:]
+            if label in self.parked:
+                # The time to wait for a worker that knows the name begins now.
+                self.parked_since_ms[label] = now_ms
+        self.bell.ring()
+        return True
 
     def _add_gone(self, where: int | bytes, job_id: str) -> None:
         self.gone[where, job_id] = self.gone.get((where, job_id), 0) + 1
@@ -368,6 +405,23 @@ class QueueState:
         self._history_of(name_of(record)).appendleft(encode(entry))
         self.counts["cancelled"] += 1
         self._tell(job_id)
+
+    def emit(self, emission: Emission, most: int, expires_at_ms: int, now_ms: int) -> bool:
+        lease = emission.lease
+        if not self.leases.holds(lease.fence, lease.priority, lease.id):
+            return False
+        self.events.add(lease.id, emission.skipped, emission.events, most, expires_at_ms, now_ms)
+        self._tell(lease.id)
+        return True
+
+    def read_events(self, job_id: str, after: int, limit: int, now_ms: int) -> EventPage | None:
+        found = self.events.read(job_id, after, limit, now_ms)
+        is_live = job_id in self.live
+        if found is None and not is_live and self.ended.get(job_id, now_ms) is None:
+            return None
+        events = found or []
+        is_over = not is_live or job_id in self.dead
+        return EventPage(events, is_over and len(events) < limit)
 
     def _tell(self, job_id: str) -> None:
         for sleeper in self.awaited.pop(job_id, ()):
@@ -424,9 +478,59 @@ class QueueState:
             if fence is not None:
                 self.leases.reasons[fence, job_id] = reason
                 return "running"
-            self._add_gone(name_of(record) if is_parked(record) else priority_of(record), job_id)
+            self._add_gone(label_of(record) if is_parked(record) else priority_of(record), job_id)
         self._end_cancelled(job_id, record, reason, now_ms, keep_ms)
         return "cancelled"
+
+    def edit(self, job_id: str, priority: int | None, due_at_ms: int | None, now_ms: int) -> EditReply:
+        record = self.live.get(job_id)
+        if record is None:
+            return "unknown" if self.ended.get(job_id, now_ms) is None else "ended"
+        if job_id in self.dead or not is_readable(record):
+            return "failed"
+        if self.leases.fence_of(job_id) is not None:
+            return "running"
+        old = priority_of(record)
+        new = old if priority is None else priority
+        scheduled_ms = self.timetable.due_at(job_id)
+        due_ms = due_at_ms if due_at_ms is not None else now_ms if scheduled_ms is None else scheduled_ms
+        earliest = self.timetable.earliest()
+        if scheduled_ms is not None:
+            self.timetable.remove(job_id)
+        elif due_ms > now_ms:
+            self._add_gone(label_of(record) if is_parked(record) else old, job_id)
+            record = marked(record, b"-")
+        elif is_parked(record) or new == old:
+            self.live[job_id] = with_priority(record, new)
+            return "edited"
+        else:
+            self._add_gone(old, job_id)
+        self.live[job_id] = with_priority(record, new)
+        if due_ms > now_ms:
+            self.timetable.put(due_ms, new, job_id)
+            if self._reset_timer(earliest):
+                self.bell.ring()
+        else:
+            self.ready[new].append(job_id)
+            self.bell.ring()
+        return "edited"
+
+    def browse(self, place: Place, offset: int, limit: int) -> tuple[list[Job], int]:
+        """Return the jobs of a page in the order in which they will start, and how many entries were looked at."""
+        places: dict[Place, Callable[[], Iterable[str]]] = {
+            "ready": lambda: itertools.chain(*self.ready),
+            "parked": lambda: itertools.chain(*(self.parked[label] for label in sorted(self.parked))),
+            "scheduled": self.timetable.in_order,
+            "running": self.leases.ids,
+        }
+        page = list(itertools.islice(places[place](), offset, offset + limit))
+        found = []
+        for job_id in dict.fromkeys(page):
+            record = self.live.get(job_id)
+            if record is not None and (not is_readable(record) or (place == "parked") == is_parked(record)):
+                found.append(job_id)
+        jobs = [self.find(job_id, 0) for job_id in found]
+        return [job for job in jobs if job is not None], len(page)
 
     def failed(self, limit: int, before: tuple[int, str] | None) -> list[Job]:
         """Return the latest dead; those of one millisecond by id, the last first."""
@@ -466,10 +570,10 @@ class QueueState:
         if job_id in self.dead:
             del self.dead[job_id], self.live[job_id]
             self.tries.pop(job_id, None)
-            return True
-        if self.ended.get(job_id, now_ms) is None:
+        elif self.ended.get(job_id, now_ms) is None:
             return False
         self.ended.remove(job_id)
+        self.events.remove(job_id)
         return True
 
     # -- the queue

@@ -6,12 +6,23 @@ from msgspec import Raw
 
 from asyncjobs.core.envelope import Final, encode
 
-__all__ = ["as_cancelled", "is_ended", "is_parked", "is_readable", "marked", "name_of"]
+__all__ = [
+    "as_cancelled",
+    "is_ended",
+    "is_parked",
+    "is_readable",
+    "label_of",
+    "marked",
+    "name_of",
+    "tenant_label",
+    "with_priority",
+]
 
 _HEADER_BYTES = 7
 _VERSION = ord("1")
 _LIVE = ord("-")
 _PARKED = ord("p")
+_PARKED_BY_TENANT = ord("t")
 
 
 def is_readable(record: bytes) -> bool:
@@ -24,13 +35,13 @@ def is_readable(record: bytes) -> bool:
 
 
 def is_parked(record: bytes) -> bool:
-    """Say whether the readable ``record`` is marked as parked."""
-    return record[1] == _PARKED
+    """Say whether the readable ``record`` is marked as parked, for its name or its tenant."""
+    return record[1] in (_PARKED, _PARKED_BY_TENANT)
 
 
 def is_ended(record: bytes) -> bool:
     """Say whether the readable ``record`` is that of an ended job."""
-    return record[1] not in (_LIVE, _PARKED)
+    return record[1] not in (_LIVE, _PARKED, _PARKED_BY_TENANT)
 
 
 def name_of(record: bytes) -> bytes:
@@ -38,9 +49,25 @@ def name_of(record: bytes) -> bytes:
     return record[_HEADER_BYTES : _HEADER_BYTES + record[3]]
 
 
-def marked(record: bytes, *, parked: bool) -> bytes:
-    """Return the live ``record`` marked as parked or not."""
-    return record[:1] + (b"p" if parked else b"-") + record[2:]
+def tenant_label(record: bytes) -> bytes:
+    """Return the label of the tenant in the readable ``record``: it begins with a space, as no job name does."""
+    first = _HEADER_BYTES + record[3] + record[4]
+    return b" " + record[first : first + record[5]]
+
+
+def label_of(record: bytes) -> bytes:
+    """Return the label of the list that the parked ``record`` is in: that of its name, or that of its tenant."""
+    return tenant_label(record) if record[1] == _PARKED_BY_TENANT else name_of(record)
+
+
+def marked(record: bytes, kind: bytes) -> bytes:
+    """Return the live ``record`` marked as parked, ``p`` for its name or ``t`` for its tenant, or not (``-``)."""
+    return record[:1] + kind + record[2:]
+
+
+def with_priority(record: bytes, priority: int) -> bytes:
+    """Return the live ``record`` with another priority."""
+    return record[:2] + b"%d" % priority + record[3:]
 
 
 def as_cancelled(record: bytes, reason: str, now_ms: int) -> bytes:

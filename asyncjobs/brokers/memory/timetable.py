@@ -47,6 +47,10 @@ class Timetable:
             heappop(heap)
         return heap[0][0] if heap else None
 
+    def in_order(self) -> list[str]:
+        """Return all ids, the earliest due first."""
+        return [job_id for _, _, job_id in sorted(self._entries.values())]
+
     def pop_due(self, now_ms: int, most: int) -> list[_Entry]:
         """Take out at most ``most`` jobs that are due at ``now_ms``."""
         due: list[_Entry] = []

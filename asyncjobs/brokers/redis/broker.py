@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.redis.connection import translated
+from asyncjobs.brokers.redis.events import RedisEvents
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
 from asyncjobs.brokers.redis.replies import read_claim
 from asyncjobs.brokers.redis.schedules import RedisSchedules
@@ -15,7 +18,7 @@ from asyncjobs.brokers.redis.session import CLAIM, ENQUEUE, JOBS_A_CALL, SETTLE
 from asyncjobs.brokers.redis.store import RedisStore
 from asyncjobs.core.settlement import Settlement
 from asyncjobs.core.stats import bucket_of
-from asyncjobs.ports import Claim, Claimed, ClaimRequest, NewJob, Recovery
+from asyncjobs.ports import Claim, Claimed, ClaimRequest, NewJob, Recovery, Suspendable
 
 __all__ = ["RedisBroker"]
 
@@ -33,9 +36,13 @@ _RECOVER = load("recover")
 _UNPARK = load("unpark")
 _RESUME = load("resume")
 _RING = load("ring")
+_SUSPEND = load("suspend")
 
 
-class RedisBroker(RedisStore, RedisSchedules):
+_suspended = msgspec.msgpack.Decoder(list[str])
+
+
+class RedisBroker(RedisStore, RedisEvents, RedisSchedules):
     """A ``ports.Broker`` on Redis or Valkey, alone, behind Sentinel or as a Cluster."""
 
     # -- the way of a job
@@ -170,6 +177,14 @@ class RedisBroker(RedisStore, RedisSchedules):
 
     async def resume(self, queue: str) -> None:
         await self._on_queue(_RESUME, queue)
+
+    async def suspend(self, queue: str, what: Suspendable, which: str, on: bool) -> bool:
+        return bool(await self._on_queue(_SUSPEND, queue, what[0], which, "1" if on else "0"))
+
+    async def suspended(self, queue: str) -> list[tuple[Suspendable, str]]:
+        packed = await self._command("HGET", self._keys.queue(queue).cfg, "suspended")
+        entries = _suspended.decode(packed) if packed else []
+        return [("name" if one[0] == "n" else "tenant", one[1:]) for one in sorted(entries)]
 
 
 def _when(job: NewJob) -> str:

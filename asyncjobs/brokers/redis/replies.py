@@ -10,7 +10,7 @@ from asyncjobs.core.record import read_placed
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Claim, Claimed, QueueFigures
 
-__all__ = ["read_claim", "read_failed", "read_figures", "read_found"]
+__all__ = ["read_claim", "read_failed", "read_figures", "read_found", "read_page"]
 
 
 def read_claim(queues: Sequence[str], reply: list[Any]) -> Claim:
@@ -45,6 +45,17 @@ def read_failed(queue: str, reply: list[Any]) -> list[Job]:
         _job(queue, job_id.decode(), record, tries, "failed", int(died_at))
         for job_id, died_at, record, tries in zip(fields, fields, fields, fields, strict=True)
     ]
+
+
+def read_page(queue: str, place: str, reply: list[Any]) -> tuple[list[Job], int]:
+    """Read ``browse.lua``."""
+    looked_at, fields = reply
+    each = iter(fields)
+    jobs = [
+        _job(queue, job_id.decode(), record, tries, place, number)
+        for job_id, record, tries, number in zip(each, each, each, each, strict=True)
+    ]
+    return jobs, looked_at
 
 
 def _job(queue: str, job_id: str, record: bytes, tries: bytes, place: str, number: int) -> Job:

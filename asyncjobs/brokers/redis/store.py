@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from asyncjobs.brokers.redis.replies import read_failed, read_figures, read_found
+from asyncjobs.brokers.redis.replies import read_failed, read_figures, read_found, read_page
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import JOBS_A_CALL, Session
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import ResultTimeout
-from asyncjobs.ports import CancelReply, QueueFigures, WorkerInfo
+from asyncjobs.ports import CancelReply, EditReply, Place, QueueFigures, WorkerInfo
 
 __all__ = ["RedisStore"]
 
@@ -29,6 +29,8 @@ _DELETE = load("delete")
 _FIND = load("find")
 _FAILED = load("failed")
 _INSPECT = load("inspect")
+_BROWSE = load("browse")
+_EDIT = load("edit")
 
 _entries = msgspec.msgpack.Decoder(HistoryEntry)
 _workers = msgspec.msgpack.Decoder(WorkerInfo)
@@ -48,6 +50,20 @@ class RedisStore(Session):
 
     async def cancel(self, queue: str, job_id: str, reason: str, keep_ms: int) -> CancelReply:
         reply: CancelReply = (await self._on_queue(_CANCEL, queue, job_id, reason, keep_ms)).decode()
+        return reply
+
+    async def browse(self, queue: str, place: Place, offset: int, limit: int) -> tuple[list[Job], int]:
+        return read_page(queue, place, await self._on_queue(_BROWSE, queue, place, offset, limit))
+
+    async def edit(
+        self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None
+    ) -> EditReply:
+        when = "" if due_at_ms is None else f"@{due_at_ms}"
+        if delay_ms is not None:
+            when = f"+{delay_ms}"
+        reply: EditReply = (
+            await self._on_queue(_EDIT, queue, job_id, "" if priority is None else priority, when)
+        ).decode()
         return reply
 
     async def failed(self, queue: str, limit: int, before: tuple[int, str] | None = None) -> list[Job]:

@@ -54,12 +54,13 @@ class Bench:
         delay_ms: int = 0,
         due_at_ms: int | None = None,
         acks_early: bool = False,
+        tenant: str = "",
     ) -> NewJob:
         """Return a job that was not sent yet; ids rise."""
         queue = queue or self.queue
         job_id = job_id or f"job-{next(self._numbers):06}"
         envelope = Envelope(arguments=msgspec.Raw(encode(["a", 1])), created_at_ms=1)
-        job = create_job(job_id, name, queue, priority, envelope, acks_early=acks_early)
+        job = create_job(job_id, name, queue, priority, envelope, tenant=tenant, acks_early=acks_early)
         return NewJob(queue, job_id, encode_live(job), delay_ms, due_at_ms)
 
     async def send(self, *jobs: NewJob, count: int = 1) -> list[str]:

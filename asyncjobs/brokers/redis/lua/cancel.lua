@@ -37,7 +37,7 @@ begin_writes(q)
 if place == 'scheduled' then
   redis.call('ZREM', q.scheduled, field)
 else
-  add_gone(q, is_parked(record) and 'parked' or priority_of(record), id)
+  add_gone(q, is_parked(record) and label_of(record) or priority_of(record), id)
 end
 redis.call('SET', key, cancelled_record(record, reason, now), 'PX', ARGV[4])
 redis.call('HDEL', q.tries, id)

@@ -12,6 +12,7 @@
 --- @include clock
 --- @include bell
 --- @include header
+--- @include suspended
 local PROMOTE = 1000
 
 local worker, number, lease_ms = ARGV[1], ARGV[2], tonumber(ARGV[4])
@@ -21,6 +22,19 @@ local known = nil
 for i = 8 + queues, #ARGV do
   known = known or {}
   known[ARGV[i]] = true
+end
+
+-- Whether a job must wait: 'p' and its name if no worker may run that, 't' and its tenant's label.
+local function parking(record, suspended)
+  if not (known or suspended) or not record or not is_readable(record) then
+    return nil
+  end
+  local name = name_of(record)
+  if (known and not known[name]) or (suspended and suspended['n' .. name]) then
+    return 'p', name
+  elseif suspended and suspended['t' .. tenant_of(record)] then
+    return 't', ' ' .. tenant_of(record)
+  end
 end
 
 local function replayed(q, now, claim)
@@ -54,7 +68,7 @@ local function due_jobs(q, now)
 end
 
 local function claim(q, want)
-  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'paused', 'fence', 'keeper', 'keeper_until')
+  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'paused', 'fence', 'keeper', 'keeper_until', 'suspended')
   local now = now_ms(cfg[1])
   local claim_key = q.base .. 'claim:' .. worker
   local last = redis.call('GET', claim_key)
@@ -118,6 +132,7 @@ local function claim(q, want)
 
   -- Sort the candidates into those to lease, to park and to forget.
   local fence = (tonumber(cfg[3]) or 0) + 1
+  local suspended = cfg[6] and read_suspended(cfg[6])
   local jobs, leases, members, parked, forgotten, skipped = {}, {}, {}, {}, {}, {}
   for i, id in ipairs(ids) do
     local record = records[i]
@@ -126,18 +141,20 @@ local function claim(q, want)
     if skip > (skipped[field] or 0) then
       skipped[field] = (skipped[field] or 0) + 1
       forgotten[#forgotten + 1] = {priorities[i] - 1, id}
-    elseif record and known and is_readable(record) and not known[name_of(record)] then
-      local name = name_of(record)
-      parked[name] = parked[name] or {}
-      table.insert(parked[name], id)
-    elseif record then
-      local member = fence .. ':' .. field
-      jobs[#jobs + 1] = id
-      jobs[#jobs + 1] = tries[i] or ''
-      jobs[#jobs + 1] = record
-      leases[#leases + 1] = now + lease_ms
-      leases[#leases + 1] = member
-      members[#members + 1] = member
+    else
+      local kind, label = parking(record, suspended)
+      if kind then
+        parked[label] = parked[label] or {kind = kind}
+        table.insert(parked[label], id)
+      elseif record then
+        local member = fence .. ':' .. field
+        jobs[#jobs + 1] = id
+        jobs[#jobs + 1] = tries[i] or ''
+        jobs[#jobs + 1] = record
+        leases[#leases + 1] = now + lease_ms
+        leases[#leases + 1] = member
+        members[#members + 1] = member
+      end
     end
   end
 
@@ -165,11 +182,11 @@ local function claim(q, want)
   for _, skip in ipairs(forgotten) do
     forget_gone(q, skip[1], skip[2])
   end
-  for name, parked_ids in pairs(parked) do
-    redis.call('RPUSH', q.base .. 'parked:' .. name, unpack(parked_ids))
-    redis.call('HSETNX', q.parked, name, now)
+  for label, parked_ids in pairs(parked) do
+    redis.call('RPUSH', q.base .. 'parked:' .. label, unpack(parked_ids))
+    redis.call('HSETNX', q.parked, label, now)
     for _, id in ipairs(parked_ids) do
-      mark(job_key(q, id), 'p')
+      mark(job_key(q, id), parked_ids.kind)
     end
   end
   if #members > 0 then

@@ -5,6 +5,7 @@
 -- cost   O(log n) a job
 --- @include queue
 --- @include header
+--- @include events
 local q = open_queue(1, ARGV[1])
 local ids, keys = {}, {}
 for i = 2, #ARGV do
@@ -28,6 +29,6 @@ end
 for _, i in ipairs(doomed) do
   redis.call('ZREM', q.dead, ids[i])
   redis.call('HDEL', q.tries, ids[i])
-  redis.call('DEL', keys[i])
+  redis.call('DEL', keys[i], events_key(q, ids[i]))
 end
 return table.concat(reply)

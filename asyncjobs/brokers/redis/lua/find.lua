@@ -22,7 +22,8 @@ local place, number = place_of(q, id, record)
 local tries = redis.call('HGET', q.tries, id) or ''
 if ARGV[3] == '1' and place ~= 'failed' then
   begin_writes(q)
-  redis.call('HSET', q.waiters, id, '1')
+  -- Who follows its events is told of its end too.
+  redis.call('HSETNX', q.waiters, id, '1')
   redis.call('EXPIRE', q.waiters, WATCH_SECONDS)
 end
 return {record, place, number, tries}

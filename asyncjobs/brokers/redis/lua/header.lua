@@ -7,15 +7,17 @@ local function is_readable(record)
   return #record >= 7 and string.sub(record, 1, 1) == '1' and #record >= header_size(record)
 end
 
+-- Parked for its name ('p') or for its tenant ('t').
 local function is_parked(record)
-  return string.sub(record, 2, 2) == 'p'
+  local kind = string.sub(record, 2, 2)
+  return kind == 'p' or kind == 't'
 end
 
 local function is_ended(record)
   return string.sub(record, 2, 2) ~= '-' and not is_parked(record)
 end
 
--- Marks the record of a live job as parked ('p') or not ('-').
+-- Marks the record of a live job as parked ('p', 't') or not ('-').
 local function mark(key, kind)
   redis.call('SETRANGE', key, 1, kind)
 end
@@ -27,6 +29,17 @@ end
 
 local function name_of(record)
   return string.sub(record, 8, 7 + string.byte(record, 4))
+end
+
+local function tenant_of(record)
+  local size = string.byte(record, 6)
+  local first = 8 + string.byte(record, 4) + string.byte(record, 5)
+  return string.sub(record, first, first + size - 1)
+end
+
+-- The list that a parked job is in: that of its name, or that of its tenant, which begins with a space as no name does.
+local function label_of(record)
+  return string.sub(record, 2, 2) == 't' and ' ' .. tenant_of(record) or name_of(record)
 end
 
 -- Whether the job must never be run twice: the letter e in the header's extension, which ends the header.

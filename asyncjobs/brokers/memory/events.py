@@ -1,0 +1,62 @@
+"""The events of the jobs of one queue: numbered, capped, and kept for a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+__all__ = ["EventStreams"]
+
+
+class _Stream:
+    __slots__ = ("events", "expires_at_ms", "last")
+
+    def __init__(self) -> None:
+        self.events: deque[tuple[int, bytes]] = deque()
+        self.last = 0
+        self.expires_at_ms = 0
+
+
+class EventStreams:
+    """Job id → its events; whoever adds also clears away some that have expired."""
+
+    def __init__(self) -> None:
+        # The longest untouched first.
+        self._streams: dict[str, _Stream] = {}
+
+    def add(
+        self, job_id: str, skipped: int, events: Sequence[bytes], most: int, expires_at_ms: int, now_ms: int
+    ) -> None:
+        """Add ``events`` behind ``skipped`` that were dropped before; keep the last ``most``, until they expire."""
+        for _ in range(2):
+            oldest = next(iter(self._streams), None)
+            if oldest is not None and self._streams[oldest].expires_at_ms <= now_ms:
+                del self._streams[oldest]
+        stream = self._streams.pop(job_id, None)
+        if stream is None or stream.expires_at_ms <= now_ms:
+            stream = _Stream()
+        self._streams[job_id] = stream
+        stream.last += skipped
+        for event in events:
+            stream.last += 1
+            stream.events.append((stream.last, event))
+        while len(stream.events) > most:
+            stream.events.popleft()
+        stream.expires_at_ms = expires_at_ms
+
+    def read(self, job_id: str, after: int, limit: int, now_ms: int) -> list[tuple[int, bytes]] | None:
+        """Return up to ``limit`` events with their numbers, ``None`` if the job has no stream."""
+        stream = self._streams.get(job_id)
+        if stream is None or stream.expires_at_ms <= now_ms:
+            return None
+        found = []
+        for number, event in stream.events:
+            if number > after:
+                found.append((number, event))
+                if len(found) == limit:
+                    break
+        return found
+
+    def remove(self, job_id: str) -> None:
+        """Forget the stream of a job."""
+        self._streams.pop(job_id, None)

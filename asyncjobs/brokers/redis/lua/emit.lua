@@ -1,0 +1,37 @@
+-- emit: add events of running jobs to their streams; an attempt that has lost its lease adds nothing.
+-- KEYS   the fixed keys of the queue
+-- ARGV   1 base   2 how many events a job keeps   3 for how many ms, then for each job: id, member (fence:priority:id), how
+--        many events were dropped before these, how many follow, and those
+-- reply  a string of '1' (added) and '0' (refused), one a job
+-- cost   O(1) an event
+--- @include queue
+--- @include bell
+--- @include events
+local q = open_queue(1, ARGV[1])
+local most, ttl_ms = ARGV[2], ARGV[3]
+local reply, adds = {}, {}
+local at = 4
+while at <= #ARGV do
+  local id, count = ARGV[at], tonumber(ARGV[at + 3])
+  local add = {id = id, key = events_key(q, id), first = at + 4, count = count}
+  if redis.call('ZSCORE', q.leased, ARGV[at + 1]) then
+    add.number = last_event(add.key) + tonumber(ARGV[at + 2])
+    add.watch = redis.call('HGET', q.waiters, id)
+    adds[#adds + 1] = add
+    reply[#reply + 1] = '1'
+  else
+    reply[#reply + 1] = '0'
+  end
+  at = at + 4 + count
+end
+
+for _, add in ipairs(adds) do
+  for n = 1, add.count do
+    redis.call('XADD', add.key, 'MAXLEN', most, (add.number + n) .. '-0', 'e', ARGV[add.first + n - 1])
+  end
+  redis.call('PEXPIRE', add.key, ttl_ms)
+  if add.watch == WATCHES_EVENTS then
+    redis.call('PUBLISH', q.base .. 'ended', add.id)
+  end
+end
+return table.concat(reply)

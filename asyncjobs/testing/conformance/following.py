@@ -1,0 +1,113 @@
+"""The events that running jobs tell."""
+
+from __future__ import annotations
+
+import asyncio
+
+from asyncjobs.core.settlement import Snoozed
+from asyncjobs.ports import Claimed, Emission, EventPage
+from asyncjobs.testing.conformance.kit import Bench, lease_of
+from asyncjobs.testing.conformance.theme import Theme
+
+__all__ = ["Following"]
+
+TTL_MS = 60_000
+SOON = 5.0
+
+
+class Following(Theme):
+    """What ``emit`` and ``events`` promise."""
+
+    async def _run(self, bench: Bench) -> Claimed:
+        await bench.send()
+        [claimed] = (await bench.claim(1)).jobs
+        return claimed
+
+    async def _emit(
+        self, bench: Bench, claimed: Claimed, *events: bytes, skipped: int = 0, most: int = 1_000
+    ) -> list[bool]:
+        return await bench.broker.emit([Emission(lease_of(claimed), skipped, list(events))], most, TTL_MS)
+
+    async def _read(self, bench: Bench, job_id: str, after: int = 0, limit: int = 100) -> EventPage:
+        page = await bench.broker.events(bench.queue, job_id, after, limit, 0)
+        assert page is not None
+        return page
+
+    async def test_events_are_numbered_and_read_from_where_one_left_off(self, bench: Bench) -> None:
+        claimed = await self._run(bench)
+        assert await self._emit(bench, claimed, b"a", b"b\x00") == [True]
+        assert await self._emit(bench, claimed, b"c") == [True]
+        assert await self._read(bench, claimed.id) == EventPage([(1, b"a"), (2, b"b\x00"), (3, b"c")], False)
+        assert await self._read(bench, claimed.id, 1, 1) == EventPage([(2, b"b\x00")], False)
+        assert await self._read(bench, claimed.id, 3) == EventPage([], False)
+
+    async def test_the_end_of_the_job_is_the_end_of_its_events(self, bench: Bench) -> None:
+        claimed = await self._run(bench)
+        await self._emit(bench, claimed, b"a", b"b")
+        await bench.settle([claimed])
+        assert await self._read(bench, claimed.id, 0, 1) == EventPage([(1, b"a")], False)
+        assert await self._read(bench, claimed.id, 0, 2) == EventPage([(1, b"a"), (2, b"b")], False)
+        assert await self._read(bench, claimed.id, 2) == EventPage([], True)
+
+    async def test_a_dead_job_is_over_and_one_that_waits_for_its_retry_is_not(self, bench: Bench) -> None:
+        claimed = await self._run(bench)
+        await bench.settle([claimed], Snoozed(1_000))
+        assert not (await self._read(bench, claimed.id)).is_over
+        await bench.kit.advance(1_001)
+        [claimed] = (await bench.claim()).jobs
+        await self._emit(bench, claimed, b"a")
+        await bench.fail([claimed], for_good=True)
+        assert await self._read(bench, claimed.id) == EventPage([(1, b"a")], True)
+        await bench.broker.delete(bench.queue, [claimed.id])
+        assert await bench.broker.events(bench.queue, claimed.id, 0, 10, 0) is None
+
+    async def test_who_waits_is_woken_by_an_event_and_by_the_end(self, bench: Bench) -> None:
+        claimed = await self._run(bench)
+        waiting = asyncio.create_task(bench.broker.events(bench.queue, claimed.id, 0, 10, SOON))
+        result = asyncio.create_task(bench.broker.wait_end(bench.queue, claimed.id, SOON))
+        await asyncio.sleep(0.05)
+        await self._emit(bench, claimed, b"a")
+        assert await waiting == EventPage([(1, b"a")], False)
+        waiting = asyncio.create_task(bench.broker.events(bench.queue, claimed.id, 1, 10, SOON))
+        await asyncio.sleep(0.05)
+        assert not result.done()
+        await bench.settle([claimed])
+        assert await waiting == EventPage([], True)
+        job = await result
+        assert job is not None
+        assert job.id == claimed.id
+
+    async def test_only_the_last_events_are_kept_and_their_numbers_show_the_gap(self, bench: Bench) -> None:
+        claimed = await self._run(bench)
+        await self._emit(bench, claimed, *[b"%d" % number for number in range(1, 8)], most=3)
+        assert [number for number, _ in (await self._read(bench, claimed.id)).events] == [5, 6, 7]
+        await self._emit(bench, claimed, b"x", skipped=10, most=3)
+        assert await self._read(bench, claimed.id, 6) == EventPage([(7, b"7"), (18, b"x")], False)
+
+    async def test_an_attempt_that_has_lost_its_lease_tells_nothing_more(self, bench: Bench) -> None:
+        lost = await self._run(bench)
+        await bench.lapse()
+        await bench.recover()
+        [claimed] = (await bench.claim()).jobs
+        assert await self._emit(bench, lost, b"late") == [False]
+        assert await self._emit(bench, claimed, b"new") == [True]
+        assert (await self._read(bench, claimed.id)).events == [(1, b"new")]
+
+    async def test_the_numbers_go_on_over_attempts(self, bench: Bench) -> None:
+        claimed = await self._run(bench)
+        await self._emit(bench, claimed, b"first")
+        await bench.fail([claimed])
+        await bench.kit.advance(1_001)
+        [again] = (await bench.claim()).jobs
+        await self._emit(bench, again, b"second")
+        assert (await self._read(bench, again.id)).events == [(1, b"first"), (2, b"second")]
+
+    async def test_events_expire_and_unknown_jobs_have_none(self, bench: Bench) -> None:
+        claimed = await self._run(bench)
+        await self._emit(bench, claimed, b"a")
+        await bench.settle([claimed], ttl_ms=1_000)
+        await bench.kit.advance(1_001)
+        assert await self._read(bench, claimed.id) == EventPage([(1, b"a")], True)
+        await bench.kit.advance(TTL_MS)
+        assert await bench.broker.events(bench.queue, claimed.id, 0, 10, 0) is None
+        assert await bench.broker.events(bench.queue, "nobody", 0, 10, 0) is None

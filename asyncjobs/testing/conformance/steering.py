@@ -1,0 +1,175 @@
+"""What operators do to jobs that wait: look at them, edit them, suspend their name or their tenant."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.states import JobState
+from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.theme import Theme
+
+__all__ = ["Steering"]
+
+KNOWN = frozenset({"work", "other"})
+
+
+class Steering(Theme):
+    """What ``browse``, ``edit``, ``suspend`` and ``suspended`` promise."""
+
+    async def _edit(
+        self,
+        bench: Bench,
+        job_id: str,
+        *,
+        priority: int | None = None,
+        delay_ms: int | None = None,
+        due_at_ms: int | None = None,
+    ) -> str:
+        return await bench.broker.edit(bench.queue, job_id, priority=priority, delay_ms=delay_ms, due_at_ms=due_at_ms)
+
+    async def test_waiting_jobs_are_listed_page_by_page_in_the_order_in_which_they_will_start(
+        self, bench: Bench
+    ) -> None:
+        low = await bench.send(bench.new(priority=Priority.LOW), bench.new(priority=Priority.LOW))
+        high = await bench.send(bench.new(priority=Priority.HIGH))
+        later = await bench.send(bench.new(delay_ms=60_000), bench.new(delay_ms=30_000))
+        pages = [await bench.broker.browse(bench.queue, "ready", offset, 2) for offset in (0, 2, 4)]
+        assert [[job.id for job in jobs] for jobs, _ in pages] == [[*high, low[0]], [low[1]], []]
+        assert [looked_at for _, looked_at in pages] == [2, 1, 0]
+        jobs, _ = await bench.broker.browse(bench.queue, "scheduled", 0, 10)
+        assert [job.id for job in jobs] == later[::-1]
+        assert jobs[0].due_at_ms is not None
+
+    async def test_running_and_parked_jobs_are_listed_too_and_cancelled_ones_are_not(self, bench: Bench) -> None:
+        [running] = await bench.send()
+        await bench.claim(1)
+        parked = await bench.send(bench.new("unknown"), bench.new("unknown"))
+        await bench.claim(5, names=KNOWN)
+        ready = await bench.send(count=2)
+        await bench.broker.cancel(bench.queue, parked[0], "enough", 60_000)
+        await bench.broker.cancel(bench.queue, ready[0], "enough", 60_000)
+        found = {}
+        for place in ("running", "parked", "ready"):
+            jobs, _ = await bench.broker.browse(bench.queue, place, 0, 10)
+            found[place] = [(job.id, job.state) for job in jobs]
+        assert found == {
+            "running": [(running, JobState.RUNNING)],
+            "parked": [(parked[1], JobState.PENDING)],
+            "ready": [(ready[1], JobState.PENDING)],
+        }
+
+    async def test_another_priority_puts_a_job_behind_those_that_have_it(self, bench: Bench) -> None:
+        first, second, third = await bench.send(
+            bench.new(), bench.new(priority=Priority.HIGH), bench.new(priority=Priority.LOW)
+        )
+        assert await self._edit(bench, third, priority=Priority.HIGH.value) == "edited"
+        job = await bench.broker.find(bench.queue, third)
+        assert job is not None
+        assert job.priority is Priority.HIGH
+        assert await bench.broker.size(bench.queue) == 3
+        claimed = [job_id for _ in range(2) for job_id in await bench.claim_ids()]
+        assert claimed == [second, third, first]
+
+    async def test_a_job_edited_there_and_back_runs_once(self, bench: Bench) -> None:
+        [job_id, other] = await bench.send(count=2)
+        for priority in (0, 2, 0, 2):
+            assert await self._edit(bench, job_id, priority=priority) == "edited"
+        claimed = [one for _ in range(5) for one in await bench.claim_ids(2)]
+        assert claimed == [other, job_id]
+        figures = await bench.broker.figures(bench.queue)
+        assert (figures.ready, figures.running) == ((0, 0, 0, 0), 2)
+
+    async def test_another_time_lets_a_job_wait_or_start_at_once(self, bench: Bench) -> None:
+        [now, later] = await bench.send(bench.new(), bench.new(delay_ms=3_600_000))
+        assert await self._edit(bench, now, delay_ms=60_000) == "edited"
+        assert await self._edit(bench, later, delay_ms=0) == "edited"
+        assert await bench.broker.wait([bench.queue], 5.0)
+        assert [one for _ in range(2) for one in await bench.claim_ids()] == [later]
+        await bench.kit.advance(60_001)
+        assert await bench.claim_ids() == [now]
+
+    async def test_an_earlier_time_resets_the_timer(self, bench: Bench) -> None:
+        [job_id] = await bench.send(bench.new(delay_ms=3_600_000))
+        now_ms = (await bench.claim(keep_timer_ms=60_000)).now_ms
+        await bench.broker.wait([bench.queue], 0.01)
+        assert await self._edit(bench, job_id, due_at_ms=now_ms + 30_000) == "edited"
+        assert await bench.broker.wait([bench.queue], 5.0)
+        claim = await bench.claim(worker="another", keep_timer_ms=60_000)
+        assert claim.next_due_ms == now_ms + 30_000
+
+    async def test_a_failed_job_that_waits_for_its_retry_can_be_hurried(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        await bench.fail((await bench.claim()).jobs)
+        assert await self._edit(bench, job_id, delay_ms=0) == "edited"
+        claim = await bench.claim()
+        assert [(one.id, one.tries[:4]) for one in claim.jobs] == [(job_id, b"1:0:")]
+
+    async def test_a_parked_job_can_be_edited(self, bench: Bench) -> None:
+        first, second = await bench.send(bench.new("unknown"), bench.new("unknown"))
+        await bench.claim(names=KNOWN)
+        assert await self._edit(bench, first, delay_ms=60_000) == "edited"
+        assert await self._edit(bench, second, priority=0) == "edited"
+        figures = await bench.broker.figures(bench.queue)
+        assert (figures.parked, figures.scheduled) == (1, 1)
+        await bench.broker.unpark([bench.queue], frozenset({"unknown"}), 60_000)
+        assert (await bench.broker.figures(bench.queue)).ready == (1, 0, 0, 0)
+        await bench.kit.advance(60_001)
+        assert await bench.claim_ids(names=frozenset({"unknown"})) == [second, first]
+
+    async def test_what_runs_or_has_ended_is_not_edited(self, bench: Bench) -> None:
+        running, ended, dead = await bench.send(count=3)
+        claim = await bench.claim()
+        await bench.settle(claim.jobs[1:2])
+        await bench.fail(claim.jobs[2:], for_good=True)
+        replies = [await self._edit(bench, one, priority=0, delay_ms=0) for one in (running, ended, dead, "nobody")]
+        assert replies == ["running", "ended", "failed", "unknown"]
+
+    async def test_jobs_of_a_suspended_name_wait_until_it_is_resumed(self, bench: Bench) -> None:
+        assert await bench.broker.suspend(bench.queue, "name", "work", True)
+        assert not await bench.broker.suspend(bench.queue, "name", "work", True)
+        waiting = await bench.send(count=2)
+        [other] = await bench.send(bench.new("other"))
+        assert await bench.claim_ids(names=KNOWN) == [other]
+        # Neither those who know it, nor the time, change anything.
+        await bench.kit.advance(7_200_000)
+        assert await bench.broker.unpark([bench.queue], KNOWN, 3_600_000) == 0
+        assert (await bench.broker.figures(bench.queue)).parked == 2
+        assert await bench.broker.suspended(bench.queue) == [("name", "work")]
+        assert await bench.broker.suspend(bench.queue, "name", "work", False)
+        # The time to wait for somebody who knows it begins anew.
+        assert await bench.broker.unpark([bench.queue], frozenset({"other"}), 3_600_000) == 0
+        assert await bench.broker.unpark([bench.queue], KNOWN, 3_600_000) == 2
+        assert await bench.claim_ids(names=KNOWN) == waiting
+        assert await bench.broker.suspended(bench.queue) == []
+
+    @pytest.mark.parametrize("names", [None, KNOWN])
+    async def test_jobs_of_a_suspended_tenant_wait_whoever_claims(
+        self, bench: Bench, names: frozenset[str] | None
+    ) -> None:
+        await bench.broker.suspend(bench.queue, "tenant", "acme", True)
+        await bench.broker.suspend(bench.queue, "name", "acme", True)
+        sent = await bench.send(bench.new(tenant="acme"), bench.new(tenant="globex"), bench.new())
+        assert await bench.claim_ids(names=names) == sent[1:]
+        assert (await bench.broker.figures(bench.queue)).parked == 1
+        await bench.kit.advance(7_200_000)
+        assert await bench.broker.unpark([bench.queue], KNOWN, 3_600_000) == 0
+        assert await bench.broker.suspended(bench.queue) == [("name", "acme"), ("tenant", "acme")]
+        await bench.broker.suspend(bench.queue, "tenant", "acme", False)
+        assert await bench.broker.unpark([bench.queue], frozenset(), 3_600_000) == 1
+        assert await bench.claim_ids(names=names) == sent[:1]
+
+    async def test_an_id_cancelled_in_one_parked_list_is_not_passed_over_in_another(self, bench: Bench) -> None:
+        job = bench.new(job_id="twice", tenant="acme")
+        await bench.send(job)
+        await bench.claim(names=frozenset({"other"}))
+        await bench.broker.cancel(bench.queue, "twice", "enough", 1_000)
+        await bench.kit.advance(1_001)
+        await bench.broker.suspend(bench.queue, "tenant", "acme", True)
+        await bench.send(job)
+        await bench.claim(names=KNOWN)
+        await bench.broker.suspend(bench.queue, "tenant", "acme", False)
+        await bench.broker.unpark([bench.queue], frozenset(), 3_600_000)
+        assert await bench.claim_ids(names=KNOWN) == ["twice"]
+        await bench.broker.unpark([bench.queue], KNOWN, 3_600_000)
+        assert await bench.claim_ids(names=KNOWN) == []

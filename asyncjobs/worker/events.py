@@ -1,0 +1,127 @@
+"""Sends what running jobs tell: gathered while a call is under way, and out before the job is settled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+
+import anyio
+
+from asyncjobs.errors import BrokerError
+from asyncjobs.ports import Emission, EventStore, Lease
+
+__all__ = ["EventBuffer"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+# How long the end of a job waits for its last events, while the broker is away.
+_FLUSH_S = 2.0
+_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class _Waiting:
+    __slots__ = ("events", "skipped")
+
+    def __init__(self) -> None:
+        self.events: deque[bytes] = deque()
+        self.skipped = 0
+
+
+class EventBuffer:
+    """Events of one worker's jobs on their way to the broker, which keeps the last ``most`` a job for ``ttl_ms``.
+
+    At most that many wait here too: of a job that tells faster than the broker takes it, the oldest are dropped, and
+    their number goes along.
+    """
+
+    def __init__(self, store: EventStore, *, most: int, ttl_ms: int) -> None:
+        self._store = store
+        self._most = most
+        self._ttl_ms = ttl_ms
+        self._lock = threading.Lock()
+        self._waiting: dict[Lease, _Waiting] = {}
+        self._sending: set[Lease] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, lease: Lease, event: bytes) -> None:
+        """Take over an event; from any thread."""
+        with self._lock:
+            waiting = self._waiting.get(lease)
+            if waiting is None:
+                waiting = self._waiting[lease] = _Waiting()
+            waiting.events.append(event)
+            if len(waiting.events) > self._most:
+                waiting.events.popleft()
+                waiting.skipped += 1
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._start)
+
+    def open(self) -> None:
+        """Send on the running loop from now on."""
+        self._loop = asyncio.get_running_loop()
+
+    def _start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._send(), name="asyncjobs-events")
+
+    async def _send(self) -> None:
+        failures = 0
+        try:
+            while self._waiting:
+                with self._lock:
+                    batch, self._waiting = self._waiting, {}
+                self._sending = set(batch)
+                try:
+                    await self._store.emit(
+                        [Emission(lease, one.skipped, list(one.events)) for lease, one in batch.items()],
+                        self._most,
+                        self._ttl_ms,
+                    )
+                    failures = 0
+                except BrokerError as error:
+                    if not failures:
+                        _log.warning("the events of %d jobs must wait: %s", len(batch), error)
+                    self._put_back(batch)
+                    await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                    failures += 1
+        finally:
+            self._sending = set()
+            self._task = None
+
+    def _put_back(self, batch: dict[Lease, _Waiting]) -> None:
+        with self._lock:
+            for lease, older in batch.items():
+                newer = self._waiting.get(lease)
+                if newer is not None:
+                    older.events.extend(newer.events)
+                    older.skipped += newer.skipped
+                while len(older.events) > self._most:
+                    older.events.popleft()
+                    older.skipped += 1
+                self._waiting[lease] = older
+
+    def holds(self, lease: Lease) -> bool:
+        """Say whether events of the job are still on their way."""
+        return lease in self._waiting or lease in self._sending
+
+    async def flush(self, lease: Lease) -> None:
+        """Wait until the job's events are sent; give up after some seconds, and say so."""
+        with anyio.move_on_after(_FLUSH_S, shield=True):
+            while self.holds(lease):
+                self._start()
+                if self._task is not None:
+                    await asyncio.wait([self._task])
+        if self.holds(lease):
+            with self._lock:
+                self._waiting.pop(lease, None)
+            _log.error("the last events of job %s could not be sent and are lost", lease.id)
+
+    async def close(self) -> None:
+        """Stop sending; what could not be sent by now is lost."""
+        self._loop = None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
