@@ -296,7 +296,7 @@ class Client:
         if at is not None and delay is not None:
             raise ArgumentsError("edit_job takes at=… or delay=…, not both")
         level = None if priority is None else Priority.parse(priority).value
-        due_at_ms = None if at is None else due_ms(at, "edit_job")
+        due_at_ms = None if at is None else due_ms(at, "edit_job", "delay=")
         delay_ms = None if delay is None else to_ms("delay", delay)
         where = await self._queue_of(job_id, queue)
         if where is None:

@@ -42,7 +42,7 @@ class _Verbs(Generic[P, R]):
 
     def schedule_at(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
         """Send the job to run at ``when``, an aware ``datetime``; in the past means now. Raises as ``delay`` does."""
-        return self._send(self._request(args, kwargs, due_at_ms=due_ms(when, "schedule_at")))
+        return self._send(self._request(args, kwargs, due_at_ms=due_ms(when, "schedule_at", "schedule_in")))
 
     def schedule_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
         """Send the job to run after ``delay``: seconds, or a ``timedelta``. Raises as ``delay`` does."""
@@ -54,7 +54,9 @@ class _Verbs(Generic[P, R]):
 
     def schedule_at_sync(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Do what ``schedule_at`` does from code without an event loop; inside one it is refused."""
-        return self._send_sync(self._request(args, kwargs, due_at_ms=due_ms(when, "schedule_at")), "schedule_at")
+        return self._send_sync(
+            self._request(args, kwargs, due_at_ms=due_ms(when, "schedule_at", "schedule_in")), "schedule_at"
+        )
 
     def schedule_in_sync(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Do what ``schedule_in`` does from code without an event loop; inside one it is refused."""

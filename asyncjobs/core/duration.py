@@ -29,10 +29,13 @@ def to_ms(name: str, value: object, *, least_ms: int = 0) -> int:
     return milliseconds
 
 
-def due_ms(when: object, verb: str) -> int:
-    """Return the aware datetime ``when`` in Unix milliseconds; raise ``ArgumentsError``, naming ``verb``, if not."""
+def due_ms(when: object, verb: str, instead: str) -> int:
+    """Return the aware datetime ``when`` in Unix milliseconds; raise ``ArgumentsError``, naming ``verb``, if not.
+
+    ``instead``: what takes a delay.
+    """
     if isinstance(when, timedelta | int | float):
-        raise ArgumentsError(f"{verb} takes a datetime, not {when!r}; a delay goes by schedule_in or delay=")
+        raise ArgumentsError(f"{verb} takes a datetime, not {when!r}; for a delay use {instead}")
     if not isinstance(when, datetime):
         raise ArgumentsError(f"{verb} takes an aware datetime, not {when!r:.80}")
     if when.tzinfo is None or when.utcoffset() is None:

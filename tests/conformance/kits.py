@@ -15,7 +15,7 @@ from asyncjobs.brokers.redis.keys import QueueKeys
 from asyncjobs.testing import ManualClock
 from tests.servers import Server
 
-__all__ = ["MemoryKit", "RedisKit"]
+__all__ = ["ClusterKit", "MemoryKit", "RedisKit"]
 
 QUEUES = ["bench", "other", "third", "parking", "first", "second", "a", "b", "unused", "served"]
 
@@ -56,10 +56,13 @@ class RedisKit:
     """The Redis broker on a server whose time is moved by the shift that only tests set, and by shorter expiries."""
 
     def __init__(self, server: Server) -> None:
-        self._client = server.client()
+        self._begin(server.client(), ConnectionSettings(nodes=(("127.0.0.1", server.port),)))
+
+    def _begin(self, client: Any, settings: ConnectionSettings) -> None:
+        self._client = client
         self._client.flushall()
         self._shift_ms = 0
-        self.broker = RedisBroker(ConnectionSettings(nodes=(("127.0.0.1", server.port),)))
+        self.broker = RedisBroker(settings)
 
     async def advance(self, milliseconds: int) -> None:
         self._shift_ms += milliseconds
@@ -127,3 +130,12 @@ class RedisKit:
 
     def close(self) -> None:
         self._client.close()
+
+
+class ClusterKit(RedisKit):
+    """The Redis broker on a Cluster."""
+
+    def __init__(self, nodes: list[Server]) -> None:
+        client = redis.RedisCluster(host="127.0.0.1", port=nodes[0].port)
+        places = tuple(("127.0.0.1", node.port) for node in nodes)
+        self._begin(client, ConnectionSettings(nodes=places, mode="cluster"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from asyncjobs.testing.conformance import BrokerConformance
-from tests.conformance.kits import MemoryKit, RedisKit
-from tests.servers import Server
+from tests.conformance.kits import ClusterKit, MemoryKit, RedisKit
+from tests.servers import Server, cluster
 
 
 class TestMemory(BrokerConformance):
@@ -21,6 +21,22 @@ class TestRedis(BrokerConformance):
     @pytest.fixture
     async def kit(self, lane: Server) -> AsyncIterator[RedisKit]:
         kit = RedisKit(lane)
+        await kit.broker.open()
+        yield kit
+        await kit.broker.close()
+        kit.close()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[list[Server]]:
+    with cluster() as running:
+        yield running
+
+
+class TestCluster(BrokerConformance):
+    @pytest.fixture
+    async def kit(self, nodes: list[Server]) -> AsyncIterator[ClusterKit]:
+        kit = ClusterKit(nodes)
         await kit.broker.open()
         yield kit
         await kit.broker.close()
