@@ -1,0 +1,160 @@
+"""The commands of operators: the dead, waiting jobs, schedules, what is held back, and the check before a deploy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from asyncjobs import App, RetryPolicy, Worker
+from asyncjobs.cli import main
+from tests.cli.conftest import Command
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def app(redis_url: str) -> App:
+    app = App(redis_url, lease=1)
+
+    @app.job(retry=RetryPolicy(max_retries=0))
+    async def fail(text: str) -> None:
+        raise LookupError(text)
+
+    @app.job
+    async def work(number: int = 1) -> None: ...
+
+    return app
+
+
+@pytest.fixture
+def run(redis_url: str, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process; return its exit code and what it printed."""
+
+    def call(*arguments: str) -> tuple[int, str]:
+        code = main([*arguments, "--url", redis_url])
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    return call
+
+
+def _bury(app: App, *texts: str) -> list[str]:
+    handles = app.sync.enqueue_many([app.registry.get("fail").request(text) for text in texts])
+
+    async def drain() -> None:
+        worker = App(str(app.settings.server), lease=1)
+        worker.job(retry=RetryPolicy(max_retries=0), name="fail")(app.registry.get("fail").function)
+        async with worker:
+            await Worker(worker).run_until_empty()
+
+    import asyncio
+
+    asyncio.run(drain())
+    return [handle.id for handle in handles]
+
+
+def test_the_dead_are_listed_shown_retried_and_discarded(app: App, run: Run) -> None:
+    first, second, third = _bury(app, "one", "two", "three")
+    code, told = run("failed")
+    assert code == 0
+    assert all(one in told for one in (first, second, third, "LookupError: two"))
+    code, told = run("failed", second)
+    assert (code, "raise LookupError(text)" in told, "two" in told) == (0, True, True)
+    assert run("failed", "nobody")[0] == 1
+    listed: list[dict[str, Any]] = json.loads(run("failed", "--json", "--error", "LookupError", "--limit", "2")[1])
+    assert [one["id"] for one in listed] == [third, second]
+    assert listed[0]["errors"][0]["message"] == "three"
+    code, told = run("retry", first, "nobody")
+    assert (code, f"{first}: made ready again" in told, "nobody: not in" in told) == (1, True, True)
+    assert json.loads(run("discard", second, "--json")[1]) == {second: True}
+    assert run("retry", "--all", "--name", "other") == (0, "0 jobs made ready again\n")
+    assert run("discard", "--all", "--since", "2020-01-01") == (0, "1 jobs forgotten\n")
+    assert app.sync.failed_jobs() == []
+
+
+@pytest.mark.parametrize("arguments", [["retry"], ["discard", "id", "--all"], ["failed", "--since", "tomorrow"]])
+def test_what_is_not_said_clearly_is_not_done(run: Run, arguments: list[str]) -> None:
+    code, told = run(*arguments)
+    assert code == 2
+    assert "expected" in told or "not both" in told
+
+
+def test_waiting_jobs_are_listed_and_cancelled(app: App, run: Run) -> None:
+    work = app.registry.get("work")
+    waiting = work.with_options(priority="high", tenant="acme").delay_sync(1)
+    later = work.schedule_in_sync(3600, 2)
+    assert waiting.id in run("jobs")[1]
+    [told] = json.loads(run("jobs", "scheduled", "--json")[1])
+    assert (told["id"], told["priority"], told["due_at"] is None) == (later.id, "normal", False)
+    assert run("cancel", waiting.id) == (0, f"{waiting.id}: cancelled\n")
+    code, said = run("cancel", waiting.id, "nobody")
+    assert (code, "too late" in said, "no record" in said) == (1, True, True)
+
+
+def test_queues_and_job_names_are_paused_and_resumed(app: App, run: Run) -> None:
+    app.registry.get("work").delay_sync(1)
+    assert run("pause", "--queue", "default") == (0, "queue default is paused\n")
+    assert app.sync.queue_stats("default").paused
+    assert run("resume", "--queue", "default")[0] == 0
+    assert not app.sync.queue_stats("default").paused
+    assert run("pause", "--job", "work") == (0, "job work is paused\n")
+    assert run("resume", "--job", "work", "--json") == (0, '{"job work":"resumed"}\n')
+    assert run("pause")[0] == 2
+
+
+def test_schedules_are_listed_and_steered(app: App, run: Run) -> None:
+    async def add() -> None:
+        async with App(str(app.settings.server)) as other:
+            other.job(name="work")(app.registry.get("work").function)
+            request = other.registry.get("work").request(5)
+            await other.add_schedule("nightly", request, cron="0 3 * * *", timezone="Europe/Berlin")
+
+    import asyncio
+
+    asyncio.run(add())
+    assert "0 3 * * * Europe/Berlin" in run("schedules")[1]
+    assert len(json.loads(run("schedules", "next", "nightly", "--json")[1])) == 10
+    assert run("schedules", "pause", "nightly") == (0, "nightly is paused\n")
+    [told] = json.loads(run("schedules", "--json")[1])
+    assert (told["paused"], told["next_at"], told["arguments"]) == (True, None, [5])
+    assert run("schedules", "resume", "nightly")[0] == 0
+    assert run("schedules", "trigger", "nightly")[0] == 0
+    assert app.sync.queue_stats("default").pending == 1
+    assert run("schedules", "remove", "nightly")[0] == 0
+    code, said = run("schedules", "remove", "nightly")
+    assert (code, "there is no schedule 'nightly'" in said) == (1, True)
+    assert run("schedules", "pause")[0] == 2
+
+
+def test_check_names_the_queued_jobs_that_the_code_could_not_run(command: Command, redis_url: str) -> None:
+    old = App(redis_url)
+
+    @old.job
+    async def note(path: str, text: str) -> str: ...
+
+    @old.job
+    async def hang(path: str, seconds: int) -> None: ...
+
+    @old.job
+    async def gone() -> None: ...
+
+    note.delay_sync("a", "b")
+    good = command.run("check", "shop:app")
+    assert (good.returncode, good.stdout) == (0, "this code can run all of 1 jobs and schedules\n")
+    hang.delay_sync("a", 5)
+    hang.schedule_in_sync(60, "a", 6)
+    gone.delay_sync()
+    bad = command.run("check", "shop:app", "--json")
+    assert bad.returncode == 1
+    told = json.loads(bad.stdout)
+    assert (told["looked_at"], len(told["problems"])) == (4, 2)
+    named = {one["name"]: one for one in told["problems"]}
+    assert "no handler is registered for 'gone'" in named["gone"]["reason"]
+    assert (named["hang"]["count"], "takes 1 positional arguments, but 2 were sent" in named["hang"]["reason"]) == (
+        2,
+        True,
+    )
+    assert "hang" in command.run("check", "shop:app").stdout
