@@ -93,7 +93,12 @@ class Load:
     def __init__(self, url: str, folder: Path, **settings: object) -> None:
         self.app = App(url, **{"lease": LEASE_S, "send_timeout": 1, **settings})  # type: ignore[arg-type]
         define(self.app)
+        renamed = App("memory://")
+        define(renamed, renamed=True)
         self._work = self.app.registry.get("work")
+        self._toil = renamed.registry.get("toil").with_options(app=self.app)
+        #: Whether the sender runs the code after the deploy.
+        self.is_renamed = False
         self._fail = self.app.registry.get("fail")
         self.failing: set[str] = set()
         self._is_stopping = False
@@ -113,7 +118,7 @@ class Load:
             if number % 50 == 0:
                 await self.add(self._fail.delay(number), fails=True)
             else:
-                await self.add(self._work.delay(number, seconds))
+                await self.add((self._toil if self.is_renamed else self._work).delay(number, seconds))
             await asyncio.sleep(pause)
 
     async def add(self, sending: Awaitable[JobHandle[Any]], *, fails: bool = False) -> None:

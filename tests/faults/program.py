@@ -25,14 +25,19 @@ class Journal:
         self._file.write(f"{event} {job.id} {job.attempt} {time.time():.3f}\n".encode())
 
 
-def define(app: App, journal: Journal | None = None) -> None:
-    """Define the jobs of the scenarios; the sender defines them too, without a journal."""
+def define(app: App, journal: Journal | None = None, *, renamed: bool = False) -> None:
+    """Define the jobs of the scenarios; the sender defines them too, without a journal.
+
+    ``renamed``: the code after a deploy that has given ``work`` another name.
+    """
 
     def note(event: str) -> None:
         assert journal is not None, "only a worker runs handlers"
         journal.note(event)
 
-    @app.job(retry=RetryPolicy(max_retries=20, initial=0.05, cap=0.5))
+    names = {"name": "toil", "aliases": ("work",)} if renamed else {"name": "work", "aliases": ()}
+
+    @app.job(retry=RetryPolicy(max_retries=20, initial=0.05, cap=0.5), **names)  # type: ignore[call-overload, untyped-decorator]
     async def work(number: int, seconds: float) -> int:
         note("start")
         await asyncio.sleep(seconds)
@@ -58,6 +63,11 @@ def define(app: App, journal: Journal | None = None) -> None:
         note("end")
 
     @app.job
+    async def tick() -> None:
+        note("start")
+        note("end")
+
+    @app.job
     async def poison() -> None:
         note("start")
         os._exit(9)
@@ -65,7 +75,7 @@ def define(app: App, journal: Journal | None = None) -> None:
 
 async def main(url: str, folder: str, lease: float, concurrency: int) -> None:
     app = App(url, lease=lease, shutdown_timeout=10, poll_interval=0.5)
-    define(app, Journal(Path(folder)))
+    define(app, Journal(Path(folder)), renamed=bool(os.environ.get("RENAMED")))
     if crew := int(os.environ.get("CREW", "0")):
         await asyncio.gather(*(Worker(app, concurrency=concurrency).run(signals=False) for _ in range(crew)))
     # Started while Redis is away, a worker tries again, as its supervisor would have it do.
