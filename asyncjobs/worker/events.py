@@ -43,6 +43,8 @@ class EventBuffer:
         self._lock = threading.Lock()
         self._waiting: dict[Lease, _Waiting] = {}
         self._sending: set[Lease] = set()
+        #: Whether any job's events may be on their way.
+        self.is_busy = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -53,6 +55,7 @@ class EventBuffer:
             if waiting is None:
                 waiting = self._waiting[lease] = _Waiting()
             waiting.events.append(event)
+            self.is_busy = True
             if len(waiting.events) > self._most:
                 waiting.events.popleft()
                 waiting.skipped += 1
@@ -90,6 +93,8 @@ class EventBuffer:
         finally:
             self._sending = set()
             self._task = None
+            with self._lock:
+                self.is_busy = bool(self._waiting)
 
     def _put_back(self, batch: dict[Lease, _Waiting]) -> None:
         with self._lock:

@@ -180,14 +180,15 @@ class Executor:
         try:
             job = self._start(claimed)
             plan = self.plans.get(job.name) or self._unknown(job.name)
-            args, kwargs = plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
+            envelope = job.envelope
+            args, kwargs = plan.signature.decode(envelope.arguments, envelope.keywords)
         except (EnvelopeError, ArgumentsError, UnknownJobName) as error:
             self._end(run, self._buried(claimed, error))
             return
-        if 0 < job.envelope.expires_at_ms < self._clock.now_ms():
+        if 0 < envelope.expires_at_ms < self._clock.now_ms():
             self._end(run, self._decide(job, plan, Cancelled("it expired before a worker was free"), run, 0))
             return
-        timeout_ms = plan.timeout_ms if job.envelope.timeout_ms is None else job.envelope.timeout_ms
+        timeout_ms = plan.timeout_ms if envelope.timeout_ms is None else envelope.timeout_ms
         deadline: Deadline | None = None
         due_ms: int | None = None
         if timeout_ms is not None:
@@ -201,7 +202,7 @@ class Executor:
         began = time.perf_counter_ns()
         try:
             value = await plan.call(context)
-            outcome = outcome_of_value(value, job, self._max_result, self._clock.now_ms())
+            outcome = outcome_of_value(value, job, self._max_result, self._clock.now_ms)
         except (Exception, asyncio.CancelledError, SystemExit) as error:
             # What a handler raises while it is being cancelled is not its own failure.
             leads_to = run.leads_to or error
@@ -216,8 +217,9 @@ class Executor:
             self._end(run, None)
             return
         duration_us = (time.perf_counter_ns() - began) // 1000
-        if self.events.holds(run.lease):
-            await self.events.flush(run.lease)
+        if self.events.is_busy and self.events.holds(run.lease):
+            with context.uninterrupted():
+                await self.events.flush(run.lease)
         self._end(run, self._decide(job, plan, outcome, run, duration_us))
 
     def _start(self, claimed: Claimed) -> Job:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from collections.abc import Callable
 from datetime import timedelta
 
 from asyncjobs.control import Cancel, Discard, Retry, Snooze
@@ -21,7 +22,7 @@ __all__ = ["outcome_of_error", "outcome_of_value"]
 _log = logging.getLogger("asyncjobs.worker")
 
 
-def outcome_of_value(value: object, job: Job, max_bytes: int, now_ms: int) -> Outcome:
+def outcome_of_value(value: object, job: Job, max_bytes: int, now_ms: Callable[[], int]) -> Outcome:
     """Return the outcome of a handler that returned ``value``: a failure if that can't be kept."""
     try:
         result = encode_value(value)
@@ -32,7 +33,7 @@ def outcome_of_value(value: object, job: Job, max_bytes: int, now_ms: int) -> Ou
             return Completed(result)
         problem = f"the result has {len(result)} bytes; max_payload allows {max_bytes}"
     # Not worth a retry: the handler has done its work, only its value can't be kept.
-    return Failed(bounded_error("ResultError", problem, "", job.attempt, now_ms), retryable=False)
+    return Failed(bounded_error("ResultError", problem, "", job.attempt, now_ms()), retryable=False)
 
 
 def outcome_of_error(
