@@ -13,7 +13,7 @@ from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.core.schedule import Missed
 from asyncjobs.definition import AsyncJobDefinition, SyncJobDefinition
 from asyncjobs.middleware.base import Middleware
-from asyncjobs.options import UNSET, Acks, Durability, UnsetType
+from asyncjobs.options import UNSET, Acks, Durability, Executor, UnsetType
 from asyncjobs.ports import Broker
 from asyncjobs.registry import JobDecorator, Registry, decorator, default_registry
 from asyncjobs.schedules import ScheduleVerbs
@@ -63,6 +63,7 @@ class App(ScheduleVerbs):
         dead_most: int | UnsetType = UNSET,
         max_events: int | UnsetType = UNSET,
         event_ttl: Duration | UnsetType = UNSET,
+        handler_processes: int | UnsetType = UNSET,
         retry: RetryPolicy | None = None,
         middleware: Sequence[Middleware] = (),
         broker: Broker | None = None,
@@ -90,6 +91,7 @@ class App(ScheduleVerbs):
                 "dead_most": dead_most,
                 "max_events": max_events,
                 "event_ttl": event_ttl,
+                "handler_processes": handler_processes,
             },
             os.environ,
         )
@@ -129,6 +131,7 @@ class App(ScheduleVerbs):
         every: Duration | None = None,
         timezone: str = "UTC",
         missed: Missed = "once",
+        executor: Executor = "thread",
     ) -> JobDecorator: ...
     def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a function a job of this app; options and errors as of ``asyncjobs.job``."""

@@ -61,6 +61,16 @@ class JobContext:
             self.hold = before
 
     @property
+    def record(self) -> Job:
+        """The job as it was when the attempt began."""
+        return self._job
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """``deadline`` in Unix milliseconds."""
+        return self._deadline_ms
+
+    @property
     def id(self) -> str:
         """The job's id."""
         return self._job.id
@@ -161,7 +171,7 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
         super().log(level, msg, *args, **kwargs)
 
 
-def log_fields(job: JobContext) -> dict[str, Any]:
+def log_fields(job: JobContext | Job) -> dict[str, Any]:
     """Return what a log record tells of ``job``, by attribute of the record.
 
     ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant``, and ``trace_id`` in hex where a trace is going on.
@@ -175,7 +185,7 @@ def log_fields(job: JobContext) -> dict[str, Any]:
         "job_name": job.name,
         "queue": job.queue,
         "attempt": job.attempt,
-        "tenant": job.tenant,
+        "tenant": job.tenant or None,
         "trace_id": f"{trace_id:032x}" if trace_id else None,
     }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from asyncjobs.core.duration import Duration, to_ms
 
-__all__ = ["Cancel", "Discard", "JobControl", "Retry", "Snooze"]
+__all__ = ["Cancel", "Discard", "JobControl", "Retry", "Snooze", "pack_control", "unpack_control"]
 
 
 class JobControl(Exception):
@@ -49,3 +51,25 @@ class Cancel(JobControl):
     def __init__(self, reason: str = "the handler cancelled the job") -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+_decode = msgspec.msgpack.Decoder(tuple[str, int | None, str]).decode
+
+
+def pack_control(error: BaseException) -> bytes:
+    """Return what ``error`` asks for, for another process; empty if it is none of these."""
+    for kind in (Retry, Snooze, Discard, Cancel):
+        if isinstance(error, kind):
+            parts = kind.__name__, getattr(error, "after_ms", None), getattr(error, "reason", "")
+            return msgspec.msgpack.encode(parts)
+    return b""
+
+
+def unpack_control(packed: bytes) -> JobControl:
+    """Return the exception that ``pack_control`` packed."""
+    kind, after_ms, reason = _decode(packed)
+    if kind == "Retry":
+        return Retry(None if after_ms is None else after_ms / 1000, reason)
+    if kind == "Snooze":
+        return Snooze((after_ms or 0) / 1000)
+    return Discard(reason) if kind == "Discard" else Cancel(reason)

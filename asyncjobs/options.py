@@ -80,6 +80,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     expires_ms: int | UnsetType = UNSET
     acks: Acks | UnsetType = UNSET
     timing: Timing | None = None
+    executor: Executor = "thread"
 
     @classmethod
     def of(
@@ -96,6 +97,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
         every: Duration | None = None,
         timezone: str = "UTC",
         missed: Missed = "once",
+        executor: Executor = "thread",
     ) -> DefinitionOptions:
         """Check what a user gave; raise ``ArgumentsError`` that names the option."""
         if (
@@ -104,6 +106,8 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
             and (not callable(retry) or isinstance(retry, type))
         ):
             raise ArgumentsError(f"retry={retry!r}: expected a RetryPolicy, or a function of error and failures")
+        if executor not in ("thread", "process"):
+            raise ArgumentsError(f"executor={executor!r}: expected 'thread' or 'process'")
         return cls(
             queue=queue if queue is UNSET else checked_queue(queue),
             priority=priority if isinstance(priority, UnsetType) else Priority.parse(priority),
@@ -113,6 +117,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
             expires_ms=expires if expires is UNSET else to_ms("expires", expires, least_ms=1),
             acks=_checked_acks(acks),
             timing=None if cron is None and every is None else _timing(cron, every, timezone, missed),
+            executor=executor,
         )
 
 

@@ -12,7 +12,7 @@ from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.core.schedule import Missed
 from asyncjobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
-from asyncjobs.options import UNSET, Acks, DefinitionOptions, UnsetType
+from asyncjobs.options import UNSET, Acks, DefinitionOptions, Executor, UnsetType
 from asyncjobs.sending import Dispatcher
 
 __all__ = ["JobDecorator", "Registry", "default_registry", "job"]
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 _OPTIONS = (
     *("name", "aliases", "queue", "priority", "retry", "timeout", "expires", "result_ttl", "acks"),
-    *("cron", "every", "timezone", "missed"),
+    *("cron", "every", "timezone", "missed", "executor"),
 )
 
 
@@ -143,6 +143,7 @@ def job(
     every: Duration | None = None,
     timezone: str = "UTC",
     missed: Missed = "once",
+    executor: Executor = "thread",
 ) -> JobDecorator: ...
 def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a job of the default registry, which every app knows; for libraries, and programs with one app.
@@ -157,7 +158,9 @@ def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     for which all its parameters need defaults; ``missed``: what becomes of ticks when no worker was there, ``once``,
     ``skip`` or ``all``, see ``App.add_schedule``.
 
-    An async function runs on the worker's loop, a plain one in a thread. Raises ``DefinitionError`` or
+    An async function runs on the worker's loop, a plain one in a thread. With ``executor="process"`` either runs in a
+    process of its own, which is killed at the timeout: for work that needs the CPU; it is imported there by module and
+    name, so it must stand at the top of its module. Raises ``DefinitionError`` or
     ``ArgumentsError`` where it could not work.
     """
     return decorator(default_registry, function, options)

@@ -7,6 +7,7 @@ of its own, so that a default never hides what somebody set.
 from __future__ import annotations
 
 import math
+import os
 import urllib.parse
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -82,7 +83,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     while the broker is away, before it fails; ``inf`` to wait for ever. ``durability``: ``replicated`` counts a job as
     sent once a replica of Redis has it too, so that a failover loses none. ``dead_ttl`` and ``dead_most``: for how
     long, and how many in each queue, the dead letter queue keeps jobs. ``max_events`` and ``event_ttl``: how many
-    events a job keeps, and for how long after the latest.
+    events a job keeps, and for how long after the latest. ``handler_processes``: how many handlers with
+    ``executor="process"`` run at once in a worker, by default as many as there are cores.
     """
 
     server: Server
@@ -106,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dead_most: int = 100_000
     max_events: int = 1_000
     event_ttl: float = 86_400.0
+    handler_processes: int = os.cpu_count() or 1
 
 
 def _seconds(least: float, *, endless: bool = False) -> tuple[Callable[[Any], float], str]:
@@ -176,6 +179,7 @@ _APP_SETTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "dead_most": _whole(1),
     "max_events": _whole(1, 100_000),
     "event_ttl": _seconds(1),
+    "handler_processes": _whole(1, 1_024),
 }
 
 _SERVER_SETTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {

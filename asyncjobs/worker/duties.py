@@ -167,7 +167,7 @@ class Duties:
                 _log.error("not everything could be settled; those jobs will be recovered once their lease expires")
             self._heartbeat.stop()
             self._watchdog.stop()
-            self._executor.close()
+            await self._executor.close()
             await self._executor.events.close()
             await self._executor.shared.close()
             try:

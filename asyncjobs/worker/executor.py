@@ -8,13 +8,14 @@ returns.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from asyncjobs.context import JobContext, running
+from asyncjobs.context import JobContext, log_fields, running
 from asyncjobs.core.envelope import JobError, decode_header, priority_of
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.priority import Priority
@@ -41,7 +42,7 @@ from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.outcomes import outcome_of_error, outcome_of_value
 from asyncjobs.worker.plan import RunPlan, RunPlans
 from asyncjobs.worker.settler import Settler
-from asyncjobs.worker.threads import HandlerThreads
+from asyncjobs.worker.ways import Ways
 
 __all__ = ["Executor"]
 
@@ -94,13 +95,12 @@ class Executor:
         concurrency: int,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._threads = HandlerThreads()
-        plans = RunPlans(host, self._threads)
+        settings = host.settings
+        self.events = EventBuffer(host.broker, most=settings.max_events, ttl_ms=round(settings.event_ttl * 1000))
+        self._ways = Ways(settings.handler_processes, self.events.add)
+        plans = RunPlans(host, self._ways)
         self.plans = plans.by_name
         self.shared = plans.shared
-        self.events = EventBuffer(
-            host.broker, most=host.settings.max_events, ttl_ms=round(host.settings.event_ttl * 1000)
-        )
         self.concurrency = concurrency
         self.finished = 0
         self._host = host
@@ -110,6 +110,7 @@ class Executor:
         self._chance = chance
         self._max_result = host.settings.max_payload
         self._grace = host.settings.lease
+        self._context = contextvars.copy_context()
         self._running: dict[Lease, _Run] = {}
         self._buffer: deque[tuple[Lease, Claimed]] = deque()
         self._deadlines = Deadlines()
@@ -164,7 +165,8 @@ class Executor:
         while self._buffer and len(self._running) < self.concurrency:
             lease, claimed = self._buffer.popleft()
             run = self._running[lease] = _Run(claimed, lease)
-            run.task = create_task(self._run(run))
+            # In a copy of the worker's own context: this may be called by the task of a job that has just ended.
+            run.task = create_task(self._run(run), context=self._context.copy())
 
     async def _run(self, run: _Run) -> None:
         try:
@@ -348,10 +350,10 @@ class Executor:
         for run in list(self._running.values()):
             self._cancel(run, Released())
 
-    def close(self) -> None:
-        """Give up timers and threads; a sync handler that still runs is left to its lease."""
+    async def close(self) -> None:
+        """Give up timers, threads and processes; a sync handler that still runs is left to its lease."""
         self._deadlines.close()
-        self._threads.close()
+        await self._ways.close()
         for run in self._running.values():
             self._leases.let_go(run.lease)
 
@@ -366,6 +368,7 @@ def _report(job: Job, error: JobError, settlement: Settlement) -> None:
             settlement.delay_ms / 1000,
             error.type,
             error.message,
+            extra=log_fields(job),
         )
     else:
         _log.error(
@@ -376,4 +379,5 @@ def _report(job: Job, error: JobError, settlement: Settlement) -> None:
             error.type,
             error.message,
             error.traceback,
+            extra=log_fields(job),
         )

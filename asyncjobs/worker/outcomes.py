@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from datetime import timedelta
 
-from asyncjobs.control import Cancel, Discard, Retry, Snooze
+from asyncjobs.control import Cancel, Discard, Retry, Snooze, unpack_control
 from asyncjobs.core.duration import to_ms
 from asyncjobs.core.envelope import JobError
 from asyncjobs.core.job import Job
@@ -16,6 +16,7 @@ from asyncjobs.core.retry import UNLIMITED, RetryRule
 from asyncjobs.core.settlement import Cancelled, Completed, Failed, Outcome, Snoozed, bounded_error
 from asyncjobs.signature import encode_value
 from asyncjobs.worker.plan import RunPlan
+from asyncjobs.worker.processes.protocol import HandlerFailed
 
 __all__ = ["outcome_of_error", "outcome_of_value"]
 
@@ -40,23 +41,33 @@ def outcome_of_error(
     error: BaseException, job: Job, plan: RunPlan, now_ms: int, *, trace: BaseException | None = None
 ) -> Outcome:
     """Return the outcome of a handler that raised ``error``; ``trace``: whose traceback to keep, if not its own."""
+    told = None
+    if isinstance(error, HandlerFailed):
+        # It was raised in another process.
+        told = error
+        if error.control:
+            error = unpack_control(error.control)
+    kind = type(error) if told is None else told.kind
     if isinstance(error, Cancel):
         return Cancelled(error.reason)
     if isinstance(error, Snooze):
         return Snoozed(error.after_ms)
-    text = "".join(traceback.format_exception(trace or error))
-    layer = plan.blame.of(error)
-    message = str(error) if layer is None else f"in the middleware {layer}: {error}"
-    problem = bounded_error(_name_of(type(error)), message, text, job.attempt, now_ms)
+    if told is not None:
+        problem = bounded_error(told.type_name, told.message, told.traceback, job.attempt, now_ms)
+    else:
+        text = "".join(traceback.format_exception(trace or error))
+        layer = plan.blame.of(error)
+        message = str(error) if layer is None else f"in the middleware {layer}: {error}"
+        problem = bounded_error(_name_of(kind), message, text, job.attempt, now_ms)
     if isinstance(error, Discard):
         return Failed(problem, retryable=False)
     if isinstance(error, Retry):
         return Failed(problem, after_ms=error.after_ms)
     if plan.rule is not None:
         return _ruled(plan.rule, error, job, problem)
-    policy = plan.retry.rule_for(type(error))
+    policy = plan.retry.rule_for(kind)
     # What ends a handler from outside, or a process in its midst, is no fault of the job.
-    retryable = policy.covers(type(error)) or isinstance(error, asyncio.CancelledError | SystemExit)
+    retryable = policy.covers(kind) or issubclass(kind, asyncio.CancelledError | SystemExit)
     return Failed(problem, retryable, policy)
 
 

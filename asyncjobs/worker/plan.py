@@ -11,12 +11,13 @@ from msgspec import UNSET
 from asyncjobs.context import JobContext
 from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
 from asyncjobs.definition import JobDefinition
+from asyncjobs.errors import DefinitionError
 from asyncjobs.injection.opening import WorkerResources, with_resources
 from asyncjobs.injection.resolving import Resolver
 from asyncjobs.middleware.chain import Blame, processing
 from asyncjobs.signature import Signature
 from asyncjobs.worker.host import WorkerHost
-from asyncjobs.worker.threads import HandlerThreads
+from asyncjobs.worker.ways import Ways
 
 __all__ = ["RunPlan", "RunPlans"]
 
@@ -44,9 +45,9 @@ class RunPlans:
     Raises ``DefinitionError`` for a handler that could not be run.
     """
 
-    def __init__(self, host: WorkerHost, threads: HandlerThreads) -> None:
+    def __init__(self, host: WorkerHost, ways: Ways) -> None:
         self._host = host
-        self._threads = threads
+        self._ways = ways
         self._blame = Blame(host.middleware)
         resolver = Resolver(host.overrides)
         resolved = {
@@ -59,7 +60,12 @@ class RunPlans:
 
     def _plan(self, definition: JobDefinition[..., Any], arguments: Any, needs: Any) -> RunPlan:
         host, options = self._host, definition.options
-        call = _in_loop(definition.function) if definition.is_async else self._in_thread(definition.function)
+        call = self._ways.of(definition)
+        if arguments and options.executor == "process":
+            raise DefinitionError(
+                f"job {definition.name!r} runs in a process, to which {', '.join(map(repr, arguments))} can't be "
+                "passed; open the resource inside the handler"
+            )
         if arguments:
             call = with_resources(call, arguments, needs, self.shared)
         retry = host.retry if options.retry is UNSET else options.retry
@@ -74,23 +80,3 @@ class RunPlans:
             result_ttl_ms=result_ttl_ms if options.result_ttl_ms is UNSET else options.result_ttl_ms,
             blame=self._blame,
         )
-
-    def _in_thread(self, function: Callable[..., Any]) -> Callable[[JobContext], Awaitable[Any]]:
-        async def call(job: JobContext) -> Any:
-            # A thread can't be cancelled: its slot stays taken until it returns.
-            job.hold = "thread"
-            try:
-                return await self._threads.run(function, job.args, job.kwargs)
-            finally:
-                job.hold = ""
-
-        return call
-
-
-def _in_loop(function: Callable[..., Any]) -> Callable[[JobContext], Awaitable[Any]]:
-    # A plain function that returns the handler's coroutine: a coroutine less than one that awaits it.
-    def call(job: JobContext) -> Awaitable[Any]:
-        awaitable: Awaitable[Any] = function(*job.args, **job.kwargs)
-        return awaitable
-
-    return call

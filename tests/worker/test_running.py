@@ -80,6 +80,24 @@ async def test_what_a_handler_puts_into_a_context_variable_does_not_reach_the_ne
     assert seen == ["clean"] * 20
 
 
+async def test_nor_does_it_where_jobs_are_claimed_ahead_and_follow_one_another_at_once(app: App) -> None:
+    variable = contextvars.ContextVar("variable", default="clean")
+    seen: set[str] = set()
+
+    @app.job
+    async def leak() -> None:
+        seen.add(variable.get())
+        variable.set("dirty")
+
+    async with app:
+        await app.enqueue_many([leak.request() for _ in range(3_000)])
+        async with app.worker(concurrency=2):
+            async with asyncio.timeout(SOON * 4):
+                while (await app.queue_stats("default")).succeeded_total < 3_000:
+                    await asyncio.sleep(0.02)
+    assert seen == {"clean"}
+
+
 async def test_current_job_tells_id_attempt_and_metadata_in_a_loop_and_in_a_thread(app: App) -> None:
     @app.job(queue="emails", priority="high", timeout=60)
     async def in_loop() -> list[object]:

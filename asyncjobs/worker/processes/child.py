@@ -1,0 +1,224 @@
+"""The process of a handler: runs one call after another for the worker that started it, and ends with that worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import faulthandler
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from typing import Any, NoReturn
+
+import msgspec
+
+from asyncjobs.context import JobContext, running
+from asyncjobs.control import pack_control
+from asyncjobs.core.job import Job, start_job
+from asyncjobs.core.record import read_job
+from asyncjobs.errors import AppNotOpen, ResultError
+from asyncjobs.sending import JobRequest
+from asyncjobs.signature import encode_value
+from asyncjobs.worker.processes.finding import MAIN, Handler, find_handler
+from asyncjobs.worker.processes.protocol import (
+    KEPT_PYTHONPATH,
+    Event,
+    Frames,
+    Message,
+    ProcessCall,
+    Raised,
+    Returned,
+    Stage,
+    decode_call,
+    encode_message,
+)
+
+__all__ = ["emit", "main"]
+
+_END_S = 0.5
+_CHUNK = 65536
+
+
+class _Channel:
+    """The child's end of the socket that connects it with its worker."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.is_busy = False
+        self._socket = end
+        self._lock = threading.Lock()
+
+    def send(self, message: Message) -> None:
+        data = encode_message(message)
+        # A handler may tell things from threads of its own.
+        with self._lock:
+            self._socket.sendall(data)
+
+    def receive(self) -> bytes:
+        return self._socket.recv(_CHUNK)
+
+    def close(self) -> None:
+        self.is_busy = False
+        self._socket.close()
+
+
+_channel: _Channel | None = None
+
+
+def emit(data: bytes) -> None:
+    """Tell the worker ``data`` while the handler runs; from any thread.
+
+    Raises ``LookupError`` outside a handler that runs in a process.
+    """
+    if _channel is None or not _channel.is_busy:
+        raise LookupError("emit() was called while no handler runs in this process")
+    _channel.send(Event(data))
+
+
+def main() -> None:
+    """Serve the worker that passed its socket and lifeline: ``python -m … <socket's number> <lifeline's number>``."""
+    global _channel
+    numbers = [int(number) for number in sys.argv[1:3]]
+    del sys.argv[1:]
+    _restore_environment()
+    # Ctrl-C is for the worker, which lets the handlers end or ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.stderr is not None:
+        faulthandler.enable()
+    for number in numbers:
+        os.set_inheritable(number, False)
+    _channel = channel = _Channel(socket.socket(fileno=numbers[0]))
+    # What a handler forks must not speak for it; and the worker sees the end of this process by the socket's.
+    os.register_at_fork(after_in_child=channel.close)
+    threading.Thread(
+        target=_end_with_worker, args=(channel, numbers[1]), name="asyncjobs-lifeline", daemon=True
+    ).start()
+    with contextlib.suppress(ConnectionError):
+        _serve(channel)
+
+
+def _restore_environment() -> None:
+    kept = os.environ.pop(KEPT_PYTHONPATH, None)
+    if kept is None:
+        os.environ.pop("PYTHONPATH", None)
+    else:
+        os.environ["PYTHONPATH"] = kept
+
+
+def _end_with_worker(channel: _Channel, lifeline: int) -> NoReturn:
+    """Wait until the lifeline, in which nothing is ever written, ends because the worker has; then end everything."""
+    os.read(lifeline, 1)
+    # Between two calls the socket's end is enough, and what is registered to be done at exit is done.
+    if not channel.is_busy:
+        time.sleep(_END_S)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _serve(channel: _Channel) -> None:
+    frames = Frames()
+    handlers: dict[tuple[str, str], Handler] = {}
+    while data := channel.receive():
+        for body in frames.feed(data):
+            channel.is_busy = True
+            reply = _answer(body, handlers)
+            channel.is_busy = False
+            _flush()
+            channel.send(reply)
+
+
+def _flush() -> None:
+    """Write out what the handler has printed: this process may be killed before its buffers are full."""
+    for stream in (sys.stdout, sys.stderr):
+        # None without a terminal; closed or broken as the handler left it.
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+
+
+def _answer(body: bytes, handlers: dict[tuple[str, str], Handler]) -> Returned | Raised:
+    stage: Stage = "import"
+    try:
+        call = decode_call(body)
+        key = (call.module, call.qualname)
+        if key not in handlers:
+            handlers[key] = find_handler(call)
+        handler = handlers[key]
+        stage = "arguments"
+        job = _job_of(call)
+        args, kwargs = handler.signature.decode(job.envelope.arguments, job.envelope.keywords)
+        context = JobContext(job, _NoDispatcher(), call.deadline_ms, args, kwargs, tell=lambda _, event: emit(event))
+        stage = "handler"
+        value = contextvars.copy_context().run(_call, handler, args, kwargs, context)
+        stage = "result"
+        return Returned(_encoded(value))
+    except BaseException as error:
+        return _raised(error, stage)
+
+
+def _job_of(call: ProcessCall) -> Job:
+    job = read_job(call.job_id, call.queue, call.record, call.tries)
+    if call.tenant:
+        job = msgspec.structs.replace(job, tenant=call.tenant)
+    return start_job(job, call.fence, call.started_at_ms)
+
+
+def _call(handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any], context: JobContext) -> object:
+    running.set(context)
+    value: object = handler.function(*args, **kwargs)
+    return asyncio.run(value) if handler.is_async else value  # type: ignore[arg-type]
+
+
+def _encoded(value: object) -> bytes:
+    try:
+        return encode_value(value)
+    except (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
+        raise ResultError(f"the result of type {type(value).__qualname__} can't be encoded: {error}") from error
+
+
+def _raised(error: BaseException, stage: Stage) -> Raised:
+    kind = type(error)
+    # The worker knows by its real name what is defined in its __main__.
+    module = "__main__" if kind.__module__ == MAIN else kind.__module__
+    name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception as problem:
+        message = f"(its text can't be had: {problem!r})"
+    trace = "".join(traceback.format_exception(error))
+    return Raised(
+        stage, _text(name), _text(module), _text(kind.__qualname__), _text(message), _text(trace), pack_control(error)
+    )
+
+
+def _text(text: str) -> str:
+    """Return ``text`` with what UTF-8 has no bytes for written out, such as the surrogates in a path's name."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+class _NoDispatcher:
+    """Stands for the worker's app, which is in another process."""
+
+    def dispatch(self, request: JobRequest[Any], where: str) -> NoReturn:
+        raise self._refusal(request)
+
+    def dispatch_sync(self, request: JobRequest[Any], instead: str) -> NoReturn:
+        raise self._refusal(request)
+
+    def _refusal(self, request: JobRequest[Any]) -> AppNotOpen:
+        return AppNotOpen(
+            f"{request.name!r} can't be sent from a handler that runs in a process: the worker's app is not open there. "
+            "Name the app of a module, .with_options(app=app).delay_sync(…), or return what is to be sent and send it "
+            "from where the result is awaited"
+        )
+
+
+if __name__ == "__main__":
+    # Under its own name too, so that everybody who imports it means this one.
+    from asyncjobs.worker.processes.child import main as main_by_name
+
+    main_by_name()

@@ -1,0 +1,202 @@
+"""One process of handlers, as its worker sees it: a socket to talk through, and a thread that waits for its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+from asyncjobs.worker.processes.protocol import (
+    KEPT_PYTHONPATH,
+    Event,
+    Frames,
+    ProcessDied,
+    Raised,
+    Returned,
+    decode_message,
+)
+
+__all__ = ["HandlerProcess"]
+
+_CHUNK = 65536
+_MODULE = "asyncjobs.worker.processes.child"
+_MUTE_S = 0.5
+
+
+class HandlerProcess:
+    """A process that runs one call at a time; ``on_end`` is called once when it has ended and is reaped.
+
+    ``lifeline`` is the reading end of a pipe whose other end closes when the worker's process ends.
+    """
+
+    def __init__(self, lifeline: int, on_end: Callable[[HandlerProcess], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_end = on_end
+        self._frames = Frames()
+        self._unsent = memoryview(b"")
+        self._on_event: Callable[[bytes], None] | None = None
+        self._outcome: asyncio.Future[Returned | Raised | Exception] | None = None
+        self._kill_timer: asyncio.TimerHandle | None = None
+        self._is_killed = False
+        #: Done once the process has ended and is reaped.
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self._socket, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = _start(theirs.fileno(), lifeline)
+        except BaseException:
+            self._socket.close()
+            raise
+        self._socket.setblocking(False)
+        self._loop.add_reader(self._socket, self._read)
+        self.pid = self._process.pid
+        threading.Thread(target=self._await_end, name=f"asyncjobs-process-{self.pid}", daemon=True).start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it lives and nobody awaits an answer of it."""
+        return self._outcome is None and not self._is_killed and self._process.returncode is None
+
+    async def ask(self, frame: bytes, on_event: Callable[[bytes], None]) -> Returned | Raised:
+        """Send a call and return its answer; ``on_event`` is called with what the handler tells until then.
+
+        Raises ``ProcessDied`` if the process ends first. Unless it ``is_ready`` afterwards, it must be killed.
+        """
+        self._outcome = self._loop.create_future()
+        self._on_event = on_event
+        self._unsent = memoryview(frame)
+        self._write()
+        if self._unsent:
+            self._loop.add_writer(self._socket, self._write)
+        outcome = await self._outcome
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def kill(self) -> None:
+        """End the process and what it has started, at once."""
+        self._is_killed = True
+        if self._process.returncode is None:
+            # Its group is its own. It may have ended a moment ago, and the thread be about to say so.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def hang_up(self) -> None:
+        """Let the process end by itself, with what it has registered to do at exit; only one that ``is_ready``."""
+        self._is_killed = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    # -- the socket
+
+    def _write(self) -> None:
+        try:
+            sent = self._socket.send(self._unsent) if self._unsent else 0
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            # It has ended; reading tells.
+            sent = len(self._unsent)
+        self._unsent = self._unsent[sent:]
+        if not self._unsent:
+            self._loop.remove_writer(self._socket)
+
+    def _read(self) -> None:
+        """Take what has arrived, once; at the end of the stream, see to it that the process ends too."""
+        if self._receive() == b"":
+            self._loop.remove_reader(self._socket)
+            # As a rule it has just ended, and with its own code; but it may only have closed the socket.
+            self._kill_timer = self._loop.call_later(_MUTE_S, self.kill)
+
+    def _receive(self) -> bytes | None:
+        try:
+            data = self._socket.recv(_CHUNK)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            return b""
+        try:
+            for body in self._frames.feed(data):
+                self._take(decode_message(body))
+        except Exception as error:
+            # Bytes that are no message, or a fault of who is told of events: the call can't go on.
+            self._settle(error)
+            self.kill()
+        return data
+
+    def _take(self, message: Event | Returned | Raised) -> None:
+        if self._outcome is None or self._outcome.done():
+            return
+        if not isinstance(message, Event):
+            self._settle(message)
+            self._outcome = None
+        elif self._on_event is not None:
+            self._on_event(message.data)
+
+    def _settle(self, outcome: Returned | Raised | Exception) -> None:
+        if self._outcome is not None and not self._outcome.done():
+            self._outcome.set_result(outcome)
+
+    # -- the end
+
+    def _await_end(self) -> None:
+        # A thread, since it works with every loop and system; and the process is reaped even if the loop has ended.
+        self._process.wait()
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        # It may have answered right before.
+        while self._receive():
+            pass
+        if self._kill_timer is not None:
+            self._kill_timer.cancel()
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        self._socket.close()
+        self._settle(ProcessDied(self._obituary()))
+        self.ended.set_result(None)
+        self._on_end(self)
+
+    def _obituary(self) -> str:
+        code = self._process.returncode
+        if code >= 0:
+            return (
+                f"the process of the handler exited with code {code} before the handler had returned (pid {self.pid})"
+            )
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = str(-code)
+        hint = "; the kernel sends it where memory runs out" if name == "SIGKILL" and not self._is_killed else ""
+        return f"the process of the handler was ended by signal {name} (pid {self.pid}){hint}"
+
+
+def _start(channel: int, lifeline: int) -> subprocess.Popen[bytes]:
+    environment = dict(os.environ)
+    if "PYTHONPATH" in environment:
+        environment[KEPT_PYTHONPATH] = environment["PYTHONPATH"]
+    # However asyncjobs and what it needs were found here, they are found there.
+    environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if isinstance(entry, str))
+    return subprocess.Popen(
+        [sys.executable, "-P", *_interpreter_flags(), "-m", _MODULE, str(channel), str(lifeline)],
+        stdin=subprocess.DEVNULL,
+        pass_fds=(channel, lifeline),
+        env=environment,
+        # A group of its own: what a handler starts is killed with it.
+        process_group=0,
+    )
+
+
+def _interpreter_flags() -> list[str]:
+    flags = [f"-W{option}" for option in sys.warnoptions]
+    flags += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
+    if sys.flags.optimize:
+        flags.append("-" + "O" * sys.flags.optimize)
+    return flags

@@ -1,0 +1,208 @@
+"""What a worker and the processes of its handlers say to each other: msgpack in frames, never pickle.
+
+A frame is the length of its body (4 bytes, big endian) and the body. To the child go ``ProcessCall``s, one at a time;
+for each it sends any number of ``Event``s and then one ``Returned`` or ``Raised``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from asyncjobs.errors import AsyncJobsError
+
+__all__ = [
+    "KEPT_PYTHONPATH",
+    "Event",
+    "Frames",
+    "HandlerFailed",
+    "Message",
+    "ProcessCall",
+    "ProcessDied",
+    "Raised",
+    "Returned",
+    "Stage",
+    "decode_call",
+    "decode_message",
+    "encode_call",
+    "encode_message",
+]
+
+#: The environment variable that keeps the user's PYTHONPATH while a process starts with ours.
+KEPT_PYTHONPATH = "ASYNCJOBS_KEPT_PYTHONPATH"
+
+#: What a call had come to when it failed.
+Stage: TypeAlias = Literal["import", "arguments", "handler", "result"]
+
+_LENGTH_BYTES = 4
+_MAX_BODY = 2 ** (8 * _LENGTH_BYTES) - 1
+
+
+class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One attempt of a job, with everything that a process needs that knows nothing yet.
+
+    ``module`` and ``qualname`` name the handler; ``path`` is ``sys.path``. ``main_file`` and ``main_module`` tell how
+    to import a handler of ``__main__``: the script's file, and with ``python -m`` the module's name. ``record`` is the
+    job's live record, ``tries`` what is stored of its earlier attempts (empty for none), ``fence`` the number of the
+    claim. Times are Unix milliseconds by the broker's clock.
+    """
+
+    module: str
+    qualname: str
+    job_id: str
+    queue: str
+    record: bytes
+    tries: bytes
+    fence: int
+    started_at_ms: int
+    deadline_ms: int | None
+    tenant: str
+    path: tuple[str, ...] = ()
+    main_file: str = ""
+    main_module: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        function: Callable[..., Any],
+        *,
+        job_id: str,
+        queue: str,
+        record: bytes,
+        tries: bytes | None,
+        fence: int,
+        started_at_ms: int,
+        deadline_ms: int | None = None,
+        tenant: str = "",
+    ) -> ProcessCall:
+        """Return the call of ``function``, to be imported in the child as it was here."""
+        main_file = main_module = ""
+        if function.__module__ == "__main__":
+            main = sys.modules["__main__"]
+            main_file = getattr(main, "__file__", None) or ""
+            main_module = getattr(getattr(main, "__spec__", None), "name", None) or ""
+        return cls(
+            module=function.__module__,
+            qualname=function.__qualname__,
+            job_id=job_id,
+            queue=queue,
+            record=record,
+            tries=tries or b"",
+            fence=fence,
+            started_at_ms=started_at_ms,
+            deadline_ms=deadline_ms,
+            tenant=tenant,
+            path=tuple(entry for entry in sys.path if isinstance(entry, str)),
+            main_file=main_file,
+            main_module=main_module,
+        )
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, tag="event"):
+    """What a handler tells while it runs."""
+
+    data: bytes
+
+
+class Returned(msgspec.Struct, frozen=True, array_like=True, tag="returned"):
+    """The handler's return value, encoded."""
+
+    value: bytes
+
+
+class Raised(msgspec.Struct, frozen=True, array_like=True, tag="raised"):
+    """The call failed at ``stage``; the other fields are those of ``HandlerFailed``."""
+
+    stage: Stage
+    type_name: str
+    module: str
+    qualname: str
+    message: str
+    traceback: str
+    control: bytes = b""
+
+
+Message: TypeAlias = Event | Returned | Raised
+
+
+class HandlerFailed(AsyncJobsError):
+    """A call in a process ended with an exception there.
+
+    ``type_name``: the exception's class as a user reads it. ``module`` and ``qualname``: where the class is defined.
+    ``message``: its text. ``traceback``: the process's own. ``stage``: ``handler`` if the handler raised it; else what
+    failed around it: its ``import``, the decoding of its ``arguments``, the encoding of its ``result``. ``control``:
+    reserved for exceptions by which a handler steers its job.
+    """
+
+    def __init__(self, raised: Raised) -> None:
+        super().__init__(f"{raised.type_name}: {raised.message}")
+        self.type_name = raised.type_name
+        self.module = raised.module
+        self.qualname = raised.qualname
+        self.message = raised.message
+        self.traceback = raised.traceback
+        self.stage = raised.stage
+        self.control = raised.control
+
+    @property
+    def kind(self) -> type[BaseException]:
+        """The exception's class, imported if need be; ``Exception`` where it can't be found in this process."""
+        try:
+            found: object = sys.modules.get(self.module) or importlib.import_module(self.module)
+            for part in self.qualname.split("."):
+                found = getattr(found, part)
+        except Exception:
+            return Exception
+        return found if isinstance(found, type) and issubclass(found, BaseException) else Exception
+
+
+class ProcessDied(AsyncJobsError):
+    """The process of a handler ended before the handler had: a crash, an exit, or the kernel short of memory."""
+
+
+class Frames:
+    """Cuts a stream of bytes into the bodies of its frames."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take what has arrived and yield each body that is complete now."""
+        buffer = self._buffer
+        buffer += data
+        while len(buffer) >= _LENGTH_BYTES:
+            end = _LENGTH_BYTES + int.from_bytes(buffer[:_LENGTH_BYTES], "big")
+            if len(buffer) < end:
+                return
+            body = bytes(memoryview(buffer)[_LENGTH_BYTES:end])
+            del buffer[:end]
+            yield body
+
+
+def _framed(body: bytes) -> bytes:
+    if len(body) > _MAX_BODY:
+        raise ValueError(f"{len(body)} bytes are too many for a process to pass on; at most {_MAX_BODY} are possible")
+    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+#: Of the body of a frame.
+decode_call: Callable[[bytes], ProcessCall] = msgspec.msgpack.Decoder(ProcessCall).decode
+decode_message: Callable[[bytes], Message] = msgspec.msgpack.Decoder(Message).decode
+
+
+def encode_call(call: ProcessCall) -> bytes:
+    """Return ``call`` as a frame; raise ``ValueError`` if it is too large for one."""
+    return _framed(_encoder.encode(call))
+
+
+def encode_message(message: Message) -> bytes:
+    """Return ``message`` as a frame; raise ``ValueError`` if it is too large for one."""
+    return _framed(_encoder.encode(message))

@@ -1,0 +1,53 @@
+"""Jobs that run in processes; at the top of a module, from which a process can import them."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from asyncjobs import Cancel, Inject, Retry, RetryPolicy, Snooze, current_job, job
+
+__all__ = ["crash", "fail", "spin", "square", "steer"]
+
+
+@job(executor="process", queue="cpu")
+def square(number: int) -> dict[str, int]:
+    """Tell how far it is, and where it runs."""
+    current_job().progress(1, 2)
+    current_job().log.info("half way")
+    return {"square": number * number, "pid": os.getpid(), "attempt": current_job().attempt}
+
+
+@job(executor="process", queue="cpu", timeout=0.5, retry=RetryPolicy(max_retries=0))
+def spin() -> None:
+    while True:
+        pass
+
+
+@job(executor="process", queue="cpu", retry=RetryPolicy(max_retries=5, initial=0.01, give_up_on=(LookupError,)))
+def fail(kind: str) -> None:
+    raise {"key": KeyError, "value": ValueError}[kind]("no")
+
+
+@job(executor="process", queue="cpu", retry=RetryPolicy(max_retries=1, initial=0.01))
+def crash() -> None:
+    os._exit(9)
+
+
+@job(executor="process", queue="cpu")
+async def steer(how: str) -> str:
+    job = current_job()
+    if how == "cancel":
+        raise Cancel("not wanted")
+    if how == "retry" and job.attempt == 1:
+        raise Retry(0.01)
+    if how == "snooze" and time.time() - job.created_at.timestamp() < 1:
+        raise Snooze(1)
+    return f"attempt {job.attempt}"
+
+
+def resource() -> int:
+    return 1
+
+
+def with_resource(number: int = Inject(resource)) -> None: ...

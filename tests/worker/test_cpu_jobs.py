@@ -1,0 +1,93 @@
+"""Jobs with ``executor="process"``, as their users meet them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+import psutil
+import pytest
+
+from asyncjobs import App, ArgumentsError, DefinitionError, JobCancelled, JobFailed, Worker
+from tests.worker import cpu_jobs
+
+pytestmark = pytest.mark.anyio
+
+SOON = 20.0
+
+
+def _children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "asyncjobs.worker.processes" in " ".join(child.cmdline())]
+
+
+async def test_a_handler_runs_in_another_process_and_tells_its_progress(app: App) -> None:
+    async with app, app.worker(queues=["cpu"]):
+        handle = await cpu_jobs.square.delay(7)
+        result = await handle.result(SOON)
+        assert (result["square"], result["attempt"], result["pid"] != os.getpid()) == (49, 1, True)
+        events = [event async for event in handle.events()]
+        assert [event.kind for event in events] == ["progress", "log"]
+        assert events[0].data == [1, 2, ""]
+    assert _children() == []
+
+
+async def test_a_handler_that_never_returns_is_killed_at_its_timeout(app: App) -> None:
+    async with app, app.worker(queues=["cpu"]):
+        handle = await cpu_jobs.spin.delay()
+        with pytest.raises(JobFailed, match=r"timeout of 0\.5 s"):
+            await handle.result(SOON)
+        assert (await (await cpu_jobs.square.delay(2)).result(SOON))["square"] == 4
+
+
+async def test_a_running_handler_is_killed_when_its_job_is_cancelled(app: App) -> None:
+    async with app, app.worker(queues=["cpu"]):
+        handle = await cpu_jobs.spin.with_options(timeout=60).delay()
+        async with asyncio.timeout(SOON):
+            while not _children():
+                await asyncio.sleep(0.02)
+        began = time.monotonic()
+        assert await handle.cancel()
+        with pytest.raises(JobCancelled):
+            await handle.result(SOON)
+        # With the next heartbeat, a quarter of the lease of two seconds.
+        assert time.monotonic() - began < 2
+
+
+async def test_the_error_of_the_child_is_the_jobs_with_its_traceback_and_its_policy(app: App) -> None:
+    async with app, app.worker(queues=["cpu"]):
+        handle = await cpu_jobs.fail.delay("key")
+        with pytest.raises(JobFailed) as caught:
+            await handle.result(SOON)
+        assert caught.value.error_type == "KeyError"
+        assert 'raise {"key": KeyError' in caught.value.traceback
+        assert (await handle.refresh()).failures == 1
+        other = await cpu_jobs.fail.with_options(max_retries=2).delay("value")
+        with pytest.raises(JobFailed):
+            await other.result(SOON)
+        assert (await other.refresh()).failures == 3
+
+
+async def test_a_process_that_dies_is_a_failure_of_the_job_that_is_retried(app: App) -> None:
+    async with app, app.worker(queues=["cpu"]):
+        handle = await cpu_jobs.crash.delay()
+        with pytest.raises(JobFailed, match="exited with code 9"):
+            await handle.result(SOON)
+        assert (await handle.refresh()).failures == 2
+
+
+async def test_a_handler_in_a_process_steers_its_job(app: App) -> None:
+    async with app, app.worker(queues=["cpu"]):
+        with pytest.raises(JobCancelled, match="not wanted"):
+            await (await cpu_jobs.steer.delay("cancel")).result(SOON)
+        assert await (await cpu_jobs.steer.delay("retry")).result(SOON) == "attempt 2"
+        assert await (await cpu_jobs.steer.delay("snooze")).result(SOON) == "attempt 1"
+
+
+async def test_what_can_not_run_in_a_process_is_an_error_at_start(app: App) -> None:
+    with pytest.raises(ArgumentsError, match="expected 'thread' or 'process'"):
+        app.job(executor="rocket")(cpu_jobs.resource)  # type: ignore[call-overload]
+    app.job(executor="process")(cpu_jobs.with_resource)
+    async with app:
+        with pytest.raises(DefinitionError, match="'number' can't be passed"):
+            await Worker(app).run_until_empty()
