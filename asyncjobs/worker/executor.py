@@ -65,13 +65,14 @@ _LOST = _Lost()
 class _Run:
     """One running handler."""
 
-    __slots__ = ("claimed", "context", "held_since", "leads_to", "lease", "task")
+    __slots__ = ("claimed", "context", "deadline", "held_since", "leads_to", "lease", "task")
 
     def __init__(self, claimed: Claimed, lease: Lease) -> None:
         self.claimed = claimed
         self.lease = lease
         self.task: asyncio.Task[None] | None = None
         self.context: JobContext | None = None
+        self.deadline: Deadline | None = None
         self.held_since: float | None = None
         self.leads_to: Outcome | TimeoutError | _Lost | None = None
 
@@ -97,7 +98,8 @@ class Executor:
     ) -> None:
         settings = host.settings
         self.events = EventBuffer(host.broker, most=settings.max_events, ttl_ms=round(settings.event_ttl * 1000))
-        self._ways = Ways(settings.handler_processes, self.events.add)
+        self._tell = self.events.add
+        self._ways = Ways(settings.handler_processes, self._tell)
         plans = RunPlans(host, self._ways)
         self.plans = plans.by_name
         self.shared = plans.shared
@@ -161,23 +163,49 @@ class Executor:
         self._fill()
 
     def _fill(self) -> None:
-        create_task = asyncio.get_running_loop().create_task
+        create_task, context = asyncio.get_running_loop().create_task, self._context
         while self._buffer and len(self._running) < self.concurrency:
             lease, claimed = self._buffer.popleft()
             run = self._running[lease] = _Run(claimed, lease)
             # In a copy of the worker's own context: this may be called by the task of a job that has just ended.
-            run.task = create_task(self._run(run), context=self._context.copy())
+            run.task = create_task(self._run(run), context=context.copy())
 
     async def _run(self, run: _Run) -> None:
         try:
-            await self._attempt(run)
+            begun = self._begin(run)
+            if begun is None:
+                return
+            job, plan, context = begun
+            began = time.perf_counter_ns()
+            outcome: Outcome | _Lost
+            try:
+                value = await plan.call(context)
+                outcome = outcome_of_value(value, job, self._max_result, self._clock.now_ms)
+            except (Exception, asyncio.CancelledError, SystemExit) as error:
+                # What a handler raises while it is being cancelled is not its own failure.
+                leads_to = run.leads_to or error
+                if isinstance(leads_to, BaseException):
+                    outcome = outcome_of_error(leads_to, job, plan, self._clock.now_ms(), trace=error)
+                else:
+                    outcome = leads_to
+            if run.deadline is not None:
+                run.deadline.drop()
+            if isinstance(outcome, _Lost) or run.leads_to is _LOST:
+                self._end(run, None)
+                return
+            duration_us = (time.perf_counter_ns() - began) // 1000
+            if self.events.is_busy and self.events.holds(run.lease):
+                with context.uninterrupted():
+                    await self.events.flush(run.lease)
+            self._end(run, self._decide(job, plan, outcome, run, duration_us))
         except Exception:
             # A fault of ours, not of the handler: the slot must not be lost with it, and the job is left to its lease.
             _log.exception("job %s could not be run to an end; it will be recovered", run.lease.id)
             if run.lease in self._running:
                 self._end(run, None)
 
-    async def _attempt(self, run: _Run) -> None:
+    def _begin(self, run: _Run) -> tuple[Job, RunPlan, JobContext] | None:
+        """Read the job, set its timeout and its context; return ``None`` if it has ended without being run."""
         claimed = run.claimed
         try:
             job = self._start(claimed)
@@ -186,43 +214,23 @@ class Executor:
             args, kwargs = plan.signature.decode(envelope.arguments, envelope.keywords)
         except (EnvelopeError, ArgumentsError, UnknownJobName) as error:
             self._end(run, self._buried(claimed, error))
-            return
+            return None
         if 0 < envelope.expires_at_ms < self._clock.now_ms():
             self._end(run, self._decide(job, plan, Cancelled("it expired before a worker was free"), run, 0))
-            return
+            return None
         timeout_ms = plan.timeout_ms if envelope.timeout_ms is None else envelope.timeout_ms
-        deadline: Deadline | None = None
-        due_ms: int | None = None
-        if timeout_ms is not None:
-            due_ms = self._clock.now_ms() + timeout_ms
-            deadline = self._deadlines.add(timeout_ms / 1000, lambda: self._time_out(run, timeout_ms))
-            # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
-            self._leases.hold(run.lease, self._clock.monotonic() + timeout_ms / 1000 + self._grace)
-        context = run.context = JobContext(job, self._host, due_ms, args, kwargs, self.events.add)
+        due_ms = None if timeout_ms is None else self._limit(run, timeout_ms)
+        context = run.context = JobContext(job, self._host, due_ms, args, kwargs, self._tell)
         running.set(context)
-        outcome: Outcome | _Lost
-        began = time.perf_counter_ns()
-        try:
-            value = await plan.call(context)
-            outcome = outcome_of_value(value, job, self._max_result, self._clock.now_ms)
-        except (Exception, asyncio.CancelledError, SystemExit) as error:
-            # What a handler raises while it is being cancelled is not its own failure.
-            leads_to = run.leads_to or error
-            if isinstance(leads_to, BaseException):
-                outcome = outcome_of_error(leads_to, job, plan, self._clock.now_ms(), trace=error)
-            else:
-                outcome = leads_to
-        finally:
-            if deadline is not None:
-                deadline.drop()
-        if outcome is _LOST or run.leads_to is _LOST or isinstance(outcome, _Lost):
-            self._end(run, None)
-            return
-        duration_us = (time.perf_counter_ns() - began) // 1000
-        if self.events.is_busy and self.events.holds(run.lease):
-            with context.uninterrupted():
-                await self.events.flush(run.lease)
-        self._end(run, self._decide(job, plan, outcome, run, duration_us))
+        return job, plan, context
+
+    def _limit(self, run: _Run, timeout_ms: int) -> int:
+        """Have the attempt cancelled after ``timeout_ms``; return when that is, by the broker's clock."""
+        seconds = timeout_ms / 1000
+        run.deadline = self._deadlines.add(seconds, lambda: self._time_out(run, timeout_ms))
+        # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
+        self._leases.hold(run.lease, self._clock.monotonic() + seconds + self._grace)
+        return self._clock.now_ms() + timeout_ms
 
     def _start(self, claimed: Claimed) -> Job:
         job = read_job(claimed.id, claimed.queue, claimed.record, claimed.tries)
