@@ -10,7 +10,7 @@ from asyncjobs import Cancel, Inject, Retry, RetryPolicy, Snooze, current_job, j
 __all__ = ["crash", "fail", "spin", "square", "steer"]
 
 
-@job(executor="process", queue="cpu")
+@job(name="cpu_square", executor="process", queue="cpu")
 def square(number: int) -> dict[str, int]:
     """Tell how far it is, and where it runs."""
     current_job().progress(1, 2)
@@ -18,23 +18,28 @@ def square(number: int) -> dict[str, int]:
     return {"square": number * number, "pid": os.getpid(), "attempt": current_job().attempt}
 
 
-@job(executor="process", queue="cpu", timeout=0.5, retry=RetryPolicy(max_retries=0))
+@job(name="cpu_spin", executor="process", queue="cpu", timeout=0.5, retry=RetryPolicy(max_retries=0))
 def spin() -> None:
     while True:
         pass
 
 
-@job(executor="process", queue="cpu", retry=RetryPolicy(max_retries=5, initial=0.01, give_up_on=(LookupError,)))
+@job(
+    name="cpu_fail",
+    executor="process",
+    queue="cpu",
+    retry=RetryPolicy(max_retries=5, initial=0.01, give_up_on=(LookupError,)),
+)
 def fail(kind: str) -> None:
     raise {"key": KeyError, "value": ValueError}[kind]("no")
 
 
-@job(executor="process", queue="cpu", retry=RetryPolicy(max_retries=1, initial=0.01))
+@job(name="cpu_crash", executor="process", queue="cpu", retry=RetryPolicy(max_retries=1, initial=0.01))
 def crash() -> None:
     os._exit(9)
 
 
-@job(executor="process", queue="cpu")
+@job(name="cpu_steer", executor="process", queue="cpu")
 async def steer(how: str) -> str:
     job = current_job()
     if how == "cancel":

@@ -121,4 +121,4 @@ def _code_of_main(call: ProcessCall, module: ModuleType) -> CodeType:
         raise ImportError("the program is no file, but was typed in or passed by -c; write the handler into a module")
     module.__file__ = call.main_file
     with io.open_code(call.main_file) as file:
-        return cast("CodeType", compile(file.read(), call.main_file, "exec"))
+        return compile(file.read(), call.main_file, "exec")
