@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from opentelemetry import metrics
-from opentelemetry.metrics import MeterProvider, get_meter_provider
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 from opentelemetry.util.types import AttributeValue
 
 from asyncjobs.context import JobContext
@@ -22,7 +22,7 @@ from asyncjobs.sending import JobRequest
 from asyncjobs.telemetry import names
 from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, outcome_of
 from asyncjobs.telemetry.propagation import DUE, due_of
-from asyncjobs.telemetry.providers import is_real
+from asyncjobs.telemetry.providers import Late
 
 __all__ = ["Metrics"]
 
@@ -37,7 +37,6 @@ class _Instruments(NamedTuple):
     sent: metrics.Counter
     duration: metrics.Histogram
     lateness: metrics.Histogram
-    slots: metrics.UpDownCounter
 
 
 class Metrics(Middleware):
@@ -56,20 +55,36 @@ class Metrics(Middleware):
     """
 
     def __init__(self, meter_provider: MeterProvider | None = None, *, tenant_attribute: bool = False) -> None:
-        self._provider = meter_provider
+        self._instruments = Late(meter_provider, get_meter_provider, self._make_instruments)
         self._by_tenant = tenant_attribute
-        self._instruments: _Instruments | None = None
+        # Counted here and told when asked: to tell the SDK twice a job would cost more than all the rest.
+        self._running: dict[str, int] = {}
 
-    def _found_instruments(self) -> _Instruments | None:
-        """Return the instruments, or ``None`` while nobody reads them."""
-        if self._instruments is None:
-            provider = self._provider or get_meter_provider()
-            if is_real(provider):
-                self._instruments = _make_instruments(provider)
-        return self._instruments
+    def _make_instruments(self, provider: MeterProvider) -> _Instruments:
+        meter = provider.get_meter(names.SCOPE, schema_url=names.SCHEMA_URL)
+        meter.create_observable_up_down_counter(names.SLOTS, [self._slots], "{job}", "Attempts that run now.")
+        return _Instruments(
+            sent=meter.create_counter(names.SENT, "{message}", "Jobs that one tried to send."),
+            duration=meter.create_histogram(
+                names.PROCESS_DURATION,
+                "s",
+                "How long attempts took.",
+                explicit_bucket_boundaries_advisory=_LONG_DURATIONS,
+            ),
+            lateness=meter.create_histogram(
+                names.LATENESS,
+                "s",
+                "From when a job sent for later was due to its first start.",
+                explicit_bucket_boundaries_advisory=_LATENESSES,
+            ),
+        )
+
+    def _slots(self, options: CallbackOptions) -> Iterable[Observation]:
+        for queue, count in self._running.copy().items():
+            yield Observation(count, {names.SYSTEM: names.SYSTEM_NAME, names.DESTINATION: queue})
 
     async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> list[JobHandle[Any]]:
-        instruments = self._found_instruments()
+        instruments = self._instruments.get()
         if instruments is None:
             return await send(requests)
         requests = [_with_due(request) for request in requests]
@@ -98,13 +113,13 @@ class Metrics(Middleware):
             instruments.sent.add(count, _attributes(names.SEND, queue, name, "", error_type, tenant))
 
     async def process(self, job: JobContext, call_next: CallNext) -> Any:
-        instruments = self._found_instruments()
+        instruments = self._instruments.get()
         if instruments is None:
             return await call_next(job)
         if job.attempt == 1:
             _record_lateness(instruments, job)
-        slot = _slot_attributes(job.queue)
-        instruments.slots.add(1, slot)
+        running = self._running
+        running[job.queue] = running.get(job.queue, 0) + 1
         outcome, error_type = COMPLETED, ""
         began = time.perf_counter()
         try:
@@ -116,30 +131,10 @@ class Metrics(Middleware):
             raise
         finally:
             took = time.perf_counter() - began
+            running[job.queue] -= 1
             tenant = job.tenant or "" if self._by_tenant else ""
             attributes = _attributes(names.PROCESS, job.queue, job.name, outcome, error_type, tenant)
             instruments.duration.record(took, attributes)
-            instruments.slots.add(-1, slot)
-
-
-def _make_instruments(provider: MeterProvider) -> _Instruments:
-    meter = provider.get_meter(names.SCOPE, schema_url=names.SCHEMA_URL)
-    return _Instruments(
-        sent=meter.create_counter(names.SENT, "{message}", "Jobs that one tried to send."),
-        duration=meter.create_histogram(
-            names.PROCESS_DURATION,
-            "s",
-            "How long attempts took.",
-            explicit_bucket_boundaries_advisory=_LONG_DURATIONS,
-        ),
-        lateness=meter.create_histogram(
-            names.LATENESS,
-            "s",
-            "From when a job sent for later was due to its first start.",
-            explicit_bucket_boundaries_advisory=_LATENESSES,
-        ),
-        slots=meter.create_up_down_counter(names.SLOTS, "{job}", "Attempts that run now."),
-    )
 
 
 def _with_due(request: JobRequest[Any]) -> JobRequest[Any]:
@@ -170,8 +165,3 @@ def _attributes(
     }
     optional = {names.OUTCOME: outcome, names.ERROR_TYPE: error_type, names.TENANT: tenant}
     return attributes | {key: value for key, value in optional.items() if value}
-
-
-@functools.lru_cache(maxsize=1024)
-def _slot_attributes(queue: str) -> dict[str, AttributeValue]:
-    return {names.SYSTEM: names.SYSTEM_NAME, names.DESTINATION: queue}

@@ -29,7 +29,7 @@ from asyncjobs.sending import JobRequest
 from asyncjobs.telemetry import names
 from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, outcome_of
 from asyncjobs.telemetry.propagation import DUE, due_of, has_context, headers_of, received
-from asyncjobs.telemetry.providers import is_real
+from asyncjobs.telemetry.providers import Late
 
 __all__ = ["Tracing"]
 
@@ -49,21 +49,10 @@ class Tracing(Middleware):
     """
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
-        self._provider = tracer_provider
-        self._tracer: Tracer | None = None
-
-    def _found_tracer(self) -> Tracer | None:
-        """Return the tracer, or ``None`` while there is nothing to trace with."""
-        if self._tracer is None:
-            provider = self._provider or get_tracer_provider()
-            if not is_real(provider):
-                return None
-            self._tracer = provider.get_tracer(names.SCOPE, schema_url=names.SCHEMA_URL)
-        # An SDK that is switched off (OTEL_SDK_DISABLED) gives out tracers that do nothing.
-        return None if isinstance(self._tracer, NoOpTracer) else self._tracer
+        self._tracer: Late[TracerProvider, Tracer] = Late(tracer_provider, get_tracer_provider, _make_tracer)
 
     async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> list[JobHandle[Any]]:
-        tracer = self._found_tracer()
+        tracer = self._tracer.get()
         if tracer is None:
             # Empty unless the program passes on a context that it was given itself.
             context = get_current()
@@ -83,7 +72,7 @@ class Tracing(Middleware):
             span.end()
 
     async def process(self, job: JobContext, call_next: CallNext) -> Any:
-        tracer = self._found_tracer()
+        tracer = self._tracer.get()
         if tracer is None and not has_context(job.headers):
             return await call_next(job)
         context = received(job.headers)
@@ -107,6 +96,12 @@ class Tracing(Middleware):
         finally:
             detach(token)
             span.end()
+
+
+def _make_tracer(provider: TracerProvider) -> Tracer | None:
+    tracer = provider.get_tracer(names.SCOPE, schema_url=names.SCHEMA_URL)
+    # An SDK that is switched off (OTEL_SDK_DISABLED) gives out tracers that do nothing.
+    return None if isinstance(tracer, NoOpTracer) else tracer
 
 
 def _stamped(requests: Sequence[JobRequest[Any]], context: Context) -> Sequence[JobRequest[Any]]:
