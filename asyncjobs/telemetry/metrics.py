@@ -13,14 +13,13 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 from opentelemetry.util.types import AttributeValue
 
 from asyncjobs.context import JobContext
-from asyncjobs.control import JobControl
 from asyncjobs.errors import PartlySent
 from asyncjobs.handle import JobHandle
 from asyncjobs.middleware.base import CallNext, Middleware, Send
 from asyncjobs.scheduling import TICK_HEADER
 from asyncjobs.sending import JobRequest
 from asyncjobs.telemetry import names
-from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, outcome_of
+from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, is_asked_for, outcome_of
 from asyncjobs.telemetry.propagation import DUE, due_of
 from asyncjobs.telemetry.providers import Late
 
@@ -126,8 +125,7 @@ class Metrics(Middleware):
             return await call_next(job)
         except BaseException as error:
             outcome = outcome_of(error)
-            # What a handler asks for is no failure.
-            error_type = "" if isinstance(error, JobControl) else error_type_of(error)
+            error_type = "" if is_asked_for(error) else error_type_of(error)
             raise
         finally:
             took = time.perf_counter() - began

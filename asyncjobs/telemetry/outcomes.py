@@ -6,7 +6,7 @@ import asyncio
 
 from asyncjobs.control import Cancel, Discard, Retry, Snooze
 
-__all__ = ["COMPLETED", "error_type_of", "outcome_of"]
+__all__ = ["COMPLETED", "error_type_of", "is_asked_for", "outcome_of"]
 
 COMPLETED = "completed"
 
@@ -26,6 +26,11 @@ def outcome_of(error: BaseException) -> str:
         if isinstance(error, kind):
             return outcome
     return "failed"
+
+
+def is_asked_for(error: BaseException) -> bool:
+    """Say whether a handler raised ``error`` to steer its job, so that it is no failure."""
+    return isinstance(error, Retry | Snooze | Discard | Cancel)
 
 
 def error_type_of(error: BaseException) -> str:

@@ -22,12 +22,11 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import AttributeValue
 
 from asyncjobs.context import JobContext
-from asyncjobs.control import JobControl
 from asyncjobs.handle import JobHandle
 from asyncjobs.middleware.base import CallNext, Middleware, Send
 from asyncjobs.sending import JobRequest
 from asyncjobs.telemetry import names
-from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, outcome_of
+from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, is_asked_for, outcome_of
 from asyncjobs.telemetry.propagation import DUE, due_of, has_context, headers_of, received
 from asyncjobs.telemetry.providers import Late
 
@@ -83,12 +82,12 @@ class Tracing(Middleware):
         token = attach(context)
         try:
             value = await call_next(job)
-        except JobControl as control:
-            _note_control(span, control)
-            raise
         except BaseException as error:
             span.set_attribute(names.OUTCOME, outcome_of(error))
-            _note_failure(span, error)
+            if is_asked_for(error):
+                _note_wish(span, error)
+            else:
+                _note_failure(span, error)
             raise
         else:
             span.set_attribute(names.OUTCOME, COMPLETED)
@@ -169,9 +168,8 @@ def _note_failure(span: Span, error: BaseException) -> None:
     span.set_status(StatusCode.ERROR, f"{type(error).__qualname__}: {error}")
 
 
-def _note_control(span: Span, control: JobControl) -> None:
-    """Note what a handler asked for, which is no failure, and the error that it made it of."""
-    span.set_attribute(names.OUTCOME, outcome_of(control))
+def _note_wish(span: Span, control: BaseException) -> None:
+    """Note why a handler steered its job, and the error that it, or a layer, made this of."""
     span.set_attribute(names.REASON, str(control))
-    if isinstance(control.__cause__, Exception):
+    if control.__cause__ is not None:
         span.record_exception(control.__cause__)
