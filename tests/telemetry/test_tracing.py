@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 from opentelemetry import baggage
 from opentelemetry.context import attach, detach, get_current
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import (
     NonRecordingSpan,
     NoOpTracerProvider,
     SpanContext,
     SpanKind,
     StatusCode,
+    TraceFlags,
     get_current_span,
     set_span_in_context,
 )
@@ -458,6 +460,27 @@ async def test_without_an_sdk_a_context_is_passed_on_to_the_handler_and_its_chil
         handle = await parent.delay()
         detach(token)
         assert await app.handle(await handle.result(SOON)).result(SOON) == "abc"
+
+
+async def test_a_trace_that_is_not_sampled_stays_so_over_its_jobs(make_app: Callable[..., App], spans: Spans) -> None:
+    unsampled = TracerProvider(sampler=ALWAYS_OFF)
+    sender = make_app(middleware=[Tracing(unsampled)])
+    worker = make_app(middleware=[Tracing(spans.provider)])
+
+    for app in (sender, worker):
+
+        @app.job(name="work")
+        async def work() -> dict[str, str]:
+            return dict(current_job().headers)
+
+        if app is sender:
+            async with sender:
+                handle_id = (await work.delay()).id
+    async with worker, worker.worker():
+        headers = await worker.handle(handle_id).result(SOON)
+    flags = int(headers["traceparent"].rpartition("-")[2], 16)
+    assert not flags & TraceFlags.SAMPLED
+    assert spans.all() == []
 
 
 async def test_a_context_that_is_damaged_does_not_cost_the_job(make_app: Callable[..., App], spans: Spans) -> None:
