@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from asyncjobs.context import JobContext
 from asyncjobs.core.envelope import Envelope
-from asyncjobs.core.job import create_job
+from asyncjobs.core.job import create_job, start_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.handle import JobHandle
 from asyncjobs.ids import new_id
@@ -128,6 +128,7 @@ def _request() -> JobRequest[Any]:
 
 def _context(headers: dict[str, str]) -> JobContext:
     job = create_job(new_id(), "send_email", "emails", Priority.NORMAL, Envelope(headers=headers))
+    job = start_job(job, fence=1, now_ms=0)
     return JobContext(job, cast("Dispatcher", None), None)
 
 

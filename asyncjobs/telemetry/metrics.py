@@ -44,9 +44,9 @@ class Metrics(Middleware):
     - ``messaging.client.sent.messages``: jobs that one tried to send; with ``error.type`` those that failed.
     - ``messaging.process.duration``: seconds an attempt took, by ``asyncjobs.outcome``, with ``error.type`` if it
       failed.
-    - ``asyncjobs.schedule.lateness``: seconds from when a job was due to its first start, for jobs sent for later (due
-      by the sender's clock) and those of schedules. Clocks that differ show here. A job that snoozes, or that is
-      revived from the dead letter queue, is counted late by that time too.
+    - ``asyncjobs.schedule.lateness``: seconds from when a job was due to its first start, for jobs of schedules and
+      those sent for later. These are due by the sender's clock and start by the broker's, so clocks that differ show
+      here; and one that snoozes is late by its snooze too.
     - ``asyncjobs.slots.used``: attempts that run now, by queue.
 
     ``meter_provider``: the global one by default, also if that is set only later. ``tenant_attribute``: add
@@ -144,9 +144,11 @@ def _with_due(request: JobRequest[Any]) -> JobRequest[Any]:
 
 def _record_lateness(instruments: _Instruments, job: JobContext) -> None:
     due_ms = job.headers.get(DUE) or job.headers.get(TICK_HEADER)
-    if due_ms is not None:
-        # By another clock than ours, so it may seem to be in the future.
-        late = max(0.0, time.time() - int(due_ms) / 1000)
+    started_at_ms = job.record.started_at_ms
+    # One with errors was revived from the dead letter queue, where it has no due time.
+    if due_ms is not None and started_at_ms is not None and not job.record.errors:
+        # By two clocks, that of the sender and that of the broker, so it may seem to be in the future.
+        late = max(0, started_at_ms - int(due_ms)) / 1000
         instruments.lateness.record(late, _attributes(names.PROCESS, job.queue, job.name, "", "", ""))
 
 

@@ -138,7 +138,9 @@ def _sending_span(tracer: Tracer, requests: Sequence[JobRequest[Any]]) -> Span:
 
 def _processing_span(tracer: Tracer, job: JobContext, sent: Context) -> Span:
     sender = get_current_span(sent).get_span_context()
-    is_direct = job.attempt == 1 and DUE not in job.headers and job.schedule is None
+    # One with errors that counts from the first attempt again was revived from the dead letter queue.
+    is_first = job.attempt == 1 and not job.record.errors
+    is_direct = is_first and DUE not in job.headers and job.schedule is None
     attributes: dict[str, AttributeValue] = {
         names.SYSTEM: names.SYSTEM_NAME,
         names.OPERATION: names.PROCESS,

@@ -165,6 +165,29 @@ async def test_the_lateness_of_a_schedules_job_is_that_to_its_tick(
     assert point.sum < 1
 
 
+async def test_a_job_revived_from_the_dead_is_not_late_once_more(
+    make_app: Callable[..., App], measured: Measured
+) -> None:
+    app = make_app(middleware=[Metrics(measured.provider)], retry=RetryPolicy(max_retries=0))
+    failing = [True]
+
+    @app.job
+    async def work() -> None:
+        if failing.pop():
+            raise ValueError("the first time")
+
+    async with app, app.worker():
+        handle = await work.schedule_in(0.01)
+        with pytest.raises(JobFailed):
+            await handle.result(SOON)
+        failing.append(False)
+        await app.retry_job(handle.id)
+        await handle.result(SOON)
+
+    assert [point.count for point in measured.points("asyncjobs.schedule.lateness")] == [1]
+    assert sum(point.count for point in measured.points("messaging.process.duration")) == 2
+
+
 async def test_slots_in_use_are_counted_while_handlers_run(make_app: Callable[..., App], measured: Measured) -> None:
     app = make_app(middleware=[Metrics(measured.provider)])
     go = asyncio.Event()

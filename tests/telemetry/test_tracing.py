@@ -199,6 +199,28 @@ async def test_each_attempt_has_a_span_and_later_ones_begin_a_trace_linked_to_th
     assert [attributes_of(span)["asyncjobs.job.attempt"] for span in (first, second, third)] == [1, 2, 3]
 
 
+async def test_a_job_revived_from_the_dead_begins_a_trace_linked_to_its_sender(
+    make_app: Callable[..., App], spans: Spans
+) -> None:
+    app = make_app(middleware=[Tracing(spans.provider)], retry=NO_RETRY)
+
+    @app.job
+    async def work() -> None:
+        if len(spans.named("process default")) == 0:
+            raise ValueError("the first time")
+
+    async with app, app.worker():
+        handle = await work.delay()
+        with pytest.raises(JobFailed):
+            await handle.result(SOON)
+        await app.retry_job(handle.id)
+        await handle.result(SOON)
+
+    sent, [first, revived] = spans.one("send default"), spans.named("process default")
+    assert (parent_of(first), parent_of(revived)) == (sent.context.span_id, None)
+    assert linked(revived) == [sent.context.span_id]
+
+
 async def test_the_job_of_a_schedule_begins_a_trace_that_names_the_schedule(
     make_app: Callable[..., App], spans: Spans
 ) -> None:
