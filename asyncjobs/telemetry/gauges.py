@@ -1,0 +1,135 @@
+"""Gauges of the queues: figures fetched on the event loop, read by the SDK's own thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
+
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
+from opentelemetry.util.types import AttributeValue
+
+from asyncjobs.core.duration import Duration, to_ms
+from asyncjobs.errors import BrokerError
+from asyncjobs.overview import QueueStats, Stats
+from asyncjobs.telemetry import names
+
+__all__ = ["HasStats", "QueueGauges"]
+
+Figure = Callable[[QueueStats], float]
+
+_log = logging.getLogger("asyncjobs.telemetry")
+
+
+class HasStats(Protocol):
+    """What the gauges need of an app."""
+
+    async def stats(self) -> Stats:
+        """Return the figures of all queues."""
+        ...
+
+
+class QueueGauges:
+    """Tells of each queue what the broker counts: the truth about all workers, whichever process asks.
+
+    - ``asyncjobs.queue.depth``: jobs by ``asyncjobs.state``, which is pending, scheduled, parked, running or failed.
+    - ``asyncjobs.queue.retrying``: those of them that have failed before and will be tried again.
+    - ``asyncjobs.queue.oldest_wait``: seconds since the first job in line was sent.
+    - ``asyncjobs.retries``, ``asyncjobs.deaths``, ``asyncjobs.recoveries``: failed attempts that were tried again, jobs
+      that went to the dead letter queue, and attempts taken over from a worker that died; counters.
+
+    An exporter reads them in a thread of its own, where the broker can't be asked; so ``refresh`` keeps the figures,
+    and the exporter reads what was kept. All processes would tell the same: run it in one, or take the maximum and not
+    the sum over the instances.
+
+    ``meter_provider``: the global one by default, also if that is set only later.
+    """
+
+    def __init__(self, meter_provider: MeterProvider | None = None) -> None:
+        self._queues: tuple[QueueStats, ...] = ()
+        meter = (meter_provider or get_meter_provider()).get_meter(names.SCOPE, schema_url=names.SCHEMA_URL)
+        meter.create_observable_gauge(names.DEPTH, [self._depths], "{job}", "Jobs by state.")
+        for gauge in _GAUGES:
+            meter.create_observable_gauge(gauge.name, [self._each(gauge.figure)], gauge.unit, gauge.description)
+        for counter in _COUNTERS:
+            meter.create_observable_counter(
+                counter.name, [self._each(counter.figure)], counter.unit, counter.description
+            )
+
+    async def refresh(self, app: HasStats) -> None:
+        """Fetch the figures; raise ``BrokerError``, and tell of none until the next time, if they can't be had."""
+        try:
+            self._queues = tuple((await app.stats()).queues)
+        except BaseException:
+            # Better a gap than figures that no longer hold.
+            self._queues = ()
+            raise
+
+    async def keep_refreshed(self, app: HasStats, every: Duration = 15.0) -> None:
+        """Refresh ``every`` so many seconds (or a ``timedelta``), for ever; cancel it to end it.
+
+        While the broker is away it goes on trying. Raises ``ArgumentsError`` for a wrong ``every``.
+        """
+        seconds = to_ms("every", every, least_ms=1) / 1000
+        is_away = False
+        try:
+            while True:
+                try:
+                    await self.refresh(app)
+                    is_away = False
+                except BrokerError as error:
+                    if not is_away:
+                        _log.warning("the gauges of the queues have no figures: %s", error)
+                    is_away = True
+                await asyncio.sleep(seconds)
+        finally:
+            self._queues = ()
+
+    def _depths(self, options: CallbackOptions) -> Iterable[Observation]:
+        for queue in self._queues:
+            for state, figure in _STATES.items():
+                yield Observation(figure(queue), {**_attributes(queue), names.STATE: state})
+
+    def _each(self, figure: Figure) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(options: CallbackOptions) -> Iterable[Observation]:
+            for queue in self._queues:
+                yield Observation(figure(queue), _attributes(queue))
+
+        return observe
+
+
+class _Metric(NamedTuple):
+    name: str
+    unit: str
+    description: str
+    figure: Figure
+
+
+_STATES: dict[str, Figure] = {
+    "pending": lambda queue: queue.pending,
+    "scheduled": lambda queue: queue.scheduled,
+    "parked": lambda queue: queue.parked,
+    "running": lambda queue: queue.running,
+    "failed": lambda queue: queue.failed,
+}
+
+_GAUGES = (
+    _Metric(names.RETRYING, "{job}", "Jobs that failed and will be tried again.", lambda queue: queue.retrying),
+    _Metric(names.OLDEST_WAIT, "s", "Since the first job in line was sent.", lambda queue: queue.oldest_wait_ms / 1000),
+)
+
+_COUNTERS = (
+    _Metric(names.RETRIES, "{attempt}", "Failed attempts that are tried again.", lambda queue: queue.retried_total),
+    _Metric(names.DEATHS, "{job}", "Jobs that went to the dead letter queue.", lambda queue: queue.failed_total),
+    _Metric(
+        names.RECOVERIES,
+        "{attempt}",
+        "Attempts taken over from a worker that died.",
+        lambda queue: queue.recovered_total,
+    ),
+)
+
+
+def _attributes(queue: QueueStats) -> dict[str, AttributeValue]:
+    return {names.SYSTEM: names.SYSTEM_NAME, names.DESTINATION: queue.queue_name}

@@ -1,0 +1,150 @@
+"""The gauges of the queues tell what the broker counts, and nothing when it can't be asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from asyncjobs import (
+    App,
+    ArgumentsError,
+    BrokerUnavailable,
+    Discard,
+    JobFailed,
+    RetryPolicy,
+    Stats,
+    Worker,
+    current_job,
+)
+from asyncjobs.telemetry import QueueGauges
+from tests.telemetry.conftest import Measured
+
+pytestmark = pytest.mark.anyio
+
+SOON = 5.0
+AT_ONCE = RetryPolicy(max_retries=1, initial=0.0)
+
+
+def depths(measured: Measured, queue: str) -> dict[str, int]:
+    return {
+        point.attributes["asyncjobs.state"]: point.value
+        for point in measured.points("asyncjobs.queue.depth", queue=queue)
+    }
+
+
+async def test_the_depth_of_each_queue_is_told_by_state(make_app: Callable[..., App], measured: Measured) -> None:
+    app, gauges = make_app(), QueueGauges(measured.provider)
+
+    @app.job(queue="mails")
+    async def mail() -> None: ...
+
+    @app.job(queue="broken")
+    async def broken() -> None:
+        raise Discard("no use")
+
+    async with app:
+        await broken.delay()
+        await Worker(app, queues=["broken"]).run_until_empty()
+        for _ in range(3):
+            await mail.delay()
+        await mail.schedule_in(3600)
+        await asyncio.sleep(0.05)
+        await gauges.refresh(app)
+
+        assert depths(measured, "mails") == {"pending": 3, "scheduled": 1, "parked": 0, "running": 0, "failed": 0}
+        assert depths(measured, "broken") == {"pending": 0, "scheduled": 0, "parked": 0, "running": 0, "failed": 1}
+        [wait] = measured.points("asyncjobs.queue.oldest_wait", queue="mails")
+        assert 0.04 < wait.value < 5
+
+
+async def test_retries_and_deaths_are_counted_by_the_broker(make_app: Callable[..., App], measured: Measured) -> None:
+    app, gauges = make_app(retry=AT_ONCE), QueueGauges(measured.provider)
+
+    @app.job
+    async def work() -> None:
+        raise ValueError(f"attempt {current_job().attempt}")
+
+    @app.job(retry=RetryPolicy(max_retries=1, initial=3600))
+    async def slow() -> None:
+        raise ValueError("later")
+
+    async with app:
+        await slow.delay()
+        handle = await work.delay()
+        async with app.worker():
+            with pytest.raises(JobFailed):
+                await handle.result(SOON)
+        await gauges.refresh(app)
+
+        told = {
+            name: measured.points(name, queue="default")[0].value
+            for name in ("asyncjobs.retries", "asyncjobs.deaths", "asyncjobs.recoveries", "asyncjobs.queue.retrying")
+        }
+    assert told == {
+        "asyncjobs.retries": 2,
+        "asyncjobs.deaths": 1,
+        "asyncjobs.recoveries": 0,
+        "asyncjobs.queue.retrying": 1,
+    }
+
+
+async def test_before_the_first_refresh_there_are_no_figures(measured: Measured) -> None:
+    QueueGauges(measured.provider)
+    assert measured.points("asyncjobs.queue.depth") == []
+
+
+async def test_the_exporters_thread_reads_what_the_loop_has_fetched(
+    make_app: Callable[..., App], measured: Measured
+) -> None:
+    app, gauges = make_app(), QueueGauges(measured.provider)
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        await work.delay()
+        await gauges.refresh(app)
+        assert (await asyncio.to_thread(depths, measured, "default"))["pending"] == 1
+
+
+class Away:
+    """An app whose broker is away at first, and again after the second call."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.calls = 0
+
+    async def stats(self) -> Stats:
+        self.calls += 1
+        if self.calls != 2:
+            raise BrokerUnavailable("not today")
+        return await self._app.stats()
+
+
+async def test_figures_are_kept_fresh_and_dropped_when_they_no_longer_hold(
+    make_app: Callable[..., App], measured: Measured
+) -> None:
+    app, gauges = make_app(), QueueGauges(measured.provider)
+    away = Away(app)
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        await work.delay()
+        task = asyncio.create_task(gauges.keep_refreshed(away, every=0.05))
+        seen: dict[int, bool] = {}
+        while away.calls < 4:
+            seen[away.calls] = bool(depths(measured, "default"))
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (seen[1], seen[2], seen[3]) == (False, True, False)
+
+
+async def test_a_wrong_interval_is_refused(app: App) -> None:
+    with pytest.raises(ArgumentsError, match="every=0"):
+        await QueueGauges().keep_refreshed(app, every=0)
