@@ -23,7 +23,7 @@ def _children() -> list[psutil.Process]:
 
 async def test_a_handler_runs_in_another_process_and_tells_its_progress(app: App) -> None:
     async with app, app.worker(queues=["cpu"]):
-        handle = await cpu_jobs.square.delay(7)
+        handle = await cpu_jobs.square.with_options(app=app).delay(7)
         result = await handle.result(SOON)
         assert (result["square"], result["attempt"], result["pid"] != os.getpid()) == (49, 1, True)
         events = [event async for event in handle.events()]
@@ -34,15 +34,15 @@ async def test_a_handler_runs_in_another_process_and_tells_its_progress(app: App
 
 async def test_a_handler_that_never_returns_is_killed_at_its_timeout(app: App) -> None:
     async with app, app.worker(queues=["cpu"]):
-        handle = await cpu_jobs.spin.delay()
+        handle = await cpu_jobs.spin.with_options(app=app).delay()
         with pytest.raises(JobFailed, match=r"timeout of 0\.5 s"):
             await handle.result(SOON)
-        assert (await (await cpu_jobs.square.delay(2)).result(SOON))["square"] == 4
+        assert (await (await cpu_jobs.square.with_options(app=app).delay(2)).result(SOON))["square"] == 4
 
 
 async def test_a_running_handler_is_killed_when_its_job_is_cancelled(app: App) -> None:
     async with app, app.worker(queues=["cpu"]):
-        handle = await cpu_jobs.spin.with_options(timeout=60).delay()
+        handle = await cpu_jobs.spin.with_options(app=app, timeout=60).delay()
         async with asyncio.timeout(SOON):
             while not _children():
                 await asyncio.sleep(0.02)
@@ -56,13 +56,13 @@ async def test_a_running_handler_is_killed_when_its_job_is_cancelled(app: App) -
 
 async def test_the_error_of_the_child_is_the_jobs_with_its_traceback_and_its_policy(app: App) -> None:
     async with app, app.worker(queues=["cpu"]):
-        handle = await cpu_jobs.fail.delay("key")
+        handle = await cpu_jobs.fail.with_options(app=app).delay("key")
         with pytest.raises(JobFailed) as caught:
             await handle.result(SOON)
         assert caught.value.error_type == "KeyError"
         assert 'raise {"key": KeyError' in caught.value.traceback
         assert (await handle.refresh()).failures == 1
-        other = await cpu_jobs.fail.with_options(max_retries=2).delay("value")
+        other = await cpu_jobs.fail.with_options(app=app, max_retries=2).delay("value")
         with pytest.raises(JobFailed):
             await other.result(SOON)
         assert (await other.refresh()).failures == 3
@@ -70,7 +70,7 @@ async def test_the_error_of_the_child_is_the_jobs_with_its_traceback_and_its_pol
 
 async def test_a_process_that_dies_is_a_failure_of_the_job_that_is_retried(app: App) -> None:
     async with app, app.worker(queues=["cpu"]):
-        handle = await cpu_jobs.crash.delay()
+        handle = await cpu_jobs.crash.with_options(app=app).delay()
         with pytest.raises(JobFailed, match="exited with code 9"):
             await handle.result(SOON)
         assert (await handle.refresh()).failures == 2
@@ -79,9 +79,9 @@ async def test_a_process_that_dies_is_a_failure_of_the_job_that_is_retried(app: 
 async def test_a_handler_in_a_process_steers_its_job(app: App) -> None:
     async with app, app.worker(queues=["cpu"]):
         with pytest.raises(JobCancelled, match="not wanted"):
-            await (await cpu_jobs.steer.delay("cancel")).result(SOON)
-        assert await (await cpu_jobs.steer.delay("retry")).result(SOON) == "attempt 2"
-        assert await (await cpu_jobs.steer.delay("snooze")).result(SOON) == "attempt 1"
+            await (await cpu_jobs.steer.with_options(app=app).delay("cancel")).result(SOON)
+        assert await (await cpu_jobs.steer.with_options(app=app).delay("retry")).result(SOON) == "attempt 2"
+        assert await (await cpu_jobs.steer.with_options(app=app).delay("snooze")).result(SOON) == "attempt 1"
 
 
 async def test_what_can_not_run_in_a_process_is_an_error_at_start(app: App) -> None:

@@ -212,8 +212,8 @@ class _NoDispatcher:
     def _refusal(self, request: JobRequest[Any]) -> AppNotOpen:
         return AppNotOpen(
             f"{request.name!r} can't be sent from a handler that runs in a process: the worker's app is not open "
-            "there; name the app of a module, .with_options(app=app).delay_sync(…), or return what is to be sent and send it "
-            "from where the result is awaited"
+            "there; name the app of a module, .with_options(app=app).delay_sync(…), or return what is to be sent "
+            "and send it from where the result is awaited"
         )
 
 
