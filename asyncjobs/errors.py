@@ -27,9 +27,12 @@ __all__ = [
     "ResultError",
     "ResultExpired",
     "ResultTimeout",
+    "TenantError",
+    "TenantSuspended",
     "UnknownJob",
     "UnknownJobName",
     "UnknownSchedule",
+    "UnknownTenant",
     "closest",
 ]
 
@@ -76,6 +79,18 @@ class UnknownJob(AsyncJobsError, LookupError):
 
 class UnknownSchedule(AsyncJobsError, LookupError):
     """There is no schedule of this id."""
+
+
+class TenantError(AsyncJobsError):
+    """A job can't be run for its tenant; nothing was done in any other schema in its place."""
+
+
+class UnknownTenant(TenantError, LookupError):
+    """Nobody knows the tenant, or its schema isn't there."""
+
+
+class TenantSuspended(TenantError):
+    """The tenant is known, and nothing may be done for it at the moment."""
 
 
 class ResultError(AsyncJobsError):

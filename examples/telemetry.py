@@ -44,7 +44,8 @@ def set_up() -> bool:
 
     def span_line(span: ReadableSpan) -> str:
         took_ms = ((span.end_time or 0) - (span.start_time or 0)) / 1e6
-        return f"trace {span.context.trace_id:032x}  {span.name:16} {took_ms:6.2f} ms\n"
+        trace_id = span.context.trace_id if span.context else 0
+        return f"trace {trace_id:032x}  {span.name:16} {took_ms:6.2f} ms\n"
 
     def metric_lines(data: MetricsData) -> str:
         return "".join(
