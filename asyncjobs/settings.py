@@ -75,7 +75,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``lease``: how long a job belongs to a worker without a sign of life. ``shutdown_timeout``: how long handlers may
     finish after the first signal. ``poll_interval``: the bound of one blocked wait. ``result_ttl``: how long a result
     is kept. ``max_payload``: bytes of one encoded job. ``scheduler``: whether workers wake at the due time of
-    scheduled jobs, and how often one without a free slot looks for due jobs all the same (``scheduler_interval``).
+    scheduled jobs and fire schedules; ``scheduler_interval``: how often they look for new schedules, and those without a
+    free slot for due jobs.
     ``worker_count``: processes. ``concurrency``: jobs at once in each. ``queues``: in this order, empty for all that
     the jobs name. ``unknown_job_grace``: how long a job waits for a worker that knows its name. ``max_deaths``: after
     so many workers died under it, a job goes to the dead letter queue. ``blocked_limit``: a worker whose event loop has
