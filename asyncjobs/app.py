@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
 from asyncjobs.core.duration import Duration
@@ -104,6 +104,9 @@ class App(ScheduleVerbs):
 
     def __repr__(self) -> str:
         return f"App({str(self.settings.server)!r})"
+
+    def _own_queues(self) -> Iterable[str]:
+        return {*self.settings.queues, *self.registry.queues()}
 
     # -- defining jobs
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -154,9 +154,10 @@ class Operations(Client):
 
     @at_home
     async def suspend_job(self, name: str, *, queue: str | None = None) -> None:
-        """Let no more jobs of this name start, in one queue or in all that were ever used; running ones go on.
+        """Let no more jobs of this name start, in all queues or in one; they wait, and running ones go on.
 
-        They wait. No worker needs to be restarted. Raises ``ArgumentsError`` for an empty name.
+        All are those that were ever used, and those that the app's own jobs name. No worker needs to be restarted.
+        Raises ``ArgumentsError`` for an empty name.
         """
         await self._suspend("name", name, queue, on=True)
 
@@ -164,6 +165,10 @@ class Operations(Client):
     async def resume_job(self, name: str, *, queue: str | None = None) -> None:
         """Undo ``suspend_job``."""
         await self._suspend("name", name, queue, on=False)
+
+    def _own_queues(self) -> Iterable[str]:
+        """Return the queues that are known from the code and the settings alone."""
+        return self.settings.queues
 
     @at_home
     async def suspended_jobs(self) -> dict[str, list[str]]:
@@ -176,7 +181,9 @@ class Operations(Client):
         if not which:
             raise ArgumentsError(f"the {what} is empty; expected which {what} to suspend or resume")
         grace_ms = round(self.settings.unknown_job_grace * 1000)
-        for one in await self._queues(queue):
+        # A queue to which nothing has been sent yet is none that the broker knows.
+        own = self._own_queues() if queue is None else ()
+        for one in {*await self._queues(queue), *own}:
             await self.broker.suspend(one, what, which, on)
             if not on:
                 # Workers look every few seconds too; this is at once.
