@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Literal
 
@@ -156,8 +156,8 @@ class Operations(Client):
     async def suspend_job(self, name: str, *, queue: str | None = None) -> None:
         """Let no more jobs of this name start, in all queues or in one; they wait, and running ones go on.
 
-        All are those that were ever used, and those that the app's own jobs name. No worker needs to be restarted.
-        Raises ``ArgumentsError`` for an empty name.
+        All are those that were ever used, and the one to which the job goes if the app knows it. No worker needs to be
+        restarted. Raises ``ArgumentsError`` for an empty name.
         """
         await self._suspend("name", name, queue, on=True)
 
@@ -166,9 +166,9 @@ class Operations(Client):
         """Undo ``suspend_job``."""
         await self._suspend("name", name, queue, on=False)
 
-    def _own_queues(self) -> Iterable[str]:
-        """Return the queues that are known from the code and the settings alone."""
-        return self.settings.queues
+    def _queue_of_name(self, name: str) -> str | None:
+        """Return the queue to which jobs of this name go by their code, ``None`` where that isn't known."""
+        return None
 
     @at_home
     async def suspended_jobs(self) -> dict[str, list[str]]:
@@ -181,9 +181,11 @@ class Operations(Client):
         if not which:
             raise ArgumentsError(f"the {what} is empty; expected which {what} to suspend or resume")
         grace_ms = round(self.settings.unknown_job_grace * 1000)
-        # A queue to which nothing has been sent yet is none that the broker knows.
-        own = self._own_queues() if queue is None else ()
-        for one in {*await self._queues(queue), *own}:
+        queues = set(await self._queues(queue))
+        # One to which nothing has been sent yet is none that the broker knows.
+        if queue is None and what == "name" and (own := self._queue_of_name(which)) is not None:
+            queues.add(own)
+        for one in sorted(queues):
             await self.broker.suspend(one, what, which, on)
             if not on:
                 # Workers look every few seconds too; this is at once.

@@ -12,7 +12,7 @@ from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.core.schedule import Missed
 from asyncjobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
-from asyncjobs.options import DEFAULT_QUEUE, UNSET, Acks, DefinitionOptions, Executor, UnsetType
+from asyncjobs.options import UNSET, Acks, DefinitionOptions, Executor, UnsetType
 from asyncjobs.sending import Dispatcher
 
 __all__ = ["JobDecorator", "Registry", "default_registry", "job"]
@@ -82,11 +82,6 @@ class Registry:
         """Return every name and alias that is known here."""
         beneath = self._beneath.names() if self._beneath is not None else frozenset()
         return beneath | self._jobs.keys()
-
-    def queues(self) -> list[str]:
-        """Return every queue that a job names, the default one if one names none, sorted."""
-        named = {definition.options.queue for definition in self}
-        return sorted({DEFAULT_QUEUE if isinstance(queue, UnsetType) else queue for queue in named})
 
     def __iter__(self) -> Iterator[JobDefinition[..., Any]]:
         for name in sorted(self.names()):

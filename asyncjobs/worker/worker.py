@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from asyncjobs.clock import SystemClock
 from asyncjobs.errors import ConfigurationError
 from asyncjobs.ids import new_id
-from asyncjobs.options import checked_queue
+from asyncjobs.options import UnsetType, checked_queue
 from asyncjobs.ports import Clock
 from asyncjobs.settings import DEFAULT_QUEUE
 from asyncjobs.worker.claimer import Serving
@@ -151,7 +151,11 @@ class Worker:
 
 
 def _queues(app: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:
-    queues = given or app.settings.queues or app.registry.queues()
+    queues = given or app.settings.queues
+    if not queues:
+        # Every queue that a job names, the default one among them.
+        named = {definition.options.queue for definition in app.registry}
+        queues = sorted({DEFAULT_QUEUE if isinstance(queue, UnsetType) else queue for queue in named})
     for queue in queues:
         checked_queue(queue)
     if len(set(queues)) != len(queues):
