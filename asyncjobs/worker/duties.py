@@ -159,6 +159,7 @@ class Duties:
         with anyio.CancelScope(shield=True):
             self._claimer.stop()
             self._executor.give_back()
+            self._executor.give_back_waiting()
             with contextlib.suppress(BrokerError):
                 await self._maintenance.show()
             await self._finish_handlers()

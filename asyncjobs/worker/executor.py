@@ -14,6 +14,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from asyncjobs.context import JobContext, log_fields, running
 from asyncjobs.core.envelope import JobError, decode_header, priority_of
@@ -54,6 +55,8 @@ _CANCEL_AGAIN_S = 1.0
 _CLOSE_S = 4.0
 _NO_RETRY = RetryPolicy(max_retries=0)
 
+_Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
+
 
 class _Lost:
     """What a cancellation leads to once the lease is lost: nothing, another worker decides."""
@@ -65,7 +68,7 @@ _LOST = _Lost()
 class _Run:
     """One running handler."""
 
-    __slots__ = ("claimed", "context", "deadline", "held_since", "leads_to", "lease", "task")
+    __slots__ = ("claimed", "context", "deadline", "held_since", "is_waiting", "leads_to", "lease", "task", "turns")
 
     def __init__(self, claimed: Claimed, lease: Lease) -> None:
         self.claimed = claimed
@@ -74,6 +77,8 @@ class _Run:
         self.context: JobContext | None = None
         self.deadline: Deadline | None = None
         self.held_since: float | None = None
+        self.is_waiting = False
+        self.turns: asyncio.Semaphore | None = None
         self.leads_to: Outcome | TimeoutError | _Lost | None = None
 
 
@@ -172,10 +177,16 @@ class Executor:
 
     async def _run(self, run: _Run) -> None:
         try:
-            begun = self._begin(run)
-            if begun is None:
+            read = self._read(run)
+            if read is None:
                 return
-            job, plan, context = begun
+            job, plan, arguments = read
+            if plan.turns is not None and not await self._await_turn(run, job, plan, plan.turns):
+                return
+            context = self._begin(run, job, plan, arguments)
+            if context is None:
+                return
+            job = context.record
             began = time.perf_counter_ns()
             outcome: Outcome | _Lost
             try:
@@ -204,25 +215,48 @@ class Executor:
             if run.lease in self._running:
                 self._end(run, None)
 
-    def _begin(self, run: _Run) -> tuple[Job, RunPlan, JobContext] | None:
-        """Read the job, set its timeout and its context; return ``None`` if it has ended without being run."""
+    def _read(self, run: _Run) -> tuple[Job, RunPlan, _Arguments] | None:
+        """Return the job, how it is run and its arguments, ``None`` if it has ended because that can't be told."""
         claimed = run.claimed
         try:
-            job = self._start(claimed)
+            job = read_job(claimed.id, claimed.queue, claimed.record, claimed.tries)
             plan = self.plans.get(job.name) or self._unknown(job.name)
-            envelope = job.envelope
-            args, kwargs = plan.signature.decode(envelope.arguments, envelope.keywords)
+            return job, plan, plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
         except (EnvelopeError, ArgumentsError, UnknownJobName) as error:
             self._end(run, self._buried(claimed, error))
             return None
-        if 0 < envelope.expires_at_ms < self._clock.now_ms():
+
+    async def _await_turn(self, run: _Run, job: Job, plan: RunPlan, turns: asyncio.Semaphore) -> bool:
+        """Wait for one of the ``turns`` and take it; return whether the job is still to be run then."""
+        run.is_waiting = True
+        try:
+            await turns.acquire()
+        except asyncio.CancelledError:
+            settlement = None
+            if isinstance(run.leads_to, Cancelled):
+                job = start_job(job, run.claimed.fence, self._clock.now_ms())
+                settlement = self._decide(job, plan, run.leads_to, run, 0)
+            elif isinstance(run.leads_to, Released):
+                settlement = _release(run.lease)
+            self._end(run, settlement)
+            return False
+        finally:
+            run.is_waiting = False
+        run.turns = turns
+        return True
+
+    def _begin(self, run: _Run, job: Job, plan: RunPlan, arguments: _Arguments) -> JobContext | None:
+        """Set the attempt's timeout and its context; return ``None`` if the job has ended without being run."""
+        now_ms, envelope = self._clock.now_ms(), job.envelope
+        job = start_job(job, run.claimed.fence, now_ms)
+        if 0 < envelope.expires_at_ms < now_ms:
             self._end(run, self._decide(job, plan, Cancelled("it expired before a worker was free"), run, 0))
             return None
         timeout_ms = plan.timeout_ms if envelope.timeout_ms is None else envelope.timeout_ms
         due_ms = None if timeout_ms is None else self._limit(run, timeout_ms)
-        context = run.context = JobContext(job, self._host, due_ms, args, kwargs, self._tell)
+        context = run.context = JobContext(job, self._host, due_ms, *arguments, self._tell)
         running.set(context)
-        return job, plan, context
+        return context
 
     def _limit(self, run: _Run, timeout_ms: int) -> int:
         """Have the attempt cancelled after ``timeout_ms``; return when that is, by the broker's clock."""
@@ -276,6 +310,8 @@ class Executor:
     def _end(self, run: _Run, settlement: Settlement | None) -> None:
         del self._running[run.lease]
         self.finished += 1
+        if run.turns is not None:
+            run.turns.release()
         if settlement is None:
             self._leases.let_go(run.lease)
         else:
@@ -344,7 +380,13 @@ class Executor:
         """Release what was claimed ahead and has not started."""
         while self._buffer:
             lease, _ = self._buffer.popleft()
-            self._add(lease, Settlement(lease.queue, lease.id, "", lease.priority, lease.fence, Verdict.RELEASE))
+            self._add(lease, _release(lease))
+
+    def give_back_waiting(self) -> None:
+        """Release the jobs that wait for a process, too."""
+        for run in list(self._running.values()):
+            if run.is_waiting:
+                self._cancel(run, Released())
 
     async def drain(self, timeout: float) -> bool:
         """Wait until no handler runs, at most ``timeout`` seconds; return whether none does."""
@@ -364,6 +406,11 @@ class Executor:
         await self._ways.close()
         for run in self._running.values():
             self._leases.let_go(run.lease)
+
+
+def _release(lease: Lease) -> Settlement:
+    """Give back a job that has not started; unlike one that has, also if it is acknowledged early."""
+    return Settlement(lease.queue, lease.id, "", lease.priority, lease.fence, Verdict.RELEASE)
 
 
 def _report(job: Job, error: JobError, settlement: Settlement) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,7 +27,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     """One job's handler and the options that hold for it; times in milliseconds.
 
     ``call`` runs the handler of an attempt, inside its resources and the middleware. ``rule``: the function that
-    decides about retries in place of ``retry``, if the job has one.
+    decides about retries in place of ``retry``, if the job has one. ``turns``: an attempt takes one before it begins,
+    so that none spends its timeout waiting for a process.
     """
 
     name: str
@@ -37,6 +39,7 @@ class RunPlan(msgspec.Struct, frozen=True):
     timeout_ms: int | None
     result_ttl_ms: int
     blame: Blame
+    turns: asyncio.Semaphore | None
 
 
 class RunPlans:
@@ -79,4 +82,5 @@ class RunPlans:
             timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,
             result_ttl_ms=result_ttl_ms if options.result_ttl_ms is UNSET else options.result_ttl_ms,
             blame=self._blame,
+            turns=self._ways.turns_of(definition),
         )

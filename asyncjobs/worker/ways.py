@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ class Ways:
     def __init__(self, processes: int, tell: Callable[[Lease, bytes], None]) -> None:
         self._threads = HandlerThreads()
         self._processes = HandlerProcesses(processes)
+        self._process_turns = asyncio.Semaphore(processes)
         self._tell = tell
 
     def of(self, definition: JobDefinition[..., Any]) -> Way:
@@ -35,6 +37,10 @@ class Ways:
         if definition.is_async:
             return _on_loop(definition.function)
         return self._in_thread(definition.function)
+
+    def turns_of(self, definition: JobDefinition[..., Any]) -> asyncio.Semaphore | None:
+        """Return what bounds how many attempts there are at once, ``None`` if only the worker's slots do."""
+        return self._process_turns if definition.options.executor == "process" else None
 
     def _in_thread(self, function: Callable[..., Any]) -> Way:
         async def call(job: JobContext) -> Any:

@@ -7,7 +7,7 @@ import time
 
 from asyncjobs import Cancel, Inject, Retry, RetryPolicy, Snooze, current_job, job
 
-__all__ = ["crash", "fail", "spin", "square", "steer"]
+__all__ = ["crash", "fail", "nap", "spin", "square", "steer", "wait_for"]
 
 
 @job(name="cpu_square", executor="process", queue="cpu")
@@ -49,6 +49,23 @@ async def steer(how: str) -> str:
     if how == "snooze" and time.time() - job.created_at.timestamp() < 1:
         raise Snooze(1)
     return f"attempt {job.attempt}"
+
+
+@job(name="cpu_nap", executor="process", queue="cpu", timeout=2, retry=RetryPolicy(max_retries=0))
+def nap(seconds: float) -> float:
+    """Return how much of the timeout was left at the start."""
+    deadline = current_job().deadline
+    assert deadline is not None
+    left = deadline.timestamp() - time.time()
+    time.sleep(seconds)
+    return left
+
+
+@job(name="cpu_wait_for", executor="process", queue="cpu", acks="early")
+def wait_for(path: str) -> None:
+    """Run until there is such a file."""
+    while not os.path.exists(path):
+        time.sleep(0.01)
 
 
 def resource() -> int:

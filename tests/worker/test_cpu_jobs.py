@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
 
-from asyncjobs import App, ArgumentsError, DefinitionError, JobCancelled, JobFailed, Worker
+from asyncjobs import App, ArgumentsError, DefinitionError, JobCancelled, JobFailed, JobState, Worker
+from asyncjobs.middleware import DefaultTimeout
 from tests.worker import cpu_jobs
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +56,89 @@ async def test_a_running_handler_is_killed_when_its_job_is_cancelled(app: App) -
             await handle.result(SOON)
         # With the next heartbeat, a quarter of the lease of two seconds.
         assert time.monotonic() - began < 2
+
+
+async def test_a_timeout_begins_once_a_process_takes_the_job(make_app: Callable[..., App]) -> None:
+    app = make_app(handler_processes=1)
+    async with app, app.worker(queues=["cpu"], concurrency=4):
+        handles = [await cpu_jobs.nap.with_options(app=app).delay(0.8) for _ in range(4)]
+        # The last one waits longer than its timeout of two seconds, and has nearly all of it left when it starts.
+        assert all([1 < await handle.result(SOON) <= 2.1 for handle in handles])
+        jobs = [await handle.refresh() for handle in handles]
+        starts = sorted(job.started_at_ms or 0 for job in jobs)
+        assert all(later - earlier > 600 for earlier, later in itertools.pairwise(starts))
+        with pytest.raises(JobFailed, match="timeout of 2 s"):
+            await (await cpu_jobs.nap.with_options(app=app).delay(60)).result(SOON)
+
+
+async def test_the_layers_around_a_handler_do_not_see_its_job_wait_for_a_process(make_app: Callable[..., App]) -> None:
+    app = make_app(handler_processes=1, middleware=[DefaultTimeout(2)])
+    async with app, app.worker(queues=["cpu"], concurrency=2):
+        await cpu_jobs.nap.with_options(app=app, timeout=60).delay(2.5)
+        waiting = await cpu_jobs.square.with_options(app=app).delay(7)
+        result = await waiting.result(SOON)
+        assert (result["square"], result["attempt"]) == (49, 1)
+
+
+async def test_a_job_that_waits_for_a_process_is_cancelled_without_one(
+    make_app: Callable[..., App], tmp_path: Path
+) -> None:
+    app = make_app(handler_processes=1)
+    gate = tmp_path / "gate"
+    async with app, app.worker(queues=["cpu"], concurrency=2):
+        first = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
+        waiting = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
+        await _until_running(app, 2)
+        began = time.monotonic()
+        assert await waiting.cancel("enough")
+        with pytest.raises(JobCancelled, match="enough"):
+            await waiting.result(SOON)
+        # With the next heartbeat; the first still has the only process.
+        assert time.monotonic() - began < 2
+        assert await first.status() is JobState.RUNNING
+        gate.touch()
+        await first.result(SOON)
+        assert (await (await cpu_jobs.square.with_options(app=app).delay(2)).result(SOON))["square"] == 4
+
+
+async def test_a_job_that_waits_for_a_process_keeps_its_lease(make_app: Callable[..., App], tmp_path: Path) -> None:
+    app = make_app(handler_processes=1, lease=1)
+    gate = tmp_path / "gate"
+    async with app, app.worker(queues=["cpu"], concurrency=2):
+        handles = [await cpu_jobs.wait_for.with_options(app=app).delay(str(gate)) for _ in range(2)]
+        await _until_running(app, 2)
+        await asyncio.sleep(2.5)
+        assert [await handle.status() for handle in handles] == [JobState.RUNNING, JobState.RUNNING]
+        gate.touch()
+        for handle in handles:
+            await handle.result(SOON)
+
+
+async def test_a_worker_that_stops_gives_back_what_waits_for_a_process(
+    make_app: Callable[..., App], tmp_path: Path
+) -> None:
+    app = make_app(handler_processes=1)
+    gate = tmp_path / "gate"
+    async with app:
+        async with app.worker(queues=["cpu"], concurrency=2) as worker:
+            first = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
+            waiting = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
+            await _until_running(app, 2)
+            worker.stop()
+            async with asyncio.timeout(SOON):
+                # While the first still runs. Acknowledged early, a job that had begun would have failed by this.
+                while await waiting.status() is not JobState.PENDING:
+                    await asyncio.sleep(0.02)
+            assert await first.status() is JobState.RUNNING
+            gate.touch()
+        assert await first.status() is JobState.COMPLETED
+        assert await waiting.status() is JobState.PENDING
+
+
+async def _until_running(app: App, count: int) -> None:
+    async with asyncio.timeout(SOON):
+        while (await app.queue_stats("cpu")).running < count:
+            await asyncio.sleep(0.02)
 
 
 async def test_the_error_of_the_child_is_the_jobs_with_its_traceback_and_its_policy(app: App) -> None:
