@@ -410,6 +410,7 @@ class EventStore(Protocol):
     async def emit(self, emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
         """Add events to the streams of running jobs; each keeps its last ``most``, for ``ttl_ms`` after the latest.
 
+        The numbers of a job rise as long as it may run again, also where its earlier events have expired.
         Return for each job whether its lease still held; one that has lost it adds nothing.
         """
         ...

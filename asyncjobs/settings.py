@@ -83,9 +83,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``send_timeout``: how long a send tries while the broker is away, before it fails; ``inf`` to wait for ever.
     ``durability``: ``replicated`` counts a job as sent once a replica of Redis has it too, so that a failover loses
     none. ``dead_ttl`` and ``dead_most``: for how long, and how many in each queue, the dead letter queue keeps jobs.
-    ``max_events`` and ``event_ttl``: how many events a job keeps, and for how long after the latest; longer than a
-    running job may be silent. ``handler_processes``: how many handlers with ``executor="process"`` run at once in a
-    worker, by default as many as there are cores.
+    ``max_events`` and ``event_ttl``: how many events a job keeps, and for how long after the latest.
+    ``handler_processes``: how many handlers with ``executor="process"`` run at once in a worker, by default as many as
+    there are cores.
     """
 
     server: Server

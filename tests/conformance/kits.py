@@ -98,6 +98,7 @@ class RedisKit:
         keys, client = QueueKeys("asyncjobs", queue), self._client
         places = self.places(queue)
         left = [one.decode() for one in client.hkeys(keys.tries) if one.decode() not in places]
+        left += [one.decode() for one in client.hkeys(keys.numbers) if one.decode() not in places]
         leased = set(client.zrange(keys.leased, 0, -1))
         left += [one.decode() for one in client.hkeys(keys.cancels) if one not in leased]
         owned = {*keys.fixed, "asyncjobs:meta", "asyncjobs:queues", "asyncjobs:workers"}

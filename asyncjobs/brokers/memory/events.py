@@ -9,11 +9,10 @@ __all__ = ["EventStreams"]
 
 
 class _Stream:
-    __slots__ = ("events", "expires_at_ms", "last")
+    __slots__ = ("events", "expires_at_ms")
 
     def __init__(self) -> None:
         self.events: deque[tuple[int, bytes]] = deque()
-        self.last = 0
         self.expires_at_ms = 0
 
 
@@ -23,6 +22,8 @@ class EventStreams:
     def __init__(self) -> None:
         # The longest untouched first.
         self._streams: dict[str, _Stream] = {}
+        # The number of each job's last event, which outlives its stream, until the job ends.
+        self._numbers: dict[str, int] = {}
 
     def add(
         self, job_id: str, skipped: int, events: Sequence[bytes], most: int, expires_at_ms: int, now_ms: int
@@ -36,10 +37,10 @@ class EventStreams:
         if stream is None or stream.expires_at_ms <= now_ms:
             stream = _Stream()
         self._streams[job_id] = stream
-        stream.last += skipped
-        for event in events:
-            stream.last += 1
-            stream.events.append((stream.last, event))
+        # A stream that is known without its number is that of a job which had the same id and has ended.
+        number = self._numbers.get(job_id) or (stream.events[-1][0] if stream.events else 0)
+        stream.events.extend(enumerate(events, number + skipped + 1))
+        self._numbers[job_id] = number + skipped + len(events)
         while len(stream.events) > most:
             stream.events.popleft()
         stream.expires_at_ms = expires_at_ms
@@ -57,6 +58,12 @@ class EventStreams:
                     break
         return found
 
+    def end(self, job_id: str) -> None:
+        """Forget what is only needed while the job may tell more."""
+        if self._numbers:
+            self._numbers.pop(job_id, None)
+
     def remove(self, job_id: str) -> None:
         """Forget the stream of a job."""
         self._streams.pop(job_id, None)
+        self.end(job_id)

@@ -199,7 +199,7 @@ class QueueState:
 
     def settle(self, settlements: Iterable[Settlement], now_ms: int) -> list[bool]:
         live, ended, tries, counts, histogram = self.live, self.ended, self.tries, self.counts, self.histogram
-        take = self.leases.take
+        take, end_events = self.leases.take, self.events.end
         earliest = self.timetable.earliest()
         reply = []
         released: list[tuple[int, str]] = []
@@ -214,6 +214,7 @@ class QueueState:
                 ended.put(job_id, one.record, now_ms + one.ttl_ms)
                 if tries:
                     tries.pop(job_id, None)
+                end_events(job_id)
                 if verdict is Verdict.COMPLETE:
                     counts["succeeded"] += 1
                     counts["duration_us"] += one.duration_us
@@ -401,6 +402,7 @@ class QueueState:
         del self.live[job_id]
         self.ended.put(job_id, as_cancelled(record, reason, now_ms), now_ms + keep_ms)
         so_far = unpack_tries(self.tries.pop(job_id, None))
+        self.events.end(job_id)
         entry = HistoryEntry(job_id, "cancelled", so_far.failures + so_far.deaths + 1, now_ms, 0, reason)
         self._history_of(name_of(record)).appendleft(encode(entry))
         self.counts["cancelled"] += 1

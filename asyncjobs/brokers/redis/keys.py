@@ -30,6 +30,7 @@ class QueueKeys:
         self.waiters = f"{self.base}waiters"
         self.cancels = f"{self.base}cancels"
         self.parked = f"{self.base}parked"
+        self.numbers = f"{self.base}numbers"
         self.schedules = f"{self.base}schedules"
         self.ticks = f"{self.base}ticks"
         self.ended_channel = f"{self.base}ended"
@@ -46,6 +47,7 @@ class QueueKeys:
             self.waiters,
             self.cancels,
             self.parked,
+            self.numbers,
         ]
 
     def history(self, name: str) -> str:

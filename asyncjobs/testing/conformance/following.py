@@ -102,6 +102,54 @@ class Following(Theme):
         await self._emit(bench, again, b"second")
         assert (await self._read(bench, again.id)).events == [(1, b"first"), (2, b"second")]
 
+    async def test_a_job_silent_until_its_events_expire_goes_on_with_the_next_number(self, bench: Bench) -> None:
+        claimed = await self._run(bench)
+        await self._emit(bench, claimed, b"a", b"b")
+        await bench.kit.advance(TTL_MS + 1)
+        assert await self._read(bench, claimed.id, 0) == EventPage([], False)
+        await self._emit(bench, claimed, b"c")
+        assert await self._read(bench, claimed.id, 2) == EventPage([(3, b"c")], False)
+
+    async def test_the_numbers_go_on_over_attempts_between_which_the_events_expire(self, bench: Bench) -> None:
+        claimed = await self._run(bench)
+        await self._emit(bench, claimed, b"a", b"b")
+        await bench.settle([claimed], Snoozed(TTL_MS + 1))
+        await bench.kit.advance(TTL_MS + 2)
+        [again] = (await bench.claim()).jobs
+        await self._emit(bench, again, b"c", skipped=1)
+        await bench.fail([again], for_good=True)
+        await bench.kit.advance(TTL_MS + 1)
+        await bench.broker.retry(bench.queue, [again.id])
+        [revived] = (await bench.claim()).jobs
+        await self._emit(bench, revived, b"d")
+        assert (await self._read(bench, revived.id)).events == [(5, b"d")]
+
+    async def test_a_job_that_is_forgotten_leaves_no_numbers_to_one_of_the_same_id(self, bench: Bench) -> None:
+        async def settled(claimed: Claimed) -> None:
+            await bench.settle([claimed])
+            await bench.broker.delete(bench.queue, [claimed.id])
+
+        async def cancelled(claimed: Claimed) -> None:
+            await bench.release([claimed])
+            await bench.broker.cancel(bench.queue, claimed.id, "enough", 60_000)
+            await bench.broker.delete(bench.queue, [claimed.id])
+
+        async def deleted(claimed: Claimed) -> None:
+            await bench.fail([claimed], for_good=True)
+            await bench.broker.delete(bench.queue, [claimed.id])
+
+        async def pruned(claimed: Claimed) -> None:
+            await bench.fail([claimed], for_good=True)
+            await bench.kit.advance(TTL_MS + 1)
+            assert await bench.broker.prune([bench.queue], 1_000, 0) == 1
+
+        for end in (settled, cancelled, deleted, pruned):
+            await bench.send(bench.new(job_id="again"))
+            [claimed] = (await bench.claim()).jobs
+            await self._emit(bench, claimed, b"a")
+            assert (await self._read(bench, claimed.id)).events == [(1, b"a")], end.__name__
+            await end(claimed)
+
     async def test_events_expire_and_unknown_jobs_have_none(self, bench: Bench) -> None:
         claimed = await self._run(bench)
         await self._emit(bench, claimed, b"a")

@@ -41,6 +41,7 @@ else
 end
 redis.call('SET', key, cancelled_record(record, reason, now), 'PX', ARGV[4])
 redis.call('HDEL', q.tries, id)
+redis.call('HDEL', q.numbers, id)
 count(q, now, {cancelled = 1})
 add_history(q, name_of(record), {cmsgpack.pack({id, 'cancelled', failures + deaths + 1, now, 0, reason})})
 tell_waiters(q, awaited)

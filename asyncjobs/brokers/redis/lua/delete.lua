@@ -29,6 +29,7 @@ end
 for _, i in ipairs(doomed) do
   redis.call('ZREM', q.dead, ids[i])
   redis.call('HDEL', q.tries, ids[i])
+  redis.call('HDEL', q.numbers, ids[i])
   redis.call('DEL', keys[i], events_key(q, ids[i]))
 end
 return table.concat(reply)

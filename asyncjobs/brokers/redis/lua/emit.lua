@@ -15,7 +15,7 @@ while at <= #ARGV do
   local id, count = ARGV[at], tonumber(ARGV[at + 3])
   local add = {id = id, key = events_key(q, id), first = at + 4, count = count}
   if redis.call('ZSCORE', q.leased, ARGV[at + 1]) then
-    add.number = last_event(add.key) + tonumber(ARGV[at + 2])
+    add.number = last_event(q, id) + tonumber(ARGV[at + 2])
     add.watch = redis.call('HGET', q.waiters, id)
     adds[#adds + 1] = add
     reply[#reply + 1] = '1'
@@ -30,6 +30,7 @@ for _, add in ipairs(adds) do
     redis.call('XADD', add.key, 'MAXLEN', most, (add.number + n) .. '-0', 'e', ARGV[add.first + n - 1])
   end
   redis.call('PEXPIRE', add.key, ttl_ms)
+  redis.call('HSET', q.numbers, add.id, add.number + add.count)
   if add.watch == WATCHES_EVENTS then
     redis.call('PUBLISH', q.base .. 'ended', add.id)
   end

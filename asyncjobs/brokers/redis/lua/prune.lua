@@ -19,5 +19,6 @@ for i, id in ipairs(ids) do
 end
 redis.call('ZREM', q.dead, unpack(ids))
 redis.call('HDEL', q.tries, unpack(ids))
+redis.call('HDEL', q.numbers, unpack(ids))
 redis.call('DEL', unpack(keys))
 return doomed

@@ -1,6 +1,6 @@
 -- The fixed keys of one queue. Every script is given them all, in this order (keys.py), a block of FIXED a queue, so
 -- that each key a script may touch by name is declared; the rest (job:<id>, parked:<name>, …) share the hash tag.
-local FIXED = 15
+local FIXED = 16
 
 local function open_queue(block, base)
   local at = (block - 1) * FIXED
@@ -18,6 +18,7 @@ local function open_queue(block, base)
     waiters = KEYS[at + 13],
     cancels = KEYS[at + 14],
     parked = KEYS[at + 15],
+    numbers = KEYS[at + 16],
   }
 end
 

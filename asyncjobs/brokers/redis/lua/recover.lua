@@ -56,6 +56,7 @@ for i = #ids, 1, -1 do
   if record and reasons[i] and is_readable(record) then
     redis.call('SET', keys[i], cancelled_record(record, reasons[i], now), 'PX', keep_ms)
     redis.call('HDEL', q.tries, id)
+    redis.call('HDEL', q.numbers, id)
     add_history(q, name_of(record), {cmsgpack.pack({id, 'cancelled', failures + deaths + 1, now, 0, reasons[i]})})
     cancelled[#cancelled + 1] = id
   elseif record then

@@ -42,6 +42,7 @@ if #held == 0 then
   return table.concat(reply)
 end
 local awaited = awaited_ids(q, ended)
+local has_numbers = #ended > 0 and redis.call('EXISTS', q.numbers) == 1
 
 begin_writes(q)
 redis.call('ZREM', q.leased, unpack(held))
@@ -89,6 +90,9 @@ for n = #leases, 1, -1 do
 end
 if #over > 0 then
   redis.call('HDEL', q.tries, unpack(over))
+  if has_numbers then
+    redis.call('HDEL', q.numbers, unpack(over))
+  end
 end
 if next(counts) then
   count(q, now, counts)
