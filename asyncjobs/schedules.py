@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +13,10 @@ from asyncjobs.core.schedule import Missed, Schedule, Timing, next_tick, upcomin
 from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownSchedule
 from asyncjobs.handle import JobHandle
 from asyncjobs.ids import new_id
-from asyncjobs.middleware.chain import sending
 from asyncjobs.operations import Operations
 from asyncjobs.options import checked_id
-from asyncjobs.ports import NewJob, StoredSchedule
-from asyncjobs.scheduling import decode_schedule, encode_schedule, jobs_of, template_of
+from asyncjobs.ports import StoredSchedule
+from asyncjobs.scheduling import decode_schedule, encode_schedule, request_of, template_of
 from asyncjobs.sending import JobRequest
 
 __all__ = ["ScheduleInfo", "ScheduleVerbs"]
@@ -79,15 +77,8 @@ class ScheduleVerbs(Operations):
         every_ms = None if every is None else to_ms("every", every, least_ms=1_000)
         timing = Timing.of(cron=cron, every_ms=every_ms, timezone=timezone, missed=missed, bound=bound)
         checked_id("schedule_id", schedule_id)
-        sent: list[JobRequest[Any]] = []
-
-        async def note(requests: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:
-            sent.extend(requests)
-            return [JobHandle(self, one.queue, schedule_id) for one in requests]
-
-        # What middleware stamps onto a job now, each tick's job will carry.
-        await (sending(self.middleware, note) or note)([request])
-        prepared = self.prepare(sent[0], sent_at_ms=0)
+        # Middleware sees the job of each tick, in the worker that fires it, and not this template.
+        prepared = self.prepare(request, sent_at_ms=0)
         schedule = Schedule(id=schedule_id, name=request.name, timing=timing, record=prepared.record)
         now_ms = (await self.broker.schedules(prepared.queue)).now_ms
         tick = next_tick(timing, now_ms)
@@ -150,10 +141,8 @@ class ScheduleVerbs(Operations):
         """Enqueue a schedule's job now, beside its ticks; raise ``UnknownSchedule`` if there is none."""
         where, stored = await self._stored(schedule_id, queue)
         now_ms = (await self.broker.schedules(where)).now_ms
-        [made] = jobs_of(decode_schedule(stored.data), where, [now_ms])
-        job = NewJob(where, new_id(), made.record)
-        await self._outboxes["local"].send(job)
-        return JobHandle(self, where, job.id, sent=True)
+        [handle] = await self.enqueue_many([request_of(decode_schedule(stored.data), where, now_ms, new_id())])
+        return handle
 
 
 def _info(queue: str, stored: StoredSchedule) -> ScheduleInfo:

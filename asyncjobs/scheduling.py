@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -10,9 +11,19 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.record import encode_live, read_job
 from asyncjobs.core.schedule import Schedule
 from asyncjobs.errors import EnvelopeError
+from asyncjobs.options import UNSET, CallOptions, DefinitionOptions
 from asyncjobs.ports import NewJob
+from asyncjobs.sending import JobRequest
 
-__all__ = ["SCHEDULE_HEADER", "TICK_HEADER", "decode_schedule", "encode_schedule", "jobs_of", "template_of"]
+__all__ = [
+    "SCHEDULE_HEADER",
+    "TICK_HEADER",
+    "decode_schedule",
+    "encode_schedule",
+    "jobs_of",
+    "request_of",
+    "template_of",
+]
 
 #: Headers of a job that a schedule has made: the schedule's id, and the tick in Unix milliseconds.
 SCHEDULE_HEADER = "schedule"
@@ -50,3 +61,34 @@ def jobs_of(schedule: Schedule, queue: str, ticks: Sequence[int]) -> list[NewJob
         job_id = f"{schedule.id}@{tick}"
         jobs.append(NewJob(queue, job_id, encode_live(msgspec.structs.replace(template, id=job_id, envelope=envelope))))
     return jobs
+
+
+def request_of(schedule: Schedule, queue: str, tick: int, job_id: str = "") -> JobRequest[Any]:
+    """Return what asks for the job of ``tick``; prepared as sent at that time, it is the job of ``jobs_of``.
+
+    ``job_id``: another id than that of the tick.
+    """
+    template = template_of(schedule, queue)
+    envelope = template.envelope
+    return JobRequest(
+        name=template.name,
+        arguments=bytes(envelope.arguments),
+        keywords=envelope.keywords,
+        signature=envelope.signature,
+        defaults=DefinitionOptions(),
+        options=CallOptions(
+            queue=queue,
+            priority=template.priority,
+            max_retries=UNSET if envelope.max_retries is None else envelope.max_retries,
+            timeout_ms=UNSET if envelope.timeout_ms is None else envelope.timeout_ms,
+            result_ttl_ms=UNSET if envelope.result_ttl_ms is None else envelope.result_ttl_ms,
+            expires_ms=envelope.expires_at_ms or UNSET,
+            metadata=envelope.metadata or UNSET,
+            job_id=job_id or f"{schedule.id}@{tick}",
+            tenant=template.tenant or UNSET,
+            acks="early" if template.acks_early else "late",
+        ),
+        returns=Any,
+        id=job_id or f"{schedule.id}@{tick}",
+        headers={**envelope.headers, SCHEDULE_HEADER: schedule.id, TICK_HEADER: str(tick)},
+    )

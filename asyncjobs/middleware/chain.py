@@ -13,7 +13,7 @@ from asyncjobs.handle import JobHandle
 from asyncjobs.middleware.base import CallNext, Middleware, Send
 from asyncjobs.sending import JobRequest
 
-__all__ = ["Blame", "checked_middleware", "processing", "sending"]
+__all__ = ["Blame", "checked_middleware", "processing", "sees_sending", "sending"]
 
 
 def checked_middleware(given: Sequence[Middleware]) -> tuple[Middleware, ...]:
@@ -25,6 +25,11 @@ def checked_middleware(given: Sequence[Middleware]) -> tuple[Middleware, ...]:
             made = " Make an object of it." if isinstance(one, type) and issubclass(one, Middleware) else ""
             raise ConfigurationError(f"middleware has {one!r}: expected objects of subclasses of Middleware.{made}")
     return tuple(given)
+
+
+def sees_sending(layers: Sequence[Middleware]) -> bool:
+    """Say whether any of the layers has something to do where jobs are sent."""
+    return any(_overrides(one, "enqueue") for one in layers)
 
 
 def sending(layers: Sequence[Middleware], send: Send) -> Send | None:

@@ -15,6 +15,7 @@ import anyio.abc
 
 from asyncjobs.core.schedule import Schedule
 from asyncjobs.errors import BrokerError
+from asyncjobs.middleware.chain import sees_sending
 from asyncjobs.ports import Clock, Extension, WorkerInfo
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.claimer import Claimer, Serving
@@ -27,6 +28,7 @@ from asyncjobs.worker.loops import keep_running
 from asyncjobs.worker.maintenance import Maintenance
 from asyncjobs.worker.scheduler import Scheduler
 from asyncjobs.worker.settler import Settler
+from asyncjobs.worker.ticks import TickSender
 from asyncjobs.worker.watchdog import Watchdog
 
 __all__ = ["Duties"]
@@ -94,6 +96,7 @@ class Duties:
                 names=frozenset(self._executor.plans),
                 own=_own_schedules(host),
                 interval=settings.scheduler_interval,
+                sender=TickSender(host) if sees_sending(host.middleware) else None,
             )
         self._leases = leases
         self._lease_ms = lease_ms

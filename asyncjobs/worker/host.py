@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.definition import JobDefinition
+from asyncjobs.handle import JobLookup
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.ports import Broker, NewJob
 from asyncjobs.registry import Registry
@@ -17,7 +18,7 @@ from asyncjobs.settings import Settings
 __all__ = ["JobDefinition", "WorkerHost"]
 
 
-class WorkerHost(Dispatcher, Protocol):
+class WorkerHost(Dispatcher, JobLookup, Protocol):
     """An app, as its worker sees it."""
 
     @property

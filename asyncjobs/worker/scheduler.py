@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from asyncjobs.core.schedule import Schedule, due_ticks, next_tick
 from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError
-from asyncjobs.ports import Firing, ScheduleStore
-from asyncjobs.scheduling import decode_schedule, encode_schedule, jobs_of
+from asyncjobs.ports import FireReply, ScheduleStore
+from asyncjobs.scheduling import decode_schedule, encode_schedule
 from asyncjobs.worker.broker_clock import BrokerClock
+from asyncjobs.worker.ticks import DueTicks, TickSender
 
 __all__ = ["Scheduler"]
 
@@ -29,7 +30,7 @@ class Scheduler:
     """Keeps the schedules of ``queues`` whose job is in ``names``; looks for changes every ``interval`` seconds.
 
     ``own``: the schedules of the code, by queue. They are made known at the start; one of a job in ``names`` that the
-    code has no longer is removed.
+    code has no longer is removed. ``sender``: fires through middleware, where that has something to do.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Scheduler:
         names: frozenset[str],
         own: Mapping[str, Sequence[Schedule]],
         interval: float,
+        sender: TickSender | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -49,6 +51,7 @@ class Scheduler:
         self._names = names
         self._own = own
         self._interval = interval
+        self._sender = sender
         self._chance = chance
         self._known: dict[tuple[str, str], tuple[Schedule, int]] = {}
         self._unreadable: set[bytes] = set()
@@ -102,8 +105,18 @@ class Scheduler:
         """Fire what is due; return in how many seconds to come again. Raises ``BrokerError``."""
         if self._clock.monotonic() - self._looked_at >= self._interval:
             await self.look()
+        due = self._due()
+        if due and self._sender is not None and not self._is_leading:
+            # Another worker has most likely fired by now, and layers would see a job that is not sent.
+            await self.look()
+            due = self._due()
+        for queue, ticks in due.items():
+            await self._fire(queue, ticks)
+        return self._pause()
+
+    def _due(self) -> dict[str, list[DueTicks]]:
         now_ms = self._clock.now_ms()
-        due: dict[str, list[tuple[Schedule, Firing]]] = {}
+        due: dict[str, list[DueTicks]] = {}
         for (queue, _), (schedule, next_ms) in self._known.items():
             if next_ms <= now_ms:
                 try:
@@ -111,26 +124,41 @@ class Scheduler:
                 except AsyncJobsError as error:
                     _log.error("the schedule %s can't fire: %s", schedule.id, error)
                     continue
-                jobs = jobs_of(schedule, queue, ticks.fire)
-                last_ms = ticks.fire[-1] if ticks.fire else None
-                due.setdefault(queue, []).append((schedule, Firing(schedule.id, next_ms, ticks.next_ms, last_ms, jobs)))
-        for queue, firings in due.items():
-            await self._fire(queue, firings)
-        return self._pause()
+                due.setdefault(queue, []).append(DueTicks(schedule, next_ms, ticks))
+        return due
 
-    async def _fire(self, queue: str, firings: Sequence[tuple[Schedule, Firing]]) -> None:
-        reply = await self._store.fire(queue, [firing for _, firing in firings])
-        self._clock.set(reply.now_ms)
-        self._is_leading = any(reply.fired)
-        is_early = False
-        for (schedule, firing), fired in zip(firings, reply.fired, strict=True):
-            if fired or firing.expected_ms <= reply.now_ms:
+    async def _fire(self, queue: str, due: Sequence[DueTicks]) -> None:
+        is_leading = is_early = False
+        for one, reply in zip(due, await self._replies(queue, due), strict=True):
+            key = queue, one.schedule.id
+            if reply is None:
+                # It stays due in the broker; until the next look it is left alone.
+                del self._known[key]
+                continue
+            [is_ours] = reply.fired
+            is_leading = is_leading or is_ours
+            if is_ours or one.expected_ms <= reply.now_ms:
                 # Fired by us or by another one. What else may have happened to it, the next look tells.
-                self._known[queue, schedule.id] = schedule, firing.next_ms
+                self._known[key] = one.schedule, one.ticks.next_ms
             else:
                 is_early = True
+        self._is_leading = is_leading
         if is_early:
             await asyncio.sleep(_EARLY_S)
+
+    async def _replies(self, queue: str, due: Sequence[DueTicks]) -> list[FireReply | None]:
+        """Fire, and return the reply for each schedule, ``None`` for one that middleware kept from it."""
+        if self._sender is None:
+            reply = await self._store.fire(queue, [one.firing(queue) for one in due])
+            self._clock.set(reply.now_ms)
+            return [FireReply(reply.now_ms, [is_ours]) for is_ours in reply.fired]
+        replies = []
+        for one in due:
+            sent = await self._sender.fire(queue, one)
+            if sent is not None:
+                self._clock.set(sent.now_ms)
+            replies.append(sent)
+        return replies
 
     def _pause(self) -> float:
         until_look = max(0.0, self._looked_at + self._interval - self._clock.monotonic())

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -15,11 +16,16 @@ from asyncjobs import (
     App,
     ArgumentsError,
     DefinitionError,
+    JobHandle,
+    JobRequest,
     JobState,
+    Middleware,
     UnknownSchedule,
     Worker,
     current_job,
 )
+from asyncjobs.middleware import Send
+from asyncjobs.scheduling import decode_schedule, jobs_of, request_of
 
 pytestmark = pytest.mark.anyio
 
@@ -207,3 +213,157 @@ def test_a_wrong_schedule_is_refused_where_it_is_written(app: App) -> None:
         app.job(every=0.1)(work)
     with pytest.raises(ArgumentsError, match="either cron"):
         app.job(every=1, cron="@daily")(work)
+
+
+class Stamp(Middleware):
+    """Notes what passes, and raises where it is told to."""
+
+    def __init__(self) -> None:
+        self.seen: list[JobRequest[Any]] = []
+        self.broken: set[str] = set()
+        self.fails_afterwards = False
+
+    async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> list[JobHandle[Any]]:
+        self.seen += requests
+        if requests[0].headers.get("schedule") in self.broken:
+            raise LookupError("not now")
+        handles = await send([one.with_headers({"stamp": str(len(self.seen))}) for one in requests])
+        if self.fails_afterwards:
+            raise LookupError("too late")
+        return handles
+
+
+async def test_the_job_of_each_tick_passes_the_middleware_of_the_worker_that_fires_it(
+    make_app: Callable[..., App],
+) -> None:
+    stamp = Stamp()
+    app = make_app(middleware=[stamp])
+    ran: list[tuple[str | None, str, str]] = []
+
+    async def work() -> None:
+        job = current_job()
+        ran.append((job.schedule, job.id, job.headers["stamp"]))
+
+    app.job(every=1, name="of_the_code")(work)
+    added = app.job(name="added")(work)
+    async with app:
+        await app.add_schedule("one", added.request(), every=1)
+        assert stamp.seen == []
+        async with app.worker():
+            await _until(lambda: len({name for name, _, _ in ran}) == 2 and len(ran) >= 4)
+        assert all(stamp.seen[int(number) - 1].id == job_id for _, job_id, number in ran)
+        assert {request.headers["schedule"] for request in stamp.seen} == {"of_the_code", "one"}
+        before = len(stamp.seen)
+        handle = await app.trigger_schedule("one")
+        assert [request.id for request in stamp.seen[before:]] == [handle.id]
+        assert (await handle.refresh()).envelope.headers["stamp"] == str(before + 1)
+
+
+async def test_many_workers_fire_each_tick_once_through_middleware(make_app: Callable[..., App]) -> None:
+    stamps = [Stamp() for _ in range(5)]
+    apps = [make_app(middleware=[stamp]) for stamp in stamps]
+    ticks: Counter[datetime | None] = Counter()
+
+    async def work() -> None:
+        ticks[current_job().tick] += 1
+
+    for app in apps:
+        app.job(every=1, name="work")(work)
+    async with contextlib.AsyncExitStack() as stack:
+        for app in apps:
+            await stack.enter_async_context(app)
+            await stack.enter_async_context(app.worker())
+        await _until(lambda: len(ticks) >= 3)
+    assert set(ticks.values()) == {1}
+    # At the first tick all of them try; then those who came second ask before they do.
+    assert sum(len(stamp.seen) for stamp in stamps) < 5 * len(ticks)
+
+
+async def test_a_layer_that_raises_keeps_no_tick_for_ever_and_no_other_schedule_from_firing(
+    make_app: Callable[..., App], caplog: pytest.LogCaptureFixture
+) -> None:
+    stamp = Stamp()
+    app = make_app(middleware=[stamp], scheduler_interval=1)
+    ticks: dict[str | None, list[datetime | None]] = {"first": [], "second": []}
+
+    @app.job
+    async def work() -> None:
+        ticks[current_job().schedule].append(current_job().tick)
+
+    async with app:
+        for name in ticks:
+            await app.add_schedule(name, work.request(), every=1, missed="all")
+        due = (await app.find_schedule("first")).next_at
+        stamp.broken = {"first"}
+        async with app.worker():
+            await _until(lambda: len(ticks["second"]) >= 3)
+            assert ticks["first"] == []
+            assert "the schedule first of queue default could not be fired" in caplog.text
+            assert "LookupError: not now" in caplog.text
+            # No more often than the worker looks.
+            tried = [one for one in stamp.seen if one.headers["schedule"] == "first"]
+            assert len(tried) <= len(ticks["second"]) + 3
+            stamp.broken = set()
+            await _until(lambda: len(ticks["first"]) >= 5)
+    in_order = sorted(tick for tick in ticks["first"] if tick is not None)
+    assert in_order[0] == due
+    assert all(after - before == timedelta(seconds=1) for before, after in itertools.pairwise(in_order))
+
+
+async def test_a_tick_whose_layer_raises_after_it_has_sent_is_not_fired_again(
+    make_app: Callable[..., App], caplog: pytest.LogCaptureFixture
+) -> None:
+    stamp = Stamp()
+    stamp.fails_afterwards = True
+    app = make_app(middleware=[stamp])
+    ticks: list[datetime | None] = []
+
+    @app.job(every=1)
+    async def work() -> None:
+        ticks.append(current_job().tick)
+
+    async with app, app.worker():
+        await _until(lambda: len(ticks) >= 2)
+    [first, second] = ticks[:2]
+    assert first is not None
+    # Right at the next tick: this one is not tried again first.
+    assert second == first + timedelta(seconds=1)
+    assert "LookupError: too late" in caplog.text
+
+
+async def test_a_layer_can_not_send_a_tick_to_another_queue_or_twice(make_app: Callable[..., App]) -> None:
+    class Elsewhere(Middleware):
+        async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> list[JobHandle[Any]]:
+            moved = [one.with_options(queue="elsewhere", priority="high") for one in requests]
+            await send(moved)
+            return await send(moved)
+
+    app = make_app(middleware=[Elsewhere()])
+    ran: list[tuple[str, str, datetime | None]] = []
+
+    @app.job(every=1)
+    async def work() -> None:
+        ran.append((current_job().queue, current_job().priority, current_job().tick))
+
+    async with app, app.worker():
+        await _until(lambda: len(ran) >= 2)
+    assert {(queue, priority) for queue, priority, _ in ran} == {("default", "high")}
+    assert len({tick for _, _, tick in ran}) == len(ran)
+
+
+async def test_the_job_of_a_tick_is_the_same_with_middleware_and_without(app: App) -> None:
+    @app.job(expires=60)
+    async def work(number: int, *, text: str) -> None: ...
+
+    options: dict[str, Any] = {"max_retries": 1, "timeout": 5, "result_ttl": 0, "metadata": {"a": 1}}
+    async with app:
+        for name, request in {
+            "plain": work.request(1, text="a"),
+            "full": work.with_options(tenant="acme", priority="low", acks="early", **options).request(1, text="a"),
+        }.items():
+            await app.add_schedule(name, request, every=60)
+        for stored in (await app.broker.schedules("default")).schedules:
+            schedule = decode_schedule(stored.data)
+            tick = 1_700_000_000_000
+            [plain] = jobs_of(schedule, "default", [tick])
+            assert app.prepare(request_of(schedule, "default", tick), sent_at_ms=tick) == plain
