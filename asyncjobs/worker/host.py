@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.definition import JobDefinition
-from asyncjobs.handle import JobLookup
+from asyncjobs.handle import JobHandle
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.ports import Broker, NewJob
 from asyncjobs.registry import Registry
@@ -18,7 +18,7 @@ from asyncjobs.settings import Settings
 __all__ = ["JobDefinition", "WorkerHost"]
 
 
-class WorkerHost(Dispatcher, JobLookup, Protocol):
+class WorkerHost(Dispatcher, Protocol):
     """An app, as its worker sees it."""
 
     @property
@@ -48,6 +48,10 @@ class WorkerHost(Dispatcher, JobLookup, Protocol):
 
     def prepare(self, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:
         """Return the job that ``request`` asks for, as it would be sent, at another time than now if so told."""
+        ...
+
+    def handle(self, job_id: str, *, queue: str = ...) -> JobHandle[Any]:
+        """Return a handle of a job."""
         ...
 
     @property

@@ -79,7 +79,9 @@ class TickSender:
                 failures.append(error)
                 raise
             replies.append(reply)
-            return [JobHandle(self._host, queue, job.id, is_new=reply.fired[0], sent=True)]
+            handle = self._host.handle(job.id, queue=queue)
+            [handle.is_new] = reply.fired
+            return [handle]
 
         try:
             async with asyncio.timeout(_LAYERS_S):
@@ -90,7 +92,7 @@ class TickSender:
             if error in failures:
                 raise
             _log.error(
-                "the schedule %s of queue %s could not be fired: the middleware failed: %s: %s",
+                "the middleware of sending failed for a tick of schedule %s in queue %s: %s: %s",
                 schedule.id,
                 queue,
                 type(error).__name__,
