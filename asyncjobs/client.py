@@ -173,6 +173,14 @@ class Client:
             return await self._send_many(list(requests))
         return await self._chain([msgspec.structs.replace(one, id=_id_of(one)) for one in requests])
 
+    async def enqueue_for_tenant(self, tenant: str, request: JobRequest[R]) -> JobHandle[R]:
+        """Send one job for ``tenant``, whoever the code around it runs for; many at once, inside ``tenant_scope``.
+
+        Raises ``ArgumentsError`` for what can't be a tenant's id.
+        """
+        [handle] = await self.enqueue_many([request.with_options(tenant=tenant)])
+        return handle
+
     async def _send_many(self, asked: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:
         new = [self.prepare(request) for request in asked]
         if len(new) == 1:

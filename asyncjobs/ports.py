@@ -13,6 +13,7 @@ import msgspec
 
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry, Settlement
+from asyncjobs.core.tenancy import TenantContext
 
 __all__ = [
     "Broker",
@@ -40,6 +41,7 @@ __all__ = [
     "ScheduleStore",
     "StoredSchedule",
     "Suspendable",
+    "TenantResolver",
     "WorkerInfo",
 ]
 
@@ -223,6 +225,14 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that only rise, from an arbitrary start."""
+        ...
+
+
+class TenantResolver(Protocol):
+    """Knows the tenants."""
+
+    async def resolve(self, tenant_id: str) -> TenantContext:
+        """Return the tenant of this id, with its schema; raise ``UnknownTenant`` or ``TenantSuspended``."""
         ...
 
 

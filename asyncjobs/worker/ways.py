@@ -12,6 +12,7 @@ from asyncjobs.core.envelope import Tries, pack_tries
 from asyncjobs.core.record import encode_live
 from asyncjobs.definition import JobDefinition
 from asyncjobs.ports import Lease
+from asyncjobs.tenancy.scope import current_tenant
 from asyncjobs.worker.processes.pool import HandlerProcesses, ProcessCall
 from asyncjobs.worker.threads import HandlerThreads
 
@@ -61,6 +62,7 @@ class Ways:
                     fence=record.fence,
                     started_at_ms=record.started_at_ms or 0,
                     deadline_ms=job.deadline_ms,
+                    tenant=current_tenant(),
                 ),
                 lambda event: self._tell(lease, event),
             )
