@@ -62,9 +62,16 @@ class Postgres:
         self._folder = tempfile.TemporaryDirectory(prefix="asyncjobs-postgres-")
         self.folder = Path(self._folder.name)
         self._process: subprocess.Popen[bytes] | None = None
+        self._data = self.folder / "data"
+        try:
+            self._make(programs)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, programs: Path) -> None:
         _give_to_nobody(self.folder)
         self._programs = _reachable(programs, self.folder)
-        self._data = self.folder / "data"
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         for _ in range(10):
             self.port = free_port()
@@ -115,8 +122,14 @@ def _reachable(programs: Path, folder: Path) -> Path:
     """Return where whoever runs the server can execute its programs: copied, if they lie in somebody's own folder."""
     if not _NOBODY or all(place.stat().st_mode & 0o001 for place in programs.parents):
         return programs
-    shutil.copytree(programs.parent, folder / "install")
-    return folder / "install" / programs.name
+    # With its place in the wheel, beside which the libraries are that its programs look for.
+    installation, wheel = programs.parent, programs.parents[1]
+    copied = folder / "wheel" / wheel.name / installation.name
+    shutil.copytree(installation, copied)
+    libraries = wheel.with_name(f"{wheel.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / "wheel" / libraries.name)
+    return copied / programs.name
 
 
 def _started(command: list[str], log: Path) -> subprocess.Popen[bytes]:

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from asyncjobs.core.tenancy import TenantContext
-from asyncjobs.errors import UnknownTenant
+from asyncjobs.errors import TenantError
 from asyncjobs.injection.marker import Inject
 from asyncjobs.tenancy.resolver import tenant_of_row
 from asyncjobs.tenancy.schemas import (
@@ -115,7 +115,7 @@ async def _in_session(lent: Connection, tenant: TenantContext, path: str) -> Asy
         await lent.set_autocommit(True)
         try:
             before = await _switch(lent, tenant, path, local=False)
-        except UnknownTenant:
+        except TenantError:
             is_clean = True
             raise
         finally:

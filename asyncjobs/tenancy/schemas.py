@@ -39,8 +39,8 @@ SWITCH: LiteralString = """
 WITH before AS MATERIALIZED (
     SELECT current_setting('search_path') AS path, pg_my_temp_schema() <> 0 AS has_temporary
 )
-SELECT before.path, before.has_temporary, has_schema_privilege(found.oid, 'USAGE'),
-       set_config('search_path', :path, :local)
+SELECT before.path, before.has_temporary,
+       CASE WHEN has_schema_privilege(found.oid, 'USAGE') THEN set_config('search_path', :path, :local) END
 FROM before, pg_namespace AS found WHERE found.nspname = :schema
 """
 
@@ -65,8 +65,8 @@ class Switched(NamedTuple):
             raise UnknownTenant(
                 f"the schema {tenant.tenant_schema!r} of the tenant {tenant.tenant_id!r} is not in the database"
             )
-        before, has_temporary, may_use, _ = row
-        if not may_use:
+        before, has_temporary, switched_to = row
+        if switched_to is None:
             raise TenantError(
                 f"the database's user may not use the schema {tenant.tenant_schema!r} of the tenant "
                 f"{tenant.tenant_id!r}; grant it USAGE"

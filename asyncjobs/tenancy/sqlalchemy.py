@@ -10,11 +10,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, TextClause, event, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from asyncjobs.core.tenancy import TenantContext
-from asyncjobs.errors import ConfigurationError, UnknownTenant
+from asyncjobs.errors import ConfigurationError, TenantError
 from asyncjobs.injection.marker import Inject
 from asyncjobs.tenancy.resolver import tenant_of_row
 from asyncjobs.tenancy.schemas import (
@@ -32,6 +33,9 @@ from asyncjobs.tenancy.schemas import (
 )
 
 __all__ = ["SqlTenants", "connect", "connection", "open_session", "session"]
+
+# That of a driver with % in its placeholders would double each % of a name, for statements; ours are parameters.
+_quote = postgresql.dialect(paramstyle="named").identifier_preparer.quote_identifier  # type: ignore[no-untyped-call]
 
 _SWITCH = text(SWITCH)
 _RESTORE = text(RESTORE)
@@ -105,7 +109,7 @@ async def connect(
             if lent.in_transaction():
                 await lent.commit()
             return
-        path = path_of(tenant, shared, lent.dialect.identifier_preparer.quote_identifier)
+        path = path_of(tenant, shared, _quote)
         within = _in_transactions if mode == "transaction" else _in_session
         async with within(lent, tenant, path):
             yield lent
@@ -160,7 +164,7 @@ async def _in_session(lent: AsyncConnection, tenant: TenantContext, path: str) -
     try:
         try:
             before = await lent.run_sync(_switch, tenant, path, local=False)
-        except UnknownTenant:
+        except TenantError:
             is_clean = True
             raise
         # Or the switch would be taken back with the first transaction that is rolled back.
