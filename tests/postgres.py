@@ -183,7 +183,7 @@ def pgbouncer(server: Postgres, connections: int) -> Iterator[str]:
         (folder / "pgbouncer.ini").write_text(
             f"""\
 [databases]
-postgres = host=127.0.0.1 port={server.port}
+postgres = host=127.0.0.1 port={server.port} user=postgres
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}

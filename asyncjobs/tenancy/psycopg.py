@@ -34,6 +34,8 @@ __all__ = ["SqlTenants", "connect", "connection"]
 Connection = AsyncConnection[Any]
 Pool = AsyncConnectionPool[Any]
 
+_CANCEL_WITHIN_S = 2.0
+
 _SWITCH = SWITCH.replace(":path", "%(path)s").replace(":local", "%(local)s").replace(":schema", "%(schema)s")
 _RESTORE = RESTORE.replace(":path", "%(path)s")
 
@@ -103,7 +105,7 @@ async def _in_transaction(lent: Connection, tenant: TenantContext, path: str) ->
             if _is_idle(lent):
                 is_clean = before is None or await _is_path(lent, before, SHOW, {})
     finally:
-        _close_unless(is_clean, lent, tenant)
+        await _close_unless(is_clean, lent, tenant)
 
 
 @contextlib.asynccontextmanager
@@ -130,7 +132,7 @@ async def _in_session(lent: Connection, tenant: TenantContext, path: str) -> Asy
             if _is_idle(lent):
                 is_clean = await _is_path(lent, before, _RESTORE, {"path": before})
     finally:
-        _close_unless(is_clean, lent, tenant)
+        await _close_unless(is_clean, lent, tenant)
 
 
 async def _switch(lent: Connection, tenant: TenantContext, path: str, *, local: bool) -> str:
@@ -161,10 +163,17 @@ def _is_idle(lent: Connection) -> bool:
     return not lent.closed and lent.info.transaction_status == TransactionStatus.IDLE
 
 
-def _close_unless(is_clean: bool, lent: Connection, tenant: TenantContext) -> None:
-    if not is_clean and not lent.closed:
-        tell_doubt(tenant, "its search path could not be verified, or is not as it was before")
-        # At once and without waiting, so that no cancellation comes between; the pool opens another.
+async def _close_unless(is_clean: bool, lent: Connection, tenant: TenantContext) -> None:
+    if is_clean or lent.closed:
+        return
+    tell_doubt(tenant, "its search path could not be verified, or is not as it was before")
+    try:
+        if lent.info.transaction_status == TransactionStatus.ACTIVE:
+            # Cancelled twice, the driver no longer waits for the statement; the server would go on with it.
+            with contextlib.suppress(Error):
+                await lent.cancel_safe(timeout=_CANCEL_WITHIN_S)
+    finally:
+        # Without waiting, so that no cancellation comes between; the pool opens another.
         lent.pgconn.finish()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
@@ -35,7 +36,10 @@ class Admin:
         return cursor.fetchall() if cursor.description else []
 
     def empty(self) -> None:
-        """Drop all schemas but the system's own."""
+        """Drop all schemas but the system's own; whoever is still at work in them is ended."""
+        self.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IS NOT NULL AND pid <> pg_backend_pid()"
+        )
         for (name,) in self.run(
             "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
         ):
@@ -62,7 +66,7 @@ class Admin:
 class PsycopgAdapter:
     """psycopg 3 with its pool."""
 
-    name = "psycopg"
+    name = module = "psycopg"
 
     @contextlib.asynccontextmanager
     async def open(self, url: str, size: int, **settings: Any) -> AsyncIterator[Any]:
@@ -91,17 +95,20 @@ class PsycopgAdapter:
         return on_psycopg.connection(source, **options)
 
     def resolver(self, source: Any, query: str) -> Any:
-        return on_psycopg.SqlTenants(source, query.replace(":tenant_id", "%(tenant_id)s"))  # type: ignore[arg-type]
+        return on_psycopg.SqlTenants(source, self.statement(query))
+
+    def statement(self, text: str) -> Any:
+        return re.sub(r":(\w+)", r"%(\1)s", text)
 
     async def run(self, db: Any, statement: str, **parameters: Any) -> list[Any]:
-        for name in parameters:
-            statement = statement.replace(f":{name}", f"%({name})s")
-        cursor = await db.execute(statement, parameters or None)
+        cursor = await db.execute(self.statement(statement), parameters or None)
         return await cursor.fetchall() if cursor.description else []
 
 
 class SqlAlchemyAdapter:
     """SQLAlchemy's asyncio over ``driver``, with connections or with sessions."""
+
+    module = "sqlalchemy"
 
     def __init__(self, driver: str, *, sessions: bool = False) -> None:
         self.name = f"sqlalchemy-{driver}" + ("-sessions" if sessions else "")
@@ -149,8 +156,11 @@ class SqlAlchemyAdapter:
     def resolver(self, source: Any, query: str) -> Any:
         return on_sqlalchemy.SqlTenants(source, query)
 
+    def statement(self, text_: str) -> Any:
+        return text(text_)
+
     async def run(self, db: Any, statement: str, **parameters: Any) -> list[Any]:
-        result = await db.execute(text(statement), parameters)
+        result = await db.execute(self.statement(statement), parameters)
         return list(map(tuple, result.fetchall())) if result.returns_rows else []
 
 
