@@ -13,7 +13,7 @@ from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.core.schedule import Missed
 from asyncjobs.definition import AsyncJobDefinition, SyncJobDefinition
 from asyncjobs.middleware.base import Middleware
-from asyncjobs.options import UNSET, Acks, Durability, Executor, UnsetType
+from asyncjobs.options import DEFAULT_QUEUE, UNSET, Acks, Durability, Executor, UnsetType
 from asyncjobs.ports import Broker
 from asyncjobs.registry import JobDecorator, Registry, decorator, default_registry
 from asyncjobs.schedules import ScheduleVerbs
@@ -104,6 +104,11 @@ class App(ScheduleVerbs):
 
     def __repr__(self) -> str:
         return f"App({str(self.settings.server)!r})"
+
+    def _queue_of_name(self, name: str) -> str | None:
+        if name not in self.registry.names():
+            return None
+        return self.registry.get(name).options.queue or DEFAULT_QUEUE
 
     # -- defining jobs
 

@@ -197,13 +197,16 @@ class Client:
             handles += map(self._handle, chunk, asked[start : start + _BULK], replies)
         return handles
 
-    def prepare(self, request: JobRequest[Any]) -> NewJob:
-        """Return the job that ``request`` asks for, as it would be sent; raise ``PayloadTooLarge``."""
+    def prepare(self, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:
+        """Return the job that ``request`` asks for, as it would be sent; raise ``PayloadTooLarge``.
+
+        ``sent_at_ms``: when, in Unix milliseconds, if not now; 0 for a template, whose times are then relative.
+        """
         call, defaults = request.options, request.defaults
         queue = request.queue
         priority = defaults.priority if call.priority is UNSET else call.priority
         expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = time.time_ns() // 1_000_000 if sent_at_ms is None else sent_at_ms
         envelope: dict[str, Any] = {"arguments": msgspec.Raw(request.arguments), "signature": request.signature}
         if request.keywords:
             envelope["keywords"] = request.keywords

@@ -17,7 +17,8 @@ class Retry(JobControl):
     """Try again, ``after`` seconds (or a ``timedelta``) from now, or when the job's retry policy says.
 
     It counts as a failed attempt, with ``reason`` as its message: once ``max_retries`` are used up the job goes to the
-    dead letter queue. Raises ``ArgumentsError`` for a wrong ``after``.
+    dead letter queue. Where a function is the policy, it is asked only without ``after``. Raises ``ArgumentsError`` for
+    a wrong ``after``.
     """
 
     def __init__(self, after: Duration | None = None, reason: str = "the handler asked for a retry") -> None:

@@ -156,7 +156,8 @@ class Operations(Client):
     async def suspend_job(self, name: str, *, queue: str | None = None) -> None:
         """Let no more jobs of this name start, in all queues or in one; they wait, and running ones go on.
 
-        No worker needs to be restarted. Raises ``ArgumentsError`` for an empty name.
+        All are those that were ever used, and the one to which the job goes if the app knows it. No worker needs to be
+        restarted. Raises ``ArgumentsError`` for an empty name.
         """
         await self._suspend("name", name, queue, on=True)
 
@@ -164,6 +165,10 @@ class Operations(Client):
     async def resume_job(self, name: str, *, queue: str | None = None) -> None:
         """Undo ``suspend_job``."""
         await self._suspend("name", name, queue, on=False)
+
+    def _queue_of_name(self, name: str) -> str | None:
+        """Return the queue to which jobs of this name go by their code, ``None`` where that isn't known."""
+        return None
 
     @at_home
     async def suspended_jobs(self) -> dict[str, list[str]]:
@@ -176,7 +181,11 @@ class Operations(Client):
         if not which:
             raise ArgumentsError(f"the {what} is empty; expected which {what} to suspend or resume")
         grace_ms = round(self.settings.unknown_job_grace * 1000)
-        for one in await self._queues(queue):
+        queues = set(await self._queues(queue))
+        # One to which nothing has been sent yet is none that the broker knows.
+        if queue is None and what == "name" and (own := self._queue_of_name(which)) is not None:
+            queues.add(own)
+        for one in sorted(queues):
             await self.broker.suspend(one, what, which, on)
             if not on:
                 # Workers look every few seconds too; this is at once.

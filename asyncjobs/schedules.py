@@ -87,7 +87,7 @@ class ScheduleVerbs(Operations):
 
         # What middleware stamps onto a job now, each tick's job will carry.
         await (sending(self.middleware, note) or note)([request])
-        prepared = self.prepare(sent[0])
+        prepared = self.prepare(sent[0], sent_at_ms=0)
         schedule = Schedule(id=schedule_id, name=request.name, timing=timing, record=prepared.record)
         now_ms = (await self.broker.schedules(prepared.queue)).now_ms
         tick = next_tick(timing, now_ms)

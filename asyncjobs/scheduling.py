@@ -44,6 +44,9 @@ def jobs_of(schedule: Schedule, queue: str, ticks: Sequence[int]) -> list[NewJob
     for tick in ticks:
         headers = {**template.envelope.headers, SCHEDULE_HEADER: schedule.id, TICK_HEADER: str(tick)}
         envelope = msgspec.structs.replace(template.envelope, headers=headers, created_at_ms=tick)
+        if envelope.expires_at_ms:
+            # The template's is counted from 0.
+            envelope = msgspec.structs.replace(envelope, expires_at_ms=tick + envelope.expires_at_ms)
         job_id = f"{schedule.id}@{tick}"
         jobs.append(NewJob(queue, job_id, encode_live(msgspec.structs.replace(template, id=job_id, envelope=envelope))))
     return jobs

@@ -75,16 +75,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``lease``: how long a job belongs to a worker without a sign of life. ``shutdown_timeout``: how long handlers may
     finish after the first signal. ``poll_interval``: the bound of one blocked wait. ``result_ttl``: how long a result
     is kept. ``max_payload``: bytes of one encoded job. ``scheduler``: whether workers wake at the due time of
-    scheduled jobs, and how often one without a free slot looks for due jobs all the same (``scheduler_interval``).
-    ``worker_count``: processes. ``concurrency``: jobs at once in each. ``queues``: in this order, empty for all that
-    the jobs name. ``unknown_job_grace``: how long a job waits for a worker that knows its name. ``max_deaths``: after
-    so many workers died under it, a job goes to the dead letter queue. ``blocked_limit``: a worker whose event loop has
-    stood still for so long keeps its jobs no longer; by default ten leases. ``send_timeout``: how long a send tries
-    while the broker is away, before it fails; ``inf`` to wait for ever. ``durability``: ``replicated`` counts a job as
-    sent once a replica of Redis has it too, so that a failover loses none. ``dead_ttl`` and ``dead_most``: for how
-    long, and how many in each queue, the dead letter queue keeps jobs. ``max_events`` and ``event_ttl``: how many
-    events a job keeps, and for how long after the latest. ``handler_processes``: how many handlers with
-    ``executor="process"`` run at once in a worker, by default as many as there are cores.
+    scheduled jobs and fire schedules. ``scheduler_interval``: how often they look for new schedules, and those without
+    a free slot for due jobs. ``worker_count``: processes. ``concurrency``: jobs at once in each. ``queues``: in this
+    order, empty for all that the jobs name. ``unknown_job_grace``: how long a job waits for a worker that knows its
+    name. ``max_deaths``: after so many workers died under it, a job goes to the dead letter queue. ``blocked_limit``: a
+    worker whose event loop has stood still for so long keeps its jobs no longer; by default ten leases.
+    ``send_timeout``: how long a send tries while the broker is away, before it fails; ``inf`` to wait for ever.
+    ``durability``: ``replicated`` counts a job as sent once a replica of Redis has it too, so that a failover loses
+    none. ``dead_ttl`` and ``dead_most``: for how long, and how many in each queue, the dead letter queue keeps jobs.
+    ``max_events`` and ``event_ttl``: how many events a job keeps, and for how long after the latest; longer than a
+    running job may be silent. ``handler_processes``: how many handlers with ``executor="process"`` run at once in a
+    worker, by default as many as there are cores.
     """
 
     server: Server

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from asyncjobs.core.job import Job
-from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.handle import JobHandle
 from asyncjobs.home import Home
-from asyncjobs.operations import Operations
-from asyncjobs.overview import QueueStats, Stats
-from asyncjobs.ports import CancelReply
+from asyncjobs.schedules import ScheduleVerbs
 from asyncjobs.sending import JobRequest
 
 __all__ = ["SyncApp"]
 
+P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
+
+
+def _twin(
+    verb: Callable[Concatenate[ScheduleVerbs, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[SyncApp, P], T]:
+    """Return a method that does what ``verb`` of the app does, and waits for it."""
+
+    @functools.wraps(verb)
+    def call(self: SyncApp, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._home.run_sync(lambda: verb(self._client, *args, **kwargs), f"await app.{verb.__name__}(…)")
+
+    return call
 
 
 class SyncApp:
     """Each verb does what the app's does and waits for it, on the app's loop or, without one, on one in a thread.
 
-    Inside a running event loop each raises ``AppNotOpen`` and names the verb to await instead.
+    It takes the same arguments and raises the same errors. Inside a running event loop each raises ``AppNotOpen`` and
+    names the verb to await instead.
     """
 
-    def __init__(self, client: Operations, home: Home) -> None:
+    def __init__(self, client: ScheduleVerbs, home: Home) -> None:
         self._client = client
         self._home = home
 
@@ -38,38 +50,41 @@ class SyncApp:
         """Wait for a job's result; see ``JobHandle.result``."""
         return self._home.run_sync(lambda: handle.result(timeout), "await handle.result(…)")
 
-    def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
-        """Return a job as it stands; see ``App.find_job``."""
-        return self._home.run_sync(lambda: self._client.find_job(job_id, queue=queue), "await app.find_job(…)")
+    # -- jobs by id
 
-    def cancel_job(self, job_id: str, *, queue: str | None = None) -> CancelReply:
-        """Cancel a job; see ``App.cancel_job``."""
-        return self._home.run_sync(lambda: self._client.cancel_job(job_id, queue=queue), "await app.cancel_job(…)")
+    find_job = _twin(ScheduleVerbs.find_job)
+    cancel_job = _twin(ScheduleVerbs.cancel_job)
+    edit_job = _twin(ScheduleVerbs.edit_job)
+    delete_job = _twin(ScheduleVerbs.delete_job)
 
-    def failed_jobs(self, limit: int = 100, *, queue: str | None = None) -> list[Job]:
-        """List the dead letter queue; see ``App.failed_jobs``."""
-        return self._home.run_sync(lambda: self._client.failed_jobs(limit, queue=queue), "await app.failed_jobs(…)")
+    # -- the dead letter queue
 
-    def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
-        """Retry a dead job; see ``App.retry_job``."""
-        return self._home.run_sync(lambda: self._client.retry_job(job_id, queue=queue), "await app.retry_job(…)")
+    failed_jobs = _twin(ScheduleVerbs.failed_jobs)
+    retry_job = _twin(ScheduleVerbs.retry_job)
+    retry_failed = _twin(ScheduleVerbs.retry_failed)
+    discard_failed = _twin(ScheduleVerbs.discard_failed)
 
-    def pause(self, queue: str) -> None:
-        """Pause a queue; see ``App.pause``."""
-        self._home.run_sync(lambda: self._client.pause(queue), "await app.pause(…)")
+    # -- jobs and queues held back
 
-    def resume(self, queue: str) -> None:
-        """Resume a queue; see ``App.resume``."""
-        self._home.run_sync(lambda: self._client.resume(queue), "await app.resume(…)")
+    jobs = _twin(ScheduleVerbs.jobs)
+    suspend_job = _twin(ScheduleVerbs.suspend_job)
+    resume_job = _twin(ScheduleVerbs.resume_job)
+    suspended_jobs = _twin(ScheduleVerbs.suspended_jobs)
+    pause = _twin(ScheduleVerbs.pause)
+    resume = _twin(ScheduleVerbs.resume)
 
-    def stats(self) -> Stats:
-        """Return all figures; see ``App.stats``."""
-        return self._home.run_sync(self._client.stats, "await app.stats()")
+    # -- figures
 
-    def queue_stats(self, queue: str) -> QueueStats:
-        """Return the figures of one queue; see ``App.queue_stats``."""
-        return self._home.run_sync(lambda: self._client.queue_stats(queue), "await app.queue_stats(…)")
+    stats = _twin(ScheduleVerbs.stats)
+    queue_stats = _twin(ScheduleVerbs.queue_stats)
+    job_history = _twin(ScheduleVerbs.job_history)
 
-    def job_history(self, name: str, limit: int = 100) -> list[HistoryEntry]:
-        """Return how jobs ended; see ``App.job_history``."""
-        return self._home.run_sync(lambda: self._client.job_history(name, limit), "await app.job_history(…)")
+    # -- schedules
+
+    add_schedule = _twin(ScheduleVerbs.add_schedule)
+    schedules = _twin(ScheduleVerbs.schedules)
+    find_schedule = _twin(ScheduleVerbs.find_schedule)
+    pause_schedule = _twin(ScheduleVerbs.pause_schedule)
+    resume_schedule = _twin(ScheduleVerbs.resume_schedule)
+    remove_schedule = _twin(ScheduleVerbs.remove_schedule)
+    trigger_schedule = _twin(ScheduleVerbs.trigger_schedule)

@@ -7,17 +7,19 @@ import asyncio
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
 
 import pytest
 
-from asyncjobs import App
+import asyncjobs
+from asyncjobs import App, errors
 from asyncjobs.cli import main as command_line
 from asyncjobs.registry import default_registry
 from asyncjobs.settings import load_settings
+from asyncjobs.sync import SyncApp
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -93,9 +95,22 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     default_registry._jobs.update(known)
 
 
+@pytest.fixture
+def as_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Make the marked blocks of a page importable as the module `page`, as a process for a handler does."""
+
+    def write(page: Path) -> None:
+        blocks = [textwrap.dedent(match["code"]) for match in SNIPPET.finditer(page.read_text()) if match["mark"]]
+        (tmp_path / "page.py").write_text("\n".join(blocks))
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return write
+
+
 @pytest.mark.usefixtures("own_registry")
 @pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
-def test_the_marked_snippets_of_a_page_run(page: Path) -> None:
+def test_the_marked_snippets_of_a_page_run(page: Path, as_module: Callable[[Path], None]) -> None:
+    as_module(page)
     run_page(page)
 
 
@@ -122,6 +137,18 @@ def test_every_page_is_in_the_navigation() -> None:
     assert [page for page in DOCS.rglob("*.md") if str(page.relative_to(DOCS)) not in navigation] == []
 
 
+def test_every_public_name_is_in_the_reference() -> None:
+    page = (DOCS / "reference" / "api.md").read_text()
+    # Errors are listed by their module.
+    names = [name for name in asyncjobs.__all__ if not hasattr(errors, name)]
+
+    assert [name for name in names if f"::: asyncjobs.{name}\n" not in page] == []
+    assert [name for name in vars(SyncApp) if not name.startswith("_") and f"`{name}`" not in page] == [
+        "enqueue_many",
+        "result",
+    ]
+
+
 def test_the_table_of_settings_is_complete_and_tells_the_defaults() -> None:
     page = (DOCS / "reference" / "settings.md").read_text()
     rows: dict[str, list[str]] = {}
@@ -144,12 +171,35 @@ def test_the_table_of_settings_is_complete_and_tells_the_defaults() -> None:
         assert f"`ASYNCJOBS_{name.upper()}`" in rows[name][4]
 
 
-@pytest.mark.parametrize("command", ["worker", "stats", "demo"])
-def test_every_option_of_a_command_is_in_its_table(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        command_line([command, "--help"])
-    told = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
-    page = (DOCS / "reference" / "cli.md").read_text()
-    section = page.partition(f"## asyncjobs {command}\n")[2].partition("\n## ")[0]
+COMMAND_LINE = (DOCS / "reference" / "cli.md").read_text()
+SECTIONS = re.findall(r"^## asyncjobs (.+)$", COMMAND_LINE, re.MULTILINE)
 
-    assert set(re.findall(r"^\| `(--[a-z-]+)`", section, re.MULTILINE)) == told
+
+def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    with pytest.raises(SystemExit):
+        command_line([*command, "--help"])
+    return capsys.readouterr().out
+
+
+def options_in(section: str) -> set[str]:
+    text = COMMAND_LINE.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return set(re.findall(r"^\| `(--[a-z-]+)`", text, re.MULTILINE))
+
+
+def test_every_command_has_a_section(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = re.findall(r"^    ([a-z]+)", help_of(capsys), re.MULTILINE)
+
+    assert len(commands) > 5
+    assert sorted(commands) == sorted(command for section in SECTIONS for command in section.split(", "))
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_option_of_a_command_is_in_its_table(section: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told: set[str] = set()
+    for command in section.split(", "):
+        told |= set(re.findall(r"^  (--[a-z-]+)", help_of(capsys, command), re.MULTILINE))
+    common = options_in("Where the broker is")
+
+    assert len(common) == 3
+    # Those of nearly every command are told once.
+    assert options_in(f"asyncjobs {section}") | (common & told) == told

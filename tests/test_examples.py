@@ -84,6 +84,34 @@ def test_the_shop_gets_its_results_from_a_worker_of_the_command_line(redis_url: 
     assert worker.returncode == 0, log
 
 
+def test_schedules_fire_in_the_example() -> None:
+    ended = run("schedules.py")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "the report of acme, by report-acme" in ended.stdout
+    assert ended.stdout.count("heartbeat for") >= 2
+    assert "rates of EUR refreshed" in ended.stdout
+    assert "left: refresh_rates, send_digest" in ended.stdout
+
+
+def test_a_reader_that_comes_back_sees_each_event_of_the_example_once() -> None:
+    ended = run("progress.py")
+
+    assert ended.returncode == 0, ended.stderr
+    numbers = [int(line.partition(" ")[0]) for line in ended.stdout.splitlines() if "(attempt" in line]
+    assert numbers == list(range(1, 9))
+    assert "/reports/acme.pdf" in ended.stdout
+
+
+def test_what_a_failed_job_of_the_example_has_written_is_undone() -> None:
+    ended = run("resources.py")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "failed with sqlite3.IntegrityError" in ended.stdout
+    assert ended.stdout.count("pay took") == 2
+    assert "payments: [(1, 500), (2, 250)]" in ended.stdout
+
+
 async def call(web: Any, method: str, path: str, query: str = "") -> tuple[int, Any]:
     """Ask an ASGI app, and return status and decoded body."""
     scope = {

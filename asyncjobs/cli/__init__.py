@@ -1,4 +1,4 @@
-"""The command line: ``asyncjobs worker | stats | demo``, on argparse, so that a worker needs nothing more."""
+"""The command line, a module a command or two, on argparse, so that a worker needs nothing more."""
 
 from asyncjobs.cli.main import main
 

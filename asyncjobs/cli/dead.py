@@ -13,6 +13,7 @@ from asyncjobs.app import App
 from asyncjobs.cli.tables import Table, show
 from asyncjobs.cli.target import add_command, moment, on_app
 from asyncjobs.core.job import Job
+from asyncjobs.core.states import JobState
 from asyncjobs.errors import ConfigurationError
 
 __all__ = ["add_parser"]
@@ -180,7 +181,10 @@ def _each(options: argparse.Namespace, done: str, of_all: Any) -> int:
         for job_id in options.ids:
             job = await app.find_job(job_id, queue=options.queue)
             verb = app.retry_job if retries else app.delete_job
-            found[job_id] = job is not None and await verb(job_id, queue=job.queue)
+            if job is None or job.state is not JobState.FAILED:
+                found[job_id] = False
+            else:
+                found[job_id] = await verb(job_id, queue=job.queue)
         return found
 
     results = on_app(options, act)

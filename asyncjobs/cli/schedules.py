@@ -11,6 +11,7 @@ import msgspec
 from asyncjobs.app import App
 from asyncjobs.cli.tables import Table, show
 from asyncjobs.cli.target import add_command, moment, on_app
+from asyncjobs.errors import ConfigurationError
 from asyncjobs.schedules import ScheduleInfo
 
 __all__ = ["add_parser"]
@@ -38,8 +39,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.action == "list":
         return _list(options)
     if options.id is None:
-        print(f"asyncjobs: schedules {options.action} needs the id of a schedule; `asyncjobs schedules` lists them")
-        return 2
+        raise ConfigurationError(f"schedules {options.action}: name the schedule; `asyncjobs schedules` lists them")
     if options.action == "next":
         info = on_app(options, lambda app: app.find_schedule(options.id, queue=options.queue))
         times = [when.isoformat() for when in info.upcoming(10)]

@@ -79,6 +79,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One schedule as it is stored: which job, when, and the live ``record`` of the job that each tick makes anew.
 
+    The record is that of a job sent at 0, so that it is the same whenever it is made, and tells for how long the job
+    of a tick may wait.
+
     ``from_code``: it belongs to a ``@job(cron=…)`` rather than having been added at run time.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
@@ -25,7 +25,7 @@ _log = logging.getLogger("asyncjobs.telemetry")
 class HasStats(Protocol):
     """What the gauges need of an app."""
 
-    async def stats(self) -> Stats:
+    def stats(self) -> Awaitable[Stats]:
         """Return the figures of all queues."""
         ...
 

@@ -237,7 +237,7 @@ def _own_schedules(host: WorkerHost) -> dict[str, list[Schedule]]:
     for definition in host.registry:
         timing = definition.options.timing
         if timing is not None:
-            job = host.prepare(definition.scheduled())
+            job = host.prepare(definition.scheduled(), sent_at_ms=0)
             schedule = Schedule(
                 id=definition.name, name=definition.name, timing=timing, record=job.record, from_code=True
             )

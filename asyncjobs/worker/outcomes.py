@@ -61,7 +61,7 @@ def outcome_of_error(
         problem = bounded_error(_name_of(kind), message, text, job.attempt, now_ms)
     if isinstance(error, Discard):
         return Failed(problem, retryable=False)
-    if isinstance(error, Retry):
+    if isinstance(error, Retry) and (plan.rule is None or error.after_ms is not None):
         return Failed(problem, after_ms=error.after_ms)
     if plan.rule is not None:
         return _ruled(plan.rule, error, job, problem)
@@ -76,8 +76,8 @@ def _ruled(rule: RetryRule, error: BaseException, job: Job, problem: JobError) -
         wait: float | timedelta | None = rule(error, job.failures + 1)
         after_ms = None if wait is None else to_ms("the wait", wait)
     except Exception:
-        # A rule that fails must not cost the job: it is tried again as jobs without a policy are.
-        _log.exception("the retry rule of job %s (%s) failed; the default policy decides", job.id, job.name)
+        # A rule that fails must not cost the job.
+        _log.exception("the retry rule of job %s (%s) failed; the job is tried again", job.id, job.name)
         return Failed(problem)
     return Failed(problem, retryable=wait is not None, policy=UNLIMITED, after_ms=after_ms)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import os
 import threading
 import warnings
@@ -34,6 +35,7 @@ from asyncjobs import (
     job,
 )
 from asyncjobs.ports import NewJob
+from asyncjobs.schedules import ScheduleVerbs
 
 pytestmark = pytest.mark.anyio
 
@@ -229,7 +231,19 @@ def test_code_without_a_loop_sends_and_waits(redis_url: str) -> None:
     asyncio.run(Worker(other).run_until_empty())  # type: ignore[arg-type]
     assert (app.sync.result(handle, SOON), app.sync.result(third, SOON)) == (2, 4)
     assert app.sync.queue_stats("default").scheduled == 1
-    assert app.sync.cancel_job(later.id) == "cancelled"
+    assert app.sync.edit_job(later.id, delay=7200) == "edited"
+    assert app.sync.cancel_job(later.id, reason="no") == "cancelled"
+    assert app.sync.add_schedule("soon", work.request(1), every=60).every == 60
+    assert [info.id for info in app.sync.schedules()] == ["soon"]
+
+
+def test_every_verb_of_an_app_has_a_twin_without_a_loop() -> None:
+    # These two are for handles, which have verbs of their own.
+    verbs = {name for name, value in inspect.getmembers(ScheduleVerbs, inspect.iscoroutinefunction)}
+    verbs -= {"wait_for_end", "read_events"}
+    wanted = {name for name in verbs if not name.startswith("_")}
+    assert wanted
+    assert wanted - set(dir(App("memory://").sync)) == set()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import assert_type
+from typing import Any, assert_type
 
-from asyncjobs import App, JobHandle, JobRequest, JobState, RetryPolicy, Worker, current_job, job
+from asyncjobs import (
+    App,
+    Inject,
+    JobContext,
+    JobEvent,
+    JobHandle,
+    JobRequest,
+    JobState,
+    Middleware,
+    Retry,
+    RetryPolicy,
+    ScheduleInfo,
+    Worker,
+    current_job,
+    job,
+    resource,
+)
+from asyncjobs.middleware import CallNext, DefaultTimeout, Send, Translate
+from asyncjobs.telemetry import QueueGauges
 
-app = App("memory://")
+
+class Layer(Middleware):
+    async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> list[JobHandle[Any]]:
+        return await send([one.with_headers({"from": "here"}) for one in requests])
+
+    async def process(self, job: JobContext, call_next: CallNext) -> Any:
+        return await call_next(job)
+
+
+app = App(
+    "memory://",
+    middleware=[Layer(), DefaultTimeout(60), Translate({ConnectionError: lambda error: Retry(after=5)})],
+)
 
 
 @dataclass
@@ -55,9 +86,42 @@ async def main() -> None:
     assert_type(current_job().attempt, int)
 
 
+@resource(scope="worker")
+async def pool() -> AsyncIterator[Order]:
+    yield Order(1)
+
+
+def patience(error: BaseException, failures: int) -> float | None:
+    return failures if isinstance(error, ConnectionError) else None
+
+
+@app.job(retry=patience, cron="@daily", timezone="Europe/Berlin", missed="skip")
+async def injected(number: int = 1, *, order: Order = Inject(pool)) -> int:
+    current_job().progress(1, 2, "half")
+    return order.number
+
+
+@app.job(executor="process", every=timedelta(minutes=5))
+def computed() -> int:
+    return 1
+
+
+async def steer() -> None:
+    handle = await injected.delay(2)
+    async for event in handle.events(after=1):
+        assert_type(event, JobEvent)
+    assert_type(await handle.result(), int)
+    assert_type(await (await computed.delay()).result(), int)
+    assert_type(await app.add_schedule("one", plain.request("a"), every=60), ScheduleInfo)
+    assert_type(await app.retry_failed(error="ValueError", since=datetime.now(UTC)), int)
+    with app.override(pool, lambda: Order(2)):
+        await QueueGauges().refresh(app)
+
+
 def without_a_loop() -> None:
     handle = plain.delay_sync("a")
     assert_type(handle, JobHandle[str])
     assert_type(app.sync.result(handle), str)
+    assert_type(app.sync.retry_failed(name="plain"), int)
     some: JobHandle[object] = handle
     assert some

@@ -227,6 +227,24 @@ async def test_a_suspended_job_waits_while_others_run(app: App) -> None:
         assert ran == ["good", "bad", "bad"]
 
 
+async def test_a_job_is_suspended_before_the_first_of_it_is_sent(app: App) -> None:
+    ran = []
+
+    @app.job(queue="fresh")
+    async def work() -> None:
+        ran.append(1)
+
+    async with app:
+        await app.suspend_job("work")
+        assert (await app.suspended_jobs())["fresh"] == ["work"]
+        await work.delay()
+        await Worker(app).run_until_empty()
+        assert ran == []
+        await app.resume_job("work")
+        await Worker(app).run_until_empty()
+        assert ran == [1]
+
+
 async def test_jobs_are_listed_by_where_they_are(app: App) -> None:
     @app.job
     async def work(number: int) -> None: ...

@@ -24,10 +24,7 @@ from asyncjobs import (
     Worker,
     current_job,
 )
-from asyncjobs.middleware.base import CallNext, Send
-from asyncjobs.middleware.logs import Logging
-from asyncjobs.middleware.retry import Translate
-from asyncjobs.middleware.timeout import DefaultTimeout
+from asyncjobs.middleware import CallNext, DefaultTimeout, Logging, Send, Translate
 
 pytestmark = pytest.mark.anyio
 

@@ -132,6 +132,23 @@ async def test_retry_without_a_time_waits_as_the_policy_says(app: App) -> None:
     assert 3_500_000 < job.due_at_ms - job.created_at_ms < 3_700_000
 
 
+async def test_retry_without_a_time_asks_the_function_that_decides(app: App) -> None:
+    asked = []
+
+    def rule(error: BaseException, failures: int) -> float | None:
+        asked.append((type(error), failures))
+        return 0.01 if failures < 2 else None
+
+    @app.job(retry=rule)
+    async def later() -> None:
+        raise Retry
+
+    async with app, app.worker():
+        with pytest.raises(JobFailed):
+            await (await later.delay()).result(SOON)
+    assert asked == [(Retry, 1), (Retry, 2)]
+
+
 async def test_snooze_comes_back_later_and_counts_nothing(app: App) -> None:
     attempts = []
 

@@ -32,6 +32,12 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def _until_fired(app: App, schedule_id: str) -> None:
+    async with asyncio.timeout(SOON):
+        while (await app.find_schedule(schedule_id)).last_at is None or not await app.job_history("work"):
+            await asyncio.sleep(0.01)
+
+
 async def test_a_job_with_an_interval_runs_at_each_tick_and_knows_which(app: App) -> None:
     ran: list[tuple[datetime | None, str | None, float]] = []
 
@@ -132,6 +138,38 @@ async def test_schedules_of_the_code_come_change_and_go_with_it(make_app: Callab
     assert await start(cron="0 3 * * *") == ["0 3 * * *"]
     assert await start(cron="0 4 * * *") == ["0 4 * * *"]
     assert await start() == []
+
+
+async def test_the_job_of_a_tick_expires_so_long_after_its_tick(app: App) -> None:
+    @app.job(expires=60)
+    async def work() -> None: ...
+
+    async with app:
+        await app.add_schedule("soon", work.request(), every=1)
+        async with app.worker():
+            await _until_fired(app, "soon")
+        handle = await app.trigger_schedule("soon")
+        triggered = await handle.refresh()
+        [entry, *_] = await app.job_history("work")
+        fired = await app.find_job(entry.id)
+    assert entry.state == "completed"
+    for job in (triggered, fired):
+        assert job is not None
+        assert job.envelope.expires_at_ms - job.created_at_ms == 60_000
+
+
+async def test_a_schedule_of_the_code_is_the_same_at_each_start(app: App) -> None:
+    @app.job(cron="@daily", expires=60)
+    async def work() -> None: ...
+
+    async with app:
+        stored = []
+        for _ in range(2):
+            async with app.worker():
+                stored += (await app.broker.schedules("default")).schedules
+            await asyncio.sleep(0.002)
+    # What has changed is counted from now, so that its missed ticks would be lost.
+    assert stored[0].data == stored[1].data
 
 
 async def test_a_schedule_whose_job_nobody_knows_does_not_fire(make_app: Callable[..., App]) -> None:

@@ -189,6 +189,7 @@ class MemoryBroker:
 
     async def suspend(self, queue: str, what: Suspendable, which: str, on: bool) -> bool:
         with self._lock:
+            self._registered.add(queue)
             entry = (b"n" if what == "name" else b"t") + which.encode()
             return self._state(queue).suspend(entry, on, self._clock.now_ms())
 

@@ -179,6 +179,7 @@ class RedisBroker(RedisStore, RedisEvents, RedisSchedules):
         await self._on_queue(_RESUME, queue)
 
     async def suspend(self, queue: str, what: Suspendable, which: str, on: bool) -> bool:
+        await self._register(queue)
         return bool(await self._on_queue(_SUSPEND, queue, what[0], which, "1" if on else "0"))
 
     async def suspended(self, queue: str) -> list[tuple[Suspendable, str]]:

@@ -128,6 +128,7 @@ class Steering(Theme):
     async def test_jobs_of_a_suspended_name_wait_until_it_is_resumed(self, bench: Bench) -> None:
         assert await bench.broker.suspend(bench.queue, "name", "work", True)
         assert not await bench.broker.suspend(bench.queue, "name", "work", True)
+        assert bench.queue in await bench.broker.queues()
         waiting = await bench.send(count=2)
         [other] = await bench.send(bench.new("other"))
         assert await bench.claim_ids(names=KNOWN) == [other]
