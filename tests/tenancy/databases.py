@@ -99,7 +99,7 @@ class PsycopgAdapter:
         return on_psycopg.SqlTenants(source, self.statement(query))
 
     def statement(self, text: str) -> Any:
-        return re.sub(r":(\w+)", r"%(\1)s", text)
+        return re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
 
     async def run(self, db: Any, statement: str, **parameters: Any) -> list[Any]:
         cursor = await db.execute(self.statement(statement), parameters or None)

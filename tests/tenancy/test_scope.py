@@ -71,13 +71,13 @@ async def test_what_is_sent_inside_a_scope_is_for_its_tenant_by_every_verb(app: 
 
 
 async def test_a_thread_without_a_loop_sends_for_its_own_scope(app: App) -> None:
-    def send() -> Any:
+    def send() -> list[Any]:
         with tenant_scope("acme"):
-            return whose.with_options(app=app).delay_sync()
+            return [whose.with_options(app=app).delay_sync(), app.sync.enqueue_for_tenant("globex", whose.request())]
 
     async with app, app.worker():
-        handle = await asyncio.to_thread(send)
-        assert await handle.result(SOON) == ("acme", "acme")
+        handles = await asyncio.to_thread(send)
+        assert [await handle.result(SOON) for handle in handles] == [("acme", "acme"), ("globex", "globex")]
 
 
 async def test_what_a_handler_sends_is_for_the_tenant_of_its_job(app: App) -> None:
