@@ -146,7 +146,7 @@ async def _in_transactions(lent: AsyncConnection, tenant: TenantContext, path: s
             yield
             if lent.in_transaction():
                 await lent.commit()
-        except Exception:
+        except BaseException:
             await lent.rollback()
             raise
         finally:
@@ -172,7 +172,7 @@ async def _in_session(lent: AsyncConnection, tenant: TenantContext, path: str) -
         try:
             yield
             await lent.commit()
-        except Exception:
+        except BaseException:
             await lent.rollback()
             raise
         finally:

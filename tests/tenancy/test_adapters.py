@@ -86,6 +86,32 @@ async def test_cancelled_in_the_middle_of_a_statement_the_connection_comes_back_
     assert adapter.foreign == []
 
 
+async def test_cancelled_between_statements_the_connection_is_kept(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+
+    async def write(pool: Any) -> None:
+        async with adapter.connect(pool, mode=mode) as db:
+            await adapter.run(db, INSERT, job="1", tenant="one")
+            written.set()
+            await asyncio.Event().wait()
+
+    async with adapter.open(pg_url, 1) as pool:
+        pids = await _pids(adapter, pool)
+        with scope_of("one"):
+            written = asyncio.Event()
+            task = asyncio.create_task(write(pool))
+            await written.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await _pids(adapter, pool) == pids
+
+    assert admin.notes("one") == []
+    assert adapter.foreign == []
+
+
 async def test_a_block_may_have_several_transactions_all_in_its_schema(
     adapter: Adapter, admin: Admin, pg_url: str
 ) -> None:
