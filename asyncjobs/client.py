@@ -200,7 +200,8 @@ class Client:
         if request.keywords:
             envelope["keywords"] = request.keywords
         if expires_ms is not UNSET:
-            envelope["expires_at_ms"] = expires_ms + (request.due_at_ms or now_ms + request.delay_ms)
+            due_at_ms = now_ms + request.delay_ms if request.due_at_ms is None else request.due_at_ms
+            envelope["expires_at_ms"] = expires_ms + due_at_ms
         if call.job_id is not UNSET:
             envelope["created_at_ms"] = now_ms
         if request.headers:

@@ -95,6 +95,22 @@ async def test_a_schedule_added_at_run_time_sends_its_arguments_and_options(app:
         assert listed.next_at > listed.last_at
 
 
+async def test_a_job_of_a_schedule_expires_so_long_after_its_tick(app: App) -> None:
+    seen: list[tuple[str | None, int]] = []
+
+    @app.job(every=1, expires=5)
+    async def work() -> None:
+        job = current_job()
+        assert job.tick is not None
+        seen.append((job.schedule, job.record.envelope.expires_at_ms - round(job.tick.timestamp() * 1000)))
+
+    async with app:
+        await app.add_schedule("added", work.request().with_options(expires=7), every=1)
+        async with app.worker():
+            await _until(lambda: len(seen) >= 4)
+    assert set(seen) == {("work", 5_000), ("added", 7_000)}
+
+
 async def test_a_schedule_is_paused_resumed_triggered_and_removed(app: App) -> None:
     @app.job
     async def work() -> None: ...
