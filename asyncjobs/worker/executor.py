@@ -181,7 +181,10 @@ class Executor:
             try:
                 value = await plan.call(context)
                 outcome = outcome_of_value(value, job, self._max_result, self._clock.now_ms)
-            except (Exception, asyncio.CancelledError, SystemExit) as error:
+            except (KeyboardInterrupt, GeneratorExit):
+                # Not of the handler: the process is being stopped, or its loop has ended without us.
+                raise
+            except BaseException as error:
                 # What a handler raises while it is being cancelled is not its own failure.
                 leads_to = run.leads_to or error
                 if isinstance(leads_to, BaseException):

@@ -12,7 +12,7 @@ from asyncjobs.control import Cancel, Discard, Retry, Snooze, unpack_control
 from asyncjobs.core.duration import to_ms
 from asyncjobs.core.envelope import JobError
 from asyncjobs.core.job import Job
-from asyncjobs.core.retry import UNLIMITED, RetryRule
+from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
 from asyncjobs.core.settlement import Cancelled, Completed, Failed, Outcome, Snoozed, bounded_error
 from asyncjobs.signature import encode_value
 from asyncjobs.worker.plan import RunPlan
@@ -21,6 +21,8 @@ from asyncjobs.worker.processes.protocol import HandlerFailed
 __all__ = ["outcome_of_error", "outcome_of_value"]
 
 _log = logging.getLogger("asyncjobs.worker")
+
+_DEFAULT = RetryPolicy()
 
 
 def outcome_of_value(value: object, job: Job, max_bytes: int, now_ms: Callable[[], int]) -> Outcome:
@@ -78,7 +80,7 @@ def _ruled(rule: RetryRule, error: BaseException, job: Job, problem: JobError) -
     except Exception:
         # A rule that fails must not cost the job: it is tried again as jobs without a policy are.
         _log.exception("the retry rule of job %s (%s) failed; the default policy decides", job.id, job.name)
-        return Failed(problem)
+        return Failed(problem, policy=_DEFAULT)
     return Failed(problem, retryable=wait is not None, policy=UNLIMITED, after_ms=after_ms)
 
 

@@ -90,6 +90,11 @@ async def test_a_rule_that_fails_itself_costs_no_job(app: App, caplog: pytest.Lo
         handle = await fail.delay()
         await Worker(app).run_until_empty()
         assert await handle.status() is JobState.RETRYING
+        # And nor is it tried for ever: the default policy holds.
+        for _ in range(RetryPolicy().max_retries):
+            await app.edit_job(handle.id, delay=0)
+            await Worker(app).run_until_empty()
+        assert await handle.status() is JobState.FAILED
     assert "the rule is broken" in caplog.text
 
 
