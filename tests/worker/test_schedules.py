@@ -20,6 +20,8 @@ from asyncjobs import (
     Worker,
     current_job,
 )
+from asyncjobs.core.schedule import Schedule, Timing
+from asyncjobs.scheduling import encode_schedule
 
 pytestmark = pytest.mark.anyio
 
@@ -148,6 +150,69 @@ async def test_schedules_of_the_code_come_change_and_go_with_it(make_app: Callab
     assert await start(cron="0 3 * * *") == ["0 3 * * *"]
     assert await start(cron="0 4 * * *") == ["0 4 * * *"]
     assert await start() == []
+
+
+async def test_ticks_missed_during_a_deploy_fire_though_the_job_has_changed(make_app: Callable[..., App]) -> None:
+    ran: list[tuple[datetime | None, int]] = []
+
+    def deploy(size: int, **timing: object) -> App:
+        app = make_app()
+
+        @app.job(name="work", **timing)  # type: ignore[call-overload]
+        async def work(number: int = size) -> None:
+            ran.append((current_job().tick, number))
+
+        return app
+
+    old = deploy(1, every=3600)
+    async with old:
+        async with old.worker():
+            pass
+        # As after a night without a worker.
+        now_ms = (await old.broker.schedules("default")).now_ms
+        missed_ms = now_ms - now_ms % 3_600_000 - 5 * 3_600_000
+        await old.broker.move_schedule("default", "work", None)
+        await old.broker.move_schedule("default", "work", missed_ms)
+    new = deploy(2, every=3600)
+    async with new, new.worker():
+        await _until(lambda: bool(ran))
+        assert ran == [(datetime.fromtimestamp((missed_ms + 5 * 3_600_000) / 1000, UTC), 2)]
+    newer = deploy(3, every=1800)
+    async with newer:
+        await newer.broker.move_schedule("default", "work", None)
+        await newer.broker.move_schedule("default", "work", missed_ms)
+        async with newer.worker():
+            next_at = (await newer.find_schedule("work")).next_at
+        assert next_at is not None
+        assert next_at > datetime.now(UTC)
+
+
+async def test_a_schedule_that_can_not_fire_leaves_the_others_alone(
+    make_app: Callable[..., App], caplog: pytest.LogCaptureFixture
+) -> None:
+    app, ran = make_app(scheduler_interval=0.5), []
+
+    @app.job(every=1)
+    async def work() -> None:
+        ran.append(current_job().schedule)
+
+    async with app:
+        now_ms = (await app.broker.schedules("default")).now_ms
+        nowhere = Timing(cron="* * * * * *", timezone="Mars/Olympus")
+        for broken in (
+            Schedule(id="nowhere", name="work", timing=nowhere, record=b""),
+            Schedule(id="no-job", name="work", timing=Timing(every_ms=1_000), record=b"no record"),
+        ):
+            await app.broker.put_schedule("default", broken.id, encode_schedule(broken), now_ms)
+        await app.broker.put_schedule("default", "nothing", b"no schedule", now_ms)
+        async with app.worker():
+            await _until(lambda: len(ran) >= 3)
+    told = [record.message for record in caplog.records if "left alone" in record.message]
+    assert sorted(message.split(" and ")[0] for message in told) == [
+        "a schedule can't be read",
+        "the schedule no-job can't fire here",
+        "the schedule nowhere can't fire here",
+    ]
 
 
 async def test_a_schedule_whose_job_nobody_knows_does_not_fire(make_app: Callable[..., App]) -> None:
