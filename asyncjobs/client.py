@@ -45,6 +45,7 @@ _BULK = 1_000
 
 # For how long a job that is moved to another queue is held back in its old one.
 _HELD_BACK_MS = 60_000
+_MOVED = "moved to queue"
 
 
 def at_home(
@@ -320,8 +321,12 @@ class Client:
             due_at_ms = job.due_at_ms
         moved = msgspec.structs.replace(job, priority=job.priority if priority is None else Priority(priority))
         record = encode_live(moved)
+        before = await self.broker.find(to_queue, job_id)
+        if before is not None and before.reason.startswith(_MOVED):
+            # It has been there and was moved away, so that its id is still known there.
+            await self.broker.delete(to_queue, [job_id])
         await self._outboxes["local"].send_many([NewJob(to_queue, job_id, record, delay_ms or 0, due_at_ms)])
-        await self.broker.cancel(queue, job_id, f"moved to queue {to_queue!r}", TOMBSTONE_MS)
+        await self.broker.cancel(queue, job_id, f"{_MOVED} {to_queue!r}", TOMBSTONE_MS)
         return "edited"
 
     @at_home

@@ -202,6 +202,23 @@ async def test_a_job_moves_to_another_queue_with_its_id_and_its_time(make_app: C
         assert moved.due_at_ms - moved.created_at_ms > 3_500_000
 
 
+async def test_a_job_moved_there_and_back_runs_once(make_app: Callable[..., App]) -> None:
+    app = make_app(queues=["default", "slow"])
+    ran = []
+
+    @app.job
+    async def work() -> None:
+        ran.append(current_job().queue)
+
+    async with app:
+        handle = await work.delay()
+        for queue, to_queue in (("default", "slow"), ("slow", "default")) * 2:
+            assert await app.edit_job(handle.id, queue=queue, to_queue=to_queue) == "edited"
+        await Worker(app).run_until_empty()
+        assert ran == ["default"]
+        assert await handle.status() is JobState.COMPLETED
+
+
 async def test_a_suspended_job_waits_while_others_run(app: App) -> None:
     ran = []
 
