@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from asyncjobs import (
     App,
     ArgumentsError,
+    BrokerUnavailable,
     JobCancelled,
     JobEvent,
     JobState,
@@ -21,6 +23,7 @@ from asyncjobs import (
     Worker,
     current_job,
 )
+from asyncjobs.ports import Emission
 from tests.faults.proxy import Proxy
 from tests.servers import Server
 
@@ -125,6 +128,32 @@ async def test_what_can_not_be_told_is_an_error_where_it_is_told(app: App) -> No
         await (await work.delay()).result(SOON)
     assert "type object can't be encoded" in problems[0]
     assert "at most 65536 fit" in problems[1]
+
+
+async def test_events_are_told_once_though_replies_to_the_worker_are_lost(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.job
+    async def work() -> None:
+        for number in range(1, 31):
+            current_job().emit(number)
+            await asyncio.sleep(0.005)
+
+    async with app:
+        emit, calls = app.broker.emit, itertools.count(1)
+
+        async def lose_replies(emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
+            replies = await emit(emissions, most, ttl_ms)
+            if next(calls) in (1, 2, 4):
+                raise BrokerUnavailable("the reply was lost")
+            return replies
+
+        monkeypatch.setattr(app.broker, "emit", lose_replies)
+        async with app.worker():
+            handle = await work.delay()
+            await handle.result(SOON)
+        assert next(calls) > 5
+        assert [(event.number, event.data) for event in await _all(app, handle.id)] == [(n, n) for n in range(1, 31)]
 
 
 async def test_a_reader_cut_off_ten_times_sees_each_of_a_thousand_events_once_in_order(
