@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry
@@ -17,7 +17,9 @@ from asyncjobs.sending import JobRequest
 
 __all__ = ["SyncApp"]
 
+P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class SyncApp:
@@ -33,6 +35,10 @@ class SyncApp:
     def enqueue_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
         """Send many jobs; see ``App.enqueue_many``."""
         return self._home.run_sync(lambda: self._client.enqueue_many(requests), "await app.enqueue_many(…)")
+
+    def run(self, verb: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do what any verb of the app does: ``app.sync.run(app.edit_job, job_id, priority="high")``."""
+        return self._home.run_sync(lambda: verb(*args, **kwargs), f"await app.{verb.__name__}(…)")
 
     def result(self, handle: JobHandle[R], timeout: float | timedelta | None = None) -> R:
         """Wait for a job's result; see ``JobHandle.result``."""

@@ -59,5 +59,6 @@ def without_a_loop() -> None:
     handle = plain.delay_sync("a")
     assert_type(handle, JobHandle[str])
     assert_type(app.sync.result(handle), str)
+    assert_type(app.sync.run(app.delete_job, "id"), bool)
     some: JobHandle[object] = handle
     assert some
