@@ -159,6 +159,7 @@ class Duties:
         self._is_stopping.set()
         with anyio.CancelScope(shield=True):
             self._claimer.stop()
+            await self._claimer.finish()
             self._executor.give_back()
             with contextlib.suppress(BrokerError):
                 await self._maintenance.show()
