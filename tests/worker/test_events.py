@@ -69,6 +69,22 @@ async def test_progress_data_and_log_lines_are_followed_to_the_end(app: App) -> 
             await _all(app, "nobody")
 
 
+async def test_a_log_line_is_told_as_logging_would_write_it_and_never_fails_the_job(app: App) -> None:
+    @app.job
+    async def work() -> None:
+        log = current_job().log
+        log.info("%(rows)d rows", {"rows": 3})
+        log.info("%d rows", "many")
+        log.info("file \udcff")
+        log.info("100 %")
+
+    async with app, app.worker():
+        handle = await work.delay()
+        await handle.result(SOON)
+        messages = [event.data["message"] for event in await _all(app, handle.id)]
+    assert messages == ["3 rows", "%d rows ('many',)", "file \\udcff", "100 %"]
+
+
 async def test_a_handler_in_a_thread_tells_too_and_each_event_carries_its_attempt(app: App) -> None:
     @app.job(retry=RetryPolicy(initial=0.01))
     def work() -> None:
