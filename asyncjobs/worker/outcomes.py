@@ -59,7 +59,7 @@ def outcome_of_error(
     else:
         text = "".join(traceback.format_exception(trace or error))
         layer = plan.blame.of(error)
-        message = str(error) if layer is None else f"in the middleware {layer}: {error}"
+        message = _message_of(error) if layer is None else f"in the middleware {layer}: {_message_of(error)}"
         problem = bounded_error(_name_of(kind), message, text, job.attempt, now_ms)
     if isinstance(error, Discard):
         return Failed(problem, retryable=False)
@@ -86,3 +86,10 @@ def _ruled(rule: RetryRule, error: BaseException, job: Job, problem: JobError) -
 
 def _name_of(kind: type[BaseException]) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as problem:
+        return f"(its text can't be had: {problem!r})"

@@ -263,6 +263,30 @@ async def test_an_exception_outside_exception_fails_that_job_and_frees_its_slot(
                 await (await app.registry.get("stop").delay()).result(SOON)
 
 
+class Unspeakable(Exception):
+    """An error that can't even be shown."""
+
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (FileNotFoundError("no file \udcff"), r"no file \\udcff"),
+        (Unspeakable(), "its text can't be had: LookupError"),
+    ],
+)
+async def test_an_error_whose_text_is_no_text_is_the_jobs_failure_too(app: App, error: Exception, message: str) -> None:
+    @app.job(retry=RetryPolicy(max_retries=0))
+    async def work() -> None:
+        raise error
+
+    async with app, app.worker():
+        with pytest.raises(JobFailed, match=message):
+            await (await work.delay()).result(SOON)
+
+
 async def test_a_result_that_cannot_be_encoded_is_an_error_that_is_not_retried(app: App) -> None:
     calls = []
 
