@@ -154,9 +154,9 @@ class Operations(Client):
 
     @at_home
     async def suspend_job(self, name: str, *, queue: str | None = None) -> None:
-        """Let no more jobs of this name start, in all queues or in one; they wait, and running ones go on.
+        """Let no more jobs of this name start, in all queues there are or in one; they wait, and running ones go on.
 
-        No worker needs to be restarted. Raises ``ArgumentsError`` for an empty name.
+        An alias is a name of its own. No worker needs to be restarted. Raises ``ArgumentsError`` for an empty name.
         """
         await self._suspend("name", name, queue, on=True)
 

@@ -124,7 +124,9 @@ async def test_jobs_claimed_ahead_go_back_in_their_order(app: App) -> None:
                 while len(order) < 500:
                     await asyncio.sleep(0)
                 # The buffer is given back while the slot stays taken, so that others can run the jobs.
-                while (await app.queue_stats("default")).running > 1:
+                duties = worker._duties
+                assert duties is not None
+                while duties._claimer._ahead or (await app.queue_stats("default")).running != 1:
                     await asyncio.sleep(0.01)
             await Worker(app).run_until_empty()
             worker.stop()
