@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+
+import msgspec
 
 from asyncjobs.core.schedule import Schedule, Timing, due_ticks, next_tick
 from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError
@@ -52,7 +55,8 @@ class Scheduler:
         self._chance = chance
         self._known: dict[tuple[str, str], tuple[Schedule, int]] = {}
         self._broken: set[bytes] = set()
-        self._looked_at = -float("inf")
+        self._fresh: Set[tuple[str, str]] = set()
+        self._looked_at = -math.inf
         self._is_leading = True
 
     async def announce(self) -> None:
@@ -90,6 +94,8 @@ class Scheduler:
                 schedule = self._read(stored.data)
                 if schedule is not None and stored.next_ms is not None and schedule.name in self._names:
                     known[queue, schedule.id] = schedule, stored.next_ms
+        # Of those that came since the last look, the first ticks are late, whatever becomes of missed ones.
+        self._fresh = known.keys() - self._known.keys() if self._looked_at > -math.inf else set()
         self._known = known
         self._looked_at = self._clock.monotonic()
 
@@ -114,7 +120,7 @@ class Scheduler:
         for (queue, _), (schedule, next_ms) in list(self._known.items()):
             if next_ms <= now_ms:
                 try:
-                    ticks = due_ticks(schedule.timing, next_ms, now_ms)
+                    ticks = due_ticks(self._timing(queue, schedule, now_ms - next_ms), next_ms, now_ms)
                     jobs = jobs_of(schedule, queue, ticks.fire)
                 except AsyncJobsError as error:
                     # As of a time zone that this machine doesn't know; another worker may fire it.
@@ -126,6 +132,11 @@ class Scheduler:
         for queue, firings in due.items():
             await self._fire(queue, firings)
         return self._pause()
+
+    def _timing(self, queue: str, schedule: Schedule, late_ms: int) -> Timing:
+        if (queue, schedule.id) in self._fresh and late_ms <= 2_000 * self._interval:
+            return msgspec.structs.replace(schedule.timing, missed="all")
+        return schedule.timing
 
     async def _fire(self, queue: str, firings: Sequence[tuple[Schedule, Firing]]) -> None:
         reply = await self._store.fire(queue, [firing for _, firing in firings])

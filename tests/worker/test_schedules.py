@@ -8,6 +8,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pytest
 
@@ -21,6 +22,7 @@ from asyncjobs import (
     current_job,
 )
 from asyncjobs.core.schedule import Schedule, Timing
+from asyncjobs.ports import ScheduleList
 from asyncjobs.scheduling import encode_schedule
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +113,40 @@ async def test_a_job_of_a_schedule_expires_so_long_after_its_tick(app: App) -> N
         async with app.worker():
             await _until(lambda: len(seen) >= 4)
     assert set(seen) == {("work", 5_000), ("added", 7_000)}
+
+
+@pytest.mark.parametrize("missed", ["once", "skip"])
+async def test_a_schedule_added_while_workers_run_misses_none_of_its_first_ticks(
+    make_app: Callable[..., App], missed: Literal["once", "skip"]
+) -> None:
+    app = make_app(scheduler_interval=3)
+    ticks: list[datetime | None] = []
+
+    @app.job
+    async def work() -> None:
+        ticks.append(current_job().tick)
+
+    async with app, app.worker():
+        # Right after the worker has looked, so that it looks again in three seconds.
+        await _until_looked(app)
+        first = (await app.add_schedule("new", work.request(), every=1, missed=missed)).next_at
+        assert first is not None
+        await _until(lambda: len(ticks) >= 5)
+    assert ticks[:5] == [first + timedelta(seconds=n) for n in range(5)]
+
+
+async def _until_looked(app: App) -> None:
+    looked, schedules = asyncio.Event(), app.broker.schedules
+
+    async def look(queue: str) -> ScheduleList:
+        looked.set()
+        return await schedules(queue)
+
+    app.broker.schedules = look  # type: ignore[method-assign]
+    try:
+        await asyncio.wait_for(looked.wait(), SOON)
+    finally:
+        app.broker.schedules = schedules  # type: ignore[method-assign]
 
 
 async def test_a_schedule_is_paused_resumed_triggered_and_removed(app: App) -> None:
