@@ -45,6 +45,7 @@ _BULK = 1_000
 
 # For how long a job that is moved to another queue is held back in its old one.
 _HELD_BACK_MS = 60_000
+_MOVED = "moved to queue"
 
 
 def at_home(
@@ -197,21 +198,19 @@ class Client:
             handles += map(self._handle, chunk, asked[start : start + _BULK], replies)
         return handles
 
-    def prepare(self, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:
-        """Return the job that ``request`` asks for, as it would be sent; raise ``PayloadTooLarge``.
-
-        ``sent_at_ms``: when, in Unix milliseconds, if not now; 0 for a template, whose times are then relative.
-        """
+    def prepare(self, request: JobRequest[Any]) -> NewJob:
+        """Return the job that ``request`` asks for, as it would be sent; raise ``PayloadTooLarge``."""
         call, defaults = request.options, request.defaults
         queue = request.queue
         priority = defaults.priority if call.priority is UNSET else call.priority
         expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
-        now_ms = time.time_ns() // 1_000_000 if sent_at_ms is None else sent_at_ms
+        now_ms = time.time_ns() // 1_000_000
         envelope: dict[str, Any] = {"arguments": msgspec.Raw(request.arguments), "signature": request.signature}
         if request.keywords:
             envelope["keywords"] = request.keywords
         if expires_ms is not UNSET:
-            envelope["expires_at_ms"] = expires_ms + (request.due_at_ms or now_ms + request.delay_ms)
+            due_at_ms = now_ms + request.delay_ms if request.due_at_ms is None else request.due_at_ms
+            envelope["expires_at_ms"] = expires_ms + due_at_ms
         if call.job_id is not UNSET:
             envelope["created_at_ms"] = now_ms
         if request.headers:
@@ -330,8 +329,12 @@ class Client:
             due_at_ms = job.due_at_ms
         moved = msgspec.structs.replace(job, priority=job.priority if priority is None else Priority(priority))
         record = encode_live(moved)
+        before = await self.broker.find(to_queue, job_id)
+        if before is not None and before.reason.startswith(_MOVED):
+            # It has been there and was moved away, so that its id is still known there.
+            await self.broker.delete(to_queue, [job_id])
         await self._outboxes["local"].send_many([NewJob(to_queue, job_id, record, delay_ms or 0, due_at_ms)])
-        await self.broker.cancel(queue, job_id, f"moved to queue {to_queue!r}", TOMBSTONE_MS)
+        await self.broker.cancel(queue, job_id, f"{_MOVED} {to_queue!r}", TOMBSTONE_MS)
         return "edited"
 
     @at_home

@@ -154,10 +154,10 @@ class Operations(Client):
 
     @at_home
     async def suspend_job(self, name: str, *, queue: str | None = None) -> None:
-        """Let no more jobs of this name start, in all queues or in one; they wait, and running ones go on.
+        """Let no more jobs of this name start, in all queues there are or in one; they wait, and running ones go on.
 
-        All are those that were ever used, and the one to which the job goes if the app knows it. No worker needs to be
-        restarted. Raises ``ArgumentsError`` for an empty name.
+        All are those that were ever used, and the one to which the job goes if the app knows it. An alias is a name of
+        its own. No worker needs to be restarted. Raises ``ArgumentsError`` for an empty name.
         """
         await self._suspend("name", name, queue, on=True)
 

@@ -196,11 +196,20 @@ class FireReply(NamedTuple):
 
 
 class Emission(NamedTuple):
-    """Events of one running job: encoded, in order, behind ``skipped`` that were dropped before them."""
+    """Events of one running job: encoded, in order, behind ``skipped`` that were dropped before them.
+
+    ``number`` rises with each of a lease, so that one sent again is known; at most 1,000 events.
+    """
 
     lease: Lease
+    number: int
     skipped: int
     events: list[bytes]
+
+    @property
+    def queue(self) -> str:
+        """The queue of its job."""
+        return self.lease.queue
 
 
 class EventPage(NamedTuple):
@@ -420,6 +429,7 @@ class EventStore(Protocol):
     async def emit(self, emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
         """Add events to the streams of running jobs; each keeps its last ``most``, for ``ttl_ms`` after the latest.
 
+        May be sent twice: an emission whose number, or a later one, was added under its lease before adds nothing.
         Return for each job whether its lease still held; one that has lost it adds nothing.
         """
         ...

@@ -18,7 +18,7 @@ from asyncjobs.middleware.chain import sending
 from asyncjobs.operations import Operations
 from asyncjobs.options import checked_id
 from asyncjobs.ports import NewJob, StoredSchedule
-from asyncjobs.scheduling import decode_schedule, encode_schedule, jobs_of, template_of
+from asyncjobs.scheduling import as_template, decode_schedule, encode_schedule, jobs_of, template_of
 from asyncjobs.sending import JobRequest
 
 __all__ = ["ScheduleInfo", "ScheduleVerbs"]
@@ -87,7 +87,7 @@ class ScheduleVerbs(Operations):
 
         # What middleware stamps onto a job now, each tick's job will carry.
         await (sending(self.middleware, note) or note)([request])
-        prepared = self.prepare(sent[0], sent_at_ms=0)
+        prepared = self.prepare(as_template(sent[0]))
         schedule = Schedule(id=schedule_id, name=request.name, timing=timing, record=prepared.record)
         now_ms = (await self.broker.schedules(prepared.queue)).now_ms
         tick = next_tick(timing, now_ms)

@@ -203,7 +203,12 @@ def bounded_error(kind: str, message: str, traceback: str, attempt: int, at_ms: 
         message = message[:_MAX_MESSAGE] + "…"
     if len(traceback) > _MAX_TRACEBACK:
         traceback = "…" + traceback[-_MAX_TRACEBACK:]
-    return JobError(kind, message, traceback, attempt, at_ms)
+    return JobError(_encodable(kind), _encodable(message), _encodable(traceback), attempt, at_ms)
+
+
+def _encodable(text: str) -> str:
+    """Write out what UTF-8 has no bytes for, such as the surrogates in a file name that isn't text."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _bounded(errors: tuple[JobError, ...]) -> tuple[JobError, ...]:

@@ -16,6 +16,7 @@ import anyio.abc
 from asyncjobs.core.schedule import Schedule
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Clock, Extension, WorkerInfo
+from asyncjobs.scheduling import as_template
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.claimer import Claimer, Serving
 from asyncjobs.worker.executor import Executor
@@ -158,6 +159,7 @@ class Duties:
         self._is_stopping.set()
         with anyio.CancelScope(shield=True):
             self._claimer.stop()
+            await self._claimer.finish()
             self._executor.give_back()
             with contextlib.suppress(BrokerError):
                 await self._maintenance.show()
@@ -237,7 +239,7 @@ def _own_schedules(host: WorkerHost) -> dict[str, list[Schedule]]:
     for definition in host.registry:
         timing = definition.options.timing
         if timing is not None:
-            job = host.prepare(definition.scheduled(), sent_at_ms=0)
+            job = host.prepare(as_template(definition.scheduled()))
             schedule = Schedule(
                 id=definition.name, name=definition.name, timing=timing, record=job.record, from_code=True
             )

@@ -179,9 +179,14 @@ class Executor:
             began = time.perf_counter_ns()
             outcome: Outcome | _Lost
             try:
+                if run.leads_to is not None:
+                    raise asyncio.CancelledError
                 value = await plan.call(context)
                 outcome = outcome_of_value(value, job, self._max_result, self._clock.now_ms)
-            except (Exception, asyncio.CancelledError, SystemExit) as error:
+            except (KeyboardInterrupt, GeneratorExit):
+                # Not of the handler: the process is being stopped, or its loop has ended without us.
+                raise
+            except BaseException as error:
                 # What a handler raises while it is being cancelled is not its own failure.
                 leads_to = run.leads_to or error
                 if isinstance(leads_to, BaseException):
@@ -300,7 +305,10 @@ class Executor:
 
     def _is_held(self, run: _Run) -> bool:
         """Say whether the attempt can't be cancelled now: it is in a thread, or is closing its resources."""
-        hold = "" if run.context is None else run.context.hold
+        if run.context is None:
+            # A task that is cancelled before its first step ends without it, and nobody would free the slot.
+            return True
+        hold = run.context.hold
         if hold != "closing":
             run.held_since = None
             return hold == "thread"

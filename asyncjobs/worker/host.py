@@ -45,8 +45,8 @@ class WorkerHost(Dispatcher, Protocol):
         """What to use in place of resource providers."""
         ...
 
-    def prepare(self, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:
-        """Return the job that ``request`` asks for, as it would be sent, at another time than now if so told."""
+    def prepare(self, request: JobRequest[Any]) -> NewJob:
+        """Return the job that ``request`` asks for, as it would be sent."""
         ...
 
     @property

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+
+from asyncjobs.ports import Emission
 
 __all__ = ["EventStreams"]
 
 
 class _Stream:
-    __slots__ = ("events", "expires_at_ms", "last")
+    __slots__ = ("events", "expires_at_ms", "last", "mark")
 
     def __init__(self) -> None:
         self.events: deque[tuple[int, bytes]] = deque()
         self.last = 0
+        #: Fence and number of the last emission.
+        self.mark = (0, 0)
         self.expires_at_ms = 0
 
 
@@ -24,10 +27,9 @@ class EventStreams:
         # The longest untouched first.
         self._streams: dict[str, _Stream] = {}
 
-    def add(
-        self, job_id: str, skipped: int, events: Sequence[bytes], most: int, expires_at_ms: int, now_ms: int
-    ) -> None:
-        """Add ``events`` behind ``skipped`` that were dropped before; keep the last ``most``, until they expire."""
+    def add(self, emission: Emission, most: int, expires_at_ms: int, now_ms: int) -> None:
+        """Add what is new in ``emission``; keep the last ``most`` events, until they expire."""
+        job_id, mark = emission.lease.id, (emission.lease.fence, emission.number)
         for _ in range(2):
             oldest = next(iter(self._streams), None)
             if oldest is not None and self._streams[oldest].expires_at_ms <= now_ms:
@@ -36,8 +38,11 @@ class EventStreams:
         if stream is None or stream.expires_at_ms <= now_ms:
             stream = _Stream()
         self._streams[job_id] = stream
-        stream.last += skipped
-        for event in events:
+        if stream.mark[0] == mark[0] and stream.mark >= mark:
+            return
+        stream.mark = mark
+        stream.last += emission.skipped
+        for event in emission.events:
             stream.last += 1
             stream.events.append((stream.last, event))
         while len(stream.events) > most:

@@ -410,7 +410,7 @@ class QueueState:
         lease = emission.lease
         if not self.leases.holds(lease.fence, lease.priority, lease.id):
             return False
-        self.events.add(lease.id, emission.skipped, emission.events, most, expires_at_ms, now_ms)
+        self.events.add(emission, most, expires_at_ms, now_ms)
         self._tell(lease.id)
         return True
 
