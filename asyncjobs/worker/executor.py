@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from asyncjobs.context import JobContext, log_fields, running
-from asyncjobs.core.envelope import JobError, decode_header, priority_of
+from asyncjobs.core.envelope import JobError, decode_header, priority_of, tenant_in
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record import read_job, unreadable_job
@@ -269,9 +269,14 @@ class Executor:
         try:
             job = self._start(claimed)
         except EnvelopeError:
-            priority = Priority(priority_of(claimed.record))
             job = unreadable_job(
-                claimed.id, claimed.queue, priority, claimed.tries, JobState.RUNNING, fence=claimed.fence
+                claimed.id,
+                claimed.queue,
+                Priority(priority_of(claimed.record)),
+                claimed.tries,
+                JobState.RUNNING,
+                fence=claimed.fence,
+                tenant=tenant_in(claimed.record),
             )
         problem = self._error(type(error).__name__, str(error), "", job)
         settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._clock.now_ms(), 0.0)
