@@ -47,19 +47,21 @@ local awaited = awaited_ids(q, ended)
 begin_writes(q)
 redis.call('ZREM', q.leased, unpack(held))
 redis.call('HDEL', q.cancels, unpack(held))
-local counts, tallies, histories, over, first_due, rings = {}, {}, {}, {}, nil, false
+local counts, tallies, buckets, histories, over, first_due, rings = {}, {}, {}, {}, {}, nil, false
 for n = #leases, 1, -1 do
   if reply[n] == '1' then
     local at = (n - 1) * EACH + 1
     local id, name, verdict, value, ms = ARGV[at + 1], ARGV[at + 2], ARGV[at + 4], ARGV[at + 5], tonumber(ARGV[at + 6])
     local priority, tenant = string.match(members[n], ':(%d):'), ARGV[at + 10]
-    local tally = tally_of(tallies, tenant)
+    local tally = tenant ~= '' and tally_of(tallies, tenant)
     if verdict == 'c' then
       redis.call('SET', job_key(q, id), value, 'PX', ms)
       over[#over + 1] = id
       add(counts, tally, 'succeeded', 1)
       add(counts, tally, 'duration_us', tonumber(ARGV[at + 7]))
-      add(counts, tally, 'h:' .. ARGV[at + 8], 1)
+      local bucket = ARGV[at + 8]
+      buckets[bucket] = buckets[bucket] or 'h:' .. bucket
+      add(counts, tally, buckets[bucket], 1)
     elseif verdict == 'r' or verdict == 's' then
       local due = now + ms
       redis.call('ZADD', q.scheduled, due, priority .. ':' .. id)
