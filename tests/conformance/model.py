@@ -129,10 +129,10 @@ class ModelQueue:
         self.count(self.jobs[job_id], "succeeded")
         self.end(self.jobs[job_id])
 
-    def fail(self, job_id: str) -> None:
+    def fail(self, job_id: str, *, for_good: bool = False) -> None:
         job = self.jobs[job_id]
         job.failures += 1
-        if job.failures > MAX_RETRIES:
+        if for_good or job.failures > MAX_RETRIES:
             self.bury(job)
         else:
             job.place, job.due_ms = "scheduled", self.now_ms + RETRY_MS

@@ -23,7 +23,7 @@ from tests.conformance.kits import MemoryKit, RedisKit
 from tests.conformance.model import LEASE_MS, MAX_DEATHS, MAX_RETRIES, RETRY_MS, TICK_MS, TTL_MS, ModelQueue
 from tests.servers import Server
 
-IDS = [f"job-{number}" for number in range(8)]
+IDS = [f"job-{number}" for number in range(6)]
 NAMES = ["known", "other"]
 TENANTS = ["acme", "globex"]
 POLICY = RetryPolicy(max_retries=MAX_RETRIES, initial=RETRY_MS / 1000, cap=RETRY_MS / 1000, jitter=False)
@@ -62,9 +62,17 @@ class BrokerMachine(RuleBasedStateMachine):
         if isinstance(self.kit, RedisKit):
             self.kit.close()
 
-    @initialize()
-    def begin(self) -> None:
+    # Most rules need jobs, and of all rules in any order few would make any.
+    @initialize(
+        jobs=st.lists(
+            st.tuples(st.sampled_from(NAMES), st.sampled_from(list(Priority)), st.sampled_from(["", *TENANTS])),
+            max_size=len(IDS),
+        )
+    )
+    def begin(self, jobs: list[tuple[str, Priority, str]]) -> None:
         self.run(self.broker.open())
+        for job_id, (name, priority, tenant) in zip(IDS, jobs, strict=False):
+            self.enqueue(job_id, name, priority, 0, tenant)
 
     # -- verbs
 
@@ -97,6 +105,17 @@ class BrokerMachine(RuleBasedStateMachine):
             self.model.jobs[claimed.id].fence = claimed.fence
             self.model.fence = claimed.fence
         return list(claim.jobs)
+
+    @rule(limit=st.integers(1, 4), ending=st.sampled_from(["complete", "fail", "bury"]))
+    def claim_and_end(self, limit: int, ending: str) -> None:
+        # Left to chance, the one rule seldom follows the other.
+        jobs = self.claim(limit, frozenset(NAMES), lowest_first=False)
+        getattr(self, ending)(jobs)
+
+    @rule(jobs=runs)
+    def bury(self, jobs: list[Claimed]) -> None:
+        for job_id in self._settle(jobs, Failed(JobError("ValueError", "no", "", 1, 0), retryable=False)):
+            self.model.fail(job_id, for_good=True)
 
     @rule(jobs=runs)
     def complete(self, jobs: list[Claimed]) -> None:
