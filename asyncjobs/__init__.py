@@ -40,7 +40,7 @@ from asyncjobs.events import JobEvent, Progress
 from asyncjobs.handle import JobHandle
 from asyncjobs.injection.marker import Inject, resource
 from asyncjobs.middleware.base import Middleware
-from asyncjobs.overview import QueueStats, Stats, WorkerStats
+from asyncjobs.overview import QueueStats, Stats, TenantQueueStats, TenantStats, WorkerStats
 from asyncjobs.registry import job
 from asyncjobs.schedules import ScheduleInfo
 from asyncjobs.sending import JobRequest, Sending
@@ -87,6 +87,8 @@ __all__ = [
     "Stats",
     "TenantContext",
     "TenantError",
+    "TenantQueueStats",
+    "TenantStats",
     "TenantSuspended",
     "UnknownJob",
     "UnknownJobName",

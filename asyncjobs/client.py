@@ -265,8 +265,12 @@ class Client:
         where = await self._queue_of(job_id, queue)
         if where is None:
             return "unknown"
-        keep_ms = max(TOMBSTONE_MS, round(self.settings.result_ttl * 1000))
-        return await self.broker.cancel(where, job_id, reason, keep_ms)
+        return await self.broker.cancel(where, job_id, reason, self._keep_ms)
+
+    @property
+    def _keep_ms(self) -> int:
+        """For how long the record of a cancelled job is kept."""
+        return max(TOMBSTONE_MS, round(self.settings.result_ttl * 1000))
 
     @at_home
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:

@@ -15,11 +15,11 @@ from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownSchedule
 from asyncjobs.handle import JobHandle
 from asyncjobs.ids import new_id
 from asyncjobs.middleware.chain import sending
-from asyncjobs.operations import Operations
 from asyncjobs.options import checked_id
 from asyncjobs.ports import NewJob, StoredSchedule
 from asyncjobs.scheduling import as_template, decode_schedule, encode_schedule, jobs_of, template_of
 from asyncjobs.sending import JobRequest
+from asyncjobs.tenant_verbs import TenantVerbs
 
 __all__ = ["ScheduleInfo", "ScheduleVerbs"]
 
@@ -54,7 +54,7 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
         return upcoming(timing, round((after or datetime.now(UTC)).timestamp() * 1000), count)
 
 
-class ScheduleVerbs(Operations):
+class ScheduleVerbs(TenantVerbs):
     """The verbs of an app for schedules. Each takes ``queue``, to find a schedule without looking into all queues."""
 
     @at_home

@@ -85,6 +85,14 @@ class SyncApp:
     queue_stats = _twin(ScheduleVerbs.queue_stats)
     job_history = _twin(ScheduleVerbs.job_history)
 
+    # -- tenants
+
+    tenant_stats = _twin(ScheduleVerbs.tenant_stats)
+    suspend_tenant = _twin(ScheduleVerbs.suspend_tenant)
+    resume_tenant = _twin(ScheduleVerbs.resume_tenant)
+    suspended_tenants = _twin(ScheduleVerbs.suspended_tenants)
+    purge_tenant = _twin(ScheduleVerbs.purge_tenant)
+
     # -- schedules
 
     add_schedule = _twin(ScheduleVerbs.add_schedule)
