@@ -82,6 +82,14 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def isolation(session: nox.Session) -> None:
+    """The isolation of tenants at full length: 20,000 jobs of 200 tenants for each adapter and mode."""
+    _install(session, "test")
+    size = {"ISOLATION_JOBS": "20000", "ISOLATION_TENANTS": "200"}
+    session.run("pytest", "tests/tenancy/test_isolation.py", *session.posargs, env=size)
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """The fault suite at full length: each fault lasts a minute, and the table says what was lost (nothing)."""
     _install(session, "test")

@@ -10,6 +10,7 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.core.states import JobState
+from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.definition import JobDefinition
 from asyncjobs.errors import (
     AppNotOpen,
@@ -28,18 +29,22 @@ from asyncjobs.errors import (
     ResultError,
     ResultExpired,
     ResultTimeout,
+    TenantError,
+    TenantSuspended,
     UnknownJob,
     UnknownJobName,
     UnknownSchedule,
+    UnknownTenant,
 )
 from asyncjobs.events import JobEvent, Progress
 from asyncjobs.handle import JobHandle
 from asyncjobs.injection.marker import Inject, resource
 from asyncjobs.middleware.base import Middleware
-from asyncjobs.overview import QueueStats, Stats, WorkerStats
+from asyncjobs.overview import QueueStats, Stats, TenantQueueStats, TenantStats, WorkerStats
 from asyncjobs.registry import job
 from asyncjobs.schedules import ScheduleInfo
 from asyncjobs.sending import JobRequest, Sending
+from asyncjobs.tenancy.scope import current_tenant, tenant_scope
 from asyncjobs.worker.worker import Worker
 
 __all__ = [
@@ -80,14 +85,22 @@ __all__ = [
     "Sending",
     "Snooze",
     "Stats",
+    "TenantContext",
+    "TenantError",
+    "TenantQueueStats",
+    "TenantStats",
+    "TenantSuspended",
     "UnknownJob",
     "UnknownJobName",
     "UnknownSchedule",
+    "UnknownTenant",
     "Worker",
     "WorkerStats",
     "current_job",
+    "current_tenant",
     "job",
     "resource",
+    "tenant_scope",
 ]
 
 __version__ = "0.1.0"

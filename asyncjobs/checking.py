@@ -5,8 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from asyncjobs.core.job import Job
-from asyncjobs.errors import ArgumentsError, UnknownJobName
-from asyncjobs.ports import Broker, Place
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.record import unreadable_job
+from asyncjobs.core.states import JobState
+from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
+from asyncjobs.ports import Broker, Place, StoredSchedule
 from asyncjobs.registry import Registry
 from asyncjobs.scheduling import decode_schedule, template_of
 
@@ -29,7 +32,7 @@ class Problem(msgspec.Struct, kw_only=True):
 async def check_jobs(broker: Broker, registry: Registry) -> tuple[list[Problem], int]:
     """Return what the jobs of ``registry`` could not run of all that waits or runs, and how many jobs were looked at.
 
-    Schedules count as jobs. A job whose parameters have not changed since it was sent isn't looked at more closely.
+    Schedules count as jobs. All are decoded: what a parameter's type is made of may have changed under the same name.
     """
     problems: dict[tuple[str, str, str], Problem] = {}
     looked_at = 0
@@ -52,19 +55,24 @@ async def check_jobs(broker: Broker, registry: Registry) -> tuple[list[Problem],
                 if entries < _PAGE:
                     break
         for stored in (await broker.schedules(queue)).schedules:
-            job = template_of(decode_schedule(stored.data), queue)
+            job = _job_of(stored, queue)
             note(job, _reason(job, registry))
             looked_at += 1
     return sorted(problems.values(), key=lambda one: (one.queue, one.name, one.reason)), looked_at
+
+
+def _job_of(stored: StoredSchedule, queue: str) -> Job:
+    try:
+        return template_of(decode_schedule(stored.data), queue)
+    except EnvelopeError:
+        return unreadable_job(stored.id, queue, Priority.LOW, None, JobState.PENDING)
 
 
 def _reason(job: Job, registry: Registry) -> str | None:
     if not job.name:
         return "its record can't be read"
     try:
-        signature = registry.get(job.name).signature
-        if signature.hash != job.envelope.signature:
-            signature.decode(job.envelope.arguments, job.envelope.keywords)
+        registry.get(job.name).signature.decode(job.envelope.arguments, job.envelope.keywords)
     except (ArgumentsError, UnknownJobName) as error:
         return str(error)
     return None

@@ -45,6 +45,7 @@ _BULK = 1_000
 
 # For how long a job that is moved to another queue is held back in its old one.
 _HELD_BACK_MS = 60_000
+_MOVED = "moved to queue"
 
 
 def at_home(
@@ -173,6 +174,14 @@ class Client:
             return await self._send_many(list(requests))
         return await self._chain([msgspec.structs.replace(one, id=_id_of(one)) for one in requests])
 
+    async def enqueue_for_tenant(self, tenant: str, request: JobRequest[R]) -> JobHandle[R]:
+        """Send one job for ``tenant``, whoever the code around it runs for; many at once, inside ``tenant_scope``.
+
+        Raises ``ArgumentsError`` for what can't be a tenant's id.
+        """
+        [handle] = await self.enqueue_many([request.with_options(tenant=tenant)])
+        return handle
+
     async def _send_many(self, asked: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:
         new = [self.prepare(request) for request in asked]
         if len(new) == 1:
@@ -192,7 +201,7 @@ class Client:
     def prepare(self, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:
         """Return the job that ``request`` asks for, as it would be sent; raise ``PayloadTooLarge``.
 
-        ``sent_at_ms``: when, in Unix milliseconds, if not now; 0 for a template, whose times are then relative.
+        ``sent_at_ms``: when, in Unix milliseconds, if not now.
         """
         call, defaults = request.options, request.defaults
         queue = request.queue
@@ -203,7 +212,8 @@ class Client:
         if request.keywords:
             envelope["keywords"] = request.keywords
         if expires_ms is not UNSET:
-            envelope["expires_at_ms"] = expires_ms + (request.due_at_ms or now_ms + request.delay_ms)
+            due_at_ms = now_ms + request.delay_ms if request.due_at_ms is None else request.due_at_ms
+            envelope["expires_at_ms"] = expires_ms + due_at_ms
         if call.job_id is not UNSET:
             envelope["created_at_ms"] = now_ms
         if request.headers:
@@ -258,8 +268,12 @@ class Client:
         where = await self._queue_of(job_id, queue)
         if where is None:
             return "unknown"
-        keep_ms = max(TOMBSTONE_MS, round(self.settings.result_ttl * 1000))
-        return await self.broker.cancel(where, job_id, reason, keep_ms)
+        return await self.broker.cancel(where, job_id, reason, self._keep_ms)
+
+    @property
+    def _keep_ms(self) -> int:
+        """For how long the record of a cancelled job is kept."""
+        return max(TOMBSTONE_MS, round(self.settings.result_ttl * 1000))
 
     @at_home
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
@@ -322,8 +336,12 @@ class Client:
             due_at_ms = job.due_at_ms
         moved = msgspec.structs.replace(job, priority=job.priority if priority is None else Priority(priority))
         record = encode_live(moved)
+        before = await self.broker.find(to_queue, job_id)
+        if before is not None and before.reason.startswith(_MOVED):
+            # It has been there and was moved away, so that its id is still known there.
+            await self.broker.delete(to_queue, [job_id])
         await self._outboxes["local"].send_many([NewJob(to_queue, job_id, record, delay_ms or 0, due_at_ms)])
-        await self.broker.cancel(queue, job_id, f"moved to queue {to_queue!r}", TOMBSTONE_MS)
+        await self.broker.cancel(queue, job_id, f"{_MOVED} {to_queue!r}", TOMBSTONE_MS)
         return "edited"
 
     @at_home

@@ -166,9 +166,17 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
         """Log, and tell."""
         if level >= logging.INFO:
-            text = str(msg) % args if args else str(msg)
-            self._tell({"level": logging.getLevelName(level).lower(), "message": text[:_MAX_LOG_LINE]})
+            self._tell({"level": logging.getLevelName(level).lower(), "message": _text(level, msg, args)})
         super().log(level, msg, *args, **kwargs)
+
+
+def _text(level: int, msg: object, args: Any) -> str:
+    """Return a log line as logging writes it; like there, one that can't be formatted is no error of who logs."""
+    try:
+        text = logging.LogRecord("", level, "", 0, msg, args, None).getMessage()
+    except Exception:
+        text = f"{msg} {args!r}"
+    return text[:_MAX_LOG_LINE].encode(errors="backslashreplace").decode()
 
 
 def log_fields(job: JobContext | Job) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
 
+import msgspec
+
 from asyncjobs.context import dispatcher_for
 from asyncjobs.core.duration import Duration, due_ms, to_ms
 from asyncjobs.core.envelope import MAX_NAME_BYTES
@@ -17,6 +19,7 @@ from asyncjobs.handle import JobHandle
 from asyncjobs.options import UNSET, Acks, CallOptions, DefinitionOptions, Durability, UnsetType, merged
 from asyncjobs.sending import Dispatcher, JobRequest, Sending
 from asyncjobs.signature import Signature
+from asyncjobs.tenancy.scope import current_tenant_id
 
 __all__ = ["AsyncJobDefinition", "JobCall", "JobDefinition", "SyncJobDefinition"]
 
@@ -77,7 +80,7 @@ class _Verbs(Generic[P, R]):
         expires: Duration | UnsetType = UNSET,
         metadata: Mapping[str, Any] | UnsetType = UNSET,
         job_id: str | UnsetType = UNSET,
-        tenant: str | UnsetType = UNSET,
+        tenant: str | UnsetType | None = UNSET,
         acks: Acks | UnsetType = UNSET,
         durability: Durability | UnsetType = UNSET,
         app: Dispatcher | UnsetType = UNSET,
@@ -85,7 +88,8 @@ class _Verbs(Generic[P, R]):
         """Return the job with options for one call, which win over those of the definition.
 
         ``timeout``, ``result_ttl`` and ``expires``: seconds or ``timedelta``. ``metadata``: a free mapping, carried
-        with the job and shown everywhere. ``job_id``: your own id; the same one sent twice is one job. ``acks``:
+        with the job and shown everywhere. ``job_id``: your own id; the same one sent twice is one job. ``tenant``:
+        whose it is, ``None`` for nobody's; by default that of the ``tenant_scope``, or of the running job. ``acks``:
         ``late`` for at least once, ``early`` for at most once. ``durability``: ``replicated`` waits until a replica of
         Redis has the job too. ``app``: which app sends it. Raises ``ArgumentsError`` that names the option.
         """
@@ -109,6 +113,8 @@ class _Verbs(Generic[P, R]):
         self, args: tuple[Any, ...], kwargs: dict[str, Any], *, delay_ms: int = 0, due_at_ms: int | None = None
     ) -> JobRequest[R]:
         definition, options, _ = self._parts()
+        if options.tenant is UNSET and (tenant := current_tenant_id()) is not None:
+            options = msgspec.structs.replace(options, tenant=tenant)
         signature = definition.signature
         arguments, keywords = signature.encode(args, kwargs)
         return JobRequest(

@@ -11,13 +11,16 @@ from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.errors import ArgumentsError, UnknownJob
-from asyncjobs.options import checked_queue
+from asyncjobs.options import checked_queue, checked_tenant
 from asyncjobs.overview import QueueStats, Stats, queue_stats, stats
 from asyncjobs.ports import Place, Suspendable
 
 __all__ = ["Operations"]
 
 _PAGE = 500
+
+# How many ends of a tenant's jobs a broker keeps a queue.
+_KEPT_A_TENANT = 100
 
 #: Where jobs can be listed.
 JobPlace = Literal["ready", "scheduled", "running", "parked", "failed"]
@@ -114,7 +117,7 @@ class Operations(Client):
     async def _dead(self, queue: str, wanted: JobFilter) -> AsyncIterator[list[Job]]:
         """Yield the wanted jobs of a dead letter queue as it is now, latest first, in pages."""
         before: tuple[int, str] | None = None
-        while page := await self.broker.failed(queue, _PAGE, before):
+        while page := await self.broker.failed(queue, _PAGE, before, wanted.tenant or ""):
             last = page[-1]
             before = (last.finished_at_ms or 0, last.id)
             found = [job for job in page if wanted.matches(job)]
@@ -126,27 +129,31 @@ class Operations(Client):
     # -- looking at jobs, and holding them back
 
     @at_home
-    async def jobs(self, state: JobPlace, *, queue: str | None = None, limit: int = 100) -> list[Job]:
+    async def jobs(
+        self, state: JobPlace, *, queue: str | None = None, tenant: str | None = None, limit: int = 100
+    ) -> list[Job]:
         """Return up to ``limit`` jobs that are ``ready``, ``scheduled``, ``running``, ``parked`` or ``failed``.
 
-        In the order in which they will start, queue by queue; the dead, latest first.
+        Of one ``queue`` or of all, of one ``tenant`` or of all. In the order in which they will start, queue by queue;
+        the dead, latest first. Raises ``ArgumentsError`` for another ``state``, or what can't be a tenant's id.
         """
+        of_tenant = "" if tenant is None else checked_tenant(tenant)
         if state == "failed":
-            return await self.failed_jobs(limit, queue=queue)
+            return await self.failed_jobs(limit, queue=queue, tenant=tenant)
         if state not in ("ready", "scheduled", "running", "parked"):
             raise ArgumentsError(f"state={state!r}: expected ready, scheduled, running, parked or failed")
         found: list[Job] = []
         for one in await self._queues(queue):
-            async for page in self._waiting_jobs(one, state):
+            async for page in self._waiting_jobs(one, state, of_tenant):
                 found += page
                 if len(found) >= limit:
                     return found[:limit]
         return found
 
-    async def _waiting_jobs(self, queue: str, place: Place) -> AsyncIterator[list[Job]]:
+    async def _waiting_jobs(self, queue: str, place: Place, tenant: str) -> AsyncIterator[list[Job]]:
         offset = 0
         while True:
-            page, looked_at = await self.broker.browse(queue, place, offset, _PAGE)
+            page, looked_at = await self.broker.browse(queue, place, offset, _PAGE, tenant)
             yield page
             offset += looked_at
             if looked_at < _PAGE:
@@ -154,10 +161,10 @@ class Operations(Client):
 
     @at_home
     async def suspend_job(self, name: str, *, queue: str | None = None) -> None:
-        """Let no more jobs of this name start, in all queues or in one; they wait, and running ones go on.
+        """Let no more jobs of this name start, in all queues there are or in one; they wait, and running ones go on.
 
-        All are those that were ever used, and the one to which the job goes if the app knows it. No worker needs to be
-        restarted. Raises ``ArgumentsError`` for an empty name.
+        All are those that were ever used, and the one to which the job goes if the app knows it. An alias is a name of
+        its own. No worker needs to be restarted. Raises ``ArgumentsError`` for an empty name.
         """
         await self._suspend("name", name, queue, on=True)
 
@@ -173,9 +180,12 @@ class Operations(Client):
     @at_home
     async def suspended_jobs(self) -> dict[str, list[str]]:
         """Return the suspended job names of each queue that has any."""
-        found = {one: await self.broker.suspended(one) for one in await self._queues(None)}
-        names = {queue: [which for what, which in entries if what == "name"] for queue, entries in found.items()}
-        return {queue: here for queue, here in names.items() if here}
+        return await self._suspended("name")
+
+    async def _suspended(self, what: Suspendable) -> dict[str, list[str]]:
+        entries = {one: await self.broker.suspended(one) for one in await self._queues(None)}
+        found = {queue: [which for kind, which in here if kind == what] for queue, here in entries.items()}
+        return {queue: here for queue, here in found.items() if here}
 
     async def _suspend(self, what: Suspendable, which: str, queue: str | None, *, on: bool) -> None:
         if not which:
@@ -216,11 +226,28 @@ class Operations(Client):
         return queue_stats(await self.broker.figures(checked_queue(queue)))
 
     @at_home
-    async def job_history(self, name: str, limit: int = 100) -> list[HistoryEntry]:
-        """Return how the last jobs of ``name`` ended, latest first; the last 1,000 of each queue are kept."""
-        broker = self.broker
-        found = [entry for queue in await broker.queues() for entry in await broker.history(queue, name, limit)]
+    async def job_history(
+        self, name: str | None = None, limit: int = 100, *, tenant: str | None = None
+    ) -> list[HistoryEntry]:
+        """Return how the last jobs of ``name``, of ``tenant`` or of both ended, latest first.
+
+        Of each queue the last 1,000 of a name are kept, and the last 100 of a tenant. Raises ``ArgumentsError`` if
+        neither is given, or ``tenant`` can't be an id.
+        """
+        if tenant is not None:
+            checked_tenant(tenant)
+        elif name is None:
+            raise ArgumentsError("job_history() needs a name, tenant=…, or both")
+        found: list[HistoryEntry] = []
+        for one in await self._queues(None):
+            found += await self._history(one, name, tenant, limit)
         return sorted(found, key=lambda entry: entry.finished_at_ms, reverse=True)[:limit]
+
+    async def _history(self, queue: str, name: str | None, tenant: str | None, limit: int) -> list[HistoryEntry]:
+        if tenant is None:
+            return await self.broker.history(queue, name or "", limit)
+        entries = await self.broker.tenant_history(queue, tenant, _KEPT_A_TENANT)
+        return [entry for entry in entries if name is None or entry.name == name]
 
 
 def _filter(

@@ -30,6 +30,7 @@ __all__ = [
     "UnsetType",
     "checked_id",
     "checked_queue",
+    "checked_tenant",
     "merged",
 ]
 
@@ -40,6 +41,8 @@ Executor = Literal["thread", "process"]
 DEFAULT_QUEUE = "default"
 
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+# No control characters, and no surrogates, which UTF-8 has no bytes for.
+_TENANT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 _ID = re.compile(r"[^\s\x00-\x1f]{1,200}")
 
 
@@ -57,10 +60,12 @@ def checked_id(name: str, given: Any) -> str:
     return given
 
 
-def _checked_text(name: str, given: Any) -> str:
-    if not isinstance(given, str) or not given or len(given.encode()) > MAX_NAME_BYTES:
-        raise ArgumentsError(f"{name}={given!r:.80}: expected 1 to {MAX_NAME_BYTES} bytes of text")
-    return given
+def checked_tenant(given: Any) -> str:
+    """Return ``given`` if it can be the id of a tenant; raise ``ArgumentsError`` if not."""
+    size = len(given.encode(errors="replace")) if isinstance(given, str) else 0
+    if not 0 < size <= MAX_NAME_BYTES or not _TENANT.fullmatch(given):
+        raise ArgumentsError(f"tenant={given!r:.80}: expected an id, 1 to {MAX_NAME_BYTES} bytes of text")
+    return str(given)
 
 
 def _checked_acks(given: Acks | UnsetType) -> Acks | UnsetType:
@@ -137,7 +142,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     expires_ms: int | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
     job_id: str | UnsetType = UNSET
-    tenant: str | UnsetType = UNSET
+    tenant: str | UnsetType | None = UNSET
     acks: Acks | UnsetType = UNSET
     durability: Durability | UnsetType = UNSET
 
@@ -153,7 +158,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         expires: Duration | UnsetType = UNSET,
         metadata: Mapping[str, Any] | UnsetType = UNSET,
         job_id: str | UnsetType = UNSET,
-        tenant: str | UnsetType = UNSET,
+        tenant: str | UnsetType | None = UNSET,
         acks: Acks | UnsetType = UNSET,
         durability: Durability | UnsetType = UNSET,
     ) -> CallOptions:
@@ -177,7 +182,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
             expires_ms=expires if expires is UNSET else to_ms("expires", expires, least_ms=1),
             metadata=metadata if isinstance(metadata, UnsetType) else dict(metadata),
             job_id=job_id,
-            tenant=tenant if isinstance(tenant, UnsetType) else _checked_text("tenant", tenant),
+            tenant=tenant if tenant is UNSET or tenant is None else checked_tenant(tenant),
             acks=_checked_acks(acks),
             durability=durability,
         )

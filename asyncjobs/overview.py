@@ -1,15 +1,28 @@
-"""What ``app.stats()`` and ``app.queue_stats()`` tell, drawn from the broker's figures."""
+"""What ``app.stats()``, ``app.queue_stats()`` and ``app.tenant_stats()`` tell, drawn from the broker's figures."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from asyncjobs.core.stats import mean_ms, percentile_ms
-from asyncjobs.ports import QueueFigures, WorkerInfo
+from asyncjobs.ports import QueueFigures, TenantFigures, WorkerInfo
 
-__all__ = ["QueueStats", "Stats", "WorkerStats", "queue_stats", "stats", "worker_stats"]
+__all__ = [
+    "QueueStats",
+    "Stats",
+    "TenantQueueStats",
+    "TenantStats",
+    "WorkerStats",
+    "queue_stats",
+    "stats",
+    "tenant_stats",
+    "worker_stats",
+]
 
 
 class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +80,43 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     workers: list[WorkerStats]
 
 
+class TenantQueueStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What the jobs of one tenant came to in one queue; the figures mean what they do in ``QueueStats``.
+
+    ``paused``: the tenant is suspended there.
+    """
+
+    queue_name: str
+    paused: bool
+    failed: int
+    processed_total: int
+    succeeded_total: int
+    failed_total: int
+    cancelled_total: int
+    retried_total: int
+    avg_duration_ms: float | None
+    p50_duration_ms: float | None
+    p95_duration_ms: float | None
+    p99_duration_ms: float | None
+
+
+class TenantStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What the jobs of one tenant came to: in all ``queues`` where it has any, or is suspended, and in sum."""
+
+    tenant: str
+    failed: int
+    processed_total: int
+    succeeded_total: int
+    failed_total: int
+    cancelled_total: int
+    retried_total: int
+    avg_duration_ms: float | None
+    p50_duration_ms: float | None
+    p95_duration_ms: float | None
+    p99_duration_ms: float | None
+    queues: list[TenantQueueStats]
+
+
 _PRIORITY_NAMES = ("critical", "high", "normal", "low")
 
 
@@ -96,6 +146,41 @@ def queue_stats(figures: QueueFigures) -> QueueStats:
         p99_duration_ms=percentile_ms(figures.histogram, 0.99),
         oldest_wait_ms=figures.oldest_wait_ms,
     )
+
+
+def tenant_stats(tenant: str, figures: Mapping[str, TenantFigures], paused: Container[str]) -> TenantStats:
+    """Return the statistics of one tenant; ``figures`` by queue, ``paused``: the queues in which it is suspended."""
+    queues = [
+        TenantQueueStats(queue_name=queue, paused=queue in paused, **_ends(here))
+        for queue, here in figures.items()
+        if queue in paused or here != TenantFigures()
+    ]
+    return TenantStats(tenant=tenant, queues=queues, **_ends(_sum(figures.values())))
+
+
+def _sum(figures: Iterable[TenantFigures]) -> TenantFigures:
+    numbers: Counter[str] = Counter()
+    histogram: Counter[int] = Counter()
+    for one in figures:
+        fields = msgspec.structs.asdict(one)
+        histogram.update(fields.pop("histogram"))
+        numbers.update(fields)
+    return TenantFigures(**numbers, histogram=dict(histogram))
+
+
+def _ends(figures: TenantFigures) -> dict[str, Any]:
+    return {
+        "failed": figures.dead,
+        "processed_total": figures.succeeded + figures.failed,
+        "succeeded_total": figures.succeeded,
+        "failed_total": figures.failed,
+        "cancelled_total": figures.cancelled,
+        "retried_total": figures.retried,
+        "avg_duration_ms": mean_ms(figures.duration_us, figures.succeeded),
+        "p50_duration_ms": percentile_ms(figures.histogram, 0.5),
+        "p95_duration_ms": percentile_ms(figures.histogram, 0.95),
+        "p99_duration_ms": percentile_ms(figures.histogram, 0.99),
+    }
 
 
 def worker_stats(info: WorkerInfo) -> WorkerStats:

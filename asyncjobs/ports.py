@@ -13,6 +13,7 @@ import msgspec
 
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry, Settlement
+from asyncjobs.core.tenancy import TenantContext
 
 __all__ = [
     "Broker",
@@ -40,6 +41,8 @@ __all__ = [
     "ScheduleStore",
     "StoredSchedule",
     "Suspendable",
+    "TenantFigures",
+    "TenantResolver",
     "WorkerInfo",
 ]
 
@@ -143,6 +146,21 @@ class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
     histogram: dict[int, int]
 
 
+class TenantFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What the jobs of one tenant came to in one queue; ``dead`` are in its dead letter queue now.
+
+    The counters and the ``histogram`` (as in ``core.stats``) end 30 days after the last of them has risen.
+    """
+
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    retried: int = 0
+    duration_us: int = 0
+    histogram: dict[int, int] = {}
+    dead: int = 0
+
+
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A worker as it announces itself."""
 
@@ -194,11 +212,20 @@ class FireReply(NamedTuple):
 
 
 class Emission(NamedTuple):
-    """Events of one running job: encoded, in order, behind ``skipped`` that were dropped before them."""
+    """Events of one running job: encoded, in order, behind ``skipped`` that were dropped before them.
+
+    ``number`` rises with each of a lease, so that one sent again is known; at most 1,000 events.
+    """
 
     lease: Lease
+    number: int
     skipped: int
     events: list[bytes]
+
+    @property
+    def queue(self) -> str:
+        """The queue of its job."""
+        return self.lease.queue
 
 
 class EventPage(NamedTuple):
@@ -223,6 +250,14 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that only rise, from an arbitrary start."""
+        ...
+
+
+class TenantResolver(Protocol):
+    """Knows the tenants."""
+
+    async def resolve(self, tenant_id: str) -> TenantContext:
+        """Return the tenant of this id, with its schema; raise ``UnknownTenant`` or ``TenantSuspended``."""
         ...
 
 
@@ -344,9 +379,16 @@ class JobStore(Protocol):
         """Cancel a waiting job now and keep its record for ``keep_ms``; mark a running one for its worker."""
         ...
 
-    async def browse(self, queue: str, place: Place, offset: int, limit: int) -> tuple[list[Job], int]:
+    async def cancel_many(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
+        """Cancel jobs as ``cancel`` does, many in one round trip; an id that is named again has ended."""
+        ...
+
+    async def browse(
+        self, queue: str, place: Place, offset: int, limit: int, tenant: str = ""
+    ) -> tuple[list[Job], int]:
         """Return the jobs of a page in the order in which they will start, and how many entries were looked at.
 
+        With ``tenant``, only its jobs of those entries.
         ``offset`` of the next page is this one's plus that number; the list is over once it is less than ``limit``.
         """
         ...
@@ -357,8 +399,10 @@ class JobStore(Protocol):
         """Give a waiting job another priority (0 critical to 3 low), or another time; ``None`` leaves each as it is."""
         ...
 
-    async def failed(self, queue: str, limit: int, before: tuple[int, str] | None = None) -> list[Job]:
-        """Return up to ``limit`` jobs of the dead letter queue, latest first.
+    async def failed(
+        self, queue: str, limit: int, before: tuple[int, str] | None = None, tenant: str = ""
+    ) -> list[Job]:
+        """Return up to ``limit`` jobs of the dead letter queue, latest first; with ``tenant``, of its own.
 
         ``before``: (``finished_at_ms``, ``id``) of the last job of the page before; what died since isn't in the next.
         """
@@ -388,7 +432,15 @@ class JobStats(Protocol):
         ...
 
     async def history(self, queue: str, name: str, limit: int) -> list[HistoryEntry]:
-        """Return how the last jobs of ``name`` ended, latest first."""
+        """Return how the last jobs of ``name`` ended, latest first; 1,000 are kept."""
+        ...
+
+    async def tenant_figures(self, queue: str, tenant: str) -> TenantFigures:
+        """Return what the jobs of ``tenant`` came to in ``queue``."""
+        ...
+
+    async def tenant_history(self, queue: str, tenant: str, limit: int) -> list[HistoryEntry]:
+        """Return how the last jobs of ``tenant`` ended, latest first; 100 are kept."""
         ...
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
@@ -411,6 +463,7 @@ class EventStore(Protocol):
         """Add events to the streams of running jobs; each keeps its last ``most``, for ``ttl_ms`` after the latest.
 
         The numbers of a job rise as long as it may run again, also where its earlier events have expired.
+        May be sent twice: an emission whose number, or a later one, was added under its lease before adds nothing.
         Return for each job whether its lease still held; one that has lost it adds nothing.
         """
         ...

@@ -13,11 +13,11 @@ from asyncjobs.core.schedule import Missed, Schedule, Timing, next_tick, upcomin
 from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownSchedule
 from asyncjobs.handle import JobHandle
 from asyncjobs.ids import new_id
-from asyncjobs.operations import Operations
 from asyncjobs.options import checked_id
 from asyncjobs.ports import StoredSchedule
-from asyncjobs.scheduling import decode_schedule, encode_schedule, request_of, template_of
+from asyncjobs.scheduling import as_template, decode_schedule, encode_schedule, request_of, template_of
 from asyncjobs.sending import JobRequest
+from asyncjobs.tenant_verbs import TenantVerbs
 
 __all__ = ["ScheduleInfo", "ScheduleVerbs"]
 
@@ -52,7 +52,7 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
         return upcoming(timing, round((after or datetime.now(UTC)).timestamp() * 1000), count)
 
 
-class ScheduleVerbs(Operations):
+class ScheduleVerbs(TenantVerbs):
     """The verbs of an app for schedules. Each takes ``queue``, to find a schedule without looking into all queues."""
 
     @at_home
@@ -78,7 +78,7 @@ class ScheduleVerbs(Operations):
         timing = Timing.of(cron=cron, every_ms=every_ms, timezone=timezone, missed=missed, bound=bound)
         checked_id("schedule_id", schedule_id)
         # Middleware sees the job of each tick, in the worker that fires it, and not this template.
-        prepared = self.prepare(request, sent_at_ms=0)
+        prepared = self.prepare(as_template(request))
         schedule = Schedule(id=schedule_id, name=request.name, timing=timing, record=prepared.record)
         now_ms = (await self.broker.schedules(prepared.queue)).now_ms
         tick = next_tick(timing, now_ms)

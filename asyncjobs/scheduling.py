@@ -18,6 +18,7 @@ from asyncjobs.sending import JobRequest
 __all__ = [
     "SCHEDULE_HEADER",
     "TICK_HEADER",
+    "as_template",
     "decode_schedule",
     "encode_schedule",
     "jobs_of",
@@ -41,6 +42,11 @@ def decode_schedule(data: bytes) -> Schedule:
         raise EnvelopeError(f"the record of a schedule is damaged: {error}") from None
 
 
+def as_template(request: JobRequest[Any]) -> JobRequest[Any]:
+    """Return ``request`` as that of a tick at the start of 1970: what counts from a tick is added to each later."""
+    return msgspec.structs.replace(request, due_at_ms=0)
+
+
 def template_of(schedule: Schedule, queue: str) -> Job:
     """Return the job that each tick makes anew; raise ``EnvelopeError`` if its record can't be read."""
     return read_job(schedule.id, queue, schedule.record)
@@ -54,10 +60,10 @@ def jobs_of(schedule: Schedule, queue: str, ticks: Sequence[int]) -> list[NewJob
     jobs = []
     for tick in ticks:
         headers = {**template.envelope.headers, SCHEDULE_HEADER: schedule.id, TICK_HEADER: str(tick)}
-        envelope = msgspec.structs.replace(template.envelope, headers=headers, created_at_ms=tick)
-        if envelope.expires_at_ms:
-            # The template's is counted from 0.
-            envelope = msgspec.structs.replace(envelope, expires_at_ms=tick + envelope.expires_at_ms)
+        expires_ms = template.envelope.expires_at_ms
+        envelope = msgspec.structs.replace(
+            template.envelope, headers=headers, created_at_ms=tick, expires_at_ms=expires_ms and tick + expires_ms
+        )
         job_id = f"{schedule.id}@{tick}"
         jobs.append(NewJob(queue, job_id, encode_live(msgspec.structs.replace(template, id=job_id, envelope=envelope))))
     return jobs

@@ -46,6 +46,12 @@ class SyncApp:
         """Send many jobs; see ``App.enqueue_many``."""
         return self._home.run_sync(lambda: self._client.enqueue_many(requests), "await app.enqueue_many(…)")
 
+    def enqueue_for_tenant(self, tenant: str, request: JobRequest[R]) -> JobHandle[R]:
+        """Send one job for a tenant; see ``App.enqueue_for_tenant``."""
+        return self._home.run_sync(
+            lambda: self._client.enqueue_for_tenant(tenant, request), "await app.enqueue_for_tenant(…)"
+        )
+
     def result(self, handle: JobHandle[R], timeout: float | timedelta | None = None) -> R:
         """Wait for a job's result; see ``JobHandle.result``."""
         return self._home.run_sync(lambda: handle.result(timeout), "await handle.result(…)")
@@ -78,6 +84,14 @@ class SyncApp:
     stats = _twin(ScheduleVerbs.stats)
     queue_stats = _twin(ScheduleVerbs.queue_stats)
     job_history = _twin(ScheduleVerbs.job_history)
+
+    # -- tenants
+
+    tenant_stats = _twin(ScheduleVerbs.tenant_stats)
+    suspend_tenant = _twin(ScheduleVerbs.suspend_tenant)
+    resume_tenant = _twin(ScheduleVerbs.resume_tenant)
+    suspended_tenants = _twin(ScheduleVerbs.suspended_tenants)
+    purge_tenant = _twin(ScheduleVerbs.purge_tenant)
 
     # -- schedules
 

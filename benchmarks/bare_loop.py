@@ -70,7 +70,7 @@ class Bare:
         member = b"%d:2:%s" % (fence, job_id)
         final = b"1c" + record[2:11] + b"\x82\xa1r\xc0\xa1e" + record[11:]
         entry = encode((job_id, "completed", 1, 0, took_us, ""))
-        out += (job_id, "noop", member, "c", final, 3_600_000, took_us, 1, entry)
+        out += (job_id, "noop", member, "c", final, 3_600_000, took_us, 1, entry, "")
 
     async def drain(self, jobs: int) -> None:
         """Run ``jobs`` jobs, with a claim and a settle under way beside the handlers."""

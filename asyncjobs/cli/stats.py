@@ -1,4 +1,4 @@
-"""``asyncjobs stats``: queues, workers and totals."""
+"""``asyncjobs stats``: queues, workers and totals, or one tenant's figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asyncjobs.app import App
 from asyncjobs.cli.loading import load_app
 from asyncjobs.cli.running import run
 from asyncjobs.cli.tables import Table, show
-from asyncjobs.overview import Stats
+from asyncjobs.overview import Stats, TenantQueueStats, TenantStats
 
 __all__ = ["add_parser", "totals"]
 
@@ -20,6 +20,7 @@ examples:
   asyncjobs stats                                  (where the environment says)
   asyncjobs stats --url redis://localhost:6379/0
   asyncjobs stats shop:app --json
+  asyncjobs stats shop:app --tenant acme
 """
 
 
@@ -33,12 +34,15 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("app", nargs="?", help="module:app, where the App is")
     parser.add_argument("--url", help="the broker, instead of an app")
+    parser.add_argument("--tenant", help="what the jobs of this tenant came to, instead")
     parser.add_argument("--json", action="store_true", help="all figures, as JSON")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     app = load_app(options.app) if options.app else App(options.url) if options.url else App()
+    if options.tenant is not None:
+        return _tenant(app, options)
     figures = run(_figures(app))
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(figures)).decode())
@@ -47,6 +51,34 @@ def _run(options: argparse.Namespace) -> int:
     show(_workers(figures))
     show(totals(figures))
     return 0
+
+
+def _tenant(app: App, options: argparse.Namespace) -> int:
+    async def work() -> TenantStats:
+        async with app:
+            return await app.tenant_stats(options.tenant)
+
+    figures = run(work())
+    if options.json:
+        print(msgspec.json.format(msgspec.json.encode(figures)).decode())
+        return 0
+    columns = ["queue", "succeeded", "failed", "cancelled", "retried", "dead", "p50 ms", "p99 ms"]
+    rows = [_ends(one.queue_name + (" (paused)" if one.paused else ""), one) for one in figures.queues]
+    show(Table(f"Tenant {figures.tenant}", columns, [*rows, _ends("all", figures)]))
+    return 0
+
+
+def _ends(where: str, figures: TenantStats | TenantQueueStats) -> list[str]:
+    return [
+        where,
+        str(figures.succeeded_total),
+        str(figures.failed_total),
+        str(figures.cancelled_total),
+        str(figures.retried_total),
+        str(figures.failed),
+        _number(figures.p50_duration_ms),
+        _number(figures.p99_duration_ms),
+    ]
 
 
 async def _figures(app: App) -> Stats:

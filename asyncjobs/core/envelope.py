@@ -40,6 +40,7 @@ __all__ = [
     "header_size",
     "pack_tries",
     "priority_of",
+    "tenant_in",
     "unpack_tries",
 ]
 
@@ -246,6 +247,14 @@ def decode_final(body: bytes | memoryview) -> Final:
 def priority_of(record: bytes) -> int:
     """Return the priority in the header of ``record``, also of one that can't be read; the lowest if it has none."""
     return record[2] - 48 if len(record) > 2 and 48 <= record[2] <= 51 else Priority.LOW
+
+
+def tenant_in(record: bytes) -> str:
+    """Return the tenant in the header of ``record``, whatever its body; empty if it has none or can't be read."""
+    try:
+        return decode_header(record).tenant
+    except EnvelopeError:
+        return ""
 
 
 def pack_tries(tries: Tries) -> bytes:

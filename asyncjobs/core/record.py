@@ -15,6 +15,7 @@ from asyncjobs.core.envelope import (
     encode_header,
     ended_header,
     header_size,
+    tenant_in,
     unpack_tries,
 )
 from asyncjobs.core.job import Job
@@ -130,11 +131,19 @@ def read_placed(
             finished_at_ms=finished_at_ms,
         )
     except EnvelopeError:
-        return unreadable_job(job_id, queue, Priority.LOW, tries, state or JobState.PENDING)
+        state = state or JobState.PENDING
+        return unreadable_job(job_id, queue, Priority.LOW, tries, state, tenant=tenant_in(record))
 
 
 def unreadable_job(
-    job_id: str, queue: str, priority: Priority, tries: bytes | None, state: JobState, *, fence: int = 0
+    job_id: str,
+    queue: str,
+    priority: Priority,
+    tries: bytes | None,
+    state: JobState,
+    *,
+    fence: int = 0,
+    tenant: str = "",
 ) -> Job:
     """Return a stand-in for a job whose record can't be read, so that it can still be failed and listed."""
     try:
@@ -148,6 +157,7 @@ def unreadable_job(
         priority=priority,
         state=state,
         envelope=Envelope(),
+        tenant=tenant,
         fence=fence,
         failures=so_far.failures,
         deaths=so_far.deaths,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 import msgspec
 
@@ -24,6 +25,7 @@ __all__ = [
     "Snoozed",
     "Verdict",
     "bounded_error",
+    "read_history",
     "settle",
 ]
 
@@ -86,7 +88,10 @@ class Verdict(enum.Enum):
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One line of a job name's history: how one job ended, and how long its last run took."""
+    """One line of a history: how one job ended, and how long its last run took.
+
+    ``name``: the job name; stored only where a tenant's history needs it.
+    """
 
     id: str
     state: str
@@ -94,13 +99,15 @@ class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     finished_at_ms: int
     duration_us: int
     error: str = ""
+    name: str = ""
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
     """What the broker is to do with one leased job, complete in itself.
 
     ``record`` and ``ttl_ms``: the final record of a job that ends and how long it is kept. ``tries`` and ``delay_ms``:
-    of a job that failed, what to remember and how long to wait. ``entry`` is its line in the history.
+    of a job that failed, what to remember and how long to wait. ``entry`` is its line in the history, that of its name
+    and that of its ``tenant``, if it has one.
     """
 
     queue: str
@@ -115,7 +122,10 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     delay_ms: int = 0
     duration_us: int = 0
     entry: bytes = b""
+    tenant: str = ""
 
+
+_entries = msgspec.msgpack.Decoder(HistoryEntry)
 
 _VERDICTS = {
     JobState.COMPLETED: Verdict.COMPLETE,
@@ -160,7 +170,8 @@ def settle(
         if state is JobState.FAILED:
             last = after.errors[-1]
             error = f"{last.type}: {last.message}"[:200]
-        entry = encode(HistoryEntry(job.id, state.value, after.attempt, now_ms, duration_us, error))
+        name = job.name if job.tenant else ""
+        entry = encode(HistoryEntry(job.id, state.value, after.attempt, now_ms, duration_us, error, name))
     return Settlement(
         queue=job.queue,
         id=job.id,
@@ -174,7 +185,14 @@ def settle(
         delay_ms=max(0, after.due_at_ms - now_ms) if after.due_at_ms is not None else 0,
         duration_us=duration_us,
         entry=entry,
+        tenant=job.tenant,
     )
+
+
+def read_history(stored: Iterable[bytes], name: str = "") -> list[HistoryEntry]:
+    """Return the stored lines of the history of ``name``, or those of a tenant's, each of which has its own."""
+    entries = [_entries.decode(one) for one in stored]
+    return [entry if entry.name else msgspec.structs.replace(entry, name=name) for entry in entries]
 
 
 def _next(job: Job, outcome: Outcome, policy: RetryPolicy, now_ms: int, chance: float, *, keep_result: bool) -> Job:
@@ -203,7 +221,12 @@ def bounded_error(kind: str, message: str, traceback: str, attempt: int, at_ms: 
         message = message[:_MAX_MESSAGE] + "…"
     if len(traceback) > _MAX_TRACEBACK:
         traceback = "…" + traceback[-_MAX_TRACEBACK:]
-    return JobError(kind, message, traceback, attempt, at_ms)
+    return JobError(_encodable(kind), _encodable(message), _encodable(traceback), attempt, at_ms)
+
+
+def _encodable(text: str) -> str:
+    """Write out what UTF-8 has no bytes for, such as the surrogates in a file name that isn't text."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _bounded(errors: tuple[JobError, ...]) -> tuple[JobError, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, is_typeddict
 
 from asyncjobs.context import JobContext
 from asyncjobs.errors import DefinitionError
@@ -15,6 +16,10 @@ from asyncjobs.injection.marker import Injected, Scope, scope_of
 __all__ = ["Need", "Provider", "Resolver"]
 
 Provider = Callable[..., Any]
+
+# What a type checker lets pass for another type (typing specification, special cases for float and complex).
+_PROMOTED: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
+
 _Kind = Literal["value", "awaitable", "context", "async context"]
 
 
@@ -141,10 +146,16 @@ def _check_type(wanted: Any, make: Provider, where: str) -> None:
     if inspect.isgeneratorfunction(inspect.unwrap(make)) or inspect.isasyncgenfunction(inspect.unwrap(make)):
         given = (typing.get_args(given) or (Any,))[0]
     wanted, given = typing.get_origin(wanted) or wanted, typing.get_origin(given) or given
-    for kind in (wanted, given):
-        if kind is Any or not isinstance(kind, type) or getattr(kind, "_is_protocol", False):
-            return
-    if not issubclass(given, wanted):
+    if not (_is_plain(wanted) and _is_plain(given)):
+        return
+    if not issubclass(given, (wanted, *_PROMOTED.get(wanted, ()))):
         raise DefinitionError(
             f"{where} is annotated with {wanted.__qualname__}, but {_name(make)} provides {given.__qualname__}"
         )
+
+
+def _is_plain(kind: Any) -> bool:
+    """Say whether being a subclass of ``kind`` tells anything: not of unions, protocols and typed dictionaries."""
+    if kind is Any or kind is types.UnionType or not isinstance(kind, type):
+        return False
+    return not getattr(kind, "_is_protocol", False) and not is_typeddict(kind)

@@ -31,6 +31,9 @@ class Middleware:
         ``.delay()`` is a batch of one, ``enqueue_many`` a batch of all. A request may be replaced by one with other
         headers or options (``request.with_headers``, ``request.with_options``). What is raised here reaches who sends;
         sending again after an error is safe: a request keeps its id.
+
+        The job of a schedule passes when the schedule is added; each tick's carries what it was given then. Those of
+        ``@job(cron=…)`` and ``every=`` are sent by nobody, so they do not pass.
         """
         return await send(requests)
 

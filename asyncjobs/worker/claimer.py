@@ -192,6 +192,8 @@ class Claimer:
         self._timer_task = asyncio.get_running_loop().create_task(self._claim_due())
 
     async def _claim_due(self) -> None:
+        if self._is_stopping:
+            return
         try:
             await self.step(max(0, self.room))
         except BrokerError:
@@ -205,3 +207,8 @@ class Claimer:
             self._timer.cancel()
         if self._wait_scope is not None:
             self._wait_scope.cancel()
+
+    async def finish(self) -> None:
+        """Once stopped, wait for a claim that the timer has begun."""
+        if self._timer_task is not None:
+            await asyncio.wait([self._timer_task])

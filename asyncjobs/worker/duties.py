@@ -17,6 +17,7 @@ from asyncjobs.core.schedule import Schedule
 from asyncjobs.errors import BrokerError
 from asyncjobs.middleware.chain import sees_sending
 from asyncjobs.ports import Clock, Extension, WorkerInfo
+from asyncjobs.scheduling import as_template
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.claimer import Claimer, Serving
 from asyncjobs.worker.executor import Executor
@@ -161,6 +162,7 @@ class Duties:
         self._is_stopping.set()
         with anyio.CancelScope(shield=True):
             self._claimer.stop()
+            await self._claimer.finish()
             self._executor.give_back()
             self._executor.give_back_waiting()
             with contextlib.suppress(BrokerError):
@@ -241,7 +243,7 @@ def _own_schedules(host: WorkerHost) -> dict[str, list[Schedule]]:
     for definition in host.registry:
         timing = definition.options.timing
         if timing is not None:
-            job = host.prepare(definition.scheduled(), sent_at_ms=0)
+            job = host.prepare(as_template(definition.scheduled()))
             schedule = Schedule(
                 id=definition.name, name=definition.name, timing=timing, record=job.record, from_code=True
             )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 from collections import deque
+from collections.abc import Iterator, Sequence
 
 import anyio
 
@@ -18,6 +20,7 @@ _log = logging.getLogger("asyncjobs.worker")
 
 # How long the end of a job waits for its last events, while the broker is away.
 _FLUSH_S = 2.0
+_EVENTS_AN_EMISSION = 1_000
 _BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -41,6 +44,7 @@ class EventBuffer:
         self._most = most
         self._ttl_ms = ttl_ms
         self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
         self._waiting: dict[Lease, _Waiting] = {}
         self._sending: set[Lease] = set()
         #: Whether any job's events may be on their way.
@@ -71,42 +75,37 @@ class EventBuffer:
             self._task = asyncio.get_running_loop().create_task(self._send(), name="asyncjobs-events")
 
     async def _send(self) -> None:
-        failures = 0
         try:
             while self._waiting:
                 with self._lock:
                     batch, self._waiting = self._waiting, {}
                 self._sending = set(batch)
-                try:
-                    await self._store.emit(
-                        [Emission(lease, one.skipped, list(one.events)) for lease, one in batch.items()],
-                        self._most,
-                        self._ttl_ms,
-                    )
-                    failures = 0
-                except BrokerError as error:
-                    if not failures:
-                        _log.warning("the events of %d jobs must wait: %s", len(batch), error)
-                    self._put_back(batch)
-                    await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                    failures += 1
+                await self._deliver([one for waiting in batch.items() for one in self._emissions(*waiting)])
         finally:
             self._sending = set()
             self._task = None
             with self._lock:
                 self.is_busy = bool(self._waiting)
 
-    def _put_back(self, batch: dict[Lease, _Waiting]) -> None:
-        with self._lock:
-            for lease, older in batch.items():
-                newer = self._waiting.get(lease)
-                if newer is not None:
-                    older.events.extend(newer.events)
-                    older.skipped += newer.skipped
-                while len(older.events) > self._most:
-                    older.events.popleft()
-                    older.skipped += 1
-                self._waiting[lease] = older
+    def _emissions(self, lease: Lease, waiting: _Waiting) -> Iterator[Emission]:
+        events, skipped = list(waiting.events), waiting.skipped
+        for start in range(0, len(events), _EVENTS_AN_EMISSION):
+            yield Emission(lease, next(self._numbers), skipped, events[start : start + _EVENTS_AN_EMISSION])
+            skipped = 0
+
+    async def _deliver(self, emissions: Sequence[Emission]) -> None:
+        """Send until the broker has them: the very same again, since only the reply may have been lost."""
+        failures = 0
+        while True:
+            try:
+                await self._store.emit(emissions, self._most, self._ttl_ms)
+            except BrokerError as error:
+                if not failures:
+                    _log.warning("the events of %d jobs must wait: %s", len(self._sending), error)
+                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                failures += 1
+            else:
+                return
 
     def holds(self, lease: Lease) -> bool:
         """Say whether events of the job are still on their way."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from asyncjobs.context import JobContext, log_fields, running
-from asyncjobs.core.envelope import JobError, decode_header, priority_of
+from asyncjobs.core.envelope import JobError, decode_header, priority_of, tenant_in
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record import read_job, unreadable_job
@@ -190,9 +190,14 @@ class Executor:
             began = time.perf_counter_ns()
             outcome: Outcome | _Lost
             try:
+                if run.leads_to is not None:
+                    raise asyncio.CancelledError
                 value = await plan.call(context)
                 outcome = outcome_of_value(value, job, self._max_result, self._clock.now_ms)
-            except (Exception, asyncio.CancelledError, SystemExit) as error:
+            except (KeyboardInterrupt, GeneratorExit):
+                # Not of the handler: the process is being stopped, or its loop has ended without us.
+                raise
+            except BaseException as error:
                 # What a handler raises while it is being cancelled is not its own failure.
                 leads_to = run.leads_to or error
                 if isinstance(leads_to, BaseException):
@@ -230,6 +235,8 @@ class Executor:
         """Wait for one of the ``turns`` and take it; return whether the job is still to be run then."""
         run.is_waiting = True
         try:
+            if run.leads_to is not None:
+                raise asyncio.CancelledError
             await turns.acquire()
         except asyncio.CancelledError:
             settlement = None
@@ -298,9 +305,14 @@ class Executor:
         try:
             job = self._start(claimed)
         except EnvelopeError:
-            priority = Priority(priority_of(claimed.record))
             job = unreadable_job(
-                claimed.id, claimed.queue, priority, claimed.tries, JobState.RUNNING, fence=claimed.fence
+                claimed.id,
+                claimed.queue,
+                Priority(priority_of(claimed.record)),
+                claimed.tries,
+                JobState.RUNNING,
+                fence=claimed.fence,
+                tenant=tenant_in(claimed.record),
             )
         problem = self._error(type(error).__name__, str(error), "", job)
         settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._clock.now_ms(), 0.0)
@@ -336,7 +348,10 @@ class Executor:
 
     def _is_held(self, run: _Run) -> bool:
         """Say whether the attempt can't be cancelled now: it is in a thread, or is closing its resources."""
-        hold = "" if run.context is None else run.context.hold
+        if run.context is None:
+            # A task that is cancelled before its first step ends without it, and nobody would free the slot.
+            return not run.is_waiting
+        hold = run.context.hold
         if hold != "closing":
             run.held_since = None
             return hold == "thread"

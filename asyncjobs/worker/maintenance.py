@@ -70,7 +70,11 @@ class Maintenance:
 
     async def prune(self) -> None:
         """Forget the dead that are too old or too many."""
-        if count := await self._broker.prune(self._queues, self._dead_ttl_ms, self._dead_most):
+        count = 0
+        # One call does a bounded amount; jobs may die faster than one call a minute forgets them.
+        while some := await self._broker.prune(self._queues, self._dead_ttl_ms, self._dead_most):
+            count += some
+        if count:
             _log.warning("%d jobs left the dead letter queue, too old or too many: see dead_ttl, dead_most", count)
 
     async def run(self) -> None:

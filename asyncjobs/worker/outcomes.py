@@ -12,7 +12,7 @@ from asyncjobs.control import Cancel, Discard, Retry, Snooze, unpack_control
 from asyncjobs.core.duration import to_ms
 from asyncjobs.core.envelope import JobError
 from asyncjobs.core.job import Job
-from asyncjobs.core.retry import UNLIMITED, RetryRule
+from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
 from asyncjobs.core.settlement import Cancelled, Completed, Failed, Outcome, Snoozed, bounded_error
 from asyncjobs.signature import encode_value
 from asyncjobs.worker.plan import RunPlan
@@ -21,6 +21,8 @@ from asyncjobs.worker.processes.protocol import HandlerFailed
 __all__ = ["outcome_of_error", "outcome_of_value"]
 
 _log = logging.getLogger("asyncjobs.worker")
+
+_DEFAULT = RetryPolicy()
 
 
 def outcome_of_value(value: object, job: Job, max_bytes: int, now_ms: Callable[[], int]) -> Outcome:
@@ -57,7 +59,7 @@ def outcome_of_error(
     else:
         text = "".join(traceback.format_exception(trace or error))
         layer = plan.blame.of(error)
-        message = str(error) if layer is None else f"in the middleware {layer}: {error}"
+        message = _message_of(error) if layer is None else f"in the middleware {layer}: {_message_of(error)}"
         problem = bounded_error(_name_of(kind), message, text, job.attempt, now_ms)
     if isinstance(error, Discard):
         return Failed(problem, retryable=False)
@@ -76,11 +78,18 @@ def _ruled(rule: RetryRule, error: BaseException, job: Job, problem: JobError) -
         wait: float | timedelta | None = rule(error, job.failures + 1)
         after_ms = None if wait is None else to_ms("the wait", wait)
     except Exception:
-        # A rule that fails must not cost the job.
-        _log.exception("the retry rule of job %s (%s) failed; the job is tried again", job.id, job.name)
-        return Failed(problem)
+        # A rule that fails must not cost the job: it is tried again as jobs without a policy are.
+        _log.exception("the retry rule of job %s (%s) failed; the default policy decides", job.id, job.name)
+        return Failed(problem, policy=_DEFAULT)
     return Failed(problem, retryable=wait is not None, policy=UNLIMITED, after_ms=after_ms)
 
 
 def _name_of(kind: type[BaseException]) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as problem:
+        return f"(its text can't be had: {problem!r})"

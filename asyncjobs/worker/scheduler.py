@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
-from asyncjobs.core.schedule import Schedule, due_ticks, next_tick
+import msgspec
+
+from asyncjobs.core.schedule import Schedule, Timing, due_ticks, next_tick
 from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError
-from asyncjobs.ports import FireReply, ScheduleStore
-from asyncjobs.scheduling import decode_schedule, encode_schedule
+from asyncjobs.ports import FireReply, Firing, ScheduleStore
+from asyncjobs.scheduling import decode_schedule, encode_schedule, jobs_of
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.ticks import DueTicks, TickSender
 
@@ -54,8 +57,9 @@ class Scheduler:
         self._sender = sender
         self._chance = chance
         self._known: dict[tuple[str, str], tuple[Schedule, int]] = {}
-        self._unreadable: set[bytes] = set()
-        self._looked_at = -float("inf")
+        self._broken: set[bytes] = set()
+        self._fresh: Set[tuple[str, str]] = set()
+        self._looked_at = -math.inf
         self._is_leading = True
 
     async def announce(self) -> None:
@@ -71,12 +75,16 @@ class Scheduler:
             own = {schedule.id: schedule for schedule in self._own.get(queue, ())}
             found = await self._store.schedules(queue)
             self._clock.set(found.now_ms)
+            # Where only the job has changed, the ticks go on: those missed during a deploy are not forgotten by it.
+            kept: dict[tuple[str, Timing], int] = {}
             for stored in found.schedules:
                 schedule = self._read(stored.data)
                 if schedule and schedule.from_code and schedule.id not in own and schedule.name in self._names:
                     await self._store.remove_schedule(queue, schedule.id)
+                elif schedule and stored.next_ms is not None:
+                    kept[schedule.id, schedule.timing] = stored.next_ms
             for schedule in own.values():
-                tick = next_tick(schedule.timing, found.now_ms)
+                tick = kept.get((schedule.id, schedule.timing)) or next_tick(schedule.timing, found.now_ms)
                 await self._store.put_schedule(queue, schedule.id, encode_schedule(schedule), tick)
 
     async def look(self) -> None:
@@ -89,6 +97,8 @@ class Scheduler:
                 schedule = self._read(stored.data)
                 if schedule is not None and stored.next_ms is not None and schedule.name in self._names:
                     known[queue, schedule.id] = schedule, stored.next_ms
+        # Of those that came since the last look, the first ticks are late, whatever becomes of missed ones.
+        self._fresh = known.keys() - self._known.keys() if self._looked_at > -math.inf else set()
         self._known = known
         self._looked_at = self._clock.monotonic()
 
@@ -96,10 +106,13 @@ class Scheduler:
         try:
             return decode_schedule(data)
         except EnvelopeError as error:
-            if data not in self._unreadable:
-                self._unreadable.add(data)
-                _log.error("a schedule can't be read and is left alone: %s", error)
+            self._leave_alone(data, "a schedule can't be read", error)
             return None
+
+    def _leave_alone(self, data: bytes, what: str, error: Exception) -> None:
+        if data not in self._broken:
+            self._broken.add(data)
+            _log.error("%s and is left alone: %s", what, error)
 
     async def step(self) -> float:
         """Fire what is due; return in how many seconds to come again. Raises ``BrokerError``."""
@@ -108,7 +121,9 @@ class Scheduler:
         due = self._due()
         if due and self._sender is not None and not self._is_leading:
             # Another worker has most likely fired by now, and layers would see a job that is not sent.
+            fresh = self._fresh
             await self.look()
+            self._fresh |= fresh
             due = self._due()
         for queue, ticks in due.items():
             await self._fire(queue, ticks)
@@ -117,15 +132,25 @@ class Scheduler:
     def _due(self) -> dict[str, list[DueTicks]]:
         now_ms = self._clock.now_ms()
         due: dict[str, list[DueTicks]] = {}
-        for (queue, _), (schedule, next_ms) in self._known.items():
+        for (queue, _), (schedule, next_ms) in list(self._known.items()):
             if next_ms <= now_ms:
                 try:
-                    ticks = due_ticks(schedule.timing, next_ms, now_ms)
+                    ticks = due_ticks(self._timing(queue, schedule, now_ms - next_ms), next_ms, now_ms)
+                    jobs = jobs_of(schedule, queue, ticks.fire)
+                    last_ms = ticks.fire[-1] if ticks.fire else None
+                    firing = Firing(schedule.id, next_ms, ticks.next_ms, last_ms, jobs)
                 except AsyncJobsError as error:
-                    _log.error("the schedule %s can't fire: %s", schedule.id, error)
+                    # As of a time zone that this machine doesn't know; another worker may fire it.
+                    self._leave_alone(encode_schedule(schedule), f"the schedule {schedule.id} can't fire here", error)
+                    del self._known[queue, schedule.id]
                     continue
-                due.setdefault(queue, []).append(DueTicks(schedule, next_ms, ticks))
+                due.setdefault(queue, []).append(DueTicks(schedule, ticks, firing))
         return due
+
+    def _timing(self, queue: str, schedule: Schedule, late_ms: int) -> Timing:
+        if (queue, schedule.id) in self._fresh and late_ms <= 2_000 * self._interval:
+            return msgspec.structs.replace(schedule.timing, missed="all")
+        return schedule.timing
 
     async def _fire(self, queue: str, due: Sequence[DueTicks]) -> None:
         is_leading = is_early = False
@@ -137,7 +162,7 @@ class Scheduler:
                 continue
             [is_ours] = reply.fired
             is_leading = is_leading or is_ours
-            if is_ours or one.expected_ms <= reply.now_ms:
+            if is_ours or one.firing.expected_ms <= reply.now_ms:
                 # Fired by us or by another one. What else may have happened to it, the next look tells.
                 self._known[key] = one.schedule, one.ticks.next_ms
             else:
@@ -149,7 +174,7 @@ class Scheduler:
     async def _replies(self, queue: str, due: Sequence[DueTicks]) -> list[FireReply | None]:
         """Fire, and return the reply for each schedule, ``None`` for one that middleware kept from it."""
         if self._sender is None:
-            reply = await self._store.fire(queue, [one.firing(queue) for one in due])
+            reply = await self._store.fire(queue, [one.firing for one in due])
             self._clock.set(reply.now_ms)
             return [FireReply(reply.now_ms, [is_ours]) for is_ours in reply.fired]
         replies = []

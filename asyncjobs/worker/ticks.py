@@ -14,7 +14,7 @@ from asyncjobs.errors import AsyncJobsError, BrokerError, ConfigurationError
 from asyncjobs.handle import JobHandle
 from asyncjobs.middleware.chain import sending
 from asyncjobs.ports import FireReply, Firing
-from asyncjobs.scheduling import jobs_of, request_of
+from asyncjobs.scheduling import request_of
 from asyncjobs.sending import JobRequest
 from asyncjobs.worker.host import WorkerHost
 
@@ -27,17 +27,11 @@ _LAYERS_S = 10.0
 
 
 class DueTicks(NamedTuple):
-    """What is due of one schedule, and the tick that the broker expects next."""
+    """What is due of one schedule, and what fires it all at once, the jobs as the schedule has them."""
 
     schedule: Schedule
-    expected_ms: int
     ticks: Due
-
-    def firing(self, queue: str) -> Firing:
-        """Return what fires them all at once, the jobs as the schedule has them."""
-        fire, next_ms = self.ticks
-        jobs = jobs_of(self.schedule, queue, fire)
-        return Firing(self.schedule.id, self.expected_ms, next_ms, fire[-1] if fire else None, jobs)
+    firing: Firing
 
 
 class TickSender:
@@ -53,9 +47,9 @@ class TickSender:
         """Fire one schedule; return ``None`` if a layer kept it from that. Raises ``BrokerError``."""
         fire, next_ms = due.ticks
         if not fire:
-            return await self._host.broker.fire(queue, [due.firing(queue)])
+            return await self._host.broker.fire(queue, [due.firing])
         reply = None
-        expected_ms = due.expected_ms
+        expected_ms = due.firing.expected_ms
         for tick, after_ms in zip(fire, [*fire[1:], next_ms], strict=True):
             reply = await self._send(
                 queue, due.schedule, tick, Firing(due.schedule.id, expected_ms, after_ms, tick, [])

@@ -13,6 +13,8 @@ from asyncjobs.core.envelope import Tries, pack_tries
 from asyncjobs.core.record import encode_live
 from asyncjobs.definition import JobDefinition
 from asyncjobs.ports import Lease
+from asyncjobs.signature import Signature
+from asyncjobs.tenancy.scope import current_tenant
 from asyncjobs.worker.processes.pool import HandlerProcesses, ProcessCall
 from asyncjobs.worker.threads import HandlerThreads
 
@@ -33,7 +35,7 @@ class Ways:
     def of(self, definition: JobDefinition[..., Any]) -> Way:
         """Return how to call the handler of an attempt."""
         if definition.options.executor == "process":
-            return self._in_process(definition.function)
+            return self._in_process(definition.function, definition.signature)
         if definition.is_async:
             return _on_loop(definition.function)
         return self._in_thread(definition.function)
@@ -53,20 +55,24 @@ class Ways:
 
         return call
 
-    def _in_process(self, function: Callable[..., Any]) -> Way:
+    def _in_process(self, function: Callable[..., Any], signature: Signature) -> Way:
         async def call(job: JobContext) -> Any:
             record = job.record
             lease = Lease(record.queue, record.id, record.priority.value, record.fence)
+            # As the middleware has left them.
+            arguments, keywords = signature.encode(job.args, job.kwargs)
+            envelope = msgspec.structs.replace(record.envelope, arguments=msgspec.Raw(arguments), keywords=keywords)
             value = await self._processes.run(
                 ProcessCall.of(
                     function,
                     job_id=record.id,
                     queue=record.queue,
-                    record=encode_live(record),
+                    record=encode_live(msgspec.structs.replace(record, envelope=envelope)),
                     tries=pack_tries(Tries(record.failures, record.deaths, record.errors)),
                     fence=record.fence,
                     started_at_ms=record.started_at_ms or 0,
                     deadline_ms=job.deadline_ms,
+                    tenant=current_tenant(),
                 ),
                 lambda event: self._tell(lease, event),
             )

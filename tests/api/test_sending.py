@@ -246,6 +246,19 @@ def test_every_verb_of_an_app_has_a_twin_without_a_loop() -> None:
     assert wanted - set(dir(App("memory://").sync)) == set()
 
 
+def test_code_without_a_loop_has_every_verb_of_the_app(redis_url: str) -> None:
+    app = App(redis_url, prefix="verbs")
+
+    @app.job
+    async def work(number: int) -> None: ...
+
+    later = work.schedule_in_sync(3600, 2)
+    assert app.sync.edit_job(later.id, delay=0, priority="high") == "edited"
+    assert app.sync.add_schedule("nightly", work.request(1), cron="0 3 * * *").id == "nightly"
+    assert [one.id for one in app.sync.schedules()] == ["nightly"]
+    assert app.sync.retry_failed(name="work") == 0
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_sends_though_its_parent_has_sent(redis_url: str) -> None:
     app = App(redis_url, prefix="forked")
@@ -278,6 +291,8 @@ async def test_a_synchronous_verb_inside_a_loop_names_the_one_to_await(app: App)
             work.delay_sync()
         with pytest.raises(AppNotOpen, match=r"await app\.stats"):
             app.sync.stats()
+        with pytest.raises(AppNotOpen, match=r"await app\.edit_job\(…\)"):
+            app.sync.edit_job("id", delay=0)
 
 
 async def test_a_sync_handler_sends_with_the_synchronous_verb(app: App) -> None:

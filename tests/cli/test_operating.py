@@ -42,8 +42,9 @@ def run(redis_url: str, capsys: pytest.CaptureFixture[str]) -> Run:
     return call
 
 
-def _bury(app: App, *texts: str) -> list[str]:
-    handles = app.sync.enqueue_many([app.registry.get("fail").request(text) for text in texts])
+def _bury(app: App, *texts: str, tenant: str | None = None) -> list[str]:
+    fail = app.registry.get("fail").with_options(tenant=tenant)
+    handles = app.sync.enqueue_many([fail.request(text) for text in texts])
 
     async def drain() -> None:
         worker = App(str(app.settings.server), lease=1)
@@ -121,6 +122,48 @@ def test_queues_and_job_names_are_paused_and_resumed(app: App, run: Run) -> None
     assert run("pause", "--job", "work") == (0, "job work is paused\n")
     assert run("resume", "--job", "work", "--json") == (0, '{"job work":"resumed"}\n')
     assert run("pause")[0] == 2
+
+
+def test_one_tenant_is_looked_at_and_held_back(app: App, run: Run) -> None:
+    _bury(app, "one", "two", tenant="acme")
+    work = app.registry.get("work")
+    sent = work.with_options(tenant="acme").delay_sync()
+    work.with_options(tenant="globex").delay_sync()
+    [told] = json.loads(run("jobs", "--tenant", "acme", "--json")[1])
+    assert (told["id"], told["tenant"]) == (sent.id, "acme")
+    code, shown = run("stats", "--tenant", "acme")
+    assert (code, "Tenant acme" in shown, "globex" in shown) == (0, True, False)
+    figures = json.loads(run("stats", "--tenant", "acme", "--json")[1])
+    assert (figures["failed_total"], figures["queues"][0]["queue_name"]) == (2, "default")
+    assert run("pause", "--tenant", "acme") == (0, "tenant acme is paused\n")
+    assert app.sync.suspended_tenants()["default"] == ["acme"]
+    assert "default (paused)" in run("stats", "--tenant", "acme")[1]
+    assert run("resume", "--tenant", "acme", "--queue", "default", "--json") == (0, '{"tenant acme":"resumed"}\n')
+    assert "default" not in app.sync.suspended_tenants()
+    code, said = run("pause", "--tenant", "acme", "--job", "work")
+    assert (code, "not both" in said) == (2, True)
+
+
+def test_a_tenant_is_purged_once_that_is_confirmed(app: App, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    _bury(app, "one", tenant="acme")
+    app.registry.get("work").with_options(tenant="acme").delay_sync()
+    code, said = run("purge", "--tenant", "acme")
+    assert (code, "give --yes where nobody can be asked" in said) == (2, True)
+    answers = iter(["\n", "no\n", "y\n"])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin.readline", lambda: next(answers))
+    for _ in range(2):
+        code, said = run("purge", "--tenant", "acme")
+        assert (code, "Purge all jobs of tenant acme in all queues?" in said, "nothing was done" in said) == (
+            1,
+            True,
+            True,
+        )
+    assert app.sync.queue_stats("default").size == 1
+    code, said = run("purge", "--tenant", "acme", "--queue", "default")
+    assert (code, said.startswith("2 jobs cancelled or forgotten\n")) == (0, True)
+    assert (app.sync.queue_stats("default").size, app.sync.failed_jobs()) == (0, [])
+    assert run("purge", "--tenant", "acme", "--yes", "--json") == (0, '{"count":0}\n')
 
 
 def test_schedules_are_listed_and_steered(app: App, run: Run) -> None:

@@ -49,7 +49,8 @@ class MemoryKit:
     def orphans(self, queue: str) -> list[str]:
         """Name what is kept for jobs that are no more."""
         state = self.broker._state(queue)
-        return [job_id for job_id in state.tries if job_id not in state.live]
+        left = [job_id for job_id in state.tries if job_id not in state.live]
+        return left + [job_id for own in state.tenants._dead.values() for job_id in own if job_id not in state.dead]
 
 
 class RedisKit:
@@ -88,7 +89,7 @@ class RedisKit:
         live = {
             key.decode().removeprefix(prefix)
             for key in client.scan_iter(match=f"{prefix}*", count=1000)
-            if (client.get(key) or b"1x")[1:2] in (b"-", b"p")
+            if (client.get(key) or b"1x")[1:2] in (b"-", b"p", b"t")
         }
         assert set(+found) == live
         return +found
@@ -102,8 +103,12 @@ class RedisKit:
         leased = set(client.zrange(keys.leased, 0, -1))
         left += [one.decode() for one in client.hkeys(keys.cancels) if one not in leased]
         owned = {*keys.fixed, "asyncjobs:meta", "asyncjobs:queues", "asyncjobs:workers"}
+        dead = set(client.zrange(keys.dead, 0, -1))
         for key in client.scan_iter(count=1000):
             name = key.decode()
+            if name.startswith(keys.tenant_dead("")):
+                left += [one.decode() for one in client.zrange(key, 0, -1) if one not in dead]
+                continue
             is_live = name.startswith(f"{keys.base}job:") and name.removeprefix(f"{keys.base}job:") in places
             is_parked = name.startswith(f"{keys.base}parked:")
             is_cfg = name.endswith("}:cfg")

@@ -6,6 +6,7 @@ pass on a real server change nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 __all__ = ["LEASE_MS", "MAX_DEATHS", "RETRY_MS", "TICK_MS", "TTL_MS", "ModelJob", "ModelQueue"]
@@ -26,7 +27,9 @@ class ModelJob:
     id: str
     name: str
     priority: int
+    tenant: str = ""
     place: str = "ready"
+    label: str = ""
     due_ms: int = 0
     fence: int = 0
     deadline_ms: int = 0
@@ -48,12 +51,18 @@ class ModelQueue:
     # None stands for a job that was cancelled in the list: a claim looks at it, and forgets it.
     ready: dict[int, list[str | None]] = field(default_factory=lambda: {0: [], 1: [], 2: [], 3: []})
     parked: list[str] = field(default_factory=list)
+    # Names, and tenants behind a space; so are the labels of those that are parked.
     suspended: set[str] = field(default_factory=set)
     recovered_ms: int | None = None
     recover_from_ms: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    cancelled: int = 0
+    # (tenant, what its job has come to) → how often.
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def total(self, what: str) -> int:
+        return sum(number for (_, one), number in self.counts.items() if one == what)
+
+    def count(self, job: ModelJob, what: str) -> None:
+        self.counts[job.tenant, what] += 1
 
     def sizes(self) -> tuple[int, ...]:
         return tuple(len([one for one in self.ready[priority] if one is not None]) for priority in range(4))
@@ -67,10 +76,10 @@ class ModelQueue:
             if job.expires_ms <= self.now_ms:
                 del self.jobs[job.id]
 
-    def enqueue(self, job_id: str, name: str, priority: int, delay_ms: int) -> bool:
+    def enqueue(self, job_id: str, name: str, priority: int, delay_ms: int, tenant: str) -> bool:
         if job_id in self.jobs:
             return False
-        job = self.jobs[job_id] = ModelJob(job_id, name, priority)
+        job = self.jobs[job_id] = ModelJob(job_id, name, priority, tenant)
         if delay_ms:
             job.place, job.due_ms = "scheduled", self.now_ms + delay_ms
         else:
@@ -88,7 +97,13 @@ class ModelQueue:
             while not self.paused and self.ready[priority] and len(looked_at) < limit:
                 looked_at.append(self.ready[priority].pop(0))
         found = [self.jobs[job_id] for job_id in looked_at if job_id is not None]
-        taken = [job for job in found if job.name in names and job.name not in self.suspended]
+        for job in found:
+            job.label = ""
+            if job.name not in names or job.name in self.suspended:
+                job.label = job.name
+            elif f" {job.tenant}" in self.suspended:
+                job.label = f" {job.tenant}"
+        taken = [job for job in found if not job.label]
         self.fence += bool(taken)
         for job in found:
             if job in taken:
@@ -108,19 +123,20 @@ class ModelQueue:
 
     def bury(self, job: ModelJob) -> None:
         job.place, job.died_ms = "dead", self.now_ms
-        self.failed += 1
+        self.count(job, "failed")
 
     def complete(self, job_id: str) -> None:
-        self.succeeded += 1
+        self.count(self.jobs[job_id], "succeeded")
         self.end(self.jobs[job_id])
 
-    def fail(self, job_id: str) -> None:
+    def fail(self, job_id: str, *, for_good: bool = False) -> None:
         job = self.jobs[job_id]
         job.failures += 1
-        if job.failures > MAX_RETRIES:
+        if for_good or job.failures > MAX_RETRIES:
             self.bury(job)
         else:
             job.place, job.due_ms = "scheduled", self.now_ms + RETRY_MS
+            self.count(job, "retried")
 
     def snooze(self, job_id: str) -> None:
         job = self.jobs[job_id]
@@ -147,7 +163,7 @@ class ModelQueue:
         recovered, dead, cancelled = [], [], []
         for job in reversed(lapsed):
             if job.cancel_reason is not None:
-                self.cancelled += 1
+                self.count(job, "cancelled")
                 self.end(job)
                 cancelled.append(job.id)
                 continue
@@ -175,7 +191,7 @@ class ModelQueue:
             waiting[waiting.index(job_id)] = None
         elif job.place == "parked":
             self.parked.remove(job_id)
-        self.cancelled += 1
+        self.count(job, "cancelled")
         self.end(job)
         return "cancelled"
 
@@ -221,11 +237,12 @@ class ModelQueue:
         return True
 
     def unpark(self, names: frozenset[str]) -> int:
-        names = names - self.suspended
-        back = [job_id for job_id in self.parked if self.jobs[job_id].name in names]
-        # Name by name, as each has a list of its own; within a name in their order.
-        for name in sorted({self.jobs[job_id].name for job_id in back}):
-            for job_id in reversed([one for one in back if self.jobs[one].name == name]):
+        labels = {self.jobs[job_id].label for job_id in self.parked} - self.suspended
+        labels = {label for label in labels if label.startswith(" ") or label in names}
+        back = [job_id for job_id in self.parked if self.jobs[job_id].label in labels]
+        # Label by label, as each has a list of its own; within one in their order.
+        for label in sorted(labels):
+            for job_id in reversed([one for one in back if self.jobs[one].label == label]):
                 job = self.jobs[job_id]
                 job.place = "ready"
                 self.ready[job.priority].insert(0, job_id)

@@ -8,12 +8,23 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from asyncjobs import App, ArgumentsError, DefinitionError, JobCancelled, JobFailed, JobState, Worker
-from asyncjobs.middleware import DefaultTimeout
+from asyncjobs import (
+    App,
+    ArgumentsError,
+    DefinitionError,
+    JobCancelled,
+    JobContext,
+    JobFailed,
+    JobState,
+    Middleware,
+    Worker,
+)
+from asyncjobs.middleware import CallNext, DefaultTimeout
 from tests.worker import cpu_jobs
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +45,30 @@ async def test_a_handler_runs_in_another_process_and_tells_its_progress(app: App
         assert [event.kind for event in events] == ["progress", "log"]
         assert events[0].data == [1, 2, ""]
     assert _children() == []
+
+
+async def test_a_layer_changes_what_a_handler_in_a_process_is_given(make_app: Callable[..., App]) -> None:
+    class Double(Middleware):
+        async def process(self, job: JobContext, call_next: CallNext) -> Any:
+            job.args = tuple(2 * value for value in job.args)
+            return await call_next(job)
+
+    app = make_app(middleware=[Double()])
+    async with app, app.worker(queues=["cpu"]):
+        assert (await (await cpu_jobs.square.with_options(app=app).delay(3)).result(SOON))["square"] == 36
+
+
+async def test_a_shutdown_kills_what_does_not_end_and_its_job_goes_back(make_app: Callable[..., App]) -> None:
+    app = make_app(shutdown_timeout=0.1)
+    async with app:
+        async with app.worker(queues=["cpu"]):
+            handle = await cpu_jobs.spin.with_options(app=app, timeout=60).delay()
+            async with asyncio.timeout(SOON):
+                while not _children():
+                    await asyncio.sleep(0.02)
+        assert _children() == []
+        job = await handle.refresh()
+        assert (job.state, job.failures, job.deaths) == (JobState.PENDING, 0, 0)
 
 
 async def test_a_handler_that_never_returns_is_killed_at_its_timeout(app: App) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from asyncjobs import (
     App,
     ArgumentsError,
+    BrokerUnavailable,
     JobCancelled,
     JobEvent,
     JobState,
@@ -21,6 +23,7 @@ from asyncjobs import (
     Worker,
     current_job,
 )
+from asyncjobs.ports import Emission
 from tests.faults.proxy import Proxy
 from tests.servers import Server
 
@@ -64,6 +67,22 @@ async def test_progress_data_and_log_lines_are_followed_to_the_end(app: App) -> 
         assert [event.number for event in await _all(app, handle.id, after=2)] == [3]
         with pytest.raises(UnknownJob):
             await _all(app, "nobody")
+
+
+async def test_a_log_line_is_told_as_logging_would_write_it_and_never_fails_the_job(app: App) -> None:
+    @app.job
+    async def work() -> None:
+        log = current_job().log
+        log.info("%(rows)d rows", {"rows": 3})
+        log.info("%d rows", "many")
+        log.info("file \udcff")
+        log.info("100 %")
+
+    async with app, app.worker():
+        handle = await work.delay()
+        await handle.result(SOON)
+        messages = [event.data["message"] for event in await _all(app, handle.id)]
+    assert messages == ["3 rows", "%d rows ('many',)", "file \\udcff", "100 %"]
 
 
 async def test_a_handler_in_a_thread_tells_too_and_each_event_carries_its_attempt(app: App) -> None:
@@ -125,6 +144,32 @@ async def test_what_can_not_be_told_is_an_error_where_it_is_told(app: App) -> No
         await (await work.delay()).result(SOON)
     assert "type object can't be encoded" in problems[0]
     assert "at most 65536 fit" in problems[1]
+
+
+async def test_events_are_told_once_though_replies_to_the_worker_are_lost(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.job
+    async def work() -> None:
+        for number in range(1, 31):
+            current_job().emit(number)
+            await asyncio.sleep(0.005)
+
+    async with app:
+        emit, calls = app.broker.emit, itertools.count(1)
+
+        async def lose_replies(emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
+            replies = await emit(emissions, most, ttl_ms)
+            if next(calls) in (1, 2, 4):
+                raise BrokerUnavailable("the reply was lost")
+            return replies
+
+        monkeypatch.setattr(app.broker, "emit", lose_replies)
+        async with app.worker():
+            handle = await work.delay()
+            await handle.result(SOON)
+        assert next(calls) > 5
+        assert [(event.number, event.data) for event in await _all(app, handle.id)] == [(n, n) for n in range(1, 31)]
 
 
 async def test_a_reader_cut_off_ten_times_sees_each_of_a_thousand_events_once_in_order(
@@ -200,6 +245,23 @@ async def test_a_job_moves_to_another_queue_with_its_id_and_its_time(make_app: C
         moved = await app.handle(later.id, queue="slow").refresh()
         assert moved.due_at_ms is not None
         assert moved.due_at_ms - moved.created_at_ms > 3_500_000
+
+
+async def test_a_job_moved_there_and_back_runs_once(make_app: Callable[..., App]) -> None:
+    app = make_app(queues=["default", "slow"])
+    ran = []
+
+    @app.job
+    async def work() -> None:
+        ran.append(current_job().queue)
+
+    async with app:
+        handle = await work.delay()
+        for queue, to_queue in (("default", "slow"), ("slow", "default")) * 2:
+            assert await app.edit_job(handle.id, queue=queue, to_queue=to_queue) == "edited"
+        await Worker(app).run_until_empty()
+        assert ran == ["default"]
+        assert await handle.status() is JobState.COMPLETED
 
 
 async def test_a_suspended_job_waits_while_others_run(app: App) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 
@@ -287,6 +287,46 @@ async def test_what_can_not_be_resolved_is_an_error_at_start_that_names_handler_
         with pytest.raises(DefinitionError, match=message) as caught:
             await Worker(app).run_until_empty()
     assert "job 'work': parameter 'thing'" in str(caught.value)
+
+
+class Options(TypedDict):
+    """Settings as a mapping."""
+
+    size: int
+
+
+def options() -> Options:
+    return {"size": 3}
+
+
+def seconds() -> int:
+    return 3
+
+
+def perhaps() -> int | None:
+    return 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "provider"),
+    [
+        (Options, options),
+        (dict[str, int], options),
+        (float, seconds),
+        (object, seconds),
+        (int | None, seconds),
+        (int, perhaps),
+    ],
+)
+async def test_what_a_type_checker_lets_pass_is_injected(app: App, kind: Any, provider: Any) -> None:
+    async def work(thing: Any = Inject(provider)) -> Any:
+        return thing
+
+    work.__annotations__["thing"] = kind
+    async with app:
+        handle = await app.job(work).delay()
+        await Worker(app).run_until_empty()
+        assert await handle.result(SOON) == provider()
 
 
 def test_what_is_injected_stands_last_and_is_callable(app: App) -> None:

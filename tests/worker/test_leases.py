@@ -15,8 +15,13 @@ import anyio
 import pytest
 
 from asyncjobs import App, BrokerUnavailable, JobFailed, JobState, RetryPolicy, Worker, current_job
+from asyncjobs.clock import SystemClock
 from asyncjobs.core.settlement import Settlement, Verdict
-from asyncjobs.ports import Claim, ClaimRequest
+from asyncjobs.ports import Claim, ClaimRequest, Extension
+from asyncjobs.worker.broker_clock import BrokerClock
+from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.leases import Leases
+from asyncjobs.worker.settler import Settler
 
 pytestmark = pytest.mark.anyio
 
@@ -153,6 +158,36 @@ async def test_a_worker_whose_lease_was_taken_over_cancels_its_handler_and_settl
                 await cancelled.wait()
             assert await handle.result(SOON) == "second"
         assert (await app.queue_stats("default")).succeeded_total == 1
+
+
+@pytest.mark.parametrize("way", ["cancelled", "lost", "released"])
+async def test_a_job_stopped_before_its_handler_has_begun_costs_no_slot(app: App, way: str) -> None:
+    ran = []
+
+    @app.job
+    async def work() -> None:
+        ran.append(current_job().id)
+
+    async with app:
+        handle = await work.delay()
+        leases = Leases()
+        settler = Settler(app.broker, leases)
+        executor = Executor(app, BrokerClock(SystemClock()), settler, leases, concurrency=1)
+        request = ClaimRequest(worker="w", number=1, queues=["default"], limit=1, lease_ms=10_000)
+        executor.accept((await app.broker.claim(request)).jobs)
+        [lease] = leases.held(0.0)
+        # As it happens where a slot becomes free in the very turn of the loop in which the heartbeat has news.
+        if way == "released":
+            executor.cancel_all()
+        else:
+            executor.learn(Extension([lease], []) if way == "lost" else Extension([], [(lease, "not wanted")]))
+        assert await executor.drain(SOON)
+        await settler.flush()
+        await executor.close()
+        assert leases.held(0.0) == []
+        states = {"cancelled": JobState.CANCELLED, "lost": JobState.RUNNING, "released": JobState.PENDING}
+        assert await handle.status() is states[way]
+    assert ran == []
 
 
 async def test_a_job_whose_worker_was_killed_is_run_again_within_a_lease_and_a_second(

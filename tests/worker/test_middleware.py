@@ -86,6 +86,33 @@ async def test_a_bulk_send_passes_the_chain_once_and_keeps_its_order(make_app: C
         assert [job.arguments for job in jobs] == [[0], [1_234], [2_499]]
 
 
+async def test_sync_sends_and_added_schedules_pass_the_chain_and_schedules_of_the_code_do_not(
+    make_app: Callable[..., App],
+) -> None:
+    app = make_app(middleware=[Noting("only", [])])
+    found: dict[str, dict[str, str]] = {}
+
+    @app.job
+    async def work(how: str) -> None:
+        found[how] = {name: value for name, value in current_job().headers.items() if name == "only"}
+
+    @app.job(every=1)
+    async def tick(how: str = "code") -> None:
+        found[how] = {name: value for name, value in current_job().headers.items() if name == "only"}
+
+    async with app:
+        await app.add_schedule("added", work.request("added"), every=1)
+        await app.trigger_schedule("added")
+        await asyncio.to_thread(work.delay_sync, "sync")
+        await asyncio.to_thread(app.sync.enqueue_many, [work.request("sync bulk")])
+        async with app.worker():
+            async with asyncio.timeout(SOON):
+                while len(found) < 4:
+                    await asyncio.sleep(0.01)
+    stamped = {"only": "0"}
+    assert found == {"sync": stamped, "sync bulk": stamped, "added": stamped, "code": {}}
+
+
 async def test_what_a_handler_is_given_can_be_seen_and_changed_by_a_layer(make_app: Callable[..., App]) -> None:
     class Shout(Middleware):
         async def process(self, job: JobContext, call_next: CallNext) -> Any:

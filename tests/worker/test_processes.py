@@ -21,6 +21,7 @@ from asyncjobs.core.envelope import Envelope, Tries, pack_tries
 from asyncjobs.core.job import create_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record import encode_live
+from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.definition import JobDefinition
 from asyncjobs.errors import AppNotOpen, DefinitionError, ResultError
 from asyncjobs.ids import new_id
@@ -84,7 +85,7 @@ def call_of(definition: JobDefinition[..., Any], *args: Any, **kwargs: Any) -> P
         fence=5,
         started_at_ms=1_700_000_000_000,
         deadline_ms=1_700_000_060_000,
-        tenant="acme",
+        tenant=TenantContext("acme", "acme", "tenant_acme"),
     )
 
 

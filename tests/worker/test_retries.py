@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -22,6 +23,7 @@ from asyncjobs import (
     Worker,
     current_job,
 )
+from asyncjobs.worker import maintenance
 
 pytestmark = pytest.mark.anyio
 
@@ -90,6 +92,11 @@ async def test_a_rule_that_fails_itself_costs_no_job(app: App, caplog: pytest.Lo
         handle = await fail.delay()
         await Worker(app).run_until_empty()
         assert await handle.status() is JobState.RETRYING
+        # And nor is it tried for ever: the default policy holds.
+        for _ in range(RetryPolicy().max_retries):
+            await app.edit_job(handle.id, delay=0)
+            await Worker(app).run_until_empty()
+        assert await handle.status() is JobState.FAILED
     assert "the rule is broken" in caplog.text
 
 
@@ -199,8 +206,6 @@ async def test_a_job_acknowledged_early_is_not_run_again_whatever_its_handler_as
 
 
 async def test_a_timeout_says_where_the_handler_was(app: App) -> None:
-    import asyncio
-
     @app.job(timeout=0.05, retry=RetryPolicy(max_retries=0))
     async def hang() -> None:
         await asyncio.sleep(3600)
@@ -274,3 +279,58 @@ async def test_more_dead_than_a_page_are_all_retried(make_app: Callable[..., App
         assert await app.retry_failed(name="bad") == 1_201
         figures = await app.queue_stats("default")
         assert (figures.pending, figures.failed) == (1_201, 0)
+
+
+async def _dead(app: App, count: int) -> None:
+    @app.job(retry=RetryPolicy(max_retries=0))
+    async def bad(number: int) -> None:
+        raise ValueError(number)
+
+    await app.enqueue_many([bad.request(number) for number in range(count)])
+    await Worker(app).run_until_empty()
+
+
+async def test_a_running_worker_keeps_no_more_dead_than_it_should_the_latest(
+    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Once is enough, however many there are.
+    monkeypatch.setattr(maintenance, "_PRUNE_EVERY_S", 0.5)
+    prunes: list[int] = []
+
+    async def prune_once(self: maintenance.Maintenance) -> None:
+        if not prunes:
+            await original(self)
+        prunes.append(len(await app.failed_jobs(5_000)))
+
+    original = maintenance.Maintenance.prune
+    monkeypatch.setattr(maintenance.Maintenance, "prune", prune_once)
+    app = make_app(dead_most=3)
+    async with app:
+        await _dead(app, 2_100)
+        async with app.worker():
+            await _until(lambda: bool(prunes))
+    assert prunes[0] == 3
+
+
+async def test_a_running_worker_forgets_the_dead_that_are_too_old(
+    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "_PRUNE_EVERY_S", 0.2)
+    app = make_app(dead_ttl=60)
+    async with app:
+        await _dead(app, 2)
+        if hasattr(app.broker, "_clock"):
+            now_ms = app.broker._clock.now_ms
+            monkeypatch.setattr(app.broker._clock, "now_ms", lambda: now_ms() + 61_000)
+        else:
+            await app.broker._command("HSET", app.broker._keys.queue("default").cfg, "shift_ms", 61_000)
+        async with app.worker():
+            async with asyncio.timeout(SOON):
+                while await app.failed_jobs():
+                    await asyncio.sleep(0.02)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SOON):
+        while not condition():
+            await asyncio.sleep(0.01)

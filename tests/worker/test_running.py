@@ -245,6 +245,48 @@ async def test_sys_exit_in_a_handler_fails_that_job_and_leaves_the_worker_alive(
         assert await (await stay.delay()).result(SOON) == 1
 
 
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_an_exception_outside_exception_fails_that_job_and_frees_its_slot(app: App, in_thread: bool) -> None:
+    class Stop(BaseException):
+        """As some frameworks use to break out of their own code."""
+
+    def stop() -> None:
+        raise Stop("here")
+
+    async def stop_on_loop() -> None:
+        stop()
+
+    app.job(name="stop", retry=RetryPolicy(max_retries=0))(stop if in_thread else stop_on_loop)
+    async with app, app.worker(concurrency=1):
+        for _ in range(2):
+            with pytest.raises(JobFailed, match="Stop: here"):
+                await (await app.registry.get("stop").delay()).result(SOON)
+
+
+class Unspeakable(Exception):
+    """An error that can't even be shown."""
+
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (FileNotFoundError("no file \udcff"), r"no file \\udcff"),
+        (Unspeakable(), "its text can't be had: LookupError"),
+    ],
+)
+async def test_an_error_whose_text_is_no_text_is_the_jobs_failure_too(app: App, error: Exception, message: str) -> None:
+    @app.job(retry=RetryPolicy(max_retries=0))
+    async def work() -> None:
+        raise error
+
+    async with app, app.worker():
+        with pytest.raises(JobFailed, match=message):
+            await (await work.delay()).result(SOON)
+
+
 async def test_a_result_that_cannot_be_encoded_is_an_error_that_is_not_retried(app: App) -> None:
     calls = []
 

@@ -8,7 +8,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -24,8 +24,10 @@ from asyncjobs import (
     Worker,
     current_job,
 )
+from asyncjobs.core.schedule import Schedule, Timing
 from asyncjobs.middleware import Send
-from asyncjobs.scheduling import decode_schedule, jobs_of, request_of
+from asyncjobs.ports import ScheduleList
+from asyncjobs.scheduling import decode_schedule, encode_schedule, jobs_of, request_of
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +109,56 @@ async def test_a_schedule_added_at_run_time_sends_its_arguments_and_options(app:
         assert listed.next_at > listed.last_at
 
 
+async def test_a_job_of_a_schedule_expires_so_long_after_its_tick(app: App) -> None:
+    seen: list[tuple[str | None, int]] = []
+
+    @app.job(every=1, expires=5)
+    async def work() -> None:
+        job = current_job()
+        assert job.tick is not None
+        seen.append((job.schedule, job.record.envelope.expires_at_ms - round(job.tick.timestamp() * 1000)))
+
+    async with app:
+        await app.add_schedule("added", work.request().with_options(expires=7), every=1)
+        async with app.worker():
+            await _until(lambda: len(seen) >= 4)
+    assert set(seen) == {("work", 5_000), ("added", 7_000)}
+
+
+@pytest.mark.parametrize("missed", ["once", "skip"])
+async def test_a_schedule_added_while_workers_run_misses_none_of_its_first_ticks(
+    make_app: Callable[..., App], missed: Literal["once", "skip"]
+) -> None:
+    app = make_app(scheduler_interval=3)
+    ticks: list[datetime | None] = []
+
+    @app.job
+    async def work() -> None:
+        ticks.append(current_job().tick)
+
+    async with app, app.worker():
+        # Right after the worker has looked, so that it looks again in three seconds.
+        await _until_looked(app)
+        first = (await app.add_schedule("new", work.request(), every=1, missed=missed)).next_at
+        assert first is not None
+        await _until(lambda: len(ticks) >= 5)
+    assert ticks[:5] == [first + timedelta(seconds=n) for n in range(5)]
+
+
+async def _until_looked(app: App) -> None:
+    looked, schedules = asyncio.Event(), app.broker.schedules
+
+    async def look(queue: str) -> ScheduleList:
+        looked.set()
+        return await schedules(queue)
+
+    app.broker.schedules = look  # type: ignore[method-assign]
+    try:
+        await asyncio.wait_for(looked.wait(), SOON)
+    finally:
+        app.broker.schedules = schedules  # type: ignore[method-assign]
+
+
 async def test_a_schedule_is_paused_resumed_triggered_and_removed(app: App) -> None:
     @app.job
     async def work() -> None: ...
@@ -176,6 +228,69 @@ async def test_a_schedule_of_the_code_is_the_same_at_each_start(app: App) -> Non
             await asyncio.sleep(0.002)
     # What has changed is counted from now, so that its missed ticks would be lost.
     assert stored[0].data == stored[1].data
+
+
+async def test_ticks_missed_during_a_deploy_fire_though_the_job_has_changed(make_app: Callable[..., App]) -> None:
+    ran: list[tuple[datetime | None, int]] = []
+
+    def deploy(size: int, **timing: object) -> App:
+        app = make_app()
+
+        @app.job(name="work", **timing)  # type: ignore[call-overload]
+        async def work(number: int = size) -> None:
+            ran.append((current_job().tick, number))
+
+        return app
+
+    old = deploy(1, every=3600)
+    async with old:
+        async with old.worker():
+            pass
+        # As after a night without a worker.
+        now_ms = (await old.broker.schedules("default")).now_ms
+        missed_ms = now_ms - now_ms % 3_600_000 - 5 * 3_600_000
+        await old.broker.move_schedule("default", "work", None)
+        await old.broker.move_schedule("default", "work", missed_ms)
+    new = deploy(2, every=3600)
+    async with new, new.worker():
+        await _until(lambda: bool(ran))
+        assert ran == [(datetime.fromtimestamp((missed_ms + 5 * 3_600_000) / 1000, UTC), 2)]
+    newer = deploy(3, every=1800)
+    async with newer:
+        await newer.broker.move_schedule("default", "work", None)
+        await newer.broker.move_schedule("default", "work", missed_ms)
+        async with newer.worker():
+            next_at = (await newer.find_schedule("work")).next_at
+        assert next_at is not None
+        assert next_at > datetime.now(UTC)
+
+
+async def test_a_schedule_that_can_not_fire_leaves_the_others_alone(
+    make_app: Callable[..., App], caplog: pytest.LogCaptureFixture
+) -> None:
+    app, ran = make_app(scheduler_interval=0.5), []
+
+    @app.job(every=1)
+    async def work() -> None:
+        ran.append(current_job().schedule)
+
+    async with app:
+        now_ms = (await app.broker.schedules("default")).now_ms
+        nowhere = Timing(cron="* * * * * *", timezone="Mars/Olympus")
+        for broken in (
+            Schedule(id="nowhere", name="work", timing=nowhere, record=b""),
+            Schedule(id="no-job", name="work", timing=Timing(every_ms=1_000), record=b"no record"),
+        ):
+            await app.broker.put_schedule("default", broken.id, encode_schedule(broken), now_ms)
+        await app.broker.put_schedule("default", "nothing", b"no schedule", now_ms)
+        async with app.worker():
+            await _until(lambda: len(ran) >= 3)
+    told = [record.message for record in caplog.records if "left alone" in record.message]
+    assert sorted(message.split(" and ")[0] for message in told) == [
+        "a schedule can't be read",
+        "the schedule no-job can't fire here",
+        "the schedule nowhere can't fire here",
+    ]
 
 
 async def test_a_schedule_whose_job_nobody_knows_does_not_fire(make_app: Callable[..., App]) -> None:

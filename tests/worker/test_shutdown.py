@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from asyncjobs import App, JobState, Worker, current_job
+from asyncjobs.ports import Claim, ClaimRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -123,7 +124,9 @@ async def test_jobs_claimed_ahead_go_back_in_their_order(app: App) -> None:
                 while len(order) < 500:
                     await asyncio.sleep(0)
                 # The buffer is given back while the slot stays taken, so that others can run the jobs.
-                while (await app.queue_stats("default")).running > 1:
+                duties = worker._duties
+                assert duties is not None
+                while duties._claimer._ahead or (await app.queue_stats("default")).running != 1:
                     await asyncio.sleep(0.01)
             await Worker(app).run_until_empty()
             worker.stop()
@@ -151,3 +154,30 @@ async def test_a_sync_handler_that_never_returns_does_not_keep_the_worker_from_e
         # Beside a living run the job is not released: it is left to its lease.
         assert await handle.status() is JobState.RUNNING
     release.set()
+
+
+async def test_a_claim_of_due_jobs_that_is_under_way_at_the_stop_leaves_no_job_leased_to_nobody(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed, goes_on = asyncio.Event(), asyncio.Event()
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        claim = app.broker.claim
+
+        async def slow_to_answer(request: ClaimRequest) -> Claim:
+            reply = await claim(request)
+            if reply.jobs:
+                claimed.set()
+                await goes_on.wait()
+            return reply
+
+        monkeypatch.setattr(app.broker, "claim", slow_to_answer)
+        async with app.worker():
+            handle = await work.schedule_in(0.2)
+            await asyncio.wait_for(claimed.wait(), SOON)
+            asyncio.get_running_loop().call_later(0.3, goes_on.set)
+        await asyncio.wait_for(goes_on.wait(), SOON)
+        assert await handle.status() in (JobState.PENDING, JobState.COMPLETED)

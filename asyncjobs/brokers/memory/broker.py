@@ -7,14 +7,12 @@ import threading
 import time
 from collections.abc import Sequence
 
-import msgspec
-
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.memory.queue import QueueState
 from asyncjobs.brokers.memory.waking import Bell, Sleeper, take_token
 from asyncjobs.clock import SystemClock
 from asyncjobs.core.job import Job
-from asyncjobs.core.settlement import HistoryEntry, Settlement
+from asyncjobs.core.settlement import HistoryEntry, Settlement, read_history
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import ResultTimeout
 from asyncjobs.ports import (
@@ -36,6 +34,7 @@ from asyncjobs.ports import (
     Recovery,
     ScheduleList,
     Suspendable,
+    TenantFigures,
     WorkerInfo,
 )
 
@@ -44,8 +43,6 @@ __all__ = ["MemoryBroker", "MemoryLeaseKeeper"]
 # Nothing here ever waits for I/O, so that a sender in a loop would never let another task run; after this many jobs it
 # does.
 _JOBS_A_TURN = 256
-
-_entries = msgspec.msgpack.Decoder(HistoryEntry)
 
 
 class MemoryBroker:
@@ -202,9 +199,11 @@ class MemoryBroker:
 
     # -- jobs by id
 
-    async def browse(self, queue: str, place: Place, offset: int, limit: int) -> tuple[list[Job], int]:
+    async def browse(
+        self, queue: str, place: Place, offset: int, limit: int, tenant: str = ""
+    ) -> tuple[list[Job], int]:
         with self._lock:
-            return self._state(queue).browse(place, offset, limit)
+            return self._state(queue).browse(place, offset, limit, tenant)
 
     async def edit(
         self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None
@@ -222,9 +221,16 @@ class MemoryBroker:
         with self._lock:
             return self._state(queue).cancel(job_id, reason, keep_ms, self._clock.now_ms())
 
-    async def failed(self, queue: str, limit: int, before: tuple[int, str] | None = None) -> list[Job]:
+    async def cancel_many(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         with self._lock:
-            return self._state(queue).failed(limit, before)
+            now_ms = self._clock.now_ms()
+            return [self._state(queue).cancel(job_id, reason, keep_ms, now_ms) for job_id in job_ids]
+
+    async def failed(
+        self, queue: str, limit: int, before: tuple[int, str] | None = None, tenant: str = ""
+    ) -> list[Job]:
+        with self._lock:
+            return self._state(queue).failed(limit, before, tenant)
 
     async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         with self._lock:
@@ -340,7 +346,16 @@ class MemoryBroker:
 
     async def history(self, queue: str, name: str, limit: int) -> list[HistoryEntry]:
         with self._lock:
-            return [_entries.decode(entry) for entry in self._state(queue).history(name, limit)]
+            return read_history(self._state(queue).history(name, limit), name)
+
+    async def tenant_figures(self, queue: str, tenant: str) -> TenantFigures:
+        with self._lock:
+            return self._state(queue).tenants.figures(tenant.encode(), self._clock.now_ms())
+
+    async def tenant_history(self, queue: str, tenant: str, limit: int) -> list[HistoryEntry]:
+        with self._lock:
+            history = self._state(queue).tenants.history(tenant.encode(), self._clock.now_ms())
+            return read_history(history[: max(0, limit)])
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
         with self._lock:

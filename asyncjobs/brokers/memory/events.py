@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+
+from asyncjobs.ports import Emission
 
 __all__ = ["EventStreams"]
 
@@ -22,13 +23,13 @@ class EventStreams:
     def __init__(self) -> None:
         # The longest untouched first.
         self._streams: dict[str, _Stream] = {}
-        # The number of each job's last event, which outlives its stream, until the job ends.
-        self._numbers: dict[str, int] = {}
+        # The number of each job's last event, and fence and number of the emission that it came with: these outlive the
+        # stream, until the job ends.
+        self._numbers: dict[str, tuple[int, tuple[int, int]]] = {}
 
-    def add(
-        self, job_id: str, skipped: int, events: Sequence[bytes], most: int, expires_at_ms: int, now_ms: int
-    ) -> None:
-        """Add ``events`` behind ``skipped`` that were dropped before; keep the last ``most``, until they expire."""
+    def add(self, emission: Emission, most: int, expires_at_ms: int, now_ms: int) -> None:
+        """Add what is new in ``emission``; keep the last ``most`` events, until they expire."""
+        job_id, mark = emission.lease.id, (emission.lease.fence, emission.number)
         for _ in range(2):
             oldest = next(iter(self._streams), None)
             if oldest is not None and self._streams[oldest].expires_at_ms <= now_ms:
@@ -38,9 +39,11 @@ class EventStreams:
             stream = _Stream()
         self._streams[job_id] = stream
         # A stream that is known without its number is that of a job which had the same id and has ended.
-        number = self._numbers.get(job_id) or (stream.events[-1][0] if stream.events else 0)
-        stream.events.extend(enumerate(events, number + skipped + 1))
-        self._numbers[job_id] = number + skipped + len(events)
+        number, last_mark = self._numbers.get(job_id) or (stream.events[-1][0] if stream.events else 0, (0, 0))
+        if last_mark[0] == mark[0] and last_mark >= mark:
+            return
+        stream.events.extend(enumerate(emission.events, number + emission.skipped + 1))
+        self._numbers[job_id] = number + emission.skipped + len(emission.events), mark
         while len(stream.events) > most:
             stream.events.popleft()
         stream.expires_at_ms = expires_at_ms

@@ -10,6 +10,8 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
+
 from asyncjobs.brokers.memory.events import EventStreams
 from asyncjobs.brokers.memory.expiring import ExpiringRecords
 from asyncjobs.brokers.memory.leases import Leases
@@ -22,9 +24,11 @@ from asyncjobs.brokers.memory.records import (
     marked,
     name_of,
     tenant_label,
+    tenant_of,
     with_priority,
 )
 from asyncjobs.brokers.memory.schedules import Schedules
+from asyncjobs.brokers.memory.tenants import TenantBooks
 from asyncjobs.brokers.memory.timetable import Timetable
 from asyncjobs.brokers.memory.waking import Bell, Sleeper
 from asyncjobs.core.envelope import JobError, Tries, decode_header, encode, pack_tries, priority_of, unpack_tries
@@ -49,6 +53,7 @@ _CANCELLED_KEEP_MS = 24 * 3_600_000
 _CLAIM_MEMORY_MS = 60_000
 
 _ENDING = (Verdict.COMPLETE, Verdict.CANCEL, Verdict.DEAD)
+_COUNTED = {Verdict.RETRY: "retried", Verdict.DEAD: "failed", Verdict.CANCEL: "cancelled"}
 _PRIORITIES = range(4)
 _LOWEST_FIRST = range(3, -1, -1)
 
@@ -82,6 +87,7 @@ class QueueState:
         self.counts = dict.fromkeys(("succeeded", "failed", "cancelled", "retried", "recovered", "duration_us"), 0)
         self.histogram: dict[int, int] = {}
         self.histories: dict[bytes, deque[bytes]] = {}
+        self.tenants = TenantBooks()
         self._fence = 0
         self._keeper = ""
         self._keeper_until_ms = 0
@@ -235,6 +241,8 @@ class QueueState:
                 released.append((one.priority, job_id))
             if one.entry:
                 self._history_of(one.name.encode()).appendleft(one.entry)
+            if one.tenant:
+                self._note_tenant(one, now_ms)
             if self.awaited and (verdict in _ENDING):
                 self._tell(job_id)
         for priority, job_id in reversed(released):
@@ -243,6 +251,17 @@ class QueueState:
             self.bell.ring()
         ended.prune(now_ms, 16 + 2 * len(reply))
         return reply
+
+    def _note_tenant(self, one: Settlement, now_ms: int) -> None:
+        tenant = one.tenant.encode()
+        if one.verdict is Verdict.COMPLETE:
+            self.tenants.succeeded(tenant, one.duration_us, now_ms)
+        elif one.verdict in _COUNTED:
+            self.tenants.count(tenant, _COUNTED[one.verdict], now_ms)
+        if one.verdict is Verdict.DEAD:
+            self.tenants.bury(tenant, one.id, now_ms)
+        if one.entry:
+            self.tenants.enter(tenant, one.entry, now_ms)
 
     def extend(self, lease: Lease, deadline_ms: int) -> tuple[bool, str | None]:
         """Return whether the lease holds, and why its job is to be cancelled, if it is."""
@@ -338,6 +357,8 @@ class QueueState:
         name = name_of(record)
         if (known is not None and name not in known) or b"n" + name in self.suspended:
             return b"p", name
+        if not self.suspended:
+            return b"", b""
         label = tenant_label(record)
         return (b"t", label) if b"t" + label[1:] in self.suspended else (b"", b"")
 
@@ -389,14 +410,33 @@ class QueueState:
             history = self.histories[name] = deque(maxlen=_HISTORY_LENGTH)
         return history
 
+    def _enter(self, name: bytes, tenant: bytes, entry: HistoryEntry, now_ms: int) -> None:
+        """Count an end that came without a run, and enter it into the histories of its name and its tenant."""
+        self.counts[entry.state] += 1
+        if not tenant:
+            self._history_of(name).appendleft(encode(entry))
+            return
+        packed = encode(msgspec.structs.replace(entry, name=str(name, "utf-8", "replace")))
+        self._history_of(name).appendleft(packed)
+        self.tenants.count(tenant, entry.state, now_ms)
+        self.tenants.enter(tenant, packed, now_ms)
+
     def _bury(self, job_id: str, name: bytes, tries: Tries, now_ms: int) -> None:
         self.dead[job_id] = now_ms
         self.tries[job_id] = pack_tries(tries)
+        tenant = tenant_of(self.live[job_id])
+        if tenant:
+            self.tenants.bury(tenant, job_id, now_ms)
         last = tries.errors[-1]
-        entry = HistoryEntry(job_id, "failed", last.attempt, now_ms, 0, f"{last.type}: {last.message}")
-        self._history_of(name).appendleft(encode(entry))
-        self.counts["failed"] += 1
+        error = f"{last.type}: {last.message}"
+        self._enter(name, tenant, HistoryEntry(job_id, "failed", last.attempt, now_ms, 0, error), now_ms)
         self._tell(job_id)
+
+    def _exhume(self, job_id: str) -> None:
+        del self.dead[job_id]
+        tenant = tenant_of(self.live[job_id])
+        if tenant:
+            self.tenants.exhume(tenant, job_id)
 
     def _end_cancelled(self, job_id: str, record: bytes, reason: str, now_ms: int, keep_ms: int) -> None:
         del self.live[job_id]
@@ -404,15 +444,14 @@ class QueueState:
         so_far = unpack_tries(self.tries.pop(job_id, None))
         self.events.end(job_id)
         entry = HistoryEntry(job_id, "cancelled", so_far.failures + so_far.deaths + 1, now_ms, 0, reason)
-        self._history_of(name_of(record)).appendleft(encode(entry))
-        self.counts["cancelled"] += 1
+        self._enter(name_of(record), tenant_of(record), entry, now_ms)
         self._tell(job_id)
 
     def emit(self, emission: Emission, most: int, expires_at_ms: int, now_ms: int) -> bool:
         lease = emission.lease
         if not self.leases.holds(lease.fence, lease.priority, lease.id):
             return False
-        self.events.add(lease.id, emission.skipped, emission.events, most, expires_at_ms, now_ms)
+        self.events.add(emission, most, expires_at_ms, now_ms)
         self._tell(lease.id)
         return True
 
@@ -517,7 +556,7 @@ class QueueState:
             self.bell.ring()
         return "edited"
 
-    def browse(self, place: Place, offset: int, limit: int) -> tuple[list[Job], int]:
+    def browse(self, place: Place, offset: int, limit: int, tenant: str) -> tuple[list[Job], int]:
         """Return the jobs of a page in the order in which they will start, and how many entries were looked at."""
         places: dict[Place, Callable[[], Iterable[str]]] = {
             "ready": lambda: itertools.chain(*self.ready),
@@ -529,16 +568,19 @@ class QueueState:
         found = []
         for job_id in dict.fromkeys(page):
             record = self.live.get(job_id)
-            if record is not None and (not is_readable(record) or (place == "parked") == is_parked(record)):
+            if record is None or (tenant and tenant_of(record) != tenant.encode()):
+                continue
+            if not is_readable(record) or (place == "parked") == is_parked(record):
                 found.append(job_id)
         jobs = [self.find(job_id, 0) for job_id in found]
         return [job for job in jobs if job is not None], len(page)
 
-    def failed(self, limit: int, before: tuple[int, str] | None) -> list[Job]:
+    def failed(self, limit: int, before: tuple[int, str] | None, tenant: str) -> list[Job]:
         """Return the latest dead; those of one millisecond by id, the last first."""
+        dead = self.tenants.dead(tenant.encode()) if tenant else self.dead
         latest: list[tuple[int, str]] = []
-        for job_id in reversed(self.dead):
-            died_at_ms = self.dead[job_id]
+        for job_id in reversed(dead):
+            died_at_ms = dead[job_id]
             if len(latest) >= limit and died_at_ms != latest[-1][0]:
                 break
             if before is None or (died_at_ms, job_id) < before:
@@ -561,7 +603,7 @@ class QueueState:
     def retry(self, job_id: str) -> bool:
         if job_id not in self.dead:
             return False
-        del self.dead[job_id]
+        self._exhume(job_id)
         errors = unpack_tries(self.tries.get(job_id)).errors
         self.tries[job_id] = pack_tries(Tries(errors=errors))
         self.ready[priority_of(self.live[job_id])].append(job_id)
@@ -570,7 +612,8 @@ class QueueState:
 
     def delete(self, job_id: str, now_ms: int) -> bool:
         if job_id in self.dead:
-            del self.dead[job_id], self.live[job_id]
+            self._exhume(job_id)
+            del self.live[job_id]
             self.tries.pop(job_id, None)
         elif self.ended.get(job_id, now_ms) is None:
             return False

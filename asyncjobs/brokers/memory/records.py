@@ -15,6 +15,7 @@ __all__ = [
     "marked",
     "name_of",
     "tenant_label",
+    "tenant_of",
     "with_priority",
 ]
 
@@ -47,6 +48,11 @@ def is_ended(record: bytes) -> bool:
 def name_of(record: bytes) -> bytes:
     """Return the job name in the readable ``record``, as UTF-8."""
     return record[_HEADER_BYTES : _HEADER_BYTES + record[3]]
+
+
+def tenant_of(record: bytes) -> bytes:
+    """Return the tenant in ``record``, as UTF-8; empty if it has none or can't be read."""
+    return tenant_label(record)[1:] if is_readable(record) else b""
 
 
 def tenant_label(record: bytes) -> bytes:

@@ -119,6 +119,7 @@ class RedisBroker(RedisStore, RedisEvents, RedisSchedules):
                     one.duration_us,
                     bucket_of(one.duration_us),
                     one.entry,
+                    one.tenant,
                 )
             reply += await self._on_queue(SETTLE, queue, *args)
         return [mark == 49 for mark in reply]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import Session
 from asyncjobs.ports import Emission, EventPage
@@ -25,18 +26,20 @@ class RedisEvents(Session):
     """A ``ports.EventStore``."""
 
     async def emit(self, emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
-        replies: list[bool] = []
-        for emission in emissions:
-            lease, skipped, done = emission.lease, emission.skipped, False
+        replies: dict[str, list[bool]] = {}
+        for queue, group in by_queue(emissions).items():
+            replies[queue] = []
+            for part in _parts(group):
+                replies[queue] += await self._emit(queue, part, most, ttl_ms)
+        return in_order(emissions, replies)
+
+    async def _emit(self, queue: str, emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
+        args: list[str | bytes | int] = []
+        for one in emissions:
+            lease = one.lease
             member = f"{lease.fence}:{lease.priority}:{lease.id}"
-            for start in range(0, len(emission.events), _EVENTS_A_CALL):
-                events = emission.events[start : start + _EVENTS_A_CALL]
-                reply = await self._on_queue(
-                    _EMIT, lease.queue, most, ttl_ms, lease.id, member, skipped, len(events), *events
-                )
-                skipped, done = 0, reply == b"1"
-            replies.append(done)
-        return replies
+            args += (lease.id, member, f"{lease.fence}:{one.number}", one.skipped, len(one.events), *one.events)
+        return [mark == 49 for mark in await self._on_queue(_EMIT, queue, most, ttl_ms, *args)]
 
     async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -57,3 +60,13 @@ class RedisEvents(Session):
                         await news.wait()
                 except TimeoutError:
                     continue
+
+
+def _parts(emissions: Sequence[Emission]) -> Iterator[Sequence[Emission]]:
+    """Cut ``emissions`` so that no call carries many more than ``_EVENTS_A_CALL`` events."""
+    start = count = 0
+    for end, emission in enumerate(emissions, 1):
+        count += len(emission.events)
+        if count >= _EVENTS_A_CALL or end == len(emissions):
+            yield emissions[start:end]
+            start, count = end, 0

@@ -54,6 +54,20 @@ class QueueKeys:
         """The list of how the last jobs of ``name`` ended."""
         return f"{self.base}history:{name}"
 
+    # A label that begins with a space is a tenant's: no job name does, and no minute.
+
+    def tenant_history(self, tenant: str) -> str:
+        """The list of how the last jobs of ``tenant`` ended."""
+        return f"{self.base}history: {tenant}"
+
+    def tenant_stats(self, tenant: str) -> str:
+        """The counters of ``tenant`` and the histogram of its durations."""
+        return f"{self.base}stats: {tenant}"
+
+    def tenant_dead(self, tenant: str) -> str:
+        """The dead of ``tenant``, as in ``dead``."""
+        return f"{self.base}dead: {tenant}"
+
 
 class GlobalKeys:
     """The keys that belong to no queue."""

@@ -8,9 +8,9 @@ from typing import Any
 from asyncjobs.core.job import Job
 from asyncjobs.core.record import read_placed
 from asyncjobs.core.states import JobState
-from asyncjobs.ports import Claim, Claimed, QueueFigures
+from asyncjobs.ports import Claim, Claimed, QueueFigures, TenantFigures
 
-__all__ = ["read_claim", "read_failed", "read_figures", "read_found", "read_page"]
+__all__ = ["read_claim", "read_failed", "read_figures", "read_found", "read_page", "read_tenant_figures"]
 
 
 def read_claim(queues: Sequence[str], reply: list[Any]) -> Claim:
@@ -86,11 +86,17 @@ def read_figures(queue: str, reply: list[Any]) -> QueueFigures:
         dead=dead,
         tried=tried,
         oldest_wait_ms=max(0, now_ms - since_ms),
-        succeeded=fields.get("succeeded", 0),
-        failed=fields.get("failed", 0),
-        cancelled=fields.get("cancelled", 0),
-        retried=fields.get("retried", 0),
         recovered=fields.get("recovered", 0),
-        duration_us=fields.get("duration_us", 0),
-        histogram={int(name[2:]): number for name, number in fields.items() if name.startswith("h:")},
+        **_totals(fields),
     )
+
+
+def read_tenant_figures(stats: dict[bytes, bytes], dead: int) -> TenantFigures:
+    """Read the counters of a tenant, and how many of its jobs are dead."""
+    return TenantFigures(dead=dead, **_totals({name.decode(): int(number) for name, number in stats.items()}))
+
+
+def _totals(fields: dict[str, int]) -> dict[str, Any]:
+    names = ("succeeded", "failed", "cancelled", "retried", "duration_us")
+    histogram = {int(name[2:]): number for name, number in fields.items() if name.startswith("h:")}
+    return {name: fields.get(name, 0) for name in names} | {"histogram": histogram}

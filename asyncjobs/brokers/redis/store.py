@@ -8,19 +8,22 @@ from collections.abc import Sequence
 
 import msgspec
 
-from asyncjobs.brokers.redis.replies import read_failed, read_figures, read_found, read_page
+from asyncjobs.brokers.redis.replies import read_failed, read_figures, read_found, read_page, read_tenant_figures
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import JOBS_A_CALL, Session
 from asyncjobs.core.job import Job
-from asyncjobs.core.settlement import HistoryEntry
+from asyncjobs.core.settlement import HistoryEntry, read_history
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import ResultTimeout
-from asyncjobs.ports import CancelReply, EditReply, Place, QueueFigures, WorkerInfo
+from asyncjobs.ports import CancelReply, EditReply, Place, QueueFigures, TenantFigures, WorkerInfo
 
 __all__ = ["RedisStore"]
 
 # An awaited job is looked at again this often, whatever the channel says; registration lapses after a day.
 _AWAIT_AGAIN_S = 3_600.0
+
+# The script that cancels holds all their records at once.
+_CANCELLED_A_CALL = 250
 
 _CANCEL = load("cancel")
 _RETRY = load("retry")
@@ -32,7 +35,6 @@ _INSPECT = load("inspect")
 _BROWSE = load("browse")
 _EDIT = load("edit")
 
-_entries = msgspec.msgpack.Decoder(HistoryEntry)
 _workers = msgspec.msgpack.Decoder(WorkerInfo)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -49,11 +51,19 @@ class RedisStore(Session):
         return read_found(queue, job_id, await self._on_queue(_FIND, queue, job_id, "1" if watch else "0"))
 
     async def cancel(self, queue: str, job_id: str, reason: str, keep_ms: int) -> CancelReply:
-        reply: CancelReply = (await self._on_queue(_CANCEL, queue, job_id, reason, keep_ms)).decode()
-        return reply
+        return (await self.cancel_many(queue, [job_id], reason, keep_ms))[0]
 
-    async def browse(self, queue: str, place: Place, offset: int, limit: int) -> tuple[list[Job], int]:
-        return read_page(queue, place, await self._on_queue(_BROWSE, queue, place, offset, limit))
+    async def cancel_many(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
+        replies: list[CancelReply] = []
+        for start in range(0, len(job_ids), _CANCELLED_A_CALL):
+            ids = job_ids[start : start + _CANCELLED_A_CALL]
+            replies += [one.decode() for one in await self._on_queue(_CANCEL, queue, reason, keep_ms, *ids)]
+        return replies
+
+    async def browse(
+        self, queue: str, place: Place, offset: int, limit: int, tenant: str = ""
+    ) -> tuple[list[Job], int]:
+        return read_page(queue, place, await self._on_queue(_BROWSE, queue, place, offset, limit, tenant))
 
     async def edit(
         self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None
@@ -66,8 +76,10 @@ class RedisStore(Session):
         ).decode()
         return reply
 
-    async def failed(self, queue: str, limit: int, before: tuple[int, str] | None = None) -> list[Job]:
-        return read_failed(queue, await self._on_queue(_FAILED, queue, limit, *(before or ())))
+    async def failed(
+        self, queue: str, limit: int, before: tuple[int, str] | None = None, tenant: str = ""
+    ) -> list[Job]:
+        return read_failed(queue, await self._on_queue(_FAILED, queue, limit, tenant, *(before or ())))
 
     async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         return await self._on_ids(_RETRY, queue, job_ids)
@@ -106,10 +118,19 @@ class RedisStore(Session):
         return read_figures(queue, await self._on_queue(_INSPECT, queue))
 
     async def history(self, queue: str, name: str, limit: int) -> list[HistoryEntry]:
-        if limit <= 0:
-            return []
-        stored = await self._command("LRANGE", self._keys.queue(queue).history(name), 0, limit - 1)
-        return [_entries.decode(entry) for entry in stored]
+        return read_history(await self._latest(self._keys.queue(queue).history(name), limit), name)
+
+    async def tenant_history(self, queue: str, tenant: str, limit: int) -> list[HistoryEntry]:
+        return read_history(await self._latest(self._keys.queue(queue).tenant_history(tenant), limit))
+
+    async def _latest(self, key: str, limit: int) -> list[bytes]:
+        stored: list[bytes] = await self._command("LRANGE", key, 0, limit - 1) if limit > 0 else []
+        return stored
+
+    async def tenant_figures(self, queue: str, tenant: str) -> TenantFigures:
+        keys = self._keys.queue(queue)
+        stats = await self._command("HGETALL", keys.tenant_stats(tenant))
+        return read_tenant_figures(stats, await self._command("ZCARD", keys.tenant_dead(tenant)))
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
         await self._command("SET", self._keys.worker(worker.id), _encode(worker), "PX", ttl_ms)

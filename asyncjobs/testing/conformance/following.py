@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from asyncjobs.core.settlement import Snoozed
 from asyncjobs.ports import Claimed, Emission, EventPage
@@ -13,6 +14,8 @@ __all__ = ["Following"]
 
 TTL_MS = 60_000
 SOON = 5.0
+
+_numbers = itertools.count(1)
 
 
 class Following(Theme):
@@ -26,7 +29,8 @@ class Following(Theme):
     async def _emit(
         self, bench: Bench, claimed: Claimed, *events: bytes, skipped: int = 0, most: int = 1_000
     ) -> list[bool]:
-        return await bench.broker.emit([Emission(lease_of(claimed), skipped, list(events))], most, TTL_MS)
+        emission = Emission(lease_of(claimed), next(_numbers), skipped, list(events))
+        return await bench.broker.emit([emission], most, TTL_MS)
 
     async def _read(self, bench: Bench, job_id: str, after: int = 0, limit: int = 100) -> EventPage:
         page = await bench.broker.events(bench.queue, job_id, after, limit, 0)
@@ -83,6 +87,23 @@ class Following(Theme):
         assert [number for number, _ in (await self._read(bench, claimed.id)).events] == [5, 6, 7]
         await self._emit(bench, claimed, b"x", skipped=10, most=3)
         assert await self._read(bench, claimed.id, 6) == EventPage([(7, b"7"), (18, b"x")], False)
+
+    async def test_an_emission_sent_again_adds_nothing(self, bench: Bench) -> None:
+        claimed = await self._run(bench)
+        lease = lease_of(claimed)
+        emissions = [Emission(lease, 5, 0, [b"a", b"b"]), Emission(lease, 6, 1, [b"c"]), Emission(lease, 7, 0, [b"d"])]
+        assert await bench.broker.emit(emissions[:2], 2, TTL_MS) == [True, True]
+        assert await bench.broker.emit(emissions, 2, TTL_MS) == [True, True, True]
+        assert await self._read(bench, claimed.id) == EventPage([(4, b"c"), (5, b"d")], False)
+
+    async def test_events_of_many_jobs_go_along(self, bench: Bench) -> None:
+        await bench.send(count=3)
+        jobs = (await bench.claim(3)).jobs
+        emissions = [Emission(lease_of(one), 1, 0, [b"%d" % n] * 400) for n, one in enumerate(jobs)]
+        assert await bench.broker.emit(emissions, 1_000, TTL_MS) == [True] * 3
+        for n, one in enumerate(jobs):
+            page = await self._read(bench, one.id, 0, 1_000)
+            assert page.events == [(number, b"%d" % n) for number in range(1, 401)]
 
     async def test_an_attempt_that_has_lost_its_lease_tells_nothing_more(self, bench: Bench) -> None:
         lost = await self._run(bench)

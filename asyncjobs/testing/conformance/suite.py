@@ -11,10 +11,13 @@ from asyncjobs.testing.conformance.looking import Looking
 from asyncjobs.testing.conformance.scheduling import Scheduling
 from asyncjobs.testing.conformance.sending import Sending
 from asyncjobs.testing.conformance.steering import Steering
+from asyncjobs.testing.conformance.tenants import Tenants
 from asyncjobs.testing.conformance.waking import Waking
 
 __all__ = ["BrokerConformance"]
 
 
-class BrokerConformance(Sending, Claiming, Leasing, Ending, Burying, Steering, Following, Scheduling, Waking, Looking):
+class BrokerConformance(
+    Sending, Claiming, Leasing, Ending, Burying, Steering, Tenants, Following, Scheduling, Waking, Looking
+):
     """Everything that a ``ports.Broker`` promises; a subclass gives the fixture ``kit``."""

@@ -15,15 +15,15 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-import msgspec
-
 from asyncjobs.context import JobContext, running
 from asyncjobs.control import pack_control
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.record import read_job
+from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.errors import AppNotOpen, ResultError
 from asyncjobs.sending import JobRequest
 from asyncjobs.signature import encode_value
+from asyncjobs.tenancy.scope import tenant_scope
 from asyncjobs.worker.processes.finding import MAIN, Handler, find_handler
 from asyncjobs.worker.processes.protocol import (
     KEPT_PYTHONPATH,
@@ -153,7 +153,7 @@ def _answer(body: bytes, handlers: dict[tuple[str, str], Handler]) -> Returned |
         args, kwargs = handler.signature.decode(job.envelope.arguments, job.envelope.keywords)
         context = JobContext(job, _NoDispatcher(), call.deadline_ms, args, kwargs, tell=lambda _, event: emit(event))
         stage = "handler"
-        value = contextvars.copy_context().run(_call, handler, args, kwargs, context)
+        value = contextvars.copy_context().run(_call, handler, args, kwargs, context, call.tenant)
         stage = "result"
         return Returned(_encoded(value))
     except BaseException as error:
@@ -162,15 +162,16 @@ def _answer(body: bytes, handlers: dict[tuple[str, str], Handler]) -> Returned |
 
 def _job_of(call: ProcessCall) -> Job:
     job = read_job(call.job_id, call.queue, call.record, call.tries)
-    if call.tenant:
-        job = msgspec.structs.replace(job, tenant=call.tenant)
     return start_job(job, call.fence, call.started_at_ms)
 
 
-def _call(handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any], context: JobContext) -> object:
+def _call(
+    handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any], context: JobContext, tenant: TenantContext | None
+) -> object:
     running.set(context)
-    value: object = handler.function(*args, **kwargs)
-    return asyncio.run(value) if handler.is_async else value  # type: ignore[arg-type]
+    with tenant_scope(tenant):
+        value: object = handler.function(*args, **kwargs)
+        return asyncio.run(value) if handler.is_async else value  # type: ignore[arg-type]
 
 
 def _encoded(value: object) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.errors import AsyncJobsError
 
 __all__ = [
@@ -48,7 +49,7 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     ``module`` and ``qualname`` name the handler; ``path`` is ``sys.path``. ``main_file`` and ``main_module`` tell how
     to import a handler of ``__main__``: the script's file, and with ``python -m`` the module's name. ``record`` is the
     job's live record, ``tries`` what is stored of its earlier attempts (empty for none), ``fence`` the number of the
-    claim. Times are Unix milliseconds by the broker's clock.
+    claim, ``tenant`` the one it is run for, as it was resolved. Times are Unix milliseconds by the broker's clock.
     """
 
     module: str
@@ -60,7 +61,7 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     fence: int
     started_at_ms: int
     deadline_ms: int | None
-    tenant: str
+    tenant: TenantContext | None
     path: tuple[str, ...] = ()
     main_file: str = ""
     main_module: str = ""
@@ -77,7 +78,7 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         fence: int,
         started_at_ms: int,
         deadline_ms: int | None = None,
-        tenant: str = "",
+        tenant: TenantContext | None = None,
     ) -> ProcessCall:
         """Return the call of ``function``, to be imported in the child as it was here."""
         main_file = main_module = ""

@@ -1,13 +1,14 @@
--- browse: a page of the jobs in one place.
+-- browse: a page of the jobs in one place, all or those of one tenant.
 -- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 'ready', 'scheduled', 'running' or 'parked'   3 offset   4 limit
+-- ARGV   1 base   2 'ready', 'scheduled', 'running' or 'parked'   3 offset   4 limit   5 tenant, '' for all
 -- reply  {how many entries were looked at, {id, record, tries, due time or fence, …}}; in the order in which they will
---        start; entries of jobs that were taken out are looked at and left out
+--        start; entries of jobs that were taken out, or are another tenant's, are looked at and left out
 -- cost   O(offset + limit)
 --- @include queue
 --- @include header
 local q = open_queue(1, ARGV[1])
 local place, offset, limit = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local tenant = ARGV[5]
 local ids, numbers = {}, {}
 
 local function take_list(key)
@@ -50,7 +51,8 @@ for i, id in ipairs(ids) do
   local record = redis.call('GET', job_key(q, id))
   local lives = record and not (is_readable(record) and is_ended(record))
   local is_here = not lives or not is_readable(record) or (place == 'parked') == is_parked(record)
-  if lives and is_here and not seen[id] then
+  local is_wanted = lives and is_here and (tenant == '' or tenant_in(record) == tenant)
+  if is_wanted and not seen[id] then
     seen[id] = true
     reply[#reply + 1] = id
     reply[#reply + 1] = record

@@ -1,8 +1,8 @@
--- cancel: a waiting job ends here and now; a running one is marked, and its worker learns of it by extend.
+-- cancel: waiting jobs end here and now; running ones are marked, and their workers learn of it by extend.
 -- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 id   3 reason   4 ms that the record is kept
--- reply  'unknown', 'ended', 'failed', 'running' (marked) or 'cancelled'
--- cost   O(log n), and one look through the leased jobs
+-- ARGV   1 base   2 reason   3 ms that the records are kept, then the ids
+-- reply  'unknown', 'ended', 'failed', 'running' (marked) or 'cancelled', one a job
+-- cost   O(log n) a job, and one look through the leased jobs
 --- @include queue
 --- @include clock
 --- @include bell
@@ -11,38 +11,72 @@
 --- @include ending
 --- @include place
 local q = open_queue(1, ARGV[1])
-local id, reason = ARGV[2], ARGV[3]
-local key = job_key(q, id)
-local record = redis.call('GET', key)
-if not record then
-  return 'unknown'
-elseif not is_readable(record) then
-  return 'failed'
-elseif is_ended(record) then
-  return 'ended'
+local reason, keep_ms = ARGV[2], ARGV[3]
+local ids, keys = {}, {}
+for i = 4, #ARGV do
+  ids[#ids + 1] = ARGV[i]
+  keys[#keys + 1] = job_key(q, ARGV[i])
 end
-local place, number = place_of(q, id, record)
-local field = priority_of(record) .. ':' .. id
-if place == 'failed' then
-  return 'failed'
-elseif place == 'running' then
-  redis.call('HSET', q.cancels, number .. ':' .. field, reason)
-  return 'running'
+local records = redis.call('MGET', unpack(keys))
+local fences = running_fences(q)
+
+local reply, ends, ended, marks, seen = {}, {}, {}, {}, {}
+for i, id in ipairs(ids) do
+  local record = records[i]
+  if not record then
+    reply[i] = 'unknown'
+  elseif not is_readable(record) then
+    reply[i] = 'failed'
+  elseif is_ended(record) or seen[id] then
+    reply[i] = 'ended'
+  else
+    local place, number = place_of(q, id, record, fences)
+    local field = priority_of(record) .. ':' .. id
+    if place == 'failed' then
+      reply[i] = 'failed'
+    elseif place == 'running' then
+      reply[i] = 'running'
+      marks[#marks + 1] = number .. ':' .. field
+      marks[#marks + 1] = reason
+    else
+      reply[i] = 'cancelled'
+      seen[id] = true
+      ended[#ended + 1] = id
+      ends[#ends + 1] = {id = id, key = keys[i], record = record, scheduled = place == 'scheduled' and field}
+    end
+  end
 end
-local failures, deaths = read_tries(redis.call('HGET', q.tries, id))
-local awaited = awaited_ids(q, {id})
+local tries = #ended > 0 and redis.call('HMGET', q.tries, unpack(ended)) or {}
+local awaited = awaited_ids(q, ended)
 local now = now_ms(redis.call('HGET', q.cfg, 'shift_ms'))
 
-begin_writes(q)
-if place == 'scheduled' then
-  redis.call('ZREM', q.scheduled, field)
-else
-  add_gone(q, is_parked(record) and label_of(record) or priority_of(record), id)
+if #marks == 0 and #ends == 0 then
+  return reply
 end
-redis.call('SET', key, cancelled_record(record, reason, now), 'PX', ARGV[4])
-redis.call('HDEL', q.tries, id)
-redis.call('HDEL', q.numbers, id)
-count(q, now, {cancelled = 1})
-add_history(q, name_of(record), {cmsgpack.pack({id, 'cancelled', failures + deaths + 1, now, 0, reason})})
+begin_writes(q)
+if #marks > 0 then
+  redis.call('HSET', q.cancels, unpack(marks))
+end
+local counts, tallies, histories = {}, {}, {}
+for n, one in ipairs(ends) do
+  local id, record = one.id, one.record
+  local failures, deaths = read_tries(tries[n])
+  if one.scheduled then
+    redis.call('ZREM', q.scheduled, one.scheduled)
+  else
+    add_gone(q, is_parked(record) and label_of(record) or priority_of(record), id)
+  end
+  redis.call('SET', one.key, cancelled_record(record, reason, now), 'PX', keep_ms)
+  local tenant = tenant_of(record)
+  enter(histories, name_of(record), tenant, {id, 'cancelled', failures + deaths + 1, now, 0, reason})
+  add(counts, tally_of(tallies, tenant), 'cancelled', 1)
+end
+if #ended > 0 then
+  redis.call('HDEL', q.tries, unpack(ended))
+  redis.call('HDEL', q.numbers, unpack(ended))
+  count(q, now, counts)
+end
+count_tenants(q, tallies)
+add_histories(q, histories)
 tell_waiters(q, awaited)
-return 'cancelled'
+return reply

@@ -6,6 +6,7 @@
 --- @include queue
 --- @include header
 --- @include events
+--- @include dead
 local q = open_queue(1, ARGV[1])
 local ids, keys = {}, {}
 for i = 2, #ARGV do
@@ -27,7 +28,7 @@ for i, id in ipairs(ids) do
   end
 end
 for _, i in ipairs(doomed) do
-  redis.call('ZREM', q.dead, ids[i])
+  exhume(q, ids[i], tenant_in(records[i]))
   redis.call('HDEL', q.tries, ids[i])
   redis.call('HDEL', q.numbers, ids[i])
   redis.call('DEL', keys[i], events_key(q, ids[i]))

@@ -20,13 +20,34 @@ local function tell_waiters(q, ids)
 end
 
 local HISTORY_LENGTH = 1000
+local TENANT_HISTORY_LENGTH = 100
 local HISTORY_SECONDS = 30 * 24 * 3600
 
-local function add_history(q, name, entries)
-  local key = q.base .. 'history:' .. name
-  redis.call('LPUSH', key, unpack(entries))
-  redis.call('LTRIM', key, 0, HISTORY_LENGTH - 1)
+-- `label` is a job name, or a tenant behind a space.
+local function add_history(q, label, entries)
+  local key = q.base .. 'history:' .. label
+  local length = string.sub(label, 1, 1) == ' ' and TENANT_HISTORY_LENGTH or HISTORY_LENGTH
+  redis.call('LPUSH', key, unpack(entries, math.max(1, #entries - length + 1)))
+  redis.call('LTRIM', key, 0, length - 1)
   redis.call('EXPIRE', key, HISTORY_SECONDS)
+end
+
+-- Enters an end that came without a run: `entry` lacks the name, which only a tenant's history needs.
+local function enter(histories, name, tenant, entry)
+  entry[7] = tenant ~= '' and name or nil
+  local packed = cmsgpack.pack(entry)
+  histories[name] = histories[name] or {}
+  table.insert(histories[name], packed)
+  if tenant ~= '' then
+    histories[' ' .. tenant] = histories[' ' .. tenant] or {}
+    table.insert(histories[' ' .. tenant], packed)
+  end
+end
+
+local function add_histories(q, histories)
+  for label, entries in pairs(histories) do
+    add_history(q, label, entries)
+  end
 end
 
 local MINUTE_SECONDS = 6 * 3600
@@ -41,4 +62,31 @@ local function count(q, now, counts)
     end
   end
   redis.call('EXPIRE', minute, MINUTE_SECONDS)
+end
+
+-- The counts of one tenant among `tallies` (tenant -> field -> number), nil for a job that has none.
+local function tally_of(tallies, tenant)
+  if tenant ~= '' then
+    tallies[tenant] = tallies[tenant] or {}
+    return tallies[tenant]
+  end
+end
+
+-- Adds to the counts of the queue and, if there is one, to those of the tenant.
+local function add(counts, tally, field, number)
+  counts[field] = (counts[field] or 0) + number
+  if tally then
+    tally[field] = (tally[field] or 0) + number
+  end
+end
+
+-- Adds `tallies` to the totals of their tenants in this queue, which end with the histories.
+local function count_tenants(q, tallies)
+  for tenant, counts in pairs(tallies) do
+    local key = q.base .. 'stats: ' .. tenant
+    for field, number in pairs(counts) do
+      redis.call('HINCRBY', key, field, number)
+    end
+    redis.call('EXPIRE', key, HISTORY_SECONDS)
+  end
 end

@@ -1,14 +1,16 @@
--- failed: the dead letter queue, latest first.
+-- failed: the dead letter queue, or the dead of one tenant, latest first.
 -- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 limit   and, to go on after a page:   3 when its last job died   4 its id
+-- ARGV   1 base   2 limit   3 tenant, '' for all   and, to go on after a page:   4 when its last job died   5 its id
 -- reply  {id, died at, record, tries, …}
 -- cost   O(log n + limit), and the jobs that died in the millisecond in which a page ended
 --- @include queue
+--- @include dead
 local q = open_queue(1, ARGV[1])
-local limit, died, last = tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local limit, died, last = tonumber(ARGV[2]), ARGV[4], ARGV[5]
+local dead = ARGV[3] == '' and q.dead or dead_of(q, ARGV[3])
 local found, reply, offset = {}, {}, 0
 repeat
-  local page = redis.call('ZREVRANGEBYSCORE', q.dead, died or '+inf', '-inf', 'WITHSCORES', 'LIMIT', offset, limit)
+  local page = redis.call('ZREVRANGEBYSCORE', dead, died or '+inf', '-inf', 'WITHSCORES', 'LIMIT', offset, limit)
   for i = 1, #page, 2 do
     if #found < 2 * limit and not (died and tonumber(page[i + 1]) == tonumber(died) and page[i] >= last) then
       found[#found + 1] = page[i]

@@ -37,6 +37,13 @@ local function tenant_of(record)
   return string.sub(record, first, first + size - 1)
 end
 
+-- The tenant of any record, '' if it has none or can't be read; of a record, its first HEADER_MOST bytes are enough.
+local HEADER_MOST = 7 + 4 * 255
+
+local function tenant_in(record)
+  return is_readable(record) and tenant_of(record) or ''
+end
+
 -- The list that a parked job is in: that of its name, or that of its tenant, which begins with a space as no name does.
 local function label_of(record)
   return string.sub(record, 2, 2) == 't' and ' ' .. tenant_of(record) or name_of(record)

@@ -14,6 +14,7 @@
 --- @include header
 --- @include tries
 --- @include ending
+--- @include dead
 local q = open_queue(1, ARGV[1])
 local lease_ms, max_deaths, keep_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
 local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from')
@@ -50,14 +51,17 @@ end
 redis.call('ZREM', q.leased, unpack(expired))
 redis.call('HDEL', q.cancels, unpack(expired))
 local recovered, dead, cancelled, told = {}, {}, {}, {}
+local counts, tallies, histories = {}, {}, {}
 for i = #ids, 1, -1 do
   local id, record = ids[i], records[i]
   local failures, deaths, errors = read_tries(tries[i])
+  local tenant = record and tenant_in(record) or ''
   if record and reasons[i] and is_readable(record) then
     redis.call('SET', keys[i], cancelled_record(record, reasons[i], now), 'PX', keep_ms)
     redis.call('HDEL', q.tries, id)
     redis.call('HDEL', q.numbers, id)
-    add_history(q, name_of(record), {cmsgpack.pack({id, 'cancelled', failures + deaths + 1, now, 0, reasons[i]})})
+    enter(histories, name_of(record), tenant, {id, 'cancelled', failures + deaths + 1, now, 0, reasons[i]})
+    add(counts, tally_of(tallies, tenant), 'cancelled', 1)
     cancelled[#cancelled + 1] = id
   elseif record then
     deaths = deaths + 1
@@ -68,9 +72,10 @@ for i = #ids, 1, -1 do
         message = 'its worker died, or lost its lease; acknowledged early, it is not run again'
       end
       errors = add_error(errors, 'WorkerDied', message, failures + deaths, now)
-      redis.call('ZADD', q.dead, now, id)
+      bury(q, now, id, tenant)
       local name = is_readable(record) and name_of(record) or ''
-      add_history(q, name, {cmsgpack.pack({id, 'failed', failures + deaths, now, 0, 'WorkerDied: ' .. message})})
+      enter(histories, name, tenant, {id, 'failed', failures + deaths, now, 0, 'WorkerDied: ' .. message})
+      add(counts, tally_of(tallies, tenant), 'failed', 1)
       dead[#dead + 1] = id
     else
       redis.call('LPUSH', q.ready[tonumber(string.match(expired[i], ':(%d):')) + 1], id)
@@ -85,10 +90,9 @@ end
 if #recovered > 0 then
   ring(q)
 end
-local counts = {}
 if #recovered > 0 then counts.recovered = #recovered end
-if #dead > 0 then counts.failed = #dead end
-if #cancelled > 0 then counts.cancelled = #cancelled end
 count(q, now, counts)
+count_tenants(q, tallies)
+add_histories(q, histories)
 tell_waiters(q, told)
 return {recovered, dead, cancelled}

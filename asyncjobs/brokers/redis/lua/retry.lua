@@ -7,6 +7,7 @@
 --- @include bell
 --- @include header
 --- @include tries
+--- @include dead
 local q = open_queue(1, ARGV[1])
 local ids, keys = {}, {}
 for i = 2, #ARGV do
@@ -22,7 +23,7 @@ for i, id in ipairs(ids) do
   reply[i] = '0'
   if records[i] and died[i] and not retried[id] then
     local _, _, errors = read_tries(tries[i])
-    redis.call('ZREM', q.dead, id)
+    exhume(q, id, tenant_in(records[i]))
     redis.call('HSET', q.tries, id, write_tries(0, 0, errors))
     redis.call('RPUSH', q.ready[priority_of(records[i]) + 1], id)
     reply[i] = '1'

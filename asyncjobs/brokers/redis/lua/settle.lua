@@ -1,7 +1,7 @@
 -- settle: end, retry, bury or release leased jobs. A job whose lease was taken over is refused: its fence is gone.
 -- KEYS   the fixed keys of the queue
--- ARGV   1 base, then for each job nine: id, name, member (fence:priority:id), verdict, value, ms, duration in µs,
---        histogram bucket, history entry
+-- ARGV   1 base, then for each job ten: id, name, member (fence:priority:id), verdict, value, ms, duration in µs,
+--        histogram bucket, history entry, tenant or ''
 --        verdict 'c' complete and 'x' cancel: value is the final record, kept for ms
 --        'r' retry: value is the tries, due in ms; 's' snooze: due in ms, nothing counted
 --        'd' dead: value is the tries; 'l' release: back to the front
@@ -12,8 +12,9 @@
 --- @include bell
 --- @include timer
 --- @include ending
+--- @include dead
 local q = open_queue(1, ARGV[1])
-local EACH = 9
+local EACH = 10
 local members = {}
 for i = 4, #ARGV, EACH do
   members[#members + 1] = ARGV[i]
@@ -47,44 +48,49 @@ local has_numbers = #ended > 0 and redis.call('EXISTS', q.numbers) == 1
 begin_writes(q)
 redis.call('ZREM', q.leased, unpack(held))
 redis.call('HDEL', q.cancels, unpack(held))
-local counts, history, over, first_due, rings = {}, {}, {}, nil, false
-local function add(field, number)
-  counts[field] = (counts[field] or 0) + number
-end
+local counts, tallies, buckets, histories, over, first_due, rings = {}, {}, {}, {}, {}, nil, false
 for n = #leases, 1, -1 do
   if reply[n] == '1' then
     local at = (n - 1) * EACH + 1
     local id, name, verdict, value, ms = ARGV[at + 1], ARGV[at + 2], ARGV[at + 4], ARGV[at + 5], tonumber(ARGV[at + 6])
-    local priority = string.match(members[n], ':(%d):')
+    local priority, tenant = string.match(members[n], ':(%d):'), ARGV[at + 10]
+    local tally = tenant ~= '' and tally_of(tallies, tenant)
     if verdict == 'c' then
       redis.call('SET', job_key(q, id), value, 'PX', ms)
       over[#over + 1] = id
-      add('succeeded', 1)
-      add('duration_us', tonumber(ARGV[at + 7]))
-      add('h:' .. ARGV[at + 8], 1)
+      add(counts, tally, 'succeeded', 1)
+      add(counts, tally, 'duration_us', tonumber(ARGV[at + 7]))
+      local bucket = ARGV[at + 8]
+      buckets[bucket] = buckets[bucket] or 'h:' .. bucket
+      add(counts, tally, buckets[bucket], 1)
     elseif verdict == 'r' or verdict == 's' then
       local due = now + ms
       redis.call('ZADD', q.scheduled, due, priority .. ':' .. id)
       first_due = math.min(first_due or due, due)
       if verdict == 'r' then
         redis.call('HSET', q.tries, id, value)
-        add('retried', 1)
+        add(counts, tally, 'retried', 1)
       end
     elseif verdict == 'd' then
-      redis.call('ZADD', q.dead, now, id)
+      bury(q, now, id, tenant)
       redis.call('HSET', q.tries, id, value)
-      add('failed', 1)
+      add(counts, tally, 'failed', 1)
     elseif verdict == 'x' then
       redis.call('SET', job_key(q, id), value, 'PX', ms)
       over[#over + 1] = id
-      add('cancelled', 1)
+      add(counts, tally, 'cancelled', 1)
     else
       redis.call('LPUSH', q.ready[tonumber(priority) + 1], id)
       rings = true
     end
     if ARGV[at + 9] ~= '' then
-      history[name] = history[name] or {}
-      table.insert(history[name], 1, ARGV[at + 9])
+      histories[name] = histories[name] or {}
+      table.insert(histories[name], 1, ARGV[at + 9])
+      if tally then
+        local label = ' ' .. tenant
+        histories[label] = histories[label] or {}
+        table.insert(histories[label], 1, ARGV[at + 9])
+      end
     end
   end
 end
@@ -96,10 +102,9 @@ if #over > 0 then
 end
 if next(counts) then
   count(q, now, counts)
+  count_tenants(q, tallies)
 end
-for name, entries in pairs(history) do
-  add_history(q, name, entries)
-end
+add_histories(q, histories)
 if rings then
   ring(q)
 end

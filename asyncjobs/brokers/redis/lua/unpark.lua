@@ -10,6 +10,7 @@
 --- @include header
 --- @include tries
 --- @include ending
+--- @include dead
 --- @include suspended
 local q = open_queue(1, ARGV[1])
 local grace_ms, most = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -55,6 +56,7 @@ for _, label in ipairs(labels) do
 end
 
 local unparked, dead = 0, 0
+local counts, tallies, histories = {}, {}, {}
 for _, move in ipairs(moves) do
   redis.call('LTRIM', move.key, #move.ids, -1)
   if move.length <= #move.ids then
@@ -80,9 +82,11 @@ for _, move in ipairs(moves) do
       local failures, deaths, errors = read_tries(move.tries[n])
       local message = 'no worker has known the job name ' .. move.label .. ' for ' .. grace_ms / 1000 .. ' s'
       errors = add_error(errors, 'UnknownJobName', message, failures + deaths + 1, now)
-      redis.call('ZADD', q.dead, now, id)
+      local tenant = tenant_in(record)
+      bury(q, now, id, tenant)
       redis.call('HSET', q.tries, id, write_tries(failures, deaths, errors))
-      add_history(q, move.label, {cmsgpack.pack({id, 'failed', failures + deaths + 1, now, 0, 'UnknownJobName: ' .. message})})
+      enter(histories, move.label, tenant, {id, 'failed', failures + deaths + 1, now, 0, 'UnknownJobName: ' .. message})
+      add(counts, tally_of(tallies, tenant), 'failed', 1)
       dead = dead + 1
     end
   end
@@ -94,6 +98,8 @@ if unparked > 0 then
   ring(q)
 end
 if dead > 0 then
-  count(q, now, {failed = dead})
+  count(q, now, counts)
+  count_tenants(q, tallies)
+  add_histories(q, histories)
 end
 return {unparked, dead}

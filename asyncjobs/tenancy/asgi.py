@@ -1,0 +1,99 @@
+"""The tenant of a web request: whoever serves it, and whatever job it sends, is for that tenant."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from asyncjobs.errors import ArgumentsError, TenantError, UnknownTenant
+from asyncjobs.ports import TenantResolver
+from asyncjobs.tenancy.scope import tenant_scope
+
+__all__ = ["TenantMiddleware", "TenantOf", "from_header", "from_subdomain"]
+
+Scope = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_App = Callable[[Scope, _Receive, _Send], Awaitable[None]]
+
+#: Tells the tenant's id of a connection, from its ASGI scope; ``None`` for nobody's.
+TenantOf = Callable[[Scope], str | Awaitable[str | None] | None]
+
+_POLICY_VIOLATION = 1008
+
+
+class TenantMiddleware:
+    """ASGI middleware: ``app.add_middleware(TenantMiddleware, tenant_of=from_header("x-tenant"))``.
+
+    ``tenant_of`` is yours: it must not believe what a client may say of itself unless something before it has checked
+    that (a login, a token's signature, a proxy). ``resolver``: refuse unknown tenants with 404 and suspended ones with
+    403, and know the schema of the others; without one the tenant is just its id. What can't be an id is refused with
+    400; a websocket is closed before it is accepted.
+    """
+
+    def __init__(self, app: _App, tenant_of: TenantOf, resolver: TenantResolver | None = None) -> None:
+        self._app = app
+        self._tenant_of = tenant_of
+        self._resolver = resolver
+
+    async def __call__(self, scope: Scope, receive: _Receive, send: _Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        tenant_id = self._tenant_of(scope)
+        if inspect.isawaitable(tenant_id):
+            tenant_id = await tenant_id
+        try:
+            tenant = await self._resolver.resolve(tenant_id) if tenant_id and self._resolver else tenant_id
+            within = tenant_scope(tenant)
+            within.__enter__()
+        except (ArgumentsError, TenantError) as error:
+            await _refuse(scope, send, error)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            within.__exit__(None, None, None)
+
+
+async def _refuse(scope: Scope, send: _Send, error: Exception) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": str(error)[:100]})
+        return
+    status = 400 if isinstance(error, ArgumentsError) else 404 if isinstance(error, UnknownTenant) else 403
+    body = msgspec.json.encode({"detail": str(error)})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def from_header(name: str) -> TenantOf:
+    """Return what takes the tenant's id from a header, for services behind a proxy that sets it."""
+    wanted = name.lower().encode()
+
+    def tenant_of(scope: Scope) -> str | None:
+        return _header(scope, wanted)
+
+    return tenant_of
+
+
+def from_subdomain(domain: str) -> TenantOf:
+    """Return what takes the tenant's id from the host name: ``acme`` of ``acme.example.com`` for ``example.com``."""
+    suffix = "." + domain.lower().strip(".")
+
+    def tenant_of(scope: Scope) -> str | None:
+        host = (_header(scope, b"host") or "").partition(":")[0].lower()
+        return host.removesuffix(suffix) or None if host.endswith(suffix) else None
+
+    return tenant_of
+
+
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    for key, value in scope["headers"]:
+        if key.lower() == wanted:
+            text: str = value.decode("latin-1")
+            return text
+    return None

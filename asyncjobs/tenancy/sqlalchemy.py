@@ -1,0 +1,230 @@
+"""Connections and sessions of SQLAlchemy's asyncio in the tenant's schema: ``pip install asyncjobs[sqlalchemy]``.
+
+With asyncpg or psycopg as the driver, on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, TextClause, event, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from asyncjobs.core.tenancy import TenantContext
+from asyncjobs.errors import ConfigurationError, TenantError
+from asyncjobs.injection.marker import Inject
+from asyncjobs.tenancy.resolver import tenant_of_row
+from asyncjobs.tenancy.schemas import (
+    DROP_TEMPORARY,
+    RESTORE,
+    SHOW,
+    SWITCH,
+    Mode,
+    Switched,
+    checked_mode,
+    checked_shared,
+    path_of,
+    tell_doubt,
+    wanted,
+)
+
+__all__ = ["SqlTenants", "connect", "connection", "open_session", "session"]
+
+# That of a driver with % in its placeholders would double each % of a name, for statements; ours are parameters.
+_quote = postgresql.dialect(paramstyle="named").identifier_preparer.quote_identifier  # type: ignore[no-untyped-call]
+
+_SWITCH = text(SWITCH)
+_RESTORE = text(RESTORE)
+_SHOW = text(SHOW)
+_DROP_TEMPORARY = text(DROP_TEMPORARY)
+
+
+def connection(
+    source: AsyncEngine | Callable[..., Any],
+    *,
+    mode: Mode = "transaction",
+    shared: Sequence[str] = (),
+    required: bool = False,
+) -> Callable[..., AsyncGenerator[AsyncConnection, None]]:
+    """Return a provider of ``connect`` for handlers: ``db: AsyncConnection = Inject(connection(engine))``.
+
+    ``source``: an engine, or the provider of one, best ``@resource(scope="worker")``. The others are those of
+    ``connect``.
+    """
+    provider = (lambda: source) if isinstance(source, AsyncEngine) else source
+    checked_mode(mode)
+    checked_shared(shared)
+
+    async def tenant_connection(engine: Any = Inject(provider)) -> AsyncGenerator[AsyncConnection, None]:
+        async with connect(engine, mode=mode, shared=shared, required=required) as found:
+            yield found
+
+    return tenant_connection
+
+
+def session(
+    source: AsyncEngine | Callable[..., Any],
+    *,
+    mode: Mode = "transaction",
+    shared: Sequence[str] = (),
+    required: bool = False,
+) -> Callable[..., AsyncGenerator[AsyncSession, None]]:
+    """Return a provider of ``open_session`` for handlers; arguments as of ``connection``."""
+    provider = (lambda: source) if isinstance(source, AsyncEngine) else source
+    checked_mode(mode)
+    checked_shared(shared)
+
+    async def tenant_session(engine: Any = Inject(provider)) -> AsyncGenerator[AsyncSession, None]:
+        async with open_session(engine, mode=mode, shared=shared, required=required) as found:
+            yield found
+
+    return tenant_session
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    engine: AsyncEngine, *, mode: Mode = "transaction", shared: Sequence[str] = (), required: bool = False
+) -> AsyncIterator[AsyncConnection]:
+    """Lend a connection in the schema of ``current_tenant()``; without a tenant, one as the pool has it.
+
+    ``mode="transaction"``: each transaction of the block sets the schema for itself (``SET LOCAL``), which is safe
+    behind a proxy that pools transactions. ``mode="session"``: the schema is set for as long as the connection is lent;
+    not for such a proxy. In both, what the block leaves uncommitted is committed at its end, or rolled back if it
+    raises.
+
+    ``shared``: schemas behind the tenant's, of extensions for instance; ``public`` is in the path only if named here.
+    ``required``: raise ``TenantError`` without a tenant. Before the connection goes back its search path is as it was
+    before, and verified; where that can't be told, it is closed. Raises ``UnknownTenant`` if the schema is not there.
+    """
+    checked_mode(mode)
+    tenant = wanted(required)
+    shared = checked_shared(shared)
+    async with engine.connect() as lent:
+        if tenant is None:
+            yield lent
+            if lent.in_transaction():
+                await lent.commit()
+            return
+        path = path_of(tenant, shared, _quote)
+        within = _in_transactions if mode == "transaction" else _in_session
+        async with within(lent, tenant, path):
+            yield lent
+
+
+@contextlib.asynccontextmanager
+async def open_session(
+    engine: AsyncEngine, *, mode: Mode = "transaction", shared: Sequence[str] = (), required: bool = False
+) -> AsyncIterator[AsyncSession]:
+    """Lend a session over a connection of ``connect``, which it keeps to its end; arguments and errors as there.
+
+    Its objects stay usable after a commit (``expire_on_commit=False``).
+    """
+    async with (
+        connect(engine, mode=mode, shared=shared, required=required) as lent,
+        AsyncSession(lent, expire_on_commit=False) as found,
+    ):
+        yield found
+        await found.commit()
+
+
+@contextlib.asynccontextmanager
+async def _in_transactions(lent: AsyncConnection, tenant: TenantContext, path: str) -> AsyncIterator[None]:
+    before: list[str] = []
+
+    def switch(begun: Connection) -> None:
+        # The driver begins with the first statement, so this is the first of the transaction.
+        before[:] = [_switch(begun, tenant, path, local=True)]
+
+    is_clean = False
+    event.listen(lent.sync_connection, "begin", switch)
+    try:
+        try:
+            yield
+            if lent.in_transaction():
+                await lent.commit()
+        except BaseException:
+            await lent.rollback()
+            raise
+        finally:
+            event.remove(lent.sync_connection, "begin", switch)
+            # The end of a transaction has undone a SET LOCAL, but not a SET of the handler's own.
+            if not lent.in_transaction():
+                is_clean = not before or await _is_path(lent, before[0], _SHOW, {})
+    finally:
+        await _close_unless(is_clean, lent, tenant)
+
+
+@contextlib.asynccontextmanager
+async def _in_session(lent: AsyncConnection, tenant: TenantContext, path: str) -> AsyncIterator[None]:
+    is_clean = False
+    try:
+        try:
+            before = await lent.run_sync(_switch, tenant, path, local=False)
+        except TenantError:
+            is_clean = True
+            raise
+        # Or the switch would be taken back with the first transaction that is rolled back.
+        await lent.commit()
+        try:
+            yield
+            await lent.commit()
+        except BaseException:
+            await lent.rollback()
+            raise
+        finally:
+            if not lent.in_transaction():
+                is_clean = await _is_path(lent, before, _RESTORE, {"path": before})
+    finally:
+        await _close_unless(is_clean, lent, tenant)
+
+
+def _switch(lent: Connection, tenant: TenantContext, path: str, *, local: bool) -> str:
+    if local and getattr(lent.connection.dbapi_connection, "autocommit", False):
+        raise ConfigurationError(
+            "the engine commits each statement by itself (AUTOCOMMIT), so a schema can't be set for a transaction; use "
+            "mode='session', or another isolation level"
+        )
+    row = lent.execute(_SWITCH, {"path": path, "local": local, "schema": tenant.tenant_schema}).one_or_none()
+    switched = Switched.of(row, tenant)
+    if switched.has_temporary:
+        lent.execute(_DROP_TEMPORARY)
+    return switched.before
+
+
+async def _is_path(lent: AsyncConnection, expected: str, statement: TextClause, parameters: dict[str, Any]) -> bool:
+    """Run what returns the search path, outside a transaction; say whether it is as expected."""
+    try:
+        # The pool takes this back when the connection returns.
+        await lent.execution_options(isolation_level="AUTOCOMMIT")
+        found: str = (await lent.execute(statement, parameters)).scalar_one()
+    except SQLAlchemyError:
+        return False
+    return found == expected
+
+
+async def _close_unless(is_clean: bool, lent: AsyncConnection, tenant: TenantContext) -> None:
+    if not is_clean and not lent.invalidated:
+        tell_doubt(tenant, "its search path could not be verified, or is not as it was before")
+        await lent.invalidate()
+
+
+class SqlTenants:
+    """Finds tenants by a ``query`` of yours, with the id as ``:tenant_id``.
+
+    It returns a column ``schema`` and may return ``slug``, and ``suspended`` (true for those for which nothing may be
+    done now). Put ``CachedTenants`` in front of it.
+    """
+
+    def __init__(self, engine: AsyncEngine, query: str) -> None:
+        self._engine = engine
+        self._query = text(query)
+
+    async def resolve(self, tenant_id: str) -> TenantContext:
+        """Return the tenant; raise ``UnknownTenant``, ``TenantSuspended``, or what the driver raises."""
+        async with self._engine.connect() as lent:
+            found = await lent.execute(self._query, {"tenant_id": tenant_id})
+            return tenant_of_row(tenant_id, [row._asdict() for row in found])

@@ -1,0 +1,59 @@
+"""What ``asyncjobs check`` finds before a deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import make_dataclass
+from typing import Any
+
+import pytest
+
+from asyncjobs import App
+from asyncjobs.checking import check_jobs
+
+pytestmark = pytest.mark.anyio
+
+
+def _define(app: App, *fields: tuple[str, type]) -> Any:
+    order = make_dataclass("Order", fields)
+
+    async def ship(order: Any) -> None: ...
+
+    ship.__annotations__["order"] = order
+    return app.job(ship), order
+
+
+async def test_a_type_that_has_changed_under_its_name_is_found(make_app: Callable[..., App]) -> None:
+    old, new = make_app(), make_app()
+    ship, order = _define(old, ("number", int))
+    _define(new, ("number", int), ("street", str))
+    async with old:
+        await ship.delay(order(7))
+        assert await check_jobs(old.broker, old.registry) == ([], 1)
+        [problem], _ = await check_jobs(old.broker, new.registry)
+    assert "street" in problem.reason
+
+
+async def test_an_alias_can_run_what_was_sent_under_the_earlier_name(make_app: Callable[..., App]) -> None:
+    old, new = make_app(), make_app()
+
+    @old.job
+    async def work(number: int) -> None: ...
+
+    @new.job(name="toil", aliases=("work",))
+    async def toil(number: int) -> None: ...
+
+    async with old:
+        await work.delay(7)
+        assert await check_jobs(old.broker, new.registry) == ([], 1)
+
+
+async def test_a_schedule_that_can_not_be_read_is_a_problem_among_others(app: App) -> None:
+    @app.job
+    async def work(number: int) -> None: ...
+
+    async with app:
+        await work.delay(7)
+        await app.broker.put_schedule("default", "broken", b"no schedule", 1)
+        [problem], looked_at = await check_jobs(app.broker, app.registry)
+    assert (problem.example, problem.reason, looked_at) == ("broken", "its record can't be read", 2)

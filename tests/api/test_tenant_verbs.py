@@ -1,0 +1,224 @@
+"""What an operator sees of one tenant, and does to it, whatever else is in the queues."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from asyncjobs import App, ArgumentsError, JobCancelled, JobDefinition, JobState, RetryPolicy, Worker, tenant_verbs
+
+pytestmark = pytest.mark.anyio
+
+SOON = 5.0
+
+
+@pytest.fixture
+def work(app: App) -> JobDefinition[..., Any]:
+    @app.job
+    async def work(number: int = 1) -> int:
+        return number
+
+    return work
+
+
+@pytest.fixture
+def fail(app: App) -> JobDefinition[..., Any]:
+    @app.job(queue="second", retry=RetryPolicy(max_retries=0))
+    async def fail() -> None:
+        raise LookupError("no")
+
+    return fail
+
+
+def _of(tenant: str, definition: Any, **options: Any) -> Any:
+    return definition.with_options(tenant=tenant, **options)
+
+
+async def _run_all(app: App) -> None:
+    await Worker(app, queues=["default", "second"]).run_until_empty()
+
+
+async def test_the_statistics_of_a_tenant_are_those_of_its_queues_and_their_sum(app: App, work: Any, fail: Any) -> None:
+    async with app:
+        for tenant in ("acme", "globex", "acme"):
+            await _of(tenant, work).delay()
+            await _of(tenant, fail).delay()
+        await _of("acme", work, queue="second").delay()
+        await work.delay()
+        await _run_all(app)
+        await app.suspend_tenant("acme", queue="default")
+        figures = await app.tenant_stats("acme")
+        nobodys = await app.tenant_stats("nobody")
+    assert (figures.tenant, figures.succeeded_total, figures.failed_total, figures.failed) == ("acme", 3, 2, 2)
+    assert (figures.processed_total, figures.cancelled_total, figures.retried_total) == (5, 0, 0)
+    assert figures.avg_duration_ms is not None
+    first, second = figures.queues
+    assert (first.queue_name, first.paused, first.succeeded_total, first.failed) == ("default", True, 2, 0)
+    assert (second.queue_name, second.paused, second.succeeded_total, second.failed) == ("second", False, 1, 2)
+    assert (nobodys.processed_total, nobodys.p50_duration_ms, nobodys.queues) == (0, None, [])
+
+
+async def test_the_history_is_by_name_by_tenant_or_by_both(app: App, work: Any, fail: Any) -> None:
+    async with app:
+        plain = await work.delay()
+        done = await _of("acme", work).delay()
+        failed = await _of("acme", fail).delay()
+        await _run_all(app)
+        of_tenant = await app.job_history(tenant="acme")
+        of_both = await app.job_history("work", tenant="acme")
+        of_name = await app.job_history("work")
+        with pytest.raises(ArgumentsError, match="needs a name, tenant=…, or both"):
+            await app.job_history()
+    assert {(one.id, one.name, one.state) for one in of_tenant} == {
+        (done.id, "work", "completed"),
+        (failed.id, "fail", "failed"),
+    }
+    assert [one.id for one in of_both] == [done.id]
+    assert {(one.id, one.name) for one in of_name} == {(plain.id, "work"), (done.id, "work")}
+
+
+async def test_jobs_are_listed_by_tenant_wherever_they_are(app: App, work: Any, fail: Any) -> None:
+    async with app:
+        dead = await _of("acme", fail).delay()
+        await _of("globex", fail).delay()
+        await _run_all(app)
+        await work.delay()
+        ready = [await _of("acme", work).delay(number) for number in range(3)]
+        later = await _of("acme", work).schedule_in(60)
+        await _of("globex", work).schedule_in(60)
+        assert [job.id for job in await app.jobs("ready", tenant="acme", limit=2)] == [one.id for one in ready[:2]]
+        assert [job.id for job in await app.jobs("scheduled", tenant="acme")] == [later.id]
+        assert [job.id for job in await app.jobs("failed", tenant="acme")] == [dead.id]
+        assert [job.id for job in await app.failed_jobs(tenant="acme", error="LookupError")] == [dead.id]
+        assert await app.jobs("ready", tenant="nobody") == []
+
+
+async def test_the_dead_of_one_tenant_are_retried_and_forgotten(app: App, fail: Any) -> None:
+    async with app:
+        for tenant in ("acme", "globex", "acme"):
+            await _of(tenant, fail).delay()
+        await _run_all(app)
+        assert await app.retry_failed(tenant="globex") == 1
+        assert await app.discard_failed(tenant="acme") == 2
+        assert (await app.tenant_stats("acme")).failed == 0
+        assert await app.failed_jobs() == []
+
+
+async def test_the_jobs_of_a_suspended_tenant_wait_until_it_is_resumed(app: App, work: Any) -> None:
+    async with app, app.worker(queues=["default"]):
+        await (await work.delay()).result(SOON)
+        await app.suspend_tenant("acme")
+        held = await _of("acme", work).delay(5)
+        await (await _of("globex", work).delay()).result(SOON)
+        assert await held.status() is JobState.PENDING
+        assert [job.id for job in await app.jobs("parked", tenant="acme")] == [held.id]
+        assert await app.suspended_tenants() == {"default": ["acme"]}
+        assert await app.suspended_jobs() == {}
+        await app.resume_tenant("acme")
+        assert await held.result(SOON) == 5
+        assert await app.suspended_tenants() == {}
+
+
+async def test_a_purge_takes_everything_of_one_tenant_and_nothing_else(app: App, work: Any, fail: Any) -> None:
+    started, stopped = asyncio.Event(), asyncio.Event()
+
+    @app.job
+    async def hang() -> None:
+        started.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            stopped.set()
+
+    async with app:
+        await _of("acme", fail).delay()
+        await _of("globex", fail).delay()
+        await _run_all(app)
+        async with app.worker(queues=["default"]):
+            running = await _of("acme", hang).delay()
+            await asyncio.wait_for(started.wait(), SOON)
+            await app.suspend_tenant("acme", queue="default")
+            parked = await _of("acme", work).delay()
+            await (await work.delay()).result(SOON)
+            later = await _of("acme", work).schedule_in(60)
+            ready = await _of("acme", work, queue="second").delay()
+            kept = [await _of("globex", work, queue="second").delay(), await work.schedule_in(60)]
+            assert await app.purge_tenant("acme") == 5
+            for handle in (parked, later, ready, running):
+                with pytest.raises(JobCancelled, match="the jobs of tenant 'acme' were purged"):
+                    await handle.result(SOON)
+            assert stopped.is_set()
+        assert [await handle.status() for handle in kept] == [JobState.PENDING] * 2
+        assert [job.tenant for job in await app.failed_jobs()] == ["globex"]
+        assert (await app.tenant_stats("acme")).cancelled_total == 4
+        assert await app.purge_tenant("acme") == 0
+
+
+async def test_a_purge_may_keep_to_one_queue(app: App, work: Any) -> None:
+    async with app:
+        await _of("acme", work).delay()
+        other = await _of("acme", work, queue="second").delay()
+        assert await app.purge_tenant("acme", queue="default") == 1
+        assert await other.status() is JobState.PENDING
+
+
+async def test_a_purge_needs_one_pass_where_nothing_moves_however_many_pages_there_are(
+    app: App, work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenant_verbs, "_PASSES", 1)
+    acme, globex = _of("acme", work), _of("globex", work)
+    async with app:
+        await app.enqueue_many([definition.request(1) for _ in range(700) for definition in (acme, globex)])
+        later = [definition.request(1) for _ in range(700) for definition in (acme, globex)]
+        await app.enqueue_many([msgspec.structs.replace(one, delay_ms=60_000) for one in later])
+        assert await app.purge_tenant("acme") == 1_400
+        left = [*await app.jobs("ready", limit=2_000), *await app.jobs("scheduled", limit=2_000)]
+    assert [job.tenant for job in left] == ["globex"] * 1_400
+
+
+async def test_a_purge_finds_what_moves_while_it_looks(app: App, work: Any) -> None:
+    async with app:
+        await app.enqueue_many([_of("acme", work).request(number) for number in range(3_000)])
+        async with app.worker(queues=["default"]):
+            await app.purge_tenant("acme")
+            assert await app.jobs("ready", tenant="acme") == []
+        figures = await app.tenant_stats("acme")
+    assert figures.succeeded_total + figures.cancelled_total == 3_000
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda app: app.tenant_stats(""),
+        lambda app: app.suspend_tenant(""),
+        lambda app: app.resume_tenant("a\nb"),
+        lambda app: app.purge_tenant("x" * 256),
+        lambda app: app.jobs("ready", tenant=""),
+        lambda app: app.job_history(tenant=5),
+    ],
+)
+async def test_what_cannot_be_a_tenant_is_refused(app: App, verb: Callable[[App], Awaitable[object]]) -> None:
+    async with app:
+        with pytest.raises(ArgumentsError, match="tenant="):
+            await verb(app)
+
+
+def test_the_verbs_are_there_without_an_event_loop(redis_url: str) -> None:
+    app = App(redis_url)
+
+    @app.job
+    async def work() -> None: ...
+
+    sent = work.with_options(tenant="acme").delay_sync()
+    app.sync.suspend_tenant("acme")
+    assert app.sync.suspended_tenants() == {"default": ["acme"]}
+    app.sync.resume_tenant("acme")
+    assert [job.id for job in app.sync.jobs("ready", tenant="acme")] == [sent.id]
+    assert app.sync.purge_tenant("acme") == 1
+    assert app.sync.tenant_stats("acme").cancelled_total == 1
+    assert [entry.id for entry in app.sync.job_history(tenant="acme")] == [sent.id]
+    assert app.sync.failed_jobs(tenant="acme") == []
