@@ -94,16 +94,19 @@ async def connect(
 @contextlib.asynccontextmanager
 async def _in_transaction(lent: Connection, tenant: TenantContext, path: str) -> AsyncIterator[None]:
     before: str | None = None
-    is_clean = False
+    is_told = is_clean = False
     try:
         try:
             async with lent.transaction():
                 before = await _switch(lent, tenant, path, local=True)
+                is_told = _told_path(lent) == path
                 yield
         finally:
             # The end of the transaction has undone a SET LOCAL, but not a SET of the handler's own.
             if _is_idle(lent):
-                is_clean = before is None or await _is_path(lent, before, SHOW, {})
+                is_clean = (
+                    before is None or (is_told and _told_path(lent) == before) or await _is_path(lent, before, SHOW, {})
+                )
     finally:
         await _close_unless(is_clean, lent, tenant)
 
@@ -157,6 +160,14 @@ async def _is_path(lent: Connection, expected: str, statement: LiteralString, pa
     except Error:
         return False
     return row == (expected,)
+
+
+def _told_path(lent: Connection) -> str | None:
+    """Return the search path as the server told it last: PostgreSQL 18 does so with each change, before it is ready.
+
+    ``None`` from older servers. Whether a proxy passes it on shows after the switch, which is such a change.
+    """
+    return lent.info.parameter_status("search_path")
 
 
 def _is_idle(lent: Connection) -> bool:

@@ -133,11 +133,14 @@ async def open_session(
 
 @contextlib.asynccontextmanager
 async def _in_transactions(lent: AsyncConnection, tenant: TenantContext, path: str) -> AsyncIterator[None]:
-    before: list[str] = []
+    before: str | None = None
+    is_told = False
 
     def switch(begun: Connection) -> None:
+        nonlocal before, is_told
         # The driver begins with the first statement, so this is the first of the transaction.
-        before[:] = [_switch(begun, tenant, path, local=True)]
+        before = _switch(begun, tenant, path, local=True)
+        is_told = _told_path(begun) == path
 
     is_clean = False
     event.listen(lent.sync_connection, "begin", switch)
@@ -153,7 +156,11 @@ async def _in_transactions(lent: AsyncConnection, tenant: TenantContext, path: s
             event.remove(lent.sync_connection, "begin", switch)
             # The end of a transaction has undone a SET LOCAL, but not a SET of the handler's own.
             if not lent.in_transaction():
-                is_clean = not before or await _is_path(lent, before[0], _SHOW, {})
+                is_clean = (
+                    before is None
+                    or (is_told and _told_path(lent.sync_connection) == before)
+                    or await _is_path(lent, before, _SHOW, {})
+                )
     finally:
         await _close_unless(is_clean, lent, tenant)
 
@@ -204,6 +211,23 @@ async def _is_path(lent: AsyncConnection, expected: str, statement: TextClause, 
     except SQLAlchemyError:
         return False
     return found == expected
+
+
+def _told_path(lent: Connection | None) -> str | None:
+    """Return the search path as the server told it last: PostgreSQL 18 does so with each change, before it is ready.
+
+    ``None`` from older servers, from drivers that don't keep it, and where the connection is gone. Whether a proxy
+    passes it on shows after the switch, which is such a change.
+    """
+    if lent is None or lent.closed or lent.invalidated:
+        return None
+    driver: Any = lent.connection.driver_connection
+    found: str | None = None
+    if lent.dialect.driver == "asyncpg" and not driver.is_closed():
+        found = getattr(driver.get_settings(), "search_path", None)
+    elif lent.dialect.driver.startswith("psycopg") and not driver.closed:
+        found = driver.info.parameter_status("search_path")
+    return found
 
 
 async def _close_unless(is_clean: bool, lent: AsyncConnection, tenant: TenantContext) -> None:
