@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy.exc import ResourceClosedError
 
+from asyncjobs import TenantError
 from asyncjobs.tenancy import psycopg as on_psycopg
 from asyncjobs.tenancy import sqlalchemy as on_sqlalchemy
 from tests.tenancy.databases import Adapter, Admin, scope_of
@@ -43,4 +47,50 @@ async def test_after_a_transaction_a_server_that_tells_its_path_by_itself_is_not
             async with adapter.connect(pool) as db:
                 await adapter.run(db, "SET search_path TO one")
             assert asked[-1:] == ['"$user", public']
+    assert adapter.foreign == []
+
+
+async def test_a_handler_that_goes_on_after_its_connection_was_lost_writes_nowhere_else(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+
+    async def write(pool: Any) -> None:
+        async with adapter.connect(pool, mode=mode) as db:
+            [(pid,)] = await adapter.run(db, "SELECT pg_backend_pid()")
+            admin.run("SELECT pg_terminate_backend(%s)", pid)
+            with pytest.raises(Exception, match=r"terminat|clos|connection"):
+                await adapter.run(db, INSERT, job="lost", tenant="one")
+            # Some drivers connect anew from here on, and that connection is in nobody's schema.
+            await db.rollback()
+            await adapter.run(db, INSERT, job="later", tenant="one")
+
+    async with adapter.open(pg_url, 1) as pool:
+        # Which of them tell of it and which go on, in the tenant's schema, is the driver's affair.
+        with scope_of("one"), contextlib.suppress(TenantError, psycopg.OperationalError):
+            await write(pool)
+        async with adapter.connect(pool) as db:
+            assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
+
+    assert admin.notes("public") == []
+    assert admin.notes("one") == ([("later", "one")] if "sqlalchemy" in adapter.name and mode == "transaction" else [])
+    assert adapter.foreign == []
+
+
+async def test_a_handler_that_closes_its_connection_itself_leaves_nobody_its_schema(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+
+    async def close(pool: Any) -> None:
+        async with adapter.connect(pool, mode=mode) as db:
+            await adapter.run(db, "SET search_path TO one")
+            await db.close()
+
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("one"), contextlib.suppress(psycopg.OperationalError, ResourceClosedError):
+            await close(pool)
+        async with adapter.connect(pool) as db:
+            assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
+
     assert adapter.foreign == []
