@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, LiteralString
 
-from psycopg import AsyncConnection, Error, sql
+from psycopg import AsyncConnection, Error, OperationalError, sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
@@ -101,6 +101,9 @@ async def _in_transaction(lent: Connection, tenant: TenantContext, path: str) ->
                 before = await _switch(lent, tenant, path, local=True)
                 is_told = _told_path(lent) == path
                 yield
+                if lent.closed:
+                    # The driver would leave the block in silence, as if it had committed.
+                    raise OperationalError("the connection is closed: what was written is lost")
         finally:
             # The end of the transaction has undone a SET LOCAL, but not a SET of the handler's own.
             if _is_idle(lent):

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy.exc import ResourceClosedError
+from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
 from asyncjobs import TenantError
 from asyncjobs.tenancy import psycopg as on_psycopg
@@ -75,6 +75,26 @@ async def test_a_handler_that_goes_on_after_its_connection_was_lost_writes_nowhe
     assert admin.notes("public") == []
     assert admin.notes("one") == ([("later", "one")] if "sqlalchemy" in adapter.name and mode == "transaction" else [])
     assert adapter.foreign == []
+
+
+async def test_what_is_lost_with_the_connection_is_an_error_also_for_a_handler_that_says_nothing(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+
+    async def write(pool: Any) -> None:
+        async with adapter.connect(pool, mode=mode) as db:
+            await adapter.run(db, INSERT, job="lost", tenant="one")
+            [(pid,)] = await adapter.run(db, "SELECT pg_backend_pid()")
+            admin.run("SELECT pg_terminate_backend(%s)", pid)
+            with contextlib.suppress(psycopg.Error, DBAPIError):
+                await adapter.run(db, "SELECT 1")
+
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("one"), pytest.raises((psycopg.Error, SQLAlchemyError)):
+            await write(pool)
+
+    assert admin.notes("one") == []
 
 
 async def test_a_handler_that_closes_its_connection_itself_leaves_nobody_its_schema(
