@@ -44,6 +44,8 @@ async def story(url: str) -> None:
             print(f"\n{tenant}, in the schema {schema}:")
             for table in ("invoices", "mails"):
                 print(f"  {table:9} {', '.join(customers(url, schema, table))}")
+            figures = await app.tenant_stats(tenant)
+            print(f"  jobs      {figures.succeeded_total} succeeded, {figures.failed_total} failed")
             for job in await app.failed_jobs(tenant=tenant):
                 error = job.errors[-1]
                 print(f"  failed    {job.name}: {error.type}")
