@@ -45,7 +45,7 @@ def section(printed: str, tenant: str) -> list[str]:
 def test_the_example_starts_its_own_database_and_prints_what_lies_in_each_schema() -> None:
     printed = run()
 
-    assert section(printed, "acme")== ["invoices Ada, Alan", "mails Ada, Alan", "jobs 4 succeeded, 0 failed"]
+    assert section(printed, "acme") == ["invoices Ada, Alan", "mails Ada, Alan", "jobs 4 succeeded, 0 failed"]
     assert section(printed, "globex") == [
         "invoices Grace",
         "mails Grace",
