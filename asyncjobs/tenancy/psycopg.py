@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, LiteralString
 
-from psycopg import AsyncConnection, Error, sql
+from psycopg import AsyncConnection, Error, OperationalError, sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
@@ -94,16 +94,22 @@ async def connect(
 @contextlib.asynccontextmanager
 async def _in_transaction(lent: Connection, tenant: TenantContext, path: str) -> AsyncIterator[None]:
     before: str | None = None
-    is_clean = False
+    is_told = is_clean = False
     try:
         try:
             async with lent.transaction():
                 before = await _switch(lent, tenant, path, local=True)
+                is_told = _told_path(lent) == path
                 yield
+                if lent.closed:
+                    # The driver would leave the block in silence, as if it had committed.
+                    raise OperationalError("the connection is closed: what was written is lost")
         finally:
             # The end of the transaction has undone a SET LOCAL, but not a SET of the handler's own.
             if _is_idle(lent):
-                is_clean = before is None or await _is_path(lent, before, SHOW, {})
+                is_clean = (
+                    before is None or (is_told and _told_path(lent) == before) or await _is_path(lent, before, SHOW, {})
+                )
     finally:
         await _close_unless(is_clean, lent, tenant)
 
@@ -157,6 +163,14 @@ async def _is_path(lent: Connection, expected: str, statement: LiteralString, pa
     except Error:
         return False
     return row == (expected,)
+
+
+def _told_path(lent: Connection) -> str | None:
+    """Return the search path as the server told it last: PostgreSQL 18 does so with each change, before it is ready.
+
+    ``None`` from older servers. Whether a proxy passes it on shows after the switch, which is such a change.
+    """
+    return lent.info.parameter_status("search_path")
 
 
 def _is_idle(lent: Connection) -> bool:

@@ -42,6 +42,9 @@ _RESTORE = text(RESTORE)
 _SHOW = text(SHOW)
 _DROP_TEMPORARY = text(DROP_TEMPORARY)
 
+# What a driver's connection is marked with from before the switch until it has been verified to be as before.
+_LENT_TO = "asyncjobs_tenant"
+
 
 def connection(
     source: AsyncEngine | Callable[..., Any],
@@ -110,6 +113,7 @@ async def connect(
                 await lent.commit()
             return
         path = path_of(tenant, shared, _quote)
+        _watch_pool(engine)
         within = _in_transactions if mode == "transaction" else _in_session
         async with within(lent, tenant, path):
             yield lent
@@ -133,11 +137,15 @@ async def open_session(
 
 @contextlib.asynccontextmanager
 async def _in_transactions(lent: AsyncConnection, tenant: TenantContext, path: str) -> AsyncIterator[None]:
-    before: list[str] = []
+    before: str | None = None
+    is_told = False
 
     def switch(begun: Connection) -> None:
+        nonlocal before, is_told
         # The driver begins with the first statement, so this is the first of the transaction.
-        before[:] = [_switch(begun, tenant, path, local=True)]
+        begun.info[_LENT_TO] = tenant
+        before = _switch(begun, tenant, path, local=True)
+        is_told = _told_path(begun) == path
 
     is_clean = False
     event.listen(lent.sync_connection, "begin", switch)
@@ -152,15 +160,28 @@ async def _in_transactions(lent: AsyncConnection, tenant: TenantContext, path: s
         finally:
             event.remove(lent.sync_connection, "begin", switch)
             # The end of a transaction has undone a SET LOCAL, but not a SET of the handler's own.
-            if not lent.in_transaction():
-                is_clean = not before or await _is_path(lent, before[0], _SHOW, {})
+            if _is_idle(lent):
+                is_clean = (
+                    before is None
+                    or (is_told and _told_path(lent.sync_connection) == before)
+                    or await _is_path(lent, before, _SHOW, {})
+                )
     finally:
         await _close_unless(is_clean, lent, tenant)
 
 
 @contextlib.asynccontextmanager
 async def _in_session(lent: AsyncConnection, tenant: TenantContext, path: str) -> AsyncIterator[None]:
+    def stay(begun: Connection) -> None:
+        # After a lost connection SQLAlchemy goes on with another one, which nobody has switched.
+        if _LENT_TO not in begun.info:
+            raise TenantError(
+                f"the connection in the schema {tenant.tenant_schema!r} of the tenant {tenant.tenant_id!r} was lost; "
+                "let the error out, so that the job is tried again"
+            )
+
     is_clean = False
+    _info(lent)[_LENT_TO] = tenant
     try:
         try:
             before = await lent.run_sync(_switch, tenant, path, local=False)
@@ -169,6 +190,7 @@ async def _in_session(lent: AsyncConnection, tenant: TenantContext, path: str) -
             raise
         # Or the switch would be taken back with the first transaction that is rolled back.
         await lent.commit()
+        event.listen(lent.sync_connection, "begin", stay)
         try:
             yield
             await lent.commit()
@@ -176,7 +198,8 @@ async def _in_session(lent: AsyncConnection, tenant: TenantContext, path: str) -
             await lent.rollback()
             raise
         finally:
-            if not lent.in_transaction():
+            event.remove(lent.sync_connection, "begin", stay)
+            if _is_idle(lent):
                 is_clean = await _is_path(lent, before, _RESTORE, {"path": before})
     finally:
         await _close_unless(is_clean, lent, tenant)
@@ -206,10 +229,55 @@ async def _is_path(lent: AsyncConnection, expected: str, statement: TextClause, 
     return found == expected
 
 
+def _told_path(lent: Connection | None) -> str | None:
+    """Return the search path as the server told it last: PostgreSQL 18 does so with each change, before it is ready.
+
+    ``None`` from older servers, from drivers that don't keep it, and where the connection is gone. Whether a proxy
+    passes it on shows after the switch, which is such a change.
+    """
+    if lent is None or lent.closed or lent.invalidated:
+        return None
+    driver: Any = lent.connection.driver_connection
+    found: str | None = None
+    if lent.dialect.driver == "asyncpg" and not driver.is_closed():
+        found = getattr(driver.get_settings(), "search_path", None)
+    elif lent.dialect.driver.startswith("psycopg") and not driver.closed:
+        found = driver.info.parameter_status("search_path")
+    return found
+
+
+def _is_idle(lent: AsyncConnection) -> bool:
+    return not (lent.closed or lent.invalidated or lent.in_transaction())
+
+
 async def _close_unless(is_clean: bool, lent: AsyncConnection, tenant: TenantContext) -> None:
-    if not is_clean and not lent.invalidated:
+    if lent.closed or lent.invalidated:
+        return
+    if is_clean:
+        _info(lent).pop(_LENT_TO, None)
+    else:
         tell_doubt(tenant, "its search path could not be verified, or is not as it was before")
         await lent.invalidate()
+
+
+def _info(lent: AsyncConnection) -> dict[Any, Any]:
+    """Return what is remembered with the driver's connection; another one, made after a loss, knows nothing of it."""
+    return {} if lent.sync_connection is None else lent.sync_connection.info
+
+
+def _watch_pool(engine: AsyncEngine) -> None:
+    """Let the pool take back no connection that is lent to a tenant still, as one that a handler closes itself."""
+    if not event.contains(engine.sync_engine, "reset", _refuse_lent):
+        event.listen(engine.sync_engine, "reset", _refuse_lent)
+
+
+def _refuse_lent(connection: Any, record: Any, state: Any) -> None:
+    if record is not None and (tenant := record.info.pop(_LENT_TO, None)) is not None:
+        # The pool closes what it can't reset.
+        raise TenantError(
+            f"a connection came back to the pool in the middle of what it does for the tenant {tenant.tenant_id!r}; a "
+            "handler must not close the one it was lent"
+        )
 
 
 class SqlTenants:

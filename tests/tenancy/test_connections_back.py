@@ -1,0 +1,116 @@
+"""What becomes of a tenant's connection that is lost, closed or asked about: never somebody else's schema."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
+
+from asyncjobs import TenantError
+from asyncjobs.tenancy import psycopg as on_psycopg
+from asyncjobs.tenancy import sqlalchemy as on_sqlalchemy
+from tests.tenancy.databases import Adapter, Admin, scope_of
+
+pytestmark = pytest.mark.anyio
+
+INSERT = "INSERT INTO notes (job, tenant) VALUES (:job, :tenant)"
+
+
+@pytest.fixture(params=["transaction", "session"])
+def mode(request: pytest.FixtureRequest) -> Any:
+    """Both ways to set the schema."""
+    return request.param
+
+
+async def test_after_a_transaction_a_server_that_tells_its_path_by_itself_is_not_asked_for_it(
+    adapter: Adapter, admin: Admin, pg_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.add_schema("one")
+    [(version,)] = admin.run("SELECT current_setting('server_version_num')::int")
+    asked: list[str] = []
+    for module in (on_psycopg, on_sqlalchemy):
+
+        async def asking(lent: Any, expected: str, *more: Any, ask: Any = module._is_path) -> bool:
+            asked.append(expected)
+            return bool(await ask(lent, expected, *more))
+
+        monkeypatch.setattr(module, "_is_path", asking)
+
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("one"):
+            async with adapter.connect(pool) as db:
+                await adapter.run(db, INSERT, job="1", tenant="one")
+            assert asked == ([] if version >= 180_000 else ['"$user", public'])
+            async with adapter.connect(pool) as db:
+                await adapter.run(db, "SET search_path TO one")
+            assert asked[-1:] == ['"$user", public']
+    assert adapter.foreign == []
+
+
+async def test_a_handler_that_goes_on_after_its_connection_was_lost_writes_nowhere_else(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+
+    async def write(pool: Any) -> None:
+        async with adapter.connect(pool, mode=mode) as db:
+            [(pid,)] = await adapter.run(db, "SELECT pg_backend_pid()")
+            admin.run("SELECT pg_terminate_backend(%s)", pid)
+            with pytest.raises(Exception, match=r"terminat|clos|connection"):
+                await adapter.run(db, INSERT, job="lost", tenant="one")
+            # Some drivers connect anew from here on, and that connection is in nobody's schema.
+            await db.rollback()
+            await adapter.run(db, INSERT, job="later", tenant="one")
+
+    async with adapter.open(pg_url, 1) as pool:
+        # Which of them tell of it and which go on, in the tenant's schema, is the driver's affair.
+        with scope_of("one"), contextlib.suppress(TenantError, psycopg.OperationalError):
+            await write(pool)
+        async with adapter.connect(pool) as db:
+            assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
+
+    assert admin.notes("public") == []
+    assert admin.notes("one") == ([("later", "one")] if "sqlalchemy" in adapter.name and mode == "transaction" else [])
+    assert adapter.foreign == []
+
+
+async def test_what_is_lost_with_the_connection_is_an_error_also_for_a_handler_that_says_nothing(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+
+    async def write(pool: Any) -> None:
+        async with adapter.connect(pool, mode=mode) as db:
+            await adapter.run(db, INSERT, job="lost", tenant="one")
+            [(pid,)] = await adapter.run(db, "SELECT pg_backend_pid()")
+            admin.run("SELECT pg_terminate_backend(%s)", pid)
+            with contextlib.suppress(psycopg.Error, DBAPIError):
+                await adapter.run(db, "SELECT 1")
+
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("one"), pytest.raises((psycopg.Error, SQLAlchemyError)):
+            await write(pool)
+
+    assert admin.notes("one") == []
+
+
+async def test_a_handler_that_closes_its_connection_itself_leaves_nobody_its_schema(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+
+    async def close(pool: Any) -> None:
+        async with adapter.connect(pool, mode=mode) as db:
+            await adapter.run(db, "SET search_path TO one")
+            await db.close()
+
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("one"), contextlib.suppress(psycopg.OperationalError, ResourceClosedError):
+            await close(pool)
+        async with adapter.connect(pool) as db:
+            assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
+
+    assert adapter.foreign == []
