@@ -74,6 +74,11 @@ class BrokerMachine(RuleBasedStateMachine):
         for job_id, (name, priority, tenant) in zip(IDS, jobs, strict=False):
             self.enqueue(job_id, name, priority, 0, tenant)
 
+    def pass_a_moment(self) -> None:
+        """Let what is due from now on be due after what was set before, as it is by the clock of a server."""
+        self.run(self.kit.advance(1))
+        self.model.now_ms += 1
+
     # -- verbs
 
     @rule(
@@ -84,6 +89,7 @@ class BrokerMachine(RuleBasedStateMachine):
         tenant=st.sampled_from(["", *TENANTS]),
     )
     def enqueue(self, job_id: str, name: str, priority: Priority, delay_ticks: int, tenant: str) -> None:
+        self.pass_a_moment()
         delay_ms = delay_ticks * TICK_MS + TICK_MS // 2 if delay_ticks else 0
         job = self.bench.new(name, job_id=job_id, priority=priority, delay_ms=delay_ms, tenant=tenant)
         expected = self.model.enqueue(job_id, name, priority.value, delay_ms, tenant)
@@ -141,6 +147,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def _settle(self, jobs: list[Claimed], outcome: Outcome) -> list[str]:
         if not jobs:
             return []
+        self.pass_a_moment()
         reply = self.run(self.bench.settle(jobs, outcome, policy=POLICY, ttl_ms=TTL_MS))
         assert reply == [self.model.holds(claimed.id, claimed.fence) for claimed in jobs]
         return [claimed.id for claimed, done in zip(jobs, reply, strict=True) if done]
@@ -184,6 +191,7 @@ class BrokerMachine(RuleBasedStateMachine):
         delay_ticks=st.sampled_from([None, 0, 2]),
     )
     def edit(self, job_id: str, priority: int | None, delay_ticks: int | None) -> None:
+        self.pass_a_moment()
         delay_ms = None
         if delay_ticks is not None:
             delay_ms = delay_ticks * TICK_MS + TICK_MS // 2 if delay_ticks else 0
