@@ -30,6 +30,7 @@ from asyncjobs.outbox import Outbox
 from asyncjobs.ports import Broker, CancelReply, EditReply, EventPage, NewJob
 from asyncjobs.sending import JobRequest, Sending
 from asyncjobs.settings import DEFAULT_QUEUE, Settings
+from asyncjobs.tenancy.scope import current_tenant_id
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -168,11 +169,16 @@ class Client:
 
         All are checked before the first is sent: raises ``PayloadTooLarge`` or ``ArgumentsError`` with nothing sent. If
         the broker fails on the way, raises ``PartlySent``, which lists the handles of those that were accepted and the
-        requests of those that were not.
+        requests of those that were not. Requests that were made outside any ``tenant_scope`` are for the tenant of this
+        one.
         """
+        tenant = current_tenant_id()
+        asked = list(requests)
+        if tenant is not None:
+            asked = [one if one.options.tenant is not UNSET else one.with_options(tenant=tenant) for one in asked]
         if self._chain is None:
-            return await self._send_many(list(requests))
-        return await self._chain([msgspec.structs.replace(one, id=_id_of(one)) for one in requests])
+            return await self._send_many(asked)
+        return await self._chain([msgspec.structs.replace(one, id=_id_of(one)) for one in asked])
 
     async def enqueue_for_tenant(self, tenant: str, request: JobRequest[R]) -> JobHandle[R]:
         """Send one job for ``tenant``, whoever the code around it runs for; many at once, inside ``tenant_scope``.

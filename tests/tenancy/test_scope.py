@@ -64,9 +64,12 @@ async def test_what_is_sent_inside_a_scope_is_for_its_tenant_by_every_verb(app: 
             with tenant_scope(None):
                 handles.append(await send.delay())
         handles += [*await app.enqueue_many([request]), await send.delay()]
+        made_outside = [whose.request(), whose.with_options(tenant=None).request()]
+        with tenant_scope("acme"):
+            handles += await app.enqueue_many([*made_outside, request])
         results = [await handle.result(SOON) for handle in handles]
 
-    expected = ["acme", "acme", "globex", "initech", None, "acme", None, "acme", None]
+    expected = ["acme", "acme", "globex", "initech", None, "acme", None, "acme", None, "acme", None, "acme"]
     assert results == [(one, one) for one in expected]
 
 
