@@ -10,7 +10,7 @@ import msgspec
 
 from asyncjobs.errors import ArgumentsError, TenantError, UnknownTenant
 from asyncjobs.ports import TenantResolver
-from asyncjobs.tenancy.scope import tenant_scope
+from asyncjobs.tenancy.scope import resolved, tenant_scope
 
 __all__ = ["TenantMiddleware", "TenantOf", "from_header", "from_subdomain"]
 
@@ -47,7 +47,7 @@ class TenantMiddleware:
         if inspect.isawaitable(tenant_id):
             tenant_id = await tenant_id
         try:
-            tenant = await self._resolver.resolve(tenant_id) if tenant_id and self._resolver else tenant_id
+            tenant = await resolved(self._resolver, tenant_id) if tenant_id and self._resolver else tenant_id
             within = tenant_scope(tenant)
             within.__enter__()
         except (ArgumentsError, TenantError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 from asyncjobs.context import JobContext
 from asyncjobs.middleware.base import CallNext, Middleware
 from asyncjobs.ports import TenantResolver
-from asyncjobs.tenancy.scope import tenant_scope
+from asyncjobs.tenancy.scope import resolved, tenant_scope
 
 __all__ = ["Tenants"]
 
@@ -26,6 +26,6 @@ class Tenants(Middleware):
     async def process(self, job: JobContext, call_next: CallNext) -> Any:
         if job.tenant is None:
             return await call_next(job)
-        tenant = await self._resolver.resolve(job.tenant)
+        tenant = await resolved(self._resolver, job.tenant)
         with tenant_scope(tenant):
             return await call_next(job)

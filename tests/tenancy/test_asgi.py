@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from asyncjobs import App, current_job, current_tenant, job
+from asyncjobs import App, ConfigurationError, current_job, current_tenant, job
 from asyncjobs.tenancy import StaticTenants, TenantMiddleware, Tenants, from_header, from_subdomain
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +84,15 @@ async def test_a_request_for_no_tenant_of_ours_is_refused_before_the_app(
 
     assert got == status
     assert detail in body["detail"]
+
+
+async def test_a_resolver_that_returns_nothing_lets_no_request_through_as_nobodys() -> None:
+    class Forgetful:
+        async def resolve(self, tenant_id: str) -> Any:
+            return None
+
+    with pytest.raises(ConfigurationError, match="returned None; expected a TenantContext"):
+        await ask(TenantMiddleware(web, from_header("x-tenant"), Forgetful()), [(b"x-tenant", b"acme")])
 
 
 async def test_a_websocket_for_no_tenant_of_ours_is_closed_before_it_is_accepted() -> None:

@@ -23,7 +23,7 @@ from asyncjobs import (
 )
 from asyncjobs.control import Snooze
 from asyncjobs.middleware.retry import Translate
-from asyncjobs.tenancy import StaticTenants, Tenants
+from asyncjobs.tenancy import CachedTenants, StaticTenants, Tenants
 from tests.tenancy import cpu_jobs
 
 pytestmark = pytest.mark.anyio
@@ -183,6 +183,25 @@ async def test_an_unknown_tenant_fails_the_job_before_its_handler_by_the_policy_
         await handle.refresh()
         [dead] = await app.failed_jobs(tenant="nobody")
         assert (dead.failures, ran) == (1, [])
+
+
+async def test_a_resolver_that_returns_nothing_fails_the_job_which_is_nobodys_in_no_case(make_app: Any) -> None:
+    class Forgetful:
+        async def resolve(self, tenant_id: str) -> Any:
+            return None
+
+    app = make_app(middleware=[Tenants(CachedTenants(Forgetful()))])
+    ran: list[str] = []
+
+    @app.job(retry=NO_RETRY)
+    async def work() -> None:
+        ran.append("handler")
+
+    async with app, app.worker():
+        handle = await work.with_options(tenant="acme").delay()
+        with pytest.raises(JobFailed, match=r"resolve\('acme'\) returned None; expected a TenantContext"):
+            await handle.result(SOON)
+    assert ran == []
 
 
 async def test_the_jobs_of_a_suspended_tenant_may_wait_until_it_is_back(make_app: Any) -> None:
