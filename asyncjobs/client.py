@@ -25,7 +25,7 @@ from asyncjobs.home import Home
 from asyncjobs.ids import new_id
 from asyncjobs.middleware.base import Middleware, Send
 from asyncjobs.middleware.chain import checked_middleware, sending
-from asyncjobs.options import UNSET, Durability, checked_queue
+from asyncjobs.options import UNSET, Durability, checked_queue, checked_tenant
 from asyncjobs.outbox import Outbox
 from asyncjobs.ports import Broker, CancelReply, EditReply, EventPage, NewJob
 from asyncjobs.sending import JobRequest, Sending
@@ -185,7 +185,7 @@ class Client:
 
         Raises ``ArgumentsError`` for what can't be a tenant's id.
         """
-        [handle] = await self.enqueue_many([request.with_options(tenant=tenant)])
+        [handle] = await self.enqueue_many([request.with_options(tenant=checked_tenant(tenant))])
         return handle
 
     async def _send_many(self, asked: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:

@@ -235,3 +235,10 @@ def test_what_cannot_be_a_tenants_id_is_refused_where_it_is_said(wrong: Any) -> 
     with pytest.raises(ArgumentsError, match=r"tenant=.*expected an id"):
         whose.with_options(tenant=wrong)
     assert current_tenant() is None
+
+
+async def test_a_job_for_a_tenant_needs_one_and_nobody_is_none(app: App) -> None:
+    nobody: Any = None
+    async with app:
+        with pytest.raises(ArgumentsError, match="tenant=None: expected an id"):
+            await app.enqueue_for_tenant(nobody, whose.request())
