@@ -43,10 +43,10 @@ class TenantMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        tenant_id = self._tenant_of(scope)
-        if inspect.isawaitable(tenant_id):
-            tenant_id = await tenant_id
         try:
+            tenant_id = self._tenant_of(scope)
+            if inspect.isawaitable(tenant_id):
+                tenant_id = await tenant_id
             tenant = await resolved(self._resolver, tenant_id) if tenant_id and self._resolver else tenant_id
             within = tenant_scope(tenant)
             within.__enter__()
@@ -71,7 +71,10 @@ async def _refuse(scope: Scope, send: _Send, error: Exception) -> None:
 
 
 def from_header(name: str) -> TenantOf:
-    """Return what takes the tenant's id from a header, for services behind a proxy that sets it."""
+    """Return what takes the tenant's id from a header, for services behind a proxy that sets it.
+
+    A request that has it twice is refused: one of them may be the client's own, to which the proxy has added.
+    """
     wanted = name.lower().encode()
 
     def tenant_of(scope: Scope) -> str | None:
@@ -85,15 +88,17 @@ def from_subdomain(domain: str) -> TenantOf:
     suffix = "." + domain.lower().strip(".")
 
     def tenant_of(scope: Scope) -> str | None:
-        host = (_header(scope, b"host") or "").partition(":")[0].lower()
+        # With a dot at its end it is the same host.
+        host = (_header(scope, b"host") or "").partition(":")[0].lower().removesuffix(".")
         return host.removesuffix(suffix) or None if host.endswith(suffix) else None
 
     return tenant_of
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:
-    for key, value in scope["headers"]:
-        if key.lower() == wanted:
-            text: str = value.decode("latin-1")
-            return text
-    return None
+    found: list[str] = [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == wanted]
+    if len(found) > 1:
+        raise ArgumentsError(
+            f"the header {wanted.decode('latin-1')!r} is there {len(found)} times; expected one, to tell the tenant by"
+        )
+    return found[0] if found else None

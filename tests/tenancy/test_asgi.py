@@ -95,6 +95,15 @@ async def test_a_resolver_that_returns_nothing_lets_no_request_through_as_nobody
         await ask(TenantMiddleware(web, from_header("x-tenant"), Forgetful()), [(b"x-tenant", b"acme")])
 
 
+async def test_a_request_that_names_two_tenants_is_for_neither() -> None:
+    guarded = TenantMiddleware(web, from_header("x-tenant"), TENANTS)
+
+    status, body = answer(await ask(guarded, [(b"x-tenant", b"globex"), (b"X-Tenant", b"acme")]))
+
+    assert status == 400
+    assert "the header 'x-tenant' is there 2 times" in body["detail"]
+
+
 async def test_a_websocket_for_no_tenant_of_ours_is_closed_before_it_is_accepted() -> None:
     refused = TenantMiddleware(web, from_header("x-tenant"), TENANTS)
 
@@ -126,6 +135,7 @@ async def test_the_tenant_may_be_told_by_a_coroutine_or_not_at_all() -> None:
     [
         ("acme.example.com", "acme"),
         ("ACME.Example.com:8000", "acme"),
+        ("acme.example.com.:8000", "acme"),
         ("example.com", None),
         ("acme.example.com.evil.org", None),
         ("evilexample.com", None),
