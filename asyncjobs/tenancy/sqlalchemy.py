@@ -6,7 +6,7 @@ With asyncpg or psycopg as the driver, on PostgreSQL.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, TextClause, event, text
@@ -143,22 +143,21 @@ async def _in_transactions(lent: AsyncConnection, tenant: TenantContext, path: s
     def switch(begun: Connection) -> None:
         nonlocal before, is_told
         # The driver begins with the first statement, so this is the first of the transaction.
-        begun.info[_LENT_TO] = tenant
         before = _switch(begun, tenant, path, local=True)
+        begun.info[_LENT_TO] = tenant
         is_told = _told_path(begun) == path
 
     is_clean = False
-    event.listen(lent.sync_connection, "begin", switch)
     try:
         try:
-            yield
-            if lent.in_transaction():
-                await lent.commit()
+            with _at_each_begin(lent, switch):
+                yield
+                if lent.in_transaction():
+                    await lent.commit()
         except BaseException:
             await lent.rollback()
             raise
         finally:
-            event.remove(lent.sync_connection, "begin", switch)
             # The end of a transaction has undone a SET LOCAL, but not a SET of the handler's own.
             if _is_idle(lent):
                 is_clean = (
@@ -190,19 +189,37 @@ async def _in_session(lent: AsyncConnection, tenant: TenantContext, path: str) -
             raise
         # Or the switch would be taken back with the first transaction that is rolled back.
         await lent.commit()
-        event.listen(lent.sync_connection, "begin", stay)
         try:
-            yield
-            await lent.commit()
+            with _at_each_begin(lent, stay):
+                yield
+                await lent.commit()
         except BaseException:
             await lent.rollback()
             raise
         finally:
-            event.remove(lent.sync_connection, "begin", stay)
             if _is_idle(lent):
                 is_clean = await _is_path(lent, before, _RESTORE, {"path": before})
     finally:
         await _close_unless(is_clean, lent, tenant)
+
+
+@contextlib.contextmanager
+def _at_each_begin(lent: AsyncConnection, prepare: Callable[[Connection], None]) -> Iterator[None]:
+    """Call ``prepare`` at the begin of each transaction of the block; if it raises, close the connection."""
+
+    def begin(begun: Connection) -> None:
+        try:
+            prepare(begun)
+        except BaseException:
+            # SQLAlchemy takes it for begun all the same, and would run the next statement without asking again.
+            begun.close()
+            raise
+
+    event.listen(lent.sync_connection, "begin", begin)
+    try:
+        yield
+    finally:
+        event.remove(lent.sync_connection, "begin", begin)
 
 
 def _switch(lent: Connection, tenant: TenantContext, path: str, *, local: bool) -> str:

@@ -1,0 +1,44 @@
+"""Handlers that treat their connection roughly: no other schema is touched, and the next one sees nothing of it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+
+from asyncjobs import UnknownTenant
+from tests.tenancy.databases import Adapter, Admin, scope_of
+
+pytestmark = pytest.mark.anyio
+
+on_sqlalchemy = pytest.mark.parametrize(
+    "adapter", ["sqlalchemy-asyncpg", "sqlalchemy-asyncpg-sessions", "sqlalchemy-psycopg"], indirect=True
+)
+
+
+@pytest.fixture(params=["transaction", "session"])
+def mode(request: pytest.FixtureRequest) -> Any:
+    """Both ways to set the schema."""
+    return request.param
+
+
+@on_sqlalchemy
+async def test_after_a_switch_that_failed_nothing_more_is_done_on_the_connection(
+    adapter: Adapter, admin: Admin, pg_url: str
+) -> None:
+    admin.run("INSERT INTO public.notes VALUES ('1', 'nobody')")
+    seen: list[Any] = []
+
+    async def read_all_the_same(pool: Any) -> None:
+        async with adapter.connect(pool, mode="transaction") as db:
+            for _ in range(2):
+                with contextlib.suppress(UnknownTenant):
+                    seen.extend(await adapter.run(db, "SELECT job FROM notes"))
+
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("gone"), pytest.raises(Exception, match="closed"):
+            await read_all_the_same(pool)
+
+    assert seen == []
+    assert adapter.foreign == []
