@@ -143,7 +143,9 @@ async def _in_transactions(lent: AsyncConnection, tenant: TenantContext, path: s
     def switch(begun: Connection) -> None:
         nonlocal before, is_told
         # The driver begins with the first statement, so this is the first of the transaction.
-        before = _switch(begun, tenant, path, local=True)
+        path_before = _switch(begun, tenant, path, local=True)
+        # A later one may find what a SET of the handler's own has left.
+        before = path_before if before is None else before
         begun.info[_LENT_TO] = tenant
         is_told = _told_path(begun) == path
 

@@ -42,3 +42,20 @@ async def test_after_a_switch_that_failed_nothing_more_is_done_on_the_connection
 
     assert seen == []
     assert adapter.foreign == []
+
+
+@on_sqlalchemy
+async def test_a_path_that_one_transaction_left_behind_is_not_taken_for_the_pools_by_the_next(
+    adapter: Adapter, admin: Admin, pg_url: str
+) -> None:
+    admin.add_schema("one")
+    admin.add_schema("two")
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("one"):
+            async with adapter.connect(pool, mode="transaction") as db:
+                await adapter.run(db, "SET search_path TO two")
+                await db.commit()
+                await adapter.run(db, "SELECT 1")
+        async with adapter.connect(pool) as db:
+            assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
+    assert adapter.foreign == []
