@@ -286,8 +286,11 @@ def _info(lent: AsyncConnection) -> dict[Any, Any]:
 
 def _watch_pool(engine: AsyncEngine) -> None:
     """Let the pool take back no connection that is lent to a tenant still, as one that a handler closes itself."""
-    if not event.contains(engine.sync_engine, "reset", _refuse_lent):
-        event.listen(engine.sync_engine, "reset", _refuse_lent)
+    # Not the engine's: its pool is also that of each engine that its execution_options() returns. A pool that takes
+    # the place of a disposed one has its listeners, of which event.contains() knows nothing.
+    pool = engine.sync_engine.pool
+    if _refuse_lent not in pool.dispatch.reset:
+        event.listen(pool, "reset", _refuse_lent)
 
 
 def _refuse_lent(connection: Any, record: Any, state: Any) -> None:

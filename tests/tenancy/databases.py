@@ -101,6 +101,9 @@ class PsycopgAdapter:
     def statement(self, text: str) -> Any:
         return re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
 
+    async def close(self, db: Any) -> None:
+        await db.close()
+
     async def run(self, db: Any, statement: str, **parameters: Any) -> list[Any]:
         cursor = await db.execute(self.statement(statement), parameters or None)
         return await cursor.fetchall() if cursor.description else []
@@ -159,6 +162,10 @@ class SqlAlchemyAdapter:
 
     def statement(self, text_: str) -> Any:
         return text(text_)
+
+    async def close(self, db: Any) -> None:
+        """Close the connection, also that of a session, which does not do so by itself."""
+        await (await db.connection() if self._sessions else db).close()
 
     async def run(self, db: Any, statement: str, **parameters: Any) -> list[Any]:
         result = await db.execute(self.statement(statement), parameters)

@@ -12,6 +12,8 @@ from tests.tenancy.databases import Adapter, Admin, scope_of
 
 pytestmark = pytest.mark.anyio
 
+INSERT = "INSERT INTO notes (job, tenant) VALUES (:job, :tenant)"
+
 on_sqlalchemy = pytest.mark.parametrize(
     "adapter", ["sqlalchemy-asyncpg", "sqlalchemy-asyncpg-sessions", "sqlalchemy-psycopg"], indirect=True
 )
@@ -59,3 +61,33 @@ async def test_a_path_that_one_transaction_left_behind_is_not_taken_for_the_pool
         async with adapter.connect(pool) as db:
             assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
     assert adapter.foreign == []
+
+
+async def test_a_handler_that_closes_its_connection_gives_it_to_nobody_else(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+    async with adapter.open(pg_url, 1) as pool:
+        for _ in range(2):
+            with scope_of("one"), contextlib.suppress(Exception):
+                async with adapter.connect(pool, mode=mode) as db:
+                    await adapter.run(db, INSERT, job="1", tenant="one")
+                    await adapter.close(db)
+            async with adapter.connect(pool) as db:
+                assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
+    assert adapter.foreign == []
+
+
+@pytest.mark.parametrize("adapter", ["sqlalchemy-asyncpg"], indirect=True)
+async def test_a_pool_is_watched_once_whatever_engines_share_it_and_however_often_it_is_disposed(
+    adapter: Adapter, admin: Admin, pg_url: str
+) -> None:
+    admin.add_schema("one")
+    async with adapter.open(pg_url, 1) as engine:
+        for _ in range(3):
+            for shares in (engine, engine.execution_options(logging_token="x")):
+                with scope_of("one"):
+                    async with adapter.connect(shares) as db:
+                        await adapter.run(db, "SELECT 1")
+            await engine.dispose()
+        assert len(list(engine.sync_engine.pool.dispatch.reset)) == 1
