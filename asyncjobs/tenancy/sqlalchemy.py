@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Connection, TextClause, event, text
 from sqlalchemy.dialects import postgresql
@@ -217,11 +217,19 @@ def _at_each_begin(lent: AsyncConnection, prepare: Callable[[Connection], None])
             begun.close()
             raise
 
-    event.listen(lent.sync_connection, "begin", begin)
+    begins: dict[str, Callable[..., None]] = {"begin": begin, "begin_twophase": _refuse_twophase}
+    for name, listener in begins.items():
+        event.listen(lent.sync_connection, name, listener)
     try:
         yield
     finally:
-        event.remove(lent.sync_connection, "begin", begin)
+        for name, listener in begins.items():
+            event.remove(lent.sync_connection, name, listener)
+
+
+def _refuse_twophase(begun: Connection, xid: object) -> NoReturn:
+    # Nothing can be executed before it, to set the schema with.
+    raise ConfigurationError("a transaction of two phases can't be had in a tenant's schema; begin an ordinary one")
 
 
 def _switch(lent: Connection, tenant: TenantContext, path: str, *, local: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asyncjobs import UnknownTenant
+from asyncjobs import ConfigurationError, UnknownTenant
 from tests.tenancy.databases import Adapter, Admin, scope_of
 
 pytestmark = pytest.mark.anyio
@@ -91,3 +91,23 @@ async def test_a_pool_is_watched_once_whatever_engines_share_it_and_however_ofte
                         await adapter.run(db, "SELECT 1")
             await engine.dispose()
         assert len(list(engine.sync_engine.pool.dispatch.reset)) == 1
+
+
+@pytest.mark.parametrize("adapter", ["sqlalchemy-psycopg"], indirect=True)
+async def test_a_transaction_of_two_phases_is_refused_before_it_writes_in_public(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+
+    def write(db: Any) -> None:
+        with db.begin_twophase():
+            db.execute(adapter.statement("INSERT INTO notes (job) VALUES ('1')"))
+
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("one"):
+            async with adapter.connect(pool, mode=mode) as db:
+                with pytest.raises(ConfigurationError, match="two phases"):
+                    await db.run_sync(write)
+
+    assert admin.notes("public") == []
+    assert adapter.foreign == []
