@@ -134,7 +134,9 @@ async def _in_session(lent: Connection, tenant: TenantContext, path: str) -> Asy
             await lent.commit()
         finally:
             if not lent.closed and not _is_idle(lent):
-                await lent.rollback()
+                # What the block raised says more than what a broken connection does.
+                with contextlib.suppress(Error):
+                    await lent.rollback()
             if _is_idle(lent):
                 is_clean = await _is_path(lent, before, _RESTORE, {"path": before})
     finally:

@@ -131,8 +131,12 @@ async def open_session(
         connect(engine, mode=mode, shared=shared, required=required) as lent,
         AsyncSession(lent, expire_on_commit=False) as found,
     ):
-        yield found
-        await found.commit()
+        try:
+            yield found
+            await found.commit()
+        except BaseException:
+            await _roll_back(found)
+            raise
 
 
 @contextlib.asynccontextmanager
@@ -157,7 +161,7 @@ async def _in_transactions(lent: AsyncConnection, tenant: TenantContext, path: s
                 if lent.in_transaction():
                     await lent.commit()
         except BaseException:
-            await lent.rollback()
+            await _roll_back(lent)
             raise
         finally:
             # The end of a transaction has undone a SET LOCAL, but not a SET of the handler's own.
@@ -196,7 +200,7 @@ async def _in_session(lent: AsyncConnection, tenant: TenantContext, path: str) -
                 yield
                 await lent.commit()
         except BaseException:
-            await lent.rollback()
+            await _roll_back(lent)
             raise
         finally:
             if _is_idle(lent):
@@ -275,6 +279,12 @@ def _told_path(lent: Connection | None) -> str | None:
 
 def _is_idle(lent: AsyncConnection) -> bool:
     return not (lent.closed or lent.invalidated or lent.in_transaction())
+
+
+async def _roll_back(lent: AsyncConnection | AsyncSession) -> None:
+    # What the block raised says more than what a broken connection does.
+    with contextlib.suppress(SQLAlchemyError):
+        await lent.rollback()
 
 
 async def _close_unless(is_clean: bool, lent: AsyncConnection, tenant: TenantContext) -> None:

@@ -111,3 +111,24 @@ async def test_a_transaction_of_two_phases_is_refused_before_it_writes_in_public
 
     assert admin.notes("public") == []
     assert adapter.foreign == []
+
+
+@pytest.mark.parametrize("is_idle", [False, True])
+async def test_what_a_handler_raised_is_what_its_job_fails_with_though_the_connection_is_dead(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any, is_idle: bool
+) -> None:
+    admin.add_schema("one")
+
+    async def fail(pool: Any) -> None:
+        async with adapter.connect(pool, mode=mode) as db:
+            [(pid,)] = await adapter.run(db, "SELECT pg_backend_pid()")
+            if is_idle and mode == "session":
+                await db.commit()
+            admin.run("SELECT pg_terminate_backend(%s)", pid)
+            raise ValueError("by hand")
+
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("one"), pytest.raises(ValueError, match="by hand"):
+            await fail(pool)
+        async with adapter.connect(pool) as db:
+            assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
