@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, LiteralString
 
-from psycopg import AsyncConnection, Error, OperationalError, sql
+from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError, sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
@@ -145,7 +145,7 @@ async def _in_session(lent: Connection, tenant: TenantContext, path: str) -> Asy
 
 async def _switch(lent: Connection, tenant: TenantContext, path: str, *, local: bool) -> str:
     parameters = {"path": path, "local": local, "schema": tenant.tenant_schema}
-    cursor = lent.cursor(row_factory=tuple_row)
+    cursor = _cursor(lent)
     await cursor.execute(_SWITCH, parameters)
     switched = Switched.of(await cursor.fetchone(), tenant)
     if switched.has_temporary:
@@ -158,7 +158,7 @@ async def _is_path(lent: Connection, expected: str, statement: LiteralString, pa
     autocommit = lent.autocommit
     try:
         await lent.set_autocommit(True)
-        cursor = lent.cursor(row_factory=tuple_row)
+        cursor = _cursor(lent)
         await cursor.execute(statement, parameters)
         row = await cursor.fetchone()
         await lent.set_autocommit(autocommit)
@@ -173,6 +173,11 @@ def _told_path(lent: Connection) -> str | None:
     ``None`` from older servers. Whether a proxy passes it on shows after the switch, which is such a change.
     """
     return lent.info.parameter_status("search_path")
+
+
+def _cursor(lent: Connection) -> AsyncCursor[tuple[Any, ...]]:
+    # Not one of the connection's own kind, which may write parameters in another way.
+    return AsyncCursor(lent, row_factory=tuple_row)
 
 
 def _is_idle(lent: Connection) -> bool:

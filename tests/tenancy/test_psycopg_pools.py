@@ -1,0 +1,37 @@
+"""Pools of psycopg whose connections are set up in ways of their own, and handlers that set up theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from asyncjobs.tenancy import psycopg as on_psycopg
+from tests.tenancy.databases import Admin, scope_of
+
+pytestmark = pytest.mark.anyio
+
+INSERT = "INSERT INTO notes (job, tenant) VALUES ('1', 'one')"
+
+
+@pytest.fixture(params=["transaction", "session"])
+def mode(request: pytest.FixtureRequest) -> Any:
+    """Both ways to set the schema."""
+    return request.param
+
+
+@pytest.mark.parametrize("cursor_factory", [psycopg.AsyncRawCursor, psycopg.AsyncClientCursor])
+async def test_connections_may_have_cursors_and_rows_of_another_kind(
+    admin: Admin, pg_url: str, mode: Any, cursor_factory: Any
+) -> None:
+    admin.add_schema("one")
+    kwargs = {"cursor_factory": cursor_factory, "row_factory": dict_row}
+    async with AsyncConnectionPool(pg_url, min_size=1, open=False, kwargs=kwargs) as pool:
+        with scope_of("one"):
+            async with on_psycopg.connect(pool, mode=mode) as db:
+                await db.execute(INSERT)
+
+    assert admin.notes("one") == [("1", "one")]
