@@ -85,6 +85,9 @@ async def connect(
         if tenant is None:
             yield lent
             return
+        if not _is_idle(lent):
+            # A check of the pool's has begun a transaction. A block inside that would not be committed at its end.
+            await lent.rollback()
         path = path_of(tenant, shared, lambda name: sql.Identifier(name).as_string(lent))
         within = _in_transaction if mode == "transaction" else _in_session
         async with within(lent, tenant, path):
@@ -138,6 +141,7 @@ async def _in_session(lent: Connection, tenant: TenantContext, path: str) -> Asy
                 with contextlib.suppress(Error):
                     await lent.rollback()
             if _is_idle(lent):
+                await lent.set_autocommit(autocommit)
                 is_clean = await _is_path(lent, before, _RESTORE, {"path": before})
     finally:
         await _close_unless(is_clean, lent, tenant)

@@ -35,3 +35,28 @@ async def test_connections_may_have_cursors_and_rows_of_another_kind(
                 await db.execute(INSERT)
 
     assert admin.notes("one") == [("1", "one")]
+
+
+async def test_a_pool_that_lends_connections_inside_a_transaction_loses_no_work(
+    admin: Admin, pg_url: str, mode: Any
+) -> None:
+    async def check(connection: Any) -> None:
+        await connection.execute("SELECT 1")
+
+    admin.add_schema("one")
+    async with AsyncConnectionPool(pg_url, min_size=1, open=False, check=check) as pool:
+        with scope_of("one"):
+            async with on_psycopg.connect(pool, mode=mode) as db:
+                await db.execute(INSERT)
+
+    assert admin.notes("one") == [("1", "one")]
+
+
+async def test_a_handler_that_sets_autocommit_sets_it_for_nobody_else(admin: Admin, pg_url: str) -> None:
+    admin.add_schema("one")
+    async with AsyncConnectionPool(pg_url, min_size=1, max_size=1, open=False) as pool:
+        with scope_of("one"):
+            async with on_psycopg.connect(pool, mode="session") as db:
+                await db.set_autocommit(True)
+        async with on_psycopg.connect(pool) as db:
+            assert db.autocommit is False
