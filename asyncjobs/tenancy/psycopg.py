@@ -164,11 +164,13 @@ async def _is_path(lent: Connection, expected: str, statement: LiteralString, pa
         await lent.set_autocommit(True)
         cursor = _cursor(lent)
         await cursor.execute(statement, parameters)
-        row = await cursor.fetchone()
+        [(found, has_temporary)] = await cursor.fetchall()
+        if has_temporary:
+            await cursor.execute(DROP_TEMPORARY)
         await lent.set_autocommit(autocommit)
     except Error:
         return False
-    return row == (expected,)
+    return bool(found == expected)
 
 
 def _told_path(lent: Connection) -> str | None:

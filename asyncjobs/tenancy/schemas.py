@@ -44,11 +44,13 @@ SELECT before.path, before.has_temporary,
 FROM before, pg_namespace AS found WHERE found.nspname = :schema
 """
 
-RESTORE: LiteralString = "SELECT set_config('search_path', :path, false)"
+#: Both tell the path, and whether the connection has held temporary tables.
+RESTORE: LiteralString = "SELECT set_config('search_path', :path, false), pg_my_temp_schema() <> 0"
 
-SHOW: LiteralString = "SELECT current_setting('search_path')"
+SHOW: LiteralString = "SELECT current_setting('search_path'), pg_my_temp_schema() <> 0"
 
-# Temporary tables outlive a transaction, and the next tenant of the connection would find them.
+# Temporary tables outlive a transaction. The next tenant of the connection would find them, and a job without one would
+# find them before the tables of that name in public: so they are dropped wherever the server is asked for the path.
 DROP_TEMPORARY: LiteralString = "DISCARD TEMP"
 
 

@@ -254,10 +254,12 @@ async def _is_path(lent: AsyncConnection, expected: str, statement: TextClause, 
     try:
         # The pool takes this back when the connection returns.
         await lent.execution_options(isolation_level="AUTOCOMMIT")
-        found: str = (await lent.execute(statement, parameters)).scalar_one()
+        found, has_temporary = (await lent.execute(statement, parameters)).one()
+        if has_temporary:
+            await lent.execute(_DROP_TEMPORARY)
     except SQLAlchemyError:
         return False
-    return found == expected
+    return bool(found == expected)
 
 
 def _told_path(lent: Connection | None) -> str | None:

@@ -161,6 +161,21 @@ async def test_a_temporary_table_of_one_tenant_is_not_there_for_the_next(
                 assert await adapter.run(db, "SELECT to_regclass('drafts')") == [(None,)]
 
 
+async def test_a_temporary_table_of_a_tenants_session_hides_none_of_public_from_a_job_without_one(
+    adapter: Adapter, admin: Admin, pg_url: str
+) -> None:
+    admin.add_schema("one")
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("one"):
+            async with adapter.connect(pool, mode="session") as db:
+                await adapter.run(db, "CREATE TEMPORARY TABLE notes AS SELECT 'secret' AS job, 'one' AS tenant")
+        async with adapter.connect(pool) as db:
+            assert await adapter.run(db, "SELECT job FROM notes") == []
+            await adapter.run(db, INSERT, job="1", tenant="nobody")
+
+    assert admin.notes("public") == [("1", "nobody")]
+
+
 async def test_an_odd_schema_name_is_a_name_and_nothing_else(
     adapter: Adapter, admin: Admin, pg_url: str, mode: Any
 ) -> None:
