@@ -33,7 +33,8 @@ _log = logging.getLogger("asyncjobs.tenancy")
 #: ``transaction``: the schema holds until the transaction ends. ``session``: until the connection goes back.
 Mode = Literal["transaction", "session"]
 
-# The sub-query is computed before the rows are projected, so `path` is that from before the switch.
+# The sub-query is computed before the rows are projected, so `path` is that from before the switch. A temporary table
+# would be found before the catalog's of that name, unlike a function.
 #: ``:path``, ``:local`` and ``:schema`` stand for parameters.
 SWITCH: LiteralString = """
 WITH before AS MATERIALIZED (
@@ -41,7 +42,7 @@ WITH before AS MATERIALIZED (
 )
 SELECT before.path, before.has_temporary,
        CASE WHEN has_schema_privilege(found.oid, 'USAGE') THEN set_config('search_path', :path, :local) END
-FROM before, pg_namespace AS found WHERE found.nspname = :schema
+FROM before, pg_catalog.pg_namespace AS found WHERE found.nspname = :schema
 """
 
 #: Both tell the path, and whether the connection has held temporary tables.

@@ -176,6 +176,21 @@ async def test_a_temporary_table_of_a_tenants_session_hides_none_of_public_from_
     assert admin.notes("public") == [("1", "nobody")]
 
 
+async def test_a_temporary_table_named_like_the_list_of_schemas_is_not_taken_for_it(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+    async with adapter.open(pg_url, 1) as pool:
+        async with adapter.connect(pool) as db:
+            await adapter.run(db, "CREATE TEMPORARY TABLE pg_namespace AS SELECT 2200 AS oid, 'gone' AS nspname")
+        with scope_of("gone"), pytest.raises(UnknownTenant):
+            async with adapter.connect(pool, mode=mode) as db:
+                await adapter.run(db, "SELECT 1")
+        with scope_of("one"):
+            async with adapter.connect(pool, mode=mode) as db:
+                await adapter.run(db, INSERT, job="1", tenant="one")
+
+
 async def test_an_odd_schema_name_is_a_name_and_nothing_else(
     adapter: Adapter, admin: Admin, pg_url: str, mode: Any
 ) -> None:
