@@ -12,7 +12,7 @@ from psycopg.rows import dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from asyncjobs.core.tenancy import TenantContext
-from asyncjobs.errors import TenantError
+from asyncjobs.errors import ConfigurationError, TenantError
 from asyncjobs.injection.marker import Inject
 from asyncjobs.tenancy.resolver import tenant_of_row
 from asyncjobs.tenancy.schemas import (
@@ -36,7 +36,12 @@ Pool = AsyncConnectionPool[Any]
 
 _CANCEL_WITHIN_S = 2.0
 
-_SWITCH = SWITCH.replace(":path", "%(path)s").replace(":local", "%(local)s").replace(":schema", "%(schema)s")
+_SWITCH = (
+    SWITCH.replace(":path", "%(path)s")
+    .replace(":local", "%(local)s")
+    .replace(":schema", "%(schema)s")
+    .replace(":pid", "%(pid)s")
+)
 _RESTORE = RESTORE.replace(":path", "%(path)s")
 
 
@@ -71,7 +76,7 @@ async def connect(
 
     ``mode="transaction"``: the block is one transaction, and the schema is set within it (``SET LOCAL``), which is safe
     behind a proxy that pools transactions. ``mode="session"``: the schema is set for as long as the connection is lent,
-    and the block may have as many transactions as it likes; not for such a proxy. In both, what the block leaves
+    and the block may have as many transactions as it likes; refused behind a proxy. In both, what the block leaves
     uncommitted is committed at its end, or rolled back if it raises.
 
     ``shared``: schemas behind the tenant's, of extensions for instance; ``public`` is in the path only if named here.
@@ -126,7 +131,7 @@ async def _in_session(lent: Connection, tenant: TenantContext, path: str) -> Asy
         await lent.set_autocommit(True)
         try:
             before = await _switch(lent, tenant, path, local=False)
-        except TenantError:
+        except (ConfigurationError, TenantError):
             is_clean = True
             raise
         finally:
@@ -148,7 +153,7 @@ async def _in_session(lent: Connection, tenant: TenantContext, path: str) -> Asy
 
 
 async def _switch(lent: Connection, tenant: TenantContext, path: str, *, local: bool) -> str:
-    parameters = {"path": path, "local": local, "schema": tenant.tenant_schema}
+    parameters = {"path": path, "local": local, "schema": tenant.tenant_schema, "pid": lent.info.backend_pid}
     cursor = _cursor(lent)
     await cursor.execute(_SWITCH, parameters)
     switched = Switched.of(await cursor.fetchone(), tenant)

@@ -35,13 +35,17 @@ Mode = Literal["transaction", "session"]
 
 # The sub-query is computed before the rows are projected, so `path` is that from before the switch. A temporary table
 # would be found before the catalog's of that name, unlike a function.
-#: ``:path``, ``:local`` and ``:schema`` stand for parameters.
+#: ``:path``, ``:local``, ``:schema`` and ``:pid`` stand for parameters. ``:pid`` is the server's process as the driver
+#: was told when it connected: a proxy that pools tells a number of its own, and has a setting of the session, which
+#: isn't ``:local``, land wherever it likes.
 SWITCH: LiteralString = """
 WITH before AS MATERIALIZED (
-    SELECT current_setting('search_path') AS path, pg_my_temp_schema() <> 0 AS has_temporary
+    SELECT current_setting('search_path') AS path, pg_my_temp_schema() <> 0 AS has_temporary,
+           :local OR pg_backend_pid() = :pid AS is_kept
 )
-SELECT before.path, before.has_temporary,
-       CASE WHEN has_schema_privilege(found.oid, 'USAGE') THEN set_config('search_path', :path, :local) END
+SELECT before.path, before.has_temporary, before.is_kept,
+       CASE WHEN before.is_kept AND has_schema_privilege(found.oid, 'USAGE')
+            THEN set_config('search_path', :path, :local) END
 FROM before, pg_catalog.pg_namespace AS found WHERE found.nspname = :schema
 """
 
@@ -63,12 +67,20 @@ class Switched(NamedTuple):
 
     @classmethod
     def of(cls, row: Sequence[Any] | None, tenant: TenantContext) -> Switched:
-        """Read the row; raise ``UnknownTenant`` if there is no such schema, ``TenantError`` if it can't be used."""
+        """Read the row; raise ``UnknownTenant`` if there is no such schema, ``TenantError`` if it can't be used.
+
+        Raises ``ConfigurationError`` if it could not be relied upon, behind a proxy.
+        """
         if row is None:
             raise UnknownTenant(
                 f"the schema {tenant.tenant_schema!r} of the tenant {tenant.tenant_id!r} is not in the database"
             )
-        before, has_temporary, switched_to = row
+        before, has_temporary, is_kept, switched_to = row
+        if not is_kept:
+            raise ConfigurationError(
+                "mode='session': the connection leads to a proxy (pgbouncer, for instance), which may take another "
+                "connection of the server for the next transaction, with another search path; use mode='transaction'"
+            )
         if switched_to is None:
             raise TenantError(
                 f"the database's user may not use the schema {tenant.tenant_schema!r} of the tenant "

@@ -96,7 +96,7 @@ async def connect(
 
     ``mode="transaction"``: each transaction of the block sets the schema for itself (``SET LOCAL``), which is safe
     behind a proxy that pools transactions. ``mode="session"``: the schema is set for as long as the connection is lent;
-    not for such a proxy. In both, what the block leaves uncommitted is committed at its end, or rolled back if it
+    refused behind a proxy. In both, what the block leaves uncommitted is committed at its end, or rolled back if it
     raises.
 
     ``shared``: schemas behind the tenant's, of extensions for instance; ``public`` is in the path only if named here.
@@ -190,7 +190,7 @@ async def _in_session(lent: AsyncConnection, tenant: TenantContext, path: str) -
     try:
         try:
             before = await lent.run_sync(_switch, tenant, path, local=False)
-        except TenantError:
+        except (ConfigurationError, TenantError):
             is_clean = True
             raise
         # Or the switch would be taken back with the first transaction that is rolled back.
@@ -242,11 +242,19 @@ def _switch(lent: Connection, tenant: TenantContext, path: str, *, local: bool) 
             "the engine commits each statement by itself (AUTOCOMMIT), so a schema can't be set for a transaction; use "
             "mode='session', or another isolation level"
         )
-    row = lent.execute(_SWITCH, {"path": path, "local": local, "schema": tenant.tenant_schema}).one_or_none()
+    parameters = {"path": path, "local": local, "schema": tenant.tenant_schema, "pid": _pid(lent)}
+    row = lent.execute(_SWITCH, parameters).one_or_none()
     switched = Switched.of(row, tenant)
     if switched.has_temporary:
         lent.execute(_DROP_TEMPORARY)
     return switched.before
+
+
+def _pid(lent: Connection) -> int:
+    """Return the number of the server's process as asyncpg or psycopg was told it when it connected."""
+    driver: Any = lent.connection.driver_connection
+    pid: int = driver.get_server_pid() if hasattr(driver, "get_server_pid") else driver.info.backend_pid
+    return pid
 
 
 async def _is_path(lent: AsyncConnection, expected: str, statement: TextClause, parameters: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from asyncjobs import ConfigurationError, TenantContext, TenantError, TenantSuspended, UnknownTenant, tenant_scope
+from tests import postgres
 from tests.tenancy.databases import Adapter, Admin, scope_of
 from tests.tenancy.test_schema_names import HOSTILE
 
@@ -110,6 +111,22 @@ async def test_cancelled_between_statements_the_connection_is_kept(
 
     assert admin.notes("one") == []
     assert adapter.foreign == []
+
+
+@pytest.mark.skipif(postgres.PGBOUNCER is None, reason="no pgbouncer on the PATH")
+async def test_a_schema_for_the_session_is_refused_behind_a_proxy_that_pools_transactions(
+    adapter: Adapter, admin: Admin, pg_lane: postgres.Postgres
+) -> None:
+    admin.add_schema("one")
+    with postgres.pgbouncer(pg_lane, connections=1) as url:
+        async with adapter.open(url, 1) as pool:
+            with scope_of("one"), pytest.raises(ConfigurationError, match="leads to a proxy"):
+                async with adapter.connect(pool, mode="session") as db:
+                    await adapter.run(db, INSERT, job="1", tenant="one")
+            async with adapter.connect(pool, mode="transaction") as db:
+                assert await adapter.run(db, PATH) == [('"$user", public',)]
+
+    assert admin.notes("one") == []
 
 
 async def test_a_block_may_have_several_transactions_all_in_its_schema(
