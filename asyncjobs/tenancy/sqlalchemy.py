@@ -288,7 +288,10 @@ def _told_path(lent: Connection | None) -> str | None:
 
 
 def _is_idle(lent: AsyncConnection) -> bool:
-    return not (lent.closed or lent.invalidated or lent.in_transaction())
+    if lent.closed or lent.invalidated or lent.in_transaction() or lent.sync_connection is None:
+        return False
+    # Cancelled while it closed a broken one, SQLAlchemy has none left, and doesn't say so by `invalidated`.
+    return lent.sync_connection.connection.is_valid
 
 
 async def _roll_back(lent: AsyncConnection | AsyncSession) -> None:

@@ -70,8 +70,8 @@ class PsycopgAdapter:
     name = module = "psycopg"
 
     @contextlib.asynccontextmanager
-    async def open(self, url: str, size: int, **settings: Any) -> AsyncIterator[Any]:
-        """Open a pool; ``foreign`` counts connections that came back with a search path of somebody's."""
+    async def open(self, url: str, size: int, *, watch: bool = True, **settings: Any) -> AsyncIterator[Any]:
+        """Open a pool; ``foreign`` counts connections back with a path of somebody's, if ``watch``."""
         self.foreign: list[str] = []
 
         async def check(connection: Any) -> None:
@@ -85,7 +85,7 @@ class PsycopgAdapter:
         # A proxy that pools transactions knows no statements prepared elsewhere.
         kwargs = {"prepare_threshold": None, **settings}
         async with AsyncConnectionPool(
-            url, min_size=1, max_size=size, timeout=60, open=False, reset=check, kwargs=kwargs
+            url, min_size=1, max_size=size, timeout=60, open=False, reset=check if watch else None, kwargs=kwargs
         ) as pool:
             yield pool
 
@@ -120,8 +120,8 @@ class SqlAlchemyAdapter:
         self._sessions = sessions
 
     @contextlib.asynccontextmanager
-    async def open(self, url: str, size: int, **settings: Any) -> AsyncIterator[Any]:
-        """Open an engine; ``foreign`` counts connections that came back with a search path of somebody's."""
+    async def open(self, url: str, size: int, *, watch: bool = True, **settings: Any) -> AsyncIterator[Any]:
+        """Open an engine; ``foreign`` counts connections back with a path of somebody's, if ``watch``."""
         self.foreign: list[str] = []
         # A proxy that pools transactions knows no statements prepared elsewhere.
         driver = {"prepare_threshold": None} if self._driver == "psycopg" else {"statement_cache_size": 0}
@@ -145,7 +145,8 @@ class SqlAlchemyAdapter:
             if tuple(found) != (_DEFAULT_PATH,):
                 self.foreign.append(found[0])
 
-        event.listen(engine.sync_engine, "checkin", check)
+        if watch:
+            event.listen(engine.sync_engine, "checkin", check)
         try:
             yield engine
         finally:
