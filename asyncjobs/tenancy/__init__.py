@@ -2,7 +2,7 @@
 
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.ports import TenantResolver
-from asyncjobs.tenancy.asgi import TenantMiddleware, from_header, from_subdomain
+from asyncjobs.tenancy.asgi import TenantMiddleware, TenantOf, from_header, from_subdomain
 from asyncjobs.tenancy.middleware import Tenants
 from asyncjobs.tenancy.resolver import CachedTenants, StaticTenants
 from asyncjobs.tenancy.scope import current_tenant, tenant_scope
@@ -12,6 +12,7 @@ __all__ = [
     "StaticTenants",
     "TenantContext",
     "TenantMiddleware",
+    "TenantOf",
     "TenantResolver",
     "Tenants",
     "current_tenant",

@@ -10,7 +10,8 @@ import msgspec
 
 from asyncjobs.errors import ArgumentsError, TenantError, UnknownTenant
 from asyncjobs.ports import TenantResolver
-from asyncjobs.tenancy.scope import resolved, tenant_scope
+from asyncjobs.tenancy.asking import checked_resolver, resolved
+from asyncjobs.tenancy.scope import tenant_scope
 
 __all__ = ["TenantMiddleware", "TenantOf", "from_header", "from_subdomain"]
 
@@ -37,7 +38,7 @@ class TenantMiddleware:
     def __init__(self, app: _App, tenant_of: TenantOf, resolver: TenantResolver | None = None) -> None:
         self._app = app
         self._tenant_of = tenant_of
-        self._resolver = resolver
+        self._resolver = resolver and checked_resolver("TenantMiddleware(…)", resolver)
 
     async def __call__(self, scope: Scope, receive: _Receive, send: _Send) -> None:
         if scope["type"] not in ("http", "websocket"):

@@ -7,7 +7,8 @@ from typing import Any
 from asyncjobs.context import JobContext
 from asyncjobs.middleware.base import CallNext, Middleware
 from asyncjobs.ports import TenantResolver
-from asyncjobs.tenancy.scope import resolved, tenant_scope
+from asyncjobs.tenancy.asking import checked_resolver, resolved
+from asyncjobs.tenancy.scope import tenant_scope
 
 __all__ = ["Tenants"]
 
@@ -17,11 +18,11 @@ class Tenants(Middleware):
 
     A job without a tenant runs as it would without this layer. ``UnknownTenant`` and ``TenantSuspended`` fail the
     attempt before the handler starts; the job's retry policy decides what follows, by ``rules`` for these types, or
-    ``Translate`` around this layer.
+    ``Translate`` around this layer. Raises ``ConfigurationError`` for what is no resolver.
     """
 
     def __init__(self, resolver: TenantResolver) -> None:
-        self._resolver = resolver
+        self._resolver = checked_resolver("Tenants(…)", resolver)
 
     async def process(self, job: JobContext, call_next: CallNext) -> Any:
         if job.tenant is None:

@@ -214,10 +214,13 @@ class SqlTenants:
 
     It returns a column ``schema`` and may return ``slug``, and ``suspended`` (true for those for which nothing may be
     done now). ``source``: a pool that is open, or how to connect (``postgresql://…``), where each question makes a
-    connection of its own. Put ``CachedTenants`` in front of it.
+    connection of its own. Put ``CachedTenants`` in front of it. Raises ``ConfigurationError`` for a query without the
+    id.
     """
 
     def __init__(self, source: Pool | str, query: LiteralString) -> None:
+        if "%(tenant_id)s" not in query and "%s" not in query:
+            raise ConfigurationError(f"the query for tenants has no %s for the id: {query:.200}")
         self._source = source
         self._query = query
 

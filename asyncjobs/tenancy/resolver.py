@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from asyncjobs.core.duration import Duration, to_ms
-from asyncjobs.core.tenancy import TenantContext
+from asyncjobs.core.tenancy import TenantContext, checked_schema
 from asyncjobs.errors import ArgumentsError, ConfigurationError, TenantError, TenantSuspended, UnknownTenant
 from asyncjobs.ports import TenantResolver
+from asyncjobs.tenancy.asking import checked_resolver
 
 __all__ = ["CachedTenants", "StaticTenants", "tenant_of_row"]
 
@@ -42,7 +43,8 @@ class CachedTenants:
     """Asks another resolver once for each tenant and ``ttl`` (seconds or ``timedelta``), however many jobs wait for it.
 
     That a tenant is unknown or suspended is remembered for ``failure_ttl``; other errors are not. The ``most`` tenants
-    asked for last are kept. ``clock``: seconds that only rise. Raises ``ArgumentsError`` for wrong values.
+    asked for last are kept. ``clock``: seconds that only rise. Raises ``ArgumentsError`` for wrong values, and
+    ``ConfigurationError`` for what is no resolver.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class CachedTenants:
     ) -> None:
         if isinstance(most, bool) or not isinstance(most, int) or most < 1:
             raise ArgumentsError(f"most={most!r}: expected a whole number of tenants, 1 or more")
-        self._resolver = resolver
+        self._resolver = checked_resolver("CachedTenants(…)", resolver)
         self._ttl = to_ms("ttl", ttl) / 1000
         self._failure_ttl = to_ms("failure_ttl", failure_ttl) / 1000
         self._most = most
@@ -110,7 +112,8 @@ class CachedTenants:
 def tenant_of_row(tenant_id: str, rows: Sequence[Mapping[str, Any]]) -> TenantContext:
     """Return the tenant of the row that a query for ``tenant_id`` found, with ``schema``, ``slug`` and ``suspended``.
 
-    Raises ``UnknownTenant`` for none, ``TenantSuspended``, and ``ConfigurationError`` for what the query should not do.
+    Raises ``UnknownTenant`` for none, ``TenantSuspended``, ``TenantError`` for what can't be a tenant's schema, and
+    ``ConfigurationError`` for what the query should not do.
     """
     if not rows:
         raise UnknownTenant(f"there is no tenant {tenant_id!r}")
@@ -122,4 +125,7 @@ def tenant_of_row(tenant_id: str, rows: Sequence[Mapping[str, Any]]) -> TenantCo
         )
     if row.get("suspended"):
         raise TenantSuspended(f"the tenant {tenant_id!r} is suspended")
-    return TenantContext(tenant_id, str(row.get("slug") or tenant_id), row["schema"])
+    try:
+        return TenantContext(tenant_id, str(row.get("slug") or tenant_id), checked_schema(row["schema"]))
+    except TenantError as error:
+        raise TenantError(f"the tenant {tenant_id!r} can't be served: {error}") from None

@@ -9,11 +9,9 @@ from typing import NamedTuple
 
 from asyncjobs.context import JobContext, running
 from asyncjobs.core.tenancy import TenantContext
-from asyncjobs.errors import ConfigurationError
 from asyncjobs.options import checked_tenant
-from asyncjobs.ports import TenantResolver
 
-__all__ = ["current_tenant", "current_tenant_id", "resolved", "tenant_scope"]
+__all__ = ["current_tenant", "current_tenant_id", "tenant_scope"]
 
 
 class _Scope(NamedTuple):
@@ -68,17 +66,3 @@ def current_tenant_id() -> str | None:
     if scope is not None and scope.job is job:
         return None if scope.tenant is None else scope.tenant.tenant_id
     return None if job is None else job.tenant
-
-
-async def resolved(resolver: TenantResolver, tenant_id: str) -> TenantContext:
-    """Return the tenant as ``resolver`` says; raise ``ConfigurationError`` if that returns anything else.
-
-    Nothing, which some return for an unknown tenant, would mean nobody's job, and that runs in ``public``.
-    """
-    tenant: object = await resolver.resolve(tenant_id)
-    if not isinstance(tenant, TenantContext):
-        raise ConfigurationError(
-            f"{type(resolver).__qualname__}.resolve({tenant_id!r}) returned {tenant!r:.100}; expected a TenantContext, "
-            "or UnknownTenant raised"
-        )
-    return tenant

@@ -337,10 +337,12 @@ class SqlTenants:
     """Finds tenants by a ``query`` of yours, with the id as ``:tenant_id``.
 
     It returns a column ``schema`` and may return ``slug``, and ``suspended`` (true for those for which nothing may be
-    done now). Put ``CachedTenants`` in front of it.
+    done now). Put ``CachedTenants`` in front of it. Raises ``ConfigurationError`` for a query without the id.
     """
 
     def __init__(self, engine: AsyncEngine, query: str) -> None:
+        if ":tenant_id" not in query:
+            raise ConfigurationError(f"the query for tenants has no :tenant_id for the id: {query:.200}")
         self._engine = engine
         self._query = text(query)
 

@@ -300,11 +300,17 @@ async def test_wrong_options_are_named_where_they_are_given(adapter: Adapter, pg
             adapter.provider(pool, shared="public")
 
 
+async def test_a_query_that_is_not_asked_for_the_id_is_an_error_of_the_program(adapter: Adapter, pg_url: str) -> None:
+    async with adapter.open(pg_url, 1) as pool:
+        with pytest.raises(ConfigurationError, match="for the id: SELECT 1"):
+            adapter.resolver(pool, "SELECT 1 AS schema")
+
+
 async def test_tenants_are_found_by_a_query(adapter: Adapter, admin: Admin, pg_url: str) -> None:
     admin.run("CREATE TABLE public.tenants (id text, slug text, schema_name text, paid bool)")
     admin.run("INSERT INTO public.tenants VALUES ('7', 'acme', 'tenant_7', true), ('8', null, 'tenant_8', false)")
     admin.run("INSERT INTO public.tenants VALUES ('9', null, 'tenant_9', true), ('9', null, 'tenant_10', true)")
-    admin.run("INSERT INTO public.tenants VALUES ('10', null, 'public', true)")
+    admin.run("INSERT INTO public.tenants VALUES ('10', null, 'public', true), ('11', null, null, true)")
     query = "SELECT slug, schema_name AS schema, NOT paid AS suspended FROM public.tenants WHERE id = :tenant_id"
     async with adapter.open(pg_url, 1) as pool:
         resolver = adapter.resolver(pool, query)
@@ -315,8 +321,10 @@ async def test_tenants_are_found_by_a_query(adapter: Adapter, admin: Admin, pg_u
             await resolver.resolve("' OR true --")
         with pytest.raises(ConfigurationError, match="2 rows"):
             await resolver.resolve("9")
-        with pytest.raises(TenantError, match="'public' can't be a tenant's"):
+        with pytest.raises(TenantError, match="'10' can't be served: the schema 'public' can't be a tenant's"):
             await resolver.resolve("10")
+        with pytest.raises(TenantError, match="'11' can't be served: the schema None"):
+            await resolver.resolve("11")
 
 
 def _has_role(admin: Admin) -> bool:

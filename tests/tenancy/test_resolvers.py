@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from asyncjobs import ArgumentsError, TenantContext, TenantError, TenantSuspended, UnknownTenant
-from asyncjobs.tenancy import CachedTenants, StaticTenants
+from asyncjobs import ArgumentsError, ConfigurationError, TenantContext, TenantError, TenantSuspended, UnknownTenant
+from asyncjobs.tenancy import CachedTenants, StaticTenants, TenantMiddleware, Tenants
 
 pytestmark = pytest.mark.anyio
 
@@ -155,6 +155,16 @@ def test_a_cache_outlives_the_loop_in_which_it_was_asked() -> None:
     directory.free.set()
 
     assert asyncio.run(cached.resolve("acme")).tenant_schema == "one"
+
+
+@pytest.mark.parametrize("layer", [Tenants, CachedTenants, lambda resolver: TenantMiddleware(web, str, resolver)])
+@pytest.mark.parametrize("wrong", [{"acme": "tenant_acme"}, StaticTenants, lambda tenant_id: tenant_id])
+def test_what_is_no_resolver_is_refused_where_it_is_given(layer: Any, wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"was given .*; expected a resolver"):
+        layer(wrong)
+
+
+async def web(scope: Any, receive: Any, send: Any) -> None: ...
 
 
 @pytest.mark.parametrize("wrong", [{"most": 0}, {"most": True}, {"ttl": -1}, {"failure_ttl": "soon"}])
