@@ -1,9 +1,4 @@
-"""Runs handlers: a plain task a job, made and owned here, so that none is orphaned and each has a context of its own.
-
-Cancellation always comes from here, with what it leads to: a timeout, the sender's wish, a lost lease, the shutdown. It
-is repeated while a handler swallows it. A sync handler's thread can't be cancelled: its slot stays taken until it
-returns.
-"""
+"""Runs handlers: a plain task a job, made and owned here, so none is orphaned and each has a context of its own."""
 
 from __future__ import annotations
 
@@ -16,27 +11,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from asyncjobs.context import JobContext, log_fields, running
-from asyncjobs.core.envelope import JobError, decode_header, priority_of, tenant_in
+from asyncjobs.context import JobContext, running
+from asyncjobs.core.envelope import decode_header, priority_of
 from asyncjobs.core.job import Job, start_job
-from asyncjobs.core.priority import Priority
-from asyncjobs.core.record import read_job, unreadable_job
-from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.core.settlement import (
-    Cancelled,
-    Failed,
-    Outcome,
-    Released,
-    Settlement,
-    Verdict,
-    bounded_error,
-    settle,
-)
-from asyncjobs.core.states import JobState
+from asyncjobs.core.record import read_job
+from asyncjobs.core.settlement import Cancelled, Outcome, Released, Settlement
 from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
 from asyncjobs.ports import Claimed, Extension, Lease
+from asyncjobs.worker.attempt import LOST, Attempt, Lost
 from asyncjobs.worker.broker_clock import BrokerClock
-from asyncjobs.worker.deadlines import Deadline, Deadlines
+from asyncjobs.worker.canceller import Canceller
+from asyncjobs.worker.decisions import Decisions, release
 from asyncjobs.worker.events import EventBuffer
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
@@ -49,37 +34,7 @@ __all__ = ["Executor"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
-_CANCEL_AGAIN_S = 1.0
-
-# How long a job's resources may take to close before they are cancelled too.
-_CLOSE_S = 4.0
-_NO_RETRY = RetryPolicy(max_retries=0)
-
 _Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
-
-
-class _Lost:
-    """What a cancellation leads to once the lease is lost: nothing, another worker decides."""
-
-
-_LOST = _Lost()
-
-
-class _Run:
-    """One running handler."""
-
-    __slots__ = ("claimed", "context", "deadline", "held_since", "is_waiting", "leads_to", "lease", "task", "turns")
-
-    def __init__(self, claimed: Claimed, lease: Lease) -> None:
-        self.claimed = claimed
-        self.lease = lease
-        self.task: asyncio.Task[None] | None = None
-        self.context: JobContext | None = None
-        self.deadline: Deadline | None = None
-        self.held_since: float | None = None
-        self.is_waiting = False
-        self.turns: asyncio.Semaphore | None = None
-        self.leads_to: Outcome | TimeoutError | _Lost | None = None
 
 
 class Executor:
@@ -114,13 +69,15 @@ class Executor:
         self._clock = clock
         self._add = settler.add
         self._leases = leases
-        self._chance = chance
+        self._decisions = Decisions(clock.now_ms, chance)
+        # Bound once: it is called for each job.
+        self._decide = self._decisions.of_attempt
         self._max_result = host.settings.max_payload
         self._grace = host.settings.lease
         self._context = contextvars.copy_context()
-        self._running: dict[Lease, _Run] = {}
+        self._running: dict[Lease, Attempt] = {}
         self._buffer: deque[tuple[Lease, Claimed]] = deque()
-        self._deadlines = Deadlines()
+        self._canceller = Canceller(clock.monotonic)
         self._change = asyncio.Event()
 
     # -- what the other duties ask
@@ -143,9 +100,9 @@ class Executor:
     def blocking(self, loop: asyncio.AbstractEventLoop) -> str:
         """Name the job whose handler runs on ``loop`` at this very moment; from any thread."""
         task = asyncio.current_task(loop)
-        for run in self._running.copy().values():
-            if run.task is task:
-                return f"job {run.lease.id} ({decode_header(run.claimed.record).name})"
+        for attempt in self._running.copy().values():
+            if attempt.task is task:
+                return f"job {attempt.lease.id} ({decode_header(attempt.claimed.record).name})"
         return "code that is no handler"
 
     async def changed(self, timeout: float) -> None:
@@ -171,26 +128,26 @@ class Executor:
         create_task, context = asyncio.get_running_loop().create_task, self._context
         while self._buffer and len(self._running) < self.concurrency:
             lease, claimed = self._buffer.popleft()
-            run = self._running[lease] = _Run(claimed, lease)
+            attempt = self._running[lease] = Attempt(claimed, lease)
             # In a copy of the worker's own context: this may be called by the task of a job that has just ended.
-            run.task = create_task(self._run(run), context=context.copy())
+            attempt.task = create_task(self._run(attempt), context=context.copy())
 
-    async def _run(self, run: _Run) -> None:
+    async def _run(self, attempt: Attempt) -> None:
         try:
-            read = self._read(run)
+            read = self._read(attempt)
             if read is None:
                 return
             job, plan, arguments = read
-            if plan.turns is not None and not await self._await_turn(run, job, plan, plan.turns):
+            if plan.turns is not None and not await self._await_turn(attempt, job, plan, plan.turns):
                 return
-            context = self._begin(run, job, plan, arguments)
+            context = self._begin(attempt, job, plan, arguments)
             if context is None:
                 return
             job = context.record
             began = time.perf_counter_ns()
-            outcome: Outcome | _Lost
+            outcome: Outcome | Lost
             try:
-                if run.leads_to is not None:
+                if attempt.leads_to is not None:
                     raise asyncio.CancelledError
                 value = await plan.call(context)
                 outcome = outcome_of_value(value, job, self._max_result, self._clock.now_ms)
@@ -199,165 +156,96 @@ class Executor:
                 raise
             except BaseException as error:
                 # What a handler raises while it is being cancelled is not its own failure.
-                leads_to = run.leads_to or error
+                leads_to = attempt.leads_to or error
                 if isinstance(leads_to, BaseException):
                     outcome = outcome_of_error(leads_to, job, plan, self._clock.now_ms(), trace=error)
                 else:
                     outcome = leads_to
-            if run.deadline is not None:
-                run.deadline.drop()
-            if isinstance(outcome, _Lost) or run.leads_to is _LOST:
-                self._end(run, None)
+            if attempt.deadline is not None:
+                attempt.deadline.drop()
+            if isinstance(outcome, Lost) or attempt.leads_to is LOST:
+                self._end(attempt, None)
                 return
             duration_us = (time.perf_counter_ns() - began) // 1000
-            if self.events.is_busy and self.events.holds(run.lease):
+            if self.events.is_busy and self.events.holds(attempt.lease):
                 with context.uninterrupted():
-                    await self.events.flush(run.lease)
-            self._end(run, self._decide(job, plan, outcome, run, duration_us))
+                    await self.events.flush(attempt.lease)
+            self._end(attempt, self._decide(job, plan, outcome, attempt.claimed.record, duration_us))
         except Exception:
             # A fault of ours, not of the handler: the slot must not be lost with it, and the job is left to its lease.
-            _log.exception("job %s could not be run to an end; it will be recovered", run.lease.id)
-            if run.lease in self._running:
-                self._end(run, None)
+            _log.exception("job %s could not be run to an end; it will be recovered", attempt.lease.id)
+            if attempt.lease in self._running:
+                self._end(attempt, None)
 
-    def _read(self, run: _Run) -> tuple[Job, RunPlan, _Arguments] | None:
+    def _read(self, attempt: Attempt) -> tuple[Job, RunPlan, _Arguments] | None:
         """Return the job, how it is run and its arguments, ``None`` if it has ended because that can't be told."""
-        claimed = run.claimed
+        claimed = attempt.claimed
         try:
             job = read_job(claimed.id, claimed.queue, claimed.record, claimed.tries)
             plan = self.plans.get(job.name) or self._unknown(job.name)
             return job, plan, plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
         except (EnvelopeError, ArgumentsError, UnknownJobName) as error:
-            self._end(run, self._buried(claimed, error))
+            self._end(attempt, self._decisions.of_unrunnable(claimed, error))
             return None
 
-    async def _await_turn(self, run: _Run, job: Job, plan: RunPlan, turns: asyncio.Semaphore) -> bool:
+    async def _await_turn(self, attempt: Attempt, job: Job, plan: RunPlan, turns: asyncio.Semaphore) -> bool:
         """Wait for one of the ``turns`` and take it; return whether the job is still to be run then."""
-        run.is_waiting = True
+        attempt.is_waiting = True
         try:
-            if run.leads_to is not None:
+            if attempt.leads_to is not None:
                 raise asyncio.CancelledError
             await turns.acquire()
         except asyncio.CancelledError:
             settlement = None
-            if isinstance(run.leads_to, Cancelled):
-                job = start_job(job, run.claimed.fence, self._clock.now_ms())
-                settlement = self._decide(job, plan, run.leads_to, run, 0)
-            elif isinstance(run.leads_to, Released):
-                settlement = _release(run.lease)
-            self._end(run, settlement)
+            if isinstance(attempt.leads_to, Cancelled):
+                job = start_job(job, attempt.claimed.fence, self._clock.now_ms())
+                settlement = self._decide(job, plan, attempt.leads_to, attempt.claimed.record, 0)
+            elif isinstance(attempt.leads_to, Released):
+                settlement = release(attempt.lease)
+            self._end(attempt, settlement)
             return False
         finally:
-            run.is_waiting = False
-        run.turns = turns
+            attempt.is_waiting = False
+        attempt.turns = turns
         return True
 
-    def _begin(self, run: _Run, job: Job, plan: RunPlan, arguments: _Arguments) -> JobContext | None:
+    def _begin(self, attempt: Attempt, job: Job, plan: RunPlan, arguments: _Arguments) -> JobContext | None:
         """Set the attempt's timeout and its context; return ``None`` if the job has ended without being run."""
         now_ms, envelope = self._clock.now_ms(), job.envelope
-        job = start_job(job, run.claimed.fence, now_ms)
+        job = start_job(job, attempt.claimed.fence, now_ms)
         if 0 < envelope.expires_at_ms < now_ms:
-            self._end(run, self._decide(job, plan, Cancelled("it expired before a worker was free"), run, 0))
+            outcome = Cancelled("it expired before a worker was free")
+            self._end(attempt, self._decide(job, plan, outcome, attempt.claimed.record, 0))
             return None
         timeout_ms = plan.timeout_ms if envelope.timeout_ms is None else envelope.timeout_ms
-        due_ms = None if timeout_ms is None else self._limit(run, timeout_ms)
-        context = run.context = JobContext(job, self._host, due_ms, *arguments, self._tell)
+        due_ms = None
+        if timeout_ms is not None:
+            seconds, due_ms = timeout_ms / 1000, now_ms + timeout_ms
+            self._canceller.limit(attempt, seconds)
+            # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
+            self._leases.hold(attempt.lease, self._clock.monotonic() + seconds + self._grace)
+        context = attempt.context = JobContext(job, self._host, due_ms, *arguments, self._tell)
         running.set(context)
         return context
-
-    def _limit(self, run: _Run, timeout_ms: int) -> int:
-        """Have the attempt cancelled after ``timeout_ms``; return when that is, by the broker's clock."""
-        seconds = timeout_ms / 1000
-        run.deadline = self._deadlines.add(seconds, lambda: self._time_out(run, timeout_ms))
-        # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
-        self._leases.hold(run.lease, self._clock.monotonic() + seconds + self._grace)
-        return self._clock.now_ms() + timeout_ms
-
-    def _start(self, claimed: Claimed) -> Job:
-        job = read_job(claimed.id, claimed.queue, claimed.record, claimed.tries)
-        return start_job(job, claimed.fence, self._clock.now_ms())
 
     def _unknown(self, name: str) -> RunPlan:
         self._host.registry.get(name)
         raise UnknownJobName(f"the job {name!r} was defined after this worker had started; define it before")
 
-    def _error(self, kind: str, message: str, trace: str, job: Job) -> JobError:
-        return bounded_error(kind, message, trace, job.attempt, self._clock.now_ms())
-
-    def _decide(self, job: Job, plan: RunPlan, outcome: Outcome, run: _Run, duration_us: int) -> Settlement:
-        override = job.envelope.result_ttl_ms
-        settlement = settle(
-            job,
-            outcome,
-            plan.retry,
-            self._clock.now_ms(),
-            self._chance(),
-            record=run.claimed.record,
-            duration_us=duration_us,
-            result_ttl_ms=plan.result_ttl_ms if override is None else override,
-        )
-        if isinstance(outcome, Failed):
-            _report(job, outcome.error, settlement)
-        return settlement
-
-    def _buried(self, claimed: Claimed, error: Exception) -> Settlement:
-        """Send a job that can't be run to the dead letter queue, with the reason."""
-        try:
-            job = self._start(claimed)
-        except EnvelopeError:
-            job = unreadable_job(
-                claimed.id,
-                claimed.queue,
-                Priority(priority_of(claimed.record)),
-                claimed.tries,
-                JobState.RUNNING,
-                fence=claimed.fence,
-                tenant=tenant_in(claimed.record),
-            )
-        problem = self._error(type(error).__name__, str(error), "", job)
-        settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._clock.now_ms(), 0.0)
-        _report(job, problem, settlement)
-        return settlement
-
-    def _end(self, run: _Run, settlement: Settlement | None) -> None:
-        del self._running[run.lease]
+    def _end(self, attempt: Attempt, settlement: Settlement | None) -> None:
+        del self._running[attempt.lease]
         self.finished += 1
-        if run.turns is not None:
-            run.turns.release()
+        if attempt.turns is not None:
+            attempt.turns.release()
         if settlement is None:
-            self._leases.let_go(run.lease)
+            self._leases.let_go(attempt.lease)
         else:
-            self._add(run.lease, settlement)
+            self._add(attempt.lease, settlement)
         if self._buffer:
             self._fill()
         self._change.set()
 
-    # -- cancellation
-
-    def _time_out(self, run: _Run, timeout_ms: int) -> None:
-        self._cancel(run, TimeoutError(f"the attempt took longer than its timeout of {timeout_ms / 1000:g} s"))
-
-    def _cancel(self, run: _Run, leads_to: Outcome | TimeoutError | _Lost) -> None:
-        if run.leads_to is None or leads_to is _LOST:
-            run.leads_to = leads_to
-        if run.task is None or run.task.done():
-            return
-        if not self._is_held(run):
-            run.task.cancel()
-        self._deadlines.add(_CANCEL_AGAIN_S, lambda: self._cancel(run, leads_to))
-
-    def _is_held(self, run: _Run) -> bool:
-        """Say whether the attempt can't be cancelled now: it is in a thread, or is closing its resources."""
-        if run.context is None:
-            # A task that is cancelled before its first step ends without it, and nobody would free the slot.
-            return not run.is_waiting
-        hold = run.context.hold
-        if hold != "closing":
-            run.held_since = None
-            return hold == "thread"
-        now = self._clock.monotonic()
-        run.held_since = run.held_since or now
-        return now - run.held_since < _CLOSE_S
+    # -- what others decide
 
     def learn(self, extension: Extension) -> None:
         """Act on what the heartbeat was told: cancel the handlers of lost leases and of cancelled jobs."""
@@ -365,14 +253,14 @@ class Executor:
             # One that isn't running is just being settled, or waits in the buffer.
             if lease in self._running:
                 _log.warning("job %s was taken over by another worker: its handler is cancelled here", lease.id)
-                self._cancel(self._running[lease], _LOST)
+                self._canceller.cancel(self._running[lease], LOST)
             elif self._unbuffer(lease) is not None:
                 self._leases.let_go(lease)
         for lease, reason in extension.cancelled:
             if lease in self._running:
-                self._cancel(self._running[lease], Cancelled(reason))
+                self._canceller.cancel(self._running[lease], Cancelled(reason))
             elif (claimed := self._unbuffer(lease)) is not None:
-                self._settle_unrun(lease, claimed, Cancelled(reason))
+                self._add(lease, self._decisions.of_unrun(claimed, Cancelled(reason)))
 
     def _unbuffer(self, lease: Lease) -> Claimed | None:
         for entry in self._buffer:
@@ -381,27 +269,19 @@ class Executor:
                 return entry[1]
         return None
 
-    def _settle_unrun(self, lease: Lease, claimed: Claimed, outcome: Cancelled) -> None:
-        try:
-            job = self._start(claimed)
-        except EnvelopeError as error:
-            self._add(lease, self._buried(claimed, error))
-        else:
-            self._add(lease, settle(job, outcome, _NO_RETRY, self._clock.now_ms(), 0.0, record=claimed.record))
-
     # -- giving back and ending
 
     def give_back(self) -> None:
         """Release what was claimed ahead and has not started."""
         while self._buffer:
             lease, _ = self._buffer.popleft()
-            self._add(lease, _release(lease))
+            self._add(lease, release(lease))
 
     def give_back_waiting(self) -> None:
         """Release the jobs that wait for a process, too."""
-        for run in list(self._running.values()):
-            if run.is_waiting:
-                self._cancel(run, Released())
+        for attempt in list(self._running.values()):
+            if attempt.is_waiting:
+                self._canceller.cancel(attempt, Released())
 
     async def drain(self, timeout: float) -> bool:
         """Wait until no handler runs, at most ``timeout`` seconds; return whether none does."""
@@ -412,42 +292,12 @@ class Executor:
 
     def cancel_all(self) -> None:
         """Cancel every handler; their jobs go back to ready at once, the attempt not counted."""
-        for run in list(self._running.values()):
-            self._cancel(run, Released())
+        for attempt in list(self._running.values()):
+            self._canceller.cancel(attempt, Released())
 
     async def close(self) -> None:
         """Give up timers, threads and processes; a sync handler that still runs is left to its lease."""
-        self._deadlines.close()
+        self._canceller.close()
         await self._ways.close()
-        for run in self._running.values():
-            self._leases.let_go(run.lease)
-
-
-def _release(lease: Lease) -> Settlement:
-    """Give back a job that has not started; unlike one that has, also if it is acknowledged early."""
-    return Settlement(lease.queue, lease.id, "", lease.priority, lease.fence, Verdict.RELEASE)
-
-
-def _report(job: Job, error: JobError, settlement: Settlement) -> None:
-    if settlement.verdict is Verdict.RETRY:
-        _log.warning(
-            "job %s (%s) failed at attempt %d, retry in %.1f s: %s: %s",
-            job.id,
-            job.name,
-            job.attempt,
-            settlement.delay_ms / 1000,
-            error.type,
-            error.message,
-            extra=log_fields(job),
-        )
-    else:
-        _log.error(
-            "job %s (%s) failed at attempt %d and went to the dead letter queue: %s: %s\n%s",
-            job.id,
-            job.name,
-            job.attempt,
-            error.type,
-            error.message,
-            error.traceback,
-            extra=log_fields(job),
-        )
+        for attempt in self._running.values():
+            self._leases.let_go(attempt.lease)

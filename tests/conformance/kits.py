@@ -36,10 +36,10 @@ class MemoryKit:
     def places(self, queue: str) -> Counter[str]:
         """Count in how many places each live id is, less the entries that are only passed over."""
         state = self.broker._state(queue)
-        lists = [*state.ready, *state.parked.values()]
-        found = Counter(job_id for waiting in lists for job_id in waiting)
-        for (_, job_id), number in state.gone.items():
-            found[job_id] -= number
+        lists = [*state.ready, *state.parking._lists.values()]
+        found = Counter(job_id for waiting in lists for job_id in waiting.ids)
+        for waiting in lists:
+            found.subtract(waiting.gone)
         found.update(list(state.timetable._entries))
         found.update(list(state.dead))
         found.update(job_id for claim in state.leases._claims.values() for job_id in claim.members)
@@ -50,7 +50,7 @@ class MemoryKit:
         """Name what is kept for jobs that are no more."""
         state = self.broker._state(queue)
         left = [job_id for job_id in state.tries if job_id not in state.live]
-        return left + [job_id for own in state.tenants._dead.values() for job_id in own if job_id not in state.dead]
+        return left + [job_id for own in state.dead._by_tenant.values() for job_id in own if job_id not in state.dead]
 
 
 class RedisKit:

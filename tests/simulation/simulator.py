@@ -167,7 +167,7 @@ class SimulatedWorker:
         for run in list(self.executor._running.values()):
             assert run.task is not None
             run.task.cancel()
-        self.executor._deadlines.close()
+        self.executor._canceller.close()
         self.keeper.close()
 
 

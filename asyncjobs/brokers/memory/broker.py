@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from asyncjobs.brokers.grouping import by_queue, in_order
+from asyncjobs.brokers.memory import store, upkeep, way
 from asyncjobs.brokers.memory.queue import QueueState
 from asyncjobs.brokers.memory.waking import Bell, Sleeper, take_token
 from asyncjobs.clock import SystemClock
@@ -39,6 +41,8 @@ from asyncjobs.ports import (
 )
 
 __all__ = ["MemoryBroker", "MemoryLeaseKeeper"]
+
+_Found = TypeVar("_Found")
 
 # Nothing here ever waits for I/O, so that a sender in a loop would never let another task run; after this many jobs it
 # does.
@@ -82,7 +86,7 @@ class MemoryBroker:
             now_ms = self._clock.now_ms()
             groups = by_queue(jobs)
             self._registered.update(groups)
-            replies = {queue: self._state(queue).enqueue(group, now_ms) for queue, group in groups.items()}
+            replies = {queue: way.enqueue(self._state(queue), group, now_ms) for queue, group in groups.items()}
         self._turn += len(jobs)
         if self._turn >= _JOBS_A_TURN:
             self._turn = 0
@@ -96,7 +100,7 @@ class MemoryBroker:
             dues: list[int] = []
             again = False
             for queue in request.queues:
-                part, due_at_ms, more = self._state(queue).claim(request, request.limit - len(jobs), now_ms)
+                part, due_at_ms, more = way.claim(self._state(queue), request, request.limit - len(jobs), now_ms)
                 jobs += part
                 again = again or more
                 if due_at_ms is not None:
@@ -107,21 +111,25 @@ class MemoryBroker:
         with self._lock:
             now_ms = self._clock.now_ms()
             groups = by_queue(settlements)
-            return in_order(settlements, {queue: self._state(queue).settle(g, now_ms) for queue, g in groups.items()})
+            return in_order(
+                settlements, {queue: way.settle(self._state(queue), g, now_ms) for queue, g in groups.items()}
+            )
 
     async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
         total = Recovery([], [], [])
         with self._lock:
             now_ms = self._clock.now_ms()
             for queue in queues:
-                for ids, more in zip(total, self._state(queue).recover(lease_ms, max_deaths, now_ms), strict=True):
+                for ids, more in zip(
+                    total, upkeep.recover(self._state(queue), lease_ms, max_deaths, now_ms), strict=True
+                ):
                     ids += more
         return total
 
     async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
         with self._lock:
             now_ms = self._clock.now_ms()
-            return sum(self._state(queue).unpark(names, grace_ms, now_ms) for queue in queues)
+            return sum(upkeep.unpark(self._state(queue), names, grace_ms, now_ms) for queue in queues)
 
     def extend(self, leases: Sequence[Lease], lease_ms: int) -> Extension:
         """Extend ``leases`` as a ``LeaseKeeper`` does."""
@@ -129,7 +137,7 @@ class MemoryBroker:
         with self._lock:
             deadline_ms = self._clock.now_ms() + lease_ms
             for lease in leases:
-                held, reason = self._state(lease.queue).extend(lease, deadline_ms)
+                held, reason = way.extend(self._state(lease.queue), lease, deadline_ms)
                 if not held:
                     extension.lost.append(lease)
                 elif reason is not None:
@@ -194,7 +202,7 @@ class MemoryBroker:
         with self._lock:
             return [
                 ("name" if one[:1] == b"n" else "tenant", one[1:].decode())
-                for one in sorted(self._state(queue).suspended)
+                for one in sorted(self._state(queue).parking.suspended)
             ]
 
     # -- jobs by id
@@ -203,7 +211,7 @@ class MemoryBroker:
         self, queue: str, place: Place, offset: int, limit: int, tenant: str = ""
     ) -> tuple[list[Job], int]:
         with self._lock:
-            return self._state(queue).browse(place, offset, limit, tenant)
+            return store.browse(self._state(queue), place, offset, limit, tenant)
 
     async def edit(
         self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None
@@ -211,85 +219,83 @@ class MemoryBroker:
         with self._lock:
             now_ms = self._clock.now_ms()
             due = now_ms + delay_ms if delay_ms is not None else due_at_ms
-            return self._state(queue).edit(job_id, priority, due, now_ms)
+            return store.edit(self._state(queue), job_id, priority, due, now_ms)
 
     async def find(self, queue: str, job_id: str) -> Job | None:
         with self._lock:
-            return self._state(queue).find(job_id, self._clock.now_ms())
+            return store.find(self._state(queue), job_id, self._clock.now_ms())
 
     async def cancel(self, queue: str, job_id: str, reason: str, keep_ms: int) -> CancelReply:
         with self._lock:
-            return self._state(queue).cancel(job_id, reason, keep_ms, self._clock.now_ms())
+            return store.cancel(self._state(queue), job_id, reason, keep_ms, self._clock.now_ms())
 
     async def cancel_many(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         with self._lock:
             now_ms = self._clock.now_ms()
-            return [self._state(queue).cancel(job_id, reason, keep_ms, now_ms) for job_id in job_ids]
+            return [store.cancel(self._state(queue), job_id, reason, keep_ms, now_ms) for job_id in job_ids]
 
     async def failed(
         self, queue: str, limit: int, before: tuple[int, str] | None = None, tenant: str = ""
     ) -> list[Job]:
         with self._lock:
-            return self._state(queue).failed(limit, before, tenant)
+            return store.failed(self._state(queue), limit, before, tenant)
 
     async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         with self._lock:
-            return [self._state(queue).retry(job_id) for job_id in job_ids]
+            return [store.retry(self._state(queue), job_id) for job_id in job_ids]
 
     async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         with self._lock:
             now_ms = self._clock.now_ms()
-            return [self._state(queue).delete(job_id, now_ms) for job_id in job_ids]
+            return [store.delete(self._state(queue), job_id, now_ms) for job_id in job_ids]
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, dead_most: int) -> int:
         with self._lock:
             now_ms = self._clock.now_ms()
-            return sum(self._state(queue).prune(dead_ttl_ms, dead_most, now_ms) for queue in queues)
+            return sum(upkeep.prune(self._state(queue), dead_ttl_ms, dead_most, now_ms) for queue in queues)
 
     async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
+        def look(state: QueueState, now_ms: int) -> tuple[bool, Job | None]:
+            job = store.find(state, job_id, now_ms)
+            return job is None or job.state in ENDED or job.state is JobState.FAILED, job
+
+        is_over, job = await self._await_news(queue, job_id, timeout, look)
+        if job is None or is_over:
+            return job
+        raise ResultTimeout(f"job {job_id} has not ended within {timeout} s; it is {job.state.value} and goes on")
+
+    async def _await_news(
+        self, queue: str, job_id: str, timeout: float | None, look: Callable[[QueueState, int], tuple[bool, _Found]]
+    ) -> tuple[bool, _Found]:
+        """Look, and again at each news of the job, until that is enough or the time is over; return the last look."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._lock:
                 state = self._state(queue)
-                job = state.find(job_id, self._clock.now_ms())
-                if job is None or job.state in ENDED or job.state is JobState.FAILED:
-                    return job
+                is_enough, found = look(state, self._clock.now_ms())
                 left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    raise ResultTimeout(
-                        f"job {job_id} has not ended within {timeout} s; it is {job.state.value} and goes on"
-                    )
-                sleeper = Sleeper()
-                state.awaited.setdefault(job_id, set()).add(sleeper)
+                if is_enough or (left is not None and left <= 0):
+                    return is_enough, found
+                sleeper = state.awaited.add(job_id)
             try:
                 await sleeper.sleep(left)
             finally:
                 with self._lock:
-                    state.stop_awaiting(job_id, sleeper)
+                    state.awaited.drop(job_id, sleeper)
 
     # -- events
 
     async def emit(self, emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
         with self._lock:
             now_ms = self._clock.now_ms()
-            return [self._state(one.lease.queue).emit(one, most, now_ms + ttl_ms, now_ms) for one in emissions]
+            return [way.emit(self._state(one.lease.queue), one, most, now_ms + ttl_ms, now_ms) for one in emissions]
 
     async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            with self._lock:
-                state = self._state(queue)
-                page = state.read_events(job_id, after, limit, self._clock.now_ms())
-                left = None if deadline is None else deadline - time.monotonic()
-                if page is None or page.events or page.is_over or (left is not None and left <= 0):
-                    return page
-                sleeper = Sleeper()
-                state.awaited.setdefault(job_id, set()).add(sleeper)
-            try:
-                await sleeper.sleep(left)
-            finally:
-                with self._lock:
-                    state.stop_awaiting(job_id, sleeper)
+        def look(state: QueueState, now_ms: int) -> tuple[bool, EventPage | None]:
+            page = store.read_events(state, job_id, after, limit, now_ms)
+            return page is None or bool(page.events) or page.is_over, page
+
+        return (await self._await_news(queue, job_id, timeout, look))[1]
 
     # -- schedules
 
@@ -317,7 +323,7 @@ class MemoryBroker:
             fired = [state.schedules.fire(firing, now_ms) for firing in firings]
             for firing, done in zip(firings, fired, strict=True):
                 if done:
-                    state.enqueue(firing.jobs, now_ms)
+                    way.enqueue(state, firing.jobs, now_ms)
             return FireReply(now_ms, fired)
 
     # -- figures
@@ -340,21 +346,22 @@ class MemoryBroker:
                 dead=len(state.dead),
                 tried=len(state.tries),
                 oldest_wait_ms=state.oldest_wait_ms(self._clock.now_ms()),
-                **state.counts,
-                histogram=dict(state.histogram),
+                **state.books.counts,
+                histogram=dict(state.books.histogram),
             )
 
     async def history(self, queue: str, name: str, limit: int) -> list[HistoryEntry]:
         with self._lock:
-            return read_history(self._state(queue).history(name, limit), name)
+            return read_history(self._state(queue).books.history(name, limit), name)
 
     async def tenant_figures(self, queue: str, tenant: str) -> TenantFigures:
         with self._lock:
-            return self._state(queue).tenants.figures(tenant.encode(), self._clock.now_ms())
+            state, label = self._state(queue), tenant.encode()
+            return state.books.tenants.figures(label, len(state.dead.of_tenant(label)), self._clock.now_ms())
 
     async def tenant_history(self, queue: str, tenant: str, limit: int) -> list[HistoryEntry]:
         with self._lock:
-            history = self._state(queue).tenants.history(tenant.encode(), self._clock.now_ms())
+            history = self._state(queue).books.tenants.history(tenant.encode(), self._clock.now_ms())
             return read_history(history[: max(0, limit)])
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:

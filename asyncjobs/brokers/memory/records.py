@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 from msgspec import Raw
 
 from asyncjobs.core.envelope import Final, encode
 
 __all__ = [
+    "as_bytes",
     "as_cancelled",
     "is_ended",
     "is_parked",
@@ -24,6 +27,12 @@ _VERSION = ord("1")
 _LIVE = ord("-")
 _PARKED = ord("p")
 _PARKED_BY_TENANT = ord("t")
+
+
+@functools.lru_cache(maxsize=256)
+def as_bytes(names: frozenset[str]) -> frozenset[bytes]:
+    """Return job names as records have them."""
+    return frozenset(name.encode() for name in names)
 
 
 def is_readable(record: bytes) -> bool:

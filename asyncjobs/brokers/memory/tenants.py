@@ -1,4 +1,4 @@
-"""What the jobs of each tenant came to in one queue: counters, history, and which of them are dead."""
+"""What the jobs of each tenant came to in one queue: counters and history."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ class _Book:
 
 
 class TenantBooks:
-    """A book a tenant (as in a record's header), until 30 days after its last entry; the dead for as long as they are.
+    """A book a tenant (as in a record's header), until 30 days after its last entry.
 
     Nothing here is ever called for a job that has no tenant.
     """
 
-    __slots__ = ("_books", "_dead")
+    __slots__ = ("_books",)
 
     def __init__(self) -> None:
         # In the order of their last entries.
         self._books: dict[bytes, _Book] = {}
-        self._dead: dict[bytes, dict[str, int]] = {}
 
     def succeeded(self, tenant: bytes, duration_us: int, now_ms: int) -> None:
         """Count a job that has succeeded."""
@@ -67,26 +66,10 @@ class TenantBooks:
         book = self._books.get(tenant)
         return book if book is not None and book.entered_at_ms + _KEEP_MS > now_ms else None
 
-    def bury(self, tenant: bytes, job_id: str, now_ms: int) -> None:
-        """Note that a job is dead."""
-        self._dead.setdefault(tenant, {})[job_id] = now_ms
-
-    def exhume(self, tenant: bytes, job_id: str) -> None:
-        """Note that a job is no longer dead."""
-        own = self._dead.get(tenant)
-        if own is not None:
-            own.pop(job_id, None)
-            if not own:
-                del self._dead[tenant]
-
-    def dead(self, tenant: bytes) -> dict[str, int]:
-        """Return when each of the dead died, by id, in that order."""
-        return self._dead.get(tenant, {})
-
-    def figures(self, tenant: bytes, now_ms: int) -> TenantFigures:
-        """Return the figures of ``tenant``."""
+    def figures(self, tenant: bytes, dead: int, now_ms: int) -> TenantFigures:
+        """Return the figures of ``tenant``, which has ``dead`` jobs in the dead letter queue."""
         book = self._read(tenant, now_ms) or _Book()
-        return TenantFigures(**book.counts, histogram=dict(book.histogram), dead=len(self.dead(tenant)))
+        return TenantFigures(**book.counts, histogram=dict(book.histogram), dead=dead)
 
     def history(self, tenant: bytes, now_ms: int) -> list[bytes]:
         """Return the encoded history, latest first."""

@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-__all__ = ["Bell", "Sleeper", "take_token"]
+__all__ = ["Awaited", "Bell", "Sleeper", "take_token"]
 
 
 class Sleeper:
@@ -80,6 +80,34 @@ class Bell:
     def drop(self, sleeper: Sleeper) -> None:
         """Forget ``sleeper``."""
         self._sleepers.pop(sleeper, None)
+
+
+class Awaited:
+    """Job id → ``sleepers`` that await news of it."""
+
+    __slots__ = ("sleepers",)
+
+    def __init__(self) -> None:
+        self.sleepers: dict[str, set[Sleeper]] = {}
+
+    def add(self, job_id: str) -> Sleeper:
+        """Return a new sleeper that the next news of the job wakes."""
+        sleeper = Sleeper()
+        self.sleepers.setdefault(job_id, set()).add(sleeper)
+        return sleeper
+
+    def tell(self, job_id: str) -> None:
+        """Wake all who await news of the job."""
+        for sleeper in self.sleepers.pop(job_id, ()):
+            sleeper.wake()
+
+    def drop(self, job_id: str, sleeper: Sleeper) -> None:
+        """Forget ``sleeper``."""
+        sleepers = self.sleepers.get(job_id)
+        if sleepers is not None:
+            sleepers.discard(sleeper)
+            if not sleepers:
+                del self.sleepers[job_id]
 
 
 def take_token(bells: Sequence[Bell]) -> bool:
