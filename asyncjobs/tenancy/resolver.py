@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -71,7 +72,9 @@ class CachedTenants:
         until, found = self._known.get(tenant_id, (0.0, None))
         if found is None or until <= self._clock():
             return await self._ask(tenant_id)
-        self._known.move_to_end(tenant_id)
+        # Apps in other threads may share this, and one of them may have forgotten it by now.
+        with contextlib.suppress(KeyError):
+            self._known.move_to_end(tenant_id)
         if isinstance(found, TenantError):
             # A new one: an exception that is raised again grows by a traceback each time.
             raise type(found)(*found.args)
