@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
 from asyncjobs.errors import AppNotOpen
 from asyncjobs.events import EventKind, encode_event
@@ -119,7 +120,7 @@ class JobContext:
     def tick(self) -> datetime | None:
         """The time for which its schedule made the job, which may have been missed by some time; in UTC."""
         tick = self.headers.get(TICK_HEADER)
-        return None if tick is None else datetime.fromtimestamp(int(tick) / 1000, UTC)
+        return utc_time(None if tick is None else int(tick))
 
     @property
     def created_at(self) -> datetime:
@@ -129,7 +130,7 @@ class JobContext:
     @property
     def deadline(self) -> datetime | None:
         """When the job's timeout will cancel this attempt, by the broker's clock; ``None`` without a timeout."""
-        return None if self._deadline_ms is None else datetime.fromtimestamp(self._deadline_ms / 1000, UTC)
+        return utc_time(self._deadline_ms)
 
     # -- what those who follow the job are told
 

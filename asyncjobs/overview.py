@@ -132,19 +132,10 @@ def queue_stats(figures: QueueFigures) -> QueueStats:
         running=figures.running,
         # Whoever has tried is remembered until the end; what is dead has tried too.
         retrying=max(0, figures.tried - figures.dead),
-        failed=figures.dead,
         paused=figures.paused,
-        processed_total=figures.succeeded + figures.failed,
-        succeeded_total=figures.succeeded,
-        failed_total=figures.failed,
-        cancelled_total=figures.cancelled,
-        retried_total=figures.retried,
         recovered_total=figures.recovered,
-        avg_duration_ms=mean_ms(figures.duration_us, figures.succeeded),
-        p50_duration_ms=percentile_ms(figures.histogram, 0.5),
-        p95_duration_ms=percentile_ms(figures.histogram, 0.95),
-        p99_duration_ms=percentile_ms(figures.histogram, 0.99),
         oldest_wait_ms=figures.oldest_wait_ms,
+        **_ends(figures),
     )
 
 
@@ -168,7 +159,8 @@ def _sum(figures: Iterable[TenantFigures]) -> TenantFigures:
     return TenantFigures(**numbers, histogram=dict(histogram))
 
 
-def _ends(figures: TenantFigures) -> dict[str, Any]:
+def _ends(figures: QueueFigures | TenantFigures) -> dict[str, Any]:
+    """Return what ended jobs came to, under the names that the statistics have for it."""
     return {
         "failed": figures.dead,
         "processed_total": figures.succeeded + figures.failed,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from asyncjobs.client import at_home
-from asyncjobs.core.duration import Duration, to_ms
+from asyncjobs.core.duration import Duration, to_ms, utc_time
 from asyncjobs.core.schedule import Missed, Schedule, Timing, next_tick, upcoming
 from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownSchedule
 from asyncjobs.handle import JobHandle
@@ -163,12 +163,8 @@ def _info(queue: str, stored: StoredSchedule) -> ScheduleInfo:
         bound=timing.bound,
         paused=stored.next_ms is None,
         from_code=schedule.from_code,
-        next_at=_time(stored.next_ms),
-        last_at=_time(stored.last_ms),
+        next_at=utc_time(stored.next_ms),
+        last_at=utc_time(stored.last_ms),
         arguments=template.arguments,
         tenant=template.tenant or None,
     )
-
-
-def _time(at_ms: int | None) -> datetime | None:
-    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)

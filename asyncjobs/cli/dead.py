@@ -11,7 +11,9 @@ import msgspec
 
 from asyncjobs.app import App
 from asyncjobs.cli.tables import Table, show
-from asyncjobs.cli.target import add_command, moment, on_app
+from asyncjobs.cli.target import add_command, on_app
+from asyncjobs.cli.telling import identity, moment
+from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import ConfigurationError
@@ -89,7 +91,7 @@ def _failed(options: argparse.Namespace) -> int:
             job.queue,
             job.name or "?",
             job.tenant or "-",
-            moment(_at(job.finished_at_ms)),
+            moment(utc_time(job.finished_at_ms)),
             str(job.failures),
             _shortened(f"{job.errors[-1].type}: {job.errors[-1].message}" if job.errors else "-"),
         ]
@@ -120,22 +122,17 @@ def _one(options: argparse.Namespace) -> int:
 def _story(job: Job) -> dict[str, Any]:
     """Return what is told of a job, as plain values."""
     return {
-        "id": job.id,
-        "name": job.name,
-        "queue": job.queue,
-        "state": job.state.value,
-        "priority": job.priority.label,
-        "tenant": job.tenant or None,
+        **identity(job),
         "arguments": _readable(job.arguments) if job.name else None,
         "metadata": job.metadata,
-        "created_at": _at(job.created_at_ms),
-        "finished_at": _at(job.finished_at_ms),
+        "created_at": utc_time(job.created_at_ms),
+        "finished_at": utc_time(job.finished_at_ms),
         "failures": job.failures,
         "deaths": job.deaths,
         "errors": [
             {
                 "attempt": error.attempt,
-                "at": _at(error.at_ms),
+                "at": utc_time(error.at_ms),
                 "type": error.type,
                 "message": error.message,
                 "traceback": error.traceback,
@@ -147,10 +144,6 @@ def _story(job: Job) -> dict[str, Any]:
 
 def _readable(value: Any) -> Any:
     return msgspec.to_builtins(value, str_keys=True)
-
-
-def _at(at_ms: int | None) -> datetime | None:
-    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 def _shortened(text: str) -> str:

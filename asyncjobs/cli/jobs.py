@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from asyncjobs.app import App
 from asyncjobs.cli.tables import Table, show
-from asyncjobs.cli.target import add_command, moment, on_app
+from asyncjobs.cli.target import add_command, on_app
+from asyncjobs.cli.telling import identity, moment
+from asyncjobs.core.duration import utc_time
 
 __all__ = ["add_parser"]
 
@@ -46,15 +47,10 @@ def _jobs(options: argparse.Namespace) -> int:
     if options.json:
         told = [
             {
-                "id": job.id,
-                "name": job.name,
-                "queue": job.queue,
-                "state": job.state.value,
-                "priority": job.priority.label,
-                "tenant": job.tenant or None,
+                **identity(job),
                 "attempt": job.attempt,
-                "due_at": _at(job.due_at_ms),
-                "created_at": _at(job.created_at_ms),
+                "due_at": utc_time(job.due_at_ms),
+                "created_at": utc_time(job.created_at_ms),
                 "metadata": job.metadata,
             }
             for job in jobs
@@ -70,17 +66,13 @@ def _jobs(options: argparse.Namespace) -> int:
             job.priority.label,
             job.tenant or "-",
             str(job.attempt),
-            moment(_at(job.created_at_ms)),
-            moment(_at(job.due_at_ms)),
+            moment(utc_time(job.created_at_ms)),
+            moment(utc_time(job.due_at_ms)),
         ]
         for job in jobs
     ]
     show(Table(f"Jobs that are {options.state}", columns, rows))
     return 0
-
-
-def _at(at_ms: int | None) -> datetime | None:
-    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 _TOLD = {

@@ -10,7 +10,8 @@ import msgspec
 
 from asyncjobs.app import App
 from asyncjobs.cli.tables import Table, show
-from asyncjobs.cli.target import add_command, moment, on_app
+from asyncjobs.cli.target import add_command, on_app
+from asyncjobs.cli.telling import moment
 from asyncjobs.errors import ConfigurationError
 from asyncjobs.schedules import ScheduleInfo
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from asyncjobs.app import App
 from asyncjobs.cli.loading import load_app
 from asyncjobs.cli.running import run
 
-__all__ = ["add_command", "moment", "on_app"]
+__all__ = ["add_command", "on_app"]
 
 T = TypeVar("T")
 
@@ -39,8 +38,3 @@ def on_app(options: argparse.Namespace, action: Callable[[App], Awaitable[T]]) -
             return await action(app)
 
     return run(work())
-
-
-def moment(value: datetime | None) -> str:
-    """Return a time as tables show it: in UTC, to the second."""
-    return "-" if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

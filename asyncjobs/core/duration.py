@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from asyncjobs.errors import ArgumentsError
 
-__all__ = ["Duration", "due_ms", "to_ms"]
+__all__ = ["Duration", "due_ms", "to_ms", "utc_time"]
 
 Duration = float | timedelta
 
@@ -44,3 +44,8 @@ def due_ms(when: object, verb: str, instead: str) -> int:
             "datetime.now(UTC) or when.replace(tzinfo=ZoneInfo('Europe/Berlin'))"
         )
     return round(when.timestamp() * 1000)
+
+
+def utc_time(at_ms: int | None) -> datetime | None:
+    """Return Unix milliseconds as a datetime in UTC; ``None`` stays what it is."""
+    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)

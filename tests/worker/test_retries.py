@@ -307,6 +307,8 @@ async def test_a_running_worker_keeps_no_more_dead_than_it_should_the_latest(
     app = make_app(dead_most=3)
     async with app:
         await _dead(app, 2_100)
+        # On a slow machine the worker that let them die has pruned too, before all were dead.
+        prunes.clear()
         async with app.worker():
             await _until(lambda: bool(prunes))
     assert prunes[0] == 3

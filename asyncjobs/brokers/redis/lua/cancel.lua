@@ -4,6 +4,7 @@
 -- reply  'unknown', 'ended', 'failed', 'running' (marked) or 'cancelled', one a job
 -- cost   O(log n) a job, and one look through the leased jobs
 --- @include queue
+--- @include named
 --- @include clock
 --- @include bell
 --- @include header
@@ -12,12 +13,7 @@
 --- @include place
 local q = open_queue(1, ARGV[1])
 local reason, keep_ms = ARGV[2], ARGV[3]
-local ids, keys = {}, {}
-for i = 4, #ARGV do
-  ids[#ids + 1] = ARGV[i]
-  keys[#keys + 1] = job_key(q, ARGV[i])
-end
-local records = redis.call('MGET', unpack(keys))
+local ids, keys, records = named_jobs(q, 4)
 local fences = running_fences(q)
 
 local reply, ends, ended, marks, seen = {}, {}, {}, {}, {}

@@ -4,16 +4,12 @@
 -- reply  a string of '1' (forgotten) and '0' (there is none, or it still waits or runs: cancel it first), one a job
 -- cost   O(log n) a job
 --- @include queue
+--- @include named
 --- @include header
 --- @include events
 --- @include dead
 local q = open_queue(1, ARGV[1])
-local ids, keys = {}, {}
-for i = 2, #ARGV do
-  ids[i - 1] = ARGV[i]
-  keys[i - 1] = job_key(q, ARGV[i])
-end
-local records = redis.call('MGET', unpack(keys))
+local ids, keys, records = named_jobs(q, 2)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 
 local reply, doomed, seen = {}, {}, {}

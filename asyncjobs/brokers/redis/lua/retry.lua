@@ -4,17 +4,13 @@
 -- reply  a string of '1' (ready) and '0' (it isn't in the dead letter queue), one a job
 -- cost   O(log n) a job
 --- @include queue
+--- @include named
 --- @include bell
 --- @include header
 --- @include tries
 --- @include dead
 local q = open_queue(1, ARGV[1])
-local ids, keys = {}, {}
-for i = 2, #ARGV do
-  ids[i - 1] = ARGV[i]
-  keys[i - 1] = job_key(q, ARGV[i])
-end
-local records = redis.call('MGET', unpack(keys))
+local ids, _, records = named_jobs(q, 2)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 local tries = redis.call('HMGET', q.tries, unpack(ids))
 
