@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asyncjobs import App
+from asyncjobs import App, context
 from asyncjobs.ids import new_id
 from tests.servers import LANES, Lane, Server, server
 
@@ -16,6 +16,12 @@ from tests.servers import LANES, Lane, Server, server
 def anyio_backend() -> str:
     """asyncio alone: it is what redis-py's client runs on."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_app_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test find its own apps alone: those that code without an event loop has opened stay open to the end."""
+    monkeypatch.setattr(context, "_open", [])
 
 
 def lane_of(name: str) -> Lane:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import asyncjobs
-from asyncjobs import App, context, errors
+from asyncjobs import App, errors
 from asyncjobs.cli import main as command_line
 from asyncjobs.registry import default_registry
 from asyncjobs.settings import load_settings
@@ -86,18 +86,13 @@ def run_page(page: Path) -> None:
 
 @pytest.fixture
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forget the page's library jobs afterwards, since other pages name theirs the same, and the apps it left open.
-
-    Those that were opened by code without an event loop stay open until the process ends.
-    """
+    """Forget the page's library jobs afterwards, since other pages name theirs the same."""
     known = dict(default_registry._jobs)
-    open_apps = list(context._open)
     for name in ("ASYNCJOBS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     yield
     default_registry._jobs.clear()
     default_registry._jobs.update(known)
-    context._open[:] = open_apps
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from asyncjobs import App, ConfigurationError, context, current_job, current_tenant, job
+from asyncjobs import App, ConfigurationError, current_job, current_tenant, job
 from asyncjobs.tenancy import StaticTenants, TenantMiddleware, Tenants, from_header, from_subdomain
 
 pytestmark = pytest.mark.anyio
@@ -56,11 +56,7 @@ def answer(sent: list[Any]) -> tuple[int, Any]:
     return sent[0]["status"], msgspec.json.decode(sent[1]["body"])
 
 
-async def test_a_request_its_job_and_that_jobs_child_are_for_one_tenant(
-    make_app: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Those that other tests opened without an event loop stay open until the process ends; this one is to be found.
-    monkeypatch.setattr(context, "_open", [])
+async def test_a_request_its_job_and_that_jobs_child_are_for_one_tenant(make_app: Any) -> None:
     app: App = make_app(middleware=[Tenants(TENANTS)])
     guarded = TenantMiddleware(web, from_header("X-Tenant"), TENANTS)
 
