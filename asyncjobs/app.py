@@ -105,10 +105,10 @@ class App(ScheduleVerbs):
     def __repr__(self) -> str:
         return f"App({str(self.settings.server)!r})"
 
-    def _queue_of_name(self, name: str) -> str | None:
-        if name not in self.registry.names():
-            return None
-        return self.registry.get(name).options.queue or DEFAULT_QUEUE
+    def _queues_in_code(self, name: str | None) -> set[str]:
+        known = self.registry.names()
+        names = known if name is None else known & {name}
+        return {self.registry.get(one).options.queue or DEFAULT_QUEUE for one in names}
 
     # -- defining jobs
 

@@ -173,9 +173,9 @@ class Operations(Client):
         """Undo ``suspend_job``."""
         await self._suspend("name", name, queue, on=False)
 
-    def _queue_of_name(self, name: str) -> str | None:
-        """Return the queue to which jobs of this name go by their code, ``None`` where that isn't known."""
-        return None
+    def _queues_in_code(self, name: str | None) -> set[str]:
+        """Return the queues to which jobs of this name, or of any, go by their code, as far as that is known."""
+        return set()
 
     @at_home
     async def suspended_jobs(self) -> dict[str, list[str]]:
@@ -192,9 +192,9 @@ class Operations(Client):
             raise ArgumentsError(f"the {what} is empty; expected which {what} to suspend or resume")
         grace_ms = round(self.settings.unknown_job_grace * 1000)
         queues = set(await self._queues(queue))
-        # One to which nothing has been sent yet is none that the broker knows.
-        if queue is None and what == "name" and (own := self._queue_of_name(which)) is not None:
-            queues.add(own)
+        if queue is None:
+            # One to which nothing has been sent yet is none that the broker knows.
+            queues |= self._queues_in_code(which if what == "name" else None)
         for one in sorted(queues):
             await self.broker.suspend(one, what, which, on)
             if not on:

@@ -37,9 +37,9 @@ class TenantVerbs(Operations):
 
     @at_home
     async def suspend_tenant(self, tenant: str, *, queue: str | None = None) -> None:
-        """Let no more jobs of ``tenant`` start, in all queues that there are or in one; running ones go on.
+        """Let no more jobs of ``tenant`` start, in all queues or in one; running ones go on, new ones wait.
 
-        Its jobs are accepted and wait. A queue that is first used later isn't covered: name it, to be safe.
+        All are those that were ever used, and those to which the app's jobs go by their code.
         """
         await self._suspend("tenant", checked_tenant(tenant), queue, on=True)
 

@@ -20,7 +20,7 @@ examples:
   asyncjobs pause --tenant acme --app shop:app          (no job of this tenant starts, in any queue)
   asyncjobs resume --job send_email --app shop:app
 
-A name or a tenant is held back in the queues that there are: name a queue that has not been used yet.
+A name or a tenant is held back in the queues that were ever used, and in those of the app's code (with --app).
 Nothing needs to be restarted; what runs goes on, and what is sent meanwhile is accepted.
 """
 

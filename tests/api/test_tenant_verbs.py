@@ -108,6 +108,22 @@ async def test_the_dead_of_one_tenant_are_retried_and_forgotten(app: App, fail: 
         assert await app.failed_jobs() == []
 
 
+async def test_a_tenant_is_suspended_in_queues_too_to_which_nothing_was_sent_yet(app: App) -> None:
+    @app.job(queue="exports")
+    async def export() -> str:
+        return "done"
+
+    async with app:
+        await app.suspend_tenant("acme")
+        held = await _of("acme", export).delay()
+        free = await export.delay()
+        await Worker(app, queues=["exports"]).run_until_empty()
+        assert (await free.status(), await held.status()) == (JobState.COMPLETED, JobState.PENDING)
+        await app.resume_tenant("acme")
+        await Worker(app, queues=["exports"]).run_until_empty()
+        assert await held.status() is JobState.COMPLETED
+
+
 async def test_the_jobs_of_a_suspended_tenant_wait_until_it_is_resumed(app: App, work: Any) -> None:
     async with app, app.worker(queues=["default"]):
         await (await work.delay()).result(SOON)
@@ -116,7 +132,7 @@ async def test_the_jobs_of_a_suspended_tenant_wait_until_it_is_resumed(app: App,
         await (await _of("globex", work).delay()).result(SOON)
         assert await held.status() is JobState.PENDING
         assert [job.id for job in await app.jobs("parked", tenant="acme")] == [held.id]
-        assert await app.suspended_tenants() == {"default": ["acme"]}
+        assert (await app.suspended_tenants())["default"] == ["acme"]
         assert await app.suspended_jobs() == {}
         await app.resume_tenant("acme")
         assert await held.result(SOON) == 5
@@ -215,7 +231,7 @@ def test_the_verbs_are_there_without_an_event_loop(redis_url: str) -> None:
 
     sent = work.with_options(tenant="acme").delay_sync()
     app.sync.suspend_tenant("acme")
-    assert app.sync.suspended_tenants() == {"default": ["acme"]}
+    assert app.sync.suspended_tenants()["default"] == ["acme"]
     app.sync.resume_tenant("acme")
     assert [job.id for job in app.sync.jobs("ready", tenant="acme")] == [sent.id]
     assert app.sync.purge_tenant("acme") == 1
