@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, LiteralString
+from weakref import WeakSet
 
 from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError, sql
 from psycopg.pq import TransactionStatus
@@ -43,6 +44,9 @@ _SWITCH = (
     .replace(":pid", "%(pid)s")
 )
 _RESTORE = RESTORE.replace(":path", "%(path)s")
+
+# Connections that came back from a tenant without having been asked for temporary tables.
+_unasked: WeakSet[Connection] = WeakSet()
 
 
 def connection(
@@ -88,6 +92,8 @@ async def connect(
     shared = checked_shared(shared)
     async with pool.connection() as lent:
         if tenant is None:
+            if lent in _unasked:
+                await _ask_path(lent, SHOW, {})
             yield lent
             return
         if not _is_idle(lent):
@@ -115,9 +121,11 @@ async def _in_transaction(lent: Connection, tenant: TenantContext, path: str) ->
         finally:
             # The end of the transaction has undone a SET LOCAL, but not a SET of the handler's own.
             if _is_idle(lent):
-                is_clean = (
-                    before is None or (is_told and _told_path(lent) == before) or await _is_path(lent, before, SHOW, {})
-                )
+                if is_told and _told_path(lent) == before:
+                    is_clean = True
+                    _unasked.add(lent)
+                else:
+                    is_clean = before is None or await _ask_path(lent, SHOW, {}) == before
     finally:
         await _close_unless(is_clean, lent, tenant)
 
@@ -147,7 +155,7 @@ async def _in_session(lent: Connection, tenant: TenantContext, path: str) -> Asy
                     await lent.rollback()
             if _is_idle(lent):
                 await lent.set_autocommit(autocommit)
-                is_clean = await _is_path(lent, before, _RESTORE, {"path": before})
+                is_clean = await _ask_path(lent, _RESTORE, {"path": before}) == before
     finally:
         await _close_unless(is_clean, lent, tenant)
 
@@ -162,20 +170,22 @@ async def _switch(lent: Connection, tenant: TenantContext, path: str, *, local: 
     return switched.before
 
 
-async def _is_path(lent: Connection, expected: str, statement: LiteralString, parameters: dict[str, Any]) -> bool:
-    """Run what returns the search path, outside a transaction; say whether it is as expected."""
+async def _ask_path(lent: Connection, statement: LiteralString, parameters: dict[str, Any]) -> str | None:
+    """Run what returns the search path, outside a transaction; drop temporary tables. ``None`` where that fails."""
     autocommit = lent.autocommit
     try:
         await lent.set_autocommit(True)
         cursor = _cursor(lent)
         await cursor.execute(statement, parameters)
+        found: str
         [(found, has_temporary)] = await cursor.fetchall()
         if has_temporary:
             await cursor.execute(DROP_TEMPORARY)
         await lent.set_autocommit(autocommit)
     except Error:
-        return False
-    return bool(found == expected)
+        return None
+    _unasked.discard(lent)
+    return found
 
 
 def _told_path(lent: Connection) -> str | None:

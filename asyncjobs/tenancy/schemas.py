@@ -55,7 +55,8 @@ RESTORE: LiteralString = "SELECT set_config('search_path', :path, false), pg_my_
 SHOW: LiteralString = "SELECT current_setting('search_path'), pg_my_temp_schema() <> 0"
 
 # Temporary tables outlive a transaction. The next tenant of the connection would find them, and a job without one would
-# find them before the tables of that name in public: so they are dropped wherever the server is asked for the path.
+# find them before the tables of that name in public: so they are dropped wherever the server is asked for the path, or
+# else before the connection is lent to anybody again.
 DROP_TEMPORARY: LiteralString = "DISCARD TEMP"
 
 

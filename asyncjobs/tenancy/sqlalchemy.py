@@ -45,6 +45,9 @@ _DROP_TEMPORARY = text(DROP_TEMPORARY)
 # What a driver's connection is marked with from before the switch until it has been verified to be as before.
 _LENT_TO = "asyncjobs_tenant"
 
+# The mark of one that came back from a tenant without having been asked for temporary tables.
+_UNASKED = "asyncjobs_unasked"
+
 
 def connection(
     source: AsyncEngine | Callable[..., Any],
@@ -108,6 +111,10 @@ async def connect(
     shared = checked_shared(shared)
     async with engine.connect() as lent:
         if tenant is None:
+            if _info(lent).pop(_UNASKED, False):
+                # Not by `_ask_path`, which leaves the connection in another isolation level until it goes back.
+                await lent.execute(_DROP_TEMPORARY)
+                await lent.commit()
             yield lent
             if lent.in_transaction():
                 await lent.commit()
@@ -166,11 +173,11 @@ async def _in_transactions(lent: AsyncConnection, tenant: TenantContext, path: s
         finally:
             # The end of a transaction has undone a SET LOCAL, but not a SET of the handler's own.
             if _is_idle(lent):
-                is_clean = (
-                    before is None
-                    or (is_told and _told_path(lent.sync_connection) == before)
-                    or await _is_path(lent, before, _SHOW, {})
-                )
+                if is_told and _told_path(lent.sync_connection) == before:
+                    is_clean = True
+                    _info(lent)[_UNASKED] = True
+                else:
+                    is_clean = before is None or await _ask_path(lent, _SHOW, {}) == before
     finally:
         await _close_unless(is_clean, lent, tenant)
 
@@ -204,7 +211,7 @@ async def _in_session(lent: AsyncConnection, tenant: TenantContext, path: str) -
             raise
         finally:
             if _is_idle(lent):
-                is_clean = await _is_path(lent, before, _RESTORE, {"path": before})
+                is_clean = await _ask_path(lent, _RESTORE, {"path": before}) == before
     finally:
         await _close_unless(is_clean, lent, tenant)
 
@@ -257,17 +264,19 @@ def _pid(lent: Connection) -> int:
     return pid
 
 
-async def _is_path(lent: AsyncConnection, expected: str, statement: TextClause, parameters: dict[str, Any]) -> bool:
-    """Run what returns the search path, outside a transaction; say whether it is as expected."""
+async def _ask_path(lent: AsyncConnection, statement: TextClause, parameters: dict[str, Any]) -> str | None:
+    """Run what returns the search path, outside a transaction; drop temporary tables. ``None`` where that fails."""
     try:
         # The pool takes this back when the connection returns.
         await lent.execution_options(isolation_level="AUTOCOMMIT")
+        found: str
         found, has_temporary = (await lent.execute(statement, parameters)).one()
         if has_temporary:
             await lent.execute(_DROP_TEMPORARY)
     except SQLAlchemyError:
-        return False
-    return bool(found == expected)
+        return None
+    _info(lent).pop(_UNASKED, None)
+    return found
 
 
 def _told_path(lent: Connection | None) -> str | None:

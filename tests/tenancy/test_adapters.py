@@ -16,6 +16,8 @@ pytestmark = pytest.mark.anyio
 
 INSERT = "INSERT INTO notes (job, tenant) VALUES (:job, :tenant)"
 PATH = "SHOW search_path"
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'"
+SOON = 10.0
 
 
 @pytest.fixture(params=["transaction", "session"])
@@ -78,8 +80,14 @@ async def test_cancelled_in_the_middle_of_a_statement_the_connection_comes_back_
 
     async with adapter.open(pg_url, 1) as pool:
         for _ in range(3):
-            with scope_of("one"), pytest.raises(TimeoutError):
-                await asyncio.wait_for(write(pool), 0.1)
+            with scope_of("one"):
+                task = asyncio.create_task(write(pool))
+            async with asyncio.timeout(SOON):
+                while admin.run(SLEEPING) == [(0,)]:
+                    await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
             async with adapter.connect(pool) as db:
                 assert await adapter.run(db, PATH) == [('"$user", public',)]
 
@@ -178,19 +186,23 @@ async def test_a_temporary_table_of_one_tenant_is_not_there_for_the_next(
                 assert await adapter.run(db, "SELECT to_regclass('drafts')") == [(None,)]
 
 
-async def test_a_temporary_table_of_a_tenants_session_hides_none_of_public_from_a_job_without_one(
-    adapter: Adapter, admin: Admin, pg_url: str
+async def test_a_temporary_table_of_a_tenant_hides_none_of_public_from_a_job_without_one(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
 ) -> None:
     admin.add_schema("one")
     async with adapter.open(pg_url, 1) as pool:
+        pids = await _pids(adapter, pool)
         with scope_of("one"):
-            async with adapter.connect(pool, mode="session") as db:
+            async with adapter.connect(pool, mode=mode) as db:
                 await adapter.run(db, "CREATE TEMPORARY TABLE notes AS SELECT 'secret' AS job, 'one' AS tenant")
-        async with adapter.connect(pool) as db:
-            assert await adapter.run(db, "SELECT job FROM notes") == []
-            await adapter.run(db, INSERT, job="1", tenant="nobody")
+        for job in ("1", "2"):
+            async with adapter.connect(pool) as db:
+                assert await adapter.run(db, "SELECT job FROM notes WHERE tenant = 'one'") == []
+                await adapter.run(db, INSERT, job=job, tenant="nobody")
+                await db.rollback() if job == "1" else await db.commit()
+        assert await _pids(adapter, pool) == pids
 
-    assert admin.notes("public") == [("1", "nobody")]
+    assert admin.notes("public") == [("2", "nobody")]
 
 
 async def test_a_temporary_table_named_like_the_list_of_schemas_is_not_taken_for_it(
