@@ -72,6 +72,12 @@ class Workers:
             self.processes.remove(process)
             process.wait(10)
 
+    async def until_present(self, app: App, process: subprocess.Popen[bytes], within: float = 20) -> None:
+        """Wait until one has announced itself, which it does once it takes jobs."""
+        with anyio.fail_after(within):
+            while process.pid not in [worker.pid for worker in (await app.stats()).workers]:
+                await asyncio.sleep(0.02)
+
     async def end(self, process: subprocess.Popen[bytes], within: float = 20) -> int:
         """Stop one by SIGTERM and return its exit code."""
         self.processes.remove(process)

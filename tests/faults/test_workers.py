@@ -79,6 +79,8 @@ async def test_a_rolling_restart_by_sigterm(
         while time.monotonic() < until_at:
             await asyncio.sleep(0.5)
             workers.start()
+            # One that is still importing has no handler of signals yet.
+            await workers.until_present(load.app, workers.processes[0])
             assert await workers.end(workers.processes[0]) == 0
         await load.settle(report)
         recovered = (await load.app.queue_stats("default")).recovered_total
