@@ -79,6 +79,7 @@ class Executor:
         self._buffer: deque[tuple[Lease, Claimed]] = deque()
         self._canceller = Canceller(clock.monotonic)
         self._change = asyncio.Event()
+        self._may_wait = True
 
     # -- what the other duties ask
 
@@ -190,6 +191,9 @@ class Executor:
 
     async def _await_turn(self, attempt: Attempt, job: Job, plan: RunPlan, turns: asyncio.Semaphore) -> bool:
         """Wait for one of the ``turns`` and take it; return whether the job is still to be run then."""
+        if not self._may_wait and turns.locked():
+            # Claimed as the worker was told to stop, its task begins only now.
+            attempt.leads_to = attempt.leads_to or Released()
         attempt.is_waiting = True
         try:
             if attempt.leads_to is not None:
@@ -278,7 +282,8 @@ class Executor:
             self._add(lease, release(lease))
 
     def give_back_waiting(self) -> None:
-        """Release the jobs that wait for a process, too."""
+        """Release the jobs that wait for a process, too, and from now on those that would have to."""
+        self._may_wait = False
         for attempt in list(self._running.values()):
             if attempt.is_waiting:
                 self._canceller.cancel(attempt, Released())

@@ -170,6 +170,39 @@ async def test_a_worker_that_stops_gives_back_what_waits_for_a_process(
         assert await waiting.status() is JobState.PENDING
 
 
+async def test_a_job_that_was_just_being_claimed_at_the_stop_does_not_wait_for_a_process(
+    make_app: Callable[..., App], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(handler_processes=1)
+    gate, is_claimed, is_stopped = tmp_path / "gate", asyncio.Event(), asyncio.Event()
+    async with app:
+        claim = app.broker.claim
+
+        async def slow_claim(request: Any) -> Any:
+            reply = await claim(request)
+            if is_busy and reply.jobs:
+                is_claimed.set()
+                await is_stopped.wait()
+            return reply
+
+        is_busy = False
+        monkeypatch.setattr(app.broker, "claim", slow_claim)
+        async with app.worker(queues=["cpu"], concurrency=2) as worker:
+            first = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
+            await _until_running(app, 1)
+            is_busy = True
+            claimed = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
+            await asyncio.wait_for(is_claimed.wait(), SOON)
+            worker.stop()
+            is_stopped.set()
+            async with asyncio.timeout(SOON):
+                while await claimed.status() is not JobState.PENDING:
+                    await asyncio.sleep(0.02)
+            assert await first.status() is JobState.RUNNING
+            gate.touch()
+        assert await first.status() is JobState.COMPLETED
+
+
 async def _until_running(app: App, count: int) -> None:
     async with asyncio.timeout(SOON):
         while (await app.queue_stats("cpu")).running < count:
