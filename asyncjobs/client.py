@@ -207,7 +207,7 @@ class Client:
     def prepare(self, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:
         """Return the job that ``request`` asks for, as it would be sent; raise ``PayloadTooLarge``.
 
-        ``sent_at_ms``: when, in Unix milliseconds, if not now.
+        ``sent_at_ms``: when, in Unix milliseconds, if not now; 0 for what each tick of a schedule is made from.
         """
         call, defaults = request.options, request.defaults
         queue = request.queue

@@ -15,7 +15,7 @@ from asyncjobs.handle import JobHandle
 from asyncjobs.ids import new_id
 from asyncjobs.options import checked_id
 from asyncjobs.ports import StoredSchedule
-from asyncjobs.scheduling import as_template, decode_schedule, encode_schedule, request_of, template_of
+from asyncjobs.scheduling import decode_schedule, encode_schedule, request_of, template_of
 from asyncjobs.sending import JobRequest
 from asyncjobs.tenant_verbs import TenantVerbs
 
@@ -78,7 +78,7 @@ class ScheduleVerbs(TenantVerbs):
         timing = Timing.of(cron=cron, every_ms=every_ms, timezone=timezone, missed=missed, bound=bound)
         checked_id("schedule_id", schedule_id)
         # Middleware sees the job of each tick, in the worker that fires it, and not this template.
-        prepared = self.prepare(as_template(request))
+        prepared = self.prepare(request, sent_at_ms=0)
         schedule = Schedule(id=schedule_id, name=request.name, timing=timing, record=prepared.record)
         now_ms = (await self.broker.schedules(prepared.queue)).now_ms
         tick = next_tick(timing, now_ms)

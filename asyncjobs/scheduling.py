@@ -18,7 +18,6 @@ from asyncjobs.sending import JobRequest
 __all__ = [
     "SCHEDULE_HEADER",
     "TICK_HEADER",
-    "as_template",
     "decode_schedule",
     "encode_schedule",
     "jobs_of",
@@ -40,11 +39,6 @@ def decode_schedule(data: bytes) -> Schedule:
         return _decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise EnvelopeError(f"the record of a schedule is damaged: {error}") from None
-
-
-def as_template(request: JobRequest[Any]) -> JobRequest[Any]:
-    """Return ``request`` as that of a tick at the start of 1970: what counts from a tick is added to each later."""
-    return msgspec.structs.replace(request, due_at_ms=0)
 
 
 def template_of(schedule: Schedule, queue: str) -> Job:

@@ -17,7 +17,6 @@ from asyncjobs.core.schedule import Schedule
 from asyncjobs.errors import BrokerError
 from asyncjobs.middleware.chain import sees_sending
 from asyncjobs.ports import Clock, Extension, WorkerInfo
-from asyncjobs.scheduling import as_template
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.claimer import Claimer, Serving
 from asyncjobs.worker.executor import Executor
@@ -243,7 +242,7 @@ def _own_schedules(host: WorkerHost) -> dict[str, list[Schedule]]:
     for definition in host.registry:
         timing = definition.options.timing
         if timing is not None:
-            job = host.prepare(as_template(definition.scheduled()))
+            job = host.prepare(definition.scheduled(), sent_at_ms=0)
             schedule = Schedule(
                 id=definition.name, name=definition.name, timing=timing, record=job.record, from_code=True
             )
