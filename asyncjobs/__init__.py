@@ -4,14 +4,13 @@ Everything a program needs is here; ``asyncjobs.testing`` is for tests, ``asyncj
 """
 
 from asyncjobs.app import App
-from asyncjobs.context import JobContext, current_job
-from asyncjobs.control import Cancel, Discard, Retry, Snooze
+from asyncjobs.app.stats import QueueStats, Stats, TenantQueueStats, TenantStats, WorkerStats
+from asyncjobs.app.verbs.schedules import ScheduleInfo
 from asyncjobs.core.job import Job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.core.states import JobState
 from asyncjobs.core.tenancy import TenantContext
-from asyncjobs.definition import JobDefinition
 from asyncjobs.errors import (
     AppNotOpen,
     ArgumentsError,
@@ -36,15 +35,16 @@ from asyncjobs.errors import (
     UnknownSchedule,
     UnknownTenant,
 )
-from asyncjobs.events import JobEvent, Progress
-from asyncjobs.handle import JobHandle
-from asyncjobs.injection.marker import Inject, resource
+from asyncjobs.jobs.context import JobContext, current_job
+from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.events import JobEvent, Progress
+from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.registry import job
+from asyncjobs.jobs.request import JobRequest, Sending
+from asyncjobs.jobs.resources import Inject, resource
+from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze
+from asyncjobs.jobs.tenant_scope import current_tenant, tenant_scope
 from asyncjobs.middleware.base import Middleware
-from asyncjobs.overview import QueueStats, Stats, TenantQueueStats, TenantStats, WorkerStats
-from asyncjobs.registry import job
-from asyncjobs.schedules import ScheduleInfo
-from asyncjobs.sending import JobRequest, Sending
-from asyncjobs.tenancy.scope import current_tenant, tenant_scope
 from asyncjobs.worker.worker import Worker
 
 __all__ = [
@@ -104,3 +104,11 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# What is exported says that it comes from here, so that files may move: the type of an error is stored with its module.
+# Errors stay in asyncjobs.errors, which is public too, and structs where msgspec looks up their annotations.
+for _name in __all__:
+    _value = globals()[_name]
+    if _value.__module__ != "asyncjobs.errors" and not hasattr(_value, "__struct_fields__"):
+        _value.__module__ = __name__
+del _name, _value

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
+from asyncjobs.core.options import Durability
 from asyncjobs.errors import ConfigurationError, closest
-from asyncjobs.options import DEFAULT_QUEUE, Durability
 
-__all__ = ["DEFAULT_QUEUE", "Server", "Settings", "load_settings"]
+__all__ = ["Server", "Settings", "load_settings"]
 
 _SCHEMES = (
     "redis://host:port/database, rediss://… (TLS), unix:///path/to/socket, memory://, "

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from asyncjobs import Worker
-from asyncjobs.ids import new_id
+from asyncjobs.jobs.ids import new_id
 from benchmarks import product
 from benchmarks.bare_loop import Bare
 

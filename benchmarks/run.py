@@ -13,7 +13,7 @@ from pathlib import Path
 
 import redis
 
-from asyncjobs.ids import new_id
+from asyncjobs.jobs.ids import new_id
 from benchmarks import product
 from benchmarks.bare_loop import Bare
 from tests.servers import Server, find_binary

@@ -20,16 +20,16 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from asyncjobs.context import JobContext
-from asyncjobs.core.envelope import Envelope
 from asyncjobs.core.job import create_job, start_job
+from asyncjobs.core.options import CallOptions, DefinitionOptions
 from asyncjobs.core.priority import Priority
-from asyncjobs.handle import JobHandle
-from asyncjobs.ids import new_id
+from asyncjobs.core.record.envelope import Envelope
+from asyncjobs.jobs.context import JobContext
+from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.ids import new_id
+from asyncjobs.jobs.request import Dispatcher, JobRequest
 from asyncjobs.middleware.base import CallNext, Middleware, Send
 from asyncjobs.middleware.chain import processing, sending
-from asyncjobs.options import CallOptions, DefinitionOptions
-from asyncjobs.sending import Dispatcher, JobRequest
 from asyncjobs.telemetry import Metrics, Tracing
 
 Side = Callable[[int], Awaitable[float]]

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from asyncjobs import App, context
-from asyncjobs.ids import new_id
+from asyncjobs import App
+from asyncjobs.jobs import open_apps
+from asyncjobs.jobs.ids import new_id
 from tests.servers import LANES, Lane, Server, server
 
 
@@ -21,7 +22,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def _no_app_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a test find its own apps alone: those that code without an event loop has opened stay open to the end."""
-    monkeypatch.setattr(context, "_open", [])
+    monkeypatch.setattr(open_apps, "_open", [])
 
 
 def lane_of(name: str) -> Lane:

@@ -16,10 +16,10 @@ import pytest
 
 import asyncjobs
 from asyncjobs import App, errors
+from asyncjobs.app.sync import SyncApp
 from asyncjobs.cli import main as command_line
-from asyncjobs.registry import default_registry
+from asyncjobs.jobs.registry import default_registry
 from asyncjobs.settings import load_settings
-from asyncjobs.sync import SyncApp
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

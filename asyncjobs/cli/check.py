@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.checking import Problem, check_jobs
+from asyncjobs.app.deploy_check import Problem, check_jobs
 from asyncjobs.cli.loading import import_module, load_app
 from asyncjobs.cli.running import run
 from asyncjobs.cli.tables import Table, show

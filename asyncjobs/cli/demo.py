@@ -17,14 +17,14 @@ from asyncjobs.app import App
 from asyncjobs.cli.running import run
 from asyncjobs.cli.shop import open_shop
 from asyncjobs.cli.stats import totals
+from asyncjobs.cli.supervisor import die_with_supervisor
 from asyncjobs.cli.tables import Table, drawn, rich_console, show
 from asyncjobs.core.job import Job
+from asyncjobs.core.options import DEFAULT_QUEUE
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import AsyncJobsError
-from asyncjobs.handle import JobHandle
-from asyncjobs.ids import new_id
-from asyncjobs.settings import DEFAULT_QUEUE
-from asyncjobs.worker.supervisor import die_with_supervisor
+from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.ids import new_id
 from asyncjobs.worker.worker import Worker
 
 __all__ = ["add_parser"]

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from asyncjobs.app import App
+from asyncjobs.cli.output import identity, moment
 from asyncjobs.cli.tables import Table, show
 from asyncjobs.cli.target import add_command, on_app
-from asyncjobs.cli.telling import identity, moment
 from asyncjobs.core.duration import utc_time
 
 __all__ = ["add_parser"]

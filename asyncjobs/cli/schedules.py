@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from asyncjobs.app import App
+from asyncjobs.app.verbs.schedules import ScheduleInfo
+from asyncjobs.cli.output import moment
 from asyncjobs.cli.tables import Table, show
 from asyncjobs.cli.target import add_command, on_app
-from asyncjobs.cli.telling import moment
 from asyncjobs.errors import ConfigurationError
-from asyncjobs.schedules import ScheduleInfo
 
 __all__ = ["add_parser"]
 

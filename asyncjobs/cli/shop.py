@@ -6,9 +6,9 @@ import asyncio
 import random
 
 from asyncjobs.app import App
-from asyncjobs.context import current_job
 from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.handle import JobHandle
+from asyncjobs.jobs.context import current_job
+from asyncjobs.jobs.handle import JobHandle
 
 __all__ = ["open_shop"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from asyncjobs.app import App
+from asyncjobs.app.stats import Stats, TenantQueueStats, TenantStats
 from asyncjobs.cli.loading import load_app
 from asyncjobs.cli.running import run
 from asyncjobs.cli.tables import Table, show
-from asyncjobs.overview import Stats, TenantQueueStats, TenantStats
 
 __all__ = ["add_parser", "totals"]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from asyncjobs.cli.loading import import_module, load_app
 from asyncjobs.cli.running import run
+from asyncjobs.cli.supervisor import Supervisor, die_with_supervisor
 from asyncjobs.errors import ConfigurationError
-from asyncjobs.worker.health import health_file, health_server
-from asyncjobs.worker.supervisor import Supervisor, die_with_supervisor
+from asyncjobs.worker.liveness.health import health_file, health_server
 from asyncjobs.worker.worker import Worker
 
 __all__ = ["add_parser"]

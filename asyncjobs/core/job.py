@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.core.envelope import Envelope, JobError
 from asyncjobs.core.identity import time_of
 from asyncjobs.core.priority import Priority
+from asyncjobs.core.record.envelope import Envelope, JobError
 from asyncjobs.core.states import JobState, check_transition
 
 __all__ = [

@@ -17,9 +17,24 @@ import msgspec
 
 from asyncjobs.errors import ArgumentsError, ConfigurationError
 
-__all__ = ["MISSED_AFTER_MS", "Due", "Missed", "Schedule", "Timing", "due_ticks", "next_tick", "upcoming"]
+__all__ = [
+    "MISSED_AFTER_MS",
+    "SCHEDULE_HEADER",
+    "TICK_HEADER",
+    "Due",
+    "Missed",
+    "Schedule",
+    "Timing",
+    "due_ticks",
+    "next_tick",
+    "upcoming",
+]
 
 Missed = Literal["once", "skip", "all"]
+
+#: Headers of a job that a schedule has made: the schedule's id, and the tick in Unix milliseconds.
+SCHEDULE_HEADER = "schedule"
+TICK_HEADER = "tick"
 
 #: A tick counts as missed if nobody has looked at it for so long; ``skip`` then leaves it out.
 MISSED_AFTER_MS = 60_000

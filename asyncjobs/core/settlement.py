@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from asyncjobs.core.envelope import JobError, Tries, encode, pack_tries
 from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job, transition
-from asyncjobs.core.record import encode_ended
+from asyncjobs.core.record.envelope import JobError, encode
+from asyncjobs.core.record.tries import Tries, pack_tries
 from asyncjobs.core.retry import RetryPolicy, prepare_retry
 from asyncjobs.core.states import JobState
+from asyncjobs.core.stored import encode_ended
 
 __all__ = [
     "TOMBSTONE_MS",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from asyncjobs.context import JobContext
-from asyncjobs.handle import JobHandle
-from asyncjobs.sending import JobRequest
+from asyncjobs.jobs.context import JobContext
+from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.request import JobRequest
 
 __all__ = ["CallNext", "Middleware", "Send"]
 

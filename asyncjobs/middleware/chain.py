@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Sequence
-from types import CodeType
 from typing import Any
 
 from asyncjobs.errors import ConfigurationError
-from asyncjobs.handle import JobHandle
+from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.request import JobRequest
 from asyncjobs.middleware.base import CallNext, Middleware, Send
-from asyncjobs.sending import JobRequest
 
-__all__ = ["Blame", "checked_middleware", "processing", "sees_sending", "sending"]
+__all__ = ["checked_middleware", "innermost", "overrides", "processing", "sees_sending", "sending"]
 
 
 def checked_middleware(given: Sequence[Middleware]) -> tuple[Middleware, ...]:
@@ -29,14 +26,14 @@ def checked_middleware(given: Sequence[Middleware]) -> tuple[Middleware, ...]:
 
 def sees_sending(layers: Sequence[Middleware]) -> bool:
     """Say whether any of the layers has something to do where jobs are sent."""
-    return any(_overrides(one, "enqueue") for one in layers)
+    return any(overrides(one, "enqueue") for one in layers)
 
 
 def sending(layers: Sequence[Middleware], send: Send) -> Send | None:
     """Return ``send`` with the layers around it, or ``None`` if none of them has anything to do there."""
     chain = send
     for one in reversed(layers):
-        if _overrides(one, "enqueue"):
+        if overrides(one, "enqueue"):
             chain = _enqueue_layer(one, chain)
     return None if chain is send else chain
 
@@ -58,16 +55,16 @@ def _enqueue_layer(layer: Middleware, send: Send) -> Send:
 
 def processing(layers: Sequence[Middleware], call: CallNext) -> CallNext:
     """Return ``call`` with the layers around it; ``call`` itself if none of them has anything to do there."""
-    wanted = [one for one in layers if _overrides(one, "process")]
+    wanted = [one for one in layers if overrides(one, "process")]
     if not wanted:
         return call
-    chain = _innermost(call)
+    chain = innermost(call)
     for one in reversed(wanted):
         chain = _process_layer(one.process, chain)
     return chain
 
 
-def _innermost(call: CallNext) -> CallNext:
+def innermost(call: CallNext) -> CallNext:
     async def run_handler(job: Any) -> Any:
         return await call(job)
 
@@ -82,40 +79,5 @@ def _process_layer(process: Callable[..., Any], call_next: CallNext) -> CallNext
     return call
 
 
-def _overrides(layer: Middleware, side: str) -> bool:
+def overrides(layer: Middleware, side: str) -> bool:
     return getattr(type(layer), side) is not getattr(Middleware, side)
-
-
-class Blame:
-    """Finds the layer that raised an error itself, rather than letting through what came from further in.
-
-    The traceback tells: it ends in the layer if what is further in isn't part of it.
-    """
-
-    def __init__(self, layers: Sequence[Middleware]) -> None:
-        self._codes: dict[CodeType, str] = {}
-        for one in layers:
-            code = getattr(inspect.unwrap(type(one).process), "__code__", None)
-            if code is not None and _overrides(one, "process"):
-                self._codes[code] = type(one).__qualname__
-
-    def of(self, error: BaseException) -> str | None:
-        """Return the name of the layer that raised ``error``, ``None`` if it came from the handler."""
-        if not self._codes:
-            return None
-        found: str | None = None
-        trace = error.__traceback__
-        while trace is not None:
-            code = trace.tb_frame.f_code
-            if code is _innermost_code():
-                return None
-            found = self._codes.get(code, found)
-            trace = trace.tb_next
-        return found
-
-
-@functools.cache
-def _innermost_code() -> CodeType:
-    async def nothing(job: Any) -> None: ...
-
-    return _innermost(nothing).__code__

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from asyncjobs.context import JobContext
 from asyncjobs.core.duration import Duration, to_ms
+from asyncjobs.jobs.context import JobContext
 from asyncjobs.middleware.base import CallNext, Middleware
 
 __all__ = ["DefaultTimeout"]

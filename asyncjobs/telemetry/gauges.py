@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 from opentelemetry.util.types import AttributeValue
 
+from asyncjobs.app.stats import QueueStats, Stats
 from asyncjobs.core.duration import Duration, to_ms
 from asyncjobs.errors import BrokerError
-from asyncjobs.overview import QueueStats, Stats
 from asyncjobs.telemetry import names
 
 __all__ = ["HasStats", "QueueGauges"]

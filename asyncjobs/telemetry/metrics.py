@@ -12,12 +12,12 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 from opentelemetry.util.types import AttributeValue
 
-from asyncjobs.context import JobContext
+from asyncjobs.core.schedule import TICK_HEADER
 from asyncjobs.errors import PartlySent
-from asyncjobs.handle import JobHandle
+from asyncjobs.jobs.context import JobContext
+from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.request import JobRequest
 from asyncjobs.middleware.base import CallNext, Middleware, Send
-from asyncjobs.scheduling import TICK_HEADER
-from asyncjobs.sending import JobRequest
 from asyncjobs.telemetry import names
 from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, is_asked_for, outcome_of
 from asyncjobs.telemetry.propagation import DUE, due_of

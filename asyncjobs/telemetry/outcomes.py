@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from asyncjobs.control import Cancel, Discard, Retry, Snooze
+from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze
 
 __all__ = ["COMPLETED", "error_type_of", "is_asked_for", "outcome_of"]
 

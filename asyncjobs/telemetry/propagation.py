@@ -13,7 +13,7 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from asyncjobs.sending import JobRequest
+from asyncjobs.jobs.request import JobRequest
 
 __all__ = ["DUE", "MAX_BAGGAGE_BYTES", "MAX_BAGGAGE_ENTRIES", "due_of", "has_context", "headers_of", "received"]
 

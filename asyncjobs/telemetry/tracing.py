@@ -21,10 +21,10 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
-from asyncjobs.context import JobContext
-from asyncjobs.handle import JobHandle
+from asyncjobs.jobs.context import JobContext
+from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.request import JobRequest
 from asyncjobs.middleware.base import CallNext, Middleware, Send
-from asyncjobs.sending import JobRequest
 from asyncjobs.telemetry import names
 from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, is_asked_for, outcome_of
 from asyncjobs.telemetry.propagation import DUE, due_of, has_context, headers_of, received

@@ -1,11 +1,11 @@
 """Tenants: whose job it is, from the request over the job to the schema that its handler works in."""
 
 from asyncjobs.core.tenancy import TenantContext
+from asyncjobs.jobs.tenant_scope import current_tenant, tenant_scope
 from asyncjobs.ports import TenantResolver
 from asyncjobs.tenancy.asgi import TenantMiddleware, TenantOf, from_header, from_subdomain
 from asyncjobs.tenancy.middleware import Tenants
 from asyncjobs.tenancy.resolver import CachedTenants, StaticTenants
-from asyncjobs.tenancy.scope import current_tenant, tenant_scope
 
 __all__ = [
     "CachedTenants",

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from asyncjobs.errors import ArgumentsError, TenantError, UnknownTenant
+from asyncjobs.jobs.tenant_scope import tenant_scope
 from asyncjobs.ports import TenantResolver
 from asyncjobs.tenancy.asking import checked_resolver, resolved
-from asyncjobs.tenancy.scope import tenant_scope
 
 __all__ = ["TenantMiddleware", "TenantOf", "from_header", "from_subdomain"]
 

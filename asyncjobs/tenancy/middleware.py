@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncjobs.context import JobContext
+from asyncjobs.jobs.context import JobContext
+from asyncjobs.jobs.tenant_scope import tenant_scope
 from asyncjobs.middleware.base import CallNext, Middleware
 from asyncjobs.ports import TenantResolver
 from asyncjobs.tenancy.asking import checked_resolver, resolved
-from asyncjobs.tenancy.scope import tenant_scope
 
 __all__ = ["Tenants"]
 

@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.errors import ConfigurationError, TenantError
-from asyncjobs.injection.marker import Inject
+from asyncjobs.jobs.resources import Inject
 from asyncjobs.tenancy.resolver import tenant_of_row
 from asyncjobs.tenancy.schemas import (
     DROP_TEMPORARY,

@@ -12,7 +12,7 @@ from typing import Any, Literal, LiteralString, NamedTuple
 
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.errors import ConfigurationError, TenantError, UnknownTenant
-from asyncjobs.tenancy.scope import current_tenant
+from asyncjobs.jobs.tenant_scope import current_tenant
 
 __all__ = [
     "DROP_TEMPORARY",

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.errors import ConfigurationError, TenantError
-from asyncjobs.injection.marker import Inject
+from asyncjobs.jobs.resources import Inject
 from asyncjobs.tenancy.resolver import tenant_of_row
 from asyncjobs.tenancy.schemas import (
     DROP_TEMPORARY,

@@ -13,7 +13,7 @@ from asyncjobs.core.priority import is_ageing_claim, weighted_order
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Claim, ClaimRequest, JobQueue
 from asyncjobs.worker.broker_clock import BrokerClock
-from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.execution.executor import Executor
 
 __all__ = ["Claimer", "Serving"]
 

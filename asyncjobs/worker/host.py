@@ -7,12 +7,12 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.definition import JobDefinition
-from asyncjobs.handle import JobHandle
+from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.registry import Registry
+from asyncjobs.jobs.request import Dispatcher, JobRequest
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.ports import Broker, NewJob
-from asyncjobs.registry import Registry
-from asyncjobs.sending import Dispatcher, JobRequest
 from asyncjobs.settings import Settings
 
 __all__ = ["JobDefinition", "WorkerHost"]

@@ -11,16 +11,15 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
-from asyncjobs.clock import SystemClock
+from asyncjobs.core.options import DEFAULT_QUEUE, UnsetType, checked_queue
 from asyncjobs.errors import ConfigurationError
-from asyncjobs.ids import new_id
-from asyncjobs.options import UnsetType, checked_queue
+from asyncjobs.jobs.ids import new_id
 from asyncjobs.ports import Clock
-from asyncjobs.settings import DEFAULT_QUEUE
+from asyncjobs.ports.clock import SystemClock
 from asyncjobs.worker.claimer import Serving
-from asyncjobs.worker.duties import Duties
-from asyncjobs.worker.health import HEALTHY_WITHIN_S, Health
 from asyncjobs.worker.host import WorkerHost
+from asyncjobs.worker.liveness.health import HEALTHY_WITHIN_S, Health
+from asyncjobs.worker.run import Duties
 
 __all__ = ["Worker"]
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncjobs import App, ArgumentsError, DefinitionError, PayloadTooLarge
-from asyncjobs.signature import Signature
+from asyncjobs.jobs.signature import Signature
 
 
 class Colour(enum.Enum):

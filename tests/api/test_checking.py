@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asyncjobs import App
-from asyncjobs.checking import check_jobs
+from asyncjobs.app.deploy_check import check_jobs
 
 pytestmark = pytest.mark.anyio
 

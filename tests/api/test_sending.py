@@ -34,8 +34,8 @@ from asyncjobs import (
     current_job,
     job,
 )
+from asyncjobs.app.verbs.schedules import ScheduleVerbs
 from asyncjobs.ports import NewJob
-from asyncjobs.schedules import ScheduleVerbs
 
 pytestmark = pytest.mark.anyio
 
@@ -412,7 +412,7 @@ def test_outside_a_job_there_is_no_current_one() -> None:
 
 def test_all_errors_have_one_root_save_those_that_a_handler_raises_on_purpose() -> None:
     import asyncjobs
-    from asyncjobs.control import JobControl
+    from asyncjobs.jobs.steering import JobControl
 
     errors = [value for value in vars(asyncjobs).values() if isinstance(value, type) and issubclass(value, Exception)]
     assert errors

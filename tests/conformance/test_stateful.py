@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from asyncjobs.core.envelope import JobError, encode
 from asyncjobs.core.priority import Priority
+from asyncjobs.core.record.envelope import JobError, encode
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.core.settlement import Completed, Failed, Outcome, Released, Snoozed
 from asyncjobs.core.states import JobState

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncjobs import ConfigurationError, InvalidTransition, JobState, Priority, RetryPolicy
-from asyncjobs.core.envelope import Envelope, JobError, encode
 from asyncjobs.core.job import (
     Job,
     cancel_job,
@@ -20,7 +19,7 @@ from asyncjobs.core.job import (
     start_job,
     transition,
 )
-from asyncjobs.core.record import encode_live, read_job
+from asyncjobs.core.record.envelope import Envelope, JobError, encode
 from asyncjobs.core.retry import calculate_retry_delay, prepare_retry
 from asyncjobs.core.settlement import (
     TOMBSTONE_MS,
@@ -33,6 +32,7 @@ from asyncjobs.core.settlement import (
     settle,
 )
 from asyncjobs.core.states import TRANSITIONS
+from asyncjobs.core.stored import encode_live, read_job
 
 ERROR = JobError("ValueError", "no", "trace", 1, 1_000)
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from asyncjobs import ArgumentsError, Priority
 from asyncjobs.core.duration import to_ms
+from asyncjobs.core.histogram import bucket_of, mean_ms, percentile_ms
 from asyncjobs.core.identity import time_of
 from asyncjobs.core.priority import is_ageing_claim, weighted_order
-from asyncjobs.core.stats import bucket_of, mean_ms, percentile_ms
-from asyncjobs.ids import IdSource
+from asyncjobs.jobs.ids import IdSource
 
 
 def test_ids_are_26_characters_rise_and_tell_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def test_ids_of_many_threads_never_repeat() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_makes_other_ids_than_its_parent() -> None:
-    from asyncjobs.ids import new_id
+    from asyncjobs.jobs.ids import new_id
 
     new_id()
     read, write = os.pipe()

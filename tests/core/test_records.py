@@ -8,21 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncjobs import JobState, Priority
-from asyncjobs.core.envelope import (
-    Envelope,
-    JobError,
-    Tries,
-    decode_envelope,
-    decode_final,
-    decode_header,
-    encode,
-    encode_header,
-    pack_tries,
-    priority_of,
-    unpack_tries,
-)
 from asyncjobs.core.job import create_job
-from asyncjobs.core.record import encode_live, read_job
+from asyncjobs.core.record.envelope import Envelope, JobError, decode_envelope, decode_final, encode
+from asyncjobs.core.record.header import decode_header, encode_header, priority_of
+from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
+from asyncjobs.core.stored import encode_live, read_job
 from asyncjobs.errors import EnvelopeError
 
 NAMES = st.text(min_size=1, max_size=40).filter(lambda text: len(text.encode()) <= 255)

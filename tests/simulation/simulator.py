@@ -20,9 +20,9 @@ from asyncjobs.errors import BrokerUnavailable
 from asyncjobs.ports import Broker, Claim, ClaimRequest, Clock, Extension, Lease, LeaseKeeper, Recovery
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.claimer import Claimer, Serving
-from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.heartbeat import Heartbeat
+from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.leases import Leases
+from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.maintenance import Maintenance
 from asyncjobs.worker.settler import Settler
 

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from asyncjobs.clock import SystemClock
+from asyncjobs.ports.clock import SystemClock
 from tests.conformance.kits import MemoryKit, RedisKit
 from tests.servers import Server
 from tests.simulation.simulator import Simulation

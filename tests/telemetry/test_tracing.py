@@ -41,8 +41,8 @@ from asyncjobs import (
     current_job,
 )
 from asyncjobs.middleware.base import CallNext, Send
-from asyncjobs.middleware.logs import Logging
-from asyncjobs.middleware.retry import Translate
+from asyncjobs.middleware.logging import Logging
+from asyncjobs.middleware.translate import Translate
 from asyncjobs.telemetry import Tracing
 from tests.telemetry.conftest import Spans
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from asyncjobs import App, Inject, JobState, RetryPolicy, current_job, current_tenant
-from asyncjobs.ids import new_id
+from asyncjobs.jobs.ids import new_id
 from asyncjobs.tenancy import CachedTenants, StaticTenants, Tenants
 from tests import postgres
 from tests.tenancy.databases import Adapter, Admin, PsycopgAdapter, SqlAlchemyAdapter

@@ -21,8 +21,8 @@ from asyncjobs import (
     job,
     tenant_scope,
 )
-from asyncjobs.control import Snooze
-from asyncjobs.middleware.retry import Translate
+from asyncjobs.jobs.steering import Snooze
+from asyncjobs.middleware.translate import Translate
 from asyncjobs.tenancy import CachedTenants, StaticTenants, Tenants
 from tests.tenancy import cpu_jobs
 

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from asyncjobs import App, BrokerUnavailable, Worker
-from asyncjobs.worker.health import Health, health_file, health_server
+from asyncjobs.worker.liveness.health import Health, health_file, health_server
 
 pytestmark = pytest.mark.anyio
 

@@ -15,11 +15,11 @@ import anyio
 import pytest
 
 from asyncjobs import App, BrokerUnavailable, JobFailed, JobState, RetryPolicy, Worker, current_job
-from asyncjobs.clock import SystemClock
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.ports import Claim, ClaimRequest, Extension
+from asyncjobs.ports.clock import SystemClock
 from asyncjobs.worker.broker_clock import BrokerClock
-from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.settler import Settler
 

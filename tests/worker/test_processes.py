@@ -17,15 +17,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from asyncjobs.core.envelope import Envelope, Tries, pack_tries
 from asyncjobs.core.job import create_job
 from asyncjobs.core.priority import Priority
-from asyncjobs.core.record import encode_live
+from asyncjobs.core.record.envelope import Envelope
+from asyncjobs.core.record.tries import Tries, pack_tries
+from asyncjobs.core.stored import encode_live
 from asyncjobs.core.tenancy import TenantContext
-from asyncjobs.definition import JobDefinition
+from asyncjobs.core.values import decode_value
 from asyncjobs.errors import AppNotOpen, DefinitionError, ResultError
-from asyncjobs.ids import new_id
-from asyncjobs.signature import decode_value
+from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.ids import new_id
 from asyncjobs.worker.processes.child import emit
 from asyncjobs.worker.processes.pool import HandlerFailed, HandlerProcesses, ProcessCall, ProcessDied
 from asyncjobs.worker.processes.protocol import Event, Frames, encode_message
@@ -460,7 +461,7 @@ SCRIPT = """
     import asyncio, os, sys, time
     sys.path.insert(0, {root!r})
     from asyncjobs import App, current_job
-    from asyncjobs.core.envelope import Envelope
+    from asyncjobs.core.record.envelope import Envelope
     from asyncjobs.worker.processes.child import emit
     from asyncjobs.worker.processes.pool import HandlerFailed, HandlerProcesses
     from tests.worker.test_processes import call_of

@@ -122,7 +122,7 @@ async def test_retry_waits_as_long_as_it_says_and_spends_retries(app: App) -> No
         with pytest.raises(JobFailed, match="the file isn't there yet"):
             await handle.result(SOON)
         job = await handle.refresh()
-    assert [error.type for error in job.errors] == ["asyncjobs.control.Retry"] * 2
+    assert [error.type for error in job.errors] == ["asyncjobs.Retry"] * 2
 
 
 async def test_retry_without_a_time_waits_as_the_policy_says(app: App) -> None:

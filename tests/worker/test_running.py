@@ -15,10 +15,10 @@ import pydantic
 import pytest
 
 from asyncjobs import App, JobFailed, JobState, RetryPolicy, Worker, current_job
-from asyncjobs.core.envelope import encode_header
 from asyncjobs.core.priority import Priority
+from asyncjobs.core.record.header import encode_header
 from asyncjobs.ports import NewJob
-from asyncjobs.worker import decisions
+from asyncjobs.worker.execution import verdict as decisions
 
 
 class Order(pydantic.BaseModel):

@@ -25,9 +25,9 @@ from asyncjobs import (
     current_job,
 )
 from asyncjobs.core.schedule import Schedule, Timing
+from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, jobs_of, request_of
 from asyncjobs.middleware import Send
 from asyncjobs.ports import ScheduleList
-from asyncjobs.scheduling import decode_schedule, encode_schedule, jobs_of, request_of
 
 pytestmark = pytest.mark.anyio
 

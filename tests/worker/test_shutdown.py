@@ -137,7 +137,7 @@ async def test_jobs_claimed_ahead_go_back_in_their_order(app: App) -> None:
 async def test_a_sync_handler_that_never_returns_does_not_keep_the_worker_from_ending(
     make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncjobs.worker.duties._CANCELLED_S", 0.05)
+    monkeypatch.setattr("asyncjobs.worker.run._CANCELLED_S", 0.05)
     app = make_app(shutdown_timeout=0.05)
     started, release = threading.Event(), threading.Event()
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import msgspec
 
 from asyncjobs.brokers.memory.tenants import TenantBooks
-from asyncjobs.core.envelope import encode
+from asyncjobs.core.histogram import bucket_of
+from asyncjobs.core.record.envelope import encode
 from asyncjobs.core.settlement import HistoryEntry, Settlement, Verdict
-from asyncjobs.core.stats import bucket_of
 
 __all__ = ["Books"]
 

@@ -12,7 +12,6 @@ from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.memory import store, upkeep, way
 from asyncjobs.brokers.memory.queue import QueueState
 from asyncjobs.brokers.memory.waking import Bell, Sleeper, take_token
-from asyncjobs.clock import SystemClock
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry, Settlement, read_history
 from asyncjobs.core.states import ENDED, JobState
@@ -39,6 +38,7 @@ from asyncjobs.ports import (
     TenantFigures,
     WorkerInfo,
 )
+from asyncjobs.ports.clock import SystemClock
 
 __all__ = ["MemoryBroker", "MemoryLeaseKeeper"]
 

@@ -20,9 +20,10 @@ from asyncjobs.brokers.memory.timer import Timer
 from asyncjobs.brokers.memory.timetable import Timetable
 from asyncjobs.brokers.memory.waiting import WaitingList
 from asyncjobs.brokers.memory.waking import Awaited, Bell
-from asyncjobs.core.envelope import JobError, Tries, pack_tries, unpack_tries
-from asyncjobs.core.record import read_placed
+from asyncjobs.core.record.envelope import JobError
+from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
 from asyncjobs.core.settlement import HistoryEntry
+from asyncjobs.core.stored import read_placed
 
 __all__ = ["QueueState"]
 

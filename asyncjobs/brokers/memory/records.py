@@ -6,7 +6,7 @@ import functools
 
 from msgspec import Raw
 
-from asyncjobs.core.envelope import Final, encode
+from asyncjobs.core.record.envelope import Final, encode
 
 __all__ = [
     "as_bytes",

@@ -16,10 +16,11 @@ from asyncjobs.brokers.memory.records import (
     tenant_of,
     with_priority,
 )
-from asyncjobs.core.envelope import Tries, pack_tries, priority_of, unpack_tries
 from asyncjobs.core.job import Job
-from asyncjobs.core.record import read_placed
+from asyncjobs.core.record.header import priority_of
+from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
 from asyncjobs.core.states import JobState
+from asyncjobs.core.stored import read_placed
 from asyncjobs.ports import CancelReply, EditReply, EventPage, Place
 
 __all__ = ["browse", "cancel", "delete", "edit", "failed", "find", "read_events", "retry"]

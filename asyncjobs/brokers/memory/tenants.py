@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from asyncjobs.core.stats import bucket_of
+from asyncjobs.core.histogram import bucket_of
 from asyncjobs.ports import TenantFigures
 
 __all__ = ["TenantBooks"]

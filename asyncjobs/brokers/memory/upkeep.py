@@ -5,7 +5,9 @@ from __future__ import annotations
 from asyncjobs.brokers.memory.queue import QueueState
 from asyncjobs.brokers.memory.records import as_bytes, is_readable, marked, name_of
 from asyncjobs.brokers.memory.store import delete
-from asyncjobs.core.envelope import JobError, Tries, decode_header, pack_tries, priority_of, unpack_tries
+from asyncjobs.core.record.envelope import JobError
+from asyncjobs.core.record.header import decode_header, priority_of
+from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
 from asyncjobs.ports import Recovery
 
 __all__ = ["prune", "recover", "unpark"]

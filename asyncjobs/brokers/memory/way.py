@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from asyncjobs.brokers.memory.queue import QueueState
 from asyncjobs.brokers.memory.records import as_bytes, is_readable, marked
-from asyncjobs.core.envelope import priority_of
+from asyncjobs.core.record.header import priority_of
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.ports import Claimed, ClaimRequest, Emission, Lease, NewJob
 

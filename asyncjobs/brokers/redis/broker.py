@@ -16,8 +16,8 @@ from asyncjobs.brokers.redis.schedules import RedisSchedules
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import CLAIM, ENQUEUE, JOBS_A_CALL, SETTLE
 from asyncjobs.brokers.redis.store import RedisStore
+from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.settlement import Settlement
-from asyncjobs.core.stats import bucket_of
 from asyncjobs.ports import Claim, Claimed, ClaimRequest, NewJob, Recovery, Suspendable
 
 __all__ = ["RedisBroker"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from asyncjobs.core.job import Job
-from asyncjobs.core.record import read_placed
 from asyncjobs.core.states import JobState
+from asyncjobs.core.stored import read_placed
 from asyncjobs.ports import Claim, Claimed, QueueFigures, TenantFigures
 
 __all__ = ["read_claim", "read_failed", "read_figures", "read_found", "read_page", "read_tenant_figures"]

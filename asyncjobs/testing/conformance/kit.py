@@ -10,12 +10,12 @@ from typing import Protocol
 
 import msgspec
 
-from asyncjobs.core.envelope import Envelope, JobError, encode
 from asyncjobs.core.job import create_job, start_job
 from asyncjobs.core.priority import Priority
-from asyncjobs.core.record import encode_live, read_job
+from asyncjobs.core.record.envelope import Envelope, JobError, encode
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.core.settlement import Cancelled, Completed, Failed, Outcome, Released, Settlement, settle
+from asyncjobs.core.stored import encode_live, read_job
 from asyncjobs.ports import Broker, Claim, Claimed, ClaimRequest, Extension, Lease, NewJob, Recovery
 
 __all__ = ["Bench", "BrokerKit"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.priority import Priority
-from asyncjobs.core.stats import bucket_of
 from asyncjobs.ports import WorkerInfo
 from asyncjobs.testing.conformance.kit import Bench
 from asyncjobs.testing.conformance.theme import Theme

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from asyncjobs.core.envelope import encode_header
+from asyncjobs.core.histogram import bucket_of
+from asyncjobs.core.record.header import encode_header
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stats import bucket_of
 from asyncjobs.ports import NewJob, TenantFigures
 from asyncjobs.testing.conformance.kit import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme

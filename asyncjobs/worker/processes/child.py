@@ -15,15 +15,15 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-from asyncjobs.context import JobContext, running
-from asyncjobs.control import pack_control
 from asyncjobs.core.job import Job, start_job
-from asyncjobs.core.record import read_job
+from asyncjobs.core.stored import read_job
 from asyncjobs.core.tenancy import TenantContext
+from asyncjobs.core.values import encode_value
 from asyncjobs.errors import AppNotOpen, ResultError
-from asyncjobs.sending import JobRequest
-from asyncjobs.signature import encode_value
-from asyncjobs.tenancy.scope import tenant_scope
+from asyncjobs.jobs.context import JobContext, running
+from asyncjobs.jobs.request import JobRequest
+from asyncjobs.jobs.steering import pack_control
+from asyncjobs.jobs.tenant_scope import tenant_scope
 from asyncjobs.worker.processes.finding import MAIN, Handler, find_handler
 from asyncjobs.worker.processes.protocol import (
     KEPT_PYTHONPATH,

@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import msgspec
 
-from asyncjobs.definition import JobDefinition
 from asyncjobs.errors import DefinitionError
-from asyncjobs.signature import Signature
+from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.signature import Signature
 from asyncjobs.worker.processes.protocol import ProcessCall
 
 __all__ = ["MAIN", "Handler", "find_handler", "is_importing_main"]

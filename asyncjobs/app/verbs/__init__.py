@@ -1,0 +1,1 @@
+"""The verbs of an app, by what they are about."""

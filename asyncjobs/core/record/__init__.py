@@ -1,0 +1,1 @@
+"""The record of a job: its header, its body, and what earlier attempts came to."""

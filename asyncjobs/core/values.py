@@ -1,0 +1,32 @@
+"""Values on the wire: anything that msgspec encodes, and pydantic models without importing pydantic."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+__all__ = ["decode_model", "decode_value", "encode_value"]
+
+
+def _encode_model(value: Any) -> Any:
+    """Encode pydantic models (anything with ``model_dump``) without importing pydantic."""
+    if hasattr(type(value), "model_dump"):
+        return value.model_dump(mode="json")
+    raise NotImplementedError(f"a {type(value).__qualname__} can't be encoded")
+
+
+def decode_model(kind: type, value: Any) -> Any:
+    # To msgspec, object is a class like any other; it takes whatever comes.
+    return value if kind is object else typing.cast("Any", kind).model_validate(value)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_model)
+encode_value: Callable[[Any], bytes] = _encoder.encode
+
+
+def decode_value(kind: Any, raw: bytes) -> Any:
+    """Return the value of annotated type ``kind`` that ``raw`` holds; raise ``msgspec.ValidationError``."""
+    return msgspec.msgpack.decode(raw, type=kind, dec_hook=decode_model)

@@ -1,0 +1,1 @@
+"""A job as a program sees it: defined, sent, followed, steered."""

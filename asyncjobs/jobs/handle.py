@@ -1,0 +1,152 @@
+"""The handle of a sent job: its state, its result, its cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import msgspec
+
+from asyncjobs.core.duration import to_ms
+from asyncjobs.core.job import Job
+from asyncjobs.core.states import JobState
+from asyncjobs.core.values import decode_value
+from asyncjobs.errors import BrokerUnavailable, JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
+from asyncjobs.jobs.events import JobEvent, decode_event
+from asyncjobs.ports import CancelReply, EventPage
+
+__all__ = ["JobHandle", "JobLookup"]
+
+R_co = TypeVar("R_co", covariant=True)
+
+_log = logging.getLogger("asyncjobs.app")
+
+_EVENTS_A_PAGE = 200
+_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class JobLookup(Protocol):
+    """What a handle needs of an app."""
+
+    async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
+        """Return the job, or ``None`` if there is no record."""
+        ...
+
+    async def cancel_job(self, job_id: str, *, queue: str | None = None, reason: str = ...) -> CancelReply:
+        """Cancel the job."""
+        ...
+
+    async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
+        """Wait until the job has ended or failed for good."""
+        ...
+
+    async def read_events(
+        self, job_id: str, *, queue: str, after: int, limit: int, timeout: float | None
+    ) -> EventPage | None:
+        """Return events, waiting for the first if need be."""
+        ...
+
+
+class JobHandle(Generic[R_co]):
+    """One sent job, by its ``queue`` and ``id``; make one anew with ``app.handle(id, queue=…)``.
+
+    ``is_new`` is ``False`` if a job of the same id had been sent before, so that this send changed nothing.
+    """
+
+    __slots__ = ("_lookup", "_returns", "_sent", "id", "is_new", "queue")
+
+    def __init__(
+        self, lookup: JobLookup, queue: str, job_id: str, *, returns: Any = Any, is_new: bool = True, sent: bool = False
+    ) -> None:
+        self._lookup = lookup
+        self._returns = returns
+        self._sent = sent
+        self.queue = queue
+        self.id = job_id
+        self.is_new = is_new
+
+    def __repr__(self) -> str:
+        return f"JobHandle(queue={self.queue!r}, id={self.id!r})"
+
+    async def refresh(self) -> Job:
+        """Return the job as it stands now; raise ``UnknownJob`` or ``ResultExpired`` if there is no record."""
+        job = await self._lookup.find_job(self.id, queue=self.queue)
+        if job is None:
+            raise self._absent()
+        return job
+
+    async def status(self) -> JobState:
+        """Return the job's state now; raise as ``refresh`` does."""
+        return (await self.refresh()).state
+
+    async def result(self, timeout: float | timedelta | None = None) -> R_co:
+        """Wait until the job has ended and return what its handler returned; woken, not polled.
+
+        ``timeout``: seconds or ``timedelta``, ``None`` to wait for ever. Raises ``ResultTimeout`` after it (the job
+        goes on), ``JobFailed`` if the job is in the dead letter queue, ``JobCancelled``, ``ResultExpired`` if the
+        result isn't kept any longer, and ``UnknownJob`` if there is no record of a job that this process has not sent.
+        """
+        seconds = None if timeout is None else to_ms("timeout", timeout) / 1000
+        job = await self._lookup.wait_for_end(self.id, queue=self.queue, timeout=seconds)
+        if job is None:
+            raise self._absent()
+        if job.state is JobState.CANCELLED:
+            raise JobCancelled(job.id, job.reason)
+        if job.state is JobState.FAILED:
+            last = job.errors[-1]
+            raise JobFailed(job.id, last.type, last.message, last.traceback)
+        if not job.result:
+            raise ResultExpired(f"job {job.id} completed, but its result isn't kept: its result_ttl is 0")
+        try:
+            return cast("R_co", decode_value(self._returns, job.result))
+        except msgspec.ValidationError as error:
+            raise ResultError(
+                f"the result of job {job.id} does not fit the handler's return annotation: {error}; "
+                "read it with app.handle(id, queue=…), which takes any value"
+            ) from error
+
+    async def events(self, after: int = 0) -> AsyncIterator[JobEvent]:
+        """Follow what the job tells: events numbered above ``after``, those of the past first, until it has ended.
+
+        While the broker is away it waits, and goes on where it was: nothing is left out, nothing comes twice. Where a
+        job has told more than is kept, ``dropped`` of the next event says how many are missing. Raises as ``refresh``
+        does if there is neither a record of the job nor of its events.
+        """
+        failures = 0
+        while True:
+            try:
+                page = await self._lookup.read_events(
+                    self.id, queue=self.queue, after=after, limit=_EVENTS_A_PAGE, timeout=None
+                )
+            except BrokerUnavailable as error:
+                if not failures:
+                    _log.warning("the events of job %s must wait: %s", self.id, error)
+                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                failures += 1
+                continue
+            failures = 0
+            if page is None:
+                raise self._absent()
+            for number, stored in page.events:
+                yield decode_event(number, stored, number - after - 1)
+                after = number
+            if page.is_over:
+                return
+
+    async def cancel(self, reason: str = "cancelled by its sender") -> bool:
+        """Cancel the job: at once while it waits, and by cancelling its handler while it runs.
+
+        Return ``False`` if it was too late: it has ended, or is in the dead letter queue.
+        """
+        return await self._lookup.cancel_job(self.id, queue=self.queue, reason=reason) in ("cancelled", "running")
+
+    def _absent(self) -> Exception:
+        if self._sent:
+            return ResultExpired(f"job {self.id} has ended and its record isn't kept any longer; see result_ttl")
+        return UnknownJob(
+            f"queue {self.queue!r} has no record of job {self.id!r}: the id or the queue is wrong, or the job ended "
+            "longer ago than its result_ttl"
+        )

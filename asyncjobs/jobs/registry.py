@@ -1,0 +1,166 @@
+"""The jobs that are known by name, and the decorator that makes them known."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+from asyncjobs.core.duration import Duration
+from asyncjobs.core.options import UNSET, Acks, DefinitionOptions, Executor, UnsetType
+from asyncjobs.core.priority import Priority, PriorityName
+from asyncjobs.core.retry import RetryPolicy, RetryRule
+from asyncjobs.core.schedule import Missed
+from asyncjobs.errors import DefinitionError, UnknownJobName, closest
+from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
+from asyncjobs.jobs.request import Dispatcher
+
+__all__ = ["JobDecorator", "Registry", "default_registry", "job"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_OPTIONS = (
+    *("name", "aliases", "queue", "priority", "retry", "timeout", "expires", "result_ttl", "acks"),
+    *("cron", "every", "timezone", "missed", "executor"),
+)
+
+
+class JobDecorator(Protocol):
+    """What ``@job(…)`` with options returns."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncJobDefinition[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> SyncJobDefinition[P, R]: ...
+
+
+class Registry:
+    """Job definitions by name and alias; looks into ``beneath`` for what it doesn't have itself."""
+
+    def __init__(self, *, app: Dispatcher | None = None, beneath: Registry | None = None) -> None:
+        self._app = app
+        self._beneath = beneath
+        self._jobs: dict[str, JobDefinition[..., Any]] = {}
+
+    def define(
+        self, function: Callable[..., Any], *, name: str | None, aliases: tuple[str, ...], options: DefinitionOptions
+    ) -> JobDefinition[..., Any]:
+        """Make ``function`` a job; raise ``DefinitionError`` if its name, or an alias, is taken by another one."""
+        kind = AsyncJobDefinition if inspect.iscoroutinefunction(function) else SyncJobDefinition
+        definition: JobDefinition[..., Any] = kind(function, name=name, aliases=aliases, options=options, app=self._app)
+        names = (definition.name, *definition.aliases)
+        for one in names:
+            other = self._find(one)
+            if other is not None and not _is_same_code(other.function, function):
+                raise DefinitionError(
+                    f"two jobs are named {one!r}: {_where(other.function)} and {_where(function)}. "
+                    "Give one another name: @job(name='…')"
+                )
+        self._jobs.update(dict.fromkeys(names, definition))
+        return definition
+
+    def _find(self, name: str) -> JobDefinition[..., Any] | None:
+        found = self._jobs.get(name)
+        if found is None and self._beneath is not None:
+            return self._beneath._find(name)
+        return found
+
+    def get(self, name: str) -> JobDefinition[..., Any]:
+        """Return the job known as ``name``; raise ``UnknownJobName`` if there is none."""
+        found = self._find(name)
+        if found is None:
+            raise UnknownJobName(
+                f"no handler is registered for {name!r}.{closest(name, self.names())} "
+                "Import the module that defines it before the worker starts."
+            )
+        return found
+
+    def names(self) -> frozenset[str]:
+        """Return every name and alias that is known here."""
+        beneath = self._beneath.names() if self._beneath is not None else frozenset()
+        return beneath | self._jobs.keys()
+
+    def __iter__(self) -> Iterator[JobDefinition[..., Any]]:
+        for name in sorted(self.names()):
+            definition = self.get(name)
+            if definition.name == name:
+                yield definition
+
+
+def _is_same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Say whether both are one piece of source: a module that was reloaded, or run as a script and imported too."""
+    codes = [getattr(inspect.unwrap(function), "__code__", None) for function in (one, other)]
+    places = [code and (code.co_filename, code.co_firstlineno, code.co_name) for code in codes]
+    return places[0] is not None and places[0] == places[1]
+
+
+def _where(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+#: The jobs of ``asyncjobs.job``, known to every app.
+default_registry = Registry()
+
+
+def decorator(registry: Registry, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
+    """Define ``function`` in ``registry`` at once, or return the decorator that will."""
+    for option in options:
+        if option not in _OPTIONS:
+            raise DefinitionError(
+                f"@job has no option {option!r}; it has {', '.join(_OPTIONS)}.{closest(option, _OPTIONS)}"
+            )
+    name, aliases = options.pop("name", None), tuple(options.pop("aliases", ()))
+    checked = DefinitionOptions.of(**options)
+
+    def define(function: Callable[..., Any]) -> JobDefinition[..., Any]:
+        return registry.define(function, name=name, aliases=aliases, options=checked)
+
+    return define if function is None else define(function)
+
+
+@overload
+def job(  # type: ignore[overload-overlap]
+    function: Callable[P, Coroutine[Any, Any, R]], /
+) -> AsyncJobDefinition[P, R]: ...
+@overload
+def job(function: Callable[P, R], /) -> SyncJobDefinition[P, R]: ...
+@overload
+def job(
+    *,
+    name: str | None = None,
+    aliases: tuple[str, ...] = (),
+    queue: str | UnsetType = UNSET,
+    priority: Priority | PriorityName | UnsetType = UNSET,
+    retry: RetryPolicy | RetryRule | UnsetType = UNSET,
+    timeout: Duration | UnsetType | None = UNSET,
+    expires: Duration | UnsetType = UNSET,
+    result_ttl: Duration | UnsetType = UNSET,
+    acks: Acks | UnsetType = UNSET,
+    cron: str | None = None,
+    every: Duration | None = None,
+    timezone: str = "UTC",
+    missed: Missed = "once",
+    executor: Executor = "thread",
+) -> JobDecorator: ...
+def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a job of the default registry, which every app knows; for libraries, and programs with one app.
+
+    ``name``: by default the function's own. ``aliases``: its earlier names, under which jobs may still be queued.
+    ``queue``: by default ``default``. ``priority``: critical, high, normal or low. ``retry``: a ``RetryPolicy``, or a
+    function of the error and the number of failures that returns how long to wait, ``None`` to give up.
+    ``timeout``: seconds or ``timedelta`` that one attempt may take. ``expires``: not started by then, it is cancelled.
+    ``result_ttl``: how long the result is kept. ``acks``: ``late`` (the default) runs it at least once; ``early`` at
+    most once: it is not retried, and goes to the dead letter queue if its worker dies or is stopped while it runs.
+    ``cron`` (in ``timezone``, an IANA name) or ``every`` (seconds, ``timedelta``): run it by a schedule of its name,
+    for which all its parameters need defaults; ``missed``: what becomes of ticks when no worker was there, ``once``,
+    ``skip`` or ``all``, see ``App.add_schedule``.
+
+    An async function runs on the worker's loop, a plain one in a thread. With ``executor="process"`` either runs in a
+    process of its own, which is killed at the timeout: for work that needs the CPU; it is imported there by module and
+    name, so it must stand at the top of its module. Raises ``DefinitionError`` or
+    ``ArgumentsError`` where it could not work.
+    """
+    return decorator(default_registry, function, options)

@@ -1,0 +1,41 @@
+"""A log record at the start and at the end of each attempt, with the job's fields."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from asyncjobs.jobs.context import JobContext, log_fields
+from asyncjobs.middleware.base import CallNext, Middleware
+
+__all__ = ["Logging"]
+
+_log = logging.getLogger("asyncjobs.job")
+
+
+class Logging(Middleware):
+    """Logs to ``asyncjobs.job`` at ``level``: ``started``, ``succeeded`` and ``failed``, with ``duration_ms``.
+
+    Each record carries ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant`` and ``trace_id`` as attributes, so
+    that a JSON formatter finds them.
+    """
+
+    def __init__(self, level: int = logging.INFO) -> None:
+        self._level = level
+
+    async def process(self, job: JobContext, call_next: CallNext) -> Any:
+        if not _log.isEnabledFor(self._level):
+            return await call_next(job)
+        fields = log_fields(job)
+        _log.log(self._level, "%s started, attempt %d", job.name, job.attempt, extra=fields)
+        began = time.perf_counter()
+        try:
+            value = await call_next(job)
+        except BaseException as error:
+            fields["duration_ms"] = round((time.perf_counter() - began) * 1000, 3)
+            _log.log(self._level, "%s failed: %r", job.name, error, extra=fields)
+            raise
+        fields["duration_ms"] = round((time.perf_counter() - began) * 1000, 3)
+        _log.log(self._level, "%s succeeded", job.name, extra=fields)
+        return value

@@ -1,0 +1,48 @@
+"""What errors mean, said once for all jobs of an app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from asyncjobs.errors import ConfigurationError
+from asyncjobs.jobs.context import JobContext
+from asyncjobs.jobs.steering import JobControl
+from asyncjobs.middleware.base import CallNext, Middleware
+
+__all__ = ["Translate"]
+
+
+class Translate(Middleware):
+    """Turns exceptions that handlers let out into ``Retry``, ``Snooze``, ``Discard`` or ``Cancel``.
+
+    ``table``: exception type → a function of the error that returns one of them, or ``None`` to leave it; the nearest
+    class wins. The job's own retry policy holds for whatever isn't in the table.
+
+    >>> from asyncjobs import Discard, Retry
+    >>> Translate({ConnectionError: lambda error: Retry(after=5), LookupError: lambda error: Discard(str(error))})
+    Translate(ConnectionError, LookupError)
+    """
+
+    def __init__(self, table: Mapping[type[Exception], Callable[[Any], JobControl | None]]) -> None:
+        for kind in table:
+            if not isinstance(kind, type) or not issubclass(kind, Exception):
+                raise ConfigurationError(f"Translate has {kind!r}: expected exception types")
+        self._table = dict(table)
+
+    def __repr__(self) -> str:
+        return f"Translate({', '.join(kind.__name__ for kind in self._table)})"
+
+    async def process(self, job: JobContext, call_next: CallNext) -> Any:
+        try:
+            return await call_next(job)
+        except JobControl:
+            raise
+        except Exception as error:
+            for kind in type(error).__mro__:
+                if kind in self._table:
+                    translated = self._table[kind](error)
+                    if translated is None:
+                        raise
+                    raise translated from error
+            raise

@@ -1,0 +1,1 @@
+"""Running one job: from the claimed record to its settlement."""

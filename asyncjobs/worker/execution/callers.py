@@ -1,0 +1,95 @@
+"""The ways in which a handler is called: on the loop, in a thread, in a process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from asyncjobs.core.record.tries import Tries, pack_tries
+from asyncjobs.core.stored import encode_live
+from asyncjobs.jobs.context import JobContext
+from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.signature import Signature
+from asyncjobs.jobs.tenant_scope import current_tenant
+from asyncjobs.ports import Lease
+from asyncjobs.worker.execution.threads import HandlerThreads
+from asyncjobs.worker.processes.pool import HandlerProcesses, ProcessCall
+
+__all__ = ["Way", "Ways"]
+
+Way = Callable[[JobContext], Awaitable[Any]]
+
+
+class Ways:
+    """Calls handlers for one worker; ``tell`` is given what those in processes emit."""
+
+    def __init__(self, processes: int, tell: Callable[[Lease, bytes], None]) -> None:
+        self._threads = HandlerThreads()
+        self._processes = HandlerProcesses(processes)
+        self._process_turns = asyncio.Semaphore(processes)
+        self._tell = tell
+
+    def of(self, definition: JobDefinition[..., Any]) -> Way:
+        """Return how to call the handler of an attempt."""
+        if definition.options.executor == "process":
+            return self._in_process(definition.function, definition.signature)
+        if definition.is_async:
+            return _on_loop(definition.function)
+        return self._in_thread(definition.function)
+
+    def turns_of(self, definition: JobDefinition[..., Any]) -> asyncio.Semaphore | None:
+        """Return what bounds how many attempts there are at once, ``None`` if only the worker's slots do."""
+        return self._process_turns if definition.options.executor == "process" else None
+
+    def _in_thread(self, function: Callable[..., Any]) -> Way:
+        async def call(job: JobContext) -> Any:
+            # A thread can't be cancelled: its slot stays taken until it returns.
+            job.hold = "thread"
+            try:
+                return await self._threads.run(function, job.args, job.kwargs)
+            finally:
+                job.hold = ""
+
+        return call
+
+    def _in_process(self, function: Callable[..., Any], signature: Signature) -> Way:
+        async def call(job: JobContext) -> Any:
+            record = job.record
+            lease = Lease(record.queue, record.id, record.priority.value, record.fence)
+            # As the middleware has left them.
+            arguments, keywords = signature.encode(job.args, job.kwargs)
+            envelope = msgspec.structs.replace(record.envelope, arguments=msgspec.Raw(arguments), keywords=keywords)
+            value = await self._processes.run(
+                ProcessCall.of(
+                    function,
+                    job_id=record.id,
+                    queue=record.queue,
+                    record=encode_live(msgspec.structs.replace(record, envelope=envelope)),
+                    tries=pack_tries(Tries(record.failures, record.deaths, record.errors)),
+                    fence=record.fence,
+                    started_at_ms=record.started_at_ms or 0,
+                    deadline_ms=job.deadline_ms,
+                    tenant=current_tenant(),
+                ),
+                lambda event: self._tell(lease, event),
+            )
+            return msgspec.Raw(value)
+
+        return call
+
+    async def close(self) -> None:
+        """Let threads end once their handlers return, and end all processes."""
+        self._threads.close()
+        await self._processes.close()
+
+
+def _on_loop(function: Callable[..., Any]) -> Way:
+    # A plain function that returns the handler's coroutine: a coroutine less than one that awaits it.
+    def call(job: JobContext) -> Awaitable[Any]:
+        awaitable: Awaitable[Any] = function(*job.args, **job.kwargs)
+        return awaitable
+
+    return call

@@ -1,0 +1,87 @@
+"""How each job is run, resolved once at the worker's start: app < definition; the call's options come with the job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
+from asyncjobs.errors import DefinitionError
+from asyncjobs.jobs.context import JobContext
+from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.signature import Signature
+from asyncjobs.middleware.blame import Blame
+from asyncjobs.middleware.chain import processing
+from asyncjobs.worker.execution.callers import Ways
+from asyncjobs.worker.host import WorkerHost
+from asyncjobs.worker.resources.opening import WorkerResources, with_resources
+from asyncjobs.worker.resources.resolving import Resolver
+
+__all__ = ["RunPlan", "RunPlans"]
+
+
+class RunPlan(msgspec.Struct, frozen=True):
+    """One job's handler and the options that hold for it; times in milliseconds.
+
+    ``call`` runs the handler of an attempt, inside its resources and the middleware. ``rule``: the function that
+    decides about retries in place of ``retry``, if the job has one. ``turns``: an attempt takes one before it begins,
+    so that none spends its timeout waiting for a process.
+    """
+
+    name: str
+    call: Callable[[JobContext], Awaitable[Any]]
+    signature: Signature
+    retry: RetryPolicy
+    rule: RetryRule | None
+    timeout_ms: int | None
+    result_ttl_ms: int
+    blame: Blame
+    turns: asyncio.Semaphore | None
+
+
+class RunPlans:
+    """The plan of each name and alias, and the resources that they share.
+
+    Raises ``DefinitionError`` for a handler that could not be run.
+    """
+
+    def __init__(self, host: WorkerHost, ways: Ways) -> None:
+        self._host = host
+        self._ways = ways
+        self._blame = Blame(host.middleware)
+        resolver = Resolver(host.overrides)
+        resolved = {
+            definition: resolver.resolve(definition.function, f"job {definition.name!r}")
+            for definition in host.registry
+        }
+        self.shared = WorkerResources(resolver.shared.values())
+        plans = {definition: self._plan(definition, *needed) for definition, needed in resolved.items()}
+        self.by_name = {name: plans[host.registry.get(name)] for name in host.registry.names()}
+
+    def _plan(self, definition: JobDefinition[..., Any], arguments: Any, needs: Any) -> RunPlan:
+        host, options = self._host, definition.options
+        call = self._ways.of(definition)
+        if arguments and options.executor == "process":
+            raise DefinitionError(
+                f"job {definition.name!r} runs in a process, to which {', '.join(map(repr, arguments))} can't be "
+                "passed; open the resource inside the handler"
+            )
+        if arguments:
+            call = with_resources(call, arguments, needs, self.shared)
+        retry = host.retry if options.retry is UNSET else options.retry
+        result_ttl_ms = round(host.settings.result_ttl * 1000)
+        return RunPlan(
+            name=definition.name,
+            call=processing(host.middleware, call),
+            signature=definition.signature,
+            retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,
+            rule=None if isinstance(retry, RetryPolicy) else retry,
+            timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,
+            result_ttl_ms=result_ttl_ms if options.result_ttl_ms is UNSET else options.result_ttl_ms,
+            blame=self._blame,
+            turns=self._ways.turns_of(definition),
+        )

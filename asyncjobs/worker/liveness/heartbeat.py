@@ -1,0 +1,86 @@
+"""Keeps a worker's leases alive from a thread of its own, also while a handler blocks the event loop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from asyncjobs.errors import BrokerError
+from asyncjobs.ports import Extension, LeaseKeeper
+from asyncjobs.worker.leases import Leases
+from asyncjobs.worker.liveness.watchdog import Watchdog
+
+__all__ = ["Heartbeat"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+_LOOK_S = 0.25
+_AGAIN_S = 1.0
+
+
+class Heartbeat:
+    """Extends what ``leases`` holds every quarter of a lease, and gives what it learns to ``tell``, from its thread.
+
+    Three beats may fail before a lease lapses. Once the loop has been silent for ``blocked_limit`` seconds nothing is
+    extended any more: its jobs are for another worker.
+    """
+
+    def __init__(
+        self,
+        keeper: LeaseKeeper,
+        leases: Leases,
+        watchdog: Watchdog,
+        tell: Callable[[Extension], None],
+        *,
+        monotonic: Callable[[], float],
+        lease_ms: int,
+        blocked_limit: float,
+    ) -> None:
+        self._keeper = keeper
+        self._leases = leases
+        self._watchdog = watchdog
+        self._tell = tell
+        self._monotonic = monotonic
+        self._lease_ms = lease_ms
+        self._blocked_limit = blocked_limit
+        self._next_at = monotonic() + lease_ms / 4000
+        self._stop = threading.Event()
+        self._is_away = False
+        self._thread = threading.Thread(target=self._run, name="asyncjobs-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what is held is left to its leases."""
+        self._stop.set()
+
+    def step(self) -> None:
+        """Extend everything that is held, once. Raises ``BrokerError``."""
+        held = self._leases.held(self._monotonic())
+        if held and self._watchdog.silence < self._blocked_limit:
+            extension = self._keeper.extend(held, self._lease_ms)
+            if extension.lost or extension.cancelled:
+                self._tell(extension)
+
+    def _run(self) -> None:
+        period = self._lease_ms / 4000
+        while not self._stop.wait(min(_LOOK_S, period)):
+            self._watchdog.step()
+            if self._monotonic() < self._next_at:
+                continue
+            self._next_at = self._monotonic() + period
+            try:
+                self.step()
+            except BrokerError as error:
+                if not self._is_away:
+                    _log.warning("leases can't be extended: %s", error)
+                self._is_away = True
+                self._next_at = self._monotonic() + min(period, _AGAIN_S)
+            else:
+                if self._is_away:
+                    _log.warning("leases are extended again")
+                self._is_away = False
+        self._keeper.close()

@@ -1,0 +1,135 @@
+"""Opens resources and closes them: a worker's around all its jobs, a job's around its handler."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Protocol
+
+from asyncjobs.jobs.context import JobContext
+from asyncjobs.worker.resources.resolving import Need, Provider
+
+__all__ = ["Opened", "WorkerResources", "with_resources"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+
+class _Closing(Protocol):
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any: ...
+
+
+class _Sync:
+    """A sync context manager as an async one."""
+
+    __slots__ = ("_manager",)
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = manager
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        return self._manager.__exit__(kind, error, trace)
+
+
+class Opened:
+    """Resources that are open, by the key of their provider, over those of ``around``."""
+
+    __slots__ = ("_around", "_managers", "values")
+
+    def __init__(self, around: Mapping[Provider, Any]) -> None:
+        self._around = around
+        self._managers: list[tuple[Need, _Closing]] = []
+        self.values: dict[Provider, Any] = {}
+
+    def __getitem__(self, key: Provider) -> Any:
+        return self.values[key] if key in self.values else self._around[key]
+
+    async def open(self, needs: Iterable[Need], job: JobContext | None) -> None:
+        """Open ``needs`` in order; if one can't be opened, it is for the caller to close those before it."""
+        for need in needs:
+            given = {name: self[key] for name, key in need.takes}
+            for name in need.job:
+                given[name] = job
+            made = need.make(**given)
+            if need.kind == "async context":
+                self.values[need.key] = await made.__aenter__()
+                self._managers.append((need, made))
+            elif need.kind == "context":
+                self.values[need.key] = made.__enter__()
+                self._managers.append((need, _Sync(made)))
+            else:
+                self.values[need.key] = await made if need.kind == "awaitable" else made
+
+    async def close(self, error: BaseException | None) -> None:
+        """Close all, the last opened first, each once; ``error`` is raised at their ``yield``.
+
+        What one of them raises doesn't keep the others open: the first such error is raised at the end, unless there
+        was an ``error`` before. None of them can swallow that.
+        """
+        problem: BaseException | None = None
+        while self._managers:
+            need, manager = self._managers.pop()
+            cause = error or problem
+            try:
+                await manager.__aexit__(type(cause) if cause else None, cause, cause.__traceback__ if cause else None)
+            except BaseException as closing:
+                if closing is not cause:
+                    name = getattr(need.key, "__qualname__", repr(need.key))
+                    if cause is not None:
+                        _log.exception("closing the resource %s failed", name)
+                    problem = problem or closing
+        if problem is not None and error is None:
+            raise problem
+
+
+class WorkerResources:
+    """The resources of one worker: ``needs`` in the order of their opening; ``values`` while they are open."""
+
+    def __init__(self, needs: Iterable[Need]) -> None:
+        self._needs = tuple(needs)
+        self._opened = Opened({})
+        self.values: Mapping[Provider, Any] = self._opened.values
+
+    async def open(self) -> None:
+        """Open all; if one fails, those before it are closed again and its error is raised."""
+        try:
+            await self._opened.open(self._needs, None)
+        except BaseException as error:
+            await self._opened.close(error)
+            raise
+
+    async def close(self) -> None:
+        """Close all; a resource that can't be closed is logged and keeps nobody from ending."""
+        try:
+            await self._opened.close(None)
+        except Exception:
+            _log.exception("closing the worker's resources failed")
+
+
+def with_resources(
+    call: Callable[[JobContext], Awaitable[Any]],
+    arguments: Mapping[str, Provider],
+    needs: tuple[Need, ...],
+    shared: WorkerResources,
+) -> Callable[[JobContext], Awaitable[Any]]:
+    """Return ``call`` with the resources that the handler's ``arguments`` name opened before and closed after it."""
+
+    async def run(job: JobContext) -> Any:
+        opened = Opened(shared.values)
+        try:
+            await opened.open(needs, job)
+            job.kwargs = {**job.kwargs, **{name: opened[key] for name, key in arguments.items()}}
+            value = await call(job)
+        except BaseException as error:
+            with job.uninterrupted():
+                await opened.close(error)
+            raise
+        with job.uninterrupted():
+            await opened.close(None)
+        return value
+
+    return run

@@ -1,0 +1,1 @@
+"""Firing the ticks of schedules."""

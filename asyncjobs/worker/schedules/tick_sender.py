@@ -1,0 +1,102 @@
+"""The ticks of schedules that are due, and their way through the middleware of sending."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from asyncjobs.core.schedule import Due, Schedule
+from asyncjobs.errors import AsyncJobsError, BrokerError, ConfigurationError
+from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.request import JobRequest
+from asyncjobs.jobs.ticks import request_of
+from asyncjobs.middleware.chain import sending
+from asyncjobs.ports import FireReply, Firing
+from asyncjobs.worker.host import WorkerHost
+
+__all__ = ["DueTicks", "TickSender"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+# A layer that takes longer over one tick has failed: the other schedules of the worker wait meanwhile.
+_LAYERS_S = 10.0
+
+
+class DueTicks(NamedTuple):
+    """What is due of one schedule, and what fires it all at once, the jobs as the schedule has them."""
+
+    schedule: Schedule
+    ticks: Due
+    firing: Firing
+
+
+class TickSender:
+    """Fires ticks through the layers of ``host``: each is a request of its own, and the innermost send is its fire.
+
+    So a layer that raises leaves the tick due, and what it has stamped counts only if this worker fires first.
+    """
+
+    def __init__(self, host: WorkerHost) -> None:
+        self._host = host
+
+    async def fire(self, queue: str, due: DueTicks) -> FireReply | None:
+        """Fire one schedule; return ``None`` if a layer kept it from that. Raises ``BrokerError``."""
+        fire, next_ms = due.ticks
+        if not fire:
+            return await self._host.broker.fire(queue, [due.firing])
+        reply = None
+        expected_ms = due.firing.expected_ms
+        for tick, after_ms in zip(fire, [*fire[1:], next_ms], strict=True):
+            reply = await self._send(
+                queue, due.schedule, tick, Firing(due.schedule.id, expected_ms, after_ms, tick, [])
+            )
+            if reply is None or not reply.fired[0]:
+                break
+            expected_ms = after_ms
+        return reply
+
+    async def _send(self, queue: str, schedule: Schedule, tick: int, firing: Firing) -> FireReply | None:
+        replies: list[FireReply] = []
+        failures: list[BrokerError] = []
+
+        async def send(requests: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:
+            if len(requests) != 1:
+                raise ConfigurationError(f"{len(requests)} requests were sent on for one tick of a schedule; send one")
+            job = self._host.prepare(_in_queue(requests[0], queue), sent_at_ms=tick)
+            try:
+                reply = await self._host.broker.fire(queue, [msgspec.structs.replace(firing, jobs=[job])])
+            except BrokerError as error:
+                failures.append(error)
+                raise
+            replies.append(reply)
+            handle = self._host.handle(job.id, queue=queue)
+            [handle.is_new] = reply.fired
+            return [handle]
+
+        try:
+            async with asyncio.timeout(_LAYERS_S):
+                await (sending(self._host.middleware, send) or send)([request_of(schedule, queue, tick)])
+            if not replies:
+                raise ConfigurationError("no layer raised an error, but one of them has not called send")
+        except Exception as error:
+            if error in failures:
+                raise
+            _log.error(
+                "the middleware of sending failed for a tick of schedule %s in queue %s: %s: %s",
+                schedule.id,
+                queue,
+                type(error).__name__,
+                error,
+                exc_info=None if isinstance(error, AsyncJobsError) else error,
+            )
+        # The first that fired: a layer may have sent again, or have failed after it had sent.
+        return next((reply for reply in replies if reply.fired[0]), replies[-1] if replies else None)
+
+
+def _in_queue(request: JobRequest[Any], queue: str) -> JobRequest[Any]:
+    """Return ``request`` for the queue of its schedule, which alone can fire it."""
+    return msgspec.structs.replace(request, options=msgspec.structs.replace(request.options, queue=queue))
