@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from asyncjobs import App, ArgumentsError, JobCancelled, JobDefinition, JobState, RetryPolicy, Worker, tenant_verbs
+from asyncjobs import App, ArgumentsError, JobCancelled, JobDefinition, JobState, RetryPolicy, Worker
+from asyncjobs.app.verbs import tenants as tenant_verbs
 
 pytestmark = pytest.mark.anyio
 
