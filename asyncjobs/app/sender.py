@@ -18,8 +18,8 @@ from asyncjobs.core.job import Job, create_job
 from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, Durability, checked_queue, checked_tenant
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.record.envelope import Envelope
+from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.core.settlement import TOMBSTONE_MS
 from asyncjobs.core.stored import encode_live
 from asyncjobs.errors import AppNotOpen, ArgumentsError, BrokerError, PartlySent, PayloadTooLarge
 from asyncjobs.jobs.handle import JobHandle

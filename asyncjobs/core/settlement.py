@@ -10,12 +10,13 @@ import msgspec
 from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job, transition
 from asyncjobs.core.record.envelope import JobError, encode
 from asyncjobs.core.record.tries import Tries, pack_tries
+from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.core.retry import RetryPolicy, prepare_retry
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import encode_ended
+from asyncjobs.core.text import storable
 
 __all__ = [
-    "TOMBSTONE_MS",
     "Cancelled",
     "Completed",
     "Failed",
@@ -29,9 +30,6 @@ __all__ = [
     "read_history",
     "settle",
 ]
-
-#: An ended job's id stays known for at least this long, so that a send repeated late is still recognised.
-TOMBSTONE_MS = 60_000
 
 _MAX_ERRORS = 10
 _MAX_MESSAGE = 2_048
@@ -222,12 +220,7 @@ def bounded_error(kind: str, message: str, traceback: str, attempt: int, at_ms: 
         message = message[:_MAX_MESSAGE] + "…"
     if len(traceback) > _MAX_TRACEBACK:
         traceback = "…" + traceback[-_MAX_TRACEBACK:]
-    return JobError(_encodable(kind), _encodable(message), _encodable(traceback), attempt, at_ms)
-
-
-def _encodable(text: str) -> str:
-    """Write out what UTF-8 has no bytes for, such as the surrogates in a file name that isn't text."""
-    return text.encode(errors="backslashreplace").decode()
+    return JobError(storable(kind), storable(message), storable(traceback), attempt, at_ms)
 
 
 def _bounded(errors: tuple[JobError, ...]) -> tuple[JobError, ...]:

@@ -8,7 +8,10 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["decode_model", "decode_value", "encode_value"]
+__all__ = ["ENCODING_ERRORS", "decode_model", "decode_value", "encode_value"]
+
+#: What ``encode_value`` may raise for a value that can't be encoded.
+ENCODING_ERRORS = (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError)
 
 
 def _encode_model(value: Any) -> Any:

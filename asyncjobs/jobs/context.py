@@ -14,6 +14,7 @@ from typing import Any
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER
+from asyncjobs.core.text import storable
 from asyncjobs.jobs.events import EventKind, encode_event
 from asyncjobs.jobs.request import Dispatcher
 from asyncjobs.ports import Lease
@@ -176,7 +177,7 @@ def _text(level: int, msg: object, args: Any) -> str:
         text = logging.LogRecord("", level, "", 0, msg, args, None).getMessage()
     except Exception:
         text = f"{msg} {args!r}"
-    return text[:_MAX_LOG_LINE].encode(errors="backslashreplace").decode()
+    return storable(text[:_MAX_LOG_LINE])
 
 
 def log_fields(job: JobContext | Job) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from asyncjobs.core.values import encode_value
+from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import ArgumentsError
 
 __all__ = ["EventKind", "JobEvent", "Progress", "decode_event", "encode_event"]
@@ -60,7 +60,7 @@ def encode_event(attempt: int, at_ms: int, kind: EventKind, data: Any) -> bytes:
     """Return an event as it is stored; raise ``ArgumentsError`` for data that can't be encoded, or over 64 KiB."""
     try:
         encoded = encode_value(_Stored(attempt, at_ms, kind, data))
-    except (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
+    except ENCODING_ERRORS as error:
         raise ArgumentsError(f"the event of type {type(data).__qualname__} can't be encoded: {error}") from error
     if len(encoded) > _MAX_BYTES:
         raise ArgumentsError(

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.core.values import decode_model, decode_value, encode_value
+from asyncjobs.core.values import ENCODING_ERRORS, decode_model, decode_value, encode_value
 from asyncjobs.errors import ArgumentsError, DefinitionError, closest
 from asyncjobs.jobs.resources import Injected
 
@@ -93,7 +93,7 @@ class Signature:
         values, keywords = self._bind(args, kwargs)
         try:
             raw = encode_value(values)
-        except (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
+        except ENCODING_ERRORS as error:
             raise ArgumentsError(self._blame_encoding(values, keywords, error)) from error
         try:
             self._plan(len(values), keywords).decode(msgspec.Raw(raw))
@@ -200,7 +200,7 @@ class Signature:
         for name, value, _ in self._named(values, keywords):
             try:
                 encode_value(value)
-            except (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError) as found:
+            except ENCODING_ERRORS as found:
                 return (
                     f"{self._name}(): argument {name!r} of type {type(value).__qualname__} can't be encoded ({found}); "
                     "send an id, or a dataclass, Struct, pydantic model or other type that msgspec encodes"

@@ -13,13 +13,14 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 from opentelemetry.util.types import AttributeValue
 
 from asyncjobs.core.schedule import TICK_HEADER
+from asyncjobs.core.text import type_name
 from asyncjobs.errors import PartlySent
 from asyncjobs.jobs.context import JobContext
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.request import JobRequest
 from asyncjobs.middleware.base import CallNext, Middleware, Send
 from asyncjobs.telemetry import names
-from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, is_asked_for, outcome_of
+from asyncjobs.telemetry.outcomes import COMPLETED, is_asked_for, outcome_of
 from asyncjobs.telemetry.propagation import DUE, due_of
 from asyncjobs.telemetry.providers import Late
 
@@ -103,7 +104,7 @@ class Metrics(Middleware):
     def _count(
         self, instruments: _Instruments, requests: Sequence[JobRequest[Any]], error: BaseException | None = None
     ) -> None:
-        error_type = "" if error is None else error_type_of(error)
+        error_type = "" if error is None else type_name(type(error))
         by_tenant = self._by_tenant
         counts = Counter(
             (request.queue, request.name, request.options.tenant or "" if by_tenant else "") for request in requests
@@ -125,7 +126,7 @@ class Metrics(Middleware):
             return await call_next(job)
         except BaseException as error:
             outcome = outcome_of(error)
-            error_type = "" if is_asked_for(error) else error_type_of(error)
+            error_type = "" if is_asked_for(error) else type_name(type(error))
             raise
         finally:
             took = time.perf_counter() - began

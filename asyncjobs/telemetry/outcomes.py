@@ -6,7 +6,7 @@ import asyncio
 
 from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze
 
-__all__ = ["COMPLETED", "error_type_of", "is_asked_for", "outcome_of"]
+__all__ = ["COMPLETED", "is_asked_for", "outcome_of"]
 
 COMPLETED = "completed"
 
@@ -31,9 +31,3 @@ def outcome_of(error: BaseException) -> str:
 def is_asked_for(error: BaseException) -> bool:
     """Say whether a handler raised ``error`` to steer its job, so that it is no failure."""
     return isinstance(error, Retry | Snooze | Discard | Cancel)
-
-
-def error_type_of(error: BaseException) -> str:
-    """Return the name of the error's class, with its module unless it is built in: the value of ``error.type``."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -21,12 +21,13 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
+from asyncjobs.core.text import type_name
 from asyncjobs.jobs.context import JobContext
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.request import JobRequest
 from asyncjobs.middleware.base import CallNext, Middleware, Send
 from asyncjobs.telemetry import names
-from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, is_asked_for, outcome_of
+from asyncjobs.telemetry.outcomes import COMPLETED, is_asked_for, outcome_of
 from asyncjobs.telemetry.propagation import DUE, due_of, has_context, headers_of, received
 from asyncjobs.telemetry.providers import Late
 
@@ -166,7 +167,7 @@ def _processing_span(tracer: Tracer, job: JobContext, sent: Context) -> Span:
 
 def _note_failure(span: Span, error: BaseException) -> None:
     span.record_exception(error)
-    span.set_attribute(names.ERROR_TYPE, error_type_of(error))
+    span.set_attribute(names.ERROR_TYPE, type_name(type(error)))
     span.set_status(StatusCode.ERROR, f"{type(error).__qualname__}: {error}")
 
 

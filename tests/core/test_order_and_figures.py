@@ -22,7 +22,7 @@ from asyncjobs.jobs.ids import IdSource
 
 def test_ids_are_26_characters_rise_and_tell_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     source, now_ns = IdSource(), 1_700_000_000_000_000_000
-    monkeypatch.setattr("asyncjobs.ids.time.time_ns", lambda: now_ns)
+    monkeypatch.setattr("asyncjobs.jobs.ids.time.time_ns", lambda: now_ns)
     made = [source() for _ in range(3_000)]
     assert made == sorted(set(made))
     assert {len(one) for one in made} == {26}
@@ -31,7 +31,7 @@ def test_ids_are_26_characters_rise_and_tell_their_time(monkeypatch: pytest.Monk
 
 def test_ids_rise_while_the_clock_steps_back(monkeypatch: pytest.MonkeyPatch) -> None:
     source, times = IdSource(), iter([5_000, 4_000, 3_000, 6_000])
-    monkeypatch.setattr("asyncjobs.ids.time.time_ns", lambda: next(times) * 1_000_000)
+    monkeypatch.setattr("asyncjobs.jobs.ids.time.time_ns", lambda: next(times) * 1_000_000)
     made = [source() for _ in range(4)]
     assert made == sorted(set(made))
 

@@ -13,7 +13,8 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.record.envelope import JobError
 from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
 from asyncjobs.core.settlement import Cancelled, Completed, Failed, Outcome, Snoozed, bounded_error
-from asyncjobs.core.values import encode_value
+from asyncjobs.core.text import message_of, type_name
+from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_control
 from asyncjobs.worker.execution.plan import RunPlan
 from asyncjobs.worker.processes.protocol import HandlerFailed
@@ -29,7 +30,7 @@ def outcome_of_value(value: object, job: Job, max_bytes: int, now_ms: Callable[[
     """Return the outcome of a handler that returned ``value``: a failure if that can't be kept."""
     try:
         result = encode_value(value)
-    except (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
+    except ENCODING_ERRORS as error:
         problem = f"the result of type {type(value).__qualname__} can't be encoded: {error}"
     else:
         if len(result) <= max_bytes:
@@ -59,8 +60,8 @@ def outcome_of_error(
     else:
         text = "".join(traceback.format_exception(trace or error))
         layer = plan.blame.of(error)
-        message = _message_of(error) if layer is None else f"in the middleware {layer}: {_message_of(error)}"
-        problem = bounded_error(_name_of(kind), message, text, job.attempt, now_ms)
+        message = message_of(error) if layer is None else f"in the middleware {layer}: {message_of(error)}"
+        problem = bounded_error(type_name(kind), message, text, job.attempt, now_ms)
     if isinstance(error, Discard):
         return Failed(problem, retryable=False)
     if isinstance(error, Retry) and (plan.rule is None or error.after_ms is not None):
@@ -82,14 +83,3 @@ def _ruled(rule: RetryRule, error: BaseException, job: Job, problem: JobError) -
         _log.exception("the retry rule of job %s (%s) failed; the default policy decides", job.id, job.name)
         return Failed(problem, policy=_DEFAULT)
     return Failed(problem, retryable=wait is not None, policy=UNLIMITED, after_ms=after_ms)
-
-
-def _name_of(kind: type[BaseException]) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _message_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as problem:
-        return f"(its text can't be had: {problem!r})"

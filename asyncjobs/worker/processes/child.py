@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.stored import read_job
 from asyncjobs.core.tenancy import TenantContext
-from asyncjobs.core.values import encode_value
+from asyncjobs.core.text import message_of, storable
+from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import AppNotOpen, ResultError
 from asyncjobs.jobs.context import JobContext, running
 from asyncjobs.jobs.request import JobRequest
@@ -177,7 +178,7 @@ def _call(
 def _encoded(value: object) -> bytes:
     try:
         return encode_value(value)
-    except (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
+    except ENCODING_ERRORS as error:
         raise ResultError(f"the result of type {type(value).__qualname__} can't be encoded: {error}") from error
 
 
@@ -186,19 +187,17 @@ def _raised(error: BaseException, stage: Stage) -> Raised:
     # The worker knows by its real name what is defined in its __main__.
     module = "__main__" if kind.__module__ == MAIN else kind.__module__
     name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
-    try:
-        message = str(error)
-    except Exception as problem:
-        message = f"(its text can't be had: {problem!r})"
+    message = message_of(error)
     trace = "".join(traceback.format_exception(error))
     return Raised(
-        stage, _text(name), _text(module), _text(kind.__qualname__), _text(message), _text(trace), pack_control(error)
+        stage,
+        storable(name),
+        storable(module),
+        storable(kind.__qualname__),
+        storable(message),
+        storable(trace),
+        pack_control(error),
     )
-
-
-def _text(text: str) -> str:
-    """Return ``text`` with what UTF-8 has no bytes for written out, such as the surrogates in a path's name."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 class _NoDispatcher:
