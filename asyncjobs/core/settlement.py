@@ -13,7 +13,7 @@ from asyncjobs.core.record.tries import Tries, pack_tries
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.core.retry import RetryPolicy, prepare_retry
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import encode_ended
+from asyncjobs.core.stored import encode_final
 from asyncjobs.core.text import storable
 
 __all__ = [
@@ -104,9 +104,9 @@ class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Settlement(msgspec.Struct, frozen=True, gc=False):
     """What the broker is to do with one leased job, complete in itself.
 
-    ``record`` and ``ttl_ms``: the final record of a job that ends and how long it is kept. ``tries`` and ``delay_ms``:
-    of a job that failed, what to remember and how long to wait. ``entry`` is its line in the history, that of its name
-    and that of its ``tenant``, if it has one.
+    ``body`` and ``ttl_ms``: the final body of a job that ends and how long it is kept. ``tries`` and ``delay_ms``: of a
+    job that failed, what to remember and how long to wait. ``entry`` is its line in the history, that of its name and
+    that of its ``tenant``, if it has one.
     """
 
     queue: str
@@ -115,13 +115,14 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     priority: int
     fence: int
     verdict: Verdict
-    record: bytes = b""
+    body: bytes = b""
     ttl_ms: int = 0
     tries: bytes = b""
     delay_ms: int = 0
     duration_us: int = 0
     entry: bytes = b""
     tenant: str = ""
+    acks_early: bool = False
 
 
 _entries = msgspec.msgpack.Decoder(HistoryEntry)
@@ -141,13 +142,13 @@ def settle(
     now_ms: int,
     chance: float,
     *,
-    record: bytes = b"",
+    body: bytes = b"",
     duration_us: int = 0,
     result_ttl_ms: int = 0,
 ) -> Settlement:
     """Decide what becomes of the running ``job`` after ``outcome``.
 
-    ``record`` is the live record it was claimed with, ``chance`` a number in [0, 1) for the jitter. A result is kept
+    ``body`` is the one that it was claimed with, ``chance`` a number in [0, 1) for the jitter. A result is kept
     for ``result_ttl_ms``; with 0 the job's id stays known for ``TOMBSTONE_MS``, without the result.
     """
     after = _next(job, outcome, policy, now_ms, chance, keep_result=result_ttl_ms > 0)
@@ -162,7 +163,7 @@ def settle(
     if state is JobState.RETRYING or state is JobState.FAILED:
         tries = pack_tries(Tries(after.failures, after.deaths, _bounded(after.errors)))
     else:
-        ended = encode_ended(after, record)
+        ended = encode_final(after, body)
     entry = b""
     if state is not JobState.RETRYING:
         error = after.reason
@@ -178,13 +179,14 @@ def settle(
         priority=job.priority,
         fence=job.fence,
         verdict=_VERDICTS[state],
-        record=ended,
+        body=ended,
         ttl_ms=max(result_ttl_ms, TOMBSTONE_MS),
         tries=tries,
         delay_ms=max(0, after.due_at_ms - now_ms) if after.due_at_ms is not None else 0,
         duration_us=duration_us,
         entry=entry,
         tenant=job.tenant,
+        acks_early=job.acks_early,
     )
 
 
