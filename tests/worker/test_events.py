@@ -277,14 +277,14 @@ async def test_a_suspended_job_waits_while_others_run(app: App) -> None:
 
     async with app:
         await bad.delay()
-        await app.suspend_job("bad")
+        await app.suspend_name("bad")
         handles = [await good.delay(), await bad.delay()]
         await Worker(app).run_until_empty()
         assert ran == ["good"]
-        assert await app.suspended_jobs() == {"default": ["bad"]}
+        assert await app.suspended_names() == {"default": ["bad"]}
         assert [job.name for job in await app.jobs("parked")] == ["bad", "bad"]
         assert await handles[1].status() is JobState.PENDING
-        await app.resume_job("bad")
+        await app.resume_name("bad")
         await Worker(app).run_until_empty()
         assert ran == ["good", "bad", "bad"]
 
@@ -297,12 +297,12 @@ async def test_a_job_is_suspended_before_the_first_of_it_is_sent(app: App) -> No
         ran.append(1)
 
     async with app:
-        await app.suspend_job("work")
-        assert (await app.suspended_jobs())["fresh"] == ["work"]
+        await app.suspend_name("work")
+        assert (await app.suspended_names())["fresh"] == ["work"]
         await work.delay()
         await Worker(app).run_until_empty()
         assert ran == []
-        await app.resume_job("work")
+        await app.resume_name("work")
         await Worker(app).run_until_empty()
         assert ran == [1]
 

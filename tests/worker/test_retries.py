@@ -258,7 +258,7 @@ async def test_the_dead_are_listed_retried_and_discarded_by_filter(make_app: Cal
         assert len(await app.failed_jobs(since=before - timedelta(minutes=1))) == 6
         assert await app.failed_jobs(until=before - timedelta(minutes=1)) == []
         assert await app.retry_failed(name="worse", tenant="acme") == 1
-        assert await app.discard_failed(error="RateLimited") == 2
+        assert await app.delete_failed(error="RateLimited") == 2
         assert len(await app.failed_jobs()) == 3
         assert (await app.queue_stats("second")).pending == 1
         with pytest.raises(ArgumentsError, match="aware"):
