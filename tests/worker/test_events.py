@@ -24,6 +24,7 @@ from asyncjobs import (
     current_job,
 )
 from asyncjobs.ports import Emission
+from tests.apps import broker_of
 from tests.faults.proxy import Proxy
 from tests.servers import Server
 
@@ -156,7 +157,7 @@ async def test_events_are_told_once_though_replies_to_the_worker_are_lost(
             await asyncio.sleep(0.005)
 
     async with app:
-        emit, calls = app.broker.emit, itertools.count(1)
+        emit, calls = broker_of(app).emit, itertools.count(1)
 
         async def lose_replies(emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
             replies = await emit(emissions, most, ttl_ms)
@@ -164,7 +165,7 @@ async def test_events_are_told_once_though_replies_to_the_worker_are_lost(
                 raise BrokerUnavailable("the reply was lost")
             return replies
 
-        monkeypatch.setattr(app.broker, "emit", lose_replies)
+        monkeypatch.setattr(broker_of(app), "emit", lose_replies)
         async with app.worker():
             handle = await work.delay()
             await handle.result(SOON)
