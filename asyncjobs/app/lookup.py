@@ -50,10 +50,11 @@ class Lookup:
         [reply] = await self._connection.broker.cancel(where, [job_id], reason, self.keep_ms)
         return reply
 
-    @on_app_loop
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
         """Wait until the job has ended or is dead and return it; raise ``ResultTimeout`` after ``timeout`` seconds."""
-        return await self._connection.broker.wait_end(queue, job_id, timeout)
+        connection = self._connection
+        connection.check_open()
+        return await connection.loop.run(lambda: connection.broker.wait_end(queue, job_id, timeout))
 
     @on_app_loop
     async def read_events(

@@ -59,11 +59,17 @@ class AppLoop:
         """Whether the running loop is the app's own."""
         return self._loop is asyncio.get_running_loop()
 
-    async def run(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run what ``start`` returns on the app's loop, also when the caller's loop is another one."""
+    def run(self, start: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
+        """Return what runs the coroutine of ``start`` on the app's loop, also when the caller's loop is another one."""
+        # No coroutine of its own around the common case: each would be passed through at every resumption.
         loop = self._loop
         if loop is None or loop is asyncio.get_running_loop():
-            return await start()
+            return start()
+        return self._run_elsewhere(start, loop)
+
+    async def _run_elsewhere(
+        self, start: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop
+    ) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(start(), loop))
 
     def run_sync(self, start: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:
