@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
+from asyncjobs.app.brokers import make_broker
+from asyncjobs.app.connection import Connection
+from asyncjobs.app.lookup import Lookup
+from asyncjobs.app.sender import Sender
 from asyncjobs.app.sync import SyncApp
-from asyncjobs.app.verbs.schedules import ScheduleVerbs
+from asyncjobs.app.verbs.all import AllVerbs
+from asyncjobs.middleware.chain import checked_middleware
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, Acks, Durability, Executor, UnsetType
 from asyncjobs.core.priority import Priority, PriorityName
@@ -27,7 +32,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class App(ScheduleVerbs):
+class App(AllVerbs):
     """Jobs, a broker and settings; open while it is in an ``async with`` block, or over a web app's lifespan.
 
     ``url``: ``redis://``, ``rediss://``, ``unix://`` or ``memory://``, by default from the environment
@@ -95,20 +100,36 @@ class App(ScheduleVerbs):
             },
             os.environ,
         )
-        broker = broker or _make_broker(settings.server, settings.prefix)
-        super().__init__(settings, broker, retry or RetryPolicy(), middleware)
+        #: The settings, from the arguments, the URL and the environment.
+        self.settings = settings
+        #: The retry policy of jobs that set none.
+        self.retry = retry or RetryPolicy()
+        #: The layers around sending and running, outermost first.
+        self.middleware = checked_middleware(middleware)
+        self._connection = Connection(settings, broker or make_broker(settings.server, settings.prefix))
+        self._lookup = Lookup(self._connection)
+        self._sender = Sender(self._connection, self._lookup, self.middleware)
+        #: The jobs that the app knows.
         self.registry = Registry(app=self, beneath=default_registry)
-        self.sync = SyncApp(self, self._home)
+        #: The verbs for code without an event loop.
+        self.sync = SyncApp(self, self._connection.loop)
         #: What tests use in place of resource providers; see ``override``.
         self.overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 
     def __repr__(self) -> str:
         return f"App({str(self.settings.server)!r})"
 
-    def _queues_in_code(self, name: str | None) -> set[str]:
-        known = self.registry.names()
-        names = known if name is None else known & {name}
-        return {self.registry.get(one).options.queue or DEFAULT_QUEUE for one in names}
+    async def __aenter__(self) -> Self:
+        await self._connection.open()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._connection.close()
+
+    @property
+    def _host(self) -> WorkerHost:
+        """The app as its workers see it."""
+        return AppHost(self)
 
     # -- defining jobs
 
@@ -168,27 +189,3 @@ class App(ScheduleVerbs):
         async with Worker(self, queues=queues, concurrency=concurrency).running() as worker:
             yield worker
 
-
-def _make_broker(server: Server, prefix: str) -> Broker:
-    """Return the broker for a server; the one place that knows all of them."""
-    if server.scheme == "memory":
-        from asyncjobs.brokers.memory import MemoryBroker
-
-        return MemoryBroker()
-    from asyncjobs.brokers.redis.broker import RedisBroker
-    from asyncjobs.brokers.redis.connection import ConnectionSettings
-
-    settings = ConnectionSettings(
-        mode=server.mode,
-        nodes=server.nodes,
-        service=server.service,
-        unix_path=server.path or None,
-        username=server.username,
-        password=server.password,
-        database=server.database,
-        tls=server.tls,
-        max_connections=server.max_connections,
-        connect_timeout=server.connect_timeout,
-        command_timeout=server.command_timeout,
-    )
-    return RedisBroker(settings, prefix=prefix)

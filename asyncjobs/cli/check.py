@@ -44,7 +44,7 @@ def _run(options: argparse.Namespace) -> int:
 
     async def check() -> tuple[list[Problem], int]:
         async with app:
-            return await check_jobs(app.broker, app.registry)
+            return await check_jobs(app)
 
     problems, looked_at = run(check())
     if options.json:

@@ -1,4 +1,4 @@
-"""``asyncjobs failed``, ``retry`` and ``discard``: the dead letter queue."""
+"""``asyncjobs failed``, ``retry`` and ``delete``: the dead letter queue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ examples:
   asyncjobs failed 01JD… --app shop:app              (the whole story of one job)
   asyncjobs retry 01JD… 01JE… --app shop:app
   asyncjobs retry --all --tenant acme --app shop:app
-  asyncjobs discard --all --name send_email --until 2026-01-31 --app shop:app
+  asyncjobs delete --all --name send_email --until 2026-01-31 --app shop:app
 """
 
 
@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
     _add_filter(parser)
     for name, text, action in (
         ("retry", "make jobs of the dead letter queue ready again", _retry),
-        ("discard", "forget jobs of the dead letter queue", _discard),
+        ("delete", "forget jobs of the dead letter queue", _delete),
     ):
         parser = add_command(commands, name, text, _EXAMPLES, action)
         parser.add_argument("ids", nargs="*", metavar="id", help="the jobs; or --all, with a filter")
@@ -155,8 +155,8 @@ def _retry(options: argparse.Namespace) -> int:
     return _each(options, "made ready again", lambda app: app.retry_failed(**_filter(options)))
 
 
-def _discard(options: argparse.Namespace) -> int:
-    return _each(options, "forgotten", lambda app: app.discard_failed(**_filter(options)))
+def _delete(options: argparse.Namespace) -> int:
+    return _each(options, "forgotten", lambda app: app.delete_failed(**_filter(options)))
 
 
 def _each(options: argparse.Namespace, done: str, of_all: Any) -> int:

@@ -79,7 +79,7 @@ _TOLD = {
     "cancelled": "cancelled",
     "running": "its handler is being cancelled",
     "ended": "too late, it has ended",
-    "failed": "it is in the dead letter queue; discard it there",
+    "failed": "it is in the dead letter queue; delete it there",
     "unknown": "there is no record of it",
 }
 

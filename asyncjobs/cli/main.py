@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import asyncjobs
-from asyncjobs.cli import check, dead, demo, holding, jobs, purge, schedules, stats, worker
+from asyncjobs.cli import check, dead, demo, holds, jobs, purge, schedules, stats, worker
 from asyncjobs.errors import ArgumentsError, AsyncJobsError, ConfigurationError, DefinitionError
 
 __all__ = ["main"]
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"asyncjobs {asyncjobs.__version__}")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for module in (worker, stats, jobs, dead, holding, purge, schedules, check, demo):
+    for module in (worker, stats, jobs, dead, holds, purge, schedules, check, demo):
         module.add_parser(commands)
     options = parser.parse_args(arguments)
     try:

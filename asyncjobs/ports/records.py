@@ -36,8 +36,8 @@ __all__ = [
 ]
 
 Place = Literal["ready", "scheduled", "running", "parked", "dead"]
-EditReply = Literal["unknown", "ended", "dead", "running", "edited"]
-CancelReply = Literal["unknown", "ended", "dead", "running", "cancelled"]
+EditReply = Literal["unknown", "ended", "failed", "running", "edited"]
+CancelReply = Literal["unknown", "ended", "failed", "running", "cancelled"]
 
 
 class NewJob(msgspec.Struct, frozen=True, gc=False):

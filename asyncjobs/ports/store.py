@@ -32,7 +32,7 @@ class JobStore(Protocol):
         """Cancel waiting jobs now and keep their records for ``keep_ms``; mark running ones for their workers.
 
         Returns:
-            For each id: ``cancelled``; ``running`` where it is marked; ``ended`` and ``dead`` were too late, and
+            For each id: ``cancelled``; ``running`` where it is marked; ``ended`` and ``failed`` (dead) were too late, and
             ``unknown`` has no record. An id that is named again has ended.
         """
         ...
@@ -54,7 +54,7 @@ class JobStore(Protocol):
         """Give a waiting job another priority (0 critical to 3 low), or another time; ``None`` leaves each as it is.
 
         Returns:
-            ``edited``; ``running``, ``ended`` and ``dead`` were too late, and ``unknown`` has no record.
+            ``edited``; ``running``, ``ended`` and ``failed`` (dead) were too late, and ``unknown`` has no record.
         """
         ...
 

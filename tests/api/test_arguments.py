@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from asyncjobs import App, ArgumentsError, DefinitionError, PayloadTooLarge
 from asyncjobs.jobs.signature import Signature
+from tests.apps import prepared
 
 
 class Colour(enum.Enum):
@@ -216,4 +217,4 @@ def test_a_job_larger_than_the_limit_is_refused_at_the_call() -> None:
 
     request = work.request(b"x" * 2_000)
     with pytest.raises(PayloadTooLarge, match="max_payload allows 2000"):
-        app.prepare(request)
+        prepared(app, request)

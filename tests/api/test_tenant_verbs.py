@@ -104,7 +104,7 @@ async def test_the_dead_of_one_tenant_are_retried_and_forgotten(app: App, fail: 
             await _of(tenant, fail).delay()
         await _run_all(app)
         assert await app.retry_failed(tenant="globex") == 1
-        assert await app.discard_failed(tenant="acme") == 2
+        assert await app.delete_failed(tenant="acme") == 2
         assert (await app.tenant_stats("acme")).failed == 0
         assert await app.failed_jobs() == []
 
@@ -134,7 +134,7 @@ async def test_the_jobs_of_a_suspended_tenant_wait_until_it_is_resumed(app: App,
         assert await held.status() is JobState.PENDING
         assert [job.id for job in await app.jobs("parked", tenant="acme")] == [held.id]
         assert (await app.suspended_tenants())["default"] == ["acme"]
-        assert await app.suspended_jobs() == {}
+        assert await app.suspended_names() == {}
         await app.resume_tenant("acme")
         assert await held.result(SOON) == 5
         assert await app.suspended_tenants() == {}

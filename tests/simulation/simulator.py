@@ -25,6 +25,7 @@ from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.maintenance import Maintenance
 from asyncjobs.worker.settler import Settler
+from tests.apps import broker_of
 
 __all__ = ["Simulation", "SimulationKit"]
 
@@ -124,12 +125,12 @@ class SimulatedWorker:
     def __init__(self, app: App, clock: Clock, number: int, chance: random.Random) -> None:
         leases = Leases()
         broker_clock = BrokerClock(clock)
-        self.settler = Settler(app.broker, leases)
+        self.settler = Settler(broker_of(app), leases)
         self.executor = Executor(
             app, broker_clock, self.settler, leases, concurrency=chance.randint(1, 4), chance=chance.random
         )
         self.claimer = Claimer(
-            app.broker,
+            broker_of(app),
             self.executor,
             Serving([QUEUE], chance=chance.random),
             broker_clock,
@@ -140,7 +141,7 @@ class SimulatedWorker:
             timer_interval=None,
         )
         self.maintenance = Maintenance(
-            app.broker,
+            broker_of(app),
             queues=[QUEUE],
             names=frozenset(self.executor.plans),
             info=lambda: None,  # type: ignore[arg-type, return-value]
@@ -150,7 +151,7 @@ class SimulatedWorker:
             dead_ttl_ms=10**12,
             dead_most=10**6,
         )
-        self.keeper = app.broker.lease_keeper()
+        self.keeper = broker_of(app).lease_keeper()
         self.heartbeat = Heartbeat(
             self.keeper,
             leases,

@@ -16,6 +16,7 @@ from asyncjobs import App, Inject, JobState, RetryPolicy, current_job, current_t
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.tenancy import CachedTenants, StaticTenants, Tenants
 from tests import postgres
+from tests.apps import wait_ended
 from tests.tenancy.databases import Adapter, Admin, PsycopgAdapter, SqlAlchemyAdapter
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +76,7 @@ class World:
                 try:
                     async with app.worker(concurrency=CONCURRENCY), asyncio.timeout(WITHIN_S):
                         for number, handle in enumerate(handles):
-                            ended = await app.wait_for_end(handle.id, queue="default", timeout=None)
+                            ended = await wait_ended(app, handle.id, queue="default", timeout=None)
                             assert ended is not None
                             self.jobs[handle.id] = ended.tenant or "public", fate_of(number), ended.state.value
                             self.states[ended.state.value] += 1

@@ -28,6 +28,7 @@ from asyncjobs.core.schedule import Schedule, Timing
 from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, jobs_of, request_of
 from asyncjobs.middleware import Send
 from asyncjobs.ports import ScheduleList
+from tests.apps import broker_of, prepared
 
 pytestmark = pytest.mark.anyio
 
@@ -146,17 +147,17 @@ async def test_a_schedule_added_while_workers_run_misses_none_of_its_first_ticks
 
 
 async def _until_looked(app: App) -> None:
-    looked, schedules = asyncio.Event(), app.broker.schedules
+    looked, schedules = asyncio.Event(), broker_of(app).schedules
 
     async def look(queue: str) -> ScheduleList:
         looked.set()
         return await schedules(queue)
 
-    app.broker.schedules = look  # type: ignore[method-assign]
+    broker_of(app).schedules = look  # type: ignore[method-assign]
     try:
         await asyncio.wait_for(looked.wait(), SOON)
     finally:
-        app.broker.schedules = schedules  # type: ignore[method-assign]
+        broker_of(app).schedules = schedules  # type: ignore[method-assign]
 
 
 async def test_a_schedule_is_paused_resumed_triggered_and_removed(app: App) -> None:
@@ -224,7 +225,7 @@ async def test_a_schedule_of_the_code_is_the_same_at_each_start(app: App) -> Non
         stored = []
         for _ in range(2):
             async with app.worker():
-                stored += (await app.broker.schedules("default")).schedules
+                stored += (await broker_of(app).schedules("default")).schedules
             await asyncio.sleep(0.002)
     # What has changed is counted from now, so that its missed ticks would be lost.
     assert stored[0].data == stored[1].data
@@ -247,10 +248,10 @@ async def test_ticks_missed_during_a_deploy_fire_though_the_job_has_changed(make
         async with old.worker():
             pass
         # As after a night without a worker.
-        now_ms = (await old.broker.schedules("default")).now_ms
+        now_ms = (await broker_of(old).schedules("default")).now_ms
         missed_ms = now_ms - now_ms % 3_600_000 - 5 * 3_600_000
-        await old.broker.move_schedule("default", "work", None)
-        await old.broker.move_schedule("default", "work", missed_ms)
+        await broker_of(old).move_schedule("default", "work", None)
+        await broker_of(old).move_schedule("default", "work", missed_ms)
     new = deploy(2, every=3600)
     async with new, new.worker():
         await _until(lambda: bool(ran))
@@ -275,14 +276,14 @@ async def test_a_schedule_that_can_not_fire_leaves_the_others_alone(
         ran.append(current_job().schedule)
 
     async with app:
-        now_ms = (await app.broker.schedules("default")).now_ms
+        now_ms = (await broker_of(app).schedules("default")).now_ms
         nowhere = Timing(cron="* * * * * *", timezone="Mars/Olympus")
         for broken in (
             Schedule(id="nowhere", name="work", timing=nowhere, record=b""),
             Schedule(id="no-job", name="work", timing=Timing(every_ms=1_000), record=b"no record"),
         ):
-            await app.broker.put_schedule("default", broken.id, encode_schedule(broken), now_ms)
-        await app.broker.put_schedule("default", "nothing", b"no schedule", now_ms)
+            await broker_of(app).put_schedule("default", broken.id, encode_schedule(broken), now_ms)
+        await broker_of(app).put_schedule("default", "nothing", b"no schedule", now_ms)
         async with app.worker():
             await _until(lambda: len(ran) >= 3)
     told = [record.message for record in caplog.records if "left alone" in record.message]
@@ -479,8 +480,8 @@ async def test_the_job_of_a_tick_is_the_same_with_middleware_and_without(app: Ap
             "full": work.with_options(tenant="acme", priority="low", acks="early", **options).request(1, text="a"),
         }.items():
             await app.add_schedule(name, request, every=60)
-        for stored in (await app.broker.schedules("default")).schedules:
+        for stored in (await broker_of(app).schedules("default")).schedules:
             schedule = decode_schedule(stored.data)
             tick = 1_700_000_000_000
             [plain] = jobs_of(schedule, "default", [tick])
-            assert app.prepare(request_of(schedule, "default", tick), sent_at_ms=tick) == plain
+            assert prepared(app, request_of(schedule, "default", tick), sent_at_ms=tick) == plain

@@ -11,6 +11,7 @@ import pytest
 
 from asyncjobs import App, JobState, Worker, current_job
 from asyncjobs.ports import Claim, ClaimRequest
+from tests.apps import broker_of
 
 pytestmark = pytest.mark.anyio
 
@@ -165,7 +166,7 @@ async def test_a_claim_of_due_jobs_that_is_under_way_at_the_stop_leaves_no_job_l
     async def work() -> None: ...
 
     async with app:
-        claim = app.broker.claim
+        claim = broker_of(app).claim
 
         async def slow_to_answer(request: ClaimRequest) -> Claim:
             reply = await claim(request)
@@ -174,7 +175,7 @@ async def test_a_claim_of_due_jobs_that_is_under_way_at_the_stop_leaves_no_job_l
                 await goes_on.wait()
             return reply
 
-        monkeypatch.setattr(app.broker, "claim", slow_to_answer)
+        monkeypatch.setattr(broker_of(app), "claim", slow_to_answer)
         async with app.worker():
             handle = await work.schedule_in(0.2)
             await asyncio.wait_for(claimed.wait(), SOON)

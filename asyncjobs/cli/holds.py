@@ -55,7 +55,7 @@ def _hold(options: argparse.Namespace, *, on: bool) -> int:
 
     async def act(app: App) -> None:
         if options.job is not None:
-            await (app.suspend_job if on else app.resume_job)(options.job, queue=options.queue)
+            await (app.suspend_name if on else app.resume_name)(options.job, queue=options.queue)
         elif options.tenant is not None:
             await (app.suspend_tenant if on else app.resume_tenant)(options.tenant, queue=options.queue)
         else:
