@@ -188,4 +188,3 @@ class App(AllVerbs):
         """Run a worker in the background of this block, in this loop; arguments as of ``Worker``."""
         async with Worker(self, queues=queues, concurrency=concurrency).running() as worker:
             yield worker
-
