@@ -1,7 +1,7 @@
 """One queue: its jobs, the place that each of them is in, and every move between places.
 
-All of it is plain and synchronous, with time as an argument; the broker calls it under its lock. The verbs are functions
-on it, in modules named after their callers: ``intake``, ``work``, ``upkeep`` and ``store``.
+All of it is plain and synchronous, with time as an argument; the broker calls it under its lock. The verbs are
+functions on it, in modules named after their callers: ``intake``, ``work``, ``upkeep`` and ``store``.
 """
 
 from __future__ import annotations

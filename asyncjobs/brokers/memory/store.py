@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Literal
 
 from asyncjobs.brokers.memory.endings import cancellation
 from asyncjobs.brokers.memory.entry import Entry
@@ -12,6 +13,8 @@ from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
 from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
 
 __all__ = ["cancel", "delete", "edit", "hold", "page", "retry"]
+
+_TOO_LATE: dict[str, Literal["ended", "failed"]] = {"ended": "ended", "dead": "failed"}
 
 
 def page(queue: Queue, place: Place, after: str, limit: int, tenant: str) -> JobPage:
@@ -27,8 +30,9 @@ def cancel(queue: Queue, job_id: str, reason: str, keep_ms: int, now_ms: int) ->
     entry = queue.get(job_id, now_ms)
     if entry is None:
         return "unknown"
-    if entry.place == "ended" or entry.place == "dead":
-        return entry.place
+    too_late = _TOO_LATE.get(entry.place)
+    if too_late is not None:
+        return too_late
     if entry.place == "running":
         entry.cancel_reason = reason
         return "running"
@@ -41,17 +45,19 @@ def edit(queue: Queue, job_id: str, priority: int | None, due_at_ms: int | None,
     entry = queue.get(job_id, now_ms)
     if entry is None:
         return "unknown"
-    place = entry.place
-    if place == "ended" or place == "dead" or place == "running":
-        return place
+    too_late = _TOO_LATE.get(entry.place)
+    if too_late is not None:
+        return too_late
+    if entry.place == "running":
+        return "running"
     if priority is None:
         priority = entry.priority
     if due_at_ms is None:
-        due_at_ms = entry.at_ms if place == "scheduled" else now_ms
+        due_at_ms = entry.at_ms if entry.place == "scheduled" else now_ms
     if due_at_ms > now_ms:
         _leave_for(queue, entry, priority)
         queue.schedule([(entry, due_at_ms)])
-    elif place == "scheduled" or (place == "ready" and priority != entry.priority):
+    elif entry.place == "scheduled" or (entry.place == "ready" and priority != entry.priority):
         _leave_for(queue, entry, priority)
         queue.make_ready([entry])
     else:

@@ -99,7 +99,7 @@ class Ending(Theme):
     async def test_cancelling_what_is_dead_or_unknown_changes_nothing(self, bench: Bench) -> None:
         [job_id] = await bench.send()
         await bench.fail((await bench.claim()).jobs, for_good=True)
-        assert await bench.cancel(job_id) == "dead"
+        assert await bench.cancel(job_id) == "failed"
         assert await bench.cancel("nobody") == "unknown"
         assert len(await bench.jobs_in("dead")) == 1
 

@@ -171,6 +171,33 @@ class Following(Theme):
             assert (await self._read(bench, claimed.id)).events == [(1, b"a")], end.__name__
             await end(claimed)
 
+    async def test_a_job_that_was_deleted_or_pruned_leaves_no_events_to_one_of_the_same_id(self, bench: Bench) -> None:
+        async def deleted(claimed: Claimed) -> None:
+            await bench.fail([claimed], for_good=True)
+            await bench.broker.delete(bench.queue, [claimed.id])
+
+        async def deleted_after_its_end(claimed: Claimed) -> None:
+            await bench.settle([claimed])
+            await bench.broker.delete(bench.queue, [claimed.id])
+
+        async def pruned(claimed: Claimed) -> None:
+            await bench.fail([claimed], for_good=True)
+            assert await bench.broker.prune([bench.queue], 60_000, 0) == 1
+
+        for end in (deleted, deleted_after_its_end, pruned):
+            await bench.send(bench.new(job_id="again"))
+            [claimed] = (await bench.claim()).jobs
+            await self._emit(bench, claimed, b"a", b"b")
+            await end(claimed)
+            assert await bench.broker.events(bench.queue, "again", 0, 10, 0) is None, end.__name__
+            await bench.send(bench.new(job_id="again"))
+            assert await self._read(bench, "again") == EventPage([], False), end.__name__
+            [anew] = (await bench.claim()).jobs
+            await self._emit(bench, anew, b"c")
+            assert await self._read(bench, "again") == EventPage([(1, b"c")], False), end.__name__
+            await bench.settle([anew])
+            await bench.broker.delete(bench.queue, ["again"])
+
     async def test_events_expire_and_unknown_jobs_have_none(self, bench: Bench) -> None:
         claimed = await self._run(bench)
         await self._emit(bench, claimed, b"a")

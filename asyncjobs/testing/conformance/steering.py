@@ -43,6 +43,60 @@ class Steering(Theme):
         assert [job.id for job in jobs] == later[::-1]
         assert jobs[0].due_at_ms is not None
 
+    async def _paged_while_jobs_leave(self, bench: Bench, place: Place, leaving: set[str]) -> list[str]:
+        """Read a place page by page, and cancel some of ``leaving`` between the pages; return all ids seen."""
+        seen: list[str] = []
+        cursor = ""
+        left = sorted(leaving)
+        while True:
+            page = await bench.broker.page(bench.queue, place, cursor, 3)
+            seen += [job.id for job in page.jobs]
+            now, left = left[:5], left[5:]
+            await bench.broker.cancel(bench.queue, now, "enough", 60_000)
+            cursor = page.next
+            if not cursor:
+                return seen
+
+    @pytest.mark.parametrize("place", ["ready", "scheduled", "parked"])
+    async def test_jobs_that_stay_come_once_while_others_are_cancelled_between_the_pages(
+        self, bench: Bench, place: Place
+    ) -> None:
+        priorities = [Priority.LOW, Priority.NORMAL, Priority.CRITICAL]
+        jobs = [
+            bench.new(
+                "other" if number % 2 else "unknown",
+                priority=priorities[number % 3],
+                delay_ms=60_000 + number if place == "scheduled" else 0,
+            )
+            for number in range(40)
+        ]
+        sent = await bench.send(*jobs)
+        if place == "parked":
+            await bench.claim(100, names=frozenset({"work"}))
+        # Also the last of a page, behind which the next one goes on, and those before it.
+        leaving = {job_id for number, job_id in enumerate(sent) if number % 4 != 1}
+        seen = await self._paged_while_jobs_leave(bench, place, leaving)
+        assert len(seen) == len(set(seen))
+        assert set(sent) - leaving <= set(seen)
+
+    async def test_running_jobs_that_stay_come_once_while_others_end_between_the_pages(self, bench: Bench) -> None:
+        await bench.send(count=40)
+        jobs = [one for _ in range(4) for one in (await bench.claim(10)).jobs]
+        staying = {job.id for number, job in enumerate(jobs) if number % 4 == 1}
+        seen: list[str] = []
+        cursor = ""
+        while True:
+            page = await bench.broker.page(bench.queue, "running", cursor, 3)
+            seen += [job.id for job in page.jobs]
+            # Those that go on are extended, as a heartbeat does.
+            await bench.extend(jobs[1::4])
+            await bench.settle([job for job in jobs if job.id in seen[-3:] and job.id not in staying])
+            cursor = page.next
+            if not cursor:
+                break
+        assert len(seen) == len(set(seen))
+        assert staying <= set(seen)
+
     async def test_running_and_parked_jobs_are_listed_too_and_cancelled_ones_are_not(self, bench: Bench) -> None:
         [running] = await bench.send()
         await bench.claim(1)
@@ -123,7 +177,7 @@ class Steering(Theme):
         await bench.settle(claim.jobs[1:2])
         await bench.fail(claim.jobs[2:], for_good=True)
         replies = [await self._edit(bench, one, priority=0, delay_ms=0) for one in (running, ended, dead, "nobody")]
-        assert replies == ["running", "ended", "dead", "unknown"]
+        assert replies == ["running", "ended", "failed", "unknown"]
 
     async def test_jobs_of_a_suspended_name_wait_until_it_is_resumed(self, bench: Bench) -> None:
         assert await bench.hold("name", "work")

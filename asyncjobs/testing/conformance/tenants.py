@@ -64,6 +64,13 @@ class Tenants(Theme):
         figures = await bench.figures()
         assert (figures.succeeded, figures.failed, figures.cancelled, figures.retried) == (8, 4, 4, 4)
 
+    async def test_the_figures_of_a_tenant_in_several_queues_come_in_the_order_asked_for(self, bench: Bench) -> None:
+        await bench.send(*(bench.new(queue=queue, tenant="acme") for queue in ("first", "second", "second")))
+        await bench.settle((await bench.claim(3, queues=["first", "second"])).jobs, duration_us=2_000)
+        figures = await bench.broker.tenant_figures(["second", "unused", "first"], "acme")
+        assert [one.succeeded for one in figures] == [2, 0, 1]
+        assert await bench.broker.tenant_figures([], "acme") == []
+
     async def test_ends_of_several_tenants_in_one_call_each_go_to_their_own(self, bench: Bench) -> None:
         await bench.send(*(bench.new(tenant=tenant) for tenant in ("acme", "globex", "", "acme")))
         await bench.settle((await bench.claim(4)).jobs)
@@ -220,7 +227,7 @@ class Tenants(Theme):
             "cancelled",
             "unknown",
             "ended",
-            "dead",
+            "failed",
             "cancelled",
             "ended",
         ]
