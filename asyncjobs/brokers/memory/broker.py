@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.memory import intake, store, upkeep, work
-from asyncjobs.brokers.memory.figures import figures
 from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.brokers.memory.stats import figures
 from asyncjobs.brokers.memory.waking import Bell, Sleeper, take_token
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry, Settlement
@@ -132,12 +132,14 @@ class MemoryBroker:
                 left = None if deadline is None else deadline - time.monotonic()
                 if is_enough or (left is not None and left <= 0):
                     return is_enough, found
-                sleeper = state.watches.add(job_id)
+                # What is unknown or has ended has no more news, so there is an entry.
+                entry = state.jobs[job_id]
+                sleeper = entry.watch()
             try:
                 await sleeper.sleep(left)
             finally:
                 with self._lock:
-                    state.watches.drop(job_id, sleeper)
+                    entry.unwatch(sleeper)
 
     # -- work
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 
 from asyncjobs.brokers.memory.entry import Entry
@@ -26,14 +26,16 @@ class Calendar:
     def __iter__(self) -> Iterator[Entry]:
         return (entry for entries in self._by_second.values() for entry in entries.values())
 
-    def add(self, entry: Entry) -> None:
-        """Add an entry that isn't here."""
-        second = entry.at_ms // 1000
-        entries = self._by_second.get(second)
-        if entries is None:
-            entries = self._by_second[second] = {}
+    def add(self, entries: Iterable[Entry], at_ms: int) -> None:
+        """Add entries that aren't here, all at the same moment."""
+        second = at_ms // 1000
+        known = self._by_second.get(second)
+        if known is None:
+            known = self._by_second[second] = {}
             heappush(self._seconds, second)
-        entries[entry.id] = entry
+        for entry in entries:
+            entry.at_ms = at_ms
+            known[entry.id] = entry
 
     def remove(self, entry: Entry) -> None:
         """Take out an entry that is here."""

@@ -31,11 +31,8 @@ def cancellation(entry: Entry, reason: str, keep_ms: int, now_ms: int) -> Settle
     )
 
 
-def burial(entry: Entry, tries: Tries, kind: str, message: str, now_ms: int) -> Settlement:
-    """Return that ``entry`` is dead after ``tries``, for an error without an exception."""
-    # Of a job whose workers died, the last of them was its last attempt; one that never ran has still that before it.
-    attempt = tries.failures + tries.deaths + (entry.place != "running")
-    error = JobError(kind, message, "", attempt, now_ms)
+def burial(entry: Entry, tries: Tries, error: JobError) -> Settlement:
+    """Return that ``entry`` is dead after ``tries``, for an error that no exception has brought about."""
     return Settlement(
         entry.queue,
         entry.id,
@@ -44,7 +41,7 @@ def burial(entry: Entry, tries: Tries, kind: str, message: str, now_ms: int) -> 
         entry.fence,
         Verdict.DEAD,
         tries=pack_tries(Tries(tries.failures, tries.deaths, (*tries.errors, error))),
-        entry=_line(entry, JobState.FAILED, attempt, f"{kind}: {message}", now_ms),
+        entry=_line(entry, JobState.FAILED, error.attempt, f"{error.type}: {error.message}", error.at_ms),
         tenant=entry.tenant,
     )
 

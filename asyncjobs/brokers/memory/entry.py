@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from asyncjobs.brokers.memory.waking import Sleeper
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import read_kept
@@ -39,10 +40,31 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     """What it is parked for."""
     tries: bytes = b""
     """What earlier attempts came to (``core.record.tries``)."""
-    told: tuple[int, int, int] = (0, 0, 0)
-    """The number of its last event, and fence and number of the emission that this came with."""
-    end: JobState | None = None
+    last_event: tuple[int, int, int] = (0, 0, 0)
+    """The number of its last event, and fence and number of the emission to which that belongs."""
+    ended_as: JobState | None = None
     """How it ended."""
+    watchers: set[Sleeper] | None = None
+    """What waits for its end or its events."""
+
+    def watch(self) -> Sleeper:
+        """Return a new sleeper that the next news of the job wakes."""
+        if self.watchers is None:
+            self.watchers = set()
+        sleeper = Sleeper()
+        self.watchers.add(sleeper)
+        return sleeper
+
+    def unwatch(self, sleeper: Sleeper) -> None:
+        """Forget ``sleeper``."""
+        if self.watchers:
+            self.watchers.discard(sleeper)
+
+    def wake_watchers(self) -> None:
+        """Wake all that wait for news of the job."""
+        watchers, self.watchers = self.watchers or (), None
+        for sleeper in watchers:
+            sleeper.wake()
 
     def as_job(self) -> Job:
         """Return the job as it stands; a stand-in if it can't be read."""
@@ -52,4 +74,4 @@ class Entry(msgspec.Struct, eq=False, gc=False):
             return read_kept(self, self.body, self.tries, due_at_ms=self.at_ms)
         if self.place == "dead":
             return read_kept(self, self.body, self.tries, state=JobState.FAILED, finished_at_ms=self.at_ms)
-        return read_kept(self, self.body, self.tries, state=self.end)
+        return read_kept(self, self.body, self.tries, state=self.ended_as)

@@ -19,9 +19,12 @@ class EventStreams:
     def __init__(self) -> None:
         self._streams: Lapsing[str, deque[tuple[int, bytes]]] = Lapsing()
 
+    def __len__(self) -> int:
+        return len(self._streams)
+
     def add(self, entry: Entry, emission: Emission, max_events: int, ttl_ms: int, now_ms: int) -> None:
         """Add what is new in ``emission``; keep the last ``max_events`` for ``ttl_ms``."""
-        last, fence, number = entry.told
+        last, fence, number = entry.last_event
         if fence == emission.lease.fence and number >= emission.number:
             return
         events = self._streams.get(entry.id, now_ms) or deque()
@@ -29,7 +32,7 @@ class EventStreams:
         while len(events) > max_events:
             events.popleft()
         self._streams.put(entry.id, events, ttl_ms, now_ms)
-        entry.told = last + emission.skipped + len(emission.events), emission.lease.fence, emission.number
+        entry.last_event = last + emission.skipped + len(emission.events), emission.lease.fence, emission.number
 
     def read(self, job_id: str, after: int, limit: int, now_ms: int) -> list[tuple[int, bytes]] | None:
         """Return up to ``limit`` events with their numbers, ``None`` if the job has no stream."""
@@ -38,5 +41,4 @@ class EventStreams:
 
     def remove(self, job_id: str) -> None:
         """Forget the events of a job."""
-        if self._streams:
-            self._streams.remove(job_id)
+        self._streams.remove(job_id)

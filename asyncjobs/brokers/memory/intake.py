@@ -15,6 +15,7 @@ __all__ = ["enqueue", "find", "read_events"]
 def enqueue(queue: Queue, jobs: Sequence[NewJob], now_ms: int) -> list[bool]:
     """Accept ``jobs``; return for each whether it is new."""
     known = queue.jobs
+    has_events = len(queue.events) > 0
     reply: list[bool] = []
     startable: list[Entry] = []
     later: list[tuple[Entry, int]] = []
@@ -25,7 +26,8 @@ def enqueue(queue: Queue, jobs: Sequence[NewJob], now_ms: int) -> list[bool]:
                 reply.append(False)
                 continue
             queue.forget(before)
-        queue.events.remove(job.id)
+        if has_events:
+            queue.events.remove(job.id)
         reply.append(True)
         entry = Entry(queue.name, job.id, job.name, job.body, job.priority, job.tenant, job.acks_early)
         known[job.id] = entry
@@ -35,8 +37,7 @@ def enqueue(queue: Queue, jobs: Sequence[NewJob], now_ms: int) -> list[bool]:
         else:
             startable.append(entry)
     queue.make_ready(startable)
-    if later:
-        queue.schedule(later)
+    queue.schedule(later)
     queue.clear(now_ms, 16 + 2 * len(reply))
     return reply
 

@@ -34,13 +34,14 @@ class Lapsing(Generic[_Key, _Value]):
 
     def put(self, key: _Key, value: _Value, keep_ms: int, now_ms: int) -> None:
         """Keep ``value`` for ``keep_ms`` from now."""
-        self._kept[key] = now_ms + keep_ms, value
-        self._kept.move_to_end(key)
+        kept = self._kept
+        kept[key] = now_ms + keep_ms, value
+        kept.move_to_end(key)
         for _ in range(_CLEARED_A_PUT):
-            oldest = next(iter(self._kept))
-            if self._kept[oldest][0] > now_ms:
+            oldest = next(iter(kept))
+            if kept[oldest][0] > now_ms:
                 break
-            del self._kept[oldest]
+            del kept[oldest]
 
     def remove(self, key: _Key) -> None:
         """Forget the value, if there is one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict, deque
 from collections.abc import Iterable
 
@@ -14,6 +15,9 @@ from asyncjobs.ports import MinuteFigures, TenantFigures
 __all__ = ["Ledger", "Tally"]
 
 _MINUTE_MS = 60_000
+
+# Members of an enumeration as constants: Python 3.11 looks them up slowly, and this is done for each job.
+_COMPLETE, _CANCEL, _DEAD, _RETRY = Verdict.COMPLETE, Verdict.CANCEL, Verdict.DEAD, Verdict.RETRY
 
 
 class Tally:
@@ -28,23 +32,16 @@ class Tally:
     def add(self, one: Settlement) -> None:
         """Count one job."""
         verdict, counts = one.verdict, self.counts
-        if verdict is Verdict.COMPLETE:
+        if verdict is _COMPLETE:
             counts["succeeded"] += 1
             counts["duration_us"] += one.duration_us
             self.histogram[bucket_of(one.duration_us)] += 1
-        elif verdict is Verdict.RETRY:
+        elif verdict is _RETRY:
             counts["retried"] += 1
-        elif verdict is Verdict.DEAD:
+        elif verdict is _DEAD:
             counts["failed"] += 1
-        elif verdict is Verdict.CANCEL:
+        elif verdict is _CANCEL:
             counts["cancelled"] += 1
-
-    def merge(self, other: Tally) -> None:
-        """Add what ``other`` has counted."""
-        for what, number in other.counts.items():
-            self.counts[what] += number
-        for bucket, number in other.histogram.items():
-            self.histogram[bucket] += number
 
 
 class _Account:
@@ -60,50 +57,54 @@ class _Account:
 class Ledger:
     """The totals of a queue, those of its last hours by the minute and of its tenants, and the last ends by name."""
 
-    __slots__ = ("_ends", "_minutes", "_tenants", "total")
+    __slots__ = ("_ends", "_minute", "_minutes", "_tenants", "total")
 
     def __init__(self) -> None:
         self.total = Tally()
-        self._minutes: Lapsing[int, Tally] = Lapsing()
-        self._tenants: Lapsing[str, _Account] = Lapsing()
-        # The latest last, as in the account of a tenant.
+        # Minute → the totals when it was first counted in. What was counted in it is the difference to the next.
+        self._minutes: dict[int, dict[str, int]] = {}
+        self._minute = 0
+        # The latest end last, as in the account of a tenant.
         self._ends: Lapsing[str, deque[bytes]] = Lapsing()
+        self._tenants: Lapsing[str, _Account] = Lapsing()
 
     def enter(self, settlements: Iterable[Settlement], now_ms: int) -> None:
         """Enter what became of jobs."""
-        tally = Tally()
-        ends: dict[str, list[bytes]] = {}
+        self._begin_minute(now_ms)
+        add = self.total.add
+        name, ends = "", None
         for one in settlements:
-            tally.add(one)
+            add(one)
             if one.entry:
-                if one.name in ends:
-                    ends[one.name].append(one.entry)
-                else:
-                    ends[one.name] = [one.entry]
+                if ends is None or one.name != name:
+                    name, ends = one.name, self._open(one.name, now_ms)
+                ends.append(one.entry)
             if one.tenant:
                 self._enter_of_tenant(one, now_ms)
-        self._count(tally, now_ms)
-        for name, new in ends.items():
-            known = self._ends.get(name, now_ms)
-            if known is None:
-                known = deque(maxlen=MAX_HISTORY)
-            known.extend(new)
-            self._ends.put(name, known, HISTORY_KEEP_MS, now_ms)
 
     def enter_recovered(self, number: int, now_ms: int) -> None:
         """Enter that so many jobs were taken back from workers that died."""
-        tally = Tally()
-        tally.counts["recovered"] = number
-        self._count(tally, now_ms)
+        self._begin_minute(now_ms)
+        self.total.counts["recovered"] += number
 
-    def _count(self, tally: Tally, now_ms: int) -> None:
-        if not tally.counts:
-            return
-        self.total.merge(tally)
+    def _begin_minute(self, now_ms: int) -> None:
         minute = now_ms // _MINUTE_MS
-        of_minute = self._minutes.get(minute, now_ms) or Tally()
-        of_minute.merge(tally)
-        self._minutes.put(minute, of_minute, MINUTES_KEEP_MS, now_ms)
+        if minute == self._minute:
+            return
+        self._minute = minute
+        if minute not in self._minutes:
+            self._minutes[minute] = dict(self.total.counts)
+        oldest = next(iter(self._minutes))
+        if oldest * _MINUTE_MS <= now_ms - MINUTES_KEEP_MS:
+            del self._minutes[oldest]
+
+    def _open(self, name: str, now_ms: int) -> deque[bytes]:
+        """Return the ends of a job name, to add to them."""
+        ends = self._ends.get(name, now_ms)
+        if ends is None:
+            ends = deque(maxlen=MAX_HISTORY)
+        self._ends.put(name, ends, HISTORY_KEEP_MS, now_ms)
+        return ends
 
     def _enter_of_tenant(self, one: Settlement, now_ms: int) -> None:
         account = self._tenants.get(one.tenant, now_ms) or _Account()
@@ -114,12 +115,14 @@ class Ledger:
 
     def minutes(self, count: int, now_ms: int) -> list[MinuteFigures]:
         """Return the figures of those of the last ``count`` minutes in which something was counted, oldest first."""
-        first = now_ms // _MINUTE_MS - count + 1
-        return [
-            MinuteFigures(at_ms=minute * _MINUTE_MS, **tally.counts)
-            for minute, tally in sorted(self._minutes.items(now_ms))
-            if minute >= first
-        ]
+        since_ms = max(now_ms - MINUTES_KEEP_MS, (now_ms // _MINUTE_MS - count) * _MINUTE_MS)
+        totals = [*self._minutes.values(), self.total.counts]
+        found = []
+        for minute, (before, after) in zip(self._minutes, itertools.pairwise(totals), strict=True):
+            counted = {what: number - before.get(what, 0) for what, number in after.items()}
+            if any(counted.values()) and minute * _MINUTE_MS > since_ms:
+                found.append(MinuteFigures(at_ms=minute * _MINUTE_MS, **counted))
+        return sorted(found, key=lambda one: one.at_ms)
 
     def history(self, name: str, limit: int, now_ms: int) -> list[HistoryEntry]:
         """Return up to ``limit`` ends of a name, the latest first."""

@@ -31,6 +31,9 @@ class Line:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
 
+    def __reversed__(self) -> Iterator[Entry]:
+        return reversed(self._entries.values())
+
     def append(self, entry: Entry) -> None:
         """Let ``entry`` join at the back."""
         entry.number = self._back = number = self._back + 1

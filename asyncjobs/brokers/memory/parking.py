@@ -83,7 +83,7 @@ class Parked:
             for entry in itertools.islice(self._lines[hold], limit)
         ]
 
-    def after(self, cursor: str, tenant: str) -> Iterator[Entry]:
+    def after(self, cursor: str) -> Iterator[Entry]:
         if not cursor:
             return itertools.chain.from_iterable(self._lines[hold] for hold in sorted(self._lines))
         kind, number, which = cursor.split(":", 2)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from asyncjobs.brokers.memory.calendar import Calendar
@@ -22,12 +23,12 @@ class Listed(Protocol):
         """Take out an entry that is here."""
         ...
 
-    def after(self, cursor: str, tenant: str) -> Iterator[Entry]:
-        """Return the entries behind ``cursor``, all if that is empty; those of ``tenant`` alone where that is easy."""
+    def after(self, cursor: str) -> Iterator[Entry]:
+        """Return the entries behind ``cursor``, in the order of the place; all if it is empty."""
         ...
 
     def cursor(self, entry: Entry) -> str:
-        """Return the cursor behind which the entries after ``entry`` are found, also once that has left."""
+        """Return the cursor behind which the others are found, also once ``entry`` has left."""
         ...
 
 
@@ -42,13 +43,16 @@ class Ready:
     def __len__(self) -> int:
         return sum(map(len, self.lines))
 
-    def append(self, entry: Entry) -> None:
-        """Add ``entry`` behind those of its priority."""
-        self.lines[entry.priority].append(entry)
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add entries, in this order, behind the others of their priority."""
+        lines = self.lines
+        for entry in entries:
+            lines[entry.priority].append(entry)
 
-    def prepend(self, entry: Entry) -> None:
-        """Add ``entry`` before those of its priority."""
-        self.lines[entry.priority].prepend(entry)
+    def prepend(self, entries: Sequence[Entry]) -> None:
+        """Add entries, in this order, before the others of their priority."""
+        for entry in reversed(entries):
+            self.lines[entry.priority].prepend(entry)
 
     def remove(self, entry: Entry) -> None:
         self.lines[entry.priority].remove(entry)
@@ -58,7 +62,7 @@ class Ready:
         lines = self.lines[::-1] if lowest_first else self.lines
         return list(itertools.islice(itertools.chain(*lines), limit))
 
-    def after(self, cursor: str, tenant: str) -> Iterator[Entry]:
+    def after(self, cursor: str) -> Iterator[Entry]:
         if not cursor:
             return itertools.chain(*self.lines)
         priority, number = map(int, cursor.split(":"))
@@ -68,95 +72,74 @@ class Ready:
         return f"{entry.priority}:{entry.number}"
 
 
-class Running:
+class Running(Calendar):
     """Leased jobs, by the moment at which their leases lapse."""
 
-    __slots__ = ("_deadlines",)
-
-    def __init__(self) -> None:
-        self._deadlines = Calendar()
-
-    def __len__(self) -> int:
-        return len(self._deadlines)
-
-    def add(self, entry: Entry, fence: int, deadline_ms: int) -> None:
-        """Lease ``entry`` under ``fence`` until ``deadline_ms``."""
-        entry.fence, entry.at_ms = fence, deadline_ms
-        self._deadlines.add(entry)
-
-    def remove(self, entry: Entry) -> None:
-        self._deadlines.remove(entry)
-        entry.cancel_reason = None
+    __slots__ = ()
 
     def extend(self, entry: Entry, deadline_ms: int) -> None:
         """Let the lease of ``entry`` last until ``deadline_ms``."""
-        self._deadlines.remove(entry)
-        entry.at_ms = deadline_ms
-        self._deadlines.add(entry)
+        self.remove(entry)
+        self.add([entry], deadline_ms)
 
     def lapsed(self, now_ms: int) -> list[Entry]:
         """Return the jobs whose lease has lapsed, the earliest first."""
-        return sorted(self._deadlines.past(now_ms), key=lambda entry: (entry.at_ms, entry.fence, entry.id))
+        return sorted(self.past(now_ms), key=lambda entry: (entry.at_ms, entry.fence, entry.id))
 
-    def after(self, cursor: str, tenant: str) -> Iterator[Entry]:
+    def after(self, cursor: str) -> Iterator[Entry]:
+        # By what does not change while a job runs, as its deadline does.
         fence, _, job_id = cursor.partition(":")
         behind = int(fence or 0), job_id
-        found = [((entry.fence, entry.id), entry) for entry in self._deadlines]
-        return (entry for key, entry in sorted(found, key=lambda one: one[0]) if key > behind)
+        found = [entry for entry in self if _run_of(entry) > behind]
+        return iter(sorted(found, key=_run_of))
 
     def cursor(self, entry: Entry) -> str:
         return f"{entry.fence}:{entry.id}"
 
 
+def _run_of(entry: Entry) -> tuple[int, str]:
+    return entry.fence, entry.id
+
+
 class Dead:
-    """The dead letter queue, and beside it that of each tenant."""
+    """The dead letter queue, in the order of death."""
 
     __slots__ = ("_by_tenant", "_line")
 
     def __init__(self) -> None:
         self._line = Line()
-        self._by_tenant: dict[str, dict[int, Entry]] = {}
+        self._by_tenant: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._line)
 
     def count(self, tenant: str) -> int:
         """Return how many of the dead are those of ``tenant``."""
-        return len(self._by_tenant.get(tenant, ()))
+        return self._by_tenant[tenant]
 
     def add(self, entry: Entry, now_ms: int) -> None:
         """Add an entry that has died now."""
         entry.at_ms = now_ms
         self._line.append(entry)
         if entry.tenant:
-            self._by_tenant.setdefault(entry.tenant, {})[entry.number] = entry
+            self._by_tenant[entry.tenant] += 1
 
     def remove(self, entry: Entry) -> None:
         self._line.remove(entry)
         if entry.tenant:
-            own = self._by_tenant[entry.tenant]
-            del own[entry.number]
-            if not own:
+            self._by_tenant[entry.tenant] -= 1
+            if not self._by_tenant[entry.tenant]:
                 del self._by_tenant[entry.tenant]
 
     def surplus(self, ttl_ms: int, max_dead: int, limit: int, now_ms: int) -> list[Entry]:
         """Return up to ``limit`` of those that are too old or too many, the oldest first."""
         excess = len(self._line) - max_dead
-        return [
-            entry
-            for number, entry in enumerate(itertools.islice(self._line, limit))
-            if number < excess or entry.at_ms <= now_ms - ttl_ms
-        ]
+        oldest = enumerate(itertools.islice(self._line, limit))
+        doomed = itertools.takewhile(lambda one: one[0] < excess or one[1].at_ms <= now_ms - ttl_ms, oldest)
+        return [entry for _, entry in doomed]
 
-    def after(self, cursor: str, tenant: str) -> Iterator[Entry]:
-        before = int(cursor) if cursor else _BEYOND
-        if not tenant:
-            return self._line.before(before)
-        own = self._by_tenant.get(tenant, {})
-        return (own[number] for number in reversed(own) if number < before)
+    def after(self, cursor: str) -> Iterator[Entry]:
+        return self._line.before(int(cursor)) if cursor else reversed(self._line)
 
     def cursor(self, entry: Entry) -> str:
         return str(entry.number)
-
-
-_BEYOND = 1 << 62

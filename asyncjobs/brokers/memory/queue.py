@@ -17,21 +17,24 @@ from asyncjobs.brokers.memory.parking import Parked
 from asyncjobs.brokers.memory.places import Dead, Listed, Ready, Running
 from asyncjobs.brokers.memory.schedules import Schedules
 from asyncjobs.brokers.memory.timetable import Scheduled, Timer
-from asyncjobs.brokers.memory.waking import Bell, Watches
+from asyncjobs.brokers.memory.waking import Bell
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
-from asyncjobs.ports import Hold, Place
+from asyncjobs.ports import Hold
 
 __all__ = ["Queue"]
 
 _QUEUE = Hold("queue")
 
+# Members of enumerations as constants: Python 3.11 looks them up slowly, and this is done for each job.
+_COMPLETE, _COMPLETED = Verdict.COMPLETE, JobState.COMPLETED
+
 
 class Queue:
-    """A job that is known has an entry in ``jobs``, and that is in exactly one place.
+    """One queue. Each job that is known has an entry in ``jobs``, and each entry is in exactly one place.
 
     An entry moves by leaving its place and entering another one. Each kind of move has one method here, which does all
-    that goes with it, such as to ring the bell (the wake-up token of the workers) and to wake what follows the job.
+    that goes with the move: rings the bell (the wake-up token of workers), wakes those that wait for news of the job.
     """
 
     def __init__(self, name: str) -> None:
@@ -42,7 +45,7 @@ class Queue:
         self.parked = Parked()
         self.running = Running()
         self.dead = Dead()
-        self.places: Mapping[Place, Listed] = {
+        self.listed: Mapping[str, Listed] = {
             "ready": self.ready,
             "scheduled": self.scheduled,
             "parked": self.parked,
@@ -50,6 +53,7 @@ class Queue:
             "dead": self.dead,
         }
         self.ended = Calendar()
+        self._places: Mapping[str, Listed | Calendar] = {**self.listed, "ended": self.ended}
         self.tried = 0
         """How many jobs, living or dead, have tries."""
         self.fence = 0
@@ -60,7 +64,6 @@ class Queue:
         self.recover_from_ms = 0
         self.bell = Bell()
         self.timer = Timer()
-        self.watches = Watches()
         self.events = EventStreams()
         self.ledger = Ledger()
         self.schedules = Schedules()
@@ -88,11 +91,8 @@ class Queue:
     # -- moves
 
     def leave(self, entry: Entry) -> None:
-        """Take ``entry`` out of its place, if it is in one."""
-        if entry.place == "ended":
-            self.ended.remove(entry)
-        elif entry.place:
-            self.places[entry.place].remove(entry)
+        """Take ``entry`` out of its place."""
+        self._places[entry.place].remove(entry)
         entry.place = ""
 
     def make_ready(self, entries: Sequence[Entry], *, first: bool = False) -> None:
@@ -106,17 +106,23 @@ class Queue:
         self._enter_ready(self.scheduled.due(now_ms, limit), first=False)
 
     def _enter_ready(self, entries: Sequence[Entry], *, first: bool) -> None:
-        add = self.ready.prepend if first else self.ready.append
-        for entry in reversed(entries) if first else entries:
-            self.leave(entry)
+        for entry in entries:
+            if entry.place:
+                self.leave(entry)
             entry.place = "ready"
-            add(entry)
+        if first:
+            self.ready.prepend(entries)
+        else:
+            self.ready.append(entries)
 
-    def schedule(self, later: Iterable[tuple[Entry, int]]) -> None:
+    def schedule(self, later: Sequence[tuple[Entry, int]]) -> None:
         """Let jobs wait, each until its due time."""
+        if not later:
+            return
         earliest = self.scheduled.earliest()
         for entry, due_at_ms in later:
-            self.leave(entry)
+            if entry.place:
+                self.leave(entry)
             entry.place = "scheduled"
             self.scheduled.add(entry, due_at_ms)
         first = self.scheduled.earliest()
@@ -131,31 +137,38 @@ class Queue:
         entry.place = "parked"
         self.parked.add(entry, hold, now_ms)
 
-    def lease(self, entries: Iterable[Entry], deadline_ms: int) -> None:
+    def lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:
         """Let jobs run under the number of a new claim, until ``deadline_ms``."""
-        self.fence += 1
+        self.fence = fence = self.fence + 1
         for entry in entries:
             self.leave(entry)
             entry.place = "running"
-            self.running.add(entry, self.fence, deadline_ms)
+            entry.fence = fence
+            entry.cancel_reason = None
+        self.running.add(entries, deadline_ms)
 
     def bury(self, entry: Entry, tries: bytes, now_ms: int) -> None:
         """Send a job to the dead letter queue."""
-        self.leave(entry)
+        if entry.place:
+            self.leave(entry)
         entry.place = "dead"
         self.dead.add(entry, now_ms)
         self.remember(entry, tries)
-        self.watches.tell(entry.id)
+        if entry.watchers:
+            entry.wake_watchers()
 
     def end(self, entry: Entry, state: JobState, body: bytes, expires_at_ms: int) -> None:
         """Keep of a job how it ended, until ``expires_at_ms``."""
-        self.leave(entry)
+        if entry.place:
+            self.leave(entry)
         entry.place = "ended"
-        entry.end, entry.body, entry.at_ms = state, body, expires_at_ms
-        self.ended.add(entry)
+        entry.ended_as = state
+        entry.body = body
+        self.ended.add((entry,), expires_at_ms)
         if entry.tries:
             self.remember(entry, b"")
-        self.watches.tell(entry.id)
+        if entry.watchers:
+            entry.wake_watchers()
 
     def forget(self, entry: Entry) -> None:
         """Forget a job, and all that was kept for it."""
@@ -183,21 +196,19 @@ class Queue:
         later: list[tuple[Entry, int]] = []
         for entry, one in verdicts:
             entered.append(one)
-            match one.verdict:
-                case Verdict.COMPLETE:
-                    self.end(entry, JobState.COMPLETED, one.body, now_ms + one.ttl_ms)
-                case Verdict.CANCEL:
-                    self.end(entry, JobState.CANCELLED, one.body, now_ms + one.ttl_ms)
-                case Verdict.DEAD:
-                    self.bury(entry, one.tries, now_ms)
-                case Verdict.RETRY:
+            verdict = one.verdict
+            if verdict is _COMPLETE:
+                self.end(entry, _COMPLETED, one.body, now_ms + one.ttl_ms)
+            elif verdict is Verdict.CANCEL:
+                self.end(entry, JobState.CANCELLED, one.body, now_ms + one.ttl_ms)
+            elif verdict is Verdict.DEAD:
+                self.bury(entry, one.tries, now_ms)
+            elif verdict is Verdict.RELEASE:
+                released.append(entry)
+            else:
+                if verdict is Verdict.RETRY:
                     self.remember(entry, one.tries)
-                    later.append((entry, now_ms + one.delay_ms))
-                case Verdict.SNOOZE:
-                    later.append((entry, now_ms + one.delay_ms))
-                case Verdict.RELEASE:
-                    released.append(entry)
-        if later:
-            self.schedule(later)
+                later.append((entry, now_ms + one.delay_ms))
+        self.schedule(later)
         self.make_ready(released, first=True)
         self.ledger.enter(entered, now_ms)

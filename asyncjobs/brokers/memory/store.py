@@ -19,8 +19,8 @@ _TOO_LATE: dict[str, Literal["ended", "failed"]] = {"ended": "ended", "dead": "f
 
 def page(queue: Queue, place: Place, after: str, limit: int, tenant: str) -> JobPage:
     """Return the jobs among the next ``limit`` entries of a place."""
-    listed = queue.places[place]
-    entries = list(itertools.islice(listed.after(after, tenant), limit + 1))
+    listed = queue.listed[place]
+    entries = list(itertools.islice(listed.after(after), limit + 1))
     cursor = listed.cursor(entries[limit - 1]) if len(entries) > limit else ""
     return JobPage([one.as_job() for one in entries[:limit] if not tenant or one.tenant == tenant], cursor)
 

@@ -61,7 +61,7 @@ class Scheduled:
                 found.append(slot[4])
         return found
 
-    def after(self, cursor: str, tenant: str) -> Iterator[Entry]:
+    def after(self, cursor: str) -> Iterator[Entry]:
         slots = list(self._slots.values())
         if cursor:
             due_at_ms, priority, job_id = cursor.split(":", 2)

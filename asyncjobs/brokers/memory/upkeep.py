@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncjobs.brokers.memory.endings import burial, cancellation
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.core.record.envelope import JobError
 from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
 from asyncjobs.core.retention import CANCELLED_KEEP_MS, DIED_EARLY, UNKNOWN_NAME, WORKERS_DIED
 from asyncjobs.core.settlement import Settlement
@@ -29,10 +30,10 @@ def recover(queue: Queue, lease_ms: int, max_deaths: int, now_ms: int) -> Recove
             continue
         failures, deaths, errors = unpack_tries(entry.tries)
         tries = Tries(failures, deaths + 1, errors)
-        if entry.acks_early:
-            dead.append((entry, burial(entry, tries, "WorkerDied", DIED_EARLY, now_ms)))
-        elif tries.deaths >= max_deaths:
-            dead.append((entry, burial(entry, tries, "WorkerDied", WORKERS_DIED % tries.deaths, now_ms)))
+        if entry.acks_early or tries.deaths >= max_deaths:
+            message = DIED_EARLY if entry.acks_early else WORKERS_DIED % tries.deaths
+            error = JobError("WorkerDied", message, "", failures + tries.deaths, now_ms)
+            dead.append((entry, burial(entry, tries, error)))
         else:
             queue.remember(entry, pack_tries(tries))
             revived.append(entry)
@@ -60,12 +61,15 @@ def unpark(queue: Queue, names: frozenset[str], grace_ms: int, now_ms: int) -> i
     startable = queue.parked.startable(names, _MAX_BATCH)
     unknown = queue.parked.unknown(names, now_ms - grace_ms, _MAX_BATCH)
     queue.make_ready(startable, first=True)
-    buried = []
-    for entry in unknown:
-        message = UNKNOWN_NAME % (entry.name, f"{grace_ms / 1000:g}")
-        buried.append((entry, burial(entry, unpack_tries(entry.tries), "UnknownJobName", message, now_ms)))
-    queue.carry_out(buried, now_ms)
+    queue.carry_out([(entry, _burial_of_unknown(entry, grace_ms, now_ms)) for entry in unknown], now_ms)
     return len(startable) + len(unknown)
+
+
+def _burial_of_unknown(entry: Entry, grace_ms: int, now_ms: int) -> Settlement:
+    tries = unpack_tries(entry.tries)
+    message = UNKNOWN_NAME % (entry.name, f"{grace_ms / 1000:g}")
+    error = JobError("UnknownJobName", message, "", tries.failures + tries.deaths + 1, now_ms)
+    return burial(entry, tries, error)
 
 
 def prune(queue: Queue, dead_ttl_ms: int, max_dead: int, now_ms: int) -> int:

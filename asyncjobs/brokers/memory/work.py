@@ -107,5 +107,5 @@ def emit(queue: Queue, emission: Emission, max_events: int, ttl_ms: int, now_ms:
     if entry is None:
         return False
     queue.events.add(entry, emission, max_events, ttl_ms, now_ms)
-    queue.watches.tell(entry.id)
+    entry.wake_watchers()
     return True
