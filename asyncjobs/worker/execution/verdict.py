@@ -6,16 +6,13 @@ import logging
 from collections.abc import Callable
 
 from asyncjobs.core.job import Job, start_job
-from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import JobError
-from asyncjobs.core.record.header import priority_of, tenant_in
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.core.settlement import Cancelled, Failed, Outcome, Settlement, Verdict, bounded_error, settle
-from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import read_job, unreadable_job
 from asyncjobs.errors import EnvelopeError
 from asyncjobs.jobs.context import log_fields
 from asyncjobs.ports import Claimed, Lease
+from asyncjobs.worker.execution.claimed import read_claimed, stand_in_for
 from asyncjobs.worker.execution.plan import RunPlan
 
 __all__ = ["Decisions", "release"]
@@ -32,8 +29,10 @@ class Decisions:
         self._now_ms = now_ms
         self._chance = chance
 
-    def of_attempt(self, job: Job, plan: RunPlan, outcome: Outcome, record: bytes, duration_us: int) -> Settlement:
-        """Settle the started ``job`` after ``outcome``; ``record``: what it was claimed with."""
+    def of_attempt(
+        self, claimed: Claimed, job: Job, plan: RunPlan, outcome: Outcome, duration_us: int = 0
+    ) -> Settlement:
+        """Settle the started ``job``, that of ``claimed``, after ``outcome``."""
         override = job.envelope.result_ttl_ms
         settlement = settle(
             job,
@@ -41,7 +40,7 @@ class Decisions:
             plan.retry,
             self._now_ms(),
             self._chance(),
-            record=record,
+            record=claimed.record,
             duration_us=duration_us,
             result_ttl_ms=plan.result_ttl_ms if override is None else override,
         )
@@ -62,23 +61,14 @@ class Decisions:
         try:
             job = self._start(claimed)
         except EnvelopeError:
-            job = unreadable_job(
-                claimed.id,
-                claimed.queue,
-                Priority(priority_of(claimed.record)),
-                claimed.tries,
-                JobState.RUNNING,
-                fence=claimed.fence,
-                tenant=tenant_in(claimed.record),
-            )
+            job = stand_in_for(claimed)
         problem = bounded_error(type(error).__name__, str(error), "", job.attempt, self._now_ms())
         settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._now_ms(), 0.0)
         _report(job, problem, settlement)
         return settlement
 
     def _start(self, claimed: Claimed) -> Job:
-        job = read_job(claimed.id, claimed.queue, claimed.record, claimed.tries)
-        return start_job(job, claimed.fence, self._now_ms())
+        return start_job(read_claimed(claimed), claimed.fence, self._now_ms())
 
 
 def release(lease: Lease) -> Settlement:
