@@ -20,7 +20,7 @@ from asyncjobs.worker.execution.canceller import Canceller
 from asyncjobs.worker.execution.claimed import lease_of
 from asyncjobs.worker.execution.pipeline import Pipeline
 from asyncjobs.worker.execution.plan import RunPlans
-from asyncjobs.worker.execution.verdict import Decisions, release
+from asyncjobs.worker.execution.verdict import Verdicts, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.settler import Settler
@@ -59,13 +59,13 @@ class Executor:
         self.finished = 0
         self._add = settler.add
         self._leases = leases
-        self._decisions = Decisions(clock.now_ms, chance)
+        self._verdicts = Verdicts(clock.now_ms, chance)
         self._context = contextvars.copy_context()
         self._running: dict[Lease, Attempt] = {}
         self._buffer: deque[tuple[Lease, Claimed]] = deque()
         self._canceller = Canceller(clock.monotonic)
         self._pipeline = Pipeline(
-            host, clock, leases, self.plans, self.events, self._canceller, self._decisions, self._end
+            host, clock, leases, self.plans, self.events, self._canceller, self._verdicts, self._end
         )
         self._change = asyncio.Event()
 
@@ -150,7 +150,7 @@ class Executor:
             if lease in self._running:
                 self._canceller.cancel(self._running[lease], Cancelled(reason))
             elif (claimed := self._unbuffer(lease)) is not None:
-                self._add(lease, self._decisions.of_unrun(claimed, Cancelled(reason)))
+                self._add(lease, self._verdicts.of_unstarted(claimed, Cancelled(reason)))
 
     def _unbuffer(self, lease: Lease) -> Claimed | None:
         for entry in self._buffer:

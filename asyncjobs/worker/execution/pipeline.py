@@ -18,9 +18,8 @@ from asyncjobs.worker.event_sender import EventBuffer
 from asyncjobs.worker.execution.attempt import LOST, Attempt, Lost, NotRun
 from asyncjobs.worker.execution.canceller import Canceller
 from asyncjobs.worker.execution.claimed import read_claimed
-from asyncjobs.worker.execution.outcomes import outcome_of_error, outcome_of_value
 from asyncjobs.worker.execution.plan import RunPlan
-from asyncjobs.worker.execution.verdict import Decisions, release
+from asyncjobs.worker.execution.verdict import Verdicts, outcome_of_error, outcome_of_value, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 
@@ -42,7 +41,7 @@ class Pipeline:
         plans: Mapping[str, RunPlan],
         events: EventBuffer,
         canceller: Canceller,
-        decisions: Decisions,
+        verdicts: Verdicts,
         end: Callable[[Attempt, Settlement | None], None],
     ) -> None:
         self._host = host
@@ -51,12 +50,12 @@ class Pipeline:
         self._plans = plans
         self._events = events
         self._canceller = canceller
-        self._decisions = decisions
+        self._verdicts = verdicts
         self._end = end
         self._max_result_bytes = host.settings.max_payload
         self._grace_s = host.settings.lease
         # Bound once: both are called for each job.
-        self._decide = decisions.of_attempt
+        self._decide = verdicts.of_attempt
         self._tell = events.add
         #: Whether attempts may still wait for a process.
         self.may_wait = True
@@ -104,7 +103,7 @@ class Pipeline:
             plan = self._plans.get(job.name) or self._unknown(job.name)
             return job, plan, plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
         except (EnvelopeError, ArgumentsError, UnknownJobName) as error:
-            raise NotRun(self._decisions.of_unrunnable(claimed, error)) from None
+            raise NotRun(self._verdicts.of_unrunnable(claimed, error)) from None
 
     def _unknown(self, name: str) -> RunPlan:
         self._host.registry.get(name)
