@@ -13,17 +13,17 @@ from asyncjobs.app.lookup import Lookup
 from asyncjobs.app.sender import Sender
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.verbs.all import AllVerbs
-from asyncjobs.middleware.chain import checked_middleware
 from asyncjobs.core.duration import Duration
-from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, Acks, Durability, Executor, UnsetType
+from asyncjobs.core.options import UNSET, Acks, Durability, Executor, UnsetType
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.core.schedule import Missed
 from asyncjobs.jobs.definition import AsyncJobDefinition, SyncJobDefinition
 from asyncjobs.jobs.registry import JobDecorator, Registry, decorator, default_registry
 from asyncjobs.middleware.base import Middleware
+from asyncjobs.middleware.chain import checked_middleware
 from asyncjobs.ports import Broker
-from asyncjobs.settings import Server, load_settings
+from asyncjobs.settings import load_settings
 from asyncjobs.worker.worker import Worker
 
 __all__ = ["App"]

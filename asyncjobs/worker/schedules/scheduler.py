@@ -12,7 +12,7 @@ import msgspec
 
 from asyncjobs.core.schedule import Schedule, Timing, due_ticks, next_tick
 from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError
-from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, jobs_of
+from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
 from asyncjobs.ports import FireReply, Firing, ScheduleStore
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.schedules.tick_sender import DueTicks, TickSender
@@ -136,7 +136,7 @@ class Scheduler:
             if next_ms <= now_ms:
                 try:
                     ticks = due_ticks(self._timing(queue, schedule, now_ms - next_ms), next_ms, now_ms)
-                    jobs = jobs_of(schedule, queue, ticks.fire)
+                    jobs = [self._prepare(request_of(schedule, queue, tick), sent_at_ms=tick) for tick in ticks.fire]
                     last_ms = ticks.fire[-1] if ticks.fire else None
                     firing = Firing(schedule.id, next_ms, ticks.next_ms, last_ms, jobs)
                 except AsyncJobsError as error:
