@@ -130,8 +130,8 @@ class JobQueue(Protocol):
         """Forget dead or ended jobs; return for each whether there was one. Waiting and running ones are left alone."""
         ...
 
-    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, dead_most: int) -> int:
-        """Forget dead jobs older than ``dead_ttl_ms``, and the oldest beyond ``dead_most`` a queue; return how many.
+    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
+        """Forget dead jobs older than ``dead_ttl_ms``, and the oldest beyond ``max_dead`` a queue; return how many.
 
         The work of one call is bounded; what is left is for the next.
         """

@@ -148,7 +148,7 @@ class SimulatedWorker:
             max_deaths=MAX_DEATHS,
             grace_ms=10**9,
             dead_ttl_ms=10**12,
-            dead_most=10**6,
+            max_dead=10**6,
         )
         self.keeper = app.broker.lease_keeper()
         self.heartbeat = Heartbeat(
