@@ -86,7 +86,7 @@ class Duties:
             max_deaths=settings.max_deaths,
             grace_ms=round(settings.unknown_job_grace * 1000),
             dead_ttl_ms=round(settings.dead_ttl * 1000),
-            dead_most=settings.dead_most,
+            max_dead=settings.max_dead,
         )
         self._scheduler: Scheduler | None = None
         if settings.scheduler:

@@ -149,7 +149,7 @@ class SimulatedWorker:
             max_deaths=MAX_DEATHS,
             grace_ms=10**9,
             dead_ttl_ms=10**12,
-            dead_most=10**6,
+            max_dead=10**6,
         )
         self.keeper = broker_of(app).lease_keeper()
         self.heartbeat = Heartbeat(

@@ -249,10 +249,10 @@ class MemoryBroker:
             now_ms = self._clock.now_ms()
             return [store.delete(self._state(queue), job_id, now_ms) for job_id in job_ids]
 
-    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, dead_most: int) -> int:
+    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
         with self._lock:
             now_ms = self._clock.now_ms()
-            return sum(upkeep.prune(self._state(queue), dead_ttl_ms, dead_most, now_ms) for queue in queues)
+            return sum(upkeep.prune(self._state(queue), dead_ttl_ms, max_dead, now_ms) for queue in queues)
 
     async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
         def look(state: QueueState, now_ms: int) -> tuple[bool, Job | None]:

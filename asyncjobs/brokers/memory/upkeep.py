@@ -89,9 +89,9 @@ def _bury_unknown(state: QueueState, job_id: str, name: bytes, grace_ms: int, no
     state.bury(job_id, name, tries, error, now_ms)
 
 
-def prune(state: QueueState, dead_ttl_ms: int, dead_most: int, now_ms: int) -> int:
+def prune(state: QueueState, dead_ttl_ms: int, max_dead: int, now_ms: int) -> int:
     """Forget the dead that are too old or too many; return how many."""
-    doomed = state.dead.surplus(dead_ttl_ms, dead_most, now_ms)
+    doomed = state.dead.surplus(dead_ttl_ms, max_dead, now_ms)
     for job_id in doomed:
         delete(state, job_id, now_ms)
     return len(doomed)
