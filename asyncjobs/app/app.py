@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from asyncjobs.app.brokers import make_broker
 from asyncjobs.app.connection import Connection
+from asyncjobs.app.host import AppHost
 from asyncjobs.app.lookup import Lookup
 from asyncjobs.app.sender import Sender
 from asyncjobs.app.sync import SyncApp
@@ -69,7 +70,7 @@ class App(AllVerbs):
         self._lookup = Lookup(self._connection)
         self._sender = Sender(self._connection, self._lookup, self.middleware)
         #: The jobs that the app knows.
-        self.registry = Registry(app=self, beneath=default_registry)
+        self.registry = Registry(app=self._sender, beneath=default_registry)
         #: The verbs for code without an event loop.
         self.sync = SyncApp(self, self._connection.loop)
         #: What tests use in place of resource providers; see ``override``.
@@ -86,9 +87,17 @@ class App(AllVerbs):
         await self._connection.close()
 
     @property
-    def _host(self) -> WorkerHost:
+    def _host(self) -> AppHost:
         """The app as its workers see it."""
-        return AppHost(self)
+        return AppHost(
+            self._connection,
+            self._lookup,
+            self._sender,
+            self.registry,
+            self.retry,
+            self.middleware,
+            self.overrides,
+        )
 
     # -- defining jobs
 

@@ -97,6 +97,7 @@ class Duties:
                 names=frozenset(self._executor.plans),
                 own=_own_schedules(host),
                 interval=settings.scheduler_interval,
+                prepare=host.prepare,
                 sender=TickSender(host) if sees_sending(host.middleware) else None,
             )
         self._leases = leases

@@ -7,6 +7,7 @@ import logging
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any
 
 import msgspec
 
@@ -45,6 +46,7 @@ class Scheduler:
         names: frozenset[str],
         own: Mapping[str, Sequence[Schedule]],
         interval: float,
+        prepare: Any,
         sender: TickSender | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -55,6 +57,7 @@ class Scheduler:
         self._own = own
         self._interval = interval
         self._sender = sender
+        self._prepare = prepare
         self._chance = chance
         self._known: dict[tuple[str, str], tuple[Schedule, int]] = {}
         self._broken: set[bytes] = set()
