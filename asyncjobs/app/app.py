@@ -9,11 +9,8 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.verbs.schedules import ScheduleVerbs
-from asyncjobs.core.duration import Duration
-from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, Acks, Executor, UnsetType
-from asyncjobs.core.priority import Priority, PriorityName
-from asyncjobs.core.retry import RetryPolicy, RetryRule
-from asyncjobs.core.schedule import Missed
+from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, JobOptions, UnsetType
+from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.core.server import Server
 from asyncjobs.jobs.definition import AsyncJobDefinition, SyncJobDefinition
 from asyncjobs.jobs.registry import JobDecorator, Registry, decorator, default_registry
@@ -80,27 +77,9 @@ class App(ScheduleVerbs):
     @overload
     def job(self, function: Callable[P, R], /) -> SyncJobDefinition[P, R]: ...
     @overload
-    def job(
-        self,
-        /,
-        *,
-        name: str | None = None,
-        aliases: tuple[str, ...] = (),
-        queue: str | UnsetType = UNSET,
-        priority: Priority | PriorityName | UnsetType = UNSET,
-        retry: RetryPolicy | RetryRule | UnsetType = UNSET,
-        timeout: Duration | UnsetType | None = UNSET,
-        expires: Duration | UnsetType = UNSET,
-        result_ttl: Duration | UnsetType = UNSET,
-        acks: Acks | UnsetType = UNSET,
-        cron: str | None = None,
-        every: Duration | None = None,
-        timezone: str = "UTC",
-        missed: Missed = "once",
-        executor: Executor = "thread",
-    ) -> JobDecorator: ...
-    def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Make a function a job of this app; options and errors as of ``asyncjobs.job``."""
+    def job(self, /, **options: Unpack[JobOptions]) -> JobDecorator: ...
+    def job(self, function: Callable[..., Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
+        """Make a function a job of this app; arguments and errors as of ``asyncjobs.job``."""
         return decorator(self.registry, function, options)
 
     @contextlib.contextmanager
