@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy import Connection, Pool, event, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ResourceClosedError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from asyncjobs import TenantContext
@@ -114,6 +114,9 @@ class SqlAlchemyConnection:
         try:
             with _at_each_begin(self._sync, prepare):
                 yield
+                if self._sync.closed:
+                    # SQLAlchemy would have nothing to commit, and say nothing.
+                    raise ResourceClosedError("the connection is closed: what was written is lost")
                 await self._lent.commit()
         except BaseException:
             await roll_back(self._lent)
