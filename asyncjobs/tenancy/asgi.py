@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
 
-from asyncjobs import tenant_scope
+from asyncjobs import TenantContext, tenant_scope
 from asyncjobs.errors import ArgumentsError, TenantError, UnknownTenant
 from asyncjobs.ports import TenantResolver
 from asyncjobs.tenancy.checks import checked_resolver, resolve_checked
@@ -51,26 +52,27 @@ class TenantMiddleware:
     def __init__(self, app: _App, tenant_of: TenantOf, resolver: TenantResolver | None = None) -> None:
         self._app = app
         self._tenant_of = tenant_of
-        self._resolver = resolver and checked_resolver("TenantMiddleware(…)", resolver)
+        self._resolver = None if resolver is None else checked_resolver("TenantMiddleware(…)", resolver)
 
     async def __call__(self, scope: Scope, receive: _Receive, send: _Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        try:
-            tenant_id = self._tenant_of(scope)
-            if inspect.isawaitable(tenant_id):
-                tenant_id = await tenant_id
-            tenant = await resolve_checked(self._resolver, tenant_id) if tenant_id and self._resolver else tenant_id
-            within = tenant_scope(tenant)
-            within.__enter__()
-        except (ArgumentsError, TenantError) as error:
-            await _refuse(scope, send, error)
-            return
-        try:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(tenant_scope(await self._tenant(scope)))
+            except (ArgumentsError, TenantError) as error:
+                await _refuse(scope, send, error)
+                return
             await self._app(scope, receive, send)
-        finally:
-            within.__exit__(None, None, None)
+
+    async def _tenant(self, scope: Scope) -> str | TenantContext | None:
+        tenant_id = self._tenant_of(scope)
+        if inspect.isawaitable(tenant_id):
+            tenant_id = await tenant_id
+        if not tenant_id or self._resolver is None:
+            return tenant_id
+        return await resolve_checked(self._resolver, tenant_id)
 
 
 async def _refuse(scope: Scope, send: _Send, error: Exception) -> None:
