@@ -67,9 +67,7 @@ class AppLoop:
             return start()
         return self._run_elsewhere(start, loop)
 
-    async def _run_elsewhere(
-        self, start: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop
-    ) -> T:
+    async def _run_elsewhere(self, start: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(start(), loop))
 
     def run_sync(self, start: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:

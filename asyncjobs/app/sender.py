@@ -10,7 +10,6 @@ import msgspec
 
 from asyncjobs.app.batcher import Batcher
 from asyncjobs.app.connection import Connection
-from asyncjobs.core.job import create_job
 from asyncjobs.core.options import UNSET
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode

@@ -188,7 +188,6 @@ class TenantStats(msgspec.Struct, frozen=True, kw_only=True):
     """The queues where it has any jobs, or is suspended."""
 
 
-
 def queue_stats(figures: QueueFigures) -> QueueStats:
     """Return the statistics of one queue."""
     return QueueStats(

@@ -161,9 +161,7 @@ def read_kept(
         return stand_in(kept, tries, state or JobState.PENDING, fence=fence, finished_at_ms=finished_at_ms)
 
 
-def stand_in(
-    kept: Kept, tries: bytes, state: JobState, *, fence: int = 0, finished_at_ms: int | None = None
-) -> Job:
+def stand_in(kept: Kept, tries: bytes, state: JobState, *, fence: int = 0, finished_at_ms: int | None = None) -> Job:
     """Return a nameless job in place of one that can't be read, so that it can still be failed and listed."""
     try:
         so_far = unpack_tries(tries)

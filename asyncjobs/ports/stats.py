@@ -23,7 +23,10 @@ class JobStats(Protocol):
         ...
 
     async def minutes(self, queue: str, count: int) -> list[MinuteFigures]:
-        """Return the figures of the last ``count`` minutes in which jobs ended, oldest first; six hours are kept."""
+        """Return the figures of the last ``count`` minutes, the one that goes on among them, oldest first.
+
+        Minutes in which nothing was counted are left out. Six hours are kept.
+        """
         ...
 
     async def history(self, queue: str, limit: int, *, name: str = "", tenant: str = "") -> list[HistoryEntry]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import anyio
 
 from asyncjobs.errors import BrokerError
-from asyncjobs.ports import Emission, EventStore, Lease
+from asyncjobs.ports import Emission, Lease, Work
 
 __all__ = ["EventBuffer"]
 
@@ -39,7 +39,7 @@ class EventBuffer:
     their number goes along.
     """
 
-    def __init__(self, store: EventStore, *, most: int, ttl_ms: int) -> None:
+    def __init__(self, store: Work, *, most: int, ttl_ms: int) -> None:
         self._store = store
         self._most = most
         self._ttl_ms = ttl_ms

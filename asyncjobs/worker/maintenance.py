@@ -35,7 +35,7 @@ class Maintenance:
         max_deaths: int,
         grace_ms: int,
         dead_ttl_ms: int,
-        dead_most: int,
+        max_dead: int,
     ) -> None:
         self._broker = broker
         self._queues = queues
@@ -45,7 +45,7 @@ class Maintenance:
         self._max_deaths = max_deaths
         self._grace_ms = grace_ms
         self._dead_ttl_ms = dead_ttl_ms
-        self._dead_most = dead_most
+        self._max_dead = max_dead
 
     async def announce(self) -> None:
         """Show that the worker is there, and make jobs startable that waited for one that knows them."""
@@ -72,10 +72,10 @@ class Maintenance:
         """Forget the dead that are too old or too many."""
         count = 0
         # One call does a bounded amount; jobs may die faster than one call a minute forgets them.
-        while some := await self._broker.prune(self._queues, self._dead_ttl_ms, self._dead_most):
+        while some := await self._broker.prune(self._queues, self._dead_ttl_ms, self._max_dead):
             count += some
         if count:
-            _log.warning("%d jobs left the dead letter queue, too old or too many: see dead_ttl, dead_most", count)
+            _log.warning("%d jobs left the dead letter queue, too old or too many: see dead_ttl, max_dead", count)
 
     async def run(self) -> None:
         """Do all, each in its time, for ever."""

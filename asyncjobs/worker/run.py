@@ -15,6 +15,7 @@ import anyio.abc
 
 from asyncjobs.core.schedule import Schedule
 from asyncjobs.errors import BrokerError
+from asyncjobs.jobs.ticks import schedule_of
 from asyncjobs.middleware.chain import sees_sending
 from asyncjobs.ports import Clock, Extension, WorkerInfo
 from asyncjobs.worker.backoff import keep_running
@@ -85,7 +86,7 @@ class Duties:
             max_deaths=settings.max_deaths,
             grace_ms=round(settings.unknown_job_grace * 1000),
             dead_ttl_ms=round(settings.dead_ttl * 1000),
-            dead_most=settings.dead_most,
+            max_dead=settings.max_dead,
         )
         self._scheduler: Scheduler | None = None
         if settings.scheduler:
@@ -96,6 +97,7 @@ class Duties:
                 names=frozenset(self._executor.plans),
                 own=_own_schedules(host),
                 interval=settings.scheduler_interval,
+                prepare=host.prepare,
                 sender=TickSender(host) if sees_sending(host.middleware) else None,
             )
         self._leases = leases
@@ -117,7 +119,6 @@ class Duties:
             concurrency=self._executor.concurrency,
             status="stopping" if self._is_stopping.is_set() else "running" if self._executor.running else "idle",
             running=self._executor.running_ids,
-            names=tuple(sorted(self._executor.plans)),
         )
 
     async def __aenter__(self) -> Self:
@@ -176,8 +177,7 @@ class Duties:
             await self._executor.events.close()
             await self._executor.shared.close()
             try:
-                await self._host.broker.ring(self._serving.queues)
-                await self._host.broker.withdraw(self._worker_id)
+                await self._host.broker.withdraw(self._worker_id, self._serving.queues)
             except BrokerError as problem:
                 _log.warning("the worker could not say goodbye: %s", problem)
             self._group.cancel_scope.cancel()
@@ -242,9 +242,7 @@ def _own_schedules(host: WorkerHost) -> dict[str, list[Schedule]]:
     for definition in host.registry:
         timing = definition.options.timing
         if timing is not None:
-            job = host.prepare(definition.scheduled(), sent_at_ms=0)
-            schedule = Schedule(
-                id=definition.name, name=definition.name, timing=timing, record=job.record, from_code=True
-            )
-            own.setdefault(job.queue, []).append(schedule)
+            template = host.prepare(definition.scheduled(), sent_at_ms=0)
+            schedule = schedule_of(definition.name, timing, template, from_code=True)
+            own.setdefault(template.queue, []).append(schedule)
     return own

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any
 
 from asyncjobs.core.options import DEFAULT_QUEUE, UnsetType, checked_queue
 from asyncjobs.errors import ConfigurationError
@@ -35,13 +36,14 @@ class Worker:
 
     def __init__(
         self,
-        app: WorkerHost,
+        app: Any,
         *,
         queues: Sequence[str] | Mapping[str, float] | None = None,
         concurrency: int | None = None,
         ageing: float = 0.05,
         clock: Clock | None = None,
     ) -> None:
+        app = app._host
         if isinstance(queues, str):
             raise ConfigurationError(f"queues={queues!r}: expected a list of names, or a mapping of names to weights")
         if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):

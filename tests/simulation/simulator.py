@@ -44,9 +44,9 @@ class SimulationKit(Protocol):
 
     def lose_commands(self, lose: Callable[[], bool]) -> None: ...
 
-    def places(self, queue: str) -> Counter[str]: ...
+    async def places(self, queue: str) -> Counter[str]: ...
 
-    def orphans(self, queue: str) -> list[str]: ...
+    async def orphans(self, queue: str) -> list[str]: ...
 
 
 class FaultyBroker:
@@ -149,7 +149,7 @@ class SimulatedWorker:
             max_deaths=MAX_DEATHS,
             grace_ms=10**9,
             dead_ttl_ms=10**12,
-            dead_most=10**6,
+            max_dead=10**6,
         )
         self.keeper = broker_of(app).lease_keeper()
         self.heartbeat = Heartbeat(
@@ -210,7 +210,7 @@ class Simulation:
                 for _ in range(self.steps):
                     await self._step()
                     await self._rest()
-                    self._check()
+                    await self._check()
                 await self._finish()
             except AssertionError as error:
                 story = "\n".join(self.log[-80:])
@@ -315,10 +315,10 @@ class Simulation:
 
     # -- what must hold
 
-    def _check(self) -> None:
-        places = self.kit.places(QUEUE)
+    async def _check(self) -> None:
+        places = await self.kit.places(QUEUE)
         assert all(number == 1 for number in places.values()), f"in more than one place: {places}"
-        assert self.kit.orphans(QUEUE) == [], "something is kept for nobody"
+        assert await self.kit.orphans(QUEUE) == [], "something is kept for nobody"
         doubled = [job_id for job_id, number in self.broker.settled.items() if number > 1]
         assert doubled == [], f"ended twice: {doubled}"
 
@@ -341,7 +341,7 @@ class Simulation:
             worker.heartbeat.step()
             await worker.claimer.step(max(0, worker.claimer.room))
             await self._rest()
-            self._check()
+            await self._check()
             if not [job_id for job_id in self.accepted if await self._lives(job_id)]:
                 break
         living = [job_id for job_id in self.accepted if await self._lives(job_id)]

@@ -39,6 +39,9 @@ class Layer(Middleware):
 app = App(
     "memory://",
     middleware=[Layer(), DefaultTimeout(60), Translate({ConnectionError: lambda error: Retry(after=5)})],
+    lease=timedelta(seconds=10),
+    queues=["emails"],
+    durability="replicated",
 )
 
 

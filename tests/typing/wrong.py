@@ -49,3 +49,6 @@ async def wrong_policy() -> None: ...
 
 app.job(timeout="soon")  # wrong
 RetryPolicy(max_retries="5")  # wrong
+App("memory://", lese=5)  # wrong
+App("memory://", lease="soon")  # wrong
+App("memory://", queues=5)  # wrong

@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-__all__ = ["Awaited", "Bell", "Sleeper", "take_token"]
+__all__ = ["Watches", "Bell", "Sleeper", "take_token"]
 
 
 class Sleeper:
@@ -82,7 +82,7 @@ class Bell:
         self._sleepers.pop(sleeper, None)
 
 
-class Awaited:
+class Watches:
     """Job id → ``sleepers`` that await news of it."""
 
     __slots__ = ("sleepers",)

@@ -73,6 +73,4 @@ def job_from(
     else:
         kept = _Kept(queue, job_id, header.name, header.priority.value, header.tenant, header.acks_early)
         body, state = record[header.end :], header.state or state
-    return read_kept(
-        kept, body, tries, state=state, fence=fence, due_at_ms=due_at_ms, finished_at_ms=finished_at_ms
-    )
+    return read_kept(kept, body, tries, state=state, fence=fence, due_at_ms=due_at_ms, finished_at_ms=finished_at_ms)

@@ -11,7 +11,7 @@ __all__ = ["Burying"]
 
 
 class Burying(Theme):
-    """What pages of ``failed``, ``retry`` and ``delete`` of many, ``prune`` and a snooze promise."""
+    """What pages of ``page``, ``retry`` and ``delete`` of many, ``prune`` and a snooze promise."""
 
     async def _bury(self, bench: Bench, count: int) -> list[str]:
         sent = await bench.send(count=count)
@@ -23,13 +23,15 @@ class Burying(Theme):
         await bench.kit.advance(10)
         sent += await self._bury(bench, 2)
         seen: list[str] = []
-        before: tuple[int, str] | None = None
-        while page := await bench.broker.failed(bench.queue, 3, before):
-            seen += [job.id for job in page]
-            before = (page[-1].finished_at_ms or 0, page[-1].id)
-            # What is taken out between two pages, or comes in, disturbs nobody else.
-            await bench.broker.delete(bench.queue, [page[-1].id])
+        page = await bench.broker.page(bench.queue, "dead", "", 3)
+        while page.jobs:
+            seen += [job.id for job in page.jobs]
+            # What leaves between two pages, or joins, moves no other.
+            await bench.broker.delete(bench.queue, [page.jobs[-1].id])
             await self._bury(bench, 1)
+            if not page.next:
+                break
+            page = await bench.broker.page(bench.queue, "dead", page.next, 3)
         assert seen == sent[::-1]
 
     async def test_many_dead_are_retried_in_the_order_asked_for(self, bench: Bench) -> None:
@@ -37,7 +39,7 @@ class Burying(Theme):
         wanted = [sent[3], sent[0], sent[4]]
         assert await bench.broker.retry(bench.queue, wanted) == [True] * 3
         assert await bench.claim_ids() == wanted
-        assert [job.id for job in await bench.broker.failed(bench.queue, 10)] == [sent[2], sent[1]]
+        assert await bench.ids_in("dead") == [sent[2], sent[1]]
 
     async def test_nothing_asked_for_is_nothing_done(self, bench: Bench) -> None:
         assert await bench.broker.retry(bench.queue, []) == []
@@ -49,8 +51,8 @@ class Burying(Theme):
         young = await self._bury(bench, 2)
         assert await bench.broker.prune([bench.queue], 60_000, 100) == 0
         assert await bench.broker.prune([bench.queue], 4_000, 100) == 3
-        assert sorted(job.id for job in await bench.broker.failed(bench.queue, 10)) == young
-        assert (await bench.broker.figures(bench.queue)).tried == 2
+        assert sorted(job.id for job in await bench.jobs_in("dead")) == young
+        assert (await bench.figures()).tried == 2
 
     async def test_the_dead_are_pruned_by_number_the_oldest_first(self, bench: Bench) -> None:
         for _ in range(4):
@@ -58,7 +60,7 @@ class Burying(Theme):
             last = await self._bury(bench, 1)
         [waiting] = await bench.send()
         assert await bench.broker.prune([bench.queue, "unused"], 60_000, 1) == 3
-        assert [job.id for job in await bench.broker.failed(bench.queue, 10)] == last
+        assert await bench.ids_in("dead") == last
         assert await bench.claim_ids() == [waiting]
 
     async def test_a_snoozed_job_comes_back_at_its_time_with_nothing_counted(self, bench: Bench) -> None:
@@ -68,11 +70,11 @@ class Burying(Theme):
         job = await bench.broker.find(bench.queue, job_id)
         assert job is not None
         assert (job.state, job.attempt, job.errors) == (JobState.PENDING, 1, ())
-        figures = await bench.broker.figures(bench.queue)
+        figures = await bench.figures()
         assert (figures.scheduled, figures.tried, figures.retried) == (1, 0, 0)
         assert await bench.claim_ids() == []
         await bench.kit.advance(5_001)
         again = await bench.claim()
         assert [(one.id, one.tries) for one in again.jobs] == [(job_id, b"")]
         assert again.jobs[0].fence > claim.jobs[0].fence
-        assert await bench.broker.history(bench.queue, "work", 10) == []
+        assert await bench.broker.history(bench.queue, 10, name="work") == []

@@ -14,7 +14,7 @@ KNOWN = frozenset({"known"})
 
 
 class Claiming(Theme):
-    """What ``claim``, ``unpark``, ``pause`` and ``resume`` promise."""
+    """What ``claim``, ``unpark``, ``hold`` of a queue promise."""
 
     async def test_jobs_of_one_priority_come_first_in_first_out(self, bench: Bench) -> None:
         sent = await bench.send(count=25)
@@ -76,7 +76,7 @@ class Claiming(Theme):
         got = ids(claim.jobs) or await bench.claim_ids(names=KNOWN)
         assert got == [known]
         assert claim.again or claim.jobs
-        assert (await bench.broker.figures(bench.queue)).parked == 1
+        assert (await bench.figures()).parked == 1
         assert await bench.broker.unpark([bench.queue], KNOWN, 60_000) == 0
         assert await bench.broker.unpark([bench.queue], frozenset({"other"}), 60_000) == 1
         assert await bench.claim_ids(names=frozenset({"other"})) == [other]
@@ -93,24 +93,24 @@ class Claiming(Theme):
         await bench.claim_ids(names=KNOWN)
         await bench.kit.advance(60_000)
         assert await bench.broker.unpark([bench.queue], KNOWN, 60_000) == 1
-        [dead] = await bench.broker.failed(bench.queue, 10)
+        [dead] = await bench.jobs_in("dead")
         assert (dead.id, dead.state, dead.errors[-1].type) == (job_id, JobState.FAILED, "UnknownJobName")
         assert "other" in dead.errors[-1].message
 
     async def test_a_paused_queue_gives_nothing_and_accepts_all(self, bench: Bench) -> None:
         [first] = await bench.send()
-        await bench.broker.pause(bench.queue)
+        await bench.hold("queue")
         [second] = await bench.send()
         assert await bench.claim_ids() == []
-        assert (await bench.broker.figures(bench.queue)).paused
-        await bench.broker.resume(bench.queue)
+        assert (await bench.figures()).paused
+        await bench.hold("queue", on=False)
         assert await bench.claim_ids() == [first, second]
 
     async def test_bytes_that_are_no_record_are_handed_out_as_they_are(self, bench: Bench) -> None:
         junk = [b"", b"\x00\x01", b"2-1\x04\x00\x00\x00work", b"1-1\xff\xff\xff\xffx", bytes(range(256))]
-        await bench.send(*(NewJob(bench.queue, f"junk-{n}", data) for n, data in enumerate(junk)))
+        await bench.send(*(NewJob(bench.queue, f"junk-{n}", "known", data) for n, data in enumerate(junk)))
         claim = await bench.claim(names=KNOWN)
-        assert {claimed.id: claimed.record for claimed in claim.jobs} == {f"junk-{n}": d for n, d in enumerate(junk)}
+        assert {claimed.id: claimed.body for claimed in claim.jobs} == {f"junk-{n}": d for n, d in enumerate(junk)}
 
     async def test_only_one_worker_keeps_the_timer_of_a_queue(self, bench: Bench) -> None:
         await bench.send(bench.new(delay_ms=60_000))

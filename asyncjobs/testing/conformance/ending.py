@@ -12,7 +12,7 @@ __all__ = ["Ending"]
 
 
 class Ending(Theme):
-    """What ``settle``, ``cancel``, ``retry``, ``delete`` and ``failed`` promise."""
+    """What ``settle``, ``cancel``, ``retry``, ``delete`` and ``page`` promise."""
 
     async def test_a_completed_job_keeps_its_result_until_it_expires(self, bench: Bench) -> None:
         [job_id] = await bench.send()
@@ -30,7 +30,7 @@ class Ending(Theme):
         assert [await bench.settle(claim.jobs), await bench.settle(claim.jobs)] == [[True], [False]]
         one = bench.settlement(await self._another(bench))
         assert await bench.broker.settle([one, one]) == [True, False]
-        assert (await bench.broker.figures(bench.queue)).succeeded == 2
+        assert (await bench.figures()).succeeded == 2
 
     async def _another(self, bench: Bench):  # type: ignore[no-untyped-def]
         await bench.send()
@@ -54,16 +54,16 @@ class Ending(Theme):
         await bench.fail((await bench.claim()).jobs)
         await bench.kit.advance(1_001)
         await bench.fail((await bench.claim()).jobs)
-        [dead] = await bench.broker.failed(bench.queue, 10)
+        [dead] = await bench.jobs_in("dead")
         assert (dead.id, dead.state, dead.failures, len(dead.errors)) == (job_id, JobState.FAILED, 2, 2)
-        assert await bench.broker.size(bench.queue) == 0
+        assert await bench.waiting() == 0
 
     async def test_the_latest_dead_come_first(self, bench: Bench) -> None:
         sent = await bench.send(count=3)
         for _ in sent:
             await bench.fail((await bench.claim(1)).jobs, for_good=True)
             await bench.kit.advance(10)
-        assert [dead.id for dead in await bench.broker.failed(bench.queue, 2)] == [sent[2], sent[1]]
+        assert [job.id for job in (await bench.broker.page(bench.queue, "dead", "", 2)).jobs] == [sent[2], sent[1]]
 
     async def test_a_released_job_goes_back_to_the_front_in_order_with_nothing_counted(self, bench: Bench) -> None:
         sent = await bench.send(count=5)
@@ -86,12 +86,12 @@ class Ending(Theme):
         [parked] = await bench.send(bench.new("other", queue="parking"))
         await bench.claim(queues=["parking"], names=frozenset({"known"}))
         for queue, job_id in ((bench.queue, ready), (bench.queue, scheduled), ("parking", parked)):
-            assert await bench.broker.cancel(queue, job_id, "enough", 60_000) == "cancelled"
+            assert await bench.cancel(job_id, queue=queue) == "cancelled"
             job = await bench.broker.find(queue, job_id)
             assert job is not None
             assert (job.state, job.reason) == (JobState.CANCELLED, "enough")
-            assert await bench.broker.cancel(queue, job_id, "again", 60_000) == "ended"
-        assert [await bench.broker.size(queue) for queue in (bench.queue, "parking")] == [0, 0]
+            assert await bench.cancel(job_id, queue=queue) == "ended"
+        assert [await bench.waiting(queue) for queue in (bench.queue, "parking")] == [0, 0]
         await bench.broker.unpark(["parking"], frozenset({"other"}), 60_000)
         await bench.kit.advance(60_000)
         assert await bench.claim_ids(queues=[bench.queue, "parking"]) == []
@@ -99,19 +99,19 @@ class Ending(Theme):
     async def test_cancelling_what_is_dead_or_unknown_changes_nothing(self, bench: Bench) -> None:
         [job_id] = await bench.send()
         await bench.fail((await bench.claim()).jobs, for_good=True)
-        assert await bench.broker.cancel(bench.queue, job_id, "enough", 60_000) == "failed"
-        assert await bench.broker.cancel(bench.queue, "nobody", "enough", 60_000) == "unknown"
-        assert len(await bench.broker.failed(bench.queue, 10)) == 1
+        assert await bench.cancel(job_id) == "failed"
+        assert await bench.cancel("nobody") == "unknown"
+        assert len(await bench.jobs_in("dead")) == 1
 
     async def test_an_id_sent_anew_after_its_cancellation_runs_once(self, bench: Bench) -> None:
         job = bench.new()
         await bench.send(job)
         [behind] = await bench.send()
-        await bench.broker.cancel(bench.queue, job.id, "enough", 1_000)
+        await bench.cancel(job.id, keep_ms=1_000)
         await bench.kit.advance(1_001)
         # The cancelled entry still stands in the list, before the new one.
         await bench.send(job)
-        assert await bench.broker.size(bench.queue) == 2
+        assert await bench.waiting() == 2
         first = await bench.claim_ids(1) or await bench.claim_ids(1)
         assert [*first, *await bench.claim_ids()] == [behind, job.id]
         assert await bench.claim_ids() == []
@@ -126,7 +126,7 @@ class Ending(Theme):
         assert job is not None
         assert (job.state, job.failures, len(job.errors)) == (JobState.PENDING, 0, 1)
         assert await bench.claim_ids() == [job_id]
-        assert await bench.broker.failed(bench.queue, 10) == []
+        assert await bench.jobs_in("dead") == []
 
     async def test_only_dead_and_ended_jobs_can_be_deleted(self, bench: Bench) -> None:
         [dead, ended, waiting] = await bench.send(count=3)
@@ -143,5 +143,5 @@ class Ending(Theme):
         ]
         assert await bench.broker.find(bench.queue, dead) is None
         assert await bench.broker.find(bench.queue, ended) is None
-        assert await bench.broker.failed(bench.queue, 10) == []
+        assert await bench.jobs_in("dead") == []
         assert await bench.claim_ids() == [waiting]

@@ -27,10 +27,10 @@ class Following(Theme):
         return claimed
 
     async def _emit(
-        self, bench: Bench, claimed: Claimed, *events: bytes, skipped: int = 0, most: int = 1_000
+        self, bench: Bench, claimed: Claimed, *events: bytes, skipped: int = 0, max_events: int = 1_000
     ) -> list[bool]:
         emission = Emission(lease_of(claimed), next(_numbers), skipped, list(events))
-        return await bench.broker.emit([emission], most, TTL_MS)
+        return await bench.broker.emit([emission], max_events, TTL_MS)
 
     async def _read(self, bench: Bench, job_id: str, after: int = 0, limit: int = 100) -> EventPage:
         page = await bench.broker.events(bench.queue, job_id, after, limit, 0)
@@ -83,9 +83,9 @@ class Following(Theme):
 
     async def test_only_the_last_events_are_kept_and_their_numbers_show_the_gap(self, bench: Bench) -> None:
         claimed = await self._run(bench)
-        await self._emit(bench, claimed, *[b"%d" % number for number in range(1, 8)], most=3)
+        await self._emit(bench, claimed, *[b"%d" % number for number in range(1, 8)], max_events=3)
         assert [number for number, _ in (await self._read(bench, claimed.id)).events] == [5, 6, 7]
-        await self._emit(bench, claimed, b"x", skipped=10, most=3)
+        await self._emit(bench, claimed, b"x", skipped=10, max_events=3)
         assert await self._read(bench, claimed.id, 6) == EventPage([(7, b"7"), (18, b"x")], False)
 
     async def test_an_emission_sent_again_adds_nothing(self, bench: Bench) -> None:
@@ -152,7 +152,7 @@ class Following(Theme):
 
         async def cancelled(claimed: Claimed) -> None:
             await bench.release([claimed])
-            await bench.broker.cancel(bench.queue, claimed.id, "enough", 60_000)
+            await bench.cancel(claimed.id)
             await bench.broker.delete(bench.queue, [claimed.id])
 
         async def deleted(claimed: Claimed) -> None:
@@ -170,6 +170,33 @@ class Following(Theme):
             await self._emit(bench, claimed, b"a")
             assert (await self._read(bench, claimed.id)).events == [(1, b"a")], end.__name__
             await end(claimed)
+
+    async def test_a_job_that_was_deleted_or_pruned_leaves_no_events_to_one_of_the_same_id(self, bench: Bench) -> None:
+        async def deleted(claimed: Claimed) -> None:
+            await bench.fail([claimed], for_good=True)
+            await bench.broker.delete(bench.queue, [claimed.id])
+
+        async def deleted_after_its_end(claimed: Claimed) -> None:
+            await bench.settle([claimed])
+            await bench.broker.delete(bench.queue, [claimed.id])
+
+        async def pruned(claimed: Claimed) -> None:
+            await bench.fail([claimed], for_good=True)
+            assert await bench.broker.prune([bench.queue], 60_000, 0) == 1
+
+        for end in (deleted, deleted_after_its_end, pruned):
+            await bench.send(bench.new(job_id="again"))
+            [claimed] = (await bench.claim()).jobs
+            await self._emit(bench, claimed, b"a", b"b")
+            await end(claimed)
+            assert await bench.broker.events(bench.queue, "again", 0, 10, 0) is None, end.__name__
+            await bench.send(bench.new(job_id="again"))
+            assert await self._read(bench, "again") == EventPage([], False), end.__name__
+            [anew] = (await bench.claim()).jobs
+            await self._emit(bench, anew, b"c")
+            assert await self._read(bench, "again") == EventPage([(1, b"c")], False), end.__name__
+            await bench.settle([anew])
+            await bench.broker.delete(bench.queue, ["again"])
 
     async def test_events_expire_and_unknown_jobs_have_none(self, bench: Bench) -> None:
         claimed = await self._run(bench)

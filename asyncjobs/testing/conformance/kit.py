@@ -6,19 +6,34 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
-from asyncjobs.core.job import create_job, start_job
+from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, JobError, encode
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.core.settlement import Cancelled, Completed, Failed, Outcome, Released, Settlement, settle
-from asyncjobs.core.stored import encode_live, read_job
-from asyncjobs.ports import Broker, Claim, Claimed, ClaimRequest, Extension, Lease, NewJob, Recovery
+from asyncjobs.core.stored import read_live
+from asyncjobs.ports import (
+    Broker,
+    CancelReply,
+    Claim,
+    Claimed,
+    ClaimRequest,
+    Extension,
+    Hold,
+    Lease,
+    NewJob,
+    Place,
+    QueueFigures,
+    Recovery,
+)
 
 __all__ = ["Bench", "BrokerKit"]
+
+HoldKind = Literal["queue", "name", "tenant"]
 
 
 class BrokerKit(Protocol):
@@ -57,11 +72,18 @@ class Bench:
         tenant: str = "",
     ) -> NewJob:
         """Return a job that was not sent yet; ids rise."""
-        queue = queue or self.queue
-        job_id = job_id or f"job-{next(self._numbers):06}"
-        envelope = Envelope(arguments=msgspec.Raw(encode(["a", 1])), created_at_ms=1)
-        job = create_job(job_id, name, queue, priority, envelope, tenant=tenant, acks_early=acks_early)
-        return NewJob(queue, job_id, encode_live(job), delay_ms, due_at_ms)
+        body = encode(Envelope(arguments=msgspec.Raw(encode(["a", 1])), created_at_ms=1))
+        return NewJob(
+            queue=queue or self.queue,
+            id=job_id or f"job-{next(self._numbers):06}",
+            name=name,
+            body=body,
+            priority=priority.value,
+            tenant=tenant,
+            acks_early=acks_early,
+            delay_ms=delay_ms,
+            due_at_ms=due_at_ms,
+        )
 
     async def send(self, *jobs: NewJob, count: int = 1) -> list[str]:
         """Send ``jobs``, or ``count`` plain ones, and return their ids; all must be new."""
@@ -109,14 +131,14 @@ class Bench:
         duration_us: int = 1_000,
     ) -> Settlement:
         """Return what the core decides after ``outcome``, by default a success."""
-        job = start_job(read_job(claimed.id, claimed.queue, claimed.record, claimed.tries), claimed.fence, 1_000)
+        job = start_job(read_live(claimed, claimed.body, claimed.tries), claimed.fence, 1_000)
         settlement = settle(
             job,
             outcome or Completed(encode("result")),
             policy or RetryPolicy(max_retries=1, initial=1, jitter=False),
             1_000,
             0.5,
-            record=claimed.record,
+            body=claimed.body,
             duration_us=duration_us,
             result_ttl_ms=ttl_ms,
         )
@@ -156,6 +178,40 @@ class Bench:
             await self.recover(lease_ms)
             await self.kit.advance(lease_ms // 2)
 
+    async def figures(self, queue: str | None = None) -> QueueFigures:
+        """Return the figures of the queue."""
+        [figures] = await self.broker.overview([queue or self.queue])
+        return figures
+
+    async def waiting(self, queue: str | None = None) -> int:
+        """Return how many jobs wait: are ready, parked or scheduled."""
+        figures = await self.figures(queue)
+        return sum(figures.ready) + figures.parked + figures.scheduled
+
+    async def jobs_in(self, place: Place, *, limit: int = 100, tenant: str = "") -> list[Job]:
+        """Return all jobs in a place, read in pages of ``limit``."""
+        found: list[Job] = []
+        cursor = ""
+        while True:
+            page = await self.broker.page(self.queue, place, cursor, limit, tenant)
+            found += page.jobs
+            cursor = page.next
+            if not cursor:
+                return found
+
+    async def ids_in(self, place: Place, *, limit: int = 100, tenant: str = "") -> list[str]:
+        """Return the ids of all jobs in a place."""
+        return [job.id for job in await self.jobs_in(place, limit=limit, tenant=tenant)]
+
+    async def cancel(self, job_id: str, *, queue: str | None = None, keep_ms: int = 60_000) -> CancelReply:
+        """Cancel one job."""
+        [reply] = await self.broker.cancel(queue or self.queue, [job_id], "enough", keep_ms)
+        return reply
+
+    async def hold(self, kind: HoldKind, which: str = "", *, on: bool = True) -> bool:
+        """Hold the queue, a name or a tenant back, or let it go."""
+        return await self.broker.hold(self.queue, Hold(kind, which), on)
+
 
 def ids(jobs: Sequence[Claimed]) -> list[str]:
     """Return the ids of claimed jobs."""
@@ -164,4 +220,4 @@ def ids(jobs: Sequence[Claimed]) -> list[str]:
 
 def lease_of(claimed: Claimed) -> Lease:
     """Return the lease of a claimed job."""
-    return Lease(claimed.queue, claimed.id, claimed.record[2] - 48, claimed.fence)
+    return Lease(claimed.queue, claimed.id, claimed.priority, claimed.fence)

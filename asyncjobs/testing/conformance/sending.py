@@ -17,7 +17,7 @@ class Sending(Theme):
         job = await bench.broker.find(bench.queue, job_id)
         assert job is not None
         assert (job.state, job.name, job.attempt, job.arguments) == (JobState.PENDING, "work", 1, ["a", 1])
-        assert await bench.broker.size(bench.queue) == 1
+        assert await bench.waiting() == 1
 
     async def test_an_id_that_waits_is_accepted_once(self, bench: Bench) -> None:
         job = bench.new()
@@ -29,7 +29,7 @@ class Sending(Theme):
     async def test_an_id_named_twice_in_one_call_is_accepted_once(self, bench: Bench) -> None:
         job = bench.new()
         assert await bench.broker.enqueue([job, job]) == [True, False]
-        assert await bench.broker.size(bench.queue) == 1
+        assert await bench.waiting() == 1
 
     async def test_an_id_that_runs_or_is_dead_is_not_accepted_again(self, bench: Bench) -> None:
         job = bench.new()
@@ -38,7 +38,7 @@ class Sending(Theme):
         assert await bench.broker.enqueue([job]) == [False]
         await bench.fail(claim.jobs, for_good=True)
         assert await bench.broker.enqueue([job]) == [False]
-        assert [dead.id for dead in await bench.broker.failed(bench.queue, 10)] == [job.id]
+        assert await bench.ids_in("dead") == [job.id]
 
     async def test_an_ended_id_is_known_until_its_record_expires(self, bench: Bench) -> None:
         job = bench.new()
@@ -61,7 +61,7 @@ class Sending(Theme):
         [job_id] = await bench.send(bench.new(delay_ms=5_000))
         await bench.kit.advance(4_900)
         assert await bench.claim_ids() == []
-        assert await bench.broker.size(bench.queue) == 1
+        assert await bench.waiting() == 1
         await bench.kit.advance(200)
         assert await bench.claim_ids() == [job_id]
 

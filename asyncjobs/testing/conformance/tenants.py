@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from asyncjobs.core.histogram import bucket_of
-from asyncjobs.core.record.header import encode_header
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import NewJob, TenantFigures
 from asyncjobs.testing.conformance.kit import Bench, ids
@@ -17,13 +16,14 @@ MONTH_MS = 30 * 24 * 3_600_000
 
 
 class Tenants(Theme):
-    """What ``tenant_figures``, ``tenant_history``, ``cancel_many``, and ``failed`` and ``browse`` of one promise."""
+    """What ``tenant_figures``, ``cancel`` of many, and ``history`` and ``page`` of one tenant promise."""
 
     async def _figures_of(self, bench: Bench, tenant: str) -> TenantFigures:
-        return await bench.broker.tenant_figures(bench.queue, tenant)
+        [figures] = await bench.broker.tenant_figures([bench.queue], tenant)
+        return figures
 
     async def _dead_of(self, bench: Bench, tenant: str) -> list[str]:
-        dead = [job.id for job in await bench.broker.failed(bench.queue, 1_000, tenant=tenant)]
+        dead = await bench.ids_in("dead", tenant=tenant)
         assert (await self._figures_of(bench, tenant)).dead == len(dead)
         return dead
 
@@ -61,8 +61,15 @@ class Tenants(Theme):
             dead=2,
         )
         assert await self._figures_of(bench, "nobody") == TenantFigures()
-        figures = await bench.broker.figures(bench.queue)
+        figures = await bench.figures()
         assert (figures.succeeded, figures.failed, figures.cancelled, figures.retried) == (8, 4, 4, 4)
+
+    async def test_the_figures_of_a_tenant_in_several_queues_come_in_the_order_asked_for(self, bench: Bench) -> None:
+        await bench.send(*(bench.new(queue=queue, tenant="acme") for queue in ("first", "second", "second")))
+        await bench.settle((await bench.claim(3, queues=["first", "second"])).jobs, duration_us=2_000)
+        figures = await bench.broker.tenant_figures(["second", "unused", "first"], "acme")
+        assert [one.succeeded for one in figures] == [2, 0, 1]
+        assert await bench.broker.tenant_figures([], "acme") == []
 
     async def test_ends_of_several_tenants_in_one_call_each_go_to_their_own(self, bench: Bench) -> None:
         await bench.send(*(bench.new(tenant=tenant) for tenant in ("acme", "globex", "", "acme")))
@@ -77,7 +84,7 @@ class Tenants(Theme):
         await bench.recover()
         assert await bench.settle(late) == [False]
         assert await self._figures_of(bench, "acme") == TenantFigures()
-        assert await bench.broker.tenant_history(bench.queue, "acme", 10) == []
+        assert await bench.broker.history(bench.queue, 10, tenant="acme") == []
 
     async def test_ends_without_a_settlement_are_counted_for_the_tenant_too(self, bench: Bench) -> None:
         ready, later, parked, unknown = await bench.send(
@@ -86,14 +93,14 @@ class Tenants(Theme):
             bench.new("other", tenant="acme"),
             bench.new("unknown", tenant="acme"),
         )
-        await bench.broker.cancel(bench.queue, ready, "enough", 60_000)
+        await bench.cancel(ready)
         await bench.claim(names=frozenset({"work"}))
         for job_id in (later, parked):
-            assert await bench.broker.cancel(bench.queue, job_id, "enough", 60_000) == "cancelled"
+            assert await bench.cancel(job_id) == "cancelled"
         await bench.kit.advance(5_001)
         assert await bench.broker.unpark([bench.queue], frozenset(), 5_000) == 1
         assert await self._figures_of(bench, "acme") == TenantFigures(cancelled=3, failed=1, dead=1)
-        history = await bench.broker.tenant_history(bench.queue, "acme", 10)
+        history = await bench.broker.history(bench.queue, 10, tenant="acme")
         assert [(entry.id, entry.state, entry.name) for entry in history] == [
             (unknown, "failed", "unknown"),
             (parked, "cancelled", "other"),
@@ -104,13 +111,13 @@ class Tenants(Theme):
     async def test_the_dead_and_the_cancelled_of_a_recovery_are_counted_for_their_tenants(self, bench: Bench) -> None:
         doomed, marked = await bench.send(bench.new(tenant="acme", acks_early=True), bench.new(tenant="globex"))
         await bench.claim()
-        await bench.broker.cancel(bench.queue, marked, "enough", 60_000)
+        await bench.cancel(marked)
         await bench.lapse()
         await bench.recover()
         assert await self._figures_of(bench, "acme") == TenantFigures(failed=1, dead=1)
         assert await self._dead_of(bench, "acme") == [doomed]
         assert await self._figures_of(bench, "globex") == TenantFigures(cancelled=1)
-        [entry] = await bench.broker.tenant_history(bench.queue, "globex", 10)
+        [entry] = await bench.broker.history(bench.queue, 10, tenant="globex")
         assert (entry.id, entry.name, entry.error) == (marked, "work", "enough")
 
     async def test_the_history_of_a_tenant_tells_the_latest_ends_first_and_their_names(self, bench: Bench) -> None:
@@ -118,14 +125,14 @@ class Tenants(Theme):
             bench.new(tenant="acme"), bench.new("other", tenant="acme"), bench.new(tenant="globex"), bench.new()
         )
         await bench.settle((await bench.claim()).jobs)
-        history = await bench.broker.tenant_history(bench.queue, "acme", 10)
+        history = await bench.broker.history(bench.queue, 10, tenant="acme")
         assert [(entry.id, entry.state, entry.name) for entry in history] == [
             (sent[1], "completed", "other"),
             (sent[0], "completed", "work"),
         ]
-        assert await bench.broker.tenant_history(bench.queue, "acme", 1) == history[:1]
-        assert await bench.broker.tenant_history(bench.queue, "acme", 0) == []
-        of_name = await bench.broker.history(bench.queue, "work", 10)
+        assert await bench.broker.history(bench.queue, 1, tenant="acme") == history[:1]
+        assert await bench.broker.history(bench.queue, 0, tenant="acme") == []
+        of_name = await bench.broker.history(bench.queue, 10, name="work")
         assert [(entry.id, entry.name) for entry in of_name] == [(one, "work") for one in (sent[3], sent[2], sent[0])]
 
     async def test_the_history_of_a_tenant_is_capped(self, bench: Bench) -> None:
@@ -133,7 +140,7 @@ class Tenants(Theme):
         for count in (30, 150):
             sent += await bench.send(*(bench.new(tenant="acme") for _ in range(count)))
             await bench.settle((await bench.claim(count)).jobs)
-        history = await bench.broker.tenant_history(bench.queue, "acme", 5_000)
+        history = await bench.broker.history(bench.queue, 5_000, tenant="acme")
         assert [entry.id for entry in history] == sent[:-101:-1]
 
     async def test_counters_and_history_end_a_month_after_the_last_end_and_the_dead_stay(self, bench: Bench) -> None:
@@ -142,7 +149,7 @@ class Tenants(Theme):
         await self._bury_of(bench, "globex")
         await bench.kit.advance(10_001)
         assert await self._figures_of(bench, "acme") == TenantFigures(dead=1)
-        assert await bench.broker.tenant_history(bench.queue, "acme", 10) == []
+        assert await bench.broker.history(bench.queue, 10, tenant="acme") == []
         assert await self._figures_of(bench, "globex") == TenantFigures(failed=1, dead=1)
         await bench.send(bench.new(tenant="acme"))
         await bench.settle((await bench.claim()).jobs)
@@ -155,14 +162,12 @@ class Tenants(Theme):
             sent += await self._bury_of(bench, "acme", "globex", "", "acme")
             await bench.kit.advance(10)
         seen: list[str] = []
-        before: tuple[int, str] | None = None
-        while page := await bench.broker.failed(bench.queue, 2, before, tenant="acme"):
-            seen += [job.id for job in page]
-            assert {job.tenant for job in page} == {"acme"}
-            before = (page[-1].finished_at_ms or 0, page[-1].id)
+        for job in await bench.jobs_in("dead", limit=2, tenant="acme"):
+            seen.append(job.id)
+            assert job.tenant == "acme"
         own = [one for number, one in enumerate(sent) if number % 4 in (0, 3)]
         assert seen == own[::-1]
-        assert len(await bench.broker.failed(bench.queue, 100)) == 12
+        assert len(await bench.jobs_in("dead")) == 12
 
     async def test_whoever_leaves_the_dead_letter_queue_leaves_the_tenants_too(self, bench: Bench) -> None:
         retried, deleted, stays, other = await self._bury_of(bench, "acme", "acme", "acme", "globex")
@@ -186,14 +191,13 @@ class Tenants(Theme):
         assert await self._dead_of(bench, "acme") == []
 
     async def test_a_job_with_a_damaged_body_is_still_its_tenants(self, bench: Bench) -> None:
-        record = encode_header("work", 2, "", "acme", acks_early=True) + b"\xc1"
-        await bench.send(NewJob(bench.queue, "damaged", record))
-        [found] = (await bench.broker.browse(bench.queue, "ready", 0, 10, tenant="acme"))[0]
+        await bench.send(NewJob(bench.queue, "damaged", "work", b"\xc1", tenant="acme", acks_early=True))
+        [found] = await bench.jobs_in("ready", tenant="acme")
         assert (found.id, found.tenant) == ("damaged", "acme")
         await bench.claim()
         await bench.lapse()
         await bench.recover()
-        [dead] = await bench.broker.failed(bench.queue, 10, tenant="acme")
+        [dead] = await bench.jobs_in("dead", tenant="acme")
         assert (dead.id, dead.tenant, dead.name) == ("damaged", "acme", "")
         assert await bench.broker.delete(bench.queue, ["damaged"]) == [True]
         assert await self._dead_of(bench, "acme") == []
@@ -201,13 +205,12 @@ class Tenants(Theme):
     async def test_the_waiting_jobs_of_one_tenant_are_listed_among_others(self, bench: Bench) -> None:
         sent = await bench.send(*(bench.new(tenant=tenant) for tenant in ("acme", "", "globex", "acme")))
         later = await bench.send(*(bench.new(tenant=tenant, delay_ms=60_000) for tenant in ("globex", "acme")))
-        pages = [await bench.broker.browse(bench.queue, "ready", offset, 3, tenant="acme") for offset in (0, 3)]
-        assert [([job.id for job in jobs], looked_at) for jobs, looked_at in pages] == [([sent[0]], 3), ([sent[3]], 1)]
-        jobs, looked_at = await bench.broker.browse(bench.queue, "scheduled", 0, 10, tenant="acme")
-        assert ([job.id for job in jobs], looked_at) == (later[1:], 2)
+        first = await bench.broker.page(bench.queue, "ready", "", 3, "acme")
+        second = await bench.broker.page(bench.queue, "ready", first.next, 3, "acme")
+        assert [[job.id for job in page.jobs] for page in (first, second)] == [sent[:1], sent[3:]]
+        assert await bench.ids_in("scheduled", tenant="acme") == later[1:]
         await bench.claim(1)
-        jobs, _ = await bench.broker.browse(bench.queue, "running", 0, 10, tenant="acme")
-        assert [job.id for job in jobs] == sent[:1]
+        assert await bench.ids_in("running", tenant="acme") == sent[:1]
 
     async def test_many_jobs_are_cancelled_at_once_wherever_they_are(self, bench: Bench) -> None:
         running, ended, dead = await bench.send(count=3)
@@ -218,7 +221,7 @@ class Tenants(Theme):
         await bench.claim(names=frozenset({"work"}))
         ready, later = await bench.send(bench.new(tenant="acme"), bench.new(delay_ms=60_000))
         wanted = [ready, running, later, "nobody", ended, dead, parked, ready]
-        assert await bench.broker.cancel_many(bench.queue, wanted, "enough", 60_000) == [
+        assert await bench.broker.cancel(bench.queue, wanted, "enough", 60_000) == [
             "cancelled",
             "running",
             "cancelled",
@@ -234,14 +237,14 @@ class Tenants(Theme):
             assert (job.state, job.reason) == (JobState.CANCELLED, "enough")
         extension = await bench.extend(claim.jobs[:1])
         assert [(lease.id, reason) for lease, reason in extension.cancelled] == [(running, "enough")]
-        assert await bench.broker.size(bench.queue) == 0
+        assert await bench.waiting() == 0
         assert await bench.claim_ids() == []
-        assert (await bench.broker.figures(bench.queue)).cancelled == 3
-        assert await bench.broker.cancel_many(bench.queue, [], "enough", 60_000) == []
+        assert (await bench.figures()).cancelled == 3
+        assert await bench.broker.cancel(bench.queue, [], "enough", 60_000) == []
 
     async def test_more_jobs_than_one_call_may_carry_are_cancelled(self, bench: Bench) -> None:
         sent = await bench.send(*(bench.new(tenant="acme") for _ in range(600)))
-        assert await bench.broker.cancel_many(bench.queue, sent, "enough", 60_000) == ["cancelled"] * 600
+        assert await bench.broker.cancel(bench.queue, sent, "enough", 60_000) == ["cancelled"] * 600
         assert (await self._figures_of(bench, "acme")).cancelled == 600
         [kept] = await bench.send()
         assert [one for _ in range(3) for one in ids((await bench.claim(500)).jobs)] == [kept]

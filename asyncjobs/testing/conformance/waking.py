@@ -19,7 +19,7 @@ QUIET = 0.05
 
 
 class Waking(Theme):
-    """What ``wait``, ``ring`` and ``wait_end`` promise."""
+    """What ``wait``, ``withdraw`` and ``wait_end`` promise."""
 
     async def test_an_idle_worker_is_woken_by_a_send(self, bench: Bench) -> None:
         waiting = asyncio.ensure_future(bench.broker.wait([bench.queue], SOON))
@@ -88,20 +88,20 @@ class Waking(Theme):
         await bench.send(bench.new(delay_ms=30_000))
         assert await bench.broker.wait([bench.queue], SOON)
 
-    async def test_ring_wakes_only_where_something_is_ready(self, bench: Bench) -> None:
-        await bench.broker.ring([bench.queue])
+    async def test_a_worker_that_withdraws_wakes_another_one_only_where_something_is_ready(self, bench: Bench) -> None:
+        await bench.broker.withdraw("worker", [bench.queue])
         assert not await bench.broker.wait([bench.queue], QUIET)
         await bench.send()
         await bench.broker.wait([bench.queue], SOON)
-        await bench.broker.ring([bench.queue])
+        await bench.broker.withdraw("worker", ["other", bench.queue])
         assert await bench.broker.wait([bench.queue], SOON)
 
     async def test_resuming_a_paused_queue_rings(self, bench: Bench) -> None:
-        await bench.broker.pause(bench.queue)
+        await bench.hold("queue")
         await bench.send()
         await bench.claim()
         await bench.broker.wait([bench.queue], QUIET)
-        await bench.broker.resume(bench.queue)
+        await bench.hold("queue", on=False)
         assert await bench.broker.wait([bench.queue], SOON)
 
     async def test_who_awaits_a_job_is_woken_by_its_end(self, bench: Bench) -> None:
@@ -110,7 +110,7 @@ class Waking(Theme):
         claim = await bench.claim(2)
         await bench.settle(claim.jobs[:1])
         await bench.fail(claim.jobs[1:], for_good=True)
-        await bench.broker.cancel(bench.queue, sent[2], "enough", 60_000)
+        await bench.cancel(sent[2])
         ended = await asyncio.gather(*waits)
         states = [job.state for job in ended if job is not None]
         assert states == [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.COMPLETED]

@@ -7,12 +7,13 @@ import logging
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any
 
 import msgspec
 
 from asyncjobs.core.schedule import Schedule, Timing, due_ticks, next_tick
 from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError
-from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, jobs_of
+from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
 from asyncjobs.ports import FireReply, Firing, ScheduleStore
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.schedules.tick_sender import DueTicks, TickSender
@@ -45,6 +46,7 @@ class Scheduler:
         names: frozenset[str],
         own: Mapping[str, Sequence[Schedule]],
         interval: float,
+        prepare: Any,
         sender: TickSender | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -55,6 +57,7 @@ class Scheduler:
         self._own = own
         self._interval = interval
         self._sender = sender
+        self._prepare = prepare
         self._chance = chance
         self._known: dict[tuple[str, str], tuple[Schedule, int]] = {}
         self._broken: set[bytes] = set()
@@ -136,7 +139,7 @@ class Scheduler:
             if next_ms <= now_ms:
                 try:
                     ticks = due_ticks(self._timing(queue, schedule, now_ms - next_ms), next_ms, now_ms)
-                    jobs = jobs_of(schedule, queue, ticks.fire)
+                    jobs = [self._prepare(request_of(schedule, queue, tick), sent_at_ms=tick) for tick in ticks.fire]
                     last_ms = ticks.fire[-1] if ticks.fire else None
                     firing = Firing(schedule.id, next_ms, ticks.next_ms, last_ms, jobs)
                 except AsyncJobsError as error:
