@@ -14,11 +14,8 @@ from asyncjobs.app.lookup import Lookup
 from asyncjobs.app.sender import Sender
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.verbs.all import AllVerbs
-from asyncjobs.core.duration import Duration
-from asyncjobs.core.options import UNSET, Acks, Executor, UnsetType
-from asyncjobs.core.priority import Priority, PriorityName
-from asyncjobs.core.retry import RetryPolicy, RetryRule
-from asyncjobs.core.schedule import Missed
+from asyncjobs.core.options import UNSET, JobOptions, UnsetType
+from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.jobs.definition import AsyncJobDefinition, SyncJobDefinition
 from asyncjobs.jobs.registry import JobDecorator, Registry, decorator, default_registry
 from asyncjobs.middleware.base import Middleware
@@ -108,27 +105,9 @@ class App(AllVerbs):
     @overload
     def job(self, function: Callable[P, R], /) -> SyncJobDefinition[P, R]: ...
     @overload
-    def job(
-        self,
-        /,
-        *,
-        name: str | None = None,
-        aliases: tuple[str, ...] = (),
-        queue: str | UnsetType = UNSET,
-        priority: Priority | PriorityName | UnsetType = UNSET,
-        retry: RetryPolicy | RetryRule | UnsetType = UNSET,
-        timeout: Duration | UnsetType | None = UNSET,
-        expires: Duration | UnsetType = UNSET,
-        result_ttl: Duration | UnsetType = UNSET,
-        acks: Acks | UnsetType = UNSET,
-        cron: str | None = None,
-        every: Duration | None = None,
-        timezone: str = "UTC",
-        missed: Missed = "once",
-        executor: Executor = "thread",
-    ) -> JobDecorator: ...
-    def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Make a function a job of this app; options and errors as of ``asyncjobs.job``."""
+    def job(self, /, **options: Unpack[JobOptions]) -> JobDecorator: ...
+    def job(self, function: Callable[..., Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
+        """Make a function a job of this app; arguments and errors as of ``asyncjobs.job``."""
         return decorator(self.registry, function, options)
 
     @contextlib.contextmanager

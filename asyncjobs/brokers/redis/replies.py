@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from asyncjobs.brokers.redis.records import claimed_from, job_from
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
-from asyncjobs.brokers.redis.records import claimed_from, job_from
 from asyncjobs.ports import Claim, Claimed, QueueFigures, TenantFigures
 
 __all__ = ["read_claim", "read_failed", "read_figures", "read_found", "read_page", "read_tenant_figures"]

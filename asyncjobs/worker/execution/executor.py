@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from asyncjobs.core.settlement import Cancelled, Released, Settlement
 from asyncjobs.ports import Claimed, Extension, Lease
 from asyncjobs.worker.broker_clock import BrokerClock
-from asyncjobs.worker.event_sender import EventBuffer
+from asyncjobs.worker.duty import Duty
+from asyncjobs.worker.event_sender import EventSender
 from asyncjobs.worker.execution.attempt import LOST, Attempt
 from asyncjobs.worker.execution.callers import Ways
 from asyncjobs.worker.execution.canceller import Canceller
@@ -29,8 +30,11 @@ __all__ = ["Executor"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
+# How long cancelled handlers may take to end.
+_CANCELLED_S = 5.0
 
-class Executor:
+
+class Executor(Duty):
     """Runs up to ``concurrency`` jobs at once; more that were claimed ahead wait in a buffer.
 
     ``shared`` are the resources of all of them, to be opened before the first job and closed after the last; ``events``
@@ -50,7 +54,9 @@ class Executor:
         chance: Callable[[], float] = random.random,
     ) -> None:
         settings = host.settings
-        self.events = EventBuffer(host.broker, most=settings.max_events, ttl_ms=round(settings.event_ttl * 1000))
+        self._shutdown_timeout_s = settings.shutdown_timeout
+        self._is_hurried = False
+        self.events = EventSender(host.broker, most=settings.max_events, ttl_ms=round(settings.event_ttl * 1000))
         self._ways = Ways(settings.handler_processes, self.events.add)
         plans = RunPlans(host, self._ways)
         self.plans = plans.by_name
@@ -160,6 +166,25 @@ class Executor:
         return None
 
     # -- giving back and ending
+
+    async def stop(self) -> None:
+        """Give back what has not begun, let handlers finish for ``shutdown_timeout``, cancel the others, and close."""
+        self.give_back()
+        self.give_back_waiting()
+        until = time.monotonic() + self._shutdown_timeout_s
+        while self._running and not self._is_hurried and (left := until - time.monotonic()) > 0:
+            await self.changed(left)
+        if self._running:
+            _log.warning("cancelling %d handlers; their jobs go back to their queues", self.running)
+            self.cancel_all()
+            if not await self.drain(_CANCELLED_S):
+                _log.error("%d handlers do not end; their jobs are left to their leases", self.running)
+        await self.close()
+
+    def hurry(self) -> None:
+        """Let ``stop`` wait no longer for handlers to finish by themselves."""
+        self._is_hurried = True
+        self._change.set()
 
     def give_back(self) -> None:
         """Release what was claimed ahead and has not started."""

@@ -14,7 +14,7 @@ from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
 from asyncjobs.jobs.context import JobContext, running
 from asyncjobs.ports import Claimed
 from asyncjobs.worker.broker_clock import BrokerClock
-from asyncjobs.worker.event_sender import EventBuffer
+from asyncjobs.worker.event_sender import EventSender
 from asyncjobs.worker.execution.attempt import LOST, Attempt, Lost, NotRun
 from asyncjobs.worker.execution.canceller import Canceller
 from asyncjobs.worker.execution.claimed import read_claimed
@@ -39,7 +39,7 @@ class Pipeline:
         clock: BrokerClock,
         leases: Leases,
         plans: Mapping[str, RunPlan],
-        events: EventBuffer,
+        events: EventSender,
         canceller: Canceller,
         verdicts: Verdicts,
         end: Callable[[Attempt, Settlement | None], None],

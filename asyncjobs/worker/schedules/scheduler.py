@@ -16,6 +16,7 @@ from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, Envelop
 from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
 from asyncjobs.ports import FireReply, Firing, ScheduleStore
 from asyncjobs.worker.broker_clock import BrokerClock
+from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.schedules.tick_sender import DueTicks, TickSender
 
 __all__ = ["Scheduler"]
@@ -30,7 +31,7 @@ _FOLLOW_S = (0.03, 0.1)
 _EARLY_S = 0.002
 
 
-class Scheduler:
+class Scheduler(Duty):
     """Keeps the schedules of ``queues`` whose job is in ``names``; looks for changes every ``interval`` seconds.
 
     ``own``: the schedules of the code, by queue. They are made known at the start; one of a job in ``names`` that the
@@ -65,7 +66,7 @@ class Scheduler:
         self._looked_at = -math.inf
         self._is_leading = True
 
-    async def announce(self) -> None:
+    async def start(self) -> None:
         """Make the schedules of the code known, and forget those that it has no longer."""
         try:
             await self._announce()
