@@ -20,8 +20,8 @@ T = TypeVar("T")
 class ConnectionUser(Protocol):
     """What is to know when the connection opens and closes."""
 
-    def opened(self) -> None:
-        """Learn that the broker is open."""
+    def opened(self, broker: Broker) -> None:
+        """Learn that ``broker`` is open."""
         ...
 
     async def closing(self) -> None:
@@ -78,7 +78,7 @@ class Connection:
             await self._broker.open()
             self.loop.attach()
             for user in self._users:
-                user.opened()
+                user.opened(self._broker)
         self._opened += 1
 
     async def close(self) -> None:

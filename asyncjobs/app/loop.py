@@ -68,7 +68,7 @@ class AppLoop:
         return self._run_elsewhere(start, loop)
 
     async def _run_elsewhere(self, start: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop) -> T:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(start(), loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_started(start), loop))
 
     def run_sync(self, start: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:
         """Run what ``start`` returns on the app's loop and wait for it, from a thread without a running loop.
@@ -81,7 +81,7 @@ class AppLoop:
             pass
         else:
             raise AppNotOpen(f"a synchronous call inside a running event loop would block it; write {instead}")
-        return asyncio.run_coroutine_threadsafe(start(), self._loop_or_start_thread()).result()
+        return asyncio.run_coroutine_threadsafe(_started(start), self._loop_or_start_thread()).result()
 
     def _loop_or_start_thread(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -102,3 +102,8 @@ class AppLoop:
         if loop is not None and self._pid == os.getpid():
             asyncio.run_coroutine_threadsafe(self._close_app(), loop).result(_CLOSE_S)
             loop.call_soon_threadsafe(loop.stop)
+
+
+async def _started(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Call ``start`` on the app's loop too, not only run what it returns there."""
+    return await start()

@@ -10,7 +10,6 @@ import msgspec
 
 from asyncjobs.app.batcher import Batcher
 from asyncjobs.app.connection import Connection
-from asyncjobs.core.job import create_job
 from asyncjobs.core.options import UNSET
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode
@@ -22,7 +21,7 @@ from asyncjobs.jobs.request import JobRequest, Sending
 from asyncjobs.jobs.tenant_scope import current_tenant_id
 from asyncjobs.middleware.base import Middleware, Send
 from asyncjobs.middleware.chain import sending
-from asyncjobs.ports import NewJob
+from asyncjobs.ports import Broker, NewJob
 
 __all__ = ["Sender"]
 
@@ -52,8 +51,8 @@ class Sender:
 
     # -- while the app is open
 
-    def opened(self) -> None:
-        broker, timeout = self._connection.broker, self._settings.send_timeout
+    def opened(self, broker: Broker) -> None:
+        timeout = self._settings.send_timeout
         self._batchers = {
             "local": Batcher(broker, timeout, replicated=False),
             "replicated": Batcher(broker, timeout, replicated=True),

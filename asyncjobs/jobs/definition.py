@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack
 
 import msgspec
 
 from asyncjobs.core.duration import Duration, due_ms, to_ms
-from asyncjobs.core.options import UNSET, Acks, CallOptions, DefinitionOptions, Durability, UnsetType, merged
-from asyncjobs.core.priority import Priority, PriorityName
+from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions, SendOptions
 from asyncjobs.core.record.header import MAX_NAME_BYTES
 from asyncjobs.errors import ArgumentsError, DefinitionError
 from asyncjobs.jobs.handle import JobHandle
@@ -69,45 +68,18 @@ class _Verbs(Generic[P, R]):
         """Return the checked call without sending it, for ``app.enqueue_many``."""
         return self._request(args, kwargs)
 
-    def with_options(
-        self,
-        *,
-        queue: str | UnsetType = UNSET,
-        priority: Priority | PriorityName | UnsetType = UNSET,
-        max_retries: int | UnsetType = UNSET,
-        timeout: Duration | UnsetType = UNSET,
-        result_ttl: Duration | UnsetType = UNSET,
-        expires: Duration | UnsetType = UNSET,
-        metadata: Mapping[str, Any] | UnsetType = UNSET,
-        job_id: str | UnsetType = UNSET,
-        tenant: str | UnsetType | None = UNSET,
-        acks: Acks | UnsetType = UNSET,
-        durability: Durability | UnsetType = UNSET,
-        app: Dispatcher | UnsetType = UNSET,
-    ) -> JobCall[P, R]:
+    def with_options(self, *, app: Dispatcher | None = None, **options: Unpack[SendOptions]) -> JobCall[P, R]:
         """Return the job with options for one call, which win over those of the definition.
 
-        ``timeout``, ``result_ttl`` and ``expires``: seconds or ``timedelta``. ``metadata``: a free mapping, carried
-        with the job and shown everywhere. ``job_id``: your own id; the same one sent twice is one job. ``tenant``:
-        whose it is, ``None`` for nobody's; by default that of the ``tenant_scope``, or of the running job. ``acks``:
-        ``late`` for at least once, ``early`` for at most once. ``durability``: ``replicated`` waits until a replica of
-        Redis has the job too. ``app``: which app sends it. Raises ``ArgumentsError`` that names the option.
+        Args:
+            app: The app that sends it; by default the job's own, or the one that is open.
+            **options: See ``SendOptions``.
+
+        Raises:
+            ArgumentsError: There is no such option, or it has a wrong value. The message names it.
         """
-        definition, options, dispatcher = self._parts()
-        later = CallOptions.of(
-            queue=queue,
-            priority=priority,
-            max_retries=max_retries,
-            timeout=timeout,
-            result_ttl=result_ttl,
-            expires=expires,
-            metadata=metadata,
-            job_id=job_id,
-            tenant=tenant,
-            acks=acks,
-            durability=durability,
-        )
-        return JobCall(definition, merged(options, later), dispatcher if isinstance(app, UnsetType) else app)
+        definition, before, own = self._parts()
+        return JobCall(definition, before.updated(options), app or own)
 
     def _request(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], *, delay_ms: int = 0, due_at_ms: int | None = None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from asyncjobs.core.duration import Duration
-from asyncjobs.core.options import UNSET, Acks, DefinitionOptions, Executor, UnsetType
-from asyncjobs.core.priority import Priority, PriorityName
-from asyncjobs.core.retry import RetryPolicy, RetryRule
-from asyncjobs.core.schedule import Missed
+from asyncjobs.core.options import DefinitionOptions, JobOptions
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
 from asyncjobs.jobs.request import Dispatcher
@@ -19,11 +16,6 @@ __all__ = ["JobDecorator", "Registry", "default_registry", "job"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_OPTIONS = (
-    *("name", "aliases", "queue", "priority", "retry", "timeout", "expires", "result_ttl", "acks"),
-    *("cron", "every", "timezone", "missed", "executor"),
-)
 
 
 class JobDecorator(Protocol):
@@ -105,19 +97,14 @@ def _where(function: Callable[..., Any]) -> str:
 default_registry = Registry()
 
 
-def decorator(registry: Registry, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
+def decorator(registry: Registry, function: Callable[..., Any] | None, options: JobOptions) -> Any:
     """Define ``function`` in ``registry`` at once, or return the decorator that will."""
-    for option in options:
-        if option not in _OPTIONS:
-            raise DefinitionError(
-                f"@job has no option {option!r}; it has {', '.join(_OPTIONS)}.{closest(option, _OPTIONS)}"
-            )
-    name, aliases = options.pop("name", None), tuple(options.pop("aliases", ()))
-    checked = DefinitionOptions.of(**options)
-
-    def define(function: Callable[..., Any]) -> JobDefinition[..., Any]:
-        return registry.define(function, name=name, aliases=aliases, options=checked)
-
+    define = functools.partial(
+        registry.define,
+        name=options.get("name"),
+        aliases=tuple(options.get("aliases", ())),
+        options=DefinitionOptions.of(options),
+    )
     return define if function is None else define(function)
 
 
@@ -128,39 +115,20 @@ def job(  # type: ignore[overload-overlap]
 @overload
 def job(function: Callable[P, R], /) -> SyncJobDefinition[P, R]: ...
 @overload
-def job(
-    *,
-    name: str | None = None,
-    aliases: tuple[str, ...] = (),
-    queue: str | UnsetType = UNSET,
-    priority: Priority | PriorityName | UnsetType = UNSET,
-    retry: RetryPolicy | RetryRule | UnsetType = UNSET,
-    timeout: Duration | UnsetType | None = UNSET,
-    expires: Duration | UnsetType = UNSET,
-    result_ttl: Duration | UnsetType = UNSET,
-    acks: Acks | UnsetType = UNSET,
-    cron: str | None = None,
-    every: Duration | None = None,
-    timezone: str = "UTC",
-    missed: Missed = "once",
-    executor: Executor = "thread",
-) -> JobDecorator: ...
-def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+def job(**options: Unpack[JobOptions]) -> JobDecorator: ...
+def job(function: Callable[..., Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
     """Make a function a job of the default registry, which every app knows; for libraries, and programs with one app.
 
-    ``name``: by default the function's own. ``aliases``: its earlier names, under which jobs may still be queued.
-    ``queue``: by default ``default``. ``priority``: critical, high, normal or low. ``retry``: a ``RetryPolicy``, or a
-    function of the error and the number of failures that returns how long to wait, ``None`` to give up.
-    ``timeout``: seconds or ``timedelta`` that one attempt may take. ``expires``: not started by then, it is cancelled.
-    ``result_ttl``: how long the result is kept. ``acks``: ``late`` (the default) runs it at least once; ``early`` at
-    most once: it is not retried, and goes to the dead letter queue if its worker dies or is stopped while it runs.
-    ``cron`` (in ``timezone``, an IANA name) or ``every`` (seconds, ``timedelta``): run it by a schedule of its name,
-    for which all its parameters need defaults; ``missed``: what becomes of ticks when no worker was there, ``once``,
-    ``skip`` or ``all``, see ``App.add_schedule``.
+    Args:
+        function: The handler. An async function runs on the worker's event loop, a plain one in a thread.
+        **options: See ``JobOptions``.
 
-    An async function runs on the worker's loop, a plain one in a thread. With ``executor="process"`` either runs in a
-    process of its own, which is killed at the timeout: for work that needs the CPU; it is imported there by module and
-    name, so it must stand at the top of its module. Raises ``DefinitionError`` or
-    ``ArgumentsError`` where it could not work.
+    Returns:
+        The job, which can still be called as the plain function; without ``function``, the decorator that makes it.
+
+    Raises:
+        DefinitionError: The job could not work: its name is taken, an option isn't known, or an annotation can't be
+            decoded.
+        ArgumentsError: An option has a wrong value.
     """
     return decorator(default_registry, function, options)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Coroutine, Generator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, Unpack
 
 import msgspec
 
-from asyncjobs.core.options import DEFAULT_QUEUE, CallOptions, DefinitionOptions, merged
+from asyncjobs.core.options import DEFAULT_QUEUE, CallOptions, DefinitionOptions, SendOptions
 
 if TYPE_CHECKING:
     from asyncjobs.jobs.handle import JobHandle
@@ -46,9 +46,16 @@ class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False
         """Return the request with ``headers`` added; they are on ``current_job().headers``."""
         return msgspec.structs.replace(self, headers={**self.headers, **headers})
 
-    def with_options(self, **options: Any) -> JobRequest[R]:
-        """Return the request with options as ``.with_options`` of a job takes them; raises ``ArgumentsError``."""
-        return msgspec.structs.replace(self, options=merged(self.options, CallOptions.of(**options)))
+    def with_options(self, **options: Unpack[SendOptions]) -> JobRequest[R]:
+        """Return the request with options in place of those that it has.
+
+        Args:
+            **options: See ``SendOptions``.
+
+        Raises:
+            ArgumentsError: There is no such option, or it has a wrong value. The message names it.
+        """
+        return msgspec.structs.replace(self, options=self.options.updated(options))
 
 
 class Dispatcher(Protocol):

@@ -14,8 +14,8 @@ from asyncjobs.ports.intake import Intake
 from asyncjobs.ports.records import (
     CancelReply,
     Claim,
-    ClaimRequest,
     Claimed,
+    ClaimRequest,
     EditReply,
     Emission,
     EventPage,

@@ -32,8 +32,8 @@ class JobStore(Protocol):
         """Cancel waiting jobs now and keep their records for ``keep_ms``; mark running ones for their workers.
 
         Returns:
-            For each id: ``cancelled``; ``running`` where it is marked; ``ended`` and ``failed`` (dead) were too late, and
-            ``unknown`` has no record. An id that is named again has ended.
+            For each id: ``cancelled``; ``running`` where it is marked; ``ended`` and ``failed`` (dead) were too late,
+            and ``unknown`` has no record. An id that is named again has ended.
         """
         ...
 

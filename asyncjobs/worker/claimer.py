@@ -13,6 +13,7 @@ from asyncjobs.core.priority import is_ageing_claim, weighted_order
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Claim, ClaimRequest, JobQueue
 from asyncjobs.worker.broker_clock import BrokerClock
+from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
 
 __all__ = ["Claimer", "Serving"]
@@ -56,7 +57,7 @@ class Serving:
         return is_ageing_claim(number, self._ageing)
 
 
-class Claimer:
+class Claimer(Duty):
     """Claims for one worker; its requests are numbered, so that one repeated after an error gets the same jobs."""
 
     def __init__(
@@ -87,7 +88,8 @@ class Claimer:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_task: asyncio.Task[None] | None = None
         self._wait_scope: anyio.CancelScope | None = None
-        self._is_stopping = False
+        #: Whether it claims no more, because the worker is ending.
+        self.is_stopping = False
         self._ahead = 0
         self._seen = (0, 0.0)
         #: When a claim or an idle wait last ended, by the monotonic clock: the worker's sign of health.
@@ -133,10 +135,10 @@ class Claimer:
             self._ahead = min(self._executor.concurrency, int(rate * _AHEAD_S))
             self._seen = finished, at
 
-    async def run(self) -> None:
+    async def serve(self) -> None:
         """Claim until stopped; while the broker is away, try again with backoff."""
         failures = 0
-        while not self._is_stopping:
+        while not self.is_stopping:
             try:
                 await self._turn()
             except BrokerError as error:
@@ -156,7 +158,7 @@ class Claimer:
             return
         limit = self.room
         claim = await self.step(limit)
-        if self._is_stopping or claim.again or len(claim.jobs) >= limit:
+        if self.is_stopping or claim.again or len(claim.jobs) >= limit:
             return
         with anyio.CancelScope() as self._wait_scope:
             await self._broker.wait(self._serving.queues, self._poll_interval)
@@ -168,7 +170,7 @@ class Claimer:
         finished = self._executor.finished
         await self._executor.changed(_GIVE_BACK_S if buffered else self._timer_interval or self._poll_interval)
         self.last_active = self._clock.monotonic()
-        if self._executor.finished != finished or self._is_stopping:
+        if self._executor.finished != finished or self.is_stopping:
             return
         if buffered:
             self._ahead = 0
@@ -183,7 +185,7 @@ class Claimer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if due_ms is not None and not self._is_stopping:
+        if due_ms is not None and not self.is_stopping:
             seconds = self._clock.seconds_until(due_ms)
             self._timer = asyncio.get_running_loop().call_later(seconds, self._ring_timer)
 
@@ -192,7 +194,7 @@ class Claimer:
         self._timer_task = asyncio.get_running_loop().create_task(self._claim_due())
 
     async def _claim_due(self) -> None:
-        if self._is_stopping:
+        if self.is_stopping:
             return
         try:
             await self.step(max(0, self.room))
@@ -200,15 +202,16 @@ class Claimer:
             # The main loop meets the same error and says so.
             return
 
-    def stop(self) -> None:
+    def halt(self) -> None:
         """Claim no more; one that is under way is let finish, so that its jobs are not leased to nobody."""
-        self._is_stopping = True
+        self.is_stopping = True
         if self._timer is not None:
             self._timer.cancel()
         if self._wait_scope is not None:
             self._wait_scope.cancel()
 
-    async def finish(self) -> None:
-        """Once stopped, wait for a claim that the timer has begun."""
+    async def stop(self) -> None:
+        """Claim no more, and wait for a claim that the timer has begun."""
+        self.halt()
         if self._timer_task is not None:
             await asyncio.wait([self._timer_task])

@@ -10,6 +10,7 @@ import anyio
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import JobQueue, Lease
+from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.leases import Leases
 
 __all__ = ["Settler"]
@@ -17,10 +18,11 @@ __all__ = ["Settler"]
 _log = logging.getLogger("asyncjobs.worker")
 
 _MOST = 500
+_FLUSH_S = 5.0
 _BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
-class Settler:
+class Settler(Duty):
     """Collects settlements and sends them; a lease is held until its settlement is done."""
 
     def __init__(self, broker: JobQueue, leases: Leases) -> None:
@@ -95,3 +97,8 @@ class Settler:
                     await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
                     failures += 1
         return self.is_idle
+
+    async def stop(self) -> None:
+        """Send what is left, for some seconds at most."""
+        if not await self.flush(_FLUSH_S):
+            _log.error("not everything could be settled; those jobs will be recovered once their lease expires")

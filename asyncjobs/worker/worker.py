@@ -1,4 +1,4 @@
-"""The worker: owns the duties and the order in which they start and end."""
+"""The worker of an app: checks its options, and runs in the foreground, in the background, or once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any
 
 from asyncjobs.core.options import DEFAULT_QUEUE, UnsetType, checked_queue
 from asyncjobs.errors import ConfigurationError
@@ -19,7 +20,7 @@ from asyncjobs.ports.clock import SystemClock
 from asyncjobs.worker.claimer import Serving
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.liveness.health import HEALTHY_WITHIN_S, Health
-from asyncjobs.worker.run import Duties
+from asyncjobs.worker.run import WorkerRun
 
 __all__ = ["Worker"]
 
@@ -35,13 +36,14 @@ class Worker:
 
     def __init__(
         self,
-        app: WorkerHost,
+        app: Any,
         *,
         queues: Sequence[str] | Mapping[str, float] | None = None,
         concurrency: int | None = None,
         ageing: float = 0.05,
         clock: Clock | None = None,
     ) -> None:
+        app = app._host
         if isinstance(queues, str):
             raise ConfigurationError(f"queues={queues!r}: expected a list of names, or a mapping of names to weights")
         if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
@@ -57,7 +59,7 @@ class Worker:
         self._clock = clock or SystemClock()
         # The claims of all runs are numbered through: a number used again would get the old jobs again.
         self._numbers = itertools.count(1)
-        self._duties: Duties | None = None
+        self._current_run: WorkerRun | None = None
         self._is_stopped = False
 
     @property
@@ -70,29 +72,29 @@ class Worker:
 
         A worker that isn't running, or whose broker is away for longer than that, is not healthy.
         """
-        return Health(False, None, 0) if self._duties is None else self._duties.health(within)
+        return Health(False, None, 0) if self._current_run is None else self._current_run.health(within)
 
     def stop(self) -> None:
         """Claim no more and let handlers finish; called once more, cancel them now. Only from the worker's loop."""
         self._is_stopped = True
-        if self._duties is not None:
-            self._duties.stop()
+        if self._current_run is not None:
+            self._current_run.stop()
 
     async def run(self, *, signals: bool = True) -> None:
         """Run jobs until stopped; with ``signals``, SIGTERM and SIGINT stop it, a second one without waiting."""
         with self._on_signals() if signals else contextlib.nullcontext():
-            async with self._started() as duties:
-                await duties.until_stopped()
+            async with self._started() as run:
+                await run.until_stopped()
 
     async def run_until_empty(self) -> int:
         """Run jobs until none is startable and none runs; return how many ended. What is due later is left alone."""
-        async with self._started() as duties:
-            return await duties.until_empty()
+        async with self._started() as run:
+            return await run.until_empty()
 
     async def run_once(self) -> bool:
         """Claim one job and run it to its end; return whether there was one."""
-        async with self._started() as duties:
-            return await duties.once()
+        async with self._started() as run:
+            return await run.once()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
@@ -100,9 +102,9 @@ class Worker:
         ready = asyncio.Event()
 
         async def work() -> None:
-            async with self._started() as duties:
+            async with self._started() as run:
                 ready.set()
-                await duties.until_stopped()
+                await run.until_stopped()
 
         # Not a task group, which would wrap what the block raises.
         task = asyncio.create_task(work(), name=f"asyncjobs-worker-{self.id}")
@@ -118,18 +120,18 @@ class Worker:
             await task
 
     @contextlib.asynccontextmanager
-    async def _started(self) -> AsyncIterator[Duties]:
+    async def _started(self) -> AsyncIterator[WorkerRun]:
         async with self._app:
-            duties = Duties(self._app, self._serving, self._concurrency, self._clock, self.id, self._numbers)
+            run = WorkerRun(self._app, self._serving, self._concurrency, self._clock, self.id, self._numbers)
             # Known until all has ended, so that a second stop can hurry the first.
-            self._duties = duties
+            self._current_run = run
             try:
-                async with duties:
+                async with run:
                     if self._is_stopped:
-                        duties.stop()
-                    yield duties
+                        run.stop()
+                    yield run
             finally:
-                self._duties = None
+                self._current_run = None
                 self._is_stopped = False
 
     @contextlib.contextmanager

@@ -10,8 +10,8 @@ import redis
 
 from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.brokers.redis.broker import RedisBroker
-from asyncjobs.brokers.redis.connection import ConnectionSettings
 from asyncjobs.brokers.redis.keys import QueueKeys
+from asyncjobs.core.server import Server as Address
 from asyncjobs.ports import Place
 from asyncjobs.testing import ManualClock
 from tests.servers import Server
@@ -55,9 +55,9 @@ class RedisKit:
     """The Redis broker on a server whose time is moved by the shift that only tests set, and by shorter expiries."""
 
     def __init__(self, server: Server) -> None:
-        self._begin(server.client(), ConnectionSettings(nodes=(("127.0.0.1", server.port),)))
+        self._begin(server.client(), Address(nodes=(("127.0.0.1", server.port),)))
 
-    def _begin(self, client: Any, settings: ConnectionSettings) -> None:
+    def _begin(self, client: Any, settings: Address) -> None:
         self._client = client
         self._client.flushall()
         self._shift_ms = 0
@@ -142,4 +142,4 @@ class ClusterKit(RedisKit):
     def __init__(self, nodes: list[Server]) -> None:
         client = redis.RedisCluster(host="127.0.0.1", port=nodes[0].port)
         places = tuple(("127.0.0.1", node.port) for node in nodes)
-        self._begin(client, ConnectionSettings(nodes=places, mode="cluster"))
+        self._begin(client, Address(nodes=places, scheme="redis+cluster"))

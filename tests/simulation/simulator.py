@@ -143,13 +143,10 @@ class SimulatedWorker:
         self.maintenance = Maintenance(
             broker_of(app),
             queues=[QUEUE],
-            names=frozenset(self.executor.plans),
-            info=lambda: None,  # type: ignore[arg-type, return-value]
             lease_ms=LEASE_MS,
             max_deaths=MAX_DEATHS,
-            grace_ms=10**9,
             dead_ttl_ms=10**12,
-            dead_most=10**6,
+            max_dead=10**6,
         )
         self.keeper = broker_of(app).lease_keeper()
         self.heartbeat = Heartbeat(

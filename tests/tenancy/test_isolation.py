@@ -167,7 +167,7 @@ async def test_without_the_reset_the_check_finds_foreign_paths(
     kind: Any, admin: Admin, pg_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter: Adapter = kind()
-    monkeypatch.setattr(f"asyncjobs.tenancy.{adapter.module}._RESTORE", adapter.statement("SELECT :path, false"))
+    monkeypatch.setattr("asyncjobs.tenancy.lending.search_path._RESTORE", "SELECT :path, false")
 
     world = World(adapter, admin, pg_url, "session", redis_url)
     await world.run(jobs=200, tenants=20)

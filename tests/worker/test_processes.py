@@ -17,11 +17,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from asyncjobs.core.job import create_job
+from asyncjobs.core.job import create_job, start_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope
-from asyncjobs.core.record.tries import Tries, pack_tries
-from asyncjobs.core.stored import encode_live
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.core.values import decode_value
 from asyncjobs.errors import AppNotOpen, DefinitionError, ResultError
@@ -79,12 +77,7 @@ def call_of(definition: JobDefinition[..., Any], *args: Any, **kwargs: Any) -> P
     job = create_job(new_id(), definition.name, "images", Priority.HIGH, envelope, tenant="acme")
     return ProcessCall.of(
         definition.function,
-        job_id=job.id,
-        queue=job.queue,
-        record=encode_live(job),
-        tries=pack_tries(Tries(failures=2)),
-        fence=5,
-        started_at_ms=1_700_000_000_000,
+        start_job(msgspec.structs.replace(job, failures=2), 5, 1_700_000_000_000),
         deadline_ms=1_700_000_060_000,
         tenant=TenantContext("acme", "acme", "tenant_acme"),
     )

@@ -305,7 +305,7 @@ async def test_a_running_worker_keeps_no_more_dead_than_it_should_the_latest(
 
     original = maintenance.Maintenance.prune
     monkeypatch.setattr(maintenance.Maintenance, "prune", prune_once)
-    app = make_app(dead_most=3)
+    app = make_app(max_dead=3)
     async with app:
         await _dead(app, 2_100)
         # On a slow machine the worker that let them die has pruned too, before all were dead.

@@ -18,7 +18,7 @@ from asyncjobs import App, JobFailed, JobState, RetryPolicy, Worker, current_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.header import encode_header
 from asyncjobs.ports import NewJob
-from asyncjobs.worker.execution import verdict as decisions
+from asyncjobs.worker.execution import verdict
 from tests.apps import broker_of, wait_ended
 
 
@@ -598,7 +598,7 @@ async def test_a_fault_of_our_own_costs_no_slot_and_no_job(
     make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(lease=1)
-    real, faults = decisions.settle, iter([True, False])
+    real, faults = verdict.settle, iter([True, False])
 
     def faulty(*args: Any, **given: Any) -> Any:
         if next(faults, False):
@@ -609,7 +609,7 @@ async def test_a_fault_of_our_own_costs_no_slot_and_no_job(
     async def work() -> str:
         return "done"
 
-    monkeypatch.setattr(decisions, "settle", faulty)
+    monkeypatch.setattr(verdict, "settle", faulty)
     async with app, Worker(app, concurrency=1).running():
         handle = await work.delay()
         assert await (await work.delay()).result(SOON) == "done"

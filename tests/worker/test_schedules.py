@@ -24,8 +24,10 @@ from asyncjobs import (
     Worker,
     current_job,
 )
+from asyncjobs.core.priority import Priority
 from asyncjobs.core.schedule import Schedule, Timing
-from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, jobs_of, request_of
+from asyncjobs.core.stored import read_live
+from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
 from asyncjobs.middleware import Send
 from asyncjobs.ports import ScheduleList
 from tests.apps import broker_of, prepared
@@ -279,8 +281,8 @@ async def test_a_schedule_that_can_not_fire_leaves_the_others_alone(
         now_ms = (await broker_of(app).schedules("default")).now_ms
         nowhere = Timing(cron="* * * * * *", timezone="Mars/Olympus")
         for broken in (
-            Schedule(id="nowhere", name="work", timing=nowhere, record=b""),
-            Schedule(id="no-job", name="work", timing=Timing(every_ms=1_000), record=b"no record"),
+            Schedule(id="nowhere", name="work", timing=nowhere, body=b""),
+            Schedule(id="no-job", name="work", timing=Timing(every_ms=1_000), body=b"no record"),
         ):
             await broker_of(app).put_schedule("default", broken.id, encode_schedule(broken), now_ms)
         await broker_of(app).put_schedule("default", "nothing", b"no schedule", now_ms)
@@ -469,19 +471,27 @@ async def test_a_layer_can_not_send_a_tick_to_another_queue_or_twice(make_app: C
     assert (True, False) in sent
 
 
-async def test_the_job_of_a_tick_is_the_same_with_middleware_and_without(app: App) -> None:
+async def test_the_job_of_a_tick_has_all_that_its_schedule_was_given(app: App) -> None:
     @app.job(expires=60)
     async def work(number: int, *, text: str) -> None: ...
 
     options: dict[str, Any] = {"max_retries": 1, "timeout": 5, "result_ttl": 0, "metadata": {"a": 1}}
+    tick = 1_700_000_000_000
     async with app:
-        for name, request in {
-            "plain": work.request(1, text="a"),
-            "full": work.with_options(tenant="acme", priority="low", acks="early", **options).request(1, text="a"),
-        }.items():
-            await app.add_schedule(name, request, every=60)
-        for stored in (await broker_of(app).schedules("default")).schedules:
-            schedule = decode_schedule(stored.data)
-            tick = 1_700_000_000_000
-            [plain] = jobs_of(schedule, "default", [tick])
-            assert prepared(app, request_of(schedule, "default", tick), sent_at_ms=tick) == plain
+        request = work.with_options(tenant="acme", priority="low", acks="early", **options).request(1, text="a")
+        await app.add_schedule("full", request, every=60)
+        [stored] = (await broker_of(app).schedules("default")).schedules
+        new = prepared(app, request_of(decode_schedule(stored.data), "default", tick), sent_at_ms=tick)
+    job = read_live(new, new.body)
+    assert (job.id, job.name, job.priority, job.tenant, job.acks_early) == (
+        f"full@{tick}",
+        "work",
+        Priority.LOW,
+        "acme",
+        True,
+    )
+    envelope = job.envelope
+    assert (job.arguments, envelope.keywords, job.metadata, job.created_at_ms) == ([1, "a"], ("text",), {"a": 1}, tick)
+    assert (envelope.max_retries, envelope.timeout_ms, envelope.result_ttl_ms) == (1, 5_000, 0)
+    assert envelope.expires_at_ms == tick + 60_000
+    assert envelope.headers == {"schedule": "full", "tick": str(tick)}

@@ -81,7 +81,7 @@ class TenantVerbs(Verbs):
         async for page in pages(self._broker, queue, place, tenant):
             ids = [job.id for job in page]
             replies = await self._broker.cancel(queue, ids, reason, self._lookup.keep_ms)
-            done = {job_id: reply for job_id, reply in zip(ids, replies, strict=True)}
+            done = dict(zip(ids, replies, strict=True))
             marked = {job_id for job_id, reply in done.items() if reply == "running"}
             cancelled = {job_id for job_id, reply in done.items() if reply == "cancelled"}
             count += len((cancelled | marked) - running)

@@ -11,6 +11,7 @@ from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.events import RedisEvents
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
+from asyncjobs.brokers.redis.records import ended_record, new_record
 from asyncjobs.brokers.redis.replies import read_claim
 from asyncjobs.brokers.redis.schedules import RedisSchedules
 from asyncjobs.brokers.redis.scripts import load
@@ -18,7 +19,7 @@ from asyncjobs.brokers.redis.session import CLAIM, ENQUEUE, JOBS_A_CALL, SETTLE
 from asyncjobs.brokers.redis.store import RedisStore
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.settlement import Settlement
-from asyncjobs.ports import Claim, Claimed, ClaimRequest, NewJob, Recovery, Suspendable
+from asyncjobs.ports import Claim, Claimed, ClaimRequest, NewJob, Recovery
 
 __all__ = ["RedisBroker"]
 
@@ -59,7 +60,7 @@ class RedisBroker(RedisStore, RedisEvents, RedisSchedules):
     async def _enqueue(self, queue: str, jobs: Sequence[NewJob], replicated: bool) -> list[bool]:
         args: list[str | bytes] = []
         for job in jobs:
-            args += (job.id, _when(job), job.record)
+            args += (job.id, _when(job), new_record(job))
         if replicated:
             reply = await self._replicated.run(ENQUEUE, self._keys.queue(queue), args)
         else:
@@ -108,13 +109,13 @@ class RedisBroker(RedisStore, RedisEvents, RedisSchedules):
         for start in range(0, len(settlements), JOBS_A_CALL // 2):
             args: list[str | bytes | int] = []
             for one in settlements[start : start + JOBS_A_CALL // 2]:
-                ends = bool(one.record)
+                ends = bool(one.body)
                 args += (
                     one.id,
                     one.name,
                     f"{one.fence}:{one.priority}:{one.id}",
                     one.verdict.value,
-                    one.record if ends else one.tries,
+                    ended_record(one) if ends else one.tries,
                     one.ttl_ms if ends else one.delay_ms,
                     one.duration_us,
                     bucket_of(one.duration_us),
@@ -179,11 +180,11 @@ class RedisBroker(RedisStore, RedisEvents, RedisSchedules):
     async def resume(self, queue: str) -> None:
         await self._on_queue(_RESUME, queue)
 
-    async def suspend(self, queue: str, what: Suspendable, which: str, on: bool) -> bool:
+    async def suspend(self, queue: str, what: str, which: str, on: bool) -> bool:
         await self._register(queue)
         return bool(await self._on_queue(_SUSPEND, queue, what[0], which, "1" if on else "0"))
 
-    async def suspended(self, queue: str) -> list[tuple[Suspendable, str]]:
+    async def suspended(self, queue: str) -> list[tuple[str, str]]:
         packed = await self._command("HGET", self._keys.queue(queue).cfg, "suspended")
         entries = _suspended.decode(packed) if packed else []
         return [("name" if one[0] == "n" else "tenant", one[1:]) for one in sorted(entries)]
@@ -199,9 +200,9 @@ def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
     """Cut ``jobs`` so that no part exceeds what one call may carry."""
     start = size = 0
     for end, job in enumerate(jobs):
-        if end > start and (end - start >= JOBS_A_CALL or size + len(job.record) > _BYTES_A_CALL):
+        if end > start and (end - start >= JOBS_A_CALL or size + len(new_record(job)) > _BYTES_A_CALL):
             yield jobs[start:end]
             start, size = end, 0
-        size += len(job.record)
+        size += len(new_record(job))
     if start < len(jobs):
         yield jobs[start:]

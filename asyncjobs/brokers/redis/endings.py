@@ -11,7 +11,8 @@ import redis.asyncio
 import redis.exceptions
 
 from asyncjobs.brokers.redis.clients import AsyncClient, close, listening
-from asyncjobs.brokers.redis.connection import ConnectionSettings, translated
+from asyncjobs.brokers.redis.connection import translated
+from asyncjobs.core.server import Server
 
 __all__ = ["EndListener"]
 
@@ -27,7 +28,7 @@ class EndListener:
     published while the connection is down is lost.
     """
 
-    def __init__(self, client: AsyncClient, settings: ConnectionSettings) -> None:
+    def __init__(self, client: AsyncClient, settings: Server) -> None:
         self._client = client
         self._settings = settings
         self._listening: redis.asyncio.Redis | None = None

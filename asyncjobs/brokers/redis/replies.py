@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from asyncjobs.brokers.redis.records import claimed_from, job_from
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import read_placed
 from asyncjobs.ports import Claim, Claimed, QueueFigures, TenantFigures
 
 __all__ = ["read_claim", "read_failed", "read_figures", "read_found", "read_page", "read_tenant_figures"]
@@ -21,7 +21,7 @@ def read_claim(queues: Sequence[str], reply: list[Any]) -> Claim:
     for queue, (_, due, more, fence, jobs) in zip(queues, reply, strict=True):
         fields = iter(jobs)
         claimed += [
-            Claimed(queue, job_id.decode(), fence, tries, record)
+            claimed_from(queue, job_id.decode(), fence, tries, record)
             for job_id, tries, record in zip(fields, fields, fields, strict=True)
         ]
         if due >= 0:
@@ -59,12 +59,12 @@ def read_page(queue: str, place: str, reply: list[Any]) -> tuple[list[Job], int]
 
 
 def _job(queue: str, job_id: str, record: bytes, tries: bytes, place: str, number: int) -> Job:
-    return read_placed(
-        job_id,
+    return job_from(
         queue,
+        job_id,
         record,
         tries,
-        {"failed": JobState.FAILED, "running": JobState.RUNNING}.get(place),
+        state={"failed": JobState.FAILED, "running": JobState.RUNNING}.get(place),
         fence=number if place == "running" else 0,
         due_at_ms=number if place == "scheduled" else None,
         finished_at_ms=number if place == "failed" else None,
@@ -75,7 +75,7 @@ def read_figures(queue: str, reply: list[Any]) -> QueueFigures:
     """Read ``inspect.lua``."""
     now_ms, paused, ready, parked, scheduled, leased, dead, tried, head, record, stats = reply
     fields = {name.decode(): int(number) for name, number in zip(stats[::2], stats[1::2], strict=True)}
-    since_ms = read_placed(head.decode(), queue, record, None, None).created_at_ms if head else now_ms
+    since_ms = job_from(queue, head.decode(), record).created_at_ms if head else now_ms
     return QueueFigures(
         name=queue,
         paused=paused == 1,

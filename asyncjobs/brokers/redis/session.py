@@ -12,12 +12,13 @@ import redis.exceptions
 from redis.asyncio import RedisCluster
 
 from asyncjobs.brokers.redis import clients
-from asyncjobs.brokers.redis.connection import ConnectionSettings, check_server, translated
+from asyncjobs.brokers.redis.connection import check_server, translated
 from asyncjobs.brokers.redis.endings import EndListener
 from asyncjobs.brokers.redis.keys import GlobalKeys
 from asyncjobs.brokers.redis.line import Line
 from asyncjobs.brokers.redis.replicated import ReplicatedWrites
 from asyncjobs.brokers.redis.scripts import Script, load
+from asyncjobs.core.server import Server
 from asyncjobs.errors import BrokerRefused
 
 __all__ = ["CLAIM", "ENQUEUE", "JOBS_A_CALL", "SETTLE", "Session"]
@@ -41,7 +42,7 @@ class Session:
     Bound to the event loop that opened it.
     """
 
-    def __init__(self, settings: ConnectionSettings, *, prefix: str = "asyncjobs") -> None:
+    def __init__(self, settings: Server, *, prefix: str = "asyncjobs") -> None:
         self._settings = settings
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}

@@ -87,8 +87,8 @@ class RedisStore(Session):
     async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         return await self._on_ids(_DELETE, queue, job_ids)
 
-    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, dead_most: int) -> int:
-        return sum([await self._on_queue(_PRUNE, one, dead_ttl_ms, dead_most, JOBS_A_CALL) for one in queues])
+    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
+        return sum([await self._on_queue(_PRUNE, one, dead_ttl_ms, max_dead, JOBS_A_CALL) for one in queues])
 
     async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -8,8 +8,6 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.core.record.tries import Tries, pack_tries
-from asyncjobs.core.stored import encode_live
 from asyncjobs.jobs.context import JobContext
 from asyncjobs.jobs.definition import JobDefinition
 from asyncjobs.jobs.signature import Signature
@@ -65,12 +63,7 @@ class Ways:
             value = await self._processes.run(
                 ProcessCall.of(
                     function,
-                    job_id=record.id,
-                    queue=record.queue,
-                    record=encode_live(msgspec.structs.replace(record, envelope=envelope)),
-                    tries=pack_tries(Tries(record.failures, record.deaths, record.errors)),
-                    fence=record.fence,
-                    started_at_ms=record.started_at_ms or 0,
+                    msgspec.structs.replace(record, envelope=envelope),
                     deadline_ms=job.deadline_ms,
                     tenant=current_tenant(),
                 ),

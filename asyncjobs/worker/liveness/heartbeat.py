@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Extension, LeaseKeeper
+from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.liveness.watchdog import Watchdog
 
@@ -19,7 +20,7 @@ _LOOK_S = 0.25
 _AGAIN_S = 1.0
 
 
-class Heartbeat:
+class Heartbeat(Duty):
     """Extends what ``leases`` holds every quarter of a lease, and gives what it learns to ``tell``, from its thread.
 
     Three beats may fail before a lease lapses. Once the loop has been silent for ``blocked_limit`` seconds nothing is
@@ -49,11 +50,11 @@ class Heartbeat:
         self._is_away = False
         self._thread = threading.Thread(target=self._run, name="asyncjobs-heartbeat", daemon=True)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End the thread; what is held is left to its leases."""
         self._stop.set()
 

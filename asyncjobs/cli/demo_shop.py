@@ -1,4 +1,4 @@
-"""The small shop of ``asyncjobs demo``: the jobs that an ordinary web application has."""
+"""The small shop of ``asyncjobs demo``, with jobs as an ordinary web application has them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.jobs.context import current_job
 from asyncjobs.jobs.handle import JobHandle
 
-__all__ = ["open_shop"]
+__all__ = ["Shop"]
 
 
 class Shop:
-    """The jobs of a shop, and a morning's orders."""
+    """The jobs of a shop, defined on an app, and the orders of a morning."""
 
     def __init__(self, app: App) -> None:
         @app.job(queue="emails", priority="high")
@@ -24,7 +24,7 @@ class Shop:
 
         @app.job(queue="images", retry=RetryPolicy(max_retries=5, initial=0.4))
         def resize_image(path: str, width: int) -> str:
-            # A plain function, so it runs in a thread. The store fails twice, then it answers.
+            # A plain function, so it runs in a thread. The store fails twice, and then it answers.
             if current_job().attempt <= 2:
                 raise ConnectionError("the image store did not answer")
             return f"{path} at {width} px"
@@ -51,7 +51,7 @@ class Shop:
         self._charge_card = charge_card
 
     async def take_orders(self) -> list[tuple[str, JobHandle[object]]]:
-        """Send the jobs; return each with what to show of it."""
+        """Send the jobs; return what to call each, and its handle."""
         addresses = ("ada@example.com", "grace@example.com", "alan@example.com")
         sent: list[tuple[str, JobHandle[object]]] = [
             (f"send_welcome_mail({to!r})", await self._send_welcome_mail.delay(to)) for to in addresses
@@ -62,8 +62,3 @@ class Shop:
         pages = await self._app.enqueue_many([self._export_orders.request(page) for page in range(1, 6)])
         sent += [(f"export_orders({page})", handle) for page, handle in enumerate(pages, 1)]
         return sent
-
-
-def open_shop(app: App) -> Shop:
-    """Define the shop's jobs on ``app``."""
-    return Shop(app)

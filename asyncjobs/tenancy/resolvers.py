@@ -1,27 +1,37 @@
-"""From a tenant's id to its schema: a table in the program, and a cache before any other resolver."""
+"""Resolvers, from a tenant's id to its schema: a table in the program, and a cache in front of any other resolver."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 
-from asyncjobs.core.duration import Duration, to_ms
-from asyncjobs.core.tenancy import TenantContext, checked_schema
-from asyncjobs.errors import ArgumentsError, ConfigurationError, TenantError, TenantSuspended, UnknownTenant
+from asyncjobs import TenantContext
+from asyncjobs.errors import ArgumentsError, TenantError, TenantSuspended, UnknownTenant
 from asyncjobs.ports import TenantResolver
-from asyncjobs.tenancy.asking import checked_resolver
+from asyncjobs.tenancy.checks import checked_resolver
 
-__all__ = ["CachedTenants", "StaticTenants", "tenant_of_row"]
+__all__ = ["CachedTenants", "StaticTenants"]
 
 
 class StaticTenants:
-    """Knows the tenants that the program names: ``{id: schema}``, or ``{id: TenantContext(…)}``.
+    """Knows the tenants that the program names.
 
-    ``suspended``: ids for which nothing may be done now. Raises ``TenantError`` for a name that can't be a schema.
+    Args:
+        tenants: ``{id: schema}``, or ``{id: TenantContext(…)}``.
+        suspended: Ids of tenants for which nothing may be done now; none by default.
+
+    Raises:
+        TenantError: A name can't be a tenant's schema.
+
+    Example:
+        ```python
+        App(middleware=[Tenants(StaticTenants({"acme": "tenant_acme", "globex": "tenant_globex"}))])
+        ```
     """
 
     def __init__(self, tenants: Mapping[str, str | TenantContext], *, suspended: Collection[str] = ()) -> None:
@@ -32,7 +42,12 @@ class StaticTenants:
         self._suspended = frozenset(suspended)
 
     async def resolve(self, tenant_id: str) -> TenantContext:
-        """Return the tenant; raise ``UnknownTenant`` or ``TenantSuspended``."""
+        """Return the tenant of this id.
+
+        Raises:
+            UnknownTenant: The program doesn't name it.
+            TenantSuspended: It is suspended.
+        """
         if tenant_id not in self._tenants:
             raise UnknownTenant(f"there is no tenant {tenant_id!r}")
         if tenant_id in self._suspended:
@@ -41,34 +56,54 @@ class StaticTenants:
 
 
 class CachedTenants:
-    """Asks another resolver once for each tenant and ``ttl`` (seconds or ``timedelta``), however many jobs wait for it.
+    """Remembers what another resolver returns, and asks it once for a tenant, however many jobs wait for the answer.
 
-    That a tenant is unknown or suspended is remembered for ``failure_ttl``; other errors are not. The ``most`` tenants
-    asked for last are kept. ``clock``: seconds that only rise. Raises ``ArgumentsError`` for wrong values, and
-    ``ConfigurationError`` for what is no resolver.
+    That a tenant is unknown or suspended is remembered too; other errors are not.
+
+    Args:
+        resolver: The other resolver.
+        ttl: For how long a tenant is remembered, in seconds or as a ``timedelta``; 60 s by default.
+        failure_ttl: The same for one that is unknown or suspended; 5 s by default.
+        most: How many tenants are remembered, those asked for last; 10,000 by default.
+        clock: Returns seconds that only rise; for tests.
+
+    Raises:
+        ArgumentsError: A value is wrong.
+        ConfigurationError: ``resolver`` is none.
+
+    Example:
+        ```python
+        tenants = CachedTenants(SqlTenants(pool, "SELECT schema FROM public.tenants WHERE id = %s"))
+        app = App(middleware=[Tenants(tenants)])
+        ```
     """
 
     def __init__(
         self,
         resolver: TenantResolver,
         *,
-        ttl: Duration = 60.0,
-        failure_ttl: Duration = 5.0,
+        ttl: float | timedelta = 60.0,
+        failure_ttl: float | timedelta = 5.0,
         most: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if isinstance(most, bool) or not isinstance(most, int) or most < 1:
             raise ArgumentsError(f"most={most!r}: expected a whole number of tenants, 1 or more")
         self._resolver = checked_resolver("CachedTenants(…)", resolver)
-        self._ttl = to_ms("ttl", ttl) / 1000
-        self._failure_ttl = to_ms("failure_ttl", failure_ttl) / 1000
+        self._ttl = _seconds("ttl", ttl)
+        self._failure_ttl = _seconds("failure_ttl", failure_ttl)
         self._most = most
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, TenantContext | TenantError]] = OrderedDict()
         self._asking: dict[str, asyncio.Task[TenantContext]] = {}
 
     async def resolve(self, tenant_id: str) -> TenantContext:
-        """Return the tenant, as it is remembered or as the resolver says; raise what that raises."""
+        """Return the tenant of this id, remembered or asked for.
+
+        Raises:
+            UnknownTenant: As the other resolver raises it, now or a moment ago.
+            TenantSuspended: As the other resolver raises it, now or a moment ago.
+        """
         until, found = self._known.get(tenant_id, (0.0, None))
         if found is None or until <= self._clock():
             return await self._ask(tenant_id)
@@ -81,7 +116,11 @@ class CachedTenants:
         return found
 
     def invalidate(self, tenant_id: str | None = None) -> None:
-        """Forget one tenant, or all: what is being asked for at the moment is not remembered either."""
+        """Forget a tenant, so that the next job asks for it; an answer that is on its way is not remembered either.
+
+        Args:
+            tenant_id: The tenant; all of them by default.
+        """
         if tenant_id is None:
             self._known.clear()
             self._asking.clear()
@@ -112,23 +151,10 @@ class CachedTenants:
             self._known.popitem(last=False)
 
 
-def tenant_of_row(tenant_id: str, rows: Sequence[Mapping[str, Any]]) -> TenantContext:
-    """Return the tenant of the row that a query for ``tenant_id`` found, with ``schema``, ``slug`` and ``suspended``.
-
-    Raises ``UnknownTenant`` for none, ``TenantSuspended``, ``TenantError`` for what can't be a tenant's schema, and
-    ``ConfigurationError`` for what the query should not do.
-    """
-    if not rows:
-        raise UnknownTenant(f"there is no tenant {tenant_id!r}")
-    row = rows[0]
-    if len(rows) > 1 or "schema" not in row:
-        raise ConfigurationError(
-            f"the query for tenants returned {len(rows)} rows of {', '.join(map(str, row))} for {tenant_id!r}; "
-            "expected one, with a column schema and, if you like, slug and suspended"
-        )
-    if row.get("suspended"):
-        raise TenantSuspended(f"the tenant {tenant_id!r} is suspended")
-    try:
-        return TenantContext(tenant_id, str(row.get("slug") or tenant_id), checked_schema(row["schema"]))
-    except TenantError as error:
-        raise TenantError(f"the tenant {tenant_id!r} can't be served: {error}") from None
+def _seconds(name: str, value: object) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise ArgumentsError(f"{name}={value!r}: expected seconds or a timedelta")
+    if seconds < 0:
+        raise ArgumentsError(f"{name}={value!r}: expected at least 0 s")
+    return seconds
