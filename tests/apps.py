@@ -7,12 +7,17 @@ from typing import Any
 from asyncjobs import App, Job, JobRequest
 from asyncjobs.ports import NewJob
 
-__all__ = ["broker_of", "prepared", "wait_ended"]
+__all__ = ["broker_of", "host_of", "prepared", "wait_ended"]
 
 
 def broker_of(app: App) -> Any:
     """Return the app's open broker; untyped, so that tests may replace its verbs."""
     return app._connection.broker
+
+
+def host_of(app: App) -> Any:
+    """Return the app as its worker sees it."""
+    return app._host
 
 
 def prepared(app: App, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:

@@ -25,7 +25,7 @@ from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.maintenance import Maintenance
 from asyncjobs.worker.settler import Settler
-from tests.apps import broker_of
+from tests.apps import broker_of, host_of
 
 __all__ = ["Simulation", "SimulationKit"]
 
@@ -82,7 +82,7 @@ class FaultyBroker:
             if done:
                 latest = self.fences[settlement.id]
                 assert settlement.fence == latest, f"{settlement.id}: settled under {settlement.fence}, not {latest}"
-                self.settled[settlement.id] += bool(settlement.record)
+                self.settled[settlement.id] += bool(settlement.body)
         if self._lose():
             raise BrokerUnavailable("the reply was lost")
         return replies
@@ -127,7 +127,7 @@ class SimulatedWorker:
         broker_clock = BrokerClock(clock)
         self.settler = Settler(broker_of(app), leases)
         self.executor = Executor(
-            app, broker_clock, self.settler, leases, concurrency=chance.randint(1, 4), chance=chance.random
+            host_of(app), broker_clock, self.settler, leases, concurrency=chance.randint(1, 4), chance=chance.random
         )
         self.claimer = Claimer(
             broker_of(app),
@@ -343,7 +343,7 @@ class Simulation:
                 break
         living = [job_id for job_id in self.accepted if await self._lives(job_id)]
         assert living == [], f"never ended: {living}"
-        figures = await self.kit.broker.figures(QUEUE)
+        [figures] = await self.kit.broker.overview([QUEUE])
         ends = figures.succeeded + figures.failed + figures.cancelled
         assert ends == len(self.accepted), f"{len(self.accepted)} accepted, {ends} ended"
 

@@ -1,8 +1,9 @@
-"""Leases: kept, lost, taken over, recovered."""
+"""``Work.recover`` and ``LeaseKeeper.extend``: leases kept, lost, taken over, recovered."""
 
 from __future__ import annotations
 
 from asyncjobs.core.states import JobState
+from asyncjobs.ports import Recovery
 from asyncjobs.testing.conformance.kit import Bench, ids, lease_of
 from asyncjobs.testing.conformance.theme import Theme
 
@@ -95,6 +96,19 @@ class Leasing(Theme):
         assert await bench.claim_ids() == []
         [dead] = await bench.jobs_in("dead")
         assert (dead.id, dead.deaths, dead.errors[-1].type) == (job_id, 3, "WorkerDied")
+
+    async def test_a_recovery_tells_what_became_of_each_job(self, bench: Bench) -> None:
+        [revived, cancelled] = await bench.send(count=2)
+        [dead] = await bench.send(bench.new(acks_early=True))
+        await bench.claim()
+        await bench.cancel(cancelled)
+        told = Recovery([], [], [])
+        for _ in range(4):
+            for known, new in zip(told, await bench.recover(), strict=True):
+                known += new
+            await bench.kit.advance(5_000)
+        assert told == ([revived], [dead], [cancelled])
+        assert (await bench.figures()).recovered == 1
 
     async def test_a_job_acknowledged_early_is_never_handed_out_twice(self, bench: Bench) -> None:
         [job_id] = await bench.send(bench.new(acks_early=True))

@@ -1,13 +1,12 @@
-"""What is told of each tenant by itself: figures, history and dead; and many of its jobs cancelled at once."""
+"""``JobStats`` of one tenant: its figures, its history and its dead."""
 
 from __future__ import annotations
 
 import pytest
 
 from asyncjobs.core.histogram import bucket_of
-from asyncjobs.core.states import JobState
-from asyncjobs.ports import NewJob, TenantFigures
-from asyncjobs.testing.conformance.kit import Bench, ids
+from asyncjobs.ports import TenantFigures
+from asyncjobs.testing.conformance.kit import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Tenants"]
@@ -16,21 +15,7 @@ MONTH_MS = 30 * 24 * 3_600_000
 
 
 class Tenants(Theme):
-    """What ``tenant_figures``, ``cancel`` of many, and ``history`` and ``page`` of one tenant promise."""
-
-    async def _figures_of(self, bench: Bench, tenant: str) -> TenantFigures:
-        [figures] = await bench.broker.tenant_figures([bench.queue], tenant)
-        return figures
-
-    async def _dead_of(self, bench: Bench, tenant: str) -> list[str]:
-        dead = await bench.ids_in("dead", tenant=tenant)
-        assert (await self._figures_of(bench, tenant)).dead == len(dead)
-        return dead
-
-    async def _bury_of(self, bench: Bench, *tenants: str) -> list[str]:
-        sent = await bench.send(*(bench.new(tenant=tenant) for tenant in tenants))
-        await bench.fail((await bench.claim(len(sent))).jobs, for_good=True)
-        return sent
+    """What ``tenant_figures``, and ``history`` and the dead of a tenant promise."""
 
     @pytest.mark.parametrize("tenant", ["acme", "a", " acme", "29417520", "{globex}", "größe: 1", "x" * 255])
     async def test_the_ends_of_a_tenants_jobs_are_counted_apart(self, bench: Bench, tenant: str) -> None:
@@ -50,8 +35,8 @@ class Tenants(Theme):
             histogram={bucket_of(2_000): 2},
             dead=1,
         )
-        assert await self._figures_of(bench, "globex") == one
-        assert await self._figures_of(bench, tenant) == TenantFigures(
+        assert await bench.tenant_figures("globex") == one
+        assert await bench.tenant_figures(tenant) == TenantFigures(
             succeeded=4,
             failed=2,
             cancelled=2,
@@ -60,7 +45,7 @@ class Tenants(Theme):
             histogram={bucket_of(2_000): 4},
             dead=2,
         )
-        assert await self._figures_of(bench, "nobody") == TenantFigures()
+        assert await bench.tenant_figures("nobody") == TenantFigures()
         figures = await bench.figures()
         assert (figures.succeeded, figures.failed, figures.cancelled, figures.retried) == (8, 4, 4, 4)
 
@@ -74,7 +59,7 @@ class Tenants(Theme):
     async def test_ends_of_several_tenants_in_one_call_each_go_to_their_own(self, bench: Bench) -> None:
         await bench.send(*(bench.new(tenant=tenant) for tenant in ("acme", "globex", "", "acme")))
         await bench.settle((await bench.claim(4)).jobs)
-        found = [(await self._figures_of(bench, tenant)).succeeded for tenant in ("acme", "globex")]
+        found = [(await bench.tenant_figures(tenant)).succeeded for tenant in ("acme", "globex")]
         assert found == [2, 1]
 
     async def test_a_settlement_that_comes_too_late_counts_for_no_tenant(self, bench: Bench) -> None:
@@ -83,7 +68,7 @@ class Tenants(Theme):
         await bench.lapse()
         await bench.recover()
         assert await bench.settle(late) == [False]
-        assert await self._figures_of(bench, "acme") == TenantFigures()
+        assert await bench.tenant_figures("acme") == TenantFigures()
         assert await bench.broker.history(bench.queue, 10, tenant="acme") == []
 
     async def test_ends_without_a_settlement_are_counted_for_the_tenant_too(self, bench: Bench) -> None:
@@ -99,7 +84,7 @@ class Tenants(Theme):
             assert await bench.cancel(job_id) == "cancelled"
         await bench.kit.advance(5_001)
         assert await bench.broker.unpark([bench.queue], frozenset(), 5_000) == 1
-        assert await self._figures_of(bench, "acme") == TenantFigures(cancelled=3, failed=1, dead=1)
+        assert await bench.tenant_figures("acme") == TenantFigures(cancelled=3, failed=1, dead=1)
         history = await bench.broker.history(bench.queue, 10, tenant="acme")
         assert [(entry.id, entry.state, entry.name) for entry in history] == [
             (unknown, "failed", "unknown"),
@@ -114,9 +99,9 @@ class Tenants(Theme):
         await bench.cancel(marked)
         await bench.lapse()
         await bench.recover()
-        assert await self._figures_of(bench, "acme") == TenantFigures(failed=1, dead=1)
-        assert await self._dead_of(bench, "acme") == [doomed]
-        assert await self._figures_of(bench, "globex") == TenantFigures(cancelled=1)
+        assert await bench.tenant_figures("acme") == TenantFigures(failed=1, dead=1)
+        assert await bench.dead_of("acme") == [doomed]
+        assert await bench.tenant_figures("globex") == TenantFigures(cancelled=1)
         [entry] = await bench.broker.history(bench.queue, 10, tenant="globex")
         assert (entry.id, entry.name, entry.error) == (marked, "work", "enough")
 
@@ -144,107 +129,35 @@ class Tenants(Theme):
         assert [entry.id for entry in history] == sent[:-101:-1]
 
     async def test_counters_and_history_end_a_month_after_the_last_end_and_the_dead_stay(self, bench: Bench) -> None:
-        [dead] = await self._bury_of(bench, "acme")
+        [dead] = await bench.bury_of("acme")
         await bench.kit.advance(MONTH_MS - 10_000)
-        await self._bury_of(bench, "globex")
+        await bench.bury_of("globex")
         await bench.kit.advance(10_001)
-        assert await self._figures_of(bench, "acme") == TenantFigures(dead=1)
+        assert await bench.tenant_figures("acme") == TenantFigures(dead=1)
         assert await bench.broker.history(bench.queue, 10, tenant="acme") == []
-        assert await self._figures_of(bench, "globex") == TenantFigures(failed=1, dead=1)
+        assert await bench.tenant_figures("globex") == TenantFigures(failed=1, dead=1)
         await bench.send(bench.new(tenant="acme"))
         await bench.settle((await bench.claim()).jobs)
-        assert (await self._figures_of(bench, "acme")).failed == 0
-        assert await self._dead_of(bench, "acme") == [dead]
-
-    async def test_the_dead_of_a_tenant_are_paged_past_those_of_others(self, bench: Bench) -> None:
-        sent = []
-        for _ in range(3):
-            sent += await self._bury_of(bench, "acme", "globex", "", "acme")
-            await bench.kit.advance(10)
-        seen: list[str] = []
-        for job in await bench.jobs_in("dead", limit=2, tenant="acme"):
-            seen.append(job.id)
-            assert job.tenant == "acme"
-        own = [one for number, one in enumerate(sent) if number % 4 in (0, 3)]
-        assert seen == own[::-1]
-        assert len(await bench.jobs_in("dead")) == 12
+        assert (await bench.tenant_figures("acme")).failed == 0
+        assert await bench.dead_of("acme") == [dead]
 
     async def test_whoever_leaves_the_dead_letter_queue_leaves_the_tenants_too(self, bench: Bench) -> None:
-        retried, deleted, stays, other = await self._bury_of(bench, "acme", "acme", "acme", "globex")
+        retried, deleted, stays, other = await bench.bury(
+            *(
+                bench.new(tenant=tenant)
+                for tenant in (
+                    "acme",
+                    "acme",
+                    "acme",
+                    "globex",
+                )
+            )
+        )
         assert await bench.broker.retry(bench.queue, [retried, retried]) == [True, False]
         assert await bench.broker.delete(bench.queue, [deleted, deleted]) == [True, False]
-        assert await self._dead_of(bench, "acme") == [stays]
+        assert await bench.dead_of("acme") == [stays]
         # What comes back, or is sent anew, dies anew.
         await bench.send(bench.new(job_id=deleted, tenant="globex"))
         await bench.fail((await bench.claim()).jobs, for_good=True)
-        assert sorted(await self._dead_of(bench, "acme")) == [retried, stays]
-        assert sorted(await self._dead_of(bench, "globex")) == [deleted, other]
-
-    async def test_the_pruned_leave_the_tenants_dead_too(self, bench: Bench) -> None:
-        await self._bury_of(bench, "acme", "", "globex", "acme")
-        await bench.kit.advance(5_000)
-        [young] = await self._bury_of(bench, "acme")
-        assert await bench.broker.prune([bench.queue], 4_000, 100) == 4
-        assert await self._dead_of(bench, "acme") == [young]
-        assert await self._dead_of(bench, "globex") == []
-        assert await bench.broker.prune([bench.queue], 60_000, 0) == 1
-        assert await self._dead_of(bench, "acme") == []
-
-    async def test_a_job_with_a_damaged_body_is_still_its_tenants(self, bench: Bench) -> None:
-        await bench.send(NewJob(bench.queue, "damaged", "work", b"\xc1", tenant="acme", acks_early=True))
-        [found] = await bench.jobs_in("ready", tenant="acme")
-        assert (found.id, found.tenant) == ("damaged", "acme")
-        await bench.claim()
-        await bench.lapse()
-        await bench.recover()
-        [dead] = await bench.jobs_in("dead", tenant="acme")
-        assert (dead.id, dead.tenant, dead.name) == ("damaged", "acme", "")
-        assert await bench.broker.delete(bench.queue, ["damaged"]) == [True]
-        assert await self._dead_of(bench, "acme") == []
-
-    async def test_the_waiting_jobs_of_one_tenant_are_listed_among_others(self, bench: Bench) -> None:
-        sent = await bench.send(*(bench.new(tenant=tenant) for tenant in ("acme", "", "globex", "acme")))
-        later = await bench.send(*(bench.new(tenant=tenant, delay_ms=60_000) for tenant in ("globex", "acme")))
-        first = await bench.broker.page(bench.queue, "ready", "", 3, "acme")
-        second = await bench.broker.page(bench.queue, "ready", first.next, 3, "acme")
-        assert [[job.id for job in page.jobs] for page in (first, second)] == [sent[:1], sent[3:]]
-        assert await bench.ids_in("scheduled", tenant="acme") == later[1:]
-        await bench.claim(1)
-        assert await bench.ids_in("running", tenant="acme") == sent[:1]
-
-    async def test_many_jobs_are_cancelled_at_once_wherever_they_are(self, bench: Bench) -> None:
-        running, ended, dead = await bench.send(count=3)
-        claim = await bench.claim()
-        await bench.settle(claim.jobs[1:2])
-        await bench.fail(claim.jobs[2:], for_good=True)
-        [parked] = await bench.send(bench.new("unknown"))
-        await bench.claim(names=frozenset({"work"}))
-        ready, later = await bench.send(bench.new(tenant="acme"), bench.new(delay_ms=60_000))
-        wanted = [ready, running, later, "nobody", ended, dead, parked, ready]
-        assert await bench.broker.cancel(bench.queue, wanted, "enough", 60_000) == [
-            "cancelled",
-            "running",
-            "cancelled",
-            "unknown",
-            "ended",
-            "failed",
-            "cancelled",
-            "ended",
-        ]
-        for job_id in (ready, later, parked):
-            job = await bench.broker.find(bench.queue, job_id)
-            assert job is not None
-            assert (job.state, job.reason) == (JobState.CANCELLED, "enough")
-        extension = await bench.extend(claim.jobs[:1])
-        assert [(lease.id, reason) for lease, reason in extension.cancelled] == [(running, "enough")]
-        assert await bench.waiting() == 0
-        assert await bench.claim_ids() == []
-        assert (await bench.figures()).cancelled == 3
-        assert await bench.broker.cancel(bench.queue, [], "enough", 60_000) == []
-
-    async def test_more_jobs_than_one_call_may_carry_are_cancelled(self, bench: Bench) -> None:
-        sent = await bench.send(*(bench.new(tenant="acme") for _ in range(600)))
-        assert await bench.broker.cancel(bench.queue, sent, "enough", 60_000) == ["cancelled"] * 600
-        assert (await self._figures_of(bench, "acme")).cancelled == 600
-        [kept] = await bench.send()
-        assert [one for _ in range(3) for one in ids((await bench.claim(500)).jobs)] == [kept]
+        assert sorted(await bench.dead_of("acme")) == [retried, stays]
+        assert sorted(await bench.dead_of("globex")) == [deleted, other]

@@ -1,18 +1,18 @@
-"""Schedules: known, fired once, paused and removed."""
+"""``ScheduleStore``: schedules known, fired once, paused and removed."""
 
 from __future__ import annotations
 
 import asyncio
 
 from asyncjobs.ports import Firing, StoredSchedule
-from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.kit import SOON_S, Bench
 from asyncjobs.testing.conformance.theme import Theme
 
-__all__ = ["Scheduling"]
+__all__ = ["Schedules"]
 
 
-class Scheduling(Theme):
-    """What a ``ScheduleStore`` promises."""
+class Schedules(Theme):
+    """What every verb of a ``ScheduleStore`` promises."""
 
     async def _stored(self, bench: Bench) -> list[StoredSchedule]:
         return (await bench.broker.schedules(bench.queue)).schedules
@@ -48,7 +48,7 @@ class Scheduling(Theme):
         assert sorted(reply.fired for reply in replies) == [[False]] * 9 + [[True]]
         assert all(reply.now_ms >= tick for reply in replies)
         assert await self._stored(bench) == [StoredSchedule("nightly", b"data", tick + 1_000, tick)]
-        assert await bench.broker.wait([bench.queue], 5.0)
+        assert await bench.broker.wait([bench.queue], SOON_S)
         assert await bench.claim_ids() == [job.id]
 
     async def test_a_tick_that_is_not_due_by_the_brokers_clock_does_not_fire(self, bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""Figures, history and presence."""
+"""``JobStats``: figures, history, and the workers that are present."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from asyncjobs.ports import MinuteFigures, WorkerInfo
 from asyncjobs.testing.conformance.kit import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
-__all__ = ["Looking"]
+__all__ = ["Stats"]
 
 MINUTE_MS = 60_000
 
 
-class Looking(Theme):
+class Stats(Theme):
     """What ``overview``, ``minutes``, ``history``, ``queues`` and the presence of workers promise."""
 
     async def test_figures_count_every_place_and_every_end(self, bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""The events that running jobs tell."""
+"""``Intake.events`` and ``Work.emit``: the events of running jobs, and how they are followed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import itertools
 
 from asyncjobs.core.settlement import Snoozed
 from asyncjobs.ports import Claimed, Emission, EventPage
-from asyncjobs.testing.conformance.kit import Bench, lease_of
+from asyncjobs.testing.conformance.kit import QUIET_S, SOON_S, Bench, lease_of
 from asyncjobs.testing.conformance.theme import Theme
 
-__all__ = ["Following"]
+__all__ = ["Events"]
 
 TTL_MS = 60_000
-SOON = 5.0
 
 _numbers = itertools.count(1)
 
 
-class Following(Theme):
+class Events(Theme):
     """What ``emit`` and ``events`` promise."""
 
     async def _run(self, bench: Bench) -> Claimed:
@@ -67,12 +66,12 @@ class Following(Theme):
 
     async def test_who_waits_is_woken_by_an_event_and_by_the_end(self, bench: Bench) -> None:
         claimed = await self._run(bench)
-        waiting = asyncio.create_task(bench.broker.events(bench.queue, claimed.id, 0, 10, SOON))
-        result = asyncio.create_task(bench.broker.wait_end(bench.queue, claimed.id, SOON))
+        waiting = asyncio.create_task(bench.broker.events(bench.queue, claimed.id, 0, 10, SOON_S))
+        result = asyncio.create_task(bench.broker.wait_end(bench.queue, claimed.id, SOON_S))
         await asyncio.sleep(0.05)
         await self._emit(bench, claimed, b"a")
         assert await waiting == EventPage([(1, b"a")], False)
-        waiting = asyncio.create_task(bench.broker.events(bench.queue, claimed.id, 1, 10, SOON))
+        waiting = asyncio.create_task(bench.broker.events(bench.queue, claimed.id, 1, 10, SOON_S))
         await asyncio.sleep(0.05)
         assert not result.done()
         await bench.settle([claimed])
@@ -80,6 +79,12 @@ class Following(Theme):
         job = await result
         assert job is not None
         assert job.id == claimed.id
+
+    async def test_a_wait_for_events_ends_with_an_empty_page_after_its_timeout(self, bench: Bench) -> None:
+        claimed = await self._run(bench)
+        await self._emit(bench, claimed, b"a")
+        page = await bench.broker.events(bench.queue, claimed.id, 1, 10, QUIET_S)
+        assert page == EventPage([], False)
 
     async def test_only_the_last_events_are_kept_and_their_numbers_show_the_gap(self, bench: Bench) -> None:
         claimed = await self._run(bench)

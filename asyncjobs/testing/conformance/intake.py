@@ -1,16 +1,21 @@
-"""Jobs accepted: new ones, known ones, and those for later."""
+"""``Intake``: jobs accepted, found, and awaited to their end; and the broker opened for that."""
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from asyncjobs.core.states import JobState
-from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.errors import ResultTimeout
+from asyncjobs.testing.conformance.kit import QUIET_S, SOON_S, Bench
 from asyncjobs.testing.conformance.theme import Theme
 
-__all__ = ["Sending"]
+__all__ = ["Intake"]
 
 
-class Sending(Theme):
-    """What ``enqueue`` promises."""
+class Intake(Theme):
+    """What ``enqueue``, ``find`` and ``wait_end`` promise, and ``open`` and ``close``."""
 
     async def test_an_accepted_job_waits_with_what_was_sent(self, bench: Bench) -> None:
         [job_id] = await bench.send()
@@ -83,3 +88,38 @@ class Sending(Theme):
         assert [claimed.id for claimed in claim.jobs] == odd
         assert await bench.settle(claim.jobs) == [True] * len(odd)
         assert [await bench.broker.find(bench.queue, one) is not None for one in odd] == [True] * len(odd)
+
+    async def test_an_unknown_job_is_not_found(self, bench: Bench) -> None:
+        await bench.send()
+        assert await bench.broker.find(bench.queue, "nobody") is None
+        assert await bench.broker.find("unused", "nobody") is None
+
+    async def test_a_broker_that_was_closed_can_be_opened_again(self, bench: Bench) -> None:
+        sent = await bench.send()
+        await bench.broker.close()
+        await bench.broker.open()
+        assert await bench.claim_ids() == sent
+
+    async def test_who_awaits_a_job_is_woken_by_its_end(self, bench: Bench) -> None:
+        sent = await bench.send(count=3)
+        waits = [asyncio.ensure_future(bench.broker.wait_end(bench.queue, one, SOON_S)) for one in (*sent, sent[0])]
+        claim = await bench.claim(2)
+        await bench.settle(claim.jobs[:1])
+        await bench.fail(claim.jobs[1:], for_good=True)
+        await bench.cancel(sent[2])
+        ended = await asyncio.gather(*waits)
+        states = [job.state for job in ended if job is not None]
+        assert states == [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.COMPLETED]
+
+    async def test_awaiting_what_has_ended_or_is_unknown_returns_at_once(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        await bench.settle((await bench.claim()).jobs)
+        job = await bench.broker.wait_end(bench.queue, job_id, SOON_S)
+        assert job is not None
+        assert job.state is JobState.COMPLETED
+        assert await bench.broker.wait_end(bench.queue, "nobody", SOON_S) is None
+
+    async def test_awaiting_gives_up_after_its_timeout(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        with pytest.raises(ResultTimeout, match="pending"):
+            await bench.broker.wait_end(bench.queue, job_id, QUIET_S)
