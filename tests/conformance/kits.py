@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from asyncjobs.brokers.redis.keys import QueueKeys
 from asyncjobs.core.server import Server as Address
 from asyncjobs.ports import Place
 from asyncjobs.testing import ManualClock
+from tests.conformance.losses import lossy
 from tests.servers import Server
 
 __all__ = ["ClusterKit", "MemoryKit", "RedisKit"]
@@ -61,6 +63,7 @@ class RedisKit:
         self._client = client
         self._client.flushall()
         self._shift_ms = 0
+        self._losses = contextlib.ExitStack()
         self.broker = RedisBroker(settings)
 
     async def advance(self, milliseconds: int) -> None:
@@ -115,24 +118,11 @@ class RedisKit:
         return left
 
     def lose_commands(self, lose: Callable[[], bool]) -> None:
-        """Lose the request or the reply of each single command for which ``lose`` says so; after the broker is open."""
-
-        def faulty(call: Callable[..., Any]) -> Callable[..., Any]:
-            async def execute(*args: Any) -> Any:
-                if lose():
-                    raise redis.ConnectionError("the request was lost")
-                reply = await call(*args)
-                if lose():
-                    raise redis.ConnectionError("the reply was lost")
-                return reply
-
-            return execute
-
-        self.broker._execute = faulty(self.broker._execute)  # type: ignore[method-assign]
-        for line in self.broker._lines.values():
-            line.call = faulty(line.call)  # type: ignore[method-assign]
+        """Lose the request or the reply of each script call for which ``lose`` says so, until the kit is closed."""
+        self._losses.enter_context(lossy(lose))
 
     def close(self) -> None:
+        self._losses.close()
         self._client.close()
 
 
