@@ -29,7 +29,6 @@ class Ways:
     def __init__(self, processes: int, tell: Callable[[Lease, bytes], None]) -> None:
         self._threads = HandlerThreads()
         self._processes = HandlerProcesses(processes)
-        self._process_turns = asyncio.Semaphore(processes)
         self._tell = tell
 
     def of(self, definition: JobDefinition[..., Any]) -> Way:
@@ -40,9 +39,9 @@ class Ways:
             return _on_loop(definition.function)
         return self._in_thread(definition.function)
 
-    def turns_of(self, definition: JobDefinition[..., Any]) -> asyncio.Semaphore | None:
-        """Return what bounds how many attempts there are at once, ``None`` if only the worker's slots do."""
-        return self._process_turns if definition.options.executor == "process" else None
+    def process_slots_of(self, definition: JobDefinition[..., Any]) -> asyncio.Semaphore | None:
+        """Return the slots of which an attempt takes one before it begins; ``None`` if it needs no process."""
+        return self._processes.slots if definition.options.executor == "process" else None
 
     def _in_thread(self, function: Callable[..., Any]) -> Way:
         async def call(job: JobContext) -> Any:

@@ -66,8 +66,8 @@ class Pipeline:
         outcome: Outcome | Lost
         try:
             job, plan, arguments = self._read(attempt.claimed)
-            if plan.turns is not None:
-                await self._take_process_slot(attempt, job, plan, plan.turns)
+            if plan.process_slots is not None:
+                await self._take_process_slot(attempt, job, plan, plan.process_slots)
             context = self._begin(attempt, job, plan, arguments)
             job = context.record
             began_ns = time.perf_counter_ns()
