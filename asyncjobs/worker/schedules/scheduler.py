@@ -14,6 +14,7 @@ from asyncjobs.core.schedule import Schedule, Timing, due_ticks, next_tick
 from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError
 from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, jobs_of
 from asyncjobs.ports import FireReply, Firing, ScheduleStore
+from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.schedules.tick_sender import DueTicks, TickSender
@@ -197,13 +198,11 @@ class Scheduler(Duty):
 
     async def run(self) -> None:
         """Fire schedules, for ever; while the broker is away, wait for it: what is missed meets its rule."""
-        is_away = False
+        outage = Outage(_log, "schedules must wait: %s")
         while True:
             try:
                 pause = await self.step()
-                is_away = False
+                outage.over()
             except BrokerError as error:
-                if not is_away:
-                    _log.warning("schedules must wait: %s", error)
-                is_away, pause = True, 1.0
+                pause = outage.failed(error)
             await asyncio.sleep(pause)
