@@ -19,6 +19,7 @@ from asyncjobs.jobs.registry import JobDecorator, Registry, decorator, default_r
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.ports import Broker
 from asyncjobs.settings import Server, load_settings
+from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.worker import Worker
 
 __all__ = ["App"]
@@ -104,6 +105,11 @@ class App(ScheduleVerbs):
 
     def __repr__(self) -> str:
         return f"App({str(self.settings.server)!r})"
+
+    @property
+    def _host(self) -> WorkerHost:
+        """What the app's workers need of it."""
+        return self
 
     def _queues_in_code(self, name: str | None) -> set[str]:
         known = self.registry.names()

@@ -1,4 +1,4 @@
-"""What a worker needs of the app that it works for."""
+"""What a worker needs of its app."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.jobs.definition import JobDefinition
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.jobs.request import Dispatcher, JobRequest
@@ -15,11 +14,20 @@ from asyncjobs.middleware.base import Middleware
 from asyncjobs.ports import Broker, NewJob
 from asyncjobs.settings import Settings
 
-__all__ = ["JobDefinition", "WorkerHost"]
+__all__ = ["WorkerApp", "WorkerHost"]
+
+
+class WorkerApp(Protocol):
+    """An app that a worker can be made for: what the worker needs of it stays off its public face."""
+
+    @property
+    def _host(self) -> WorkerHost:
+        """What its workers need of it."""
+        ...
 
 
 class WorkerHost(Dispatcher, Protocol):
-    """An app, as its worker sees it."""
+    """What the workers of an app need of it: jobs and settings, the broker, and the way of a job to the broker."""
 
     @property
     def registry(self) -> Registry:

@@ -17,7 +17,7 @@ from asyncjobs.jobs.ids import new_id
 from asyncjobs.ports import Clock
 from asyncjobs.ports.clock import SystemClock
 from asyncjobs.worker.claimer import Serving
-from asyncjobs.worker.host import WorkerHost
+from asyncjobs.worker.host import WorkerApp, WorkerHost
 from asyncjobs.worker.liveness.health import HEALTHY_WITHIN_S, Health
 from asyncjobs.worker.run import WorkerRun
 
@@ -35,7 +35,7 @@ class Worker:
 
     def __init__(
         self,
-        app: WorkerHost,
+        app: WorkerApp,
         *,
         queues: Sequence[str] | Mapping[str, float] | None = None,
         concurrency: int | None = None,
@@ -51,9 +51,9 @@ class Worker:
         if isinstance(queues, Mapping) and not all(weight > 0 for weight in queues.values()):
             raise ConfigurationError(f"queues={dict(queues)!r}: expected weights above 0")
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
-        self._app = app
-        self._concurrency = concurrency or app.settings.concurrency
-        self._serving = Serving(_queues(app, queues), ageing=ageing)
+        self._host = app._host
+        self._concurrency = concurrency or self._host.settings.concurrency
+        self._serving = Serving(_queues(self._host, queues), ageing=ageing)
         self._clock = clock or SystemClock()
         # The claims of all runs are numbered through: a number used again would get the old jobs again.
         self._numbers = itertools.count(1)
@@ -119,8 +119,8 @@ class Worker:
 
     @contextlib.asynccontextmanager
     async def _started(self) -> AsyncIterator[WorkerRun]:
-        async with self._app:
-            run = WorkerRun(self._app, self._serving, self._concurrency, self._clock, self.id, self._numbers)
+        async with self._host:
+            run = WorkerRun(self._host, self._serving, self._concurrency, self._clock, self.id, self._numbers)
             # Known until all has ended, so that a second stop can hurry the first.
             self._current_run = run
             try:
@@ -149,11 +149,11 @@ class Worker:
                 loop.remove_signal_handler(one)
 
 
-def _queues(app: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:
-    queues = given or app.settings.queues
+def _queues(host: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:
+    queues = given or host.settings.queues
     if not queues:
         # Every queue that a job names, the default one among them.
-        named = {definition.options.queue for definition in app.registry}
+        named = {definition.options.queue for definition in host.registry}
         queues = sorted({DEFAULT_QUEUE if isinstance(queue, UnsetType) else queue for queue in named})
     for queue in queues:
         checked_queue(queue)

@@ -126,7 +126,7 @@ class SimulatedWorker:
         broker_clock = BrokerClock(clock)
         self.settler = Settler(app.broker, leases)
         self.executor = Executor(
-            app, broker_clock, self.settler, leases, concurrency=chance.randint(1, 4), chance=chance.random
+            app._host, broker_clock, self.settler, leases, concurrency=chance.randint(1, 4), chance=chance.random
         )
         self.claimer = Claimer(
             app.broker,

@@ -172,7 +172,7 @@ async def test_a_job_stopped_before_its_handler_has_begun_costs_no_slot(app: App
         handle = await work.delay()
         leases = Leases()
         settler = Settler(app.broker, leases)
-        executor = Executor(app, BrokerClock(SystemClock()), settler, leases, concurrency=1)
+        executor = Executor(app._host, BrokerClock(SystemClock()), settler, leases, concurrency=1)
         request = ClaimRequest(worker="w", number=1, queues=["default"], limit=1, lease_ms=10_000)
         executor.accept((await app.broker.claim(request)).jobs)
         [lease] = leases.held(0.0)

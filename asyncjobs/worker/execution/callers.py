@@ -17,6 +17,7 @@ from asyncjobs.jobs.tenant_scope import current_tenant
 from asyncjobs.ports import Lease
 from asyncjobs.worker.execution.threads import HandlerThreads
 from asyncjobs.worker.processes.pool import HandlerProcesses, ProcessCall
+from asyncjobs.worker.shield import Shielded
 
 __all__ = ["Way", "Ways"]
 
@@ -46,11 +47,8 @@ class Ways:
     def _in_thread(self, function: Callable[..., Any]) -> Way:
         async def call(job: JobContext) -> Any:
             # A thread can't be cancelled: its slot stays taken until it returns.
-            job.hold = "thread"
-            try:
+            with Shielded(job, "thread"):
                 return await self._threads.run(function, job.args, job.kwargs)
-            finally:
-                job.hold = ""
 
         return call
 

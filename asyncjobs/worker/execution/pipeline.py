@@ -22,6 +22,7 @@ from asyncjobs.worker.execution.plan import RunPlan
 from asyncjobs.worker.execution.verdict import Verdicts, outcome_of_error, outcome_of_value, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
+from asyncjobs.worker.shield import Shielded
 
 __all__ = ["Pipeline"]
 
@@ -86,7 +87,7 @@ class Pipeline:
                 attempt.deadline.drop()
             if not isinstance(outcome, Lost) and attempt.leads_to is not LOST:
                 if self._events.is_busy and self._events.holds(attempt.lease):
-                    with context.uninterrupted():
+                    with Shielded(context, "closing"):
                         await self._events.flush(attempt.lease)
                 settlement = self._decide(attempt.claimed, job, plan, outcome, duration_us)
         except NotRun as ended:

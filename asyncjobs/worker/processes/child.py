@@ -152,7 +152,9 @@ def _answer(body: bytes, handlers: dict[tuple[str, str], Handler]) -> Returned |
         stage = "arguments"
         job = _job_of(call)
         args, kwargs = handler.signature.decode(job.envelope.arguments, job.envelope.keywords)
-        context = JobContext(job, _NoDispatcher(), call.deadline_ms, args, kwargs, tell=lambda _, event: emit(event))
+        context = JobContext(
+            job, _NoDispatcher(), call.deadline_ms, args, kwargs, on_event=lambda _, event: emit(event)
+        )
         stage = "handler"
         value = contextvars.copy_context().run(_call, handler, args, kwargs, context, call.tenant)
         stage = "result"
