@@ -18,12 +18,21 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.text = _INCLUDE.sub(lambda found: _read(found[1]), _read(name))
+        self.text = _text(name, set())
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _read(name: str) -> str:
-    return (resources.files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8").rstrip("\n")
+def _text(path: str, included: set[str]) -> str:
+    """Return the text of a file, with what it includes in place; each include stands in a script once."""
+
+    def include(found: re.Match[str]) -> str:
+        if found[1] in included:
+            return ""
+        included.add(found[1])
+        return _text(f"include/{found[1]}", included)
+
+    file = resources.files(__package__) / "lua" / f"{path}.lua"
+    return _INCLUDE.sub(include, file.read_text(encoding="utf-8").rstrip("\n"))
 
 
 def load(name: str) -> Script:

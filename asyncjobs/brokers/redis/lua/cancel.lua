@@ -6,14 +6,13 @@
 --- @include queue
 --- @include named
 --- @include clock
---- @include bell
---- @include header
---- @include tries
---- @include ending
 --- @include place
+--- @include ending
+--- @include forget
+--- @include waiters
 local q = open_queue(1, ARGV[1])
 local reason, keep_ms = ARGV[2], ARGV[3]
-local ids, keys, records = named_jobs(q, 4)
+local ids, _, records = named_jobs(q, 4)
 local fences = running_fences(q)
 
 local reply, ends, ended, marks, seen = {}, {}, {}, {}, {}
@@ -38,7 +37,7 @@ for i, id in ipairs(ids) do
       reply[i] = 'cancelled'
       seen[id] = true
       ended[#ended + 1] = id
-      ends[#ends + 1] = {id = id, key = keys[i], record = record, scheduled = place == 'scheduled' and field}
+      ends[#ends + 1] = {id = id, record = record, scheduled = place == 'scheduled' and field}
     end
   end
 end
@@ -53,26 +52,17 @@ begin_writes(q)
 if #marks > 0 then
   redis.call('HSET', q.cancels, unpack(marks))
 end
-local counts, tallies, histories = {}, {}, {}
-for n, one in ipairs(ends) do
-  local id, record = one.id, one.record
-  local failures, deaths = read_tries(tries[n])
-  if one.scheduled then
-    redis.call('ZREM', q.scheduled, one.scheduled)
+local figures = new_figures()
+for n, job in ipairs(ends) do
+  if job.scheduled then
+    redis.call('ZREM', q.scheduled, job.scheduled)
   else
-    add_gone(q, is_parked(record) and label_of(record) or priority_of(record), id)
+    add_gone(q, is_parked(job.record) and label_of(job.record) or priority_of(job.record), job.id)
   end
-  redis.call('SET', one.key, cancelled_record(record, reason, now), 'PX', keep_ms)
-  local tenant = tenant_of(record)
-  enter(histories, name_of(record), tenant, {id, 'cancelled', failures + deaths + 1, now, 0, reason})
-  add(counts, tally_of(tallies, tenant), 'cancelled', 1)
+  local failures, deaths = read_tries(tries[n])
+  end_cancelled(q, figures, job, failures + deaths + 1, now, reason, keep_ms)
 end
-if #ended > 0 then
-  redis.call('HDEL', q.tries, unpack(ended))
-  redis.call('HDEL', q.numbers, unpack(ended))
-  count(q, now, counts)
-end
-count_tenants(q, tallies)
-add_histories(q, histories)
+forget_live(q, ended)
+write_figures(q, figures, now)
 tell_waiters(q, awaited)
 return reply

@@ -6,27 +6,24 @@
 --- @include queue
 --- @include named
 --- @include header
---- @include events
 --- @include dead
+--- @include forget
 local q = open_queue(1, ARGV[1])
 local ids, keys, records = named_jobs(q, 2)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 
-local reply, doomed, seen = {}, {}, {}
+local reply, doomed, tenants, seen = {}, {}, {}, {}
 for i, id in ipairs(ids) do
   local record = records[i]
   if record and not seen[id] and (died[i] or (is_readable(record) and is_ended(record))) then
     seen[id] = true
-    doomed[#doomed + 1] = i
+    doomed[#doomed + 1] = id
+    tenants[#tenants + 1] = tenant_in(record)
     reply[i] = '1'
   else
     reply[i] = '0'
   end
 end
-for _, i in ipairs(doomed) do
-  exhume(q, ids[i], tenant_in(records[i]))
-  redis.call('HDEL', q.tries, ids[i])
-  redis.call('HDEL', q.numbers, ids[i])
-  redis.call('DEL', keys[i], events_key(q, ids[i]))
-end
+exhume(q, doomed, tenants)
+forget_all(q, doomed)
 return table.concat(reply)

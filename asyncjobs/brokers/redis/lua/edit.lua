@@ -6,9 +6,9 @@
 -- cost   O(log n), and one look through the leased jobs
 --- @include queue
 --- @include clock
---- @include bell
---- @include timer
 --- @include header
+--- @include ready
+--- @include due
 --- @include place
 local q = open_queue(1, ARGV[1])
 local id, wanted, when = ARGV[2], ARGV[3], ARGV[4]
@@ -31,7 +31,7 @@ local old = priority_of(record)
 local new = wanted == '' and old or tonumber(wanted)
 local due = place == 'scheduled' and number or now
 if when ~= '' then
-  due = tonumber(string.sub(when, 2)) + (string.sub(when, 1, 1) == '+' and now or 0)
+  due = time_given(when, now)
 end
 
 if place == 'scheduled' then
@@ -47,10 +47,8 @@ else
 end
 redis.call('SETRANGE', key, 2, new)
 if due > now then
-  redis.call('ZADD', q.scheduled, due, new .. ':' .. id)
-  reset_timer(q, earliest, due)
+  make_due(q, {due, new .. ':' .. id}, earliest)
 else
-  redis.call('RPUSH', q.ready[new + 1], id)
-  ring(q)
+  make_ready(q, {[new] = {id}})
 end
 return 'edited'

@@ -6,7 +6,7 @@
 -- reply  a string of '1' (added, now or before) and '0' (refused), one an emission
 -- cost   O(1) an event
 --- @include queue
---- @include bell
+--- @include waiters
 --- @include events
 local q = open_queue(1, ARGV[1])
 local most, ttl_ms = ARGV[2], ARGV[3]
@@ -38,7 +38,7 @@ for _, add in ipairs(adds) do
   redis.call('PEXPIRE', add.key, ttl_ms)
   redis.call('HSET', q.numbers, add.id, (add.number + add.count) .. ' ' .. add.mark)
   if add.watch == WATCHES_EVENTS then
-    redis.call('PUBLISH', q.base .. 'ended', add.id)
+    publish(q, add.id)
   end
 end
 return table.concat(reply)

@@ -4,11 +4,9 @@
 -- reply  nil, or {record, place, number of the place, tries}; place is '' for an ended job
 -- cost   O(log n), and one look through the leased jobs
 --- @include queue
---- @include bell
+--- @include waiters
 --- @include header
 --- @include place
-local WATCH_SECONDS = 24 * 3600
-
 local q = open_queue(1, ARGV[1])
 local id = ARGV[2]
 local record = redis.call('GET', job_key(q, id))
@@ -21,9 +19,6 @@ end
 local place, number = place_of(q, id, record)
 local tries = redis.call('HGET', q.tries, id) or ''
 if ARGV[3] == '1' and place ~= 'failed' then
-  begin_writes(q)
-  -- Who follows its events is told of its end too.
-  redis.call('HSETNX', q.waiters, id, '1')
-  redis.call('EXPIRE', q.waiters, WATCH_SECONDS)
+  watch(q, id, WATCHES_END)
 end
 return {record, place, number, tries}

@@ -7,6 +7,7 @@
 --- @include clock
 --- @include header
 --- @include dead
+--- @include forget
 local q = open_queue(1, ARGV[1])
 local most = tonumber(ARGV[4])
 local now = now_ms(redis.call('HGET', q.cfg, 'shift_ms'))
@@ -15,20 +16,10 @@ local doomed = math.min(most, math.max(old, redis.call('ZCARD', q.dead) - tonumb
 if doomed <= 0 then
   return 0
 end
-local ids, keys, by_tenant = redis.call('ZRANGE', q.dead, 0, doomed - 1), {}, {}
+local ids, tenants = redis.call('ZRANGE', q.dead, 0, doomed - 1), {}
 for i, id in ipairs(ids) do
-  keys[i] = job_key(q, id)
-  local tenant = tenant_in(redis.call('GETRANGE', keys[i], 0, HEADER_MOST - 1))
-  if tenant ~= '' then
-    by_tenant[tenant] = by_tenant[tenant] or {}
-    table.insert(by_tenant[tenant], id)
-  end
+  tenants[i] = tenant_in(redis.call('GETRANGE', job_key(q, id), 0, HEADER_MOST - 1))
 end
-redis.call('ZREM', q.dead, unpack(ids))
-for tenant, own in pairs(by_tenant) do
-  redis.call('ZREM', dead_of(q, tenant), unpack(own))
-end
-redis.call('HDEL', q.tries, unpack(ids))
-redis.call('HDEL', q.numbers, unpack(ids))
-redis.call('DEL', unpack(keys))
+exhume(q, ids, tenants)
+forget_all(q, ids)
 return doomed

@@ -4,11 +4,8 @@
 -- reply  nil if neither the job nor its events are known, or {1 if no more can come after these, {number, event, …}}
 -- cost   O(log n + limit)
 --- @include queue
---- @include bell
+--- @include waiters
 --- @include header
---- @include events
-local WATCH_SECONDS = 24 * 3600
-
 local q = open_queue(1, ARGV[1])
 local id, after, limit = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local record = redis.call('GET', job_key(q, id))
@@ -23,8 +20,6 @@ for _, entry in ipairs(found) do
 end
 local is_over = not record or (is_readable(record) and is_ended(record)) or redis.call('ZSCORE', q.dead, id)
 if not is_over then
-  begin_writes(q)
-  redis.call('HSET', q.waiters, id, WATCHES_EVENTS)
-  redis.call('EXPIRE', q.waiters, WATCH_SECONDS)
+  watch(q, id, WATCHES_EVENTS)
 end
 return {is_over and #found < limit and 1 or 0, events}

@@ -10,11 +10,11 @@
 -- cost   O(log n) a job
 --- @include queue
 --- @include clock
---- @include bell
---- @include header
---- @include tries
+--- @include ready
+--- @include leases
 --- @include ending
---- @include dead
+--- @include forget
+--- @include waiters
 local q = open_queue(1, ARGV[1])
 local lease_ms, max_deaths, keep_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
 local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from')
@@ -48,51 +48,41 @@ end
 if #expired == 0 then
   return {{}, {}, {}}
 end
-redis.call('ZREM', q.leased, unpack(expired))
-redis.call('HDEL', q.cancels, unpack(expired))
-local recovered, dead, cancelled, told = {}, {}, {}, {}
-local counts, tallies, histories = {}, {}, {}
-for i = #ids, 1, -1 do
-  local id, record = ids[i], records[i]
+end_leases(q, expired)
+local recovered, dead, cancelled, told, waiting = {}, {}, {}, {}, {}
+local figures = new_figures()
+for i, id in ipairs(ids) do
+  local record = records[i]
   local failures, deaths, errors = read_tries(tries[i])
-  local tenant = record and tenant_in(record) or ''
+  local job = {id = id, record = record, failures = failures, deaths = deaths, errors = errors}
   if record and reasons[i] and is_readable(record) then
-    redis.call('SET', keys[i], cancelled_record(record, reasons[i], now), 'PX', keep_ms)
-    redis.call('HDEL', q.tries, id)
-    redis.call('HDEL', q.numbers, id)
-    enter(histories, name_of(record), tenant, {id, 'cancelled', failures + deaths + 1, now, 0, reasons[i]})
-    add(counts, tally_of(tallies, tenant), 'cancelled', 1)
+    end_cancelled(q, figures, job, failures + deaths + 1, now, reasons[i], keep_ms)
     cancelled[#cancelled + 1] = id
   elseif record then
-    deaths = deaths + 1
+    job.deaths = deaths + 1
     local is_early = is_readable(record) and acks_early(record)
-    if is_early or deaths >= max_deaths then
-      local message = deaths .. ' workers died, or lost their lease, while they ran this job'
+    if is_early or job.deaths >= max_deaths then
+      local message = job.deaths .. ' workers died, or lost their lease, while they ran this job'
       if is_early then
         message = 'its worker died, or lost its lease; acknowledged early, it is not run again'
       end
-      errors = add_error(errors, 'WorkerDied', message, failures + deaths, now)
-      bury(q, now, id, tenant)
-      local name = is_readable(record) and name_of(record) or ''
-      enter(histories, name, tenant, {id, 'failed', failures + deaths, now, 0, 'WorkerDied: ' .. message})
-      add(counts, tally_of(tallies, tenant), 'failed', 1)
+      end_dead(q, figures, job, failures + job.deaths, now, 'WorkerDied', message)
       dead[#dead + 1] = id
     else
-      redis.call('LPUSH', q.ready[tonumber(string.match(expired[i], ':(%d):')) + 1], id)
+      redis.call('HSET', q.tries, id, write_tries(failures, job.deaths, errors))
+      line_up(waiting, tonumber(string.match(expired[i], ':(%d):')), id)
       recovered[#recovered + 1] = id
     end
-    redis.call('HSET', q.tries, id, write_tries(failures, deaths, errors))
   end
   if is_awaited[id] and recovered[#recovered] ~= id then
     told[#told + 1] = id
   end
 end
+make_ready_again(q, waiting)
+forget_live(q, cancelled)
 if #recovered > 0 then
-  ring(q)
+  add(figures.counts, 'recovered', #recovered)
 end
-if #recovered > 0 then counts.recovered = #recovered end
-count(q, now, counts)
-count_tenants(q, tallies)
-add_histories(q, histories)
+write_figures(q, figures, now)
 tell_waiters(q, told)
 return {recovered, dead, cancelled}

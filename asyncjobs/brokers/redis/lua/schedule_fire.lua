@@ -6,8 +6,7 @@
 -- cost   O(log n) a schedule, O(1) a job
 --- @include queue
 --- @include clock
---- @include bell
---- @include header
+--- @include admit
 --- @include schedules
 local q = open_queue(1, ARGV[1])
 local now = now_ms(redis.call('HGET', q.cfg, 'shift_ms'))
@@ -20,29 +19,19 @@ while at <= #ARGV do
   if fires then
     firings[#firings + 1] = {id = id, next = ARGV[at + 2], last = ARGV[at + 3]}
     for n = 1, count do
-      local job = {id = ARGV[at + 3 + 2 * n], record = ARGV[at + 4 + 2 * n]}
-      job.known = redis.call('EXISTS', job_key(q, job.id)) == 1
-      jobs[#jobs + 1] = job
+      jobs[#jobs + 1] = ARGV[at + 3 + 2 * n]
+      jobs[#jobs + 1] = ''
+      jobs[#jobs + 1] = ARGV[at + 4 + 2 * n]
     end
   end
   at = at + 5 + 2 * count
 end
 
+admit(q, now, jobs)
 for _, firing in ipairs(firings) do
   redis.call('ZADD', ticks, firing.next, firing.id)
   if firing.last ~= '' then
     redis.call('HSET', schedules, 'l:' .. firing.id, firing.last)
   end
-end
-local rings = false
-for _, job in ipairs(jobs) do
-  if not job.known then
-    redis.call('SET', job_key(q, job.id), job.record)
-    redis.call('RPUSH', q.ready[priority_of(job.record) + 1], job.id)
-    rings = true
-  end
-end
-if rings then
-  ring(q)
 end
 return {now, table.concat(reply)}

@@ -9,10 +9,13 @@
 -- cost   O(log n) a job
 --- @include queue
 --- @include clock
---- @include bell
---- @include timer
---- @include ending
+--- @include ready
+--- @include due
+--- @include leases
+--- @include figures
 --- @include dead
+--- @include forget
+--- @include waiters
 local q = open_queue(1, ARGV[1])
 local EACH = 10
 local members = {}
@@ -43,71 +46,50 @@ if #held == 0 then
   return table.concat(reply)
 end
 local awaited = awaited_ids(q, ended)
-local has_numbers = #ended > 0 and redis.call('EXISTS', q.numbers) == 1
 
 begin_writes(q)
-redis.call('ZREM', q.leased, unpack(held))
-redis.call('HDEL', q.cancels, unpack(held))
-local counts, tallies, buckets, histories, over, first_due, rings = {}, {}, {}, {}, {}, nil, false
-for n = #leases, 1, -1 do
+end_leases(q, held)
+local figures, buckets, over, dues, waiting = new_figures(), {}, {}, {}, {}
+for n = 1, #leases do
   if reply[n] == '1' then
     local at = (n - 1) * EACH + 1
-    local id, name, verdict, value, ms = ARGV[at + 1], ARGV[at + 2], ARGV[at + 4], ARGV[at + 5], tonumber(ARGV[at + 6])
-    local priority, tenant = string.match(members[n], ':(%d):'), ARGV[at + 10]
-    local tally = tenant ~= '' and tally_of(tallies, tenant)
+    local id, verdict, value, ms, tenant = ARGV[at + 1], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 10]
+    local priority = string.match(members[n], ':(%d):')
+    local counts = counts_of(figures, tenant)
     if verdict == 'c' then
       redis.call('SET', job_key(q, id), value, 'PX', ms)
       over[#over + 1] = id
-      add(counts, tally, 'succeeded', 1)
-      add(counts, tally, 'duration_us', tonumber(ARGV[at + 7]))
+      add(counts, 'succeeded', 1)
+      add(counts, 'duration_us', tonumber(ARGV[at + 7]))
       local bucket = ARGV[at + 8]
       buckets[bucket] = buckets[bucket] or 'h:' .. bucket
-      add(counts, tally, buckets[bucket], 1)
+      add(counts, buckets[bucket], 1)
     elseif verdict == 'r' or verdict == 's' then
-      local due = now + ms
-      redis.call('ZADD', q.scheduled, due, priority .. ':' .. id)
-      first_due = math.min(first_due or due, due)
+      dues[#dues + 1] = now + ms
+      dues[#dues + 1] = priority .. ':' .. id
       if verdict == 'r' then
         redis.call('HSET', q.tries, id, value)
-        add(counts, tally, 'retried', 1)
+        add(counts, 'retried', 1)
       end
     elseif verdict == 'd' then
       bury(q, now, id, tenant)
       redis.call('HSET', q.tries, id, value)
-      add(counts, tally, 'failed', 1)
+      add(counts, 'failed', 1)
     elseif verdict == 'x' then
       redis.call('SET', job_key(q, id), value, 'PX', ms)
       over[#over + 1] = id
-      add(counts, tally, 'cancelled', 1)
+      add(counts, 'cancelled', 1)
     else
-      redis.call('LPUSH', q.ready[tonumber(priority) + 1], id)
-      rings = true
+      line_up(waiting, tonumber(priority), id)
     end
     if ARGV[at + 9] ~= '' then
-      histories[name] = histories[name] or {}
-      table.insert(histories[name], 1, ARGV[at + 9])
-      if tally then
-        local label = ' ' .. tenant
-        histories[label] = histories[label] or {}
-        table.insert(histories[label], 1, ARGV[at + 9])
-      end
+      enter(figures, ARGV[at + 2], tenant, ARGV[at + 9])
     end
   end
 end
-if #over > 0 then
-  redis.call('HDEL', q.tries, unpack(over))
-  if has_numbers then
-    redis.call('HDEL', q.numbers, unpack(over))
-  end
-end
-if next(counts) then
-  count(q, now, counts)
-  count_tenants(q, tallies)
-end
-add_histories(q, histories)
-if rings then
-  ring(q)
-end
-reset_timer(q, earliest, first_due)
+forget_live(q, over)
+write_figures(q, figures, now)
+make_ready_again(q, waiting)
+make_due(q, dues, earliest)
 tell_waiters(q, awaited)
 return table.concat(reply)

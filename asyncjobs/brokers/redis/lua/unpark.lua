@@ -6,11 +6,9 @@
 -- cost   O(1) a job unparked, O(log n) a dead one
 --- @include queue
 --- @include clock
---- @include bell
---- @include header
---- @include tries
+--- @include ready
 --- @include ending
---- @include dead
+--- @include waiters
 --- @include suspended
 local q = open_queue(1, ARGV[1])
 local grace_ms, most = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -55,51 +53,37 @@ for _, label in ipairs(labels) do
   end
 end
 
-local unparked, dead = 0, 0
-local counts, tallies, histories = {}, {}, {}
+local unparked, dead, waiting = 0, 0, {}
+local figures = new_figures()
 for _, move in ipairs(moves) do
   redis.call('LTRIM', move.key, #move.ids, -1)
   if move.length <= #move.ids then
     redis.call('HDEL', q.parked, move.label)
   end
-  local skipped, kept = {}, {}
+  local skipped = {}
   for n, id in ipairs(move.ids) do
+    local record = move.records[n]
     if move.skips[n] > (skipped[id] or 0) then
       skipped[id] = (skipped[id] or 0) + 1
       forget_gone(q, move.label, id)
-    elseif move.records[n] then
-      kept[#kept + 1] = n
-    end
-  end
-  for k = #kept, 1, -1 do
-    local n = kept[k]
-    local id, record = move.ids[n], move.records[n]
-    mark(job_key(q, id), '-')
-    if move.revives then
-      redis.call('LPUSH', q.ready[priority_of(record) + 1], id)
-      unparked = unparked + 1
-    else
-      local failures, deaths, errors = read_tries(move.tries[n])
-      local message = 'no worker has known the job name ' .. move.label .. ' for ' .. grace_ms / 1000 .. ' s'
-      errors = add_error(errors, 'UnknownJobName', message, failures + deaths + 1, now)
-      local tenant = tenant_in(record)
-      bury(q, now, id, tenant)
-      redis.call('HSET', q.tries, id, write_tries(failures, deaths, errors))
-      enter(histories, move.label, tenant, {id, 'failed', failures + deaths + 1, now, 0, 'UnknownJobName: ' .. message})
-      add(counts, tally_of(tallies, tenant), 'failed', 1)
-      dead = dead + 1
+    elseif record then
+      mark(job_key(q, id), '-')
+      if move.revives then
+        line_up(waiting, priority_of(record), id)
+        unparked = unparked + 1
+      else
+        local failures, deaths, errors = read_tries(move.tries[n])
+        local job = {id = id, record = record, failures = failures, deaths = deaths, errors = errors}
+        local message = 'no worker has known the job name ' .. move.label .. ' for ' .. grace_ms / 1000 .. ' s'
+        end_dead(q, figures, job, failures + deaths + 1, now, 'UnknownJobName', message)
+        dead = dead + 1
+      end
     end
   end
   if not move.revives then
     tell_waiters(q, move.awaited)
   end
 end
-if unparked > 0 then
-  ring(q)
-end
-if dead > 0 then
-  count(q, now, counts)
-  count_tenants(q, tallies)
-  add_histories(q, histories)
-end
+make_ready_again(q, waiting)
+write_figures(q, figures, now)
 return {unparked, dead}

@@ -26,6 +26,10 @@ local function job_key(q, id)
   return q.base .. 'job:' .. id
 end
 
+local function events_key(q, id)
+  return q.base .. 'events:' .. id
+end
+
 -- Taking an id out of the middle of a long list is slow, so it stays there and is counted as gone: a field of the hash
 -- `gone` names the list and the id, its value says how many of its entries, the first ones, are to be passed over.
 -- `where` is a priority or the label of a parked list; how many are gone of each priority, and of all that are parked,
