@@ -1,19 +1,18 @@
 -- cancel: waiting jobs end here and now; running ones are marked, and their workers learn of it by extend.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 reason   3 ms that the records are kept, then the ids
--- reply  'unknown', 'ended', 'failed', 'running' (marked) or 'cancelled', one a job
--- cost   O(log n) a job, and one look through the leased jobs
---- @include queue
---- @include named
+--- @args reason, keep_ms
+--- @list ids
+-- keep_ms  how long the records of those that end are kept
+-- reply    'unknown', 'ended', 'failed', 'running' (marked) or 'cancelled', one a job
+-- cost     O(log n) a job, and one look through the leased jobs
 --- @include clock
+--- @include records
 --- @include place
+--- @include gone
 --- @include ending
 --- @include forget
 --- @include waiters
-local q = open_queue(1, ARGV[1])
-local reason, keep_ms = ARGV[2], ARGV[3]
-local ids, _, records = named_jobs(q, 4)
-local fences = running_fences(q)
+local q = open_queue(1)
+local records, fences = records_of(q, ids), running_fences(q)
 
 local reply, ends, ended, marks, seen = {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
@@ -43,7 +42,7 @@ for i, id in ipairs(ids) do
 end
 local tries = #ended > 0 and redis.call('HMGET', q.tries, unpack(ended)) or {}
 local awaited = awaited_ids(q, ended)
-local now = now_ms(redis.call('HGET', q.cfg, 'shift_ms'))
+local now = now_ms(q)
 
 if #marks == 0 and #ends == 0 then
   return reply

@@ -1,44 +1,42 @@
 -- claim: promote what is due, take startable jobs from several queues in the order given, and lease them.
--- KEYS   the fixed keys of each queue
--- ARGV   1 worker   2 number of this claim, rising   3 how many at most   4 lease in ms
---        5 '1' to serve the lowest priority first   6 for how many ms the worker would keep a queue's timer, 0: not
---        7 number of queues, then the base of each; then the job names it knows, none for any
--- reply  for each queue: {now, due, again, fence, {id, tries, record, …}}
---        due: when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
---        again: 1 if there may be more that this claim did not look at
 -- The same worker and number get the same jobs again, less those no longer leased: a lost reply loses nothing.
--- cost   O(log n) a job
---- @include queue
+--- @args worker, number, limit: int, lease_ms: int, lowest_first: flag, timer_ms: int
+--- @list known
+-- number        of this claim, rising          limit     how many jobs at most
+-- lowest_first  serve the lowest priority first
+-- timer_ms      for how many ms the worker would keep a queue's timer, 0 for not at all
+-- known         the job names that the worker knows, none for any
+--- @reply now_ms, due_ms, again, fence, jobs
+-- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
+-- again   1 if there may be more that this claim did not look at
+-- jobs    {id, tries, record, …}
+-- reply   a list of those, one a queue
+-- cost    O(log n) a job
 --- @include clock
 --- @include header
 --- @include ready
+--- @include gone
+--- @include records
 --- @include suspended
 local PROMOTE = 1000
 
-local worker, number, lease_ms = ARGV[1], ARGV[2], tonumber(ARGV[4])
-local lowest_first, keep_ms = ARGV[5] == '1', tonumber(ARGV[6])
-local queues = tonumber(ARGV[7])
-local known = nil
-for i = 8 + queues, #ARGV do
-  known = known or {}
-  known[ARGV[i]] = true
+local is_known = nil
+for _, name in ipairs(known) do
+  is_known = is_known or {}
+  is_known[name] = true
 end
 
 -- Whether a job must wait: 'p' and its name if no worker may run that, 't' and its tenant's label.
 local function parking(record, suspended)
-  if not (known or suspended) or not record or not is_readable(record) then
+  if not (is_known or suspended) or not record or not is_readable(record) then
     return nil
   end
   local name = name_of(record)
-  if (known and not known[name]) or (suspended and suspended['n' .. name]) then
+  if (is_known and not is_known[name]) or (suspended and suspended['n' .. name]) then
     return 'p', name
   elseif suspended and suspended['t' .. tenant_of(record)] then
     return 't', ' ' .. tenant_of(record)
   end
-end
-
-local function claim_key(q)
-  return q.base .. 'claim:' .. worker
 end
 
 -- What the claim of this number was given before, less what is no longer leased.
@@ -83,10 +81,10 @@ local function candidates(q, want, now, is_paused)
   local ids, priorities, taken, more = {}, {}, {}, false
   for step = 0, 3 do
     local priority = lowest_first and 3 - step or step
-    local length, room = redis.call('LLEN', q.ready[priority + 1]), is_paused and 0 or want - #ids
+    local length, room = redis.call('LLEN', q.ready[priority]), is_paused and 0 or want - #ids
     local first = #ids
     if length > 0 and room > 0 then
-      for _, id in ipairs(redis.call('LRANGE', q.ready[priority + 1], 0, room - 1)) do
+      for _, id in ipairs(redis.call('LRANGE', q.ready[priority], 0, room - 1)) do
         ids[#ids + 1] = id
       end
       taken[priority] = #ids - first
@@ -105,11 +103,7 @@ local function candidates(q, want, now, is_paused)
   local found = {ids = ids, priorities = priorities, taken = taken, due = due, promoted = promoted, more = more}
   found.records, found.tries, found.skips = {}, {}, {}
   if #ids > 0 then
-    local keys = {}
-    for n, id in ipairs(ids) do
-      keys[n] = job_key(q, id)
-    end
-    found.records = redis.call('MGET', unpack(keys))
+    found.records = records_of(q, ids)
     found.tries = redis.call('HMGET', q.tries, unpack(ids))
     if redis.call('EXISTS', q.gone) == 1 then
       local fields = {}
@@ -159,7 +153,7 @@ end
 -- Takes the candidates from where they were, and puts each where it is to be.
 local function write(q, found, sorted, fence, now)
   for priority, count in pairs(found.taken) do
-    redis.call('LTRIM', q.ready[priority + 1], count, -1)
+    redis.call('LTRIM', q.ready[priority], count, -1)
   end
   if #found.promoted > 0 then
     redis.call('ZREM', q.scheduled, unpack(found.promoted))
@@ -169,7 +163,7 @@ local function write(q, found, sorted, fence, now)
     forget_gone(q, entry[1], entry[2])
   end
   for label, ids in pairs(sorted.parked) do
-    redis.call('RPUSH', q.base .. 'parked:' .. label, unpack(ids))
+    redis.call('RPUSH', parked_jobs_key(q, label), unpack(ids))
     redis.call('HSETNX', q.parked, label, now)
     for _, id in ipairs(ids) do
       mark(job_key(q, id), ids.kind)
@@ -178,14 +172,14 @@ local function write(q, found, sorted, fence, now)
   if #sorted.members > 0 then
     redis.call('HSET', q.cfg, 'fence', fence)
     redis.call('ZADD', q.leased, unpack(sorted.leases))
-    redis.call('SET', claim_key(q), number .. ' ' .. fence .. ' ' .. table.concat(sorted.members, ' '), 'PX',
-      math.max(60000, 2 * lease_ms))
+    redis.call('SET', claim_key(q, worker), number .. ' ' .. fence .. ' ' .. table.concat(sorted.members, ' '), 'PX',
+      math.max(CLAIM_KEEP_MS, 2 * lease_ms))
   end
 end
 
 -- The next due time, if the worker keeps the queue's timer from now on, or -1.
 local function read_timer(q, now, keeper, keeper_until)
-  if keep_ms == 0 or (keeper and keeper ~= worker and tonumber(keeper_until) >= now) then
+  if timer_ms == 0 or (keeper and keeper ~= worker and tonumber(keeper_until) >= now) then
     return -1
   end
   local after = redis.call('ZRANGEBYSCORE', q.scheduled, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
@@ -193,9 +187,9 @@ local function read_timer(q, now, keeper, keeper_until)
 end
 
 local function claim(q, want)
-  local last = redis.call('GET', claim_key(q))
+  local last = redis.call('GET', claim_key(q, worker))
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'paused', 'fence', 'keeper', 'keeper_until', 'suspended')
-  local now, is_paused, fence = now_ms(cfg[1]), cfg[2] == '1', (tonumber(cfg[3]) or 0) + 1
+  local now, is_paused, fence = shifted_now(cfg[1]), cfg[2] == '1', (tonumber(cfg[3]) or 0) + 1
   if last and string.match(last, '^%d+') == number then
     return replayed(q, now, last)
   end
@@ -212,7 +206,7 @@ local function claim(q, want)
   begin_writes(q)
   write(q, found, sorted, fence, now)
   if next_due >= 0 then
-    redis.call('HSET', q.cfg, 'keeper', worker, 'keeper_until', now + keep_ms)
+    redis.call('HSET', q.cfg, 'keeper', worker, 'keeper_until', now + timer_ms)
   end
   -- Some candidates were none: this worker claims again at once, so no other need be woken for the rest.
   local again = found.more and #sorted.members < #found.ids
@@ -224,9 +218,9 @@ local function claim(q, want)
   return {now, next_due, again and 1 or 0, fence, sorted.jobs}
 end
 
-local want, reply = tonumber(ARGV[3]), {}
-for i = 1, queues do
-  reply[i] = claim(open_queue(i, ARGV[7 + i]), want)
-  want = want - #reply[i][5] / 3
+local want, reply = limit, {}
+for block = 1, QUEUES do
+  reply[block] = claim(open_queue(block), want)
+  want = want - #reply[block][5] / 3
 end
 return reply

@@ -1,15 +1,13 @@
 -- delete: forget jobs that no longer run or wait: those of the dead letter queue, and the records of ended ones.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base, then the ids
+--- @list ids
 -- reply  a string of '1' (forgotten) and '0' (there is none, or it still waits or runs: cancel it first), one a job
 -- cost   O(log n) a job
---- @include queue
---- @include named
+--- @include records
 --- @include header
 --- @include dead
 --- @include forget
-local q = open_queue(1, ARGV[1])
-local ids, keys, records = named_jobs(q, 2)
+local q = open_queue(1)
+local records = records_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 
 local reply, doomed, tenants, seen = {}, {}, {}, {}

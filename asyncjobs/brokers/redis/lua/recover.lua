@@ -1,88 +1,91 @@
 -- recover: jobs whose lease has expired go back to the front of their list, or to the dead letter queue once
--- `max deaths` workers have died under them, at once where they were acknowledged early; one whose cancellation was
--- under way is cancelled.
--- Safe to be run by everybody at once, so it needs no lock.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 the caller's lease in ms   3 max deaths   4 how many at most   5 ms that a cancelled job's record is kept
--- reply  {recovered ids, dead ids, cancelled ids}
+-- `max_deaths` workers have died under them, at once where they were acknowledged early; one whose cancellation was
+-- under way is cancelled. All workers run it, at any time, so it needs no lock.
 -- After a gap longer than a lease (no worker, or no Redis, was there) all leases have lapsed at once; then it waits a
 -- heartbeat, a quarter of the lease, in which the living extend theirs.
+--- @args lease_ms: int, max_deaths: int, limit: int
+-- lease_ms  the caller's    limit  how many jobs at most
+--- @reply recovered, dead, cancelled
 -- cost   O(log n) a job
---- @include queue
 --- @include clock
 --- @include ready
 --- @include leases
+--- @include records
 --- @include ending
 --- @include forget
 --- @include waiters
-local q = open_queue(1, ARGV[1])
-local lease_ms, max_deaths, keep_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
+
+-- Reads the expired leases: members, and by their order the ids, records, tries and reasons of a cancellation.
+local function expired_jobs(q, now)
+  local members = redis.call('ZRANGEBYSCORE', q.leased, '-inf', now - 1, 'LIMIT', 0, limit)
+  if #members == 0 then
+    return nil
+  end
+  local ids = {}
+  for i, member in ipairs(members) do
+    ids[i] = string.match(member, '^%d+:%d:(.*)$')
+  end
+  return {
+    members = members, ids = ids, records = records_of(q, ids), tries = redis.call('HMGET', q.tries, unpack(ids)),
+    reasons = redis.call('HMGET', q.cancels, unpack(members)), awaited = awaited_ids(q, ids),
+  }
+end
+
+-- Why a job whose worker has died must not run again, or nil.
+local function verdict_on(job)
+  if is_readable(job.record) and acks_early(job.record) then
+    return DIED_EARLY
+  elseif job.deaths >= max_deaths then
+    return string.format(WORKERS_DIED, job.deaths)
+  end
+end
+
+local function recover(q, expired, now)
+  local recovered, dead, cancelled, ended, waiting, figures = {}, {}, {}, {}, {}, new_figures()
+  end_leases(q, expired.members)
+  for i, id in ipairs(expired.ids) do
+    local job, reason = {id = id, record = expired.records[i]}, expired.reasons[i]
+    job.failures, job.deaths, job.errors = read_tries(expired.tries[i])
+    if job.record and reason and is_readable(job.record) then
+      end_cancelled(q, figures, job, job.failures + job.deaths + 1, now, reason, CANCELLED_KEEP_MS)
+      cancelled[#cancelled + 1] = id
+    elseif job.record then
+      job.deaths = job.deaths + 1
+      local why = verdict_on(job)
+      if why then
+        end_dead(q, figures, job, job.failures + job.deaths, now, 'WorkerDied', why)
+        dead[#dead + 1] = id
+      else
+        redis.call('HSET', q.tries, id, write_tries(job.failures, job.deaths, job.errors))
+        line_up(waiting, tonumber(string.match(expired.members[i], ':(%d):')), id)
+        recovered[#recovered + 1] = id
+      end
+    end
+    ended[id] = recovered[#recovered] ~= id
+  end
+  forget_live(q, cancelled)
+  make_ready_again(q, waiting)
+  if #recovered > 0 then
+    add(figures.counts, 'recovered', #recovered)
+  end
+  write_figures(q, figures, now)
+  for _, id in ipairs(expired.awaited) do
+    if ended[id] then
+      tell_waiters(q, {id})
+    end
+  end
+  return {recovered, dead, cancelled}
+end
+
+local q = open_queue(1)
 local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from')
-local now = now_ms(cfg[1])
-local last, from = tonumber(cfg[2]), tonumber(cfg[3]) or 0
-local expired, ids, keys = {}, {}, {}
-if last and now - last <= lease_ms and now >= from then
-  expired = redis.call('ZRANGEBYSCORE', q.leased, '-inf', now - 1, 'LIMIT', 0, tonumber(ARGV[4]))
-end
-for i, member in ipairs(expired) do
-  ids[i] = string.match(member, '^%d+:%d:(.*)$')
-  keys[i] = job_key(q, ids[i])
-end
-local records, tries, reasons = {}, {}, {}
-if #expired > 0 then
-  records = redis.call('MGET', unpack(keys))
-  tries = redis.call('HMGET', q.tries, unpack(ids))
-  reasons = redis.call('HMGET', q.cancels, unpack(expired))
-end
-local awaited = awaited_ids(q, ids)
-local is_awaited = {}
-for _, id in ipairs(awaited) do
-  is_awaited[id] = true
-end
+local now, last, from = shifted_now(cfg[1]), tonumber(cfg[2]), tonumber(cfg[3]) or 0
+local is_gap = not last or now - last > lease_ms
+local expired = not is_gap and now >= from and expired_jobs(q, now)
 
 begin_writes(q)
 redis.call('HSET', q.cfg, 'recovered_at', now)
-if not last or now - last > lease_ms then
+if is_gap then
   redis.call('HSET', q.cfg, 'recover_from', now + math.floor(lease_ms / 4))
 end
-if #expired == 0 then
-  return {{}, {}, {}}
-end
-end_leases(q, expired)
-local recovered, dead, cancelled, told, waiting = {}, {}, {}, {}, {}
-local figures = new_figures()
-for i, id in ipairs(ids) do
-  local record = records[i]
-  local failures, deaths, errors = read_tries(tries[i])
-  local job = {id = id, record = record, failures = failures, deaths = deaths, errors = errors}
-  if record and reasons[i] and is_readable(record) then
-    end_cancelled(q, figures, job, failures + deaths + 1, now, reasons[i], keep_ms)
-    cancelled[#cancelled + 1] = id
-  elseif record then
-    job.deaths = deaths + 1
-    local is_early = is_readable(record) and acks_early(record)
-    if is_early or job.deaths >= max_deaths then
-      local message = job.deaths .. ' workers died, or lost their lease, while they ran this job'
-      if is_early then
-        message = 'its worker died, or lost its lease; acknowledged early, it is not run again'
-      end
-      end_dead(q, figures, job, failures + job.deaths, now, 'WorkerDied', message)
-      dead[#dead + 1] = id
-    else
-      redis.call('HSET', q.tries, id, write_tries(failures, job.deaths, errors))
-      line_up(waiting, tonumber(string.match(expired[i], ':(%d):')), id)
-      recovered[#recovered + 1] = id
-    end
-  end
-  if is_awaited[id] and recovered[#recovered] ~= id then
-    told[#told + 1] = id
-  end
-end
-make_ready_again(q, waiting)
-forget_live(q, cancelled)
-if #recovered > 0 then
-  add(figures.counts, 'recovered', #recovered)
-end
-write_figures(q, figures, now)
-tell_waiters(q, told)
-return {recovered, dead, cancelled}
+return expired and recover(q, expired, now) or {{}, {}, {}}

@@ -1,16 +1,14 @@
 -- retry: jobs of the dead letter queue become ready again, with all their retries before them and their errors kept.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base, then the ids
+--- @list ids
 -- reply  a string of '1' (ready) and '0' (it isn't in the dead letter queue), one a job
 -- cost   O(log n) a job
---- @include queue
---- @include named
+--- @include records
 --- @include header
 --- @include ready
 --- @include tries
 --- @include dead
-local q = open_queue(1, ARGV[1])
-local ids, _, records = named_jobs(q, 2)
+local q = open_queue(1)
+local records = records_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 local tries = redis.call('HMGET', q.tries, unpack(ids))
 

@@ -3,42 +3,41 @@
 --- @include ready
 --- @include due
 
--- `jobs`: {id, when, record, …}, where `when` is '' for now, or what time_given reads. It reads before it writes.
+-- Reads before it writes. `whens`: '' for now, or what time_given reads, one a job; nil for all of them now.
 -- reply  '1' (new) or '0' (known), one a job
-local function admit(q, now, jobs)
-  local keys = {}
-  for i = 1, #jobs, 3 do
-    keys[#keys + 1] = job_key(q, jobs[i])
-  end
-  if #keys == 0 then
+local function admit(q, now, ids, records, whens)
+  if #ids == 0 then
     return {}
+  end
+  local keys = {}
+  for n, id in ipairs(ids) do
+    keys[n] = job_key(q, id)
   end
   local known = redis.call('MGET', unpack(keys))
   local earliest = earliest_due(q)
 
-  local records, waiting, dues, seen, reply = {}, {}, {}, {}, {}
-  for n, key in ipairs(keys) do
-    local id, when, record = jobs[n * 3 - 2], jobs[n * 3 - 1], jobs[n * 3]
+  local accepted, waiting, dues, seen, reply = {}, {}, {}, {}, {}
+  for n, id in ipairs(ids) do
     if known[n] or seen[id] then
       reply[n] = '0'
     else
       reply[n] = '1'
       seen[id] = true
-      records[#records + 1] = key
-      records[#records + 1] = record
+      accepted[#accepted + 1] = keys[n]
+      accepted[#accepted + 1] = records[n]
+      local when = whens and whens[n] or ''
       local due = when == '' and now or time_given(when, now)
-      local priority = priority_of(record)
+      local priority = priority_of(records[n])
       if due > now then
-        dues[#dues + 1] = due
-        dues[#dues + 1] = priority .. ':' .. id
+        put_off(dues, due, priority, id)
       else
         line_up(waiting, priority, id)
       end
     end
   end
 
-  if #records > 0 then
-    redis.call('MSET', unpack(records))
+  if #accepted > 0 then
+    redis.call('MSET', unpack(accepted))
     make_ready(q, waiting)
     make_due(q, dues, earliest)
   end

@@ -1,12 +1,8 @@
 -- The dead letter queue, and beside it the dead of each tenant: the same scores, only jobs that have a tenant.
-local function dead_of(q, tenant)
-  return q.base .. 'dead: ' .. tenant
-end
-
 local function bury(q, now, id, tenant)
   redis.call('ZADD', q.dead, now, id)
   if tenant ~= '' then
-    redis.call('ZADD', dead_of(q, tenant), now, id)
+    redis.call('ZADD', tenant_dead_key(q, tenant), now, id)
   end
 end
 
@@ -24,6 +20,6 @@ local function exhume(q, ids, tenants)
   end
   redis.call('ZREM', q.dead, unpack(ids))
   for tenant, own in pairs(by_tenant) do
-    redis.call('ZREM', dead_of(q, tenant), unpack(own))
+    redis.call('ZREM', tenant_dead_key(q, tenant), unpack(own))
   end
 end

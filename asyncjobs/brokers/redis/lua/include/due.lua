@@ -11,6 +11,12 @@ local function earliest_due(q)
   return tonumber(first[2])
 end
 
+-- Notes that the job is to start at `due`.
+local function put_off(dues, due, priority, id)
+  dues[#dues + 1] = due
+  dues[#dues + 1] = priority .. ':' .. id
+end
+
 -- Schedules `dues` {due, 'priority:id', …}; `earliest` is what earliest_due gave before the script wrote.
 -- A new earliest time means that the keeper of the queue's timer has set it too late: without a keeper, and with the
 -- bell rung, the next claim sets it anew.

@@ -1,8 +1,4 @@
 -- What a script enters into counters and histories: gathered first, then written at once.
-local HISTORY_LENGTH = 1000
-local TENANT_HISTORY_LENGTH = 100
-local HISTORY_SECONDS = 30 * 24 * 3600
-local MINUTE_SECONDS = 6 * 3600
 
 -- counts: those of jobs without a tenant; tenants: tenant -> its counts; each history is a list of entries.
 local function new_figures()
@@ -46,38 +42,38 @@ end
 local function write_history(key, entries, length)
   redis.call('LPUSH', key, unpack(entries, math.max(1, #entries - length + 1)))
   redis.call('LTRIM', key, 0, length - 1)
-  redis.call('EXPIRE', key, HISTORY_SECONDS)
+  redis.call('PEXPIRE', key, HISTORY_KEEP_MS)
 end
 
 -- Adds the counts to the totals of their tenants, and all of them to those of the queue and of this minute.
 local function write_counts(q, figures, now)
   local totals = figures.counts
   for tenant, counts in pairs(figures.tenants) do
-    local key = q.base .. 'stats: ' .. tenant
+    local key = tenant_stats_key(q, tenant)
     for field, number in pairs(counts) do
       redis.call('HINCRBY', key, field, number)
       add(totals, field, number)
     end
-    redis.call('EXPIRE', key, HISTORY_SECONDS)
+    redis.call('PEXPIRE', key, HISTORY_KEEP_MS)
   end
   if next(totals) then
-    local minute = q.base .. 'stats:' .. math.floor(now / 60000)
+    local minute = minute_key(q, math.floor(now / 60000))
     for field, number in pairs(totals) do
       redis.call('HINCRBY', q.stats, field, number)
       if string.sub(field, 1, 2) ~= 'h:' then
         redis.call('HINCRBY', minute, field, number)
       end
     end
-    redis.call('EXPIRE', minute, MINUTE_SECONDS)
+    redis.call('PEXPIRE', minute, MINUTES_KEEP_MS)
   end
 end
 
 local function write_figures(q, figures, now)
   write_counts(q, figures, now)
   for name, entries in pairs(figures.histories) do
-    write_history(q.base .. 'history:' .. name, entries, HISTORY_LENGTH)
+    write_history(name_history_key(q, name), entries, MAX_HISTORY)
   end
   for tenant, entries in pairs(figures.tenant_histories) do
-    write_history(q.base .. 'history: ' .. tenant, entries, TENANT_HISTORY_LENGTH)
+    write_history(tenant_history_key(q, tenant), entries, MAX_TENANT_HISTORY)
   end
 end

@@ -17,7 +17,7 @@ end
 
 local function push_behind(q, waiting)
   for priority, ids in pairs(waiting) do
-    redis.call('RPUSH', q.ready[priority + 1], unpack(ids))
+    redis.call('RPUSH', q.ready[priority], unpack(ids))
   end
 end
 
@@ -32,7 +32,7 @@ end
 -- Makes jobs ready that have waited their turn before, in front of all others of their priority.
 local function make_ready_again(q, waiting)
   for priority, ids in pairs(waiting) do
-    redis.call('LPUSH', q.ready[priority + 1], unpack(reversed(ids)))
+    redis.call('LPUSH', q.ready[priority], unpack(reversed(ids)))
   end
   if next(waiting) then
     ring(q)

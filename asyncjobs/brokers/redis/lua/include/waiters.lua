@@ -25,7 +25,7 @@ local function awaited_ids(q, ids)
 end
 
 local function publish(q, id)
-  redis.call('PUBLISH', q.base .. 'ended', id)
+  redis.call('PUBLISH', q.base .. ENDED_CHANNEL, id)
 end
 
 local function tell_waiters(q, ids)
