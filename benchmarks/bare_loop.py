@@ -15,12 +15,13 @@ import msgspec
 
 from asyncjobs.brokers.redis import clients
 from asyncjobs.brokers.redis.keys import QueueKeys
-from asyncjobs.brokers.redis.scripts import Script, load
+from asyncjobs.brokers.redis.scripts import Script, Value, load
 from asyncjobs.core.server import Server
 
 __all__ = ["Bare"]
 
 CLAIM, SETTLE, ENQUEUE = load("claim"), load("settle"), load("enqueue")
+settled, new_job = SETTLE.rows["job"], ENQUEUE.rows["job"]
 BATCH = 100
 HEADER = b"1-2\x04\x00\x00\x00noop"
 ARGUMENTS = b"\x93\xb0user@example.com\xa7Welcome\xb5Thanks for signing up"
@@ -43,8 +44,8 @@ class Bare:
         self._numbers = itertools.count(1)
         self._slots = asyncio.Semaphore(self._settings.max_connections)
 
-    async def _script(self, script: Script, *args: Any) -> Any:
-        keys = self._keys.fixed
+    async def _script(self, script: Script, args: list[Value]) -> Any:
+        keys = self._keys.named(script.keys)
         try:
             async with self._slots:
                 return await self._client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
@@ -54,12 +55,14 @@ class Bare:
             return await self._client.execute_command("EVAL", script.text, len(keys), *keys, *args)
 
     async def claim(self, limit: int) -> tuple[int, list[Any]]:
-        args = ("bare", next(self._numbers), limit, 30_000, "0", 0, 1, self._keys.base, "noop")
-        [[_, _, _, fence, jobs]] = await self._script(CLAIM, *args)
-        return fence, jobs
+        number = next(self._numbers)
+        args = {"worker": "bare", "number": number, "limit": limit, "lease_ms": 30_000, "lowest_first": False}
+        [part] = await self._script(CLAIM, CLAIM.values(["noop"], **args, timer_ms=0))
+        reply = CLAIM.reply(*part)
+        return reply.fence, reply.jobs
 
-    async def settle(self, args: list[Any]) -> None:
-        await self._script(SETTLE, self._keys.base, *args)
+    async def settle(self, rows: list[Value]) -> None:
+        await self._script(SETTLE, SETTLE.values(rows))
 
     async def _run(self, fence: int, job_id: bytes, record: bytes, out: list[Any]) -> None:
         arguments = msgspec.msgpack.decode(record[11:])["a"]
@@ -70,7 +73,18 @@ class Bare:
         member = b"%d:2:%s" % (fence, job_id)
         final = b"1c" + record[2:11] + b"\x82\xa1r\xc0\xa1e" + record[11:]
         entry = encode((job_id, "completed", 1, 0, took_us, ""))
-        out += (job_id, "noop", member, "c", final, 3_600_000, took_us, 1, entry, "")
+        out += settled(
+            member=member,
+            id=job_id,
+            name="noop",
+            verdict="c",
+            value=final,
+            ms=3_600_000,
+            duration_us=took_us,
+            bucket=1,
+            entry=entry,
+            tenant="",
+        )
 
     async def drain(self, jobs: int) -> None:
         """Run ``jobs`` jobs, with a claim and a settle under way beside the handlers."""
@@ -98,10 +112,10 @@ class Bare:
 
     async def enqueue(self, ids: list[str]) -> None:
         """Send jobs in one call."""
-        args: list[Any] = [self._keys.base]
+        rows: list[Value] = []
         for job_id in ids:
-            args += (job_id, "", RECORD)
-        await self._script(ENQUEUE, *args)
+            rows += new_job(id=job_id, when="", record=RECORD)
+        await self._script(ENQUEUE, ENQUEUE.values(rows))
 
     async def serve(self, lines: list[str]) -> None:
         """Wait for the bell, claim, and note when each job begins; for ever."""

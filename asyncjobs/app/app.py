@@ -9,7 +9,6 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from asyncjobs.app.brokers import make_broker
 from asyncjobs.app.connection import Connection
-from asyncjobs.app.host import AppHost
 from asyncjobs.app.lookup import Lookup
 from asyncjobs.app.sender import Sender
 from asyncjobs.app.sync import SyncApp
@@ -22,6 +21,7 @@ from asyncjobs.middleware.base import Middleware
 from asyncjobs.middleware.chain import checked_middleware
 from asyncjobs.ports import Broker
 from asyncjobs.settings import SettingOptions, load_settings
+from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.worker import Worker
 
 __all__ = ["App"]
@@ -70,8 +70,7 @@ class App(AllVerbs):
         self.registry = Registry(app=self._sender, beneath=default_registry)
         #: The verbs for code without an event loop.
         self.sync = SyncApp(self, self._connection.loop)
-        #: What tests use in place of resource providers; see ``override``.
-        self.overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 
     def __repr__(self) -> str:
         return f"App({str(self.settings.server)!r})"
@@ -84,16 +83,17 @@ class App(AllVerbs):
         await self._connection.close()
 
     @property
-    def _host(self) -> AppHost:
+    def _host(self) -> WorkerHost:
         """The app as its workers see it."""
-        return AppHost(
-            self._connection,
-            self._lookup,
-            self._sender,
-            self.registry,
-            self.retry,
-            self.middleware,
-            self.overrides,
+        return WorkerHost(
+            registry=self.registry,
+            settings=self.settings,
+            retry=self.retry,
+            middleware=self.middleware,
+            overrides=self._overrides,
+            connection=self._connection,
+            sender=self._sender,
+            lookup=self._lookup,
         )
 
     # -- defining jobs
@@ -112,13 +112,20 @@ class App(AllVerbs):
 
     @contextlib.contextmanager
     def override(self, provider: Callable[..., Any], replacement: Callable[..., Any]) -> Iterator[None]:
-        """Let workers that start in this block use ``replacement`` for ``Inject(provider)``; for tests."""
-        before = dict(self.overrides)
-        self.overrides[provider] = replacement
+        """Let workers that start in this block use another provider of a resource; for tests.
+
+        Args:
+            provider: The provider that handlers name, as in ``Inject(provider)``.
+            replacement: What is called in its place.
+        """
+        before = dict(self._overrides)
+        self._overrides[provider] = replacement
         try:
             yield
         finally:
-            self.overrides = before
+            # In place: workers hold the mapping.
+            self._overrides.clear()
+            self._overrides.update(before)
 
     # -- embedding
 

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 
 from asyncjobs.errors import BrokerUnavailable
 from asyncjobs.ports import Intake, NewJob
+from asyncjobs.ports.outage import Outage
 
 __all__ = ["Batcher"]
 
 _log = logging.getLogger("asyncjobs.app")
 
 _MOST = 1_000
-_BACKOFF_S = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class Batcher:
@@ -52,8 +52,8 @@ class Batcher:
     async def send_many(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Send ``jobs`` in one call and return for each whether it is new; raises as ``send`` does."""
         until = time.monotonic() + self._timeout
-        failures = 0
         last: BrokerUnavailable | None = None
+        outage: Outage | None = None
         while True:
             try:
                 # A connection may hang as well as break.
@@ -65,16 +65,13 @@ class Batcher:
                 ) from None
             except BrokerUnavailable as error:
                 last = error
-                pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
-                if time.monotonic() + pause >= until:
+                outage = outage or Outage(_log, "sending must wait: %s", "sending goes on")
+                if time.monotonic() + outage.next_pause >= until:
                     raise
-                if not failures:
-                    _log.warning("sending must wait: %s", error)
-                failures += 1
-                await asyncio.sleep(pause)
+                await asyncio.sleep(outage.failed(error))
             else:
-                if failures:
-                    _log.warning("sending goes on")
+                if outage is not None:
+                    outage.over()
                 return replies
 
     async def _flush(self) -> None:

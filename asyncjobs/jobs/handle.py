@@ -17,6 +17,7 @@ from asyncjobs.core.values import decode_value
 from asyncjobs.errors import BrokerUnavailable, JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
 from asyncjobs.jobs.events import JobEvent, decode_event
 from asyncjobs.ports import CancelReply, EventPage
+from asyncjobs.ports.outage import Outage
 
 __all__ = ["JobHandle", "JobLookup"]
 
@@ -25,7 +26,6 @@ R_co = TypeVar("R_co", covariant=True)
 _log = logging.getLogger("asyncjobs.app")
 
 _EVENTS_A_PAGE = 200
-_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class JobLookup(Protocol):
@@ -115,19 +115,16 @@ class JobHandle(Generic[R_co]):
         job has told more than is kept, ``dropped`` of the next event says how many are missing. Raises as ``refresh``
         does if there is neither a record of the job nor of its events.
         """
-        failures = 0
+        outage = Outage(_log, "the events of job %s must wait: %s")
         while True:
             try:
                 page = await self._lookup.read_events(
                     self.id, queue=self.queue, after=after, limit=_EVENTS_A_PAGE, timeout=None
                 )
             except BrokerUnavailable as error:
-                if not failures:
-                    _log.warning("the events of job %s must wait: %s", self.id, error)
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                failures += 1
+                await asyncio.sleep(outage.failed(error, self.id))
                 continue
-            failures = 0
+            outage.over()
             if page is None:
                 raise self._absent()
             for number, stored in page.events:

@@ -12,6 +12,7 @@ import anyio
 from asyncjobs.core.priority import is_ageing_claim, weighted_order
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Claim, ClaimRequest, JobQueue
+from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
@@ -21,7 +22,6 @@ __all__ = ["Claimer", "Serving"]
 _log = logging.getLogger("asyncjobs.worker")
 
 _MOST = 1_000
-_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 # Jobs are claimed ahead for so long as all slots would need to finish them: the time of a few round trips. At a job of
 # 10 ms and 100 slots that is a batch of 50; at a job of a second it is none, so that they stay for idle workers.
@@ -137,19 +137,14 @@ class Claimer(Duty):
 
     async def serve(self) -> None:
         """Claim until stopped; while the broker is away, try again with backoff."""
-        failures = 0
+        outage = Outage(_log, "claiming must wait: %s", "claiming goes on")
         while not self.is_stopping:
             try:
                 await self._turn()
             except BrokerError as error:
-                if not failures:
-                    _log.warning("claiming must wait: %s", error)
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                failures += 1
+                await asyncio.sleep(outage.failed(error))
             else:
-                if failures:
-                    _log.warning("claiming goes on")
-                failures = 0
+                outage.over()
 
     async def _turn(self) -> None:
         self._measure()

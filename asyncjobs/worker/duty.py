@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
 
+from asyncjobs.ports.outage import RESTART_PAUSES_S, pause_after
+
 __all__ = ["Duty", "keep_running", "on_duty"]
 
 _log = logging.getLogger("asyncjobs.worker")
-
-_BACKOFF_S = (0.1, 0.5, 1.0, 5.0)
 
 
 class Duty:
@@ -52,9 +52,9 @@ async def keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
         try:
             await run()
         except Exception:
-            pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
-            _log.exception("the worker's %s failed and starts again in %s s", name, pause)
             failures += 1
+            pause = pause_after(failures, RESTART_PAUSES_S)
+            _log.exception("the worker's %s failed and starts again in %s s", name, pause)
             await asyncio.sleep(pause)
         else:
             return

@@ -13,6 +13,7 @@ import anyio
 
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Emission, Lease, Work
+from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.duty import Duty
 
 __all__ = ["EventSender"]
@@ -22,7 +23,6 @@ _log = logging.getLogger("asyncjobs.worker")
 # How long the end of a job waits for its last events, while the broker is away.
 _FLUSH_S = 2.0
 _EVENTS_AN_EMISSION = 1_000
-_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class _Waiting:
@@ -96,15 +96,12 @@ class EventSender(Duty):
 
     async def _deliver(self, emissions: Sequence[Emission]) -> None:
         """Send until the broker has them: the very same again, since only the reply may have been lost."""
-        failures = 0
+        outage = Outage(_log, "the events of %d jobs must wait: %s")
         while True:
             try:
                 await self._store.emit(emissions, self._most, self._ttl_ms)
             except BrokerError as error:
-                if not failures:
-                    _log.warning("the events of %d jobs must wait: %s", len(self._sending), error)
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                failures += 1
+                await asyncio.sleep(outage.failed(error, len(self._sending)))
             else:
                 return
 

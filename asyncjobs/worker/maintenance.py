@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import JobQueue
+from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.duty import Duty
 
 __all__ = ["Maintenance"]
@@ -61,7 +62,7 @@ class Maintenance(Duty):
         """Recover often, and prune now and then, for ever."""
         period = min(_RECOVER_EVERY_S, self._lease_ms / 4000)
         since_pruned = 0.0
-        is_away = False
+        outage = Outage(_log, "the broker is away: %s", "the broker is back")
         while True:
             # Spread a little, so that workers started together do not knock together.
             await asyncio.sleep(period * random.uniform(0.9, 1.0))
@@ -72,13 +73,9 @@ class Maintenance(Duty):
                     await self.prune()
                     since_pruned = 0.0
             except BrokerError as error:
-                if not is_away:
-                    _log.warning("the broker is away: %s", error)
-                is_away = True
+                outage.failed(error)
             else:
-                if is_away:
-                    _log.warning("the broker is back")
-                is_away = False
+                outage.over()
 
 
 def _some(ids: list[str]) -> str:

@@ -56,10 +56,10 @@ class WorkerRun:
         self._clock = BrokerClock(clock)
         self._lease_ms = round(settings.lease * 1000)
         self._leases = Leases()
-        self._settler = Settler(host.broker, self._leases)
+        self._settler = Settler(host.connection.broker, self._leases)
         self._executor = Executor(host, self._clock, self._settler, self._leases, concurrency=concurrency)
         self._claimer = Claimer(
-            host.broker,
+            host.connection.broker,
             self._executor,
             serving,
             self._clock,
@@ -70,7 +70,7 @@ class WorkerRun:
             timer_interval=settings.scheduler_interval if settings.scheduler else None,
         )
         self._presence = Presence(
-            host.broker,
+            host.connection.broker,
             self._executor,
             self._claimer,
             worker_id=worker_id,
@@ -119,7 +119,7 @@ class WorkerRun:
     def _make_maintenance(self) -> Maintenance:
         settings = self._host.settings
         return Maintenance(
-            self._host.broker,
+            self._host.connection.broker,
             queues=self._serving.queues,
             lease_ms=self._lease_ms,
             max_deaths=settings.max_deaths,
@@ -130,13 +130,13 @@ class WorkerRun:
     def _make_scheduler(self) -> Scheduler:
         host = self._host
         return Scheduler(
-            host.broker,
+            host.connection.broker,
             self._clock,
             queues=self._serving.queues,
             names=frozenset(self._executor.plans),
             own=schedules_in_code(host),
             interval=host.settings.scheduler_interval,
-            prepare=host.prepare,
+            prepare=host.sender.prepare,
             sender=TickSender(host) if sees_sending(host.middleware) else None,
         )
 
@@ -148,7 +148,7 @@ class WorkerRun:
                 loop.call_soon_threadsafe(self._executor.learn, extension)
 
         return Heartbeat(
-            self._host.broker.lease_keeper(),
+            self._host.connection.broker.lease_keeper(),
             self._leases,
             watchdog,
             from_its_thread,

@@ -10,7 +10,6 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any
 
 from asyncjobs.core.options import DEFAULT_QUEUE, UnsetType, checked_queue
 from asyncjobs.errors import ConfigurationError
@@ -18,7 +17,7 @@ from asyncjobs.jobs.ids import new_id
 from asyncjobs.ports import Clock
 from asyncjobs.ports.clock import SystemClock
 from asyncjobs.worker.claimer import Serving
-from asyncjobs.worker.host import WorkerHost
+from asyncjobs.worker.host import WorkerApp, WorkerHost
 from asyncjobs.worker.liveness.health import HEALTHY_WITHIN_S, Health
 from asyncjobs.worker.run import WorkerRun
 
@@ -36,14 +35,13 @@ class Worker:
 
     def __init__(
         self,
-        app: Any,
+        app: WorkerApp,
         *,
         queues: Sequence[str] | Mapping[str, float] | None = None,
         concurrency: int | None = None,
         ageing: float = 0.05,
         clock: Clock | None = None,
     ) -> None:
-        app = app._host
         if isinstance(queues, str):
             raise ConfigurationError(f"queues={queues!r}: expected a list of names, or a mapping of names to weights")
         if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
@@ -53,9 +51,9 @@ class Worker:
         if isinstance(queues, Mapping) and not all(weight > 0 for weight in queues.values()):
             raise ConfigurationError(f"queues={dict(queues)!r}: expected weights above 0")
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
-        self._app = app
-        self._concurrency = concurrency or app.settings.concurrency
-        self._serving = Serving(_queues(app, queues), ageing=ageing)
+        self._host = app._host
+        self._concurrency = concurrency or self._host.settings.concurrency
+        self._serving = Serving(_queues(self._host, queues), ageing=ageing)
         self._clock = clock or SystemClock()
         # The claims of all runs are numbered through: a number used again would get the old jobs again.
         self._numbers = itertools.count(1)
@@ -121,8 +119,10 @@ class Worker:
 
     @contextlib.asynccontextmanager
     async def _started(self) -> AsyncIterator[WorkerRun]:
-        async with self._app:
-            run = WorkerRun(self._app, self._serving, self._concurrency, self._clock, self.id, self._numbers)
+        connection = self._host.connection
+        await connection.open()
+        try:
+            run = WorkerRun(self._host, self._serving, self._concurrency, self._clock, self.id, self._numbers)
             # Known until all has ended, so that a second stop can hurry the first.
             self._current_run = run
             try:
@@ -133,6 +133,8 @@ class Worker:
             finally:
                 self._current_run = None
                 self._is_stopped = False
+        finally:
+            await connection.close()
 
     @contextlib.contextmanager
     def _on_signals(self) -> Iterator[None]:
@@ -151,11 +153,11 @@ class Worker:
                 loop.remove_signal_handler(one)
 
 
-def _queues(app: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:
-    queues = given or app.settings.queues
+def _queues(host: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:
+    queues = given or host.settings.queues
     if not queues:
         # Every queue that a job names, the default one among them.
-        named = {definition.options.queue for definition in app.registry}
+        named = {definition.options.queue for definition in host.registry}
         queues = sorted({DEFAULT_QUEUE if isinstance(queue, UnsetType) else queue for queue in named})
     for queue in queues:
         checked_queue(queue)

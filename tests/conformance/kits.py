@@ -11,7 +11,7 @@ import redis
 
 from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.brokers.redis.broker import RedisBroker
-from asyncjobs.brokers.redis.keys import QueueKeys
+from asyncjobs.brokers.redis.keys import KEY_NAMES, QueueKeys
 from asyncjobs.core.server import Server as Address
 from asyncjobs.ports import Place
 from asyncjobs.testing import ManualClock
@@ -79,14 +79,14 @@ class RedisKit:
         """Count in how many places each live id is, less the entries that are only passed over."""
         keys, client = QueueKeys("asyncjobs", queue), self._client
         found: Counter[str] = Counter()
-        for key in [*keys.ready, *(f"{keys.base}parked:{name.decode()}" for name in client.hkeys(keys.parked))]:
+        for key in [*keys.ready, *(keys.of("parked_jobs", label.decode()) for label in client.hkeys(keys.parked))]:
             found.update(one.decode() for one in client.lrange(key, 0, -1))
         for field, number in client.hgetall(keys.gone).items():
             found[field.decode().rpartition(":")[2]] -= int(number)
         found.update(one.decode().partition(":")[2] for one in client.zrange(keys.scheduled, 0, -1))
         found.update(one.decode() for one in client.zrange(keys.dead, 0, -1))
         found.update(one.decode().split(":", 2)[2] for one in client.zrange(keys.leased, 0, -1))
-        prefix = f"{keys.base}job:"
+        prefix = keys.of("job", "")
         live = {
             key.decode().removeprefix(prefix)
             for key in client.scan_iter(match=f"{prefix}*", count=1000)
@@ -103,15 +103,15 @@ class RedisKit:
         left += [one.decode() for one in client.hkeys(keys.numbers) if one.decode() not in places]
         leased = set(client.zrange(keys.leased, 0, -1))
         left += [one.decode() for one in client.hkeys(keys.cancels) if one not in leased]
-        owned = {*keys.fixed, "asyncjobs:meta", "asyncjobs:queues", "asyncjobs:workers"}
+        owned = {*keys.named(KEY_NAMES), "asyncjobs:meta", "asyncjobs:queues", "asyncjobs:workers"}
         dead = set(client.zrange(keys.dead, 0, -1))
         for key in client.scan_iter(count=1000):
             name = key.decode()
-            if name.startswith(keys.tenant_dead("")):
+            if name.startswith(keys.of("tenant_dead", "")):
                 left += [one.decode() for one in client.zrange(key, 0, -1) if one not in dead]
                 continue
-            is_live = name.startswith(f"{keys.base}job:") and name.removeprefix(f"{keys.base}job:") in places
-            is_parked = name.startswith(f"{keys.base}parked:")
+            is_live = name.startswith(keys.of("job", "")) and name.removeprefix(keys.of("job", "")) in places
+            is_parked = name.startswith(keys.of("parked_jobs", ""))
             is_cfg = name.endswith("}:cfg")
             if name not in owned and not is_live and not is_parked and not is_cfg and client.ttl(key) == -1:
                 left.append(name)

@@ -22,7 +22,7 @@ from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.settler import Settler
-from tests.apps import broker_of
+from tests.apps import broker_of, host_of
 
 pytestmark = pytest.mark.anyio
 
@@ -173,7 +173,7 @@ async def test_a_job_stopped_before_its_handler_has_begun_costs_no_slot(app: App
         handle = await work.delay()
         leases = Leases()
         settler = Settler(broker_of(app), leases)
-        executor = Executor(app, BrokerClock(SystemClock()), settler, leases, concurrency=1)
+        executor = Executor(host_of(app), BrokerClock(SystemClock()), settler, leases, concurrency=1)
         request = ClaimRequest(worker="w", number=1, queues=["default"], limit=1, lease_ms=10_000)
         executor.accept((await broker_of(app).claim(request)).jobs)
         [lease] = leases.held(0.0)

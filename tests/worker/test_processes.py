@@ -87,9 +87,14 @@ def ignore(event: bytes) -> None:
     raise AssertionError(f"nobody was to tell {event!r}")
 
 
+async def in_a_slot(pool: HandlerProcesses, call: ProcessCall, on_event: Callable[[bytes], None]) -> bytes:
+    async with pool.slots:
+        return await pool.run(call, on_event)
+
+
 async def run(pool: HandlerProcesses, definition: JobDefinition[..., Any], *args: Any, **kwargs: Any) -> Any:
     async with asyncio.timeout(SOON):
-        value = await pool.run(call_of(definition, *args, **kwargs), ignore)
+        value = await in_a_slot(pool, call_of(definition, *args, **kwargs), ignore)
     return decode_value(definition.signature.returns, value)
 
 
@@ -98,7 +103,7 @@ class Running:
 
     def __init__(self, pool: HandlerProcesses, definition: JobDefinition[..., Any], *args: Any) -> None:
         self.told: asyncio.Queue[bytes] = asyncio.Queue()
-        self.task = asyncio.create_task(pool.run(call_of(definition, *args), self.told.put_nowait))
+        self.task = asyncio.create_task(in_a_slot(pool, call_of(definition, *args), self.told.put_nowait))
 
     async def number(self) -> int:
         async with asyncio.timeout(SOON):
@@ -410,7 +415,7 @@ async def test_cancellations_at_any_moment_lose_no_slot(pool: HandlerProcesses) 
     async def one(number: int) -> None:
         try:
             async with asyncio.timeout(0.0001 * number):
-                await pool.run(call_of(handlers.whoami), ignore)
+                await in_a_slot(pool, call_of(handlers.whoami), ignore)
         except TimeoutError:
             pass
 

@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from asyncjobs.brokers.grouping import by_queue, in_order
-from asyncjobs.brokers.redis.scripts import load
+from asyncjobs.brokers.redis.arguments import lease_member
+from asyncjobs.brokers.redis.replies import read_events, read_flags
+from asyncjobs.brokers.redis.scripts import Value, load
 from asyncjobs.brokers.redis.session import Session
 from asyncjobs.ports import Emission, EventPage
 
@@ -34,24 +36,26 @@ class RedisEvents(Session):
         return in_order(emissions, replies)
 
     async def _emit(self, queue: str, emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
-        args: list[str | bytes | int] = []
+        rows: list[Value] = []
+        events: list[Value] = []
         for one in emissions:
-            lease = one.lease
-            member = f"{lease.fence}:{lease.priority}:{lease.id}"
-            args += (lease.id, member, f"{lease.fence}:{one.number}", one.skipped, len(one.events), *one.events)
-        return [mark == 49 for mark in await self._on_queue(_EMIT, queue, most, ttl_ms, *args)]
+            rows += _EMIT.rows["emission"](
+                member=lease_member(one.lease),
+                number=one.number,
+                skipped=one.skipped,
+                count=len(one.events),
+            )
+            events += one.events
+        return read_flags(await self._on_queue(_EMIT, queue, rows, events, max_events=most, keep_ms=ttl_ms))
 
     async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
         deadline = None if timeout is None else time.monotonic() + timeout
         async with self._endings.watching(self._keys.queue(queue).ended_channel, job_id) as news:
             while True:
                 news.clear()
-                reply = await self._on_queue(_READ, queue, job_id, after, limit)
-                if reply is None:
+                page = read_events(await self._on_queue(_READ, queue, id=job_id, after=after, limit=limit))
+                if page is None:
                     return None
-                is_over, fields = reply
-                each = iter(fields)
-                page = EventPage(list(zip(each, each, strict=True)), is_over == 1)
                 left = _LOOK_AGAIN_S if deadline is None else min(_LOOK_AGAIN_S, deadline - time.monotonic())
                 if page.events or page.is_over or left <= 0:
                     return page

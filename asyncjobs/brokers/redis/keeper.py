@@ -7,9 +7,11 @@ from typing import Any
 
 import redis.exceptions
 
+from asyncjobs.brokers.redis.arguments import lease_member
 from asyncjobs.brokers.redis.clients import close_synchronous, synchronous
 from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.keys import GlobalKeys
+from asyncjobs.brokers.redis.replies import rows
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.core.server import Server
 from asyncjobs.ports import Extension, Lease
@@ -34,20 +36,20 @@ class RedisLeaseKeeper:
         extension = Extension([], [])
         by_queue: dict[str, dict[bytes, Lease]] = {}
         for lease in leases:
-            member = f"{lease.fence}:{lease.priority}:{lease.id}".encode()
-            by_queue.setdefault(lease.queue, {})[member] = lease
+            by_queue.setdefault(lease.queue, {})[lease_member(lease).encode()] = lease
         for queue, members in by_queue.items():
             named = list(members)
             for start in range(0, len(named), _LEASES_A_CALL):
-                lost, cancelled = self._extend(queue, named[start : start + _LEASES_A_CALL], lease_ms)
-                extension.lost.extend(members[member] for member in lost)
-                pairs = zip(cancelled[::2], cancelled[1::2], strict=True)
-                extension.cancelled.extend((members[member], reason.decode()) for member, reason in pairs)
+                reply = _EXTEND.reply(*self._extend(queue, named[start : start + _LEASES_A_CALL], lease_ms))
+                extension.lost.extend(members[member] for member in reply.lost)
+                extension.cancelled.extend(
+                    (members[member], reason.decode()) for member, reason in rows(reply.cancelled, 2)
+                )
         return extension
 
     def _extend(self, queue: str, members: list[bytes], lease_ms: int) -> Any:
-        keys = self._keys.queue(queue)
-        args = (len(keys.fixed), *keys.fixed, keys.base, lease_ms, *members)
+        keys = self._keys.queue(queue).named(_EXTEND.keys)
+        args = (len(keys), *keys, *_EXTEND.values(members, lease_ms=lease_ms))
         with translated(self._settings):
             try:
                 return self._execute("EVALSHA", _EXTEND.sha, *args)

@@ -1,72 +1,108 @@
 """Every key name in Redis.
 
 All keys of a queue share the hash tag ``{queue}``, so a queue is one slot of a Cluster and each script is legal there.
+The scripts get these names from here (``prelude.py``).
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import Literal
 
 from asyncjobs.core.priority import Priority
 
-__all__ = ["GlobalKeys", "QueueKeys"]
+__all__ = ["ENDED_CHANNEL", "FAMILIES", "KEY_NAMES", "Family", "GlobalKeys", "QueueKeys"]
+
+#: Where the end of an awaited job, and news of its events, is published, behind the base of the queue.
+ENDED_CHANNEL = "ended"
+
+Family = Literal[
+    "claim",
+    "events",
+    "job",
+    "minute",
+    "name_history",
+    "parked_jobs",
+    "tenant_dead",
+    "tenant_history",
+    "tenant_stats",
+]
+
+#: The keys that end with a part of their own, an id or a name: what stands before it, behind the base of the queue.
+FAMILIES: dict[Family, str] = {
+    "claim": "claim:",
+    "events": "events:",
+    "job": "job:",
+    "minute": "minute:",
+    "name_history": "history:",
+    "parked_jobs": "parked:",
+    "tenant_dead": "tenant-dead:",
+    "tenant_history": "tenant-history:",
+    "tenant_stats": "tenant-stats:",
+}
 
 
 class QueueKeys:
-    """The keys of one queue; ``fixed`` lists those that every script is given, in the order of ``lua/queue.lua``."""
+    """The keys of one queue. The annotated ones are those that a script can ask for by name."""
+
+    ready: list[str]
+    """Lists of ids, one a priority, first in first out."""
+    scheduled: str
+    """Sorted set: ``priority:id`` by due time."""
+    leased: str
+    """Sorted set: ``fence:priority:id`` by the end of the lease."""
+    tries: str
+    """Hash: id to failures, deaths and errors; only for jobs that have any."""
+    gone: str
+    """Hash: entries of the lists that no longer count."""
+    dead: str
+    """Sorted set: id by the time of its death."""
+    cfg: str
+    """Hash: holds, the fence, who keeps the timer, when expired leases were last looked for."""
+    bell: str
+    """List: at most one wake-up token."""
+    stats: str
+    """Hash: counters, and the histogram of durations."""
+    waiters: str
+    """Hash: ids whose end or events are awaited."""
+    cancels: str
+    """Hash: running jobs that shall be cancelled (as in ``leased``), with the reason."""
+    parked: str
+    """Hash: label of a list of parked jobs to since when it is there."""
+    numbers: str
+    """Hash: id to the number of its last event; only for jobs that have any."""
+    schedules: str
+    """Hash: ``d:<id>`` to the data of a schedule, ``l:<id>`` to its last tick that fired."""
+    ticks: str
+    """Sorted set: id of a schedule by its next tick; one that is paused has none."""
 
     def __init__(self, prefix: str, queue: str) -> None:
         self.queue = queue
         self.base = f"{prefix}:{{{queue}}}:"
+        for name in KEY_NAMES:
+            setattr(self, name, self.base + name)
         self.ready = [f"{self.base}ready:{priority.value}" for priority in Priority]
-        self.scheduled = f"{self.base}scheduled"
-        self.leased = f"{self.base}leased"
-        self.tries = f"{self.base}tries"
-        self.gone = f"{self.base}gone"
-        self.dead = f"{self.base}dead"
-        self.cfg = f"{self.base}cfg"
-        self.bell = f"{self.base}bell"
-        self.stats = f"{self.base}stats"
-        self.waiters = f"{self.base}waiters"
-        self.cancels = f"{self.base}cancels"
-        self.parked = f"{self.base}parked"
-        self.numbers = f"{self.base}numbers"
-        self.schedules = f"{self.base}schedules"
-        self.ticks = f"{self.base}ticks"
-        self.ended_channel = f"{self.base}ended"
-        self.fixed = [
-            *self.ready,
-            self.scheduled,
-            self.leased,
-            self.tries,
-            self.gone,
-            self.dead,
-            self.cfg,
-            self.bell,
-            self.stats,
-            self.waiters,
-            self.cancels,
-            self.parked,
-            self.numbers,
-        ]
+        self.barrier = f"{self.base}barrier"
+        self.ended_channel = self.base + ENDED_CHANNEL
+        # Bound to the instance, so that the cache goes with it.
+        self.named = functools.cache(self._named)
 
-    def history(self, name: str) -> str:
-        """The list of how the last jobs of ``name`` ended."""
-        return f"{self.base}history:{name}"
+    def of(self, family: Family, part: str | int) -> str:
+        """Return the key of ``family`` for an id, a name, a tenant, a label or a minute."""
+        return f"{self.base}{FAMILIES[family]}{part}"
 
-    # A label that begins with a space is a tenant's: no job name does, and no minute.
+    def _named(self, names: Sequence[str]) -> list[str]:
+        """Return the keys of ``names`` as a script is given them: ``ready`` counts for four."""
+        keys: list[str] = []
+        for name in names:
+            key = getattr(self, name)
+            keys += key if isinstance(key, list) else [key]
+        return keys
 
-    def tenant_history(self, tenant: str) -> str:
-        """The list of how the last jobs of ``tenant`` ended."""
-        return f"{self.base}history: {tenant}"
 
-    def tenant_stats(self, tenant: str) -> str:
-        """The counters of ``tenant`` and the histogram of its durations."""
-        return f"{self.base}stats: {tenant}"
-
-    def tenant_dead(self, tenant: str) -> str:
-        """The dead of ``tenant``, as in ``dead``."""
-        return f"{self.base}dead: {tenant}"
+#: The names of the keys that scripts can ask for.
+KEY_NAMES = tuple(QueueKeys.__annotations__)
 
 
 class GlobalKeys:

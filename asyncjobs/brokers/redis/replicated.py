@@ -11,7 +11,7 @@ import redis.exceptions
 from asyncjobs.brokers.redis.clients import AsyncClient, close, of_key
 from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.keys import QueueKeys
-from asyncjobs.brokers.redis.scripts import Script
+from asyncjobs.brokers.redis.scripts import Script, Value
 from asyncjobs.core.server import Server
 from asyncjobs.errors import BrokerUnavailable
 
@@ -28,16 +28,18 @@ class ReplicatedWrites:
         self._client = client
         self._nodes: dict[str, redis.asyncio.Redis] = {}
 
-    async def run(self, script: Script, keys: QueueKeys, args: Sequence[Any]) -> Any:
+    async def run(self, script: Script, keys: QueueKeys, values: Sequence[Value]) -> Any:
         """Run ``script`` on the queue and return its reply, once at least one replica has written what it wrote.
 
         Raises ``BrokerUnavailable`` if none confirms within half the command timeout; the primary has the write then.
         """
         with translated(self._settings):
             client = await self._client_of(keys)
-            reply, confirmed = await self._once(client, ("EVALSHA", script.sha), keys, args)
+            named = keys.named(script.keys)
+            args = (len(named), *named, *values)
+            reply, confirmed = await self._once(client, keys, ("EVALSHA", script.sha, *args))
             if isinstance(reply, redis.exceptions.NoScriptError):
-                reply, confirmed = await self._once(client, ("EVAL", script.text), keys, args)
+                reply, confirmed = await self._once(client, keys, ("EVAL", script.text, *args))
             for answer in (reply, confirmed):
                 if isinstance(answer, Exception):
                     raise answer
@@ -49,13 +51,11 @@ class ReplicatedWrites:
             )
         return reply
 
-    async def _once(
-        self, client: redis.asyncio.Redis, call: tuple[str, str], keys: QueueKeys, args: Sequence[Any]
-    ) -> tuple[Any, Any]:
+    async def _once(self, client: redis.asyncio.Redis, keys: QueueKeys, call: Sequence[Any]) -> tuple[Any, Any]:
         async with client.pipeline(transaction=False) as pipe:
-            pipe.execute_command(*call, len(keys.fixed), *keys.fixed, keys.base, *args)
+            pipe.execute_command(*call)
             # WAIT waits for this connection's own last write. A job sent again writes nothing, so something must.
-            pipe.execute_command("SET", f"{keys.base}barrier", "1", "PX", _BARRIER_MS)
+            pipe.execute_command("SET", keys.barrier, "1", "PX", _BARRIER_MS)
             pipe.execute_command("WAIT", 1, round(self._settings.command_timeout * 500))
             reply, barrier, confirmed = await pipe.execute(raise_on_error=False)
         return reply, barrier if isinstance(barrier, Exception) else confirmed

@@ -2,60 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from asyncjobs.brokers.redis.records import claimed_from, job_from
+from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
-from asyncjobs.ports import Claim, Claimed, QueueFigures, TenantFigures
+from asyncjobs.ports import Claim, Claimed, EventPage, QueueFigures, Recovery, TenantFigures
 
-__all__ = ["read_claim", "read_failed", "read_figures", "read_found", "read_page", "read_tenant_figures"]
+__all__ = [
+    "read_claim",
+    "read_events",
+    "read_failed",
+    "read_figures",
+    "read_flags",
+    "read_found",
+    "read_page",
+    "read_recovery",
+    "read_tenant_figures",
+    "rows",
+]
+
+_BROWSE = load("browse")
+_CLAIM = load("claim")
+_FIND = load("find")
+_OVERVIEW = load("overview")
+_READ_EVENTS = load("read_events")
+_RECOVER = load("recover")
+
+_YES = ord("1")
 
 
-def read_claim(queues: Sequence[str], reply: list[Any]) -> Claim:
+def read_flags(reply: bytes) -> list[bool]:
+    """Read a string of ``1`` and ``0``, one an item."""
+    return [flag == _YES for flag in reply]
+
+
+def rows(values: Sequence[Any], width: int) -> Iterator[tuple[Any, ...]]:
+    """Read a flat list of rows of ``width`` values."""
+    return zip(*[iter(values)] * width, strict=True)
+
+
+def read_claim(queues: Sequence[str], reply: Sequence[Any]) -> Claim:
     """Read ``claim.lua``: a part for each of ``queues``."""
     claimed: list[Claimed] = []
     dues: list[int] = []
     again = False
-    for queue, (_, due, more, fence, jobs) in zip(queues, reply, strict=True):
-        fields = iter(jobs)
+    now_ms = 0
+    for queue, each in zip(queues, reply, strict=True):
+        part = _CLAIM.reply(*each)
+        fence, now_ms = part.fence, part.now_ms
         claimed += [
-            claimed_from(queue, job_id.decode(), fence, tries, record)
-            for job_id, tries, record in zip(fields, fields, fields, strict=True)
+            claimed_from(queue, job_id.decode(), fence, tries, record) for job_id, tries, record in rows(part.jobs, 3)
         ]
-        if due >= 0:
-            dues.append(due)
-        again = again or more == 1
-    return Claim(claimed, reply[0][0], min(dues, default=None), again)
+        if part.due_ms >= 0:
+            dues.append(part.due_ms)
+        again = again or part.again == 1
+    return Claim(claimed, now_ms, min(dues, default=None), again)
 
 
-def read_found(queue: str, job_id: str, reply: list[Any] | None) -> Job | None:
+def read_recovery(reply: Sequence[Any]) -> Recovery:
+    """Read ``recover.lua``."""
+    part = _RECOVER.reply(*reply)
+    return Recovery(*([one.decode() for one in ids] for ids in (part.recovered, part.dead, part.cancelled)))
+
+
+def read_found(queue: str, job_id: str, reply: Sequence[Any] | None) -> Job | None:
     """Read ``find.lua``."""
     if reply is None:
         return None
-    record, place, number, tries = reply
-    return _job(queue, job_id, record, tries, place.decode(), number)
+    found = _FIND.reply(*reply)
+    return _job(queue, job_id, found.record, found.tries, found.place.decode(), found.number)
 
 
-def read_failed(queue: str, reply: list[Any]) -> list[Job]:
+def read_failed(queue: str, reply: Sequence[Any]) -> list[Job]:
     """Read ``failed.lua``."""
-    fields = iter(reply)
     return [
         _job(queue, job_id.decode(), record, tries, "failed", int(died_at))
-        for job_id, died_at, record, tries in zip(fields, fields, fields, fields, strict=True)
+        for job_id, died_at, record, tries in rows(reply, 4)
     ]
 
 
-def read_page(queue: str, place: str, reply: list[Any]) -> tuple[list[Job], int]:
+def read_page(queue: str, place: str, reply: Sequence[Any]) -> tuple[list[Job], int]:
     """Read ``browse.lua``."""
-    looked_at, fields = reply
-    each = iter(fields)
+    page = _BROWSE.reply(*reply)
     jobs = [
         _job(queue, job_id.decode(), record, tries, place, number)
-        for job_id, record, tries, number in zip(each, each, each, each, strict=True)
+        for job_id, record, tries, number in rows(page.jobs, 4)
     ]
-    return jobs, looked_at
+    return jobs, page.looked_at
 
 
 def _job(queue: str, job_id: str, record: bytes, tries: bytes, place: str, number: int) -> Job:
@@ -71,23 +107,36 @@ def _job(queue: str, job_id: str, record: bytes, tries: bytes, place: str, numbe
     )
 
 
-def read_figures(queue: str, reply: list[Any]) -> QueueFigures:
-    """Read ``inspect.lua``."""
-    now_ms, paused, ready, parked, scheduled, leased, dead, tried, head, record, stats = reply
-    fields = {name.decode(): int(number) for name, number in zip(stats[::2], stats[1::2], strict=True)}
-    since_ms = job_from(queue, head.decode(), record).created_at_ms if head else now_ms
+def read_events(reply: Sequence[Any] | None) -> EventPage | None:
+    """Read ``read_events.lua``."""
+    if reply is None:
+        return None
+    page = _READ_EVENTS.reply(*reply)
+    return EventPage([(number, event) for number, event in rows(page.events, 2)], page.is_over == 1)
+
+
+def read_figures(queues: Sequence[str], reply: Sequence[Any]) -> list[QueueFigures]:
+    """Read ``overview.lua``: a part for each of ``queues``."""
+    return [_figures(queue, _OVERVIEW.reply(*each)) for queue, each in zip(queues, reply, strict=True)]
+
+
+def _figures(queue: str, part: Any) -> QueueFigures:
+    counters = {name.decode(): int(number) for name, number in rows(part.stats, 2)}
+    since_ms = part.now_ms
+    if part.oldest_id:
+        since_ms = job_from(queue, part.oldest_id.decode(), part.oldest_record).created_at_ms
     return QueueFigures(
         name=queue,
-        paused=paused == 1,
-        ready=(ready[0], ready[1], ready[2], ready[3]),
-        parked=parked,
-        scheduled=scheduled,
-        running=leased,
-        dead=dead,
-        tried=tried,
-        oldest_wait_ms=max(0, now_ms - since_ms),
-        recovered=fields.get("recovered", 0),
-        **_totals(fields),
+        paused=part.paused == 1,
+        ready=tuple(part.ready),
+        parked=part.parked,
+        scheduled=part.scheduled,
+        running=part.running,
+        dead=part.dead,
+        tried=part.tried,
+        oldest_wait_ms=max(0, part.now_ms - since_ms),
+        recovered=counters.get("recovered", 0),
+        **_totals(counters),
     )
 
 
@@ -96,7 +145,7 @@ def read_tenant_figures(stats: dict[bytes, bytes], dead: int) -> TenantFigures:
     return TenantFigures(dead=dead, **_totals({name.decode(): int(number) for name, number in stats.items()}))
 
 
-def _totals(fields: dict[str, int]) -> dict[str, Any]:
+def _totals(counters: dict[str, int]) -> dict[str, Any]:
     names = ("succeeded", "failed", "cancelled", "retried", "duration_us")
-    histogram = {int(name[2:]): number for name, number in fields.items() if name.startswith("h:")}
-    return {name: fields.get(name, 0) for name in names} | {"histogram": histogram}
+    histogram = {int(name[2:]): number for name, number in counters.items() if name.startswith("h:")}
+    return {name: counters.get(name, 0) for name in names} | {"histogram": histogram}

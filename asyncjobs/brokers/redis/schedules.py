@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asyncjobs.brokers.redis.scripts import Script, load
+from asyncjobs.brokers.redis.replies import read_flags
+from asyncjobs.brokers.redis.scripts import Value, load
 from asyncjobs.brokers.redis.session import Session
 from asyncjobs.ports import FireReply, Firing, ScheduleList, StoredSchedule
 
@@ -13,24 +14,19 @@ __all__ = ["RedisSchedules"]
 _PUT = load("schedule_put")
 _LIST = load("schedule_list")
 _MOVE = load("schedule_move")
+_REMOVE = load("schedule_remove")
 _FIRE = load("schedule_fire")
 
 
 class RedisSchedules(Session):
     """A ``ports.ScheduleStore``."""
 
-    async def _on_schedules(self, script: Script, queue: str, *args: str | bytes | int) -> object:
-        keys = self._keys.queue(queue)
-        return await self._run(script, [*keys.fixed, keys.schedules, keys.ticks], keys.base, *args)
-
     async def put_schedule(self, queue: str, schedule_id: str, data: bytes, next_ms: int) -> bool:
         await self._register(queue)
-        return await self._on_schedules(_PUT, queue, schedule_id, data, next_ms) == 1
+        return bool(await self._on_queue(_PUT, queue, id=schedule_id, data=data, next_tick=next_ms))
 
     async def schedules(self, queue: str) -> ScheduleList:
-        reply = await self._on_schedules(_LIST, queue)
-        assert isinstance(reply, list)
-        now_ms, fields, ticks = reply
+        now_ms, fields, ticks = _LIST.reply(*await self._on_queue(_LIST, queue))
         stored = dict(zip(fields[::2], fields[1::2], strict=True))
         due = dict(zip(ticks[::2], ticks[1::2], strict=True))
         found = []
@@ -49,17 +45,24 @@ class RedisSchedules(Session):
         return ScheduleList(now_ms, found)
 
     async def move_schedule(self, queue: str, schedule_id: str, next_ms: int | None) -> bool:
-        return await self._on_schedules(_MOVE, queue, schedule_id, "" if next_ms is None else next_ms) == 1
+        next_tick = "" if next_ms is None else next_ms
+        return bool(await self._on_queue(_MOVE, queue, id=schedule_id, next_tick=next_tick))
 
     async def remove_schedule(self, queue: str, schedule_id: str) -> bool:
-        return await self._on_schedules(_MOVE, queue, schedule_id, "-") == 1
+        return bool(await self._on_queue(_REMOVE, queue, id=schedule_id))
 
     async def fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
-        args: list[str | bytes | int] = []
+        ticks: list[Value] = []
+        jobs: list[Value] = []
         for firing in firings:
-            args += (firing.schedule_id, firing.expected_ms, firing.next_ms, firing.last_ms or "", len(firing.jobs))
+            ticks += _FIRE.rows["firing"](
+                id=firing.schedule_id,
+                expected=firing.expected_ms,
+                next_tick=firing.next_ms,
+                last="" if firing.last_ms is None else firing.last_ms,
+                count=len(firing.jobs),
+            )
             for job in firing.jobs:
-                args += (job.id, job.record)
-        reply = await self._on_schedules(_FIRE, queue, *args)
-        assert isinstance(reply, list)
-        return FireReply(reply[0], [mark == 49 for mark in reply[1]])
+                jobs += _FIRE.rows["job"](id=job.id, record=job.record)
+        reply = _FIRE.reply(*await self._on_queue(_FIRE, queue, ticks, jobs))
+        return FireReply(reply.now_ms, read_flags(reply.fired))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import redis.exceptions
@@ -17,7 +17,8 @@ from asyncjobs.brokers.redis.endings import EndListener
 from asyncjobs.brokers.redis.keys import GlobalKeys
 from asyncjobs.brokers.redis.line import Line
 from asyncjobs.brokers.redis.replicated import ReplicatedWrites
-from asyncjobs.brokers.redis.scripts import Script, load
+from asyncjobs.brokers.redis.replies import read_flags
+from asyncjobs.brokers.redis.scripts import Script, Value, load
 from asyncjobs.core.server import Server
 from asyncjobs.errors import BrokerRefused
 
@@ -131,25 +132,29 @@ class Session:
                 await self._client.connection_pool.disconnect(inuse_connections=False)
             raise
 
-    async def _run(self, script: Script, keys: Sequence[str], *args: Any) -> Any:
+    async def _run(self, script: Script, queues: Sequence[str], values: Sequence[Value]) -> Any:
+        """Run ``script`` on ``queues``, which are of one slot, and return its reply."""
+        keys = self._keys.queue(queues[0]).named(script.keys)
+        if len(queues) > 1:
+            keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
         line = self._lines.get(script)
         execute = self._execute if line is None else line.call
         with translated(self._settings):
             try:
-                return await execute("EVALSHA", script.sha, len(keys), *keys, *args)
+                return await execute("EVALSHA", script.sha, len(keys), *keys, *values)
             except redis.exceptions.NoScriptError:
                 # A restart or a failover has emptied the server's cache; this also fills it again.
-                return await execute("EVAL", script.text, len(keys), *keys, *args)
+                return await execute("EVAL", script.text, len(keys), *keys, *values)
 
-    async def _on_queue(self, script: Script, queue: str, *args: Any) -> Any:
-        keys = self._keys.queue(queue)
-        return await self._run(script, keys.fixed, keys.base, *args)
+    async def _on_queue(self, script: Script, queue: str, /, *tables: Collection[Value], **args: Value) -> Any:
+        """Run ``script`` on ``queue`` with what it declares (``Script.values``) and return its reply."""
+        return await self._run(script, (queue,), script.values(*tables, **args))
 
     async def _on_ids(self, script: Script, queue: str, job_ids: Sequence[str]) -> list[bool]:
-        reply = b""
+        flags: list[bool] = []
         for start in range(0, len(job_ids), JOBS_A_CALL):
-            reply += await self._on_queue(script, queue, *job_ids[start : start + JOBS_A_CALL])
-        return [mark == 49 for mark in reply]
+            flags += read_flags(await self._on_queue(script, queue, job_ids[start : start + JOBS_A_CALL]))
+        return flags
 
     async def _register(self, queue: str) -> None:
         now = time.monotonic()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from asyncjobs.brokers.redis.arguments import time_given
 from asyncjobs.brokers.redis.replies import read_failed, read_figures, read_found, read_page, read_tenant_figures
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import JOBS_A_CALL, Session
@@ -31,7 +32,7 @@ _PRUNE = load("prune")
 _DELETE = load("delete")
 _FIND = load("find")
 _FAILED = load("failed")
-_INSPECT = load("inspect")
+_OVERVIEW = load("overview")
 _BROWSE = load("browse")
 _EDIT = load("edit")
 
@@ -48,7 +49,7 @@ class RedisStore(Session):
         return await self._find(queue, job_id, watch=False)
 
     async def _find(self, queue: str, job_id: str, *, watch: bool) -> Job | None:
-        return read_found(queue, job_id, await self._on_queue(_FIND, queue, job_id, "1" if watch else "0"))
+        return read_found(queue, job_id, await self._on_queue(_FIND, queue, id=job_id, watches=watch))
 
     async def cancel(self, queue: str, job_id: str, reason: str, keep_ms: int) -> CancelReply:
         return (await self.cancel_many(queue, [job_id], reason, keep_ms))[0]
@@ -57,29 +58,30 @@ class RedisStore(Session):
         replies: list[CancelReply] = []
         for start in range(0, len(job_ids), _CANCELLED_A_CALL):
             ids = job_ids[start : start + _CANCELLED_A_CALL]
-            replies += [one.decode() for one in await self._on_queue(_CANCEL, queue, reason, keep_ms, *ids)]
+            reply = await self._on_queue(_CANCEL, queue, ids, reason=reason, keep_ms=keep_ms)
+            replies += [one.decode() for one in reply]
         return replies
 
     async def browse(
         self, queue: str, place: Place, offset: int, limit: int, tenant: str = ""
     ) -> tuple[list[Job], int]:
-        return read_page(queue, place, await self._on_queue(_BROWSE, queue, place, offset, limit, tenant))
+        reply = await self._on_queue(_BROWSE, queue, place=place, offset=offset, limit=limit, tenant=tenant)
+        return read_page(queue, place, reply)
 
     async def edit(
         self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None
     ) -> EditReply:
-        when = "" if due_at_ms is None else f"@{due_at_ms}"
-        if delay_ms is not None:
-            when = f"+{delay_ms}"
-        reply: EditReply = (
-            await self._on_queue(_EDIT, queue, job_id, "" if priority is None else priority, when)
-        ).decode()
+        level = "" if priority is None else priority
+        when = time_given(delay_ms, due_at_ms)
+        reply: EditReply = (await self._on_queue(_EDIT, queue, id=job_id, priority=level, when=when)).decode()
         return reply
 
     async def failed(
         self, queue: str, limit: int, before: tuple[int, str] | None = None, tenant: str = ""
     ) -> list[Job]:
-        return read_failed(queue, await self._on_queue(_FAILED, queue, limit, tenant, *(before or ())))
+        died, last = before or ("", "")
+        reply = await self._on_queue(_FAILED, queue, limit=limit, tenant=tenant, died=died, last=last)
+        return read_failed(queue, reply)
 
     async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         return await self._on_ids(_RETRY, queue, job_ids)
@@ -88,7 +90,12 @@ class RedisStore(Session):
         return await self._on_ids(_DELETE, queue, job_ids)
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
-        return sum([await self._on_queue(_PRUNE, one, dead_ttl_ms, max_dead, JOBS_A_CALL) for one in queues])
+        return sum(
+            [
+                await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
+                for queue in queues
+            ]
+        )
 
     async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -115,13 +122,13 @@ class RedisStore(Session):
         return sorted(name.decode() for name in await self._command("SMEMBERS", self._keys.queues))
 
     async def figures(self, queue: str) -> QueueFigures:
-        return read_figures(queue, await self._on_queue(_INSPECT, queue))
+        return read_figures([queue], await self._on_queue(_OVERVIEW, queue))[0]
 
     async def history(self, queue: str, name: str, limit: int) -> list[HistoryEntry]:
-        return read_history(await self._latest(self._keys.queue(queue).history(name), limit), name)
+        return read_history(await self._latest(self._keys.queue(queue).of("name_history", name), limit), name)
 
     async def tenant_history(self, queue: str, tenant: str, limit: int) -> list[HistoryEntry]:
-        return read_history(await self._latest(self._keys.queue(queue).tenant_history(tenant), limit))
+        return read_history(await self._latest(self._keys.queue(queue).of("tenant_history", tenant), limit))
 
     async def _latest(self, key: str, limit: int) -> list[bytes]:
         stored: list[bytes] = await self._command("LRANGE", key, 0, limit - 1) if limit > 0 else []
@@ -129,8 +136,8 @@ class RedisStore(Session):
 
     async def tenant_figures(self, queue: str, tenant: str) -> TenantFigures:
         keys = self._keys.queue(queue)
-        stats = await self._command("HGETALL", keys.tenant_stats(tenant))
-        return read_tenant_figures(stats, await self._command("ZCARD", keys.tenant_dead(tenant)))
+        stats = await self._command("HGETALL", keys.of("tenant_stats", tenant))
+        return read_tenant_figures(stats, await self._command("ZCARD", keys.of("tenant_dead", tenant)))
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
         await self._command("SET", self._keys.worker(worker.id), _encode(worker), "PX", ttl_ms)

@@ -15,6 +15,7 @@ from asyncjobs.jobs.tenant_scope import current_tenant
 from asyncjobs.ports import Lease
 from asyncjobs.worker.execution.threads import HandlerThreads
 from asyncjobs.worker.processes.pool import HandlerProcesses, ProcessCall
+from asyncjobs.worker.shield import Shielded
 
 __all__ = ["Way", "Ways"]
 
@@ -27,7 +28,6 @@ class Ways:
     def __init__(self, processes: int, tell: Callable[[Lease, bytes], None]) -> None:
         self._threads = HandlerThreads()
         self._processes = HandlerProcesses(processes)
-        self._process_turns = asyncio.Semaphore(processes)
         self._tell = tell
 
     def of(self, definition: JobDefinition[..., Any]) -> Way:
@@ -38,18 +38,15 @@ class Ways:
             return _on_loop(definition.function)
         return self._in_thread(definition.function)
 
-    def turns_of(self, definition: JobDefinition[..., Any]) -> asyncio.Semaphore | None:
-        """Return what bounds how many attempts there are at once, ``None`` if only the worker's slots do."""
-        return self._process_turns if definition.options.executor == "process" else None
+    def process_slots_of(self, definition: JobDefinition[..., Any]) -> asyncio.Semaphore | None:
+        """Return the slots of which an attempt takes one before it begins; ``None`` if it needs no process."""
+        return self._processes.slots if definition.options.executor == "process" else None
 
     def _in_thread(self, function: Callable[..., Any]) -> Way:
         async def call(job: JobContext) -> Any:
             # A thread can't be cancelled: its slot stays taken until it returns.
-            job.hold = "thread"
-            try:
+            with Shielded(job, "thread"):
                 return await self._threads.run(function, job.args, job.kwargs)
-            finally:
-                job.hold = ""
 
         return call
 

@@ -56,7 +56,9 @@ class Executor(Duty):
         settings = host.settings
         self._shutdown_timeout_s = settings.shutdown_timeout
         self._is_hurried = False
-        self.events = EventSender(host.broker, most=settings.max_events, ttl_ms=round(settings.event_ttl * 1000))
+        self.events = EventSender(
+            host.connection.broker, most=settings.max_events, ttl_ms=round(settings.event_ttl * 1000)
+        )
         self._ways = Ways(settings.handler_processes, self.events.add)
         plans = RunPlans(host, self._ways)
         self.plans = plans.by_name

@@ -22,6 +22,7 @@ from asyncjobs.worker.execution.plan import RunPlan
 from asyncjobs.worker.execution.verdict import Verdicts, outcome_of_error, outcome_of_value, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
+from asyncjobs.worker.shield import Shielded
 
 __all__ = ["Pipeline"]
 
@@ -66,8 +67,8 @@ class Pipeline:
         outcome: Outcome | Lost
         try:
             job, plan, arguments = self._read(attempt.claimed)
-            if plan.turns is not None:
-                await self._take_process_slot(attempt, job, plan, plan.turns)
+            if plan.process_slots is not None:
+                await self._take_process_slot(attempt, job, plan, plan.process_slots)
             context = self._begin(attempt, job, plan, arguments)
             job = context.record
             began_ns = time.perf_counter_ns()
@@ -86,7 +87,7 @@ class Pipeline:
                 attempt.deadline.drop()
             if not isinstance(outcome, Lost) and attempt.leads_to is not LOST:
                 if self._events.is_busy and self._events.holds(attempt.lease):
-                    with context.uninterrupted():
+                    with Shielded(context, "closing"):
                         await self._events.flush(attempt.lease)
                 settlement = self._decide(attempt.claimed, job, plan, outcome, duration_us)
         except NotRun as ended:
@@ -146,7 +147,7 @@ class Pipeline:
             self._canceller.limit(attempt, timeout_s)
             # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
             self._leases.hold(attempt.lease, self._clock.monotonic() + timeout_s + self._grace_s)
-        context = attempt.context = JobContext(job, self._host, due_ms, *arguments, self._tell)
+        context = attempt.context = JobContext(job, self._host.sender, due_ms, *arguments, self._tell)
         running.set(context)
         return context
 

@@ -28,8 +28,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     """One job's handler and the options that hold for it; times in milliseconds.
 
     ``call`` runs the handler of an attempt, inside its resources and the middleware. ``rule``: the function that
-    decides about retries in place of ``retry``, if the job has one. ``turns``: an attempt takes one before it begins,
-    so that none spends its timeout waiting for a process.
+    decides about retries in place of ``retry``, if the job has one. ``process_slots``: an attempt takes
+    one before it begins, so that none spends its timeout waiting for a process.
     """
 
     name: str
@@ -40,7 +40,7 @@ class RunPlan(msgspec.Struct, frozen=True):
     timeout_ms: int | None
     result_ttl_ms: int
     blame: Blame
-    turns: asyncio.Semaphore | None
+    process_slots: asyncio.Semaphore | None
 
 
 class RunPlans:
@@ -83,5 +83,5 @@ class RunPlans:
             timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,
             result_ttl_ms=result_ttl_ms if options.result_ttl_ms is UNSET else options.result_ttl_ms,
             blame=self._blame,
-            turns=self._ways.turns_of(definition),
+            process_slots=self._ways.process_slots_of(definition),
         )

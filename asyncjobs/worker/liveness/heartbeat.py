@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Extension, LeaseKeeper
+from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.liveness.watchdog import Watchdog
@@ -17,7 +18,6 @@ __all__ = ["Heartbeat"]
 _log = logging.getLogger("asyncjobs.worker")
 
 _LOOK_S = 0.25
-_AGAIN_S = 1.0
 
 
 class Heartbeat(Duty):
@@ -47,7 +47,6 @@ class Heartbeat(Duty):
         self._blocked_limit = blocked_limit
         self._next_at = monotonic() + lease_ms / 4000
         self._stop = threading.Event()
-        self._is_away = False
         self._thread = threading.Thread(target=self._run, name="asyncjobs-heartbeat", daemon=True)
 
     async def start(self) -> None:
@@ -68,6 +67,7 @@ class Heartbeat(Duty):
 
     def _run(self) -> None:
         period = self._lease_ms / 4000
+        outage = Outage(_log, "leases can't be extended: %s", "leases are extended again")
         while not self._stop.wait(min(_LOOK_S, period)):
             self._watchdog.step()
             if self._monotonic() < self._next_at:
@@ -76,12 +76,7 @@ class Heartbeat(Duty):
             try:
                 self.step()
             except BrokerError as error:
-                if not self._is_away:
-                    _log.warning("leases can't be extended: %s", error)
-                self._is_away = True
-                self._next_at = self._monotonic() + min(period, _AGAIN_S)
+                self._next_at = self._monotonic() + min(period, outage.failed(error))
             else:
-                if self._is_away:
-                    _log.warning("leases are extended again")
-                self._is_away = False
+                outage.over()
         self._keeper.close()

@@ -149,7 +149,9 @@ def _answer(body: bytes, handlers: dict[tuple[str, str], Handler]) -> Returned |
         stage = "arguments"
         job = call.job
         args, kwargs = handler.signature.decode(job.envelope.arguments, job.envelope.keywords)
-        context = JobContext(job, _NoDispatcher(), call.deadline_ms, args, kwargs, tell=lambda _, event: emit(event))
+        context = JobContext(
+            job, _NoDispatcher(), call.deadline_ms, args, kwargs, on_event=lambda _, event: emit(event)
+        )
         stage = "handler"
         value = contextvars.copy_context().run(_call, handler, args, kwargs, context, call.tenant)
         stage = "result"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from asyncjobs.jobs.context import JobContext
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.resources.resolving import Need, Provider
+from asyncjobs.worker.shield import Shielded
 
 __all__ = ["Opened", "WorkerResources", "with_resources"]
 
@@ -126,10 +127,10 @@ def with_resources(
             job.kwargs = {**job.kwargs, **{name: opened[key] for name, key in arguments.items()}}
             value = await call(job)
         except BaseException as error:
-            with job.uninterrupted():
+            with Shielded(job, "closing"):
                 await opened.close(error)
             raise
-        with job.uninterrupted():
+        with Shielded(job, "closing"):
             await opened.close(None)
         return value
 

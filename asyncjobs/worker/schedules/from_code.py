@@ -15,7 +15,7 @@ def schedules_in_code(host: WorkerHost) -> dict[str, list[Schedule]]:
     for definition in host.registry:
         timing = definition.options.timing
         if timing is not None:
-            template = host.prepare(definition.scheduled(), sent_at_ms=0)
+            template = host.sender.prepare(definition.scheduled(), sent_at_ms=0)
             schedule = schedule_of(definition.name, timing, template, from_code=True)
             found.setdefault(template.queue, []).append(schedule)
     return found

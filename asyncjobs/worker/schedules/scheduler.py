@@ -7,14 +7,14 @@ import logging
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Any
 
 import msgspec
 
 from asyncjobs.core.schedule import Schedule, Timing, due_ticks, next_tick
 from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError
 from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
-from asyncjobs.ports import FireReply, Firing, ScheduleStore
+from asyncjobs.ports import FireReply, Firing, NewJob, ScheduleStore
+from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.schedules.tick_sender import DueTicks, TickSender
@@ -35,7 +35,8 @@ class Scheduler(Duty):
     """Keeps the schedules of ``queues`` whose job is in ``names``; looks for changes every ``interval`` seconds.
 
     ``own``: the schedules of the code, by queue. They are made known at the start; one of a job in ``names`` that the
-    code has no longer is removed. ``sender``: fires through middleware, where that has something to do.
+    code has no longer is removed. ``prepare``: makes the job of a tick from its request, as ``HostSender.prepare`` does.
+    ``sender``: fires through middleware, where that has something to do.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Scheduler(Duty):
         names: frozenset[str],
         own: Mapping[str, Sequence[Schedule]],
         interval: float,
-        prepare: Any,
+        prepare: Callable[..., NewJob],
         sender: TickSender | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -200,13 +201,11 @@ class Scheduler(Duty):
 
     async def run(self) -> None:
         """Fire schedules, for ever; while the broker is away, wait for it: what is missed meets its rule."""
-        is_away = False
+        outage = Outage(_log, "schedules must wait: %s")
         while True:
             try:
                 pause = await self.step()
-                is_away = False
+                outage.over()
             except BrokerError as error:
-                if not is_away:
-                    _log.warning("schedules must wait: %s", error)
-                is_away, pause = True, 1.0
+                pause = outage.failed(error)
             await asyncio.sleep(pause)

@@ -1,14 +1,12 @@
 -- browse: a page of the jobs in one place, all or those of one tenant.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 'ready', 'scheduled', 'running' or 'parked'   3 offset   4 limit   5 tenant, '' for all
--- reply  {how many entries were looked at, {id, record, tries, due time or fence, …}}; in the order in which they will
---        start; entries of jobs that were taken out, or are another tenant's, are looked at and left out
--- cost   O(offset + limit)
---- @include queue
+--- @args place, offset: int, limit: int, tenant
+-- place   'ready', 'scheduled', 'running' or 'parked'    tenant  '' for all
+--- @reply looked_at, jobs
+-- looked_at  how many entries were looked at; those of jobs that were taken out, or are another tenant's, are left out
+-- jobs       {id, record, tries, due time or fence, …}, in the order in which they will start
+-- cost       O(offset + limit)
 --- @include header
-local q = open_queue(1, ARGV[1])
-local place, offset, limit = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local tenant = ARGV[5]
+local q = open_queue(1)
 local ids, numbers = {}, {}
 
 local function take_list(key)
@@ -23,14 +21,14 @@ local function take_list(key)
 end
 
 if place == 'ready' then
-  for p = 1, 4 do
-    take_list(q.ready[p])
+  for priority = 0, 3 do
+    take_list(q.ready[priority])
   end
 elseif place == 'parked' then
   local labels = redis.call('HKEYS', q.parked)
   table.sort(labels)
   for _, label in ipairs(labels) do
-    take_list(q.base .. 'parked:' .. label)
+    take_list(parked_jobs_key(q, label))
   end
 elseif place == 'scheduled' then
   local found = redis.call('ZRANGE', q.scheduled, offset, offset + limit - 1, 'WITHSCORES')

@@ -1,20 +1,18 @@
 -- cancel: waiting jobs end here and now; running ones are marked, and their workers learn of it by extend.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 reason   3 ms that the records are kept, then the ids
--- reply  'unknown', 'ended', 'failed', 'running' (marked) or 'cancelled', one a job
--- cost   O(log n) a job, and one look through the leased jobs
---- @include queue
---- @include named
+--- @args reason, keep_ms
+--- @list ids
+-- keep_ms  how long the records of those that end are kept
+-- reply    'unknown', 'ended', 'failed', 'running' (marked) or 'cancelled', one a job
+-- cost     O(log n) a job, and one look through the leased jobs
 --- @include clock
---- @include bell
---- @include header
---- @include tries
---- @include ending
+--- @include records
 --- @include place
-local q = open_queue(1, ARGV[1])
-local reason, keep_ms = ARGV[2], ARGV[3]
-local ids, keys, records = named_jobs(q, 4)
-local fences = running_fences(q)
+--- @include gone
+--- @include ending
+--- @include forget
+--- @include waiters
+local q = open_queue(1)
+local records, fences = records_of(q, ids), running_fences(q)
 
 local reply, ends, ended, marks, seen = {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
@@ -38,13 +36,13 @@ for i, id in ipairs(ids) do
       reply[i] = 'cancelled'
       seen[id] = true
       ended[#ended + 1] = id
-      ends[#ends + 1] = {id = id, key = keys[i], record = record, scheduled = place == 'scheduled' and field}
+      ends[#ends + 1] = {id = id, record = record, scheduled = place == 'scheduled' and field}
     end
   end
 end
 local tries = #ended > 0 and redis.call('HMGET', q.tries, unpack(ended)) or {}
 local awaited = awaited_ids(q, ended)
-local now = now_ms(redis.call('HGET', q.cfg, 'shift_ms'))
+local now = now_ms(q)
 
 if #marks == 0 and #ends == 0 then
   return reply
@@ -53,26 +51,17 @@ begin_writes(q)
 if #marks > 0 then
   redis.call('HSET', q.cancels, unpack(marks))
 end
-local counts, tallies, histories = {}, {}, {}
-for n, one in ipairs(ends) do
-  local id, record = one.id, one.record
-  local failures, deaths = read_tries(tries[n])
-  if one.scheduled then
-    redis.call('ZREM', q.scheduled, one.scheduled)
+local figures = new_figures()
+for n, job in ipairs(ends) do
+  if job.scheduled then
+    redis.call('ZREM', q.scheduled, job.scheduled)
   else
-    add_gone(q, is_parked(record) and label_of(record) or priority_of(record), id)
+    add_gone(q, is_parked(job.record) and label_of(job.record) or priority_of(job.record), job.id)
   end
-  redis.call('SET', one.key, cancelled_record(record, reason, now), 'PX', keep_ms)
-  local tenant = tenant_of(record)
-  enter(histories, name_of(record), tenant, {id, 'cancelled', failures + deaths + 1, now, 0, reason})
-  add(counts, tally_of(tallies, tenant), 'cancelled', 1)
+  local failures, deaths = read_tries(tries[n])
+  end_cancelled(q, figures, job, failures + deaths + 1, now, reason, keep_ms)
 end
-if #ended > 0 then
-  redis.call('HDEL', q.tries, unpack(ended))
-  redis.call('HDEL', q.numbers, unpack(ended))
-  count(q, now, counts)
-end
-count_tenants(q, tallies)
-add_histories(q, histories)
+forget_live(q, ended)
+write_figures(q, figures, now)
 tell_waiters(q, awaited)
 return reply

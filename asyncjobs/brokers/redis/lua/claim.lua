@@ -1,42 +1,45 @@
 -- claim: promote what is due, take startable jobs from several queues in the order given, and lease them.
--- KEYS   the fixed keys of each queue
--- ARGV   1 worker   2 number of this claim, rising   3 how many at most   4 lease in ms
---        5 '1' to serve the lowest priority first   6 for how many ms the worker would keep a queue's timer, 0: not
---        7 number of queues, then the base of each; then the job names it knows, none for any
--- reply  for each queue: {now, due, again, fence, {id, tries, record, …}}
---        due: when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
---        again: 1 if there may be more that this claim did not look at
 -- The same worker and number get the same jobs again, less those no longer leased: a lost reply loses nothing.
--- cost   O(log n) a job
---- @include queue
+--- @args worker, number, limit: int, lease_ms: int, lowest_first: flag, timer_ms: int
+--- @list known
+-- number        of this claim, rising          limit     how many jobs at most
+-- lowest_first  serve the lowest priority first
+-- timer_ms      for how many ms the worker would keep a queue's timer, 0 for not at all
+-- known         the job names that the worker knows, none for any
+--- @reply now_ms, due_ms, again, fence, jobs
+-- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
+-- again   1 if there may be more that this claim did not look at
+-- jobs    {id, tries, record, …}
+-- reply   a list of those, one a queue
+-- cost    O(log n) a job
 --- @include clock
---- @include bell
 --- @include header
+--- @include ready
+--- @include gone
+--- @include records
 --- @include suspended
 local PROMOTE = 1000
 
-local worker, number, lease_ms = ARGV[1], ARGV[2], tonumber(ARGV[4])
-local lowest_first, keep_ms = ARGV[5] == '1', tonumber(ARGV[6])
-local queues = tonumber(ARGV[7])
-local known = nil
-for i = 8 + queues, #ARGV do
-  known = known or {}
-  known[ARGV[i]] = true
+local is_known = nil
+for _, name in ipairs(known) do
+  is_known = is_known or {}
+  is_known[name] = true
 end
 
 -- Whether a job must wait: 'p' and its name if no worker may run that, 't' and its tenant's label.
 local function parking(record, suspended)
-  if not (known or suspended) or not record or not is_readable(record) then
+  if not (is_known or suspended) or not record or not is_readable(record) then
     return nil
   end
   local name = name_of(record)
-  if (known and not known[name]) or (suspended and suspended['n' .. name]) then
+  if (is_known and not is_known[name]) or (suspended and suspended['n' .. name]) then
     return 'p', name
   elseif suspended and suspended['t' .. tenant_of(record)] then
     return 't', ' ' .. tenant_of(record)
   end
 end
 
+-- What the claim of this number was given before, less what is no longer leased.
 local function replayed(q, now, claim)
   local fence, rest = string.match(claim, '^%d+ (%d+) (.*)$')
   local members, ids = {}, {}
@@ -55,161 +58,169 @@ local function replayed(q, now, claim)
   return {now, -1, 1, tonumber(fence), jobs}
 end
 
--- What is due, by priority, and the members to remove for it.
-local function due_jobs(q, now)
-  local due, members = {{}, {}, {}, {}}, {}
+-- Takes out of the scheduled set what is due, by priority; `promoted` are its members there.
+local function read_due(q, now)
+  local due, promoted = {}, {}
   if redis.call('EXISTS', q.scheduled) == 1 then
-    members = redis.call('ZRANGEBYSCORE', q.scheduled, '-inf', now, 'LIMIT', 0, PROMOTE)
-    for _, member in ipairs(members) do
-      table.insert(due[tonumber(string.sub(member, 1, 1)) + 1], string.sub(member, 3))
+    promoted = redis.call('ZRANGEBYSCORE', q.scheduled, '-inf', now, 'LIMIT', 0, PROMOTE)
+    for _, member in ipairs(promoted) do
+      line_up(due, tonumber(string.sub(member, 1, 1)), string.sub(member, 3))
     end
   end
-  return due, members
+  return due, promoted
 end
 
-local function claim(q, want)
-  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'paused', 'fence', 'keeper', 'keeper_until', 'suspended')
-  local now = now_ms(cfg[1])
-  local claim_key = q.base .. 'claim:' .. worker
-  local last = redis.call('GET', claim_key)
-  if last and string.match(last, '^%d+') == number then
-    return replayed(q, now, last)
-  end
-
-  -- Read: candidates in the order of priorities, behind them what is due in the same priority.
-  local due, due_members = due_jobs(q, now)
-  local paused = cfg[2] == '1'
-  local lengths, taken, ids, priorities, more = {}, {0, 0, 0, 0}, {}, {}, false
-  for step = 1, 4 do
-    local p = lowest_first and 5 - step or step
-    lengths[p] = redis.call('LLEN', q.ready[p])
-    local room = want - #ids
-    if not paused and room > 0 then
-      if lengths[p] > 0 then
-        for _, id in ipairs(redis.call('LRANGE', q.ready[p], 0, room - 1)) do
-          ids[#ids + 1] = id
-          priorities[#priorities + 1] = p
-          taken[p] = taken[p] + 1
-        end
+-- Reads up to `want` candidates: by priority what is ready, and behind it what is due.
+--   ids, priorities, records, tries, skips   one a candidate; skips: how many entries of it are to be passed over
+--   taken      priority -> how many of the candidates were ready
+--   due        priority -> what is due and is no candidate
+--   promoted   members of the scheduled set that are candidates, or in `due`
+--   more       whether startable jobs are left that are no candidates
+local function candidates(q, want, now, is_paused)
+  local due, promoted = read_due(q, now)
+  local ids, priorities, taken, more = {}, {}, {}, false
+  for step = 0, 3 do
+    local priority = lowest_first and 3 - step or step
+    local length, room = redis.call('LLEN', q.ready[priority]), is_paused and 0 or want - #ids
+    local first = #ids
+    if length > 0 and room > 0 then
+      for _, id in ipairs(redis.call('LRANGE', q.ready[priority], 0, room - 1)) do
+        ids[#ids + 1] = id
       end
-      local rest = {}
-      for _, id in ipairs(due[p]) do
-        if #ids < want then
-          ids[#ids + 1] = id
-          priorities[#priorities + 1] = p
-        else
-          rest[#rest + 1] = id
-        end
-      end
-      due[p] = rest
+      taken[priority] = #ids - first
     end
-    more = more or lengths[p] > taken[p] or #due[p] > 0
+    local rest = {}
+    for _, id in ipairs(due[priority] or rest) do
+      local list = #ids - first < room and ids or rest
+      list[#list + 1] = id
+    end
+    due[priority] = rest[1] and rest or nil
+    for n = first + 1, #ids do
+      priorities[n] = priority
+    end
+    more = more or length > (taken[priority] or 0) or rest[1] ~= nil
   end
-
-  local records, tries, skips = {}, {}, {}
+  local found = {ids = ids, priorities = priorities, taken = taken, due = due, promoted = promoted, more = more}
+  found.records, found.tries, found.skips = {}, {}, {}
   if #ids > 0 then
-    local job_keys = {}
-    for i, id in ipairs(ids) do
-      job_keys[i] = job_key(q, id)
-    end
-    records = redis.call('MGET', unpack(job_keys))
-    tries = redis.call('HMGET', q.tries, unpack(ids))
+    found.records = records_of(q, ids)
+    found.tries = redis.call('HMGET', q.tries, unpack(ids))
     if redis.call('EXISTS', q.gone) == 1 then
       local fields = {}
-      for i, id in ipairs(ids) do
-        fields[i] = gone_field(priorities[i] - 1, id)
+      for n, id in ipairs(ids) do
+        fields[n] = gone_field(priorities[n], id)
       end
-      skips = redis.call('HMGET', q.gone, unpack(fields))
+      found.skips = redis.call('HMGET', q.gone, unpack(fields))
     end
   end
+  return found
+end
 
-  local keeps = keep_ms > 0 and (not cfg[4] or cfg[4] == worker or tonumber(cfg[5]) < now)
-  local next_due = -1
-  if keeps then
-    local after = redis.call('ZRANGEBYSCORE', q.scheduled, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-    next_due = tonumber(after[2]) or -1
-  end
-
-  -- Sort the candidates into those to lease, to park and to forget.
-  local fence = (tonumber(cfg[3]) or 0) + 1
-  local suspended = cfg[6] and read_suspended(cfg[6])
-  local jobs, leases, members, parked, forgotten, skipped = {}, {}, {}, {}, {}, {}
-  for i, id in ipairs(ids) do
-    local record = records[i]
-    local field = (priorities[i] - 1) .. ':' .. id
-    local skip = tonumber(skips[i]) or 0
-    if skip > (skipped[field] or 0) then
+-- Sorts the candidates into those to lease, to park and to pass over.
+--   jobs      the part of the reply: id, tries, record of each leased one
+--   leases    deadline, member, …    members   the same without the deadlines
+--   parked    label -> its ids, and as `kind` why
+--   passed    {priority, id}, …
+local function sort(found, fence, deadline, suspended)
+  local jobs, leases, members, parked, passed, skipped = {}, {}, {}, {}, {}, {}
+  local priorities, records, tries, skips = found.priorities, found.records, found.tries, found.skips
+  for n, id in ipairs(found.ids) do
+    local record = records[n]
+    local field = priorities[n] .. ':' .. id
+    local skip = skips[n]
+    if skip and tonumber(skip) > (skipped[field] or 0) then
       skipped[field] = (skipped[field] or 0) + 1
-      forgotten[#forgotten + 1] = {priorities[i] - 1, id}
-    else
+      passed[#passed + 1] = {priorities[n], id}
+    elseif record then
       local kind, label = parking(record, suspended)
       if kind then
         parked[label] = parked[label] or {kind = kind}
         table.insert(parked[label], id)
-      elseif record then
+      else
         local member = fence .. ':' .. field
         jobs[#jobs + 1] = id
-        jobs[#jobs + 1] = tries[i] or ''
+        jobs[#jobs + 1] = tries[n] or ''
         jobs[#jobs + 1] = record
-        leases[#leases + 1] = now + lease_ms
+        leases[#leases + 1] = deadline
         leases[#leases + 1] = member
         members[#members + 1] = member
       end
     end
   end
+  return {jobs = jobs, leases = leases, members = members, parked = parked, passed = passed}
+end
 
-  -- Write.
-  if #ids == 0 and #due_members == 0 and next_due < 0 then
-    if not more and redis.call('EXISTS', q.bell) == 1 then
+-- Takes the candidates from where they were, and puts each where it is to be.
+local function write(q, found, sorted, fence, now)
+  for priority, count in pairs(found.taken) do
+    redis.call('LTRIM', q.ready[priority], count, -1)
+  end
+  if #found.promoted > 0 then
+    redis.call('ZREM', q.scheduled, unpack(found.promoted))
+    push_behind(q, found.due)
+  end
+  for _, entry in ipairs(sorted.passed) do
+    forget_gone(q, entry[1], entry[2])
+  end
+  for label, ids in pairs(sorted.parked) do
+    redis.call('RPUSH', parked_jobs_key(q, label), unpack(ids))
+    redis.call('HSETNX', q.parked, label, now)
+    for _, id in ipairs(ids) do
+      mark(job_key(q, id), ids.kind)
+    end
+  end
+  if #sorted.members > 0 then
+    redis.call('HSET', q.cfg, 'fence', fence)
+    redis.call('ZADD', q.leased, unpack(sorted.leases))
+    redis.call('SET', claim_key(q, worker), number .. ' ' .. fence .. ' ' .. table.concat(sorted.members, ' '), 'PX',
+      math.max(CLAIM_KEEP_MS, 2 * lease_ms))
+  end
+end
+
+-- The next due time, if the worker keeps the queue's timer from now on, or -1.
+local function read_timer(q, now, keeper, keeper_until)
+  if timer_ms == 0 or (keeper and keeper ~= worker and tonumber(keeper_until) >= now) then
+    return -1
+  end
+  local after = redis.call('ZRANGEBYSCORE', q.scheduled, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  return tonumber(after[2]) or -1
+end
+
+local function claim(q, want)
+  local last = redis.call('GET', claim_key(q, worker))
+  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'paused', 'fence', 'keeper', 'keeper_until', 'suspended')
+  local now, is_paused, fence = shifted_now(cfg[1]), cfg[2] == '1', (tonumber(cfg[3]) or 0) + 1
+  if last and string.match(last, '^%d+') == number then
+    return replayed(q, now, last)
+  end
+  local found = candidates(q, want, now, is_paused)
+  local next_due = read_timer(q, now, cfg[4], cfg[5])
+  if #found.ids == 0 and #found.promoted == 0 and next_due < 0 then
+    if not found.more and redis.call('EXISTS', q.bell) == 1 then
       redis.call('DEL', q.bell)
     end
-    return {now, -1, 0, 0, jobs}
+    return {now, -1, 0, 0, {}}
   end
+  local sorted = sort(found, fence, now + lease_ms, cfg[6] and read_suspended(cfg[6]))
+
   begin_writes(q)
-  for p = 1, 4 do
-    if taken[p] > 0 then
-      redis.call('LTRIM', q.ready[p], taken[p], -1)
-    end
-  end
-  if #due_members > 0 then
-    redis.call('ZREM', q.scheduled, unpack(due_members))
-    for p = 1, 4 do
-      if #due[p] > 0 then
-        redis.call('RPUSH', q.ready[p], unpack(due[p]))
-      end
-    end
-  end
-  for _, skip in ipairs(forgotten) do
-    forget_gone(q, skip[1], skip[2])
-  end
-  for label, parked_ids in pairs(parked) do
-    redis.call('RPUSH', q.base .. 'parked:' .. label, unpack(parked_ids))
-    redis.call('HSETNX', q.parked, label, now)
-    for _, id in ipairs(parked_ids) do
-      mark(job_key(q, id), parked_ids.kind)
-    end
-  end
-  if #members > 0 then
-    redis.call('HSET', q.cfg, 'fence', fence)
-    redis.call('ZADD', q.leased, unpack(leases))
-    redis.call('SET', claim_key, number .. ' ' .. fence .. ' ' .. table.concat(members, ' '), 'PX',
-      math.max(60000, 2 * lease_ms))
-  end
+  write(q, found, sorted, fence, now)
   if next_due >= 0 then
-    redis.call('HSET', q.cfg, 'keeper', worker, 'keeper_until', now + keep_ms)
+    redis.call('HSET', q.cfg, 'keeper', worker, 'keeper_until', now + timer_ms)
   end
-  local again = #ids > 0 and #members < #ids and more
-  if not more or paused then
+  -- Some candidates were none: this worker claims again at once, so no other need be woken for the rest.
+  local again = found.more and #sorted.members < #found.ids
+  if not found.more or is_paused then
     redis.call('DEL', q.bell)
   elseif not again then
     ring(q)
   end
-  return {now, next_due, again and 1 or 0, fence, jobs}
+  return {now, next_due, again and 1 or 0, fence, sorted.jobs}
 end
 
-local want, reply = tonumber(ARGV[3]), {}
-for i = 1, queues do
-  reply[i] = claim(open_queue(i, ARGV[7 + i]), want)
-  want = want - #reply[i][5] / 3
+local want, reply = limit, {}
+for block = 1, QUEUES do
+  reply[block] = claim(open_queue(block), want)
+  want = want - #reply[block][5] / 3
 end
 return reply

@@ -1,19 +1,17 @@
 -- edit: give a waiting job another priority, or another time.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 id   3 priority '0' to '3', or '' to leave it   4 '' to leave its time, '+ms' that long from now,
---        '@ms' at that Unix time; what is past is now
--- reply  'unknown', 'ended', 'failed', 'running' (too late) or 'edited'
--- cost   O(log n), and one look through the leased jobs
---- @include queue
+--- @args id, priority, when
+-- priority  '0' to '3', or '' to leave it
+-- when      '' to leave its time, '+ms' that long from now, '@ms' at that Unix time; what is past is now
+-- reply     'unknown', 'ended', 'failed', 'running' (too late) or 'edited'
+-- cost      O(log n), and one look through the leased jobs
 --- @include clock
---- @include bell
---- @include timer
 --- @include header
+--- @include ready
+--- @include due
 --- @include place
-local q = open_queue(1, ARGV[1])
-local id, wanted, when = ARGV[2], ARGV[3], ARGV[4]
-local key = job_key(q, id)
-local record = redis.call('GET', key)
+--- @include gone
+local q = open_queue(1)
+local record = redis.call('GET', job_key(q, id))
 if not record then
   return 'unknown'
 elseif not is_readable(record) then
@@ -25,32 +23,32 @@ local place, number = place_of(q, id, record)
 if place == 'failed' or place == 'running' then
   return place
 end
-local now = now_ms(redis.call('HGET', q.cfg, 'shift_ms'))
-local earliest = earliest_due(q)
+local now, earliest = now_ms(q), earliest_due(q)
 local old = priority_of(record)
-local new = wanted == '' and old or tonumber(wanted)
+local new = priority == '' and old or tonumber(priority)
 local due = place == 'scheduled' and number or now
 if when ~= '' then
-  due = tonumber(string.sub(when, 2)) + (string.sub(when, 1, 1) == '+' and now or 0)
+  due = time_given(when, now)
 end
 
 if place == 'scheduled' then
   redis.call('ZREM', q.scheduled, old .. ':' .. id)
 elseif due > now then
   add_gone(q, is_parked(record) and label_of(record) or old, id)
-  mark(key, '-')
+  mark(job_key(q, id), '-')
 elseif is_parked(record) or new == old then
-  redis.call('SETRANGE', key, 2, new)
+  set_priority(job_key(q, id), new)
   return 'edited'
 else
   add_gone(q, old, id)
 end
-redis.call('SETRANGE', key, 2, new)
+set_priority(job_key(q, id), new)
+local dues, waiting = {}, {}
 if due > now then
-  redis.call('ZADD', q.scheduled, due, new .. ':' .. id)
-  reset_timer(q, earliest, due)
+  put_off(dues, due, new, id)
 else
-  redis.call('RPUSH', q.ready[new + 1], id)
-  ring(q)
+  line_up(waiting, new, id)
 end
+make_due(q, dues, earliest)
+make_ready(q, waiting)
 return 'edited'

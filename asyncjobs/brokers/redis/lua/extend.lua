@@ -1,19 +1,16 @@
 -- extend: keep leases alive. One that lapsed but was not taken over is extended too.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 lease in ms, then the members (fence:priority:id)
--- reply  {lost members, {cancelled member, reason, …}}
--- cost   O(log n) a job
---- @include queue
+--- @args lease_ms: int
+--- @list members
+-- members  fence:priority:id
+--- @reply lost, cancelled
+-- lost  members    cancelled  {member, reason, …}
+-- cost     O(log n) a job
 --- @include clock
 --- @include bell
-local q = open_queue(1, ARGV[1])
-local members = {}
-for i = 3, #ARGV do
-  members[#members + 1] = ARGV[i]
-end
+local q = open_queue(1)
 local leases = redis.call('ZMSCORE', q.leased, unpack(members))
 local reasons = redis.call('HMGET', q.cancels, unpack(members))
-local deadline = now_ms(redis.call('HGET', q.cfg, 'shift_ms')) + tonumber(ARGV[2])
+local deadline = now_ms(q) + lease_ms
 
 local lost, cancelled, held = {}, {}, {}
 for i, member in ipairs(members) do

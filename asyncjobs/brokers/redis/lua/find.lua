@@ -1,16 +1,13 @@
--- find: one job as it stands; with `watch`, its end will be published on <base>ended.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 id   3 '1' to watch
--- reply  nil, or {record, place, number of the place, tries}; place is '' for an ended job
--- cost   O(log n), and one look through the leased jobs
---- @include queue
---- @include bell
+-- find: one job as it stands; with `watches`, its end will be published.
+--- @args id, watches: flag
+--- @reply record, place, number, tries
+-- place   '' for an ended job, else as place_of gives it, and `number` with it
+-- reply   nil if there is none
+-- cost    O(log n), and one look through the leased jobs
 --- @include header
 --- @include place
-local WATCH_SECONDS = 24 * 3600
-
-local q = open_queue(1, ARGV[1])
-local id = ARGV[2]
+--- @include waiters
+local q = open_queue(1)
 local record = redis.call('GET', job_key(q, id))
 if not record then
   return false
@@ -20,10 +17,7 @@ if is_readable(record) and is_ended(record) then
 end
 local place, number = place_of(q, id, record)
 local tries = redis.call('HGET', q.tries, id) or ''
-if ARGV[3] == '1' and place ~= 'failed' then
-  begin_writes(q)
-  -- Who follows its events is told of its end too.
-  redis.call('HSETNX', q.waiters, id, '1')
-  redis.call('EXPIRE', q.waiters, WATCH_SECONDS)
+if watches and place ~= 'failed' then
+  watch(q, id, WATCHES_END)
 end
 return {record, place, number, tries}

@@ -1,16 +1,12 @@
--- read_events: the events of a job after a number, and whether more may come; further ones, and its end, will be published.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 id   3 after this number   4 limit
--- reply  nil if neither the job nor its events are known, or {1 if no more can come after these, {number, event, …}}
--- cost   O(log n + limit)
---- @include queue
---- @include bell
+-- read_events: the events of a job after a number, and whether more may come; if so, they and its end will be published.
+--- @args id, after: int, limit: int
+--- @reply is_over, events
+-- is_over  1 if no more can come after these    events  {number, event, …}
+-- reply    nil if neither the job nor its events are known
+-- cost     O(log n + limit)
 --- @include header
---- @include events
-local WATCH_SECONDS = 24 * 3600
-
-local q = open_queue(1, ARGV[1])
-local id, after, limit = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+--- @include waiters
+local q = open_queue(1)
 local record = redis.call('GET', job_key(q, id))
 local found = redis.call('XRANGE', events_key(q, id), (after + 1) .. '-0', '+', 'COUNT', limit)
 if not record and #found == 0 and redis.call('EXISTS', events_key(q, id)) == 0 then
@@ -23,8 +19,6 @@ for _, entry in ipairs(found) do
 end
 local is_over = not record or (is_readable(record) and is_ended(record)) or redis.call('ZSCORE', q.dead, id)
 if not is_over then
-  begin_writes(q)
-  redis.call('HSET', q.waiters, id, WATCHES_EVENTS)
-  redis.call('EXPIRE', q.waiters, WATCH_SECONDS)
+  watch(q, id, WATCHES_EVENTS)
 end
 return {is_over and #found < limit and 1 or 0, events}

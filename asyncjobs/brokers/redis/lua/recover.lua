@@ -1,98 +1,91 @@
 -- recover: jobs whose lease has expired go back to the front of their list, or to the dead letter queue once
--- `max deaths` workers have died under them, at once where they were acknowledged early; one whose cancellation was
--- under way is cancelled.
--- Safe to be run by everybody at once, so it needs no lock.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 the caller's lease in ms   3 max deaths   4 how many at most   5 ms that a cancelled job's record is kept
--- reply  {recovered ids, dead ids, cancelled ids}
+-- `max_deaths` workers have died under them, at once where they were acknowledged early; one whose cancellation was
+-- under way is cancelled. All workers run it, at any time, so it needs no lock.
 -- After a gap longer than a lease (no worker, or no Redis, was there) all leases have lapsed at once; then it waits a
 -- heartbeat, a quarter of the lease, in which the living extend theirs.
+--- @args lease_ms: int, max_deaths: int, limit: int
+-- lease_ms  the caller's    limit  how many jobs at most
+--- @reply recovered, dead, cancelled
 -- cost   O(log n) a job
---- @include queue
 --- @include clock
---- @include bell
---- @include header
---- @include tries
+--- @include ready
+--- @include leases
+--- @include records
 --- @include ending
---- @include dead
-local q = open_queue(1, ARGV[1])
-local lease_ms, max_deaths, keep_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
+--- @include forget
+--- @include waiters
+
+-- Reads the expired leases: members, and by their order the ids, records, tries and reasons of a cancellation.
+local function expired_jobs(q, now)
+  local members = redis.call('ZRANGEBYSCORE', q.leased, '-inf', now - 1, 'LIMIT', 0, limit)
+  if #members == 0 then
+    return nil
+  end
+  local ids = {}
+  for i, member in ipairs(members) do
+    ids[i] = string.match(member, '^%d+:%d:(.*)$')
+  end
+  return {
+    members = members, ids = ids, records = records_of(q, ids), tries = redis.call('HMGET', q.tries, unpack(ids)),
+    reasons = redis.call('HMGET', q.cancels, unpack(members)), awaited = awaited_ids(q, ids),
+  }
+end
+
+-- Why a job whose worker has died must not run again, or nil.
+local function verdict_on(job)
+  if is_readable(job.record) and acks_early(job.record) then
+    return DIED_EARLY
+  elseif job.deaths >= max_deaths then
+    return string.format(WORKERS_DIED, job.deaths)
+  end
+end
+
+local function recover(q, expired, now)
+  local recovered, dead, cancelled, ended, waiting, figures = {}, {}, {}, {}, {}, new_figures()
+  end_leases(q, expired.members)
+  for i, id in ipairs(expired.ids) do
+    local job, reason = {id = id, record = expired.records[i]}, expired.reasons[i]
+    job.failures, job.deaths, job.errors = read_tries(expired.tries[i])
+    if job.record and reason and is_readable(job.record) then
+      end_cancelled(q, figures, job, job.failures + job.deaths + 1, now, reason, CANCELLED_KEEP_MS)
+      cancelled[#cancelled + 1] = id
+    elseif job.record then
+      job.deaths = job.deaths + 1
+      local why = verdict_on(job)
+      if why then
+        end_dead(q, figures, job, job.failures + job.deaths, now, 'WorkerDied', why)
+        dead[#dead + 1] = id
+      else
+        redis.call('HSET', q.tries, id, write_tries(job.failures, job.deaths, job.errors))
+        line_up(waiting, tonumber(string.match(expired.members[i], ':(%d):')), id)
+        recovered[#recovered + 1] = id
+      end
+    end
+    ended[id] = recovered[#recovered] ~= id
+  end
+  forget_live(q, cancelled)
+  make_ready_again(q, waiting)
+  if #recovered > 0 then
+    add(figures.counts, 'recovered', #recovered)
+  end
+  write_figures(q, figures, now)
+  for _, id in ipairs(expired.awaited) do
+    if ended[id] then
+      tell_waiters(q, {id})
+    end
+  end
+  return {recovered, dead, cancelled}
+end
+
+local q = open_queue(1)
 local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from')
-local now = now_ms(cfg[1])
-local last, from = tonumber(cfg[2]), tonumber(cfg[3]) or 0
-local expired, ids, keys = {}, {}, {}
-if last and now - last <= lease_ms and now >= from then
-  expired = redis.call('ZRANGEBYSCORE', q.leased, '-inf', now - 1, 'LIMIT', 0, tonumber(ARGV[4]))
-end
-for i, member in ipairs(expired) do
-  ids[i] = string.match(member, '^%d+:%d:(.*)$')
-  keys[i] = job_key(q, ids[i])
-end
-local records, tries, reasons = {}, {}, {}
-if #expired > 0 then
-  records = redis.call('MGET', unpack(keys))
-  tries = redis.call('HMGET', q.tries, unpack(ids))
-  reasons = redis.call('HMGET', q.cancels, unpack(expired))
-end
-local awaited = awaited_ids(q, ids)
-local is_awaited = {}
-for _, id in ipairs(awaited) do
-  is_awaited[id] = true
-end
+local now, last, from = shifted_now(cfg[1]), tonumber(cfg[2]), tonumber(cfg[3]) or 0
+local is_gap = not last or now - last > lease_ms
+local expired = not is_gap and now >= from and expired_jobs(q, now)
 
 begin_writes(q)
 redis.call('HSET', q.cfg, 'recovered_at', now)
-if not last or now - last > lease_ms then
+if is_gap then
   redis.call('HSET', q.cfg, 'recover_from', now + math.floor(lease_ms / 4))
 end
-if #expired == 0 then
-  return {{}, {}, {}}
-end
-redis.call('ZREM', q.leased, unpack(expired))
-redis.call('HDEL', q.cancels, unpack(expired))
-local recovered, dead, cancelled, told = {}, {}, {}, {}
-local counts, tallies, histories = {}, {}, {}
-for i = #ids, 1, -1 do
-  local id, record = ids[i], records[i]
-  local failures, deaths, errors = read_tries(tries[i])
-  local tenant = record and tenant_in(record) or ''
-  if record and reasons[i] and is_readable(record) then
-    redis.call('SET', keys[i], cancelled_record(record, reasons[i], now), 'PX', keep_ms)
-    redis.call('HDEL', q.tries, id)
-    redis.call('HDEL', q.numbers, id)
-    enter(histories, name_of(record), tenant, {id, 'cancelled', failures + deaths + 1, now, 0, reasons[i]})
-    add(counts, tally_of(tallies, tenant), 'cancelled', 1)
-    cancelled[#cancelled + 1] = id
-  elseif record then
-    deaths = deaths + 1
-    local is_early = is_readable(record) and acks_early(record)
-    if is_early or deaths >= max_deaths then
-      local message = deaths .. ' workers died, or lost their lease, while they ran this job'
-      if is_early then
-        message = 'its worker died, or lost its lease; acknowledged early, it is not run again'
-      end
-      errors = add_error(errors, 'WorkerDied', message, failures + deaths, now)
-      bury(q, now, id, tenant)
-      local name = is_readable(record) and name_of(record) or ''
-      enter(histories, name, tenant, {id, 'failed', failures + deaths, now, 0, 'WorkerDied: ' .. message})
-      add(counts, tally_of(tallies, tenant), 'failed', 1)
-      dead[#dead + 1] = id
-    else
-      redis.call('LPUSH', q.ready[tonumber(string.match(expired[i], ':(%d):')) + 1], id)
-      recovered[#recovered + 1] = id
-    end
-    redis.call('HSET', q.tries, id, write_tries(failures, deaths, errors))
-  end
-  if is_awaited[id] and recovered[#recovered] ~= id then
-    told[#told + 1] = id
-  end
-end
-if #recovered > 0 then
-  ring(q)
-end
-if #recovered > 0 then counts.recovered = #recovered end
-count(q, now, counts)
-count_tenants(q, tallies)
-add_histories(q, histories)
-tell_waiters(q, told)
-return {recovered, dead, cancelled}
+return expired and recover(q, expired, now) or {{}, {}, {}}

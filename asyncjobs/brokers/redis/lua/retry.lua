@@ -1,32 +1,34 @@
 -- retry: jobs of the dead letter queue become ready again, with all their retries before them and their errors kept.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base, then the ids
+--- @list ids
 -- reply  a string of '1' (ready) and '0' (it isn't in the dead letter queue), one a job
 -- cost   O(log n) a job
---- @include queue
---- @include named
---- @include bell
+--- @include records
 --- @include header
+--- @include ready
 --- @include tries
 --- @include dead
-local q = open_queue(1, ARGV[1])
-local ids, _, records = named_jobs(q, 2)
+local q = open_queue(1)
+local records = records_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 local tries = redis.call('HMGET', q.tries, unpack(ids))
 
-local reply, retried = {}, {}
+local reply, seen, retried, tenants, fresh_tries, waiting = {}, {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
   reply[i] = '0'
-  if records[i] and died[i] and not retried[id] then
-    local _, _, errors = read_tries(tries[i])
-    exhume(q, id, tenant_in(records[i]))
-    redis.call('HSET', q.tries, id, write_tries(0, 0, errors))
-    redis.call('RPUSH', q.ready[priority_of(records[i]) + 1], id)
+  if records[i] and died[i] and not seen[id] then
+    seen[id] = true
     reply[i] = '1'
-    retried[id] = true
+    retried[#retried + 1] = id
+    tenants[#tenants + 1] = tenant_in(records[i])
+    local _, _, errors = read_tries(tries[i])
+    fresh_tries[#fresh_tries + 1] = id
+    fresh_tries[#fresh_tries + 1] = write_tries(0, 0, errors)
+    line_up(waiting, priority_of(records[i]), id)
   end
 end
-if next(retried) then
-  ring(q)
+if #retried > 0 then
+  exhume(q, retried, tenants)
+  redis.call('HSET', q.tries, unpack(fresh_tries))
+  make_ready(q, waiting)
 end
 return table.concat(reply)

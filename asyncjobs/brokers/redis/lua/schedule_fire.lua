@@ -1,48 +1,37 @@
--- schedule_fire: enqueue the jobs of ticks, each once however many workers ask: whoever comes second finds another tick.
--- KEYS   the fixed keys of the queue, schedules, ticks
--- ARGV   1 base, then for each schedule: id, the tick that is expected, the next one, the last that fires now or '',
---        how many jobs, and for each job: id, record
--- reply  {now, a string of '1' (fired) and '0' (not due yet, paused, or fired by another), one a schedule}
--- cost   O(log n) a schedule, O(1) a job
---- @include queue
+-- schedule_fire: enqueue the jobs of ticks, each once however many workers ask: the second finds another tick.
+--- @each firing: id, expected: int, next_tick, last, count: int
+--- @each job: id, record
+-- expected  the tick that the caller takes for the next one    next_tick  the one after it
+-- last      the latest tick that fires now, '' if they are only left out
+-- count     how many of the jobs are its own; they stand in the order of the firings
+--- @reply now_ms, fired
+-- fired  a string of '1' and '0' (not due yet, paused, or fired by another), one a firing
+-- cost   O(log n) a firing, O(1) a job
 --- @include clock
---- @include bell
---- @include header
---- @include schedules
-local q = open_queue(1, ARGV[1])
-local now = now_ms(redis.call('HGET', q.cfg, 'shift_ms'))
-local firings, jobs, reply = {}, {}, {}
-local at = 2
-while at <= #ARGV do
-  local id, expected, count = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 4])
-  local fires = expected <= now and tonumber(redis.call('ZSCORE', ticks, id)) == expected
-  reply[#reply + 1] = fires and '1' or '0'
-  if fires then
-    firings[#firings + 1] = {id = id, next = ARGV[at + 2], last = ARGV[at + 3]}
-    for n = 1, count do
-      local job = {id = ARGV[at + 3 + 2 * n], record = ARGV[at + 4 + 2 * n]}
-      job.known = redis.call('EXISTS', job_key(q, job.id)) == 1
-      jobs[#jobs + 1] = job
-    end
+--- @include admit
+local q = open_queue(1)
+local now = now_ms(q)
+local fired, ids, records, jobs_before = {}, {}, {}, 0
+for n = 1, firing_rows do
+  --- @row firing n: id, expected, count
+  local fires = expected <= now and tonumber(redis.call('ZSCORE', q.ticks, id)) == expected
+  fired[n] = fires and '1' or '0'
+  for own = jobs_before + 1, fires and jobs_before + count or 0 do
+    --- @row job own: id, record
+    ids[#ids + 1] = id
+    records[#records + 1] = record
   end
-  at = at + 5 + 2 * count
+  jobs_before = jobs_before + count
 end
 
-for _, firing in ipairs(firings) do
-  redis.call('ZADD', ticks, firing.next, firing.id)
-  if firing.last ~= '' then
-    redis.call('HSET', schedules, 'l:' .. firing.id, firing.last)
+admit(q, now, ids, records)
+for n = 1, firing_rows do
+  --- @row firing n: id, next_tick, last
+  if fired[n] == '1' then
+    redis.call('ZADD', q.ticks, next_tick, id)
+    if last ~= '' then
+      redis.call('HSET', q.schedules, 'l:' .. id, last)
+    end
   end
 end
-local rings = false
-for _, job in ipairs(jobs) do
-  if not job.known then
-    redis.call('SET', job_key(q, job.id), job.record)
-    redis.call('RPUSH', q.ready[priority_of(job.record) + 1], job.id)
-    rings = true
-  end
-end
-if rings then
-  ring(q)
-end
-return {now, table.concat(reply)}
+return {now, table.concat(fired)}

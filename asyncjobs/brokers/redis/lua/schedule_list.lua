@@ -1,11 +1,7 @@
 -- schedule_list: all schedules of the queue.
--- KEYS   the fixed keys of the queue, schedules, ticks
--- ARGV   1 base
--- reply  {now, {field, value, …} of schedules, {id, next tick, …}}
--- cost   O(schedules)
---- @include queue
+--- @reply now_ms, fields, ticks
+-- fields  {field, value, …} of the hash of schedules    ticks  {id, next tick, …}; one that is paused is not in it
+-- cost    O(schedules)
 --- @include clock
---- @include schedules
-local q = open_queue(1, ARGV[1])
-local now = now_ms(redis.call('HGET', q.cfg, 'shift_ms'))
-return {now, redis.call('HGETALL', schedules), redis.call('ZRANGE', ticks, 0, -1, 'WITHSCORES')}
+local q = open_queue(1)
+return {now_ms(q), redis.call('HGETALL', q.schedules), redis.call('ZRANGE', q.ticks, 0, -1, 'WITHSCORES')}

@@ -1,20 +1,15 @@
--- schedule_move: pause, resume or remove a schedule.
--- KEYS   the fixed keys of the queue, schedules, ticks
--- ARGV   1 base   2 id   3 '' to pause, its next tick to resume, '-' to remove
+-- schedule_move: pause or resume a schedule.
+--- @args id, next_tick
+-- next_tick   its next_tick tick from now on, '' to pause it; one that is not paused keeps its own
 -- reply  1, or 0 if there is none
 -- cost   O(log n)
---- @include queue
---- @include schedules
-local id, what = ARGV[2], ARGV[3]
-if redis.call('HEXISTS', schedules, 'd:' .. id) == 0 then
+local q = open_queue(1)
+if redis.call('HEXISTS', q.schedules, 'd:' .. id) == 0 then
   return 0
 end
-if what == '' then
-  redis.call('ZREM', ticks, id)
-elseif what == '-' then
-  redis.call('ZREM', ticks, id)
-  redis.call('HDEL', schedules, 'd:' .. id, 'l:' .. id)
-elseif not redis.call('ZSCORE', ticks, id) then
-  redis.call('ZADD', ticks, what, id)
+if next_tick == '' then
+  redis.call('ZREM', q.ticks, id)
+else
+  redis.call('ZADD', q.ticks, 'NX', next_tick, id)
 end
 return 1

@@ -1,18 +1,16 @@
 -- schedule_put: make a schedule known, or change it; one that is known with the same data goes on as it was.
--- KEYS   the fixed keys of the queue, schedules, ticks
--- ARGV   1 base   2 id   3 data   4 next tick
+--- @args id, data, next_tick
+-- next_tick   its next_tick tick; one that is paused stays so
 -- reply  1 if it is new or was changed
 -- cost   O(log n)
---- @include queue
---- @include schedules
-local id = ARGV[2]
-local before = redis.call('HGET', schedules, 'd:' .. id)
-if before == ARGV[3] then
+local q = open_queue(1)
+local before = redis.call('HGET', q.schedules, 'd:' .. id)
+if before == data then
   return 0
 end
-local is_paused = before and not redis.call('ZSCORE', ticks, id)
-redis.call('HSET', schedules, 'd:' .. id, ARGV[3])
+local is_paused = before and not redis.call('ZSCORE', q.ticks, id)
+redis.call('HSET', q.schedules, 'd:' .. id, data)
 if not is_paused then
-  redis.call('ZADD', ticks, ARGV[4], id)
+  redis.call('ZADD', q.ticks, next_tick, id)
 end
 return 1

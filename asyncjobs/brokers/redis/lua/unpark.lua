@@ -1,105 +1,104 @@
 -- unpark: jobs set aside because a worker didn't know their name, or because that or their tenant was suspended, go back
 -- to the front once neither holds; those whose name no worker has known for the grace time go to the dead letter queue.
--- KEYS   the fixed keys of the queue
--- ARGV   1 base   2 grace in ms   3 how many at most a list, then the names that the caller knows
--- reply  {unparked, dead}
+--- @args grace_ms: int, limit: int
+--- @list known
+-- limit  how many at most a list    known  the job names that the caller knows
+--- @reply unparked, dead
 -- cost   O(1) a job unparked, O(log n) a dead one
---- @include queue
 --- @include clock
---- @include bell
---- @include header
---- @include tries
+--- @include ready
+--- @include records
+--- @include gone
 --- @include ending
---- @include dead
+--- @include waiters
 --- @include suspended
-local q = open_queue(1, ARGV[1])
-local grace_ms, most = tonumber(ARGV[2]), tonumber(ARGV[3])
-local known = {}
-for i = 4, #ARGV do
-  known[ARGV[i]] = true
+local is_known = {}
+for _, name in ipairs(known) do
+  is_known[name] = true
 end
-local parked, labels, since = redis.call('HGETALL', q.parked), {}, {}
-if #parked == 0 then
-  return {0, 0}
-end
-for i = 1, #parked, 2 do
-  labels[#labels + 1] = parked[i]
-  since[parked[i]] = tonumber(parked[i + 1])
-end
-table.sort(labels)
-local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'suspended')
-local now, suspended = now_ms(cfg[1]), read_suspended(cfg[2])
-local moves = {}
-for _, label in ipairs(labels) do
-  local key = q.base .. 'parked:' .. label
-  local revives, dies
+
+-- What becomes of the jobs of one list: 'ready', 'dead', or nil while they stay.
+local function fate(label, since, suspended, now)
   if string.sub(label, 1, 1) == ' ' then
-    revives = not suspended['t' .. string.sub(label, 2)]
-  elseif not suspended['n' .. label] then
-    revives = known[label]
-    dies = not revives and since[label] + grace_ms <= now
+    return not suspended['t' .. string.sub(label, 2)] and 'ready' or nil
+  elseif suspended['n' .. label] then
+    return nil
+  elseif is_known[label] then
+    return 'ready'
   end
-  if revives or dies then
-    local move = {label = label, key = key, revives = revives}
-    move.ids, move.length = redis.call('LRANGE', key, 0, most - 1), redis.call('LLEN', key)
-    move.records, move.tries, move.skips = {}, {}, {}
-    for n, id in ipairs(move.ids) do
-      move.records[n] = redis.call('GET', job_key(q, id))
-      if dies then
-        move.tries[n] = redis.call('HGET', q.tries, id)
+  return since + grace_ms <= now and 'dead' or nil
+end
+
+-- Reads the first jobs of a list, and what is needed to move them.
+local function read_list(q, label)
+  local key = parked_jobs_key(q, label)
+  local ids = redis.call('LRANGE', key, 0, limit - 1)
+  local fields = {}
+  for n, id in ipairs(ids) do
+    fields[n] = gone_field(label, id)
+  end
+  return {
+    label = label, key = key, ids = ids, length = redis.call('LLEN', key), records = records_of(q, ids),
+    tries = redis.call('HMGET', q.tries, unpack(ids)), skips = redis.call('HMGET', q.gone, unpack(fields)),
+    awaited = awaited_ids(q, ids),
+  }
+end
+
+local function bury_unknown(q, figures, id, record, tries, label, now)
+  local job = {id = id, record = record}
+  job.failures, job.deaths, job.errors = read_tries(tries)
+  local message = string.format(UNKNOWN_NAME, label, grace_ms / 1000)
+  end_dead(q, figures, job, job.failures + job.deaths + 1, now, 'UnknownJobName', message)
+end
+
+-- Takes the jobs out of their list; those that may run go to `waiting`. Returns how many were unparked, how many died.
+local function move(q, list, waiting, figures, now)
+  local skipped, unparked, dead = {}, 0, 0
+  redis.call('LTRIM', list.key, #list.ids, -1)
+  if list.length <= #list.ids then
+    redis.call('HDEL', q.parked, list.label)
+  end
+  for n, id in ipairs(list.ids) do
+    local record = list.records[n]
+    if (tonumber(list.skips[n]) or 0) > (skipped[id] or 0) then
+      skipped[id] = (skipped[id] or 0) + 1
+      forget_gone(q, list.label, id)
+    elseif record then
+      mark(job_key(q, id), '-')
+      if list.fate == 'ready' then
+        line_up(waiting, priority_of(record), id)
+        unparked = unparked + 1
+      else
+        bury_unknown(q, figures, id, record, list.tries[n], list.label, now)
+        dead = dead + 1
       end
-      move.skips[n] = tonumber(redis.call('HGET', q.gone, gone_field(label, id)) or 0)
     end
-    move.awaited = awaited_ids(q, move.ids)
-    moves[#moves + 1] = move
+  end
+  if list.fate == 'dead' then
+    tell_waiters(q, list.awaited)
+  end
+  return unparked, dead
+end
+
+local q = open_queue(1)
+local parked = redis.call('HGETALL', q.parked)
+local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'suspended')
+local now, suspended = shifted_now(cfg[1]), read_suspended(cfg[2])
+local lists = {}
+for i = 1, #parked, 2 do
+  local what = fate(parked[i], tonumber(parked[i + 1]), suspended, now)
+  if what then
+    local list = read_list(q, parked[i])
+    list.fate = what
+    lists[#lists + 1] = list
   end
 end
 
-local unparked, dead = 0, 0
-local counts, tallies, histories = {}, {}, {}
-for _, move in ipairs(moves) do
-  redis.call('LTRIM', move.key, #move.ids, -1)
-  if move.length <= #move.ids then
-    redis.call('HDEL', q.parked, move.label)
-  end
-  local skipped, kept = {}, {}
-  for n, id in ipairs(move.ids) do
-    if move.skips[n] > (skipped[id] or 0) then
-      skipped[id] = (skipped[id] or 0) + 1
-      forget_gone(q, move.label, id)
-    elseif move.records[n] then
-      kept[#kept + 1] = n
-    end
-  end
-  for k = #kept, 1, -1 do
-    local n = kept[k]
-    local id, record = move.ids[n], move.records[n]
-    mark(job_key(q, id), '-')
-    if move.revives then
-      redis.call('LPUSH', q.ready[priority_of(record) + 1], id)
-      unparked = unparked + 1
-    else
-      local failures, deaths, errors = read_tries(move.tries[n])
-      local message = 'no worker has known the job name ' .. move.label .. ' for ' .. grace_ms / 1000 .. ' s'
-      errors = add_error(errors, 'UnknownJobName', message, failures + deaths + 1, now)
-      local tenant = tenant_in(record)
-      bury(q, now, id, tenant)
-      redis.call('HSET', q.tries, id, write_tries(failures, deaths, errors))
-      enter(histories, move.label, tenant, {id, 'failed', failures + deaths + 1, now, 0, 'UnknownJobName: ' .. message})
-      add(counts, tally_of(tallies, tenant), 'failed', 1)
-      dead = dead + 1
-    end
-  end
-  if not move.revives then
-    tell_waiters(q, move.awaited)
-  end
+local unparked, dead, waiting, figures = 0, 0, {}, new_figures()
+for _, list in ipairs(lists) do
+  local moved, died = move(q, list, waiting, figures, now)
+  unparked, dead = unparked + moved, dead + died
 end
-if unparked > 0 then
-  ring(q)
-end
-if dead > 0 then
-  count(q, now, counts)
-  count_tenants(q, tallies)
-  add_histories(q, histories)
-end
+make_ready_again(q, waiting)
+write_figures(q, figures, now)
 return {unparked, dead}

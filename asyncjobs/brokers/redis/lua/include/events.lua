@@ -1,10 +1,5 @@
 -- The events of a job: a stream whose entries are numbered from 1, so that a gap shows. A stream expires while its job
 -- may still run, so the number of the last event is kept in the hash `numbers` until the job ends.
-local WATCHES_EVENTS = '2'
-
-local function events_key(q, id)
-  return q.base .. 'events:' .. id
-end
 
 -- The number of the last event of the job, 0 if there is none, and the mark (fence:number) of the emission that it came
 -- with. A stream that is known without its number is that of a job which had the same id and has ended.

@@ -1,3 +1,5 @@
+--- @include header
+
 -- What runs: priority:id -> fence. The leased set is never larger than all slots of all workers.
 local function running_fences(q)
   local found = {}
@@ -8,7 +10,7 @@ local function running_fences(q)
   return found
 end
 
--- Where a live job is. Needs header.lua.
+-- Where a live job is.
 -- reply  'failed', died at | 'running', fence | 'scheduled', due | 'ready'; a parked one is 'ready' too
 -- `fences`: what running_fences gave, if it was asked for many jobs.
 local function place_of(q, id, record, fences)

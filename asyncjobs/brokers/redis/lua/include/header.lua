@@ -22,9 +22,14 @@ local function mark(key, kind)
   redis.call('SETRANGE', key, 1, kind)
 end
 
+-- The priority of any record, the lowest if it can't be read.
 local function priority_of(record)
-  local digit = string.match(record, '^..([0-3])')
-  return digit and tonumber(digit) or 3
+  local digit = string.byte(record, 3)
+  return digit and digit >= 48 and digit <= 51 and digit - 48 or 3
+end
+
+local function set_priority(key, priority)
+  redis.call('SETRANGE', key, 2, priority)
 end
 
 local function name_of(record)
@@ -37,8 +42,8 @@ local function tenant_of(record)
   return string.sub(record, first, first + size - 1)
 end
 
--- The tenant of any record, '' if it has none or can't be read; of a record, its first HEADER_MOST bytes are enough.
-local HEADER_MOST = 7 + 4 * 255
+-- The tenant of any record, '' if it has none or can't be read; of a record, its first MAX_HEADER bytes are enough.
+local MAX_HEADER = 7 + 4 * 255
 
 local function tenant_in(record)
   return is_readable(record) and tenant_of(record) or ''

@@ -1,5 +1,9 @@
 -- The server's time in ms, plus the queue's shift, which only the test kit sets.
-local function now_ms(shift)
+local function shifted_now(shift)
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + (tonumber(shift) or 0)
+end
+
+local function now_ms(q)
+  return shifted_now(redis.call('HGET', q.cfg, 'shift_ms'))
 end

@@ -1,0 +1,45 @@
+-- The one way for a new job into the queue; one whose id is known already is left as it is.
+--- @include header
+--- @include ready
+--- @include due
+
+-- Reads before it writes. `whens`: '' for now, or what time_given reads, one a job; nil for all of them now.
+-- reply  '1' (new) or '0' (known), one a job
+local function admit(q, now, ids, records, whens)
+  if #ids == 0 then
+    return {}
+  end
+  local keys = {}
+  for n, id in ipairs(ids) do
+    keys[n] = job_key(q, id)
+  end
+  local known = redis.call('MGET', unpack(keys))
+  local earliest = earliest_due(q)
+
+  local accepted, waiting, dues, seen, reply = {}, {}, {}, {}, {}
+  for n, id in ipairs(ids) do
+    if known[n] or seen[id] then
+      reply[n] = '0'
+    else
+      reply[n] = '1'
+      seen[id] = true
+      accepted[#accepted + 1] = keys[n]
+      accepted[#accepted + 1] = records[n]
+      local when = whens and whens[n] or ''
+      local due = when == '' and now or time_given(when, now)
+      local priority = priority_of(records[n])
+      if due > now then
+        put_off(dues, due, priority, id)
+      else
+        line_up(waiting, priority, id)
+      end
+    end
+  end
+
+  if #accepted > 0 then
+    redis.call('MSET', unpack(accepted))
+    make_ready(q, waiting)
+    make_due(q, dues, earliest)
+  end
+  return reply
+end

@@ -1,0 +1,36 @@
+-- Jobs that start at a time of their own: `priority:id` in the set `scheduled`, by their due time.
+--- @include bell
+
+-- The time that a caller gave: '+ms' that long from now by the server's clock, '@ms' that Unix time.
+local function time_given(when, now)
+  return tonumber(string.sub(when, 2)) + (string.sub(when, 1, 1) == '+' and now or 0)
+end
+
+local function earliest_due(q)
+  local first = redis.call('ZRANGE', q.scheduled, 0, 0, 'WITHSCORES')
+  return tonumber(first[2])
+end
+
+-- Notes that the job is to start at `due`.
+local function put_off(dues, due, priority, id)
+  dues[#dues + 1] = due
+  dues[#dues + 1] = priority .. ':' .. id
+end
+
+-- Schedules `dues` {due, 'priority:id', …}; `earliest` is what earliest_due gave before the script wrote.
+-- A new earliest time means that the keeper of the queue's timer has set it too late: without a keeper, and with the
+-- bell rung, the next claim sets it anew.
+local function make_due(q, dues, earliest)
+  if #dues == 0 then
+    return
+  end
+  redis.call('ZADD', q.scheduled, unpack(dues))
+  local first = math.huge
+  for i = 1, #dues, 2 do
+    first = math.min(first, dues[i])
+  end
+  if not earliest or first < earliest then
+    redis.call('HDEL', q.cfg, 'keeper', 'keeper_until')
+    ring(q)
+  end
+end

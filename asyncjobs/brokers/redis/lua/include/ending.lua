@@ -1,0 +1,27 @@
+-- The ends that come without a run. A job is {id, record, failures, deaths, errors}; `attempt` is the one it ended at.
+--- @include header
+--- @include tries
+--- @include dead
+--- @include figures
+
+local function note_end(figures, job, state, attempt, now, why)
+  local name = is_readable(job.record) and name_of(job.record) or ''
+  local tenant = tenant_in(job.record)
+  -- Only a tenant's history needs the name.
+  local entry = {job.id, state, attempt, now, 0, why, tenant ~= '' and name or nil}
+  enter(figures, name, tenant, cmsgpack.pack(entry))
+  add(counts_of(figures, tenant), state, 1)
+end
+
+-- Writes the final record; forget_live is for the caller, for many at once.
+local function end_cancelled(q, figures, job, attempt, now, reason, keep_ms)
+  redis.call('SET', job_key(q, job.id), cancelled_record(job.record, reason, now), 'PX', keep_ms)
+  note_end(figures, job, 'cancelled', attempt, now, reason)
+end
+
+local function end_dead(q, figures, job, attempt, now, kind, message)
+  local errors = add_error(job.errors, kind, message, attempt, now)
+  bury(q, now, job.id, tenant_in(job.record))
+  redis.call('HSET', q.tries, job.id, write_tries(job.failures, job.deaths, errors))
+  note_end(figures, job, 'failed', attempt, now, kind .. ': ' .. message)
+end

@@ -1,0 +1,36 @@
+-- Those who await the end of a job, or its events: a hash id -> what they watch, which lapses a day after the latest.
+--- @include bell
+local WATCHES_END, WATCHES_EVENTS = '1', '2'
+local WATCH_SECONDS = 24 * 3600
+
+-- A job whose events are watched is registered for its end too.
+local function watch(q, id, what)
+  begin_writes(q)
+  redis.call(what == WATCHES_END and 'HSETNX' or 'HSET', q.waiters, id, what)
+  redis.call('EXPIRE', q.waiters, WATCH_SECONDS)
+end
+
+-- Those of `ids` that are awaited; to be read before the script writes.
+local function awaited_ids(q, ids)
+  if #ids == 0 or redis.call('EXISTS', q.waiters) == 0 then
+    return {}
+  end
+  local found = {}
+  for i, registered in ipairs(redis.call('HMGET', q.waiters, unpack(ids))) do
+    if registered then
+      found[#found + 1] = ids[i]
+    end
+  end
+  return found
+end
+
+local function publish(q, id)
+  redis.call('PUBLISH', q.base .. ENDED_CHANNEL, id)
+end
+
+local function tell_waiters(q, ids)
+  for _, id in ipairs(ids) do
+    redis.call('HDEL', q.waiters, id)
+    publish(q, id)
+  end
+end

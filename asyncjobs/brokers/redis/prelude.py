@@ -1,0 +1,111 @@
+"""Binds what a script shares with Python to names in Lua, so that no script names ``KEYS`` or ``ARGV``.
+
+That is the numbers and messages of ``core/retention.py`` and the keys of ``keys.py``, those that the script uses, and
+the arguments that it declares.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from asyncjobs.brokers.redis.declaration import Declaration, Field, Table
+from asyncjobs.brokers.redis.keys import ENDED_CHANNEL, FAMILIES, KEY_NAMES
+from asyncjobs.core import retention
+
+__all__ = ["keys_of", "prelude", "with_rows"]
+
+_CONSTANTS: dict[str, int | str] = {
+    **{name: getattr(retention, name) for name in retention.__all__},
+    "ENDED_CHANNEL": ENDED_CHANNEL,
+}
+_PRIORITIES = 4
+
+_WORD = re.compile(r"\w+")
+_KEY = re.compile(r"\bq\.(\w+)")
+_ROW = re.compile(r"^( *)--- @row (\w+) (\w+): (.+)$", re.MULTILINE)
+
+
+def with_rows(text: str, tables: Sequence[Table]) -> str:
+    """Return ``text`` with the fields of a row bound where a line asks for some: ``--- @row job n: id, record``."""
+    by_name = {table.name: table for table in tables}
+
+    def bind(found: re.Match[str]) -> str:
+        indent, name, row, wanted = found.groups()
+        table = by_name[name]
+        columns = {column.name: (at, column) for at, column in enumerate(table.columns, 1 - len(table.columns))}
+        names = wanted.split(", ")
+        sources = []
+        for at, column in map(columns.__getitem__, names):
+            sources.append(_bound(column, f"ARGV[{name}_at + {row} * {len(columns)} + {at}]"))
+        return f"{indent}local {wanted} = {', '.join(sources)}"
+
+    return _ROW.sub(bind, text)
+
+
+def keys_of(text: str) -> tuple[str, ...]:
+    """Return the keys of a queue that ``text`` names, as ``q.<name>``, in the order in which it is to be given them."""
+    named = set(_KEY.findall(text))
+    return tuple(name for name in KEY_NAMES if name in named)
+
+
+def prelude(declared: Declaration, text: str) -> str:
+    """Return the Lua that is to stand before ``text``, which has ``declared`` its arguments."""
+    named = set(_WORD.findall(text))
+    lines = ["local KEYS, ARGV = KEYS, ARGV"]
+    lines += [f"local {name} = {_literal(value)}" for name, value in _CONSTANTS.items() if name in named]
+    for family, start in FAMILIES.items():
+        if f"{family}_key" in named:
+            lines += [f"local function {family}_key(q, part)", f"  return q.base .. '{start}' .. part", "end"]
+    lines += _queues(keys_of(text))
+    lines += [f"local {field.name} = {_bound(field, f'ARGV[{at}]')}" for at, field in enumerate(declared.args, 1)]
+    lines += _tables(declared.tables, str(len(declared.args)))
+    return "\n".join(lines) + "\n"
+
+
+def _literal(value: int | str) -> str:
+    if isinstance(value, int):
+        return str(value)
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _bound(field: Field, source: str) -> str:
+    if field.kind == "int":
+        return f"tonumber({source})"
+    return f"{source} == '1'" if field.kind == "flag" else source
+
+
+def _queues(names: Sequence[str]) -> Iterator[str]:
+    """Write ``open_queue``: the keys of the ``block``-th queue, of ``QUEUES``, by name; ``ready`` by priority."""
+    fields, count = [], 0
+    for name in names:
+        width = _PRIORITIES if name == "ready" else 1
+        keys = [f"KEYS[at + {count + one}]" for one in range(1, width + 1)]
+        fields.append(f"{name} = {{[0] = {', '.join(keys)}}}" if name == "ready" else f"{name} = {keys[0]}")
+        count += width
+    first = "ready:0" if names[0] == "ready" else names[0]
+    yield f"local QUEUES = #KEYS / {count}"
+    yield "local function open_queue(block)"
+    yield f"  local at = (block - 1) * {count}"
+    yield f"  return {{base = string.sub(KEYS[at + 1], 1, -{len(first) + 1}), {', '.join(fields)}}}"
+    yield "end"
+
+
+def _tables(tables: Sequence[Table], at: str) -> Iterator[str]:
+    """Write where each of ``tables`` stands behind ``at``, and how many rows it has; of a list, also its values."""
+    for table in tables:
+        name, width = table.name, len(table.columns)
+        if table is tables[-1]:
+            yield f"local {name}_at = {at}"
+            yield f"local {name}_rows = (#ARGV - {name}_at) / {width}"
+        else:
+            # All tables but the last stand behind their number of rows.
+            yield f"local {name}_at = {at} + 1"
+            yield f"local {name}_rows = tonumber(ARGV[{name}_at])"
+        if table.is_list:
+            yield f"local {name} = {{}}"
+            yield f"for n = 1, {name}_rows do"
+            yield f"  {name}[n] = ARGV[{name}_at + n]"
+            yield "end"
+        at = f"{name}_at + {name}_rows * {width}"
