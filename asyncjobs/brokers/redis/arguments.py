@@ -1,10 +1,16 @@
-"""Writes what scripts take as one text: a lease, a time."""
+"""Writes what scripts take as one text: a lease, a time, a label."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
-__all__ = ["lease_member", "time_given"]
+from asyncjobs.brokers.redis.keys import BY_NAME, BY_TENANT
+from asyncjobs.ports import Suspendable
+
+__all__ = ["label_of", "labelled", "lease_member", "time_given"]
+
+_KINDS: dict[Suspendable, str] = {"name": BY_NAME, "tenant": BY_TENANT}
 
 
 class _Leased(Protocol):
@@ -26,3 +32,19 @@ def time_given(delay_ms: int | None, due_at_ms: int | None) -> str:
     if due_at_ms is not None:
         return f"@{due_at_ms}"
     return "" if delay_ms is None else f"+{delay_ms}"
+
+
+def label_of(kind: Suspendable, which: str) -> str:
+    """Return the label of a job name or a tenant."""
+    return _KINDS[kind] + which
+
+
+def labelled(labels: Iterable[str]) -> list[tuple[Suspendable, str]]:
+    """Return the kinds and names of ``labels``, sorted, without that of the queue."""
+    found = [
+        (kind, label.removeprefix(start))
+        for label in labels
+        for kind, start in _KINDS.items()
+        if label.startswith(start)
+    ]
+    return sorted(found)

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from asyncjobs.brokers.grouping import by_queue, in_order
-from asyncjobs.brokers.redis.arguments import lease_member, time_given
+from asyncjobs.brokers.redis.arguments import label_of, labelled, lease_member, time_given
 from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.events import RedisEvents
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
+from asyncjobs.brokers.redis.keys import HELD_QUEUE
 from asyncjobs.brokers.redis.replies import read_claim, read_flags, read_recovery
 from asyncjobs.brokers.redis.schedules import RedisSchedules
 from asyncjobs.brokers.redis.scripts import Value, load
@@ -30,18 +31,17 @@ _UNPARKED_A_CALL = 1_000
 # The bound on a blocked wait beyond its own timeout: Redis looks at timeouts 10 times a second.
 _WAIT_GRACE_S = 5.0
 
+_HOLD = load("hold")
 _RECOVER = load("recover")
 _UNPARK = load("unpark")
-_RESUME = load("resume")
 _RING = load("ring")
-_SUSPEND = load("suspend")
 
 
 # Bound once: they are called for each job.
 _new_job = ENQUEUE.rows["job"]
 _settled = SETTLE.rows["job"]
 
-_suspended = msgspec.msgpack.Decoder(list[str])
+_labels = msgspec.msgpack.Decoder(list[str])
 
 
 class RedisBroker(RedisStore, RedisEvents, RedisSchedules):
@@ -173,19 +173,18 @@ class RedisBroker(RedisStore, RedisEvents, RedisSchedules):
         return sum(figures.ready) + figures.parked + figures.scheduled
 
     async def pause(self, queue: str) -> None:
-        await self._command("HSET", self._keys.queue(queue).cfg, "paused", "1")
+        await self._on_queue(_HOLD, queue, label=HELD_QUEUE, holds=True)
 
     async def resume(self, queue: str) -> None:
-        await self._on_queue(_RESUME, queue)
+        await self._on_queue(_HOLD, queue, label=HELD_QUEUE, holds=False)
 
     async def suspend(self, queue: str, what: Suspendable, which: str, on: bool) -> bool:
         await self._register(queue)
-        return bool(await self._on_queue(_SUSPEND, queue, kind=what[0], which=which, suspends=on))
+        return bool(await self._on_queue(_HOLD, queue, label=label_of(what, which), holds=on))
 
     async def suspended(self, queue: str) -> list[tuple[Suspendable, str]]:
-        packed = await self._command("HGET", self._keys.queue(queue).cfg, "suspended")
-        entries = _suspended.decode(packed) if packed else []
-        return [("name" if one[0] == "n" else "tenant", one[1:]) for one in sorted(entries)]
+        packed = await self._command("HGET", self._keys.queue(queue).cfg, "held")
+        return labelled(_labels.decode(packed)) if packed else []
 
 
 def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
