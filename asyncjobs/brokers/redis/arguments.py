@@ -1,10 +1,13 @@
-"""Writes what scripts take as one text: a lease, a time."""
+"""What scripts take as one text: a lease, a time, the label of what is held."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["lease_member", "time_given"]
+from asyncjobs.brokers.redis.keys import BY_NAME, BY_TENANT, HELD_QUEUE
+from asyncjobs.ports import Hold
+
+__all__ = ["hold_of", "label_of", "lease_member", "time_given"]
 
 
 class _Leased(Protocol):
@@ -26,3 +29,17 @@ def time_given(delay_ms: int | None, due_at_ms: int | None) -> str:
     if due_at_ms is not None:
         return f"@{due_at_ms}"
     return "" if delay_ms is None else f"+{delay_ms}"
+
+
+def label_of(hold: Hold) -> str:
+    """Return the label of what is held."""
+    return {"queue": HELD_QUEUE, "name": BY_NAME, "tenant": BY_TENANT}[hold.kind] + hold.which
+
+
+def hold_of(label: str) -> Hold:
+    """Return what ``label_of`` gave the label of."""
+    if label.startswith(BY_NAME):
+        return Hold("name", label.removeprefix(BY_NAME))
+    if label.startswith(BY_TENANT):
+        return Hold("tenant", label.removeprefix(BY_TENANT))
+    return Hold("queue")

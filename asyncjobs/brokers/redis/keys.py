@@ -12,10 +12,25 @@ from typing import Literal
 
 from asyncjobs.core.priority import Priority
 
-__all__ = ["ENDED_CHANNEL", "FAMILIES", "KEY_NAMES", "Family", "GlobalKeys", "QueueKeys"]
+__all__ = [
+    "BY_NAME",
+    "BY_TENANT",
+    "ENDED_CHANNEL",
+    "FAMILIES",
+    "HELD_QUEUE",
+    "KEY_NAMES",
+    "Family",
+    "GlobalKeys",
+    "QueueKeys",
+]
 
 #: Where the end of an awaited job, and news of its events, is published, behind the base of the queue.
 ENDED_CHANNEL = "ended"
+
+#: The labels of what is held, and of lists of parked jobs: the queue, or a job name or a tenant behind one of these.
+HELD_QUEUE = "queue"
+BY_NAME = "name:"
+BY_TENANT = "tenant:"
 
 Family = Literal[
     "claim",

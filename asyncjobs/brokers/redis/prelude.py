@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from asyncjobs.brokers.redis import keys
 from asyncjobs.brokers.redis.declaration import Declaration, Field, Table
-from asyncjobs.brokers.redis.keys import ENDED_CHANNEL, FAMILIES, KEY_NAMES
+from asyncjobs.brokers.redis.keys import FAMILIES, KEY_NAMES
 from asyncjobs.core import retention
 
 __all__ = ["keys_of", "prelude", "with_rows"]
 
 _CONSTANTS: dict[str, int | str] = {
     **{name: getattr(retention, name) for name in retention.__all__},
-    "ENDED_CHANNEL": ENDED_CHANNEL,
+    **{name: getattr(keys, name) for name in ("BY_NAME", "BY_TENANT", "ENDED_CHANNEL", "HELD_QUEUE")},
 }
 _PRIORITIES = 4
 
@@ -81,8 +82,8 @@ def _queues(names: Sequence[str]) -> Iterator[str]:
     fields, count = [], 0
     for name in names:
         width = _PRIORITIES if name == "ready" else 1
-        keys = [f"KEYS[at + {count + one}]" for one in range(1, width + 1)]
-        fields.append(f"{name} = {{[0] = {', '.join(keys)}}}" if name == "ready" else f"{name} = {keys[0]}")
+        given = [f"KEYS[at + {count + one}]" for one in range(1, width + 1)]
+        fields.append(f"{name} = {{[0] = {', '.join(given)}}}" if name == "ready" else f"{name} = {given[0]}")
         count += width
     first = "ready:0" if names[0] == "ready" else names[0]
     yield f"local QUEUES = #KEYS / {count}"

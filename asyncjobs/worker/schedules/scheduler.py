@@ -35,7 +35,7 @@ class Scheduler(Duty):
     """Keeps the schedules of ``queues`` whose job is in ``names``; looks for changes every ``interval`` seconds.
 
     ``own``: the schedules of the code, by queue. They are made known at the start; one of a job in ``names`` that the
-    code has no longer is removed. ``prepare``: makes the job of a tick from its request, as ``HostSender.prepare`` does.
+    code has no longer is removed. ``prepare``: makes the job of a tick, as ``HostSender.prepare`` does.
     ``sender``: fires through middleware, where that has something to do.
     """
 

@@ -8,6 +8,7 @@
 --- @include records
 --- @include place
 --- @include gone
+--- @include parking
 --- @include ending
 --- @include forget
 --- @include waiters
@@ -56,7 +57,7 @@ for n, job in ipairs(ends) do
   if job.scheduled then
     redis.call('ZREM', q.scheduled, job.scheduled)
   else
-    add_gone(q, is_parked(job.record) and label_of(job.record) or priority_of(job.record), job.id)
+    add_gone(q, list_of(job.record), job.id)
   end
   local failures, deaths = read_tries(tries[n])
   end_cancelled(q, figures, job, failures + deaths + 1, now, reason, keep_ms)

@@ -13,11 +13,10 @@
 -- reply   a list of those, one a queue
 -- cost    O(log n) a job
 --- @include clock
---- @include header
 --- @include ready
 --- @include gone
 --- @include records
---- @include suspended
+--- @include parking
 local PROMOTE = 1000
 
 local is_known = nil
@@ -26,16 +25,16 @@ for _, name in ipairs(known) do
   is_known[name] = true
 end
 
--- Whether a job must wait: 'p' and its name if no worker may run that, 't' and its tenant's label.
-local function parking(record, suspended)
-  if not (is_known or suspended) or not record or not is_readable(record) then
+-- Whether a job must be parked: as what, and its label.
+local function parking(record, held)
+  if not (is_known or held) or not is_readable(record) then
     return nil
   end
   local name = name_of(record)
-  if (is_known and not is_known[name]) or (suspended and suspended['n' .. name]) then
-    return 'p', name
-  elseif suspended and suspended['t' .. tenant_of(record)] then
-    return 't', ' ' .. tenant_of(record)
+  if (is_known and not is_known[name]) or (held and held[BY_NAME .. name]) then
+    return PARKED_BY_NAME, BY_NAME .. name
+  elseif held and held[BY_TENANT .. tenant_of(record)] then
+    return PARKED_BY_TENANT, BY_TENANT .. tenant_of(record)
   end
 end
 
@@ -121,7 +120,7 @@ end
 --   leases    deadline, member, …    members   the same without the deadlines
 --   parked    label -> its ids, and as `kind` why
 --   passed    {priority, id}, …
-local function sort(found, fence, deadline, suspended)
+local function sort(found, fence, deadline, held)
   local jobs, leases, members, parked, passed, skipped = {}, {}, {}, {}, {}, {}
   local priorities, records, tries, skips = found.priorities, found.records, found.tries, found.skips
   for n, id in ipairs(found.ids) do
@@ -132,7 +131,7 @@ local function sort(found, fence, deadline, suspended)
       skipped[field] = (skipped[field] or 0) + 1
       passed[#passed + 1] = {priorities[n], id}
     elseif record then
-      local kind, label = parking(record, suspended)
+      local kind, label = parking(record, held)
       if kind then
         parked[label] = parked[label] or {kind = kind}
         table.insert(parked[label], id)
@@ -166,7 +165,7 @@ local function write(q, found, sorted, fence, now)
     redis.call('RPUSH', parked_jobs_key(q, label), unpack(ids))
     redis.call('HSETNX', q.parked, label, now)
     for _, id in ipairs(ids) do
-      mark(job_key(q, id), ids.kind)
+      set_kind(job_key(q, id), ids.kind)
     end
   end
   if #sorted.members > 0 then
@@ -188,8 +187,9 @@ end
 
 local function claim(q, want)
   local last = redis.call('GET', claim_key(q, worker))
-  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'paused', 'fence', 'keeper', 'keeper_until', 'suspended')
-  local now, is_paused, fence = shifted_now(cfg[1]), cfg[2] == '1', (tonumber(cfg[3]) or 0) + 1
+  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until')
+  local now, held, fence = shifted_now(cfg[1]), read_held(cfg[2]), (tonumber(cfg[3]) or 0) + 1
+  local is_paused = held and held[HELD_QUEUE]
   if last and string.match(last, '^%d+') == number then
     return replayed(q, now, last)
   end
@@ -201,7 +201,7 @@ local function claim(q, want)
     end
     return {now, -1, 0, 0, {}}
   end
-  local sorted = sort(found, fence, now + lease_ms, cfg[6] and read_suspended(cfg[6]))
+  local sorted = sort(found, fence, now + lease_ms, held)
 
   begin_writes(q)
   write(q, found, sorted, fence, now)

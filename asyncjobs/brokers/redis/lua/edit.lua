@@ -10,6 +10,7 @@
 --- @include due
 --- @include place
 --- @include gone
+--- @include parking
 local q = open_queue(1)
 local record = redis.call('GET', job_key(q, id))
 if not record then
@@ -34,8 +35,8 @@ end
 if place == 'scheduled' then
   redis.call('ZREM', q.scheduled, old .. ':' .. id)
 elseif due > now then
-  add_gone(q, is_parked(record) and label_of(record) or old, id)
-  mark(job_key(q, id), '-')
+  add_gone(q, list_of(record), id)
+  set_kind(job_key(q, id), LIVE)
 elseif is_parked(record) or new == old then
   set_priority(job_key(q, id), new)
   return 'edited'

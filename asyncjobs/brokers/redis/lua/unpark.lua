@@ -1,4 +1,4 @@
--- unpark: jobs set aside because a worker didn't know their name, or because that or their tenant was suspended, go back
+-- unpark: jobs set aside because a worker didn't know their name, or because that or their tenant was held, go back
 -- to the front once neither holds; those whose name no worker has known for the grace time go to the dead letter queue.
 --- @args grace_ms: int, limit: int
 --- @list known
@@ -11,19 +11,18 @@
 --- @include gone
 --- @include ending
 --- @include waiters
---- @include suspended
+--- @include parking
 local is_known = {}
 for _, name in ipairs(known) do
   is_known[name] = true
 end
 
 -- What becomes of the jobs of one list: 'ready', 'dead', or nil while they stay.
-local function fate(label, since, suspended, now)
-  if string.sub(label, 1, 1) == ' ' then
-    return not suspended['t' .. string.sub(label, 2)] and 'ready' or nil
-  elseif suspended['n' .. label] then
+local function fate(label, since, held, now)
+  local name = string.match(label, '^' .. BY_NAME .. '(.*)$')
+  if held[label] then
     return nil
-  elseif is_known[label] then
+  elseif not name or is_known[name] then
     return 'ready'
   end
   return since + grace_ms <= now and 'dead' or nil
@@ -44,10 +43,10 @@ local function read_list(q, label)
   }
 end
 
-local function bury_unknown(q, figures, id, record, tries, label, now)
+local function bury_unknown(q, figures, id, record, tries, now)
   local job = {id = id, record = record}
   job.failures, job.deaths, job.errors = read_tries(tries)
-  local message = string.format(UNKNOWN_NAME, label, grace_ms / 1000)
+  local message = string.format(UNKNOWN_NAME, name_of(record), grace_ms / 1000)
   end_dead(q, figures, job, job.failures + job.deaths + 1, now, 'UnknownJobName', message)
 end
 
@@ -64,12 +63,12 @@ local function move(q, list, waiting, figures, now)
       skipped[id] = (skipped[id] or 0) + 1
       forget_gone(q, list.label, id)
     elseif record then
-      mark(job_key(q, id), '-')
+      set_kind(job_key(q, id), LIVE)
       if list.fate == 'ready' then
         line_up(waiting, priority_of(record), id)
         unparked = unparked + 1
       else
-        bury_unknown(q, figures, id, record, list.tries[n], list.label, now)
+        bury_unknown(q, figures, id, record, list.tries[n], now)
         dead = dead + 1
       end
     end
@@ -82,11 +81,11 @@ end
 
 local q = open_queue(1)
 local parked = redis.call('HGETALL', q.parked)
-local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'suspended')
-local now, suspended = shifted_now(cfg[1]), read_suspended(cfg[2])
+local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held')
+local now, held = shifted_now(cfg[1]), read_held(cfg[2]) or {}
 local lists = {}
 for i = 1, #parked, 2 do
-  local what = fate(parked[i], tonumber(parked[i + 1]), suspended, now)
+  local what = fate(parked[i], tonumber(parked[i + 1]), held, now)
   if what then
     local list = read_list(q, parked[i])
     list.fate = what

@@ -1,9 +1,11 @@
 -- Taking an id out of the middle of a long list is slow, so it stays there and is counted as gone: a field of the hash
--- `gone` names the list and the id, its value says how many of its entries, the first ones, are to be passed over.
+-- `gone` names the id and the list, its value says how many of its entries, the first ones, are to be passed over.
 -- `where` is a priority or the label of a parked list; how many are gone of each priority, and of all that are parked,
 -- stands in cfg, for the sizes.
+
+-- No id has a space in it, so no two pairs give the same field.
 local function gone_field(where, id)
-  return type(where) == 'number' and where .. ':' .. id or 'parked:' .. where .. ':' .. id
+  return id .. ' ' .. where
 end
 
 local function gone_total(where)

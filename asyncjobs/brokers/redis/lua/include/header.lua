@@ -1,4 +1,8 @@
--- A record's header by position (core/envelope.py): version, kind, priority, four lengths, then name, key, tenant.
+-- A record's header by position (core/record/header.py): version, kind, priority, four lengths, then name, key, tenant
+-- and extension.
+local LIVE, PARKED_BY_NAME, PARKED_BY_TENANT = '-', 'p', 't'
+local MAX_HEADER = 7 + 4 * 255
+
 local function header_size(record)
   return 7 + string.byte(record, 4) + string.byte(record, 5) + string.byte(record, 6) + string.byte(record, 7)
 end
@@ -7,18 +11,21 @@ local function is_readable(record)
   return #record >= 7 and string.sub(record, 1, 1) == '1' and #record >= header_size(record)
 end
 
--- Parked for its name ('p') or for its tenant ('t').
+local function kind_of(record)
+  return string.sub(record, 2, 2)
+end
+
 local function is_parked(record)
-  local kind = string.sub(record, 2, 2)
-  return kind == 'p' or kind == 't'
+  local kind = kind_of(record)
+  return kind == PARKED_BY_NAME or kind == PARKED_BY_TENANT
 end
 
 local function is_ended(record)
-  return string.sub(record, 2, 2) ~= '-' and not is_parked(record)
+  return kind_of(record) ~= LIVE and not is_parked(record)
 end
 
--- Marks the record of a live job as parked ('p', 't') or not ('-').
-local function mark(key, kind)
+-- Marks the stored record of a live job as parked or not.
+local function set_kind(key, kind)
   redis.call('SETRANGE', key, 1, kind)
 end
 
@@ -43,15 +50,8 @@ local function tenant_of(record)
 end
 
 -- The tenant of any record, '' if it has none or can't be read; of a record, its first MAX_HEADER bytes are enough.
-local MAX_HEADER = 7 + 4 * 255
-
 local function tenant_in(record)
   return is_readable(record) and tenant_of(record) or ''
-end
-
--- The list that a parked job is in: that of its name, or that of its tenant, which begins with a space as no name does.
-local function label_of(record)
-  return string.sub(record, 2, 2) == 't' and ' ' .. tenant_of(record) or name_of(record)
 end
 
 -- Whether the job must never be run twice: the letter e in the header's extension, which ends the header.
@@ -60,7 +60,7 @@ local function acks_early(record)
   return string.find(string.sub(record, size + 1 - string.byte(record, 7), size), 'e', 1, true) ~= nil
 end
 
--- The record of a live job as cancelled, as core/record.py writes it: the envelope's bytes stay as they are.
+-- The record of a live job as cancelled, as core/stored.py writes it: the envelope's bytes stay as they are.
 local function cancelled_record(record, reason, now)
   local head = header_size(record)
   return '1x' .. string.sub(record, 3, head) .. '\131\161e' .. string.sub(record, head + 1)

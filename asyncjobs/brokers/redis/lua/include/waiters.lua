@@ -1,13 +1,13 @@
 -- Those who await the end of a job, or its events: a hash id -> what they watch, which lapses a day after the latest.
 --- @include bell
 local WATCHES_END, WATCHES_EVENTS = '1', '2'
-local WATCH_SECONDS = 24 * 3600
+local WATCH_KEEP_MS = 24 * 3600 * 1000
 
 -- A job whose events are watched is registered for its end too.
 local function watch(q, id, what)
   begin_writes(q)
   redis.call(what == WATCHES_END and 'HSETNX' or 'HSET', q.waiters, id, what)
-  redis.call('EXPIRE', q.waiters, WATCH_SECONDS)
+  redis.call('PEXPIRE', q.waiters, WATCH_KEEP_MS)
 end
 
 -- Those of `ids` that are awaited; to be read before the script writes.
