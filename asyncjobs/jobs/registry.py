@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 from asyncjobs.core.options import DefinitionOptions, JobOptions
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
-from asyncjobs.jobs.request import Dispatcher
+from asyncjobs.jobs.request import SendingApp
 
 __all__ = ["JobDecorator", "Registry", "default_registry", "job"]
 
@@ -32,7 +32,7 @@ class JobDecorator(Protocol):
 class Registry:
     """Job definitions by name and alias; looks into ``beneath`` for what it doesn't have itself."""
 
-    def __init__(self, *, app: Dispatcher | None = None, beneath: Registry | None = None) -> None:
+    def __init__(self, *, app: SendingApp | None = None, beneath: Registry | None = None) -> None:
         self._app = app
         self._beneath = beneath
         self._jobs: dict[str, JobDefinition[..., Any]] = {}

@@ -15,6 +15,7 @@ import anyio.abc
 
 from asyncjobs.core.schedule import Schedule
 from asyncjobs.errors import BrokerError
+from asyncjobs.jobs.definition import scheduled_request
 from asyncjobs.middleware.chain import sees_sending
 from asyncjobs.ports import Clock, Extension, WorkerInfo
 from asyncjobs.worker.backoff import keep_running
@@ -242,7 +243,7 @@ def _own_schedules(host: WorkerHost) -> dict[str, list[Schedule]]:
     for definition in host.registry:
         timing = definition.options.timing
         if timing is not None:
-            job = host.prepare(definition.scheduled(), sent_at_ms=0)
+            job = host.prepare(scheduled_request(definition), sent_at_ms=0)
             schedule = Schedule(
                 id=definition.name, name=definition.name, timing=timing, record=job.record, from_code=True
             )

@@ -11,7 +11,7 @@ import msgspec
 from asyncjobs.core.record.tries import Tries, pack_tries
 from asyncjobs.core.stored import encode_live
 from asyncjobs.jobs.context import JobContext
-from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.jobs.tenant_scope import current_tenant
 from asyncjobs.ports import Lease
@@ -35,8 +35,8 @@ class Ways:
     def of(self, definition: JobDefinition[..., Any]) -> Way:
         """Return how to call the handler of an attempt."""
         if definition.options.executor == "process":
-            return self._in_process(definition.function, definition.signature)
-        if definition.is_async:
+            return self._in_process(definition.function, signature_of(definition))
+        if isinstance(definition, AsyncJobDefinition):
             return _on_loop(definition.function)
         return self._in_thread(definition.function)
 

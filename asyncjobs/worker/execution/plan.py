@@ -12,7 +12,7 @@ from msgspec import UNSET
 from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
 from asyncjobs.errors import DefinitionError
 from asyncjobs.jobs.context import JobContext
-from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.middleware.blame import Blame
 from asyncjobs.middleware.chain import processing
@@ -77,7 +77,7 @@ class RunPlans:
         return RunPlan(
             name=definition.name,
             call=processing(host.middleware, call),
-            signature=definition.signature,
+            signature=signature_of(definition),
             retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,
             rule=None if isinstance(retry, RetryPolicy) else retry,
             timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,
