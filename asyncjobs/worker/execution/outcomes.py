@@ -16,6 +16,7 @@ from asyncjobs.core.settlement import Cancelled, Completed, Failed, Outcome, Sno
 from asyncjobs.core.text import message_of, type_name
 from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_control
+from asyncjobs.middleware.blame import layer_that_raised
 from asyncjobs.worker.execution.plan import RunPlan
 from asyncjobs.worker.processes.protocol import HandlerFailed
 
@@ -59,7 +60,7 @@ def outcome_of_error(
         problem = bounded_error(told.type_name, told.message, told.traceback, job.attempt, now_ms)
     else:
         text = "".join(traceback.format_exception(trace or error))
-        layer = plan.blame.of(error)
+        layer = layer_that_raised(error, plan.middleware)
         message = message_of(error) if layer is None else f"in the middleware {layer}: {message_of(error)}"
         problem = bounded_error(type_name(kind), message, text, job.attempt, now_ms)
     if isinstance(error, Discard):
