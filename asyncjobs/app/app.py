@@ -107,7 +107,20 @@ class App(AllVerbs):
     @overload
     def job(self, /, **options: Unpack[JobOptions]) -> JobDecorator: ...
     def job(self, function: Callable[..., Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
-        """Make a function a job of this app; arguments and errors as of ``asyncjobs.job``."""
+        """Make a function a job of this app.
+
+        Args:
+            function: The handler. An async function runs on the worker's event loop, a plain one in a thread.
+            **options: See ``JobOptions``.
+
+        Returns:
+            The job, which can still be called as the plain function; without ``function``, the decorator that makes it.
+
+        Raises:
+            DefinitionError: The job could not work: its name is taken, an option isn't known, or an annotation can't be
+                decoded.
+            ArgumentsError: An option has a wrong value.
+        """
         return decorator(self.registry, function, options)
 
     @contextlib.contextmanager
