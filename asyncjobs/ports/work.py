@@ -35,7 +35,7 @@ class Work(Protocol):
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """End, retry, bury or release leased jobs.
+        """End, retry, bury or release leased jobs; those released come before the others of their priority, in order.
 
         Returns:
             For each, whether its lease still held; one whose lease was taken over is ignored.
@@ -70,7 +70,7 @@ class Work(Protocol):
         ...
 
     async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
-        """Take back jobs whose lease has expired.
+        """Take back jobs whose lease has expired; they come before the others of their priority.
 
         A job under which ``max_deaths`` workers died goes to the dead letter queue. After a time without recovery
         longer than a lease it first waits a quarter of ``lease_ms``, so that living workers can extend.
@@ -80,7 +80,8 @@ class Work(Protocol):
     async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
         """Make parked jobs of ``names`` ready, and bury those whose name no worker has known for ``grace_ms``.
 
-        Jobs that are held stay parked. A call does a bounded amount of work.
+        They come before the others of their priority, in the order in which they were parked. Jobs that are held stay
+        parked. A call does a bounded amount of work; what is left is for the next.
 
         Returns:
             How many jobs were made ready or buried.

@@ -132,14 +132,12 @@ class MemoryBroker:
                 left = None if deadline is None else deadline - time.monotonic()
                 if is_enough or (left is not None and left <= 0):
                     return is_enough, found
-                # What is unknown or has ended has no more news, so there is an entry.
-                entry = state.jobs[job_id]
-                sleeper = entry.watch()
+                sleeper = state.watchers.add(job_id)
             try:
                 await sleeper.sleep(left)
             finally:
                 with self._lock:
-                    entry.unwatch(sleeper)
+                    state.watchers.drop(job_id, sleeper)
 
     # -- work
 

@@ -6,7 +6,6 @@ from typing import Literal
 
 import msgspec
 
-from asyncjobs.brokers.memory.waking import Sleeper
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import read_kept
@@ -16,7 +15,10 @@ __all__ = ["Entry"]
 
 
 class Entry(msgspec.Struct, eq=False, gc=False):
-    """A job and the one place where it is. The first fields are those of a ``NewJob``."""
+    """A job and the one place where it is. The first fields are those of a ``NewJob``.
+
+    It refers to nothing that could refer back to it, so that Python's collector of cycles need not look at it.
+    """
 
     queue: str
     id: str
@@ -44,27 +46,6 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     """The number of its last event, and fence and number of the emission to which that belongs."""
     ended_as: JobState | None = None
     """How it ended."""
-    watchers: set[Sleeper] | None = None
-    """What waits for its end or its events."""
-
-    def watch(self) -> Sleeper:
-        """Return a new sleeper that the next news of the job wakes."""
-        if self.watchers is None:
-            self.watchers = set()
-        sleeper = Sleeper()
-        self.watchers.add(sleeper)
-        return sleeper
-
-    def unwatch(self, sleeper: Sleeper) -> None:
-        """Forget ``sleeper``."""
-        if self.watchers:
-            self.watchers.discard(sleeper)
-
-    def wake_watchers(self) -> None:
-        """Wake all that wait for news of the job."""
-        watchers, self.watchers = self.watchers or (), None
-        for sleeper in watchers:
-            sleeper.wake()
 
     def as_job(self) -> Job:
         """Return the job as it stands; a stand-in if it can't be read."""

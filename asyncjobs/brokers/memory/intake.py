@@ -38,7 +38,7 @@ def enqueue(queue: Queue, jobs: Sequence[NewJob], now_ms: int) -> list[bool]:
             startable.append(entry)
     queue.make_ready(startable)
     queue.schedule(later)
-    queue.clear(now_ms, 16 + 2 * len(reply))
+    queue.clear(now_ms, len(reply))
     return reply
 
 

@@ -17,7 +17,7 @@ from asyncjobs.brokers.memory.parking import Parked
 from asyncjobs.brokers.memory.places import Dead, Listed, Ready, Running
 from asyncjobs.brokers.memory.schedules import Schedules
 from asyncjobs.brokers.memory.timetable import Scheduled, Timer
-from asyncjobs.brokers.memory.waking import Bell
+from asyncjobs.brokers.memory.waking import Bell, Watchers
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Hold
@@ -25,6 +25,9 @@ from asyncjobs.ports import Hold
 __all__ = ["Queue"]
 
 _QUEUE = Hold("queue")
+
+#: How many expired records a call clears away at most, beside two for each of its jobs.
+_MIN_CLEARED = 16
 
 # Members of enumerations as constants: Python 3.11 looks them up slowly, and this is done for each job.
 _COMPLETE, _COMPLETED = Verdict.COMPLETE, JobState.COMPLETED
@@ -64,6 +67,7 @@ class Queue:
         self.recover_from_ms = 0
         self.bell = Bell()
         self.timer = Timer()
+        self.watchers = Watchers()
         self.events = EventStreams()
         self.ledger = Ledger()
         self.schedules = Schedules()
@@ -154,8 +158,8 @@ class Queue:
         entry.place = "dead"
         self.dead.add(entry, now_ms)
         self.remember(entry, tries)
-        if entry.watchers:
-            entry.wake_watchers()
+        if self.watchers:
+            self.watchers.tell(entry.id)
 
     def end(self, entry: Entry, state: JobState, body: bytes, expires_at_ms: int) -> None:
         """Keep of a job how it ended, until ``expires_at_ms``."""
@@ -167,8 +171,8 @@ class Queue:
         self.ended.add((entry,), expires_at_ms)
         if entry.tries:
             self.remember(entry, b"")
-        if entry.watchers:
-            entry.wake_watchers()
+        if self.watchers:
+            self.watchers.tell(entry.id)
 
     def forget(self, entry: Entry) -> None:
         """Forget a job, and all that was kept for it."""
@@ -177,9 +181,12 @@ class Queue:
         self.remember(entry, b"")
         self.events.remove(entry.id)
 
-    def clear(self, now_ms: int, limit: int) -> None:
-        """Forget up to ``limit`` jobs whose records have expired; their events stay for a time of their own."""
-        for entry in self.ended.pop_past(now_ms, limit):
+    def clear(self, now_ms: int, settled: int) -> None:
+        """Forget some jobs whose records have expired: more than the ``settled`` or accepted, so that none pile up.
+
+        Their events stay for a time of their own.
+        """
+        for entry in self.ended.pop_past(now_ms, _MIN_CLEARED + 2 * settled):
             del self.jobs[entry.id]
 
     def remember(self, entry: Entry, tries: bytes) -> None:

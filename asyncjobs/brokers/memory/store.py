@@ -14,7 +14,12 @@ from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
 
 __all__ = ["cancel", "delete", "edit", "hold", "page", "retry"]
 
-_TOO_LATE: dict[str, Literal["ended", "failed"]] = {"ended": "ended", "dead": "failed"}
+#: What is said of a job that does not wait any more, by its place.
+_TOO_LATE: dict[str, Literal["running", "ended", "failed"]] = {
+    "running": "running",
+    "ended": "ended",
+    "dead": "failed",
+}
 
 
 def page(queue: Queue, place: Place, after: str, limit: int, tenant: str) -> JobPage:
@@ -30,14 +35,12 @@ def cancel(queue: Queue, job_id: str, reason: str, keep_ms: int, now_ms: int) ->
     entry = queue.get(job_id, now_ms)
     if entry is None:
         return "unknown"
-    too_late = _TOO_LATE.get(entry.place)
-    if too_late is not None:
-        return too_late
     if entry.place == "running":
         entry.cancel_reason = reason
-        return "running"
-    queue.carry_out([(entry, cancellation(entry, reason, keep_ms, now_ms))], now_ms)
-    return "cancelled"
+    elif entry.place not in _TOO_LATE:
+        queue.carry_out([(entry, cancellation(entry, reason, keep_ms, now_ms))], now_ms)
+        return "cancelled"
+    return _TOO_LATE[entry.place]
 
 
 def edit(queue: Queue, job_id: str, priority: int | None, due_at_ms: int | None, now_ms: int) -> EditReply:
@@ -45,11 +48,8 @@ def edit(queue: Queue, job_id: str, priority: int | None, due_at_ms: int | None,
     entry = queue.get(job_id, now_ms)
     if entry is None:
         return "unknown"
-    too_late = _TOO_LATE.get(entry.place)
-    if too_late is not None:
-        return too_late
-    if entry.place == "running":
-        return "running"
+    if entry.place in _TOO_LATE:
+        return _TOO_LATE[entry.place]
     if priority is None:
         priority = entry.priority
     if due_at_ms is None:

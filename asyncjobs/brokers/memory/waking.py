@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-__all__ = ["Bell", "Sleeper", "take_token"]
+__all__ = ["Bell", "Sleeper", "Watchers", "take_token"]
 
 
 class Sleeper:
@@ -81,6 +81,31 @@ class Bell:
     def drop(self, sleeper: Sleeper) -> None:
         """Forget ``sleeper``."""
         self._sleepers.pop(sleeper, None)
+
+
+class Watchers(dict[str, set[Sleeper]]):
+    """Job id → the sleepers that wait for news of the job."""
+
+    __slots__ = ()
+
+    def add(self, job_id: str) -> Sleeper:
+        """Return a new sleeper that the next news of the job wakes."""
+        sleeper = Sleeper()
+        self.setdefault(job_id, set()).add(sleeper)
+        return sleeper
+
+    def tell(self, job_id: str) -> None:
+        """Wake all that wait for news of the job."""
+        for sleeper in self.pop(job_id, ()):
+            sleeper.wake()
+
+    def drop(self, job_id: str, sleeper: Sleeper) -> None:
+        """Forget ``sleeper``."""
+        sleepers = self.get(job_id)
+        if sleepers is not None:
+            sleepers.discard(sleeper)
+            if not sleepers:
+                del self[job_id]
 
 
 def take_token(bells: Sequence[Bell]) -> bool:

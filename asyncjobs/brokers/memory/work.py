@@ -88,7 +88,7 @@ def settle(queue: Queue, settlements: Sequence[Settlement], now_ms: int) -> list
         queue.leave(entry)
         held.append((entry, one))
     queue.carry_out(held, now_ms)
-    queue.clear(now_ms, 16 + 2 * len(reply))
+    queue.clear(now_ms, len(reply))
     return reply
 
 
@@ -107,5 +107,5 @@ def emit(queue: Queue, emission: Emission, max_events: int, ttl_ms: int, now_ms:
     if entry is None:
         return False
     queue.events.add(entry, emission, max_events, ttl_ms, now_ms)
-    entry.wake_watchers()
+    queue.watchers.tell(entry.id)
     return True
