@@ -17,7 +17,7 @@ from asyncjobs.errors import AppNotOpen, ArgumentsError, BrokerError, PartlySent
 from asyncjobs.jobs.handle import JobHandle, JobLookup
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.jobs.open_apps import note_closed, note_open
-from asyncjobs.jobs.request import Dispatcher, JobRequest, Sending
+from asyncjobs.jobs.request import JobRequest, Sending
 from asyncjobs.jobs.tenant_scope import current_tenant_id
 from asyncjobs.middleware.base import Middleware, Send
 from asyncjobs.middleware.chain import sending
@@ -72,10 +72,6 @@ class Sender:
         self._batchers = {}
 
     # -- one job
-
-    @property
-    def _sender(self) -> Dispatcher:
-        return self
 
     def dispatch(self, request: JobRequest[R], where: str) -> Sending[R]:
         """Check ``request`` now and return what sends it when awaited.
