@@ -67,7 +67,7 @@ class App(AllVerbs):
         self._lookup = Lookup(self._connection)
         self._sender = Sender(self._connection, self._lookup, self.middleware)
         #: The jobs that the app knows.
-        self.registry = Registry(app=self._sender, beneath=default_registry)
+        self.registry = Registry(app=self, beneath=default_registry)
         #: The verbs for code without an event loop.
         self.sync = SyncApp(self, self._connection.loop)
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -107,7 +107,20 @@ class App(AllVerbs):
     @overload
     def job(self, /, **options: Unpack[JobOptions]) -> JobDecorator: ...
     def job(self, function: Callable[..., Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
-        """Make a function a job of this app; arguments and errors as of ``asyncjobs.job``."""
+        """Make a function a job of this app.
+
+        Args:
+            function: The handler. An async function runs on the worker's event loop, a plain one in a thread.
+            **options: See ``JobOptions``.
+
+        Returns:
+            The job, which can still be called as the plain function; without ``function``, the decorator that makes it.
+
+        Raises:
+            DefinitionError: The job could not work: its name is taken, an option isn't known, or an annotation can't be
+                decoded.
+            ArgumentsError: An option has a wrong value.
+        """
         return decorator(self.registry, function, options)
 
     @contextlib.contextmanager

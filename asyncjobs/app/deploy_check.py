@@ -10,6 +10,7 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import stand_in
 from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
+from asyncjobs.jobs.definition import signature_of
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.jobs.ticks import decode_schedule, template_of
 from asyncjobs.ports import NewJob, Place, StoredSchedule
@@ -71,7 +72,7 @@ def _reason(job: Job, registry: Registry) -> str | None:
     if not job.name:
         return "its record can't be read"
     try:
-        registry.get(job.name).signature.decode(job.envelope.arguments, job.envelope.keywords)
+        signature_of(registry.get(job.name)).decode(job.envelope.arguments, job.envelope.keywords)
     except (ArgumentsError, UnknownJobName) as error:
         return str(error)
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -86,8 +87,10 @@ class Sender:
             PayloadTooLarge: The job is larger than ``max_payload``.
         """
         new = self.prepare(request)
-        self._connection.check_open()
-        return Sending(lambda: self._connection.loop.run(lambda: self._send(new, request)), request.name, where)
+        connection = self._connection
+        if not connection.times_opened:
+            connection.check_open()
+        return Sending(partial(connection.run, partial(self._send, new, request)), request.name, where)
 
     def dispatch_sync(self, request: JobRequest[R], instead: str) -> JobHandle[R]:
         """Send ``request`` from a thread without an event loop; ``instead``: what to write where there is one."""

@@ -129,21 +129,37 @@ _ID = re.compile(r"[^\s\x00-\x1f]{1,200}")
 
 
 def checked_queue(given: Any) -> str:
-    """Return ``given`` if it can name a queue; raise ``ArgumentsError`` if not."""
+    """Return ``given``, the name of a queue.
+
+    Raises:
+        ArgumentsError: It can't be one.
+    """
     if not isinstance(given, str) or not _QUEUE.fullmatch(given):
         raise ArgumentsError(f"queue={given!r}: expected 1 to 100 letters, digits or any of . : _ -")
     return given
 
 
 def checked_id(name: str, given: Any) -> str:
-    """Return ``given`` if it can be an id; raise ``ArgumentsError``, naming the option ``name``, if not."""
+    """Return ``given``, an id.
+
+    Args:
+        name: The name of the option, for the error.
+        given: What a user gave for it.
+
+    Raises:
+        ArgumentsError: It can't be one.
+    """
     if not isinstance(given, str) or not _ID.fullmatch(given):
         raise ArgumentsError(f"{name}={given!r:.80}: expected 1 to 200 characters without white space")
     return given
 
 
 def checked_tenant(given: Any) -> str:
-    """Return ``given`` if it can be the id of a tenant; raise ``ArgumentsError`` if not."""
+    """Return ``given``, the id of a tenant.
+
+    Raises:
+        ArgumentsError: It can't be one.
+    """
     size = len(given.encode(errors="replace")) if isinstance(given, str) else 0
     if not 0 < size <= MAX_NAME_BYTES or not _TENANT.fullmatch(given):
         raise ArgumentsError(f"tenant={given!r:.80}: expected an id, 1 to {MAX_NAME_BYTES} bytes of text")

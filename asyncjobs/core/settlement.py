@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job
+from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job, transition
 from asyncjobs.core.record.envelope import JobError, encode
 from asyncjobs.core.record.tries import Tries, pack_tries
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.core.retry import RetryPolicy, prepare_retry
-from asyncjobs.core.states import JobState, check_transition
+from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import encode_final
 from asyncjobs.core.text import storable
 
@@ -169,10 +169,10 @@ def settle(
         case Released() | Snoozed() if job.acks_early:
             after, verdict = fail_job(job, _interrupted(job, outcome, now_ms), now_ms), Verdict.DEAD
         case Snoozed():
-            check_transition(job.state, JobState.PENDING, job.id)
+            job = transition(job, JobState.PENDING)
             return _settlement(job, Verdict.SNOOZE, delay_ms=outcome.after_ms)
         case Released():
-            check_transition(job.state, JobState.PENDING, job.id)
+            job = transition(job, JobState.PENDING)
             return _settlement(job, Verdict.RELEASE)
     is_dead = verdict is Verdict.DEAD
     return Settlement(

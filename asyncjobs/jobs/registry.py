@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 from asyncjobs.core.options import DefinitionOptions, JobOptions
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
-from asyncjobs.jobs.request import Dispatcher
+from asyncjobs.jobs.request import SendingApp
 
 __all__ = ["JobDecorator", "Registry", "default_registry", "job"]
 
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 class JobDecorator(Protocol):
-    """What ``@job(…)`` with options returns."""
+    """What ``@job(…)`` with options returns: it makes a function a job."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -30,9 +30,14 @@ class JobDecorator(Protocol):
 
 
 class Registry:
-    """Job definitions by name and alias; looks into ``beneath`` for what it doesn't have itself."""
+    """Jobs by name and alias.
 
-    def __init__(self, *, app: Dispatcher | None = None, beneath: Registry | None = None) -> None:
+    Args:
+        app: The app that sends the jobs; by default the one that is open.
+        beneath: Another registry, for the names that are not in this one.
+    """
+
+    def __init__(self, *, app: SendingApp | None = None, beneath: Registry | None = None) -> None:
         self._app = app
         self._beneath = beneath
         self._jobs: dict[str, JobDefinition[..., Any]] = {}
@@ -40,7 +45,17 @@ class Registry:
     def define(
         self, function: Callable[..., Any], *, name: str | None, aliases: tuple[str, ...], options: DefinitionOptions
     ) -> JobDefinition[..., Any]:
-        """Make ``function`` a job; raise ``DefinitionError`` if its name, or an alias, is taken by another one."""
+        """Make ``function`` a job.
+
+        Args:
+            function: The handler.
+            name: The name of the job; ``None`` for the function's own.
+            aliases: Earlier names of the job.
+            options: The options of all its calls.
+
+        Raises:
+            DefinitionError: Its name, or an alias, is taken by another job, or the function can't be a handler.
+        """
         kind = AsyncJobDefinition if inspect.iscoroutinefunction(function) else SyncJobDefinition
         definition: JobDefinition[..., Any] = kind(function, name=name, aliases=aliases, options=options, app=self._app)
         names = (definition.name, *definition.aliases)
@@ -61,7 +76,11 @@ class Registry:
         return found
 
     def get(self, name: str) -> JobDefinition[..., Any]:
-        """Return the job known as ``name``; raise ``UnknownJobName`` if there is none."""
+        """Return the job with this name or alias.
+
+        Raises:
+            UnknownJobName: There is none. The message names the nearest.
+        """
         found = self._find(name)
         if found is None:
             raise UnknownJobName(
@@ -71,11 +90,12 @@ class Registry:
         return found
 
     def names(self) -> frozenset[str]:
-        """Return every name and alias that is known here."""
+        """Return all names and aliases, with those of the registry beneath."""
         beneath = self._beneath.names() if self._beneath is not None else frozenset()
         return beneath | self._jobs.keys()
 
     def __iter__(self) -> Iterator[JobDefinition[..., Any]]:
+        """Yield each job once, in the order of their names."""
         for name in sorted(self.names()):
             definition = self.get(name)
             if definition.name == name:
@@ -83,7 +103,7 @@ class Registry:
 
 
 def _is_same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Say whether both are one piece of source: a module that was reloaded, or run as a script and imported too."""
+    """Return whether both come from one place in the source, as when a module is reloaded, or run and imported too."""
     codes = [getattr(inspect.unwrap(function), "__code__", None) for function in (one, other)]
     places = [code and (code.co_filename, code.co_firstlineno, code.co_name) for code in codes]
     return places[0] is not None and places[0] == places[1]
@@ -98,7 +118,7 @@ default_registry = Registry()
 
 
 def decorator(registry: Registry, function: Callable[..., Any] | None, options: JobOptions) -> Any:
-    """Define ``function`` in ``registry`` at once, or return the decorator that will."""
+    """Make ``function`` a job of ``registry``; without one, return the decorator that does."""
     define = functools.partial(
         registry.define,
         name=options.get("name"),

@@ -23,7 +23,7 @@ from asyncjobs.core.record.envelope import Envelope
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.core.values import decode_value
 from asyncjobs.errors import AppNotOpen, DefinitionError, ResultError
-from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.worker.processes.child import emit
 from asyncjobs.worker.processes.pool import HandlerFailed, HandlerProcesses, ProcessCall, ProcessDied
@@ -72,7 +72,7 @@ async def gone(pid: int, timeout: float = 3.0) -> bool:
 
 
 def call_of(definition: JobDefinition[..., Any], *args: Any, **kwargs: Any) -> ProcessCall:
-    arguments, keywords = definition.signature.encode(args, kwargs)
+    arguments, keywords = signature_of(definition).encode(args, kwargs)
     envelope = Envelope(arguments=msgspec.Raw(arguments), keywords=keywords, metadata={"order": 7})
     job = create_job(new_id(), definition.name, "images", Priority.HIGH, envelope, tenant="acme")
     return ProcessCall.of(
@@ -95,7 +95,7 @@ async def in_a_slot(pool: HandlerProcesses, call: ProcessCall, on_event: Callabl
 async def run(pool: HandlerProcesses, definition: JobDefinition[..., Any], *args: Any, **kwargs: Any) -> Any:
     async with asyncio.timeout(SOON):
         value = await in_a_slot(pool, call_of(definition, *args, **kwargs), ignore)
-    return decode_value(definition.signature.returns, value)
+    return decode_value(signature_of(definition).returns, value)
 
 
 class Running:

@@ -43,4 +43,4 @@ def without_unused(text: str) -> str:
 
 def _body(function: re.Match[str]) -> str:
     """Return the function without its own name."""
-    return function[0].replace(function[1], "", 1)
+    return re.sub(rf"\b{function[1]}\b", "", function[0])

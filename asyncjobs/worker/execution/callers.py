@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from asyncjobs.jobs.context import JobContext
-from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.jobs.tenant_scope import current_tenant
 from asyncjobs.ports import Lease
@@ -33,8 +33,8 @@ class Ways:
     def of(self, definition: JobDefinition[..., Any]) -> Way:
         """Return how to call the handler of an attempt."""
         if definition.options.executor == "process":
-            return self._in_process(definition.function, definition.signature)
-        if definition.is_async:
+            return self._in_process(definition.function, signature_of(definition))
+        if isinstance(definition, AsyncJobDefinition):
             return _on_loop(definition.function)
         return self._in_thread(definition.function)
 

@@ -28,6 +28,7 @@ from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import EnvelopeError
 from asyncjobs.jobs.context import log_fields
 from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_control
+from asyncjobs.middleware.blame import layer_that_raised
 from asyncjobs.ports import Claimed, Lease
 from asyncjobs.worker.execution.claimed import read_claimed, stand_in_for
 from asyncjobs.worker.execution.plan import RunPlan
@@ -90,7 +91,7 @@ def outcome_of_error(
 
 
 def _problem_of(error: BaseException, trace: BaseException, job: Job, plan: RunPlan, now_ms: int) -> JobError:
-    layer, message = plan.blame.of(error), message_of(error)
+    layer, message = layer_that_raised(error, plan.middleware), message_of(error)
     if layer is not None:
         message = f"in the middleware {layer}: {message}"
     text = "".join(traceback.format_exception(trace))

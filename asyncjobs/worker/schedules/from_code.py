@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncjobs.core.schedule import Schedule
+from asyncjobs.jobs.definition import scheduled_request
 from asyncjobs.jobs.ticks import schedule_of
 from asyncjobs.worker.host import WorkerHost
 
@@ -15,7 +16,7 @@ def schedules_in_code(host: WorkerHost) -> dict[str, list[Schedule]]:
     for definition in host.registry:
         timing = definition.options.timing
         if timing is not None:
-            template = host.sender.prepare(definition.scheduled(), sent_at_ms=0)
+            template = host.sender.prepare(scheduled_request(definition), sent_at_ms=0)
             schedule = schedule_of(definition.name, timing, template, from_code=True)
             found.setdefault(template.queue, []).append(schedule)
     return found

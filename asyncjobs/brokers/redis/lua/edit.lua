@@ -32,6 +32,7 @@ if when ~= '' then
   due = time_given(when, now)
 end
 
+begin_writes(q)
 if place == 'scheduled' then
   redis.call('ZREM', q.scheduled, old .. ':' .. id)
 elseif due > now then

@@ -20,6 +20,7 @@ end
 table.sort(labels)
 local is_parked = redis.call('HEXISTS', q.parked, label) == 1
 
+begin_writes(q)
 if #labels == 0 then
   redis.call('HDEL', q.cfg, 'held')
 else

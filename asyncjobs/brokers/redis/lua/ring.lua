@@ -5,6 +5,7 @@
 local q = open_queue(1)
 for priority = 0, 3 do
   if redis.call('LLEN', q.ready[priority]) > 0 then
+    begin_writes(q)
     ring(q)
     return 1
   end
