@@ -55,7 +55,7 @@ class WorkerHost(Dispatcher, Protocol):
         ...
 
     def prepare(self, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:
-        """Return the job that ``request`` asks for, as it would be sent, at another time than now if so told."""
+        """Return the job of ``request``, ready to be sent; ``sent_at_ms``: when, in Unix milliseconds, if not now."""
         ...
 
     def handle(self, job_id: str, *, queue: str = ...) -> JobHandle[Any]:
@@ -77,5 +77,5 @@ class WorkerHost(Dispatcher, Protocol):
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
-        """Close it, if nobody else has it open."""
+        """Close the app, unless it was opened more than once."""
         ...

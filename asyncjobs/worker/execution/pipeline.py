@@ -32,7 +32,7 @@ _Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Pipeline:
-    """Runs attempts, each in a task; ``end`` is called once at the end of each, with its settlement if it has one."""
+    """Runs attempts, each in its task; ``end`` is called once at the end of each, with the settlement if it has one."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Pipeline:
         self._grace_s = host.settings.lease
         # Bound once: both are called for each job.
         self._decide = verdicts.of_attempt
-        self._tell = events.add
+        self._on_event = events.add
         #: Whether attempts may still wait for a process.
         self.may_wait = True
 
@@ -147,7 +147,7 @@ class Pipeline:
             self._canceller.limit(attempt, timeout_s)
             # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
             self._leases.hold(attempt.lease, self._clock.monotonic() + timeout_s + self._grace_s)
-        context = attempt.context = JobContext(job, self._host, due_ms, *arguments, self._tell)
+        context = attempt.context = JobContext(job, self._host, due_ms, *arguments, self._on_event)
         running.set(context)
         return context
 

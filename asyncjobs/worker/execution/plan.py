@@ -1,9 +1,8 @@
-"""How each job is run, resolved once at the worker's start: app < definition; the call's options come with the job."""
+"""How each job is run, resolved once at the worker's start: the options of the app, overridden by the definition's."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -11,12 +10,11 @@ from msgspec import UNSET
 
 from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
 from asyncjobs.errors import DefinitionError
-from asyncjobs.jobs.context import JobContext
 from asyncjobs.jobs.definition import JobDefinition
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.middleware.blame import Blame
 from asyncjobs.middleware.chain import processing
-from asyncjobs.worker.execution.callers import Ways
+from asyncjobs.worker.execution.callers import Caller, HandlerCallers
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.resources.opening import WorkerResources, with_resources
 from asyncjobs.worker.resources.resolving import Resolver
@@ -25,46 +23,47 @@ __all__ = ["RunPlan", "RunPlans"]
 
 
 class RunPlan(msgspec.Struct, frozen=True):
-    """One job's handler and the options that hold for it; times in milliseconds.
-
-    ``call`` runs the handler of an attempt, inside its resources and the middleware. ``rule``: the function that
-    decides about retries in place of ``retry``, if the job has one. ``process_slots``: an attempt takes
-    one before it begins, so that none spends its timeout waiting for a process.
-    """
+    """How to run one job: its handler, and the options that hold unless a call overrides them."""
 
     name: str
-    call: Callable[[JobContext], Awaitable[Any]]
+    call: Caller
+    """Calls the handler of an attempt, inside its resources and the middleware."""
     signature: Signature
     retry: RetryPolicy
     rule: RetryRule | None
+    """A function that decides about retries in place of ``retry``."""
     timeout_ms: int | None
     result_ttl_ms: int
     blame: Blame
+    """Finds the layer of middleware that raised an error."""
     process_slots: asyncio.Semaphore | None
+    """Where an attempt takes a slot before it begins, so that it doesn't spend its timeout waiting for a process."""
 
 
 class RunPlans:
-    """The plan of each name and alias, and the resources that they share.
+    """The plan of each job, and the resources that all jobs share.
 
     Raises ``DefinitionError`` for a handler that could not be run.
     """
 
-    def __init__(self, host: WorkerHost, ways: Ways) -> None:
+    def __init__(self, host: WorkerHost, callers: HandlerCallers) -> None:
         self._host = host
-        self._ways = ways
+        self._callers = callers
         self._blame = Blame(host.middleware)
         resolver = Resolver(host.overrides)
         resolved = {
             definition: resolver.resolve(definition.function, f"job {definition.name!r}")
             for definition in host.registry
         }
+        #: To be opened before the first job.
         self.shared = WorkerResources(resolver.shared.values())
         plans = {definition: self._plan(definition, *needed) for definition, needed in resolved.items()}
+        #: By name and by alias.
         self.by_name = {name: plans[host.registry.get(name)] for name in host.registry.names()}
 
     def _plan(self, definition: JobDefinition[..., Any], arguments: Any, needs: Any) -> RunPlan:
         host, options = self._host, definition.options
-        call = self._ways.of(definition)
+        call = self._callers.caller_of(definition)
         if arguments and options.executor == "process":
             raise DefinitionError(
                 f"job {definition.name!r} runs in a process, to which {', '.join(map(repr, arguments))} can't be "
@@ -83,5 +82,5 @@ class RunPlans:
             timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,
             result_ttl_ms=result_ttl_ms if options.result_ttl_ms is UNSET else options.result_ttl_ms,
             blame=self._blame,
-            process_slots=self._ways.process_slots_of(definition),
+            process_slots=self._callers.process_slots_of(definition),
         )

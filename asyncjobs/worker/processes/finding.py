@@ -83,7 +83,7 @@ _importing_main = False
 
 
 def is_importing_main() -> bool:
-    """Say whether this code runs because a process imports the script of its handler."""
+    """Return whether this code runs because a process imports the script of its handler."""
     return _importing_main
 
 
