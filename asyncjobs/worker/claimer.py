@@ -179,7 +179,7 @@ class Claimer(Duty):
         try:
             await self.step(max(0, self.room))
         except BrokerError:
-            # ``serve`` meets the same error and says so.
+            # ``serve`` meets the same error and logs it.
             return
 
     # -- the end

@@ -68,7 +68,7 @@ class Presence(Duty):
         while True:
             # Spread a little, so that workers started together do not call together.
             await asyncio.sleep(_ANNOUNCE_EVERY_S * random.uniform(0.9, 1.0))
-            # Maintenance meets the same error and says so.
+            # Maintenance meets the same error and logs it.
             with contextlib.suppress(BrokerError):
                 await self.announce()
 

@@ -159,7 +159,7 @@ class WorkerRun:
     # -- what a worker does with its run
 
     def health(self, within: float) -> Health:
-        """Say whether a claim or an idle wait ended within the last ``within`` seconds."""
+        """Return whether a claim or an idle wait ended within the last ``within`` seconds."""
         idle_s = self._clock.monotonic() - self._claimer.last_active
         return Health(idle_s <= within, idle_s, self._executor.running)
 

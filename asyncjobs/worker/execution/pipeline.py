@@ -78,7 +78,7 @@ class Pipeline:
                 value = await plan.call(context)
                 outcome = outcome_of_value(value, job, self._max_result_bytes, self._clock.now_ms)
             except (KeyboardInterrupt, GeneratorExit):
-                # Not of the handler: the process is being stopped, or its loop has ended without us.
+                # Not of the handler: the process is being stopped, or its event loop has ended.
                 raise
             except BaseException as error:
                 outcome = self._outcome_of(error, attempt, job, plan)
@@ -93,7 +93,7 @@ class Pipeline:
         except NotRun as ended:
             settlement = ended.settlement
         except Exception:
-            # A fault of ours, not of the handler: the slot must not be lost with it, and the job is left to its lease.
+            # A fault of the worker, not of the handler: the slot is freed, and the job is left to its lease.
             _log.exception("job %s could not be run to an end; it will be recovered", attempt.lease.id)
         self._end(attempt, settlement)
 

@@ -25,7 +25,6 @@ __all__ = ["RunPlan", "RunPlans"]
 class RunPlan(msgspec.Struct, frozen=True):
     """How to run one job: its handler, and the options that hold unless a call overrides them."""
 
-    name: str
     call: Caller
     """Calls the handler of an attempt, inside its resources and the middleware."""
     signature: Signature
@@ -74,7 +73,6 @@ class RunPlans:
         retry = host.retry if options.retry is UNSET else options.retry
         result_ttl_ms = round(host.settings.result_ttl * 1000)
         return RunPlan(
-            name=definition.name,
             call=processing(host.middleware, call),
             signature=definition.signature,
             retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,

@@ -33,7 +33,7 @@ __all__ = [
     "encode_message",
 ]
 
-#: The environment variable that keeps the user's PYTHONPATH while a process starts with ours.
+#: The environment variable that keeps the user's PYTHONPATH while a process starts with another.
 KEPT_PYTHONPATH = "ASYNCJOBS_KEPT_PYTHONPATH"
 
 #: How far a call had come when it failed.

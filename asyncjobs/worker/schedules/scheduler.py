@@ -169,7 +169,7 @@ class Scheduler(Duty):
             [is_ours] = reply.fired
             is_leading = is_leading or is_ours
             if is_ours or one.firing.expected_ms <= reply.now_ms:
-                # Fired, by us or by another worker. The next look finds what else has happened to the schedule.
+                # Fired, here or by another worker. The next look finds what else has happened to the schedule.
                 self._known[key] = one.schedule, one.ticks.next_ms
             else:
                 is_early = True
