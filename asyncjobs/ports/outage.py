@@ -28,10 +28,16 @@ class Outage:
         ends: the warning at the first success after it; by default there is none.
 
     Example:
-        >>> outage = Outage(logging.getLogger(), "sending must wait: %s", "sending goes on")
-        >>> outage.failed("the broker is away")
-        0.02
-        >>> outage.over()
+        ```python
+        outage = Outage(_log, "sending must wait: %s", "sending goes on")
+        while True:
+            try:
+                await send()
+            except BrokerUnavailable as error:
+                await asyncio.sleep(outage.failed(error))
+            else:
+                outage.over()
+        ```
     """
 
     __slots__ = ("_begins", "_ends", "_failures", "_log")

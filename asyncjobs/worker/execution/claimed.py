@@ -1,4 +1,4 @@
-"""What a claimed record says: the one place of the worker that reads it."""
+"""Reading a claimed job: the one module of the worker that knows its record."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from asyncjobs.core.text import message_of, type_name
 from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import EnvelopeError
 from asyncjobs.jobs.context import log_fields
-from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_control
+from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_steering
 from asyncjobs.middleware.blame import layer_that_raised
 from asyncjobs.ports import Claimed, Lease
 from asyncjobs.worker.execution.claimed import read_claimed, stand_in_for
@@ -64,9 +64,9 @@ def outcome_of_error(
 ) -> Outcome:
     """Return the outcome of a handler that raised ``error``; ``trace``: whose traceback to keep, if not its own."""
     remote = error if isinstance(error, HandlerFailed) else None
-    if remote is not None and remote.control:
+    if remote is not None and remote.steering:
         # Raised in the process of the handler.
-        error = unpack_control(remote.control)
+        error = unpack_steering(remote.steering)
     match error:
         case Cancel():
             return Cancelled(error.reason)
