@@ -120,14 +120,15 @@ class Claimer(Duty):
             except BrokerError as error:
                 await asyncio.sleep(outage.failed(error))
             else:
-                outage.over()
+                if outage.failures:
+                    outage.over()
 
     async def _claim_or_wait(self) -> None:
         self._measure()
-        if self.room < max(1, self._ahead // 2):
+        limit = self.room
+        if limit < max(1, self._ahead // 2):
             await self._await_room()
             return
-        limit = self.room
         claim = await self.step(limit)
         if self.is_stopping or claim.again or len(claim.jobs) >= limit:
             return

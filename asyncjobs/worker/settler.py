@@ -92,7 +92,8 @@ class Settler(Duty):
             while not self.is_idle:
                 try:
                     await self.step()
-                    self._outage.over()
+                    if self._outage.failures:
+                        self._outage.over()
                 except BrokerError as error:
                     await asyncio.sleep(self._outage.failed(error, len(self._waiting)))
         return self.is_idle

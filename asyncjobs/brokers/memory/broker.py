@@ -13,7 +13,7 @@ from asyncjobs.brokers.memory import running, store, upkeep
 from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.brokers.memory.stats import figures
-from asyncjobs.brokers.memory.waking import Bell, Sleeper, take_token
+from asyncjobs.brokers.memory.waking import Sleeper, drop, take_token
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry, Settlement
 from asyncjobs.core.states import ENDED, JobState
@@ -196,13 +196,13 @@ class MemoryBroker:
             await sleeper.sleep(timeout)
         except BaseException:
             with self._lock:
-                _leave(bells, sleeper)
+                drop(bells, sleeper)
                 if sleeper.woken_by is not None:
                     # The token that was on its way here is for another one now.
                     sleeper.woken_by.ring()
             raise
         with self._lock:
-            _leave(bells, sleeper)
+            drop(bells, sleeper)
         return sleeper.woken_by is not None
 
     async def emit(self, emissions: Sequence[Emission], max_events: int, ttl_ms: int) -> list[bool]:
@@ -349,8 +349,3 @@ class MemoryLeaseKeeper:
 
 def _system_now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _leave(bells: Sequence[Bell], sleeper: Sleeper) -> None:
-    for bell in bells:
-        bell.drop(sleeper)

@@ -11,7 +11,6 @@ from operator import attrgetter
 
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.events import EventStreams
-from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.ledger import Ledger
 from asyncjobs.brokers.memory.parking import Parked
 from asyncjobs.brokers.memory.places import Calendar, Dead, Listed, Ready, Running
@@ -22,11 +21,13 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.retention import CLAIM_KEEP_MS
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
+from asyncjobs.core.stored import read_kept
 from asyncjobs.ports import Claimed, ClaimRequest, Hold, NewJob
 
-__all__ = ["Queue"]
+__all__ = ["Queue", "job_of"]
 
 _QUEUE = Hold("queue")
+_NO_CLAIM: tuple[int, int, int, list[Entry]] = (-1, 0, 0, [])
 _name_of = attrgetter("name")
 
 #: How many due jobs a claim makes ready at most.
@@ -67,7 +68,8 @@ class Queue:
         """How many jobs, living or dead, have tries."""
         self.fence = 0
         """The number of the last claim that got something."""
-        self._claims: Lapsing[str, tuple[int, int, list[Entry]]] = Lapsing()
+        # Of each worker the last claim that got something: its number, its fence, until when it is kept, and the jobs.
+        self._claims: dict[str, tuple[int, int, int, list[Entry]]] = {}
         self.recovered_at_ms: int | None = None
         self.recover_from_ms = 0
         self.bell = Bell()
@@ -241,13 +243,12 @@ class Queue:
     def find(self, job_id: str, now_ms: int) -> Job | None:
         """Return the job as it stands, or ``None`` if there is no record."""
         entry = self.get(job_id, now_ms)
-        return None if entry is None else entry.as_job()
+        return None if entry is None else job_of(entry)
 
     def claim(self, request: ClaimRequest, want: int, now_ms: int) -> tuple[list[Claimed], int | None, bool]:
         """Return the jobs, the next due time if this worker keeps the timer, and whether to claim again at once."""
-        last = self._claims.get(request.worker, now_ms) if self._claims.kept else None
-        if last is not None and last[0] == request.number:
-            _, fence, entries = last
+        number, fence, until_ms, entries = self._claims.get(request.worker, _NO_CLAIM)
+        if number == request.number and until_ms > now_ms:
             leased = [_claimed(entry) for entry in entries if entry.fence == fence and entry.place == "running"]
             return leased, None, True
         if self.scheduled.slots:
@@ -257,8 +258,7 @@ class Queue:
         taken = self._unless_held(looked_at, request.names, now_ms)
         if taken:
             self._lease(taken, now_ms + request.lease_ms)
-            keep_ms = max(CLAIM_KEEP_MS, 2 * request.lease_ms)
-            self._claims.put(request.worker, (request.number, self.fence, taken), keep_ms, now_ms)
+            self._note_claim(request, taken, now_ms)
         more = len(self.ready) > 0
         again = more and len(taken) < len(looked_at)
         if not more or self.paused:
@@ -290,6 +290,15 @@ class Queue:
             entry.cancel_reason = None
         self.running.add(entries, deadline_ms)
 
+    def _note_claim(self, request: ClaimRequest, taken: list[Entry], now_ms: int) -> None:
+        until_ms = now_ms + max(CLAIM_KEEP_MS, 2 * request.lease_ms)
+        # The latest last, so that those of workers that are gone come to the front.
+        self._claims.pop(request.worker, None)
+        self._claims[request.worker] = request.number, self.fence, until_ms, taken
+        oldest = next(iter(self._claims))
+        if self._claims[oldest][2] <= now_ms:
+            del self._claims[oldest]
+
     def _next_due(self, request: ClaimRequest, now_ms: int) -> int | None:
         if request.keep_timer_ms <= 0 or not self.scheduled.slots:
             return None
@@ -317,6 +326,17 @@ class Queue:
         self.carry_out(held, now_ms)
         self._clear(now_ms, len(reply))
         return reply
+
+
+def job_of(entry: Entry) -> Job:
+    """Return the job of ``entry`` as it stands; a stand-in if it can't be read."""
+    if entry.place == "running":
+        return read_kept(entry, entry.body, entry.tries, state=JobState.RUNNING, fence=entry.fence)
+    if entry.place == "scheduled":
+        return read_kept(entry, entry.body, entry.tries, due_at_ms=entry.at_ms)
+    if entry.place == "dead":
+        return read_kept(entry, entry.body, entry.tries, state=JobState.FAILED, finished_at_ms=entry.at_ms)
+    return read_kept(entry, entry.body, entry.tries, state=entry.ended_as)
 
 
 def _claimed(entry: Entry) -> Claimed:

@@ -18,7 +18,6 @@ from asyncjobs.worker.event_sender import EventSender
 from asyncjobs.worker.execution.attempt import LOST, Attempt
 from asyncjobs.worker.execution.callers import HandlerCallers
 from asyncjobs.worker.execution.canceller import Canceller
-from asyncjobs.worker.execution.claimed import lease_of
 from asyncjobs.worker.execution.pipeline import Pipeline
 from asyncjobs.worker.execution.plan import RunPlans
 from asyncjobs.worker.execution.verdict import Verdicts, release
@@ -120,7 +119,7 @@ class Executor(Duty):
     def accept(self, jobs: Sequence[Claimed]) -> None:
         """Take over claimed jobs and start as many as there are slots."""
         for claimed in jobs:
-            lease = lease_of(claimed)
+            lease = Lease(claimed.queue, claimed.id, claimed.priority, claimed.fence)
             self._leases.hold(lease)
             self._buffer.append((lease, claimed))
         self._fill()

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.settlement import Cancelled, Outcome, Released, Settlement
+from asyncjobs.core.stored import read_live
 from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
 from asyncjobs.jobs.context import JobContext, running
 from asyncjobs.ports import Claimed
@@ -17,7 +18,6 @@ from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.event_sender import EventSender
 from asyncjobs.worker.execution.attempt import LOST, Attempt, Lost, NotRun
 from asyncjobs.worker.execution.canceller import Canceller
-from asyncjobs.worker.execution.claimed import read_claimed
 from asyncjobs.worker.execution.plan import RunPlan
 from asyncjobs.worker.execution.verdict import Verdicts, outcome_of_error, outcome_of_value, release
 from asyncjobs.worker.host import WorkerHost
@@ -100,7 +100,7 @@ class Pipeline:
     def _read(self, claimed: Claimed) -> tuple[Job, RunPlan, _Arguments]:
         """Return the job, how it is run and its arguments; raise ``NotRun`` if one of them can't be had."""
         try:
-            job = read_claimed(claimed)
+            job = read_live(claimed, claimed.body, claimed.tries)
             plan = self._plans.get(job.name) or self._unknown(job.name)
             return job, plan, plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
         except (EnvelopeError, ArgumentsError, UnknownJobName) as error:

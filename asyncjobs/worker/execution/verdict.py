@@ -23,6 +23,8 @@ from asyncjobs.core.settlement import (
     bounded_error,
     settle,
 )
+from asyncjobs.core.states import JobState
+from asyncjobs.core.stored import read_live, stand_in
 from asyncjobs.core.text import message_of, type_name
 from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import EnvelopeError
@@ -30,7 +32,6 @@ from asyncjobs.jobs.context import log_fields
 from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_steering
 from asyncjobs.middleware.blame import layer_that_raised
 from asyncjobs.ports import Claimed, Lease
-from asyncjobs.worker.execution.claimed import read_claimed, stand_in_for
 from asyncjobs.worker.execution.plan import RunPlan
 from asyncjobs.worker.processes.protocol import HandlerFailed
 
@@ -151,14 +152,14 @@ class Verdicts:
         try:
             job = self._started(claimed)
         except EnvelopeError:
-            job = stand_in_for(claimed)
+            job = stand_in(claimed, claimed.tries, JobState.RUNNING, fence=claimed.fence)
         problem = bounded_error(type(error).__name__, str(error), "", job.attempt, self._now_ms())
         settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._now_ms(), 0.0)
         _report(job, problem, settlement)
         return settlement
 
     def _started(self, claimed: Claimed) -> Job:
-        return start_job(read_claimed(claimed), claimed.fence, self._now_ms())
+        return start_job(read_live(claimed, claimed.body, claimed.tries), claimed.fence, self._now_ms())
 
 
 def release(lease: Lease) -> Settlement:
