@@ -152,7 +152,7 @@ return used()
 def test_arguments_reach_lua_under_their_names_also_behind_tables_of_any_length(client: redis.Redis) -> None:
     header = "--- @args first: int, second: flag, third: flag\n--- @each pair: left, right: int\n--- @list words\n"
     body = header + (
-        "local q, found = open_queue(1), {first + 1, tostring(second), tostring(third)}\n"
+        "local found = {first + 1, tostring(second), tostring(third)}\n"
         "for n = 1, pair_rows do\n"
         "  --- @row pair n: right, left\n"
         "  found[#found + 1] = right + 1\n"

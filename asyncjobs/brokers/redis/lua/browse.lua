@@ -6,7 +6,7 @@
 -- jobs       {id, record, tries, due time or fence, …}, in the order in which they will start
 -- cost       O(offset + limit)
 --- @include header
-local q = open_queue(1)
+--- @include leases
 local ids, numbers = {}, {}
 
 local function take_list(key)
@@ -38,7 +38,7 @@ elseif place == 'scheduled' then
   end
 else
   for _, member in ipairs(redis.call('ZRANGE', q.leased, offset, offset + limit - 1)) do
-    local fence, id = string.match(member, '^(%d+):%d:(.*)$')
+    local fence, _, id = read_member(member)
     ids[#ids + 1] = id
     numbers[#ids] = tonumber(fence)
   end

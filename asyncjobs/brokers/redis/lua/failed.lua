@@ -3,7 +3,6 @@
 -- tenant  '' for all    died, last  to go on after a page: when its last job died, and its id; '' for the first page
 -- reply   {id, died at, record, tries, …}
 -- cost    O(log n + limit), and the jobs that died in the millisecond in which a page ended
-local q = open_queue(1)
 local dead = tenant == '' and q.dead or tenant_dead_key(q, tenant)
 local found, reply, offset = {}, {}, 0
 repeat

@@ -5,7 +5,6 @@
 -- minutes  {number of the minute since 1970, {counter, number, …}, …}, oldest first; those without any are left out
 -- cost     O(count)
 --- @include clock
-local q = open_queue(1)
 local now = now_ms(q)
 local latest = math.floor(now / 60000)
 local minutes = {}
