@@ -4,7 +4,7 @@ Everything a program needs is here; ``asyncjobs.testing`` is for tests, ``asyncj
 """
 
 from asyncjobs.app import App
-from asyncjobs.app.stats import QueueStats, Stats, TenantQueueStats, TenantStats, WorkerStats
+from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, TenantQueueStats, TenantStats, WorkerStats
 from asyncjobs.app.verbs.schedules import ScheduleInfo
 from asyncjobs.core.job import Job
 from asyncjobs.core.priority import Priority
@@ -71,6 +71,7 @@ __all__ = [
     "JobRequest",
     "JobState",
     "Middleware",
+    "MinuteStats",
     "PartlySent",
     "PayloadTooLarge",
     "Priority",

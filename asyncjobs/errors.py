@@ -32,6 +32,7 @@ __all__ = [
     "UnknownJob",
     "UnknownJobName",
     "UnknownSchedule",
+    "UnknownSetting",
     "UnknownTenant",
     "closest",
 ]
@@ -43,6 +44,10 @@ class AsyncJobsError(Exception):
 
 class ConfigurationError(AsyncJobsError, ValueError):
     """A setting, URL or import path is wrong."""
+
+
+class UnknownSetting(ConfigurationError, TypeError):
+    """``App`` was given a keyword that it doesn't have."""
 
 
 class DefinitionError(AsyncJobsError, TypeError):

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from asyncjobs.brokers.redis import clients
-from asyncjobs.brokers.redis.connection import ConnectionSettings
 from asyncjobs.brokers.redis.keys import QueueKeys
 from asyncjobs.brokers.redis.scripts import Script, Value, load
+from asyncjobs.core.server import Server
 
 __all__ = ["Bare"]
 
@@ -37,7 +37,7 @@ class Bare:
     """The loop, on one queue."""
 
     def __init__(self, port: int, queue: str = "default") -> None:
-        self._settings = ConnectionSettings(nodes=(("127.0.0.1", port),))
+        self._settings = Server(nodes=(("127.0.0.1", port),))
         self._client = clients.commands(self._settings)
         self._waiting = clients.waiting(self._settings)
         self._keys = QueueKeys("asyncjobs", queue)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from asyncjobs import App
+from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.jobs import open_apps
 from asyncjobs.jobs.ids import new_id
 from tests.servers import LANES, Lane, Server, server
@@ -63,14 +63,8 @@ def make_app(request: pytest.FixtureRequest) -> Callable[..., App]:
         url = request.getfixturevalue("redis_url")
         prefix = f"test{new_id()[-10:]}"
         return lambda **settings: App(url, **{"prefix": prefix, "lease": 2, **settings})
-    shared: list[Any] = []
-
-    def make(**settings: Any) -> App:
-        app = App("memory://", **{"lease": 2, **settings}, broker=shared[0] if shared else None)
-        shared[:] = [app._broker]
-        return app
-
-    return make
+    broker = MemoryBroker()
+    return lambda **settings: App("memory://", **{"lease": 2, **settings}, broker=broker)
 
 
 @pytest.fixture

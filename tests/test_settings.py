@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import get_type_hints
 
 import pytest
 from msgspec import UNSET
+from rich.pretty import pretty_repr
 
-from asyncjobs import ConfigurationError
-from asyncjobs.settings import load_settings
+from asyncjobs import App, ConfigurationError
+from asyncjobs.settings import Server, SettingOptions, Settings, load_settings
+from tests.declared import cells_of, docs_of
 
 
 def test_without_anything_set_the_defaults_hold() -> None:
@@ -64,12 +67,14 @@ def test_a_url_names_one_server_sentinels_or_a_cluster(url: str, shown: str, mod
         ("redis://", "names no host"),
         ("redis://h:port", "malformed"),
         ("redis://h:99999", "malformed"),
+        ("redis://[::1", "malformed"),
         ("redis://a,b", "several hosts"),
         ("redis://h/main", "for the database"),
         ("redis://h?colour=red", "unknown option 'colour'"),
         ("redis://h?max_connections=none", "max_connections='none'.*a whole number"),
         ("redis+sentinel://h", "names no service"),
         ("redis+cluster://h/1", "a Cluster has only 0"),
+        ("redis+cluster://h?database=1", "a Cluster has only 0"),
         ("unix://", "names no socket"),
         (5, "expected text"),
     ],
@@ -118,6 +123,60 @@ def test_a_password_is_never_shown() -> None:
         load_settings("redis://user:hunter2@h/main", {}, {})
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in str(load_settings("redis://user:hunter2@h", {}, {}).server)
+
+
+@pytest.mark.parametrize("url", ["redis://user:hunter2@h", "rediss+sentinel://:hunter2@a,b/main", "unix://:hunter2@/x"])
+def test_a_server_shows_its_password_nowhere(url: str) -> None:
+    settings = load_settings(url, {}, {})
+    assert settings.server.password == "hunter2"
+    for one in (settings, settings.server):
+        assert "hunter2" not in f"{one} {one!r} {pretty_repr(one)}"
+
+
+@pytest.mark.parametrize("char", "/?#:@")
+@pytest.mark.parametrize("url", ["redis://:hunter{}2x@h/main", "redis://12:hunter{}2x@h", "hunter{}2x@h"])
+def test_a_password_that_breaks_its_url_is_not_shown_in_part(url: str, char: str) -> None:
+    try:
+        shown = repr(load_settings(url.format(char), {}, {}))
+    except ConfigurationError as error:
+        shown = str(error)
+    assert "hunter" not in shown
+    assert "2x" not in shown
+
+
+def test_a_wrong_value_that_does_not_count_is_not_complained_of() -> None:
+    environ = {"ASYNCJOBS_LEASE": "x", "REDIS_PORT": "x", "ASYNCJOBS_CONNECT_TIMEOUT": "x"}
+    settings = load_settings("redis://h?connect_timeout=3", {"lease": 5}, environ)
+    assert (settings.lease, settings.server) == (5, Server(nodes=(("h", 6379),), connect_timeout=3))
+
+
+def test_an_unknown_keyword_is_refused_with_the_nearest() -> None:
+    for name, nearest in [("lese", "lease"), ("max_ded", "max_dead"), ("middlewares", "middleware")]:
+        with pytest.raises(ConfigurationError, match=f"no keyword '{name}'. Did you mean '{nearest}'"):
+            App("memory://", **{name: 5})  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        App("memory://", host="h")  # type: ignore[call-arg]
+
+
+def test_every_setting_is_a_keyword_and_every_keyword_a_setting() -> None:
+    assert ["server", *get_type_hints(SettingOptions)] == list(Settings.__struct_fields__)
+
+
+def test_the_reference_says_of_each_setting_what_its_declaration_says() -> None:
+    told = cells_of("settings.md", "App and workers")
+    assert {name: row["meaning"] for name, row in told.items()} == docs_of(SettingOptions)
+    for name, row in told.items():
+        with pytest.raises(ConfigurationError) as caught:
+            load_settings(UNSET, {name: object()}, {})
+        assert row["expected"] == str(caught.value).partition(": expected ")[2]
+
+
+def test_the_reference_says_of_the_server_what_its_declaration_says() -> None:
+    told = cells_of("settings.md", "The server")
+    declared = docs_of(Server)
+    for name in told.keys() - {"url", "host", "port"}:
+        assert told[name]["meaning"] == declared[name]
+        assert told[name]["default"].replace("none", "None") == f"{getattr(Server(), name)}".removesuffix(".0")
 
 
 def test_sending_may_wait_for_ever() -> None:

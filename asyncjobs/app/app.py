@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
+from asyncjobs.app.brokers import make_broker
+from asyncjobs.app.connection import Connection
+from asyncjobs.app.lookup import Lookup
+from asyncjobs.app.sender import Sender
 from asyncjobs.app.sync import SyncApp
-from asyncjobs.app.verbs.schedules import ScheduleVerbs
-from asyncjobs.core.duration import Duration
-from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, Acks, Durability, Executor, UnsetType
-from asyncjobs.core.priority import Priority, PriorityName
-from asyncjobs.core.retry import RetryPolicy, RetryRule
-from asyncjobs.core.schedule import Missed
+from asyncjobs.app.verbs.all import AllVerbs
+from asyncjobs.core.options import UNSET, JobOptions, UnsetType
+from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.jobs.definition import AsyncJobDefinition, SyncJobDefinition
 from asyncjobs.jobs.registry import JobDecorator, Registry, decorator, default_registry
 from asyncjobs.middleware.base import Middleware
+from asyncjobs.middleware.chain import checked_middleware
 from asyncjobs.ports import Broker
-from asyncjobs.settings import Server, load_settings
+from asyncjobs.settings import SettingOptions, load_settings
+from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.worker import Worker
 
 __all__ = ["App"]
@@ -27,88 +30,71 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class App(ScheduleVerbs):
+class App(AllVerbs):
     """Jobs, a broker and settings; open while it is in an ``async with`` block, or over a web app's lifespan.
 
-    ``url``: ``redis://``, ``rediss://``, ``unix://`` or ``memory://``, by default from the environment
-    (``ASYNCJOBS_URL``, or ``REDIS_HOST``, ``REDIS_PORT``, ``REDIS_PASSWORD``). ``retry``: the policy of jobs that set
-    none. ``middleware``: layers around sending and running, outermost first. The others are described at
-    ``asyncjobs.settings.Settings``; times are seconds or ``timedelta``, and each may also come from the environment as
-    ``ASYNCJOBS_<NAME>``. ``broker``: one of your own, in place of ``url``.
+    Args:
+        url: Where the broker is: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``memory://``, ``redis+sentinel://``
+            or ``redis+cluster://``. By default that of ``ASYNCJOBS_URL``, or the server of ``REDIS_HOST``,
+            ``REDIS_PORT`` and ``REDIS_PASSWORD``.
+        retry: The policy of jobs that set none; by default ``RetryPolicy()``.
+        middleware: The layers around sending and running, outermost first.
+        broker: A broker of your own, in place of the one of ``url``.
+        **settings: The keywords of ``asyncjobs.settings.SettingOptions``; times are seconds or ``timedelta``. A setting
+            that isn't given comes from the environment, as ``ASYNCJOBS_<NAME>``, or has its default.
 
-    Raises ``ConfigurationError`` that names setting, value and what is allowed.
+    Raises:
+        ConfigurationError: A setting or the URL is wrong. The message names the setting, the value and what is
+            expected. For a keyword that isn't known it is an ``UnknownSetting``, which is a ``TypeError`` too.
     """
 
     def __init__(
         self,
         url: str | UnsetType = UNSET,
         *,
-        lease: Duration | UnsetType = UNSET,
-        shutdown_timeout: Duration | UnsetType = UNSET,
-        poll_interval: Duration | UnsetType = UNSET,
-        result_ttl: Duration | UnsetType = UNSET,
-        max_payload: int | UnsetType = UNSET,
-        prefix: str | UnsetType = UNSET,
-        scheduler: bool | UnsetType = UNSET,
-        scheduler_interval: Duration | UnsetType = UNSET,
-        worker_count: int | UnsetType = UNSET,
-        concurrency: int | UnsetType = UNSET,
-        queues: Sequence[str] | UnsetType = UNSET,
-        unknown_job_grace: Duration | UnsetType = UNSET,
-        max_deaths: int | UnsetType = UNSET,
-        blocked_limit: Duration | UnsetType = UNSET,
-        send_timeout: Duration | UnsetType = UNSET,
-        durability: Durability | UnsetType = UNSET,
-        dead_ttl: Duration | UnsetType = UNSET,
-        dead_most: int | UnsetType = UNSET,
-        max_events: int | UnsetType = UNSET,
-        event_ttl: Duration | UnsetType = UNSET,
-        handler_processes: int | UnsetType = UNSET,
         retry: RetryPolicy | None = None,
         middleware: Sequence[Middleware] = (),
         broker: Broker | None = None,
+        **settings: Unpack[SettingOptions],
     ) -> None:
-        settings = load_settings(
-            url,
-            {
-                "lease": lease,
-                "shutdown_timeout": shutdown_timeout,
-                "poll_interval": poll_interval,
-                "result_ttl": result_ttl,
-                "max_payload": max_payload,
-                "prefix": prefix,
-                "scheduler": scheduler,
-                "scheduler_interval": scheduler_interval,
-                "worker_count": worker_count,
-                "concurrency": concurrency,
-                "queues": queues,
-                "unknown_job_grace": unknown_job_grace,
-                "max_deaths": max_deaths,
-                "blocked_limit": blocked_limit,
-                "send_timeout": send_timeout,
-                "durability": durability,
-                "dead_ttl": dead_ttl,
-                "dead_most": dead_most,
-                "max_events": max_events,
-                "event_ttl": event_ttl,
-                "handler_processes": handler_processes,
-            },
-            os.environ,
-        )
-        broker = broker or _make_broker(settings.server, settings.prefix)
-        super().__init__(settings, broker, retry or RetryPolicy(), middleware)
-        self.registry = Registry(app=self, beneath=default_registry)
-        self.sync = SyncApp(self, self._home)
-        #: What tests use in place of resource providers; see ``override``.
-        self.overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+        #: The settings, from the arguments, the URL and the environment.
+        self.settings = load_settings(url, settings, os.environ)
+        #: The retry policy of jobs that set none.
+        self.retry = retry or RetryPolicy()
+        #: The layers around sending and running, outermost first.
+        self.middleware = checked_middleware(middleware)
+        self._connection = Connection(self.settings, broker or make_broker(self.settings.server, self.settings.prefix))
+        self._lookup = Lookup(self._connection)
+        self._sender = Sender(self._connection, self._lookup, self.middleware)
+        #: The jobs that the app knows.
+        self.registry = Registry(app=self._sender, beneath=default_registry)
+        #: The verbs for code without an event loop.
+        self.sync = SyncApp(self, self._connection.loop)
+        self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 
     def __repr__(self) -> str:
         return f"App({str(self.settings.server)!r})"
 
-    def _queues_in_code(self, name: str | None) -> set[str]:
-        known = self.registry.names()
-        names = known if name is None else known & {name}
-        return {self.registry.get(one).options.queue or DEFAULT_QUEUE for one in names}
+    async def __aenter__(self) -> Self:
+        await self._connection.open()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._connection.close()
+
+    @property
+    def _host(self) -> WorkerHost:
+        """The app as its workers see it."""
+        return WorkerHost(
+            registry=self.registry,
+            settings=self.settings,
+            retry=self.retry,
+            middleware=self.middleware,
+            overrides=self._overrides,
+            connection=self._connection,
+            sender=self._sender,
+            lookup=self._lookup,
+        )
 
     # -- defining jobs
 
@@ -119,38 +105,40 @@ class App(ScheduleVerbs):
     @overload
     def job(self, function: Callable[P, R], /) -> SyncJobDefinition[P, R]: ...
     @overload
-    def job(
-        self,
-        /,
-        *,
-        name: str | None = None,
-        aliases: tuple[str, ...] = (),
-        queue: str | UnsetType = UNSET,
-        priority: Priority | PriorityName | UnsetType = UNSET,
-        retry: RetryPolicy | RetryRule | UnsetType = UNSET,
-        timeout: Duration | UnsetType | None = UNSET,
-        expires: Duration | UnsetType = UNSET,
-        result_ttl: Duration | UnsetType = UNSET,
-        acks: Acks | UnsetType = UNSET,
-        cron: str | None = None,
-        every: Duration | None = None,
-        timezone: str = "UTC",
-        missed: Missed = "once",
-        executor: Executor = "thread",
-    ) -> JobDecorator: ...
-    def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Make a function a job of this app; options and errors as of ``asyncjobs.job``."""
+    def job(self, /, **options: Unpack[JobOptions]) -> JobDecorator: ...
+    def job(self, function: Callable[..., Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
+        """Make a function a job of this app.
+
+        Args:
+            function: The handler. An async function runs on the worker's event loop, a plain one in a thread.
+            **options: See ``JobOptions``.
+
+        Returns:
+            The job, which can still be called as the plain function; without ``function``, the decorator that makes it.
+
+        Raises:
+            DefinitionError: The job could not work: its name is taken, an option isn't known, or an annotation can't be
+                decoded.
+            ArgumentsError: An option has a wrong value.
+        """
         return decorator(self.registry, function, options)
 
     @contextlib.contextmanager
     def override(self, provider: Callable[..., Any], replacement: Callable[..., Any]) -> Iterator[None]:
-        """Let workers that start in this block use ``replacement`` for ``Inject(provider)``; for tests."""
-        before = dict(self.overrides)
-        self.overrides[provider] = replacement
+        """Let workers that start in this block use another provider of a resource; for tests.
+
+        Args:
+            provider: The provider that handlers name, as in ``Inject(provider)``.
+            replacement: What is called in its place.
+        """
+        before = dict(self._overrides)
+        self._overrides[provider] = replacement
         try:
             yield
         finally:
-            self.overrides = before
+            # In place: workers hold the mapping.
+            self._overrides.clear()
+            self._overrides.update(before)
 
     # -- embedding
 
@@ -167,28 +155,3 @@ class App(ScheduleVerbs):
         """Run a worker in the background of this block, in this loop; arguments as of ``Worker``."""
         async with Worker(self, queues=queues, concurrency=concurrency).running() as worker:
             yield worker
-
-
-def _make_broker(server: Server, prefix: str) -> Broker:
-    """Return the broker for a server; the one place that knows all of them."""
-    if server.scheme == "memory":
-        from asyncjobs.brokers.memory import MemoryBroker
-
-        return MemoryBroker()
-    from asyncjobs.brokers.redis.broker import RedisBroker
-    from asyncjobs.brokers.redis.connection import ConnectionSettings
-
-    settings = ConnectionSettings(
-        mode=server.mode,
-        nodes=server.nodes,
-        service=server.service,
-        unix_path=server.path or None,
-        username=server.username,
-        password=server.password,
-        database=server.database,
-        tls=server.tls,
-        max_connections=server.max_connections,
-        connect_timeout=server.connect_timeout,
-        command_timeout=server.command_timeout,
-    )
-    return RedisBroker(settings, prefix=prefix)

@@ -1,6 +1,6 @@
 """Sends jobs: many in one round trip when many are waiting, and again while the broker is away.
 
-While one call is under way, what comes meanwhile gathers for the next. The call runs in a task of the outbox's own, so
+While one call is under way, what comes meanwhile gathers for the next. The call runs in a task of the batcher's own, so
 a caller that is cancelled neither breaks a connection nor takes a neighbour's job with it. Sending again is safe: a job
 whose id is known is left as it is.
 """
@@ -14,23 +14,23 @@ import time
 from collections.abc import Sequence
 
 from asyncjobs.errors import BrokerUnavailable
-from asyncjobs.ports import JobQueue, NewJob
+from asyncjobs.ports import Intake, NewJob
+from asyncjobs.ports.outage import Outage
 
-__all__ = ["Outbox"]
+__all__ = ["Batcher"]
 
 _log = logging.getLogger("asyncjobs.app")
 
 _MOST = 1_000
-_BACKOFF_S = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
-class Outbox:
+class Batcher:
     """A queue of jobs to send, on one event loop; ``timeout`` in seconds bounds how long it tries.
 
     ``replicated``: its jobs count as sent once a replica has them too.
     """
 
-    def __init__(self, broker: JobQueue, timeout: float, *, replicated: bool) -> None:
+    def __init__(self, broker: Intake, timeout: float, *, replicated: bool) -> None:
         self._broker = broker
         self._replicated = replicated
         self._timeout = timeout
@@ -38,7 +38,7 @@ class Outbox:
         self._task: asyncio.Task[None] | None = None
 
     async def send(self, job: NewJob) -> bool:
-        """Send ``job`` and return whether it is new, as ``JobQueue.enqueue`` does.
+        """Send ``job`` and return whether it is new, as ``Intake.enqueue`` does.
 
         A caller cancelled before its job is under way has not sent it; afterwards, the job is sent all the same.
         Raises ``BrokerUnavailable`` after the timeout, and ``BrokerRefused``.
@@ -46,14 +46,14 @@ class Outbox:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, future))
         if self._task is None:
-            self._task = asyncio.create_task(self._flush(), name="asyncjobs-outbox")
+            self._task = asyncio.create_task(self._flush(), name="asyncjobs-batcher")
         return await future
 
     async def send_many(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Send ``jobs`` in one call and return for each whether it is new; raises as ``send`` does."""
         until = time.monotonic() + self._timeout
-        failures = 0
         last: BrokerUnavailable | None = None
+        outage: Outage | None = None
         while True:
             try:
                 # A connection may hang as well as break.
@@ -65,16 +65,13 @@ class Outbox:
                 ) from None
             except BrokerUnavailable as error:
                 last = error
-                pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
-                if time.monotonic() + pause >= until:
+                outage = outage or Outage(_log, "sending must wait: %s", "sending goes on")
+                if time.monotonic() + outage.next_pause >= until:
                     raise
-                if not failures:
-                    _log.warning("sending must wait: %s", error)
-                failures += 1
-                await asyncio.sleep(pause)
+                await asyncio.sleep(outage.failed(error))
             else:
-                if failures:
-                    _log.warning("sending goes on")
+                if outage is not None:
+                    outage.over()
                 return replies
 
     async def _flush(self) -> None:

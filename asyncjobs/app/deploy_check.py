@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+from asyncjobs.app.verbs.all import AllVerbs
+from asyncjobs.app.verbs.paging import pages
 from asyncjobs.core.job import Job
-from asyncjobs.core.priority import Priority
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import unreadable_job
+from asyncjobs.core.stored import stand_in
 from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
+from asyncjobs.jobs.definition import signature_of
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.jobs.ticks import decode_schedule, template_of
-from asyncjobs.ports import Broker, Place, StoredSchedule
+from asyncjobs.ports import NewJob, Place, StoredSchedule
 
 __all__ = ["Problem", "check_jobs"]
 
-_PAGE = 500
 _PLACES: tuple[Place, ...] = ("ready", "scheduled", "running", "parked")
 
 
@@ -29,11 +30,15 @@ class Problem(msgspec.Struct, kw_only=True):
     count: int = 0
 
 
-async def check_jobs(broker: Broker, registry: Registry) -> tuple[list[Problem], int]:
-    """Return what the jobs of ``registry`` could not run of all that waits or runs, and how many jobs were looked at.
+async def check_jobs(app: AllVerbs) -> tuple[list[Problem], int]:
+    """Return which jobs that wait or run the code of ``app``, which is open, could not run.
 
     Schedules count as jobs. All are decoded: what a parameter's type is made of may have changed under the same name.
+
+    Returns:
+        The problems, sorted, and how many jobs were looked at.
     """
+    broker, registry = app._broker, app.registry
     problems: dict[tuple[str, str, str], Problem] = {}
     looked_at = 0
 
@@ -45,15 +50,10 @@ async def check_jobs(broker: Broker, registry: Registry) -> tuple[list[Problem],
 
     for queue in await broker.queues():
         for place in _PLACES:
-            offset = 0
-            while True:
-                jobs, entries = await broker.browse(queue, place, offset, _PAGE)
+            async for jobs in pages(broker, queue, place):
                 for job in jobs:
                     note(job, _reason(job, registry))
                 looked_at += len(jobs)
-                offset += entries
-                if entries < _PAGE:
-                    break
         for stored in (await broker.schedules(queue)).schedules:
             job = _job_of(stored, queue)
             note(job, _reason(job, registry))
@@ -65,14 +65,14 @@ def _job_of(stored: StoredSchedule, queue: str) -> Job:
     try:
         return template_of(decode_schedule(stored.data), queue)
     except EnvelopeError:
-        return unreadable_job(stored.id, queue, Priority.LOW, None, JobState.PENDING)
+        return stand_in(NewJob(queue, stored.id, "", b""), b"", JobState.PENDING)
 
 
 def _reason(job: Job, registry: Registry) -> str | None:
     if not job.name:
         return "its record can't be read"
     try:
-        registry.get(job.name).signature.decode(job.envelope.arguments, job.envelope.keywords)
+        signature_of(registry.get(job.name)).decode(job.envelope.arguments, job.envelope.keywords)
     except (ArgumentsError, UnknownJobName) as error:
         return str(error)
     return None

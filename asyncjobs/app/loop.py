@@ -10,61 +10,68 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from asyncjobs.errors import AppNotOpen
 
-__all__ = ["Home"]
+__all__ = ["AppLoop"]
 
 T = TypeVar("T")
 
 _CLOSE_S = 5.0
 
 
-class Home:
-    """Knows the loop; ``open_app`` and ``close_app`` are called in the thread's loop when there is no other.
+class AppLoop:
+    """The loop of one app, and the ways into it.
 
-    ``forget`` makes the app one that was never opened: in a forked child its parent's loop is gone.
+    Args:
+        open_app: Opens the app; awaited in the thread's loop when there is no other.
+        close_app: Closes it, when the process ends.
+        forget: Makes the app one that was never opened: in a forked child its parent's loop is gone.
     """
 
     def __init__(
         self,
-        open_app: Callable[[], Awaitable[Any]],
-        close_app: Callable[[], Awaitable[Any]],
+        open_app: Callable[[], Coroutine[Any, Any, None]],
+        close_app: Callable[[], Coroutine[Any, Any, None]],
         forget: Callable[[], None],
     ) -> None:
         self._open_app = open_app
         self._close_app = close_app
         self._forget = forget
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._own: asyncio.AbstractEventLoop | None = None
+        self._thread_loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
-    def enter(self) -> None:
-        """Make the running loop the home."""
+    def attach(self) -> None:
+        """Make the running loop the app's own."""
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
 
-    def leave(self) -> None:
-        """Have no home."""
+    def detach(self) -> None:
+        """Belong to no loop."""
         self._loop = None
 
     @property
-    def is_here(self) -> bool:
-        """Whether the running loop is the home."""
+    def is_running_here(self) -> bool:
+        """Whether the running loop is the app's own."""
         return self._loop is asyncio.get_running_loop()
 
-    async def run(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run what ``start`` returns at home, also when the caller's loop is another one."""
+    def run(self, start: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
+        """Return what runs the coroutine of ``start`` on the app's loop, also when the caller's loop is another one."""
+        # No coroutine of its own around the common case: each would be passed through at every resumption.
         loop = self._loop
         if loop is None or loop is asyncio.get_running_loop():
-            return await start()
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(start(), loop))
+            return start()
+        return self._run_elsewhere(start, loop)
+
+    async def _run_elsewhere(self, start: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_started(start), loop))
 
     def run_sync(self, start: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:
-        """Run what ``start`` returns at home and wait for it, from a thread without a running loop.
+        """Run what ``start`` returns on the app's loop and wait for it, from a thread without a running loop.
 
         Raises ``AppNotOpen``, naming what to write ``instead``, in a thread whose loop it would block.
         """
@@ -74,9 +81,9 @@ class Home:
             pass
         else:
             raise AppNotOpen(f"a synchronous call inside a running event loop would block it; write {instead}")
-        return asyncio.run_coroutine_threadsafe(start(), self._found()).result()
+        return asyncio.run_coroutine_threadsafe(_started(start), self._loop_or_start_thread()).result()
 
-    def _found(self) -> asyncio.AbstractEventLoop:
+    def _loop_or_start_thread(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._pid != os.getpid():
                 self._loop = None
@@ -84,18 +91,19 @@ class Home:
             if self._loop is not None:
                 return self._loop
             loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="asyncjobs-home", daemon=True).start()
-            asyncio.run_coroutine_threadsafe(_run(self._open_app), loop).result()
-            self._own = loop
+            threading.Thread(target=loop.run_forever, name="asyncjobs-app", daemon=True).start()
+            asyncio.run_coroutine_threadsafe(self._open_app(), loop).result()
+            self._thread_loop = loop
             atexit.register(self._end)
             return loop
 
     def _end(self) -> None:
-        loop, self._own = self._own, None
+        loop, self._thread_loop = self._thread_loop, None
         if loop is not None and self._pid == os.getpid():
-            asyncio.run_coroutine_threadsafe(_run(self._close_app), loop).result(_CLOSE_S)
+            asyncio.run_coroutine_threadsafe(self._close_app(), loop).result(_CLOSE_S)
             loop.call_soon_threadsafe(loop.stop)
 
 
-async def _run(call: Callable[[], Awaitable[Any]]) -> None:
-    await call()
+async def _started(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Call ``start`` on the app's loop too, not only run what it returns there."""
+    return await start()

@@ -10,14 +10,17 @@ from typing import Any
 import msgspec
 
 from asyncjobs.core.histogram import mean_ms, percentile_ms
-from asyncjobs.ports import QueueFigures, TenantFigures, WorkerInfo
+from asyncjobs.core.priority import Priority
+from asyncjobs.ports import MinuteFigures, QueueFigures, TenantFigures, WorkerInfo
 
 __all__ = [
+    "MinuteStats",
     "QueueStats",
     "Stats",
     "TenantQueueStats",
     "TenantStats",
     "WorkerStats",
+    "minute_stats",
     "queue_stats",
     "stats",
     "tenant_stats",
@@ -26,98 +29,163 @@ __all__ = [
 
 
 class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
-    """One queue in numbers; durations and waits in milliseconds, ``None`` before the first job has ended.
-
-    ``size``: jobs that wait, now and for later. Of them ``pending`` are startable, ``scheduled`` wait for their time
-    (``retrying`` of both have failed before) and ``parked`` for a worker that knows their name. ``failed`` are in the
-    dead letter queue. ``processed_total`` counts the jobs that ended by success or in the dead letter queue.
-    Percentiles are within 5 %. ``oldest_wait_ms``: since the first job in line was sent.
-    """
+    """One queue in numbers; totals count from its first job."""
 
     queue_name: str
+    """The queue."""
     size: int
+    """Jobs that wait: pending, scheduled and parked."""
     pending: int
+    """Jobs that may start now."""
     pending_by_priority: dict[str, int]
+    """``pending`` by the name of the priority."""
     scheduled: int
+    """Jobs that wait for their time, first runs and retries."""
     parked: int
+    """Jobs that wait for a worker that knows their name, or for the end of a suspension."""
     running: int
+    """Jobs that workers hold."""
     retrying: int
+    """Jobs of which an attempt has failed, and that have not ended."""
     failed: int
+    """Jobs in the dead letter queue."""
     paused: bool
+    """Whether the queue is paused."""
     processed_total: int
+    """Jobs that ended by success or in the dead letter queue."""
     succeeded_total: int
+    """Jobs that completed."""
     failed_total: int
+    """Jobs that went to the dead letter queue."""
     cancelled_total: int
+    """Jobs that were cancelled."""
     retried_total: int
+    """Retries."""
     recovered_total: int
+    """Jobs taken back from workers that died."""
     avg_duration_ms: float | None
+    """The mean duration of completed jobs in milliseconds, ``None`` before the first."""
     p50_duration_ms: float | None
+    """The median of these durations; percentiles are within 5 %."""
     p95_duration_ms: float | None
+    """The duration that 95 % of them did not exceed."""
     p99_duration_ms: float | None
+    """The duration that 99 % of them did not exceed."""
     oldest_wait_ms: int
+    """For how long the first job in line has waited since it was sent, in milliseconds."""
+
+
+class MinuteStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What the jobs of one queue came to in one minute."""
+
+    at: datetime
+    """When the minute began, in UTC by the broker's clock."""
+    succeeded: int
+    """Jobs that completed."""
+    failed: int
+    """Jobs that went to the dead letter queue."""
+    cancelled: int
+    """Jobs that were cancelled."""
+    retried: int
+    """Retries."""
+    recovered: int
+    """Jobs taken back from workers that died."""
+    avg_duration_ms: float | None
+    """The mean duration of completed jobs in milliseconds, ``None`` if there were none."""
 
 
 class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker: ``status`` is idle, running or stopping; ``running`` holds up to 100 ids of the jobs it runs."""
+    """One worker that is present."""
 
     id: str
+    """Its id."""
     status: str
+    """``idle``, ``running`` or ``stopping``."""
     host: str
+    """The name of its machine."""
     pid: int
+    """Its process."""
     started_at: datetime
+    """When it started, in UTC."""
     queues: tuple[str, ...]
+    """The queues that it serves."""
     concurrency: int
+    """How many jobs it runs at once."""
     running: tuple[str, ...]
+    """The ids of the jobs that it runs, at most 100."""
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """All queues and workers; the totals are those of the queues."""
+    """All queues and workers."""
 
     total_processed: int
+    """Jobs that ended by success or in the dead letter queue, in all queues."""
     total_succeeded: int
+    """Jobs that completed, in all queues."""
     total_failed: int
+    """Jobs that went to the dead letter queue, in all queues."""
     queues: list[QueueStats]
+    """Each queue, sorted by name."""
     workers: list[WorkerStats]
+    """Each worker that is present, sorted by id."""
 
 
 class TenantQueueStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What the jobs of one tenant came to in one queue; the figures mean what they do in ``QueueStats``.
-
-    ``paused``: the tenant is suspended there.
-    """
+    """What the jobs of one tenant came to in one queue."""
 
     queue_name: str
+    """The queue."""
     paused: bool
+    """Whether the tenant is suspended there."""
     failed: int
+    """Its jobs in the dead letter queue."""
     processed_total: int
+    """Jobs that ended by success or in the dead letter queue."""
     succeeded_total: int
+    """Jobs that completed."""
     failed_total: int
+    """Jobs that went to the dead letter queue."""
     cancelled_total: int
+    """Jobs that were cancelled."""
     retried_total: int
+    """Retries."""
     avg_duration_ms: float | None
+    """The mean duration of completed jobs in milliseconds, ``None`` before the first."""
     p50_duration_ms: float | None
+    """The median of these durations; percentiles are within 5 %."""
     p95_duration_ms: float | None
+    """The duration that 95 % of them did not exceed."""
     p99_duration_ms: float | None
+    """The duration that 99 % of them did not exceed."""
 
 
 class TenantStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What the jobs of one tenant came to: in all ``queues`` where it has any, or is suspended, and in sum."""
+    """What the jobs of one tenant came to, in sum and queue by queue."""
 
     tenant: str
+    """The tenant's id."""
     failed: int
+    """Its jobs in the dead letter queues."""
     processed_total: int
+    """Jobs that ended by success or in the dead letter queue."""
     succeeded_total: int
+    """Jobs that completed."""
     failed_total: int
+    """Jobs that went to the dead letter queue."""
     cancelled_total: int
+    """Jobs that were cancelled."""
     retried_total: int
+    """Retries."""
     avg_duration_ms: float | None
+    """The mean duration of completed jobs in milliseconds, ``None`` before the first."""
     p50_duration_ms: float | None
+    """The median of these durations; percentiles are within 5 %."""
     p95_duration_ms: float | None
+    """The duration that 95 % of them did not exceed."""
     p99_duration_ms: float | None
+    """The duration that 99 % of them did not exceed."""
     queues: list[TenantQueueStats]
-
-
-_PRIORITY_NAMES = ("critical", "high", "normal", "low")
+    """The queues where it has any jobs, or is suspended."""
 
 
 def queue_stats(figures: QueueFigures) -> QueueStats:
@@ -126,16 +194,29 @@ def queue_stats(figures: QueueFigures) -> QueueStats:
         queue_name=figures.name,
         size=sum(figures.ready) + figures.parked + figures.scheduled,
         pending=sum(figures.ready),
-        pending_by_priority=dict(zip(_PRIORITY_NAMES, figures.ready, strict=True)),
+        pending_by_priority={one.label: figures.ready[one] for one in Priority},
         scheduled=figures.scheduled,
         parked=figures.parked,
         running=figures.running,
-        # Whoever has tried is remembered until the end; what is dead has tried too.
+        # What was tried is remembered until the end; the dead were tried too.
         retrying=max(0, figures.tried - figures.dead),
         paused=figures.paused,
         recovered_total=figures.recovered,
         oldest_wait_ms=figures.oldest_wait_ms,
         **_ends(figures),
+    )
+
+
+def minute_stats(figures: MinuteFigures) -> MinuteStats:
+    """Return the statistics of one minute of a queue."""
+    return MinuteStats(
+        at=datetime.fromtimestamp(figures.at_ms / 1000, UTC),
+        succeeded=figures.succeeded,
+        failed=figures.failed,
+        cancelled=figures.cancelled,
+        retried=figures.retried,
+        recovered=figures.recovered,
+        avg_duration_ms=mean_ms(figures.duration_us, figures.succeeded),
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from asyncjobs.app.loop import Home
-from asyncjobs.app.verbs.schedules import ScheduleVerbs
+from asyncjobs.app.loop import AppLoop
+from asyncjobs.app.verbs.all import AllVerbs
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.request import JobRequest
 
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 
 def _twin(
-    verb: Callable[Concatenate[ScheduleVerbs, P], Coroutine[Any, Any, T]],
+    verb: Callable[Concatenate[AllVerbs, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[SyncApp, P], T]:
     """Return a method that does what ``verb`` of the app does, and waits for it."""
 
     @functools.wraps(verb)
     def call(self: SyncApp, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._home.run_sync(lambda: verb(self._client, *args, **kwargs), f"await app.{verb.__name__}(…)")
+        return self._loop.run_sync(lambda: verb(self._app, *args, **kwargs), f"await app.{verb.__name__}(…)")
 
     return call
 
@@ -38,67 +38,68 @@ class SyncApp:
     names the verb to await instead.
     """
 
-    def __init__(self, client: ScheduleVerbs, home: Home) -> None:
-        self._client = client
-        self._home = home
+    def __init__(self, app: AllVerbs, loop: AppLoop) -> None:
+        self._app = app
+        self._loop = loop
 
     def enqueue_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
         """Send many jobs; see ``App.enqueue_many``."""
-        return self._home.run_sync(lambda: self._client.enqueue_many(requests), "await app.enqueue_many(…)")
+        return self._loop.run_sync(lambda: self._app.enqueue_many(requests), "await app.enqueue_many(…)")
 
     def enqueue_for_tenant(self, tenant: str, request: JobRequest[R]) -> JobHandle[R]:
         """Send one job for a tenant; see ``App.enqueue_for_tenant``."""
-        return self._home.run_sync(
-            lambda: self._client.enqueue_for_tenant(tenant, request), "await app.enqueue_for_tenant(…)"
+        return self._loop.run_sync(
+            lambda: self._app.enqueue_for_tenant(tenant, request), "await app.enqueue_for_tenant(…)"
         )
 
     def result(self, handle: JobHandle[R], timeout: float | timedelta | None = None) -> R:
         """Wait for a job's result; see ``JobHandle.result``."""
-        return self._home.run_sync(lambda: handle.result(timeout), "await handle.result(…)")
+        return self._loop.run_sync(lambda: handle.result(timeout), "await handle.result(…)")
 
     # -- jobs by id
 
-    find_job = _twin(ScheduleVerbs.find_job)
-    cancel_job = _twin(ScheduleVerbs.cancel_job)
-    edit_job = _twin(ScheduleVerbs.edit_job)
-    delete_job = _twin(ScheduleVerbs.delete_job)
+    find_job = _twin(AllVerbs.find_job)
+    cancel_job = _twin(AllVerbs.cancel_job)
+    edit_job = _twin(AllVerbs.edit_job)
+    delete_job = _twin(AllVerbs.delete_job)
 
     # -- the dead letter queue
 
-    failed_jobs = _twin(ScheduleVerbs.failed_jobs)
-    retry_job = _twin(ScheduleVerbs.retry_job)
-    retry_failed = _twin(ScheduleVerbs.retry_failed)
-    discard_failed = _twin(ScheduleVerbs.discard_failed)
+    failed_jobs = _twin(AllVerbs.failed_jobs)
+    retry_job = _twin(AllVerbs.retry_job)
+    retry_failed = _twin(AllVerbs.retry_failed)
+    delete_failed = _twin(AllVerbs.delete_failed)
 
     # -- jobs and queues held back
 
-    jobs = _twin(ScheduleVerbs.jobs)
-    suspend_job = _twin(ScheduleVerbs.suspend_job)
-    resume_job = _twin(ScheduleVerbs.resume_job)
-    suspended_jobs = _twin(ScheduleVerbs.suspended_jobs)
-    pause = _twin(ScheduleVerbs.pause)
-    resume = _twin(ScheduleVerbs.resume)
+    jobs = _twin(AllVerbs.jobs)
+    suspend_name = _twin(AllVerbs.suspend_name)
+    resume_name = _twin(AllVerbs.resume_name)
+    suspended_names = _twin(AllVerbs.suspended_names)
+    pause = _twin(AllVerbs.pause)
+    resume = _twin(AllVerbs.resume)
 
     # -- figures
 
-    stats = _twin(ScheduleVerbs.stats)
-    queue_stats = _twin(ScheduleVerbs.queue_stats)
-    job_history = _twin(ScheduleVerbs.job_history)
+    stats = _twin(AllVerbs.stats)
+    queue_stats = _twin(AllVerbs.queue_stats)
+    queue_minutes = _twin(AllVerbs.queue_minutes)
+    job_history = _twin(AllVerbs.job_history)
 
     # -- tenants
 
-    tenant_stats = _twin(ScheduleVerbs.tenant_stats)
-    suspend_tenant = _twin(ScheduleVerbs.suspend_tenant)
-    resume_tenant = _twin(ScheduleVerbs.resume_tenant)
-    suspended_tenants = _twin(ScheduleVerbs.suspended_tenants)
-    purge_tenant = _twin(ScheduleVerbs.purge_tenant)
+    tenant_stats = _twin(AllVerbs.tenant_stats)
+    suspend_tenant = _twin(AllVerbs.suspend_tenant)
+    resume_tenant = _twin(AllVerbs.resume_tenant)
+    suspended_tenants = _twin(AllVerbs.suspended_tenants)
+    purge_tenant = _twin(AllVerbs.purge_tenant)
 
     # -- schedules
 
-    add_schedule = _twin(ScheduleVerbs.add_schedule)
-    schedules = _twin(ScheduleVerbs.schedules)
-    find_schedule = _twin(ScheduleVerbs.find_schedule)
-    pause_schedule = _twin(ScheduleVerbs.pause_schedule)
-    resume_schedule = _twin(ScheduleVerbs.resume_schedule)
-    remove_schedule = _twin(ScheduleVerbs.remove_schedule)
-    trigger_schedule = _twin(ScheduleVerbs.trigger_schedule)
+    add_schedule = _twin(AllVerbs.add_schedule)
+    schedules = _twin(AllVerbs.schedules)
+    find_schedule = _twin(AllVerbs.find_schedule)
+    pause_schedule = _twin(AllVerbs.pause_schedule)
+    resume_schedule = _twin(AllVerbs.resume_schedule)
+    remove_schedule = _twin(AllVerbs.remove_schedule)
+    trigger_schedule = _twin(AllVerbs.trigger_schedule)

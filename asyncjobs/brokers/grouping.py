@@ -19,11 +19,9 @@ _Answer = TypeVar("_Answer")
 
 def by_queue(items: Sequence[_Item]) -> dict[str, Sequence[_Item]]:
     """Group by queue, keeping the order; the common case of one queue costs no copy."""
-    if not items:
-        return {}
-    first = items[0].queue
-    if all(item.queue == first for item in items):
-        return {first: items}
+    queues = {item.queue for item in items}
+    if len(queues) <= 1:
+        return dict.fromkeys(queues, items)
     groups: dict[str, list[_Item]] = {}
     for item in items:
         groups.setdefault(item.queue, []).append(item)

@@ -1,4 +1,7 @@
-"""The command line, a module a command or two, on argparse, so that a worker needs nothing more."""
+"""The command line: one module for each command, or for a few about the same thing.
+
+It stands on argparse, so that a worker needs no package beyond the library's own requirements.
+"""
 
 from asyncjobs.cli.main import main
 

@@ -1,58 +1,42 @@
-"""``asyncjobs check``: says in CI which queued jobs the new code could not run."""
+"""``asyncjobs check``: lists queued jobs that the new code could not run, as a step of CI."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-import msgspec
+from asyncjobs.app.deploy_check import check_jobs
+from asyncjobs.cli.command import Commands, add_code_arguments, add_command
+from asyncjobs.cli.loading import load_code
+from asyncjobs.cli.output import print_json
+from asyncjobs.cli.running import on_app
+from asyncjobs.cli.tables import Table, print_table
 
-from asyncjobs.app.deploy_check import Problem, check_jobs
-from asyncjobs.cli.loading import import_module, load_app
-from asyncjobs.cli.running import run
-from asyncjobs.cli.tables import Table, show
-
-__all__ = ["add_parser"]
+__all__ = ["add_commands"]
 
 _EXAMPLES = """\
 examples:
   asyncjobs check shop:app                          (against the broker that the app names)
   ASYNCJOBS_URL=redis://production/0 asyncjobs check shop:app
 
-0: every job that waits or runs, and every schedule, can be run by this code. 1: some can't; they are listed.
+Exit codes: 0 if this code can run every job that waits or runs, and every schedule; 1 if it can't run some, which are
+listed.
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to ``commands``, an argparse subparsers object."""
-    parser = commands.add_parser(
-        "check",
-        help="list queued jobs that this code could not run",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("app", help="module:app, where the App is")
-    parser.add_argument("--import", dest="imports", action="append", default=[], help="a module that defines jobs")
-    parser.add_argument("--json", action="store_true", help="everything, as JSON")
-    parser.set_defaults(run=_run)
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(commands, "check", "list queued jobs that this code could not run", _EXAMPLES, _check)
+    add_code_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
-def _run(options: argparse.Namespace) -> int:
-    app = load_app(options.app)
-    for name in options.imports:
-        import_module(name)
-
-    async def check() -> tuple[list[Problem], int]:
-        async with app:
-            return await check_jobs(app.broker, app.registry)
-
-    problems, looked_at = run(check())
+def _check(options: argparse.Namespace) -> int:
+    problems, looked_at = on_app(load_code(options), check_jobs)
     if options.json:
-        told = {"looked_at": looked_at, "problems": problems}
-        print(msgspec.json.format(msgspec.json.encode(told)).decode())
+        print_json({"looked_at": looked_at, "problems": problems})
     elif problems:
         rows = [[one.queue, one.name or "?", str(one.count), one.example, one.reason] for one in problems]
-        show(Table("Jobs that this code could not run", ["queue", "job", "count", "example", "why"], rows))
+        print_table(Table("Jobs that this code could not run", ["queue", "job", "count", "example", "why"], rows))
     else:
         print(f"this code can run all of {looked_at} jobs and schedules")
     return 1 if problems else 0

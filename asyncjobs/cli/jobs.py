@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
-
-import msgspec
 
 from asyncjobs.app import App
-from asyncjobs.cli.output import identity, moment
-from asyncjobs.cli.tables import Table, show
-from asyncjobs.cli.target import add_command, on_app
-from asyncjobs.core.duration import utc_time
+from asyncjobs.app.verbs.jobs import ListedState
+from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.cli.loading import app_of
+from asyncjobs.cli.output import print_lines, print_tables
+from asyncjobs.cli.running import on_app
+from asyncjobs.cli.tables import Table, time_cell
+from asyncjobs.core.view import job_summary
+from asyncjobs.ports import CancelReply
 
-__all__ = ["add_parser"]
+__all__ = ["add_commands"]
 
 _EXAMPLES = """\
 examples:
@@ -23,77 +24,69 @@ examples:
   asyncjobs cancel 01JD… --reason "sent by mistake" --app shop:app
 """
 
-_PLACES = ["ready", "scheduled", "running", "parked"]
+# Those that are dead have a command of their own.
+_STATES: tuple[ListedState, ...] = ("ready", "scheduled", "running", "parked")
+
+_REPLIES: dict[CancelReply, str] = {
+    "cancelled": "cancelled",
+    "running": "its handler is being cancelled",
+    "ended": "too late, it has ended",
+    "failed": "it is in the dead letter queue; delete it there",
+    "unknown": "there is no record of it",
+}
 
 
-def add_parser(commands: Any) -> None:
-    """Add the commands to ``commands``, an argparse subparsers object."""
-    parser = add_command(commands, "jobs", "list jobs that wait or run", _EXAMPLES, _jobs)
-    parser.add_argument("state", nargs="?", default="ready", choices=_PLACES, help="ready, if nothing is said")
-    parser.add_argument("--queue", help="of this queue alone")
-    parser.add_argument("--tenant", help="of this tenant alone")
-    parser.add_argument("--limit", type=int, default=50, help="how many (50)")
-    parser = add_command(commands, "cancel", "cancel jobs that wait or run", _EXAMPLES, _cancel)
+def add_commands(commands: Commands) -> None:
+    """Add the commands."""
+    parser = add_operator_command(commands, "jobs", "list jobs that wait or run", _EXAMPLES, _jobs)
+    parser.add_argument(
+        "state",
+        nargs="?",
+        default="ready",
+        choices=_STATES,
+        help="ready (the default), scheduled, running, or parked (no worker knows their name, or they are suspended)",
+    )
+    parser.add_argument("--queue", help="only jobs of this queue")
+    parser.add_argument("--tenant", help="only jobs of this tenant")
+    parser.add_argument("--limit", type=int, default=50, help="how many at most (50)")
+    parser = add_operator_command(commands, "cancel", "cancel jobs that wait or run", _EXAMPLES, _cancel)
     parser.add_argument("ids", nargs="+", metavar="id", help="the jobs")
-    parser.add_argument("--queue", help="the queue that they are in, if you know it")
-    parser.add_argument("--reason", default="cancelled on the command line", help="what its sender will read")
+    parser.add_argument("--queue", help="their queue, if you know it")
+    parser.add_argument(
+        "--reason", default="cancelled on the command line", help="the reason, for the code that awaits the result"
+    )
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    jobs = on_app(
-        options,
+    found = on_app(
+        app_of(options),
         lambda app: app.jobs(options.state, queue=options.queue, tenant=options.tenant, limit=options.limit),
     )
-    if options.json:
-        told = [
-            {
-                **identity(job),
-                "attempt": job.attempt,
-                "due_at": utc_time(job.due_at_ms),
-                "created_at": utc_time(job.created_at_ms),
-                "metadata": job.metadata,
-            }
-            for job in jobs
-        ]
-        print(msgspec.json.format(msgspec.json.encode(told)).decode())
-        return 0
+    jobs = [job_summary(job) for job in found]
     columns = ["id", "queue", "job", "priority", "tenant", "attempt", "sent at (UTC)", "due at (UTC)"]
     rows = [
         [
             job.id,
             job.queue,
-            job.name,
-            job.priority.label,
+            job.name or "?",
+            job.priority,
             job.tenant or "-",
             str(job.attempt),
-            moment(utc_time(job.created_at_ms)),
-            moment(utc_time(job.due_at_ms)),
+            time_cell(job.created_at),
+            time_cell(job.due_at),
         ]
         for job in jobs
     ]
-    show(Table(f"Jobs that are {options.state}", columns, rows))
+    print_tables(options, jobs, Table(f"Jobs that are {options.state}", columns, rows))
     return 0
 
 
-_TOLD = {
-    "cancelled": "cancelled",
-    "running": "its handler is being cancelled",
-    "ended": "too late, it has ended",
-    "failed": "it is in the dead letter queue; discard it there",
-    "unknown": "there is no record of it",
-}
-
-
 def _cancel(options: argparse.Namespace) -> int:
-    async def act(app: App) -> dict[str, str]:
+    async def cancel(app: App) -> dict[str, CancelReply]:
         return {
             job_id: await app.cancel_job(job_id, queue=options.queue, reason=options.reason) for job_id in options.ids
         }
 
-    replies = on_app(options, act)
-    if options.json:
-        print(msgspec.json.encode(replies).decode())
-    else:
-        for job_id, reply in replies.items():
-            print(f"{job_id}: {_TOLD[reply]}")
+    replies = on_app(app_of(options), cancel)
+    print_lines(options, replies, *(f"{job_id}: {_REPLIES[reply]}" for job_id, reply in replies.items()))
     return 0 if all(reply in ("cancelled", "running") for reply in replies.values()) else 1

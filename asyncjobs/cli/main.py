@@ -1,6 +1,7 @@
 """Parses the command line, runs a command, and turns errors into messages and exit codes.
 
-0: done. 1: it failed, or the broker can't be used. 2: the command line or a setting is wrong. 130: interrupted.
+Exit codes: 0 done; 1 the command failed, or the broker can't be used; 2 the command line or a setting is wrong; 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ import sys
 from collections.abc import Sequence
 
 import asyncjobs
-from asyncjobs.cli import check, dead, demo, holding, jobs, purge, schedules, stats, worker
+from asyncjobs.cli import check, dead, demo, holds, jobs, purge, schedules, stats, worker
 from asyncjobs.errors import ArgumentsError, AsyncJobsError, ConfigurationError, DefinitionError
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that ``arguments`` (by default the process's own) ask for, and return the exit code."""
+    """Run a command and return its exit code.
+
+    Args:
+        arguments: The command and its arguments, by default those of this process.
+    """
     parser = argparse.ArgumentParser(
         prog="asyncjobs",
         description="Background jobs for Python's async world.",
@@ -25,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"asyncjobs {asyncjobs.__version__}")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for module in (worker, stats, jobs, dead, holding, purge, schedules, check, demo):
-        module.add_parser(commands)
+    for module in (worker, stats, jobs, dead, holds, purge, schedules, check, demo):
+        module.add_commands(commands)
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)

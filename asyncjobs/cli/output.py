@@ -1,27 +1,30 @@
-"""How commands tell of jobs and times."""
+"""What commands print: tables and lines for people, JSON for programs."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+import argparse
 
-from asyncjobs.core.job import Job
+import msgspec
 
-__all__ = ["identity", "moment"]
+from asyncjobs.cli.tables import Table, print_table
 
-
-def identity(job: Job) -> dict[str, Any]:
-    """Return which job it is, as plain values for JSON."""
-    return {
-        "id": job.id,
-        "name": job.name,
-        "queue": job.queue,
-        "state": job.state.value,
-        "priority": job.priority.label,
-        "tenant": job.tenant or None,
-    }
+__all__ = ["print_json", "print_lines", "print_tables"]
 
 
-def moment(value: datetime | None) -> str:
-    """Return a time as tables show it: in UTC, to the second."""
-    return "-" if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+def print_tables(options: argparse.Namespace, data: object, *tables: Table) -> None:
+    """Print ``tables``, or with ``--json`` their ``data``."""
+    if options.json:
+        print_json(data)
+        return
+    for table in tables:
+        print_table(table)
+
+
+def print_lines(options: argparse.Namespace, data: object, *lines: str) -> None:
+    """Print ``lines``, or with ``--json`` their ``data`` on one line."""
+    print(msgspec.json.encode(data).decode() if options.json else "\n".join(lines))
+
+
+def print_json(data: object) -> None:
+    """Print ``data`` as indented JSON."""
+    print(msgspec.json.format(msgspec.json.encode(data)).decode())

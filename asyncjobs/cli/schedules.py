@@ -1,21 +1,20 @@
-"""``asyncjobs schedules``: what fires when."""
+"""``asyncjobs schedules``: lists schedules, and pauses, resumes, removes or triggers one."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Awaitable
-from typing import Any
-
-import msgspec
+from collections.abc import Awaitable, Callable
 
 from asyncjobs.app import App
 from asyncjobs.app.verbs.schedules import ScheduleInfo
-from asyncjobs.cli.output import moment
-from asyncjobs.cli.tables import Table, show
-from asyncjobs.cli.target import add_command, on_app
+from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.cli.loading import app_of
+from asyncjobs.cli.output import print_lines, print_tables
+from asyncjobs.cli.running import on_app
+from asyncjobs.cli.tables import Table, time_cell
 from asyncjobs.errors import ConfigurationError
 
-__all__ = ["add_parser"]
+__all__ = ["add_commands"]
 
 _EXAMPLES = """\
 examples:
@@ -24,16 +23,31 @@ examples:
   asyncjobs schedules next nightly_report --app shop:app
 """
 
+_UPCOMING = 10
 
-def add_parser(commands: Any) -> None:
-    """Add the command to ``commands``, an argparse subparsers object."""
-    parser = add_command(commands, "schedules", "list schedules; pause, resume, remove or trigger one", _EXAMPLES, _run)
-    parser.add_argument("action", nargs="?", default="list", choices=["list", *_ACTIONS, "next"], help="list, if none")
-    parser.add_argument("id", nargs="?", help="the schedule")
-    parser.add_argument("--queue", help="of this queue alone")
+# What each action calls, and its past tense.
+_VERBS: dict[str, tuple[Callable[..., Awaitable[object]], str]] = {
+    "pause": (App.pause_schedule, "paused"),
+    "resume": (App.resume_schedule, "resumed"),
+    "remove": (App.remove_schedule, "removed"),
+    "trigger": (App.trigger_schedule, "triggered"),
+}
 
 
-_ACTIONS = ["pause", "resume", "remove", "trigger"]
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_operator_command(
+        commands, "schedules", "list schedules; pause, resume, remove or trigger one", _EXAMPLES, _run
+    )
+    parser.add_argument(
+        "action",
+        nargs="?",
+        default="list",
+        choices=["list", *_VERBS, "next"],
+        help=f"list (the default), pause, resume, remove, trigger (a job now), or next (the next {_UPCOMING} times)",
+    )
+    parser.add_argument("id", nargs="?", help="the schedule's id")
+    parser.add_argument("--queue", help="only schedules of this queue")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -42,27 +56,15 @@ def _run(options: argparse.Namespace) -> int:
     if options.id is None:
         raise ConfigurationError(f"schedules {options.action}: name the schedule; `asyncjobs schedules` lists them")
     if options.action == "next":
-        info = on_app(options, lambda app: app.find_schedule(options.id, queue=options.queue))
-        times = [when.isoformat() for when in info.upcoming(10)]
-        print(msgspec.json.encode(times).decode() if options.json else "\n".join(times))
-        return 0
-
-    def act(app: App) -> Awaitable[object]:
-        verb = getattr(app, f"{options.action}_schedule")
-        done: Awaitable[object] = verb(options.id, queue=options.queue)
-        return done
-
-    on_app(options, act)
-    done = {"pause": "paused", "resume": "resumed", "remove": "removed", "trigger": "triggered"}[options.action]
-    print(msgspec.json.encode({options.id: done}).decode() if options.json else f"{options.id} is {done}")
+        return _next(options)
+    verb, done = _VERBS[options.action]
+    on_app(app_of(options), lambda app: verb(app, options.id, queue=options.queue))
+    print_lines(options, {options.id: done}, f"{options.id} is {done}")
     return 0
 
 
 def _list(options: argparse.Namespace) -> int:
-    found = on_app(options, lambda app: app.schedules(options.queue))
-    if options.json:
-        print(msgspec.json.format(msgspec.json.encode(found)).decode())
-        return 0
+    found = on_app(app_of(options), lambda app: app.schedules(options.queue))
     columns = ["id", "job", "queue", "when", "missed", "next (UTC)", "last (UTC)"]
     rows = [
         [
@@ -71,14 +73,21 @@ def _list(options: argparse.Namespace) -> int:
             info.queue,
             _when(info),
             info.missed,
-            "paused" if info.paused else moment(info.next_at),
-            moment(info.last_at),
+            "paused" if info.paused else time_cell(info.next_at),
+            time_cell(info.last_at),
         ]
         for info in found
     ]
-    show(Table("Schedules", columns, rows))
+    print_tables(options, found, Table("Schedules", columns, rows))
     return 0
 
 
 def _when(info: ScheduleInfo) -> str:
     return f"every {info.every:g} s" if info.cron is None else f"{info.cron} {info.timezone}"
+
+
+def _next(options: argparse.Namespace) -> int:
+    info = on_app(app_of(options), lambda app: app.find_schedule(options.id, queue=options.queue))
+    times = [when.isoformat() for when in info.upcoming(_UPCOMING)]
+    print_lines(options, times, *times)
+    return 0

@@ -3,103 +3,60 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
-
-import msgspec
 
 from asyncjobs.app import App
-from asyncjobs.app.stats import Stats, TenantQueueStats, TenantStats
-from asyncjobs.cli.loading import load_app
-from asyncjobs.cli.running import run
-from asyncjobs.cli.tables import Table, show
+from asyncjobs.app.stats import QueueStats, Stats, TenantQueueStats, TenantStats
+from asyncjobs.cli.command import Commands, add_command
+from asyncjobs.cli.loading import app_of
+from asyncjobs.cli.output import print_tables
+from asyncjobs.cli.running import on_app
+from asyncjobs.cli.tables import Table
 
-__all__ = ["add_parser", "totals"]
+__all__ = ["add_commands", "totals_table"]
 
 _EXAMPLES = """\
 examples:
-  asyncjobs stats                                  (where the environment says)
+  asyncjobs stats                                  (the broker that the environment names)
   asyncjobs stats --url redis://localhost:6379/0
   asyncjobs stats shop:app --json
   asyncjobs stats shop:app --tenant acme
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to ``commands``, an argparse subparsers object."""
-    parser = commands.add_parser(
-        "stats",
-        help="show queues, workers and totals",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(commands, "stats", "show queues, workers and totals", _EXAMPLES, _stats)
     parser.add_argument("app", nargs="?", help="module:app, where the App is")
-    parser.add_argument("--url", help="the broker, instead of an app")
-    parser.add_argument("--tenant", help="what the jobs of this tenant came to, instead")
-    parser.add_argument("--json", action="store_true", help="all figures, as JSON")
-    parser.set_defaults(run=_run)
+    parser.add_argument("--url", help="the broker's URL, instead of an app; by default that of the environment")
+    parser.add_argument("--tenant", help="show the figures of this tenant instead")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
 
 
-def _run(options: argparse.Namespace) -> int:
-    app = load_app(options.app) if options.app else App(options.url) if options.url else App()
+def _stats(options: argparse.Namespace) -> int:
     if options.tenant is not None:
-        return _tenant(app, options)
-    figures = run(_figures(app))
-    if options.json:
-        print(msgspec.json.format(msgspec.json.encode(figures)).decode())
-        return 0
-    show(_queues(figures))
-    show(_workers(figures))
-    show(totals(figures))
+        figures = on_app(app_of(options), lambda app: app.tenant_stats(options.tenant))
+        print_tables(options, figures, _tenant_table(figures))
+    else:
+        all_figures = on_app(app_of(options), App.stats)
+        tables = [_queues_table(all_figures), _workers_table(all_figures), totals_table(all_figures)]
+        print_tables(options, all_figures, *tables)
     return 0
 
 
-def _tenant(app: App, options: argparse.Namespace) -> int:
-    async def work() -> TenantStats:
-        async with app:
-            return await app.tenant_stats(options.tenant)
-
-    figures = run(work())
-    if options.json:
-        print(msgspec.json.format(msgspec.json.encode(figures)).decode())
-        return 0
-    columns = ["queue", "succeeded", "failed", "cancelled", "retried", "dead", "p50 ms", "p99 ms"]
-    rows = [_ends(one.queue_name + (" (paused)" if one.paused else ""), one) for one in figures.queues]
-    show(Table(f"Tenant {figures.tenant}", columns, [*rows, _ends("all", figures)]))
-    return 0
-
-
-def _ends(where: str, figures: TenantStats | TenantQueueStats) -> list[str]:
-    return [
-        where,
-        str(figures.succeeded_total),
-        str(figures.failed_total),
-        str(figures.cancelled_total),
-        str(figures.retried_total),
-        str(figures.failed),
-        _number(figures.p50_duration_ms),
-        _number(figures.p99_duration_ms),
-    ]
-
-
-async def _figures(app: App) -> Stats:
-    async with app:
-        return await app.stats()
-
-
-def _queues(figures: Stats) -> Table:
+def _queues_table(figures: Stats) -> Table:
     columns = ["queue", "pending", "scheduled", "parked", "running", "failed", "succeeded"]
     columns += ["p50 ms", "p99 ms", "oldest s"]
     rows = [
         [
-            queue.queue_name + (" (paused)" if queue.paused else ""),
+            _queue_cell(queue),
             str(queue.pending),
             str(queue.scheduled),
             str(queue.parked),
             str(queue.running),
             str(queue.failed),
             str(queue.succeeded_total),
-            _number(queue.p50_duration_ms),
-            _number(queue.p99_duration_ms),
+            _ms_cell(queue.p50_duration_ms),
+            _ms_cell(queue.p99_duration_ms),
             f"{queue.oldest_wait_ms / 1000:.1f}",
         ]
         for queue in figures.queues
@@ -107,7 +64,7 @@ def _queues(figures: Stats) -> Table:
     return Table("Queues", columns, rows)
 
 
-def _workers(figures: Stats) -> Table:
+def _workers_table(figures: Stats) -> Table:
     rows = [
         [worker.id, worker.status, f"{len(worker.running)} of {worker.concurrency}", ", ".join(worker.queues)]
         for worker in figures.workers
@@ -115,11 +72,34 @@ def _workers(figures: Stats) -> Table:
     return Table("Workers", ["worker", "status", "slots", "queues"], rows)
 
 
-def totals(figures: Stats) -> Table:
-    """Return the totals as a table."""
+def totals_table(figures: Stats) -> Table:
+    """Return the totals of all queues as a table."""
     row = [str(figures.total_processed), str(figures.total_succeeded), str(figures.total_failed)]
     return Table("Totals", ["processed", "succeeded", "failed"], [row])
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+def _tenant_table(figures: TenantStats) -> Table:
+    columns = ["queue", "succeeded", "failed", "cancelled", "retried", "dead", "p50 ms", "p99 ms"]
+    rows = [_tenant_row(_queue_cell(queue), queue) for queue in figures.queues]
+    return Table(f"Tenant {figures.tenant}", columns, [*rows, _tenant_row("all", figures)])
+
+
+def _tenant_row(where: str, figures: TenantStats | TenantQueueStats) -> list[str]:
+    return [
+        where,
+        str(figures.succeeded_total),
+        str(figures.failed_total),
+        str(figures.cancelled_total),
+        str(figures.retried_total),
+        str(figures.failed),
+        _ms_cell(figures.p50_duration_ms),
+        _ms_cell(figures.p99_duration_ms),
+    ]
+
+
+def _queue_cell(queue: QueueStats | TenantQueueStats) -> str:
+    return f"{queue.queue_name} (paused)" if queue.paused else queue.queue_name
+
+
+def _ms_cell(duration_ms: float | None) -> str:
+    return "-" if duration_ms is None else f"{duration_ms:.1f}"

@@ -11,12 +11,13 @@ import threading
 import time
 from types import FrameType
 
+from asyncjobs.ports.outage import RESTART_PAUSES_S, pause_after
+
 __all__ = ["Supervisor", "die_with_supervisor"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
 _LOOK_S = 0.1
-_BACKOFF_S = (0.1, 0.5, 1.0, 5.0)
 # A process that has lived for so long has died of something new: the backoff begins again.
 _SETTLED_S = 30.0
 
@@ -54,7 +55,7 @@ class _Child:
             return
         lived = time.monotonic() - self._started_at
         self._deaths = 0 if lived > _SETTLED_S else self._deaths + 1
-        pause = _BACKOFF_S[min(self._deaths, len(_BACKOFF_S)) - 1] if self._deaths else 0.0
+        pause = pause_after(self._deaths, RESTART_PAUSES_S)
         self._starts_at = time.monotonic() + pause
         _log.error("worker process %d ended with code %d; another starts in %.1f s", pid, code, pause)
 

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-__all__ = ["Table", "drawn", "plain_lines", "rich_console", "show"]
+__all__ = ["Table", "drawn", "print_table", "rich_console", "time_cell"]
 
 
 class Table(NamedTuple):
-    """What to show; ``styles`` may give a rich style a row."""
+    """A table of text."""
 
     title: str
+    """What stands above it."""
     columns: list[str]
+    """The header of each column."""
     rows: list[list[str]]
+    """The cells, row by row."""
     styles: list[str] | None = None
+    """A rich style for each row, for terminals."""
+
+
+def time_cell(when: datetime | None) -> str:
+    """Return a time as a cell: in UTC, to the second."""
+    return "-" if when is None else when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def print_table(table: Table) -> None:
+    """Print ``table``."""
+    console = rich_console()
+    if console is None:
+        print("\n".join(_plain_lines(table)))
+    else:
+        console.print(drawn(table))
 
 
 def rich_console() -> Any:
@@ -37,26 +56,16 @@ def drawn(table: Table) -> Any:
     for column in table.columns:
         picture.add_column(column)
     for number, row in enumerate(table.rows):
-        # As text: what users put into a job must not be read as markup.
+        # As text: rich would read what users put into a job as its markup.
         picture.add_row(*map(Text, row), style=table.styles[number] if table.styles else None)
     return picture
 
 
-def plain_lines(table: Table) -> list[str]:
+def _plain_lines(table: Table) -> list[str]:
     """Return ``table`` as aligned lines without control codes."""
-    widths = [max(len(row[n]) for row in (table.columns, *table.rows)) for n in range(len(table.columns))]
     if not table.rows:
         return [table.title, "  (none)"]
-    cells = [
-        [cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (table.columns, *table.rows)
-    ]
-    return [table.title, *(f"  {'  '.join(row)}".rstrip() for row in cells)]
-
-
-def show(table: Table) -> None:
-    """Print ``table``."""
-    console = rich_console()
-    if console is None:
-        print("\n".join(plain_lines(table)))
-    else:
-        console.print(drawn(table))
+    lines = [table.columns, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    return [table.title, *(f"  {'  '.join(line)}".rstrip() for line in aligned)]

@@ -9,57 +9,53 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from asyncjobs.cli.loading import import_module, load_app
+from asyncjobs.cli.command import Commands, add_code_arguments, add_command
+from asyncjobs.cli.loading import load_code
 from asyncjobs.cli.running import run
 from asyncjobs.cli.supervisor import Supervisor, die_with_supervisor
 from asyncjobs.errors import ConfigurationError
 from asyncjobs.worker.liveness.health import health_file, health_server
 from asyncjobs.worker.worker import Worker
 
-__all__ = ["add_parser"]
+__all__ = ["add_commands"]
 
 _EXAMPLES = """\
 examples:
   asyncjobs worker shop:app
   asyncjobs worker shop:app --queues critical,emails,default --concurrency 100
-  asyncjobs worker shop:app --queues critical=5,default=1        (by weights)
+  asyncjobs worker shop:app --queues critical=5,default=1        (by weight)
   asyncjobs worker shop:app --processes 2
   asyncjobs worker shop:app --burst                              (ends when the queues are empty)
 
-SIGTERM or Ctrl-C: claim no more, let handlers finish for shutdown_timeout, give the rest back. Twice: at once.
+On SIGTERM or Ctrl-C a worker claims no more jobs, lets handlers finish for shutdown_timeout, and gives the rest back. A
+second signal ends it at once.
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to ``commands``, an argparse subparsers object."""
-    parser = commands.add_parser(
-        "worker", help="run jobs", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("app", help="module:app, where the App is")
-    parser.add_argument("--queues", help="names in strict order, or name=weight; by default all that its jobs name")
-    parser.add_argument("--concurrency", type=int, help="jobs at once in each process (100)")
-    parser.add_argument("--processes", type=int, help="worker processes (1, or WORKER_COUNT)")
-    parser.add_argument("--burst", action="store_true", help="end when nothing is startable any more")
-    parser.add_argument("--import", dest="imports", action="append", default=[], help="a module that defines jobs")
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(commands, "worker", "run jobs", _EXAMPLES, _worker)
+    add_code_arguments(parser)
+    parser.add_argument("--queues", help="names in strict order, or name=weight; by default all queues of its jobs")
+    parser.add_argument("--concurrency", type=int, help="how many jobs each process runs at once (100)")
+    parser.add_argument("--processes", type=int, help="how many worker processes (1, or WORKER_COUNT)")
+    parser.add_argument("--burst", action="store_true", help="end when no job can start any more")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
-    parser.add_argument("--health-file", metavar="PATH", help="written anew each second while the worker is healthy")
-    parser.add_argument("--health-port", metavar="PORT", type=int, help="answers HTTP with 200 while healthy, else 503")
+    parser.add_argument("--health-file", metavar="PATH", help="a file to write each second while the worker is healthy")
+    parser.add_argument(
+        "--health-port", metavar="PORT", type=int, help="a port that answers HTTP: 200 while healthy, else 503"
+    )
     parser.add_argument("--supervised-by", type=int, help=argparse.SUPPRESS)
-    parser.set_defaults(run=_run)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _worker(options: argparse.Namespace) -> int:
     logging.basicConfig(
         level=options.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    app = load_app(options.app)
-    for name in options.imports:
-        import_module(name)
-    queues = _queues(options.queues)
-    # Made here too, so that a wrong option is told before anything starts.
-    worker = Worker(app, queues=queues, concurrency=options.concurrency)
+    app = load_code(options)
+    # Made in the supervisor too, so that a wrong option ends the command before a process starts.
+    worker = Worker(app, queues=_queues(options.queues), concurrency=options.concurrency)
     processes = app.settings.worker_count if options.processes is None else options.processes
     if processes < 1:
         raise ConfigurationError(f"--processes {processes}: expected 1 or more")
@@ -69,24 +65,26 @@ def _run(options: argparse.Namespace) -> int:
         if options.health_file is not None or options.health_port is not None:
             raise ConfigurationError("--health-file and --health-port are of one process; run --processes 1 with them")
         return Supervisor(_child_arguments(options), processes, ends_when_done=options.burst).run()
-    return run(_work(worker, options))
-
-
-async def _work(worker: Worker, options: argparse.Namespace) -> int:
-    if not options.burst:
-        async with contextlib.AsyncExitStack() as stack:
-            if options.health_file is not None:
-                await stack.enter_async_context(health_file(worker.health, Path(options.health_file)))
-            if options.health_port is not None:
-                await stack.enter_async_context(health_server(worker.health, options.health_port))
-            await worker.run()
-        return 0
-    ended = await worker.run_until_empty()
-    print(f"{ended} jobs ended; nothing is left to start in {', '.join(worker.queues)}")
+    run(_run_until_empty(worker) if options.burst else _run_until_stopped(worker, options))
     return 0
 
 
+async def _run_until_empty(worker: Worker) -> None:
+    ended = await worker.run_until_empty()
+    print(f"{ended} jobs ended; nothing is left to start in {', '.join(worker.queues)}")
+
+
+async def _run_until_stopped(worker: Worker, options: argparse.Namespace) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        if options.health_file is not None:
+            await stack.enter_async_context(health_file(worker.health, Path(options.health_file)))
+        if options.health_port is not None:
+            await stack.enter_async_context(health_server(worker.health, options.health_port))
+        await worker.run()
+
+
 def _queues(text: str | None) -> Sequence[str] | Mapping[str, float] | None:
+    """Return the queues in strict order, or with their weights; ``None`` for all queues of the app's jobs."""
     if text is None:
         return None
     names = [name.strip() for name in text.split(",") if name.strip()]
@@ -107,6 +105,7 @@ def _queues(text: str | None) -> Sequence[str] | Mapping[str, float] | None:
 
 
 def _child_arguments(options: argparse.Namespace) -> list[str]:
+    """Return the arguments of one worker process under a supervisor."""
     arguments = ["worker", options.app, "--processes", "1", "--log-level", options.log_level]
     arguments += ["--supervised-by", str(os.getpid())]
     if options.queues is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from typing import overload
 
 from asyncjobs.errors import ArgumentsError
 
@@ -46,6 +47,10 @@ def due_ms(when: object, verb: str, instead: str) -> int:
     return round(when.timestamp() * 1000)
 
 
+@overload
+def utc_time(at_ms: int) -> datetime: ...
+@overload
+def utc_time(at_ms: int | None) -> datetime | None: ...
 def utc_time(at_ms: int | None) -> datetime | None:
     """Return Unix milliseconds as a datetime in UTC; ``None`` stays what it is."""
     return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)

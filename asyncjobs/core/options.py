@@ -1,13 +1,16 @@
 """The options of jobs: app < definition < call.
 
-Unset is a value of its own, so that no default hides what a user set further out.
+An option is declared here alone: what it means and what a user may give in ``JobOptions``, ``SendOptions`` or both, how
+it is checked in ``_CHECKS``, and what is kept of it in ``DefinitionOptions``, ``CallOptions`` or both. Unset is a value
+of its own, so that no default hides what a user set further out.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -17,7 +20,7 @@ from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.record.header import MAX_NAME_BYTES
 from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.core.schedule import Missed, Timing
-from asyncjobs.errors import ArgumentsError
+from asyncjobs.errors import ArgumentsError, DefinitionError, closest
 
 __all__ = [
     "DEFAULT_QUEUE",
@@ -27,11 +30,12 @@ __all__ = [
     "DefinitionOptions",
     "Durability",
     "Executor",
+    "JobOptions",
+    "SendOptions",
     "UnsetType",
     "checked_id",
     "checked_queue",
     "checked_tenant",
-    "merged",
 ]
 
 Acks = Literal["late", "early"]
@@ -40,6 +44,84 @@ Executor = Literal["thread", "process"]
 
 DEFAULT_QUEUE = "default"
 
+
+class _SharedOptions(TypedDict, total=False):
+    """What ``@job`` sets for all calls of a job, and ``.with_options`` for one."""
+
+    queue: str
+    """The queue that the job waits in: 1 to 100 letters, digits or any of ``.`` ``:`` ``_`` ``-``."""
+
+    priority: Priority | PriorityName
+    """How urgent the job is within its queue: ``critical``, ``high``, ``normal`` or ``low``, or a ``Priority``."""
+
+    expires: Duration
+    """How long after it is due the job may still be started; from then on it is cancelled."""
+
+    result_ttl: Duration
+    """How long the result of the job is kept."""
+
+    acks: Acks
+    """``late`` runs the job at least once. ``early`` runs it at most once: it isn't retried, and it goes to the dead
+    letter queue if its worker dies or is stopped while it runs."""
+
+
+class JobOptions(_SharedOptions, total=False):
+    """The options of ``@job``; durations are seconds or ``timedelta``."""
+
+    name: str | None
+    """The name under which the job is queued."""
+
+    aliases: tuple[str, ...]
+    """Earlier names of the job, under which jobs may still be queued."""
+
+    retry: RetryPolicy | RetryRule
+    """When a failed job is tried again: a ``RetryPolicy``, or a function of the error and the number of failures that
+    returns how long to wait, or ``None`` to give up."""
+
+    timeout: Duration | None
+    """How long one attempt may take; ``None`` sets no limit."""
+
+    cron: str | None
+    """A cron expression by which a schedule of the job's name runs it; all its parameters need defaults."""
+
+    every: Duration | None
+    """The interval at which a schedule of the job's name runs it; all its parameters need defaults."""
+
+    timezone: str
+    """The time zone of ``cron``, by its IANA name."""
+
+    missed: Missed
+    """Which ticks of the schedule are made up for that came while no worker was there: the latest (``once``), none
+    (``skip``), or each (``all``)."""
+
+    executor: Executor
+    """Where the handler runs. With ``thread`` an async function runs on the worker's event loop, and a plain one in a
+    thread. With ``process`` either runs in a process of its own, which is killed at the timeout: for work that needs
+    the CPU. The process imports the function, so it must stand at the top of its module."""
+
+
+class SendOptions(_SharedOptions, total=False):
+    """The options of ``.with_options``, for one call; durations are seconds or ``timedelta``."""
+
+    timeout: Duration
+    """How long one attempt may take."""
+
+    max_retries: int
+    """How many times a failed job is tried again; the rest of its policy holds as it is."""
+
+    metadata: Mapping[str, Any]
+    """A free mapping, which is carried with the job and shown with it."""
+
+    job_id: str
+    """An id of your own. The same id sent twice is one job."""
+
+    tenant: str | None
+    """Whose job it is, ``None`` for nobody's. By default that of the ``tenant_scope``, or of the running job."""
+
+    durability: Durability
+    """When the job counts as sent: once Redis has it (``local``), or once a replica has it too (``replicated``)."""
+
+
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 # No control characters, and no surrogates, which UTF-8 has no bytes for.
 _TENANT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
@@ -47,31 +129,114 @@ _ID = re.compile(r"[^\s\x00-\x1f]{1,200}")
 
 
 def checked_queue(given: Any) -> str:
-    """Return ``given`` if it can name a queue; raise ``ArgumentsError`` if not."""
+    """Return ``given``, the name of a queue.
+
+    Raises:
+        ArgumentsError: It can't be one.
+    """
     if not isinstance(given, str) or not _QUEUE.fullmatch(given):
         raise ArgumentsError(f"queue={given!r}: expected 1 to 100 letters, digits or any of . : _ -")
     return given
 
 
 def checked_id(name: str, given: Any) -> str:
-    """Return ``given`` if it can be an id; raise ``ArgumentsError``, naming the option ``name``, if not."""
+    """Return ``given``, an id.
+
+    Args:
+        name: The name of the option, for the error.
+        given: What a user gave for it.
+
+    Raises:
+        ArgumentsError: It can't be one.
+    """
     if not isinstance(given, str) or not _ID.fullmatch(given):
         raise ArgumentsError(f"{name}={given!r:.80}: expected 1 to 200 characters without white space")
     return given
 
 
 def checked_tenant(given: Any) -> str:
-    """Return ``given`` if it can be the id of a tenant; raise ``ArgumentsError`` if not."""
+    """Return ``given``, the id of a tenant.
+
+    Raises:
+        ArgumentsError: It can't be one.
+    """
     size = len(given.encode(errors="replace")) if isinstance(given, str) else 0
     if not 0 < size <= MAX_NAME_BYTES or not _TENANT.fullmatch(given):
         raise ArgumentsError(f"tenant={given!r:.80}: expected an id, 1 to {MAX_NAME_BYTES} bytes of text")
     return str(given)
 
 
-def _checked_acks(given: Acks | UnsetType) -> Acks | UnsetType:
-    if given is not UNSET and given not in ("late", "early"):
+def _checked_retry(given: Any) -> Any:
+    if not isinstance(given, RetryPolicy) and (not callable(given) or isinstance(given, type)):
+        raise ArgumentsError(f"retry={given!r}: expected a RetryPolicy, or a function of error and failures")
+    return given
+
+
+def _checked_max_retries(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise ArgumentsError(f"max_retries={given!r}: expected a whole number, 0 or more")
+    return given
+
+
+def _checked_acks(given: Any) -> Any:
+    if given not in ("late", "early"):
         raise ArgumentsError(f"acks={given!r}: expected 'late' (at least once) or 'early' (at most once)")
     return given
+
+
+def _checked_executor(given: Any) -> Any:
+    if given not in ("thread", "process"):
+        raise ArgumentsError(f"executor={given!r}: expected 'thread' or 'process'")
+    return given
+
+
+def _checked_metadata(given: Any) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise ArgumentsError(f"metadata={given!r:.80}: expected a mapping of names to values")
+    return dict(given)
+
+
+def _checked_durability(given: Any) -> Any:
+    if given not in ("local", "replicated"):
+        raise ArgumentsError(f"durability={given!r}: expected 'local' or 'replicated'")
+    return given
+
+
+class _Check(NamedTuple):
+    """Where a checked option is kept, and the function that checks it and returns what is kept."""
+
+    field: str
+    check: Callable[[Any], Any]
+
+
+def _duration(name: str, *, least_ms: int = 0) -> _Check:
+    return _Check(f"{name}_ms", functools.partial(to_ms, name, least_ms=least_ms))
+
+
+_CHECKS = {
+    "queue": _Check("queue", checked_queue),
+    "priority": _Check("priority", Priority.parse),
+    "retry": _Check("retry", _checked_retry),
+    "max_retries": _Check("max_retries", _checked_max_retries),
+    "timeout": _duration("timeout", least_ms=1),
+    "expires": _duration("expires", least_ms=1),
+    "result_ttl": _duration("result_ttl"),
+    "acks": _Check("acks", _checked_acks),
+    "executor": _Check("executor", _checked_executor),
+    "metadata": _Check("metadata", _checked_metadata),
+    "job_id": _Check("job_id", functools.partial(checked_id, "job_id")),
+    "tenant": _Check("tenant", lambda given: None if given is None else checked_tenant(given)),
+    "durability": _Check("durability", _checked_durability),
+}
+
+_TIMING = ("cron", "every", "timezone", "missed")
+_JOB_OPTIONS = tuple(JobOptions.__annotations__)
+_SEND_OPTIONS = tuple(SendOptions.__annotations__)
+
+
+def _kept(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of the options that were set, by field, once each has been checked."""
+    return {_CHECKS[name].field: _CHECKS[name].check(value) for name, value in given.items() if value is not UNSET}
 
 
 class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +245,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     queue: str | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
     retry: RetryPolicy | RetryRule | UnsetType = UNSET
-    timeout_ms: int | UnsetType | None = UNSET
+    timeout_ms: int | UnsetType = UNSET
     result_ttl_ms: int | UnsetType = UNSET
     expires_ms: int | UnsetType = UNSET
     acks: Acks | UnsetType = UNSET
@@ -88,47 +253,35 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     executor: Executor = "thread"
 
     @classmethod
-    def of(
-        cls,
-        *,
-        queue: str | UnsetType = UNSET,
-        priority: Priority | PriorityName | UnsetType = UNSET,
-        retry: RetryPolicy | RetryRule | UnsetType = UNSET,
-        timeout: Duration | UnsetType | None = UNSET,
-        result_ttl: Duration | UnsetType = UNSET,
-        expires: Duration | UnsetType = UNSET,
-        acks: Acks | UnsetType = UNSET,
-        cron: str | None = None,
-        every: Duration | None = None,
-        timezone: str = "UTC",
-        missed: Missed = "once",
-        executor: Executor = "thread",
-    ) -> DefinitionOptions:
-        """Check what a user gave; raise ``ArgumentsError`` that names the option."""
-        if (
-            retry is not UNSET
-            and not isinstance(retry, RetryPolicy)
-            and (not callable(retry) or isinstance(retry, type))
-        ):
-            raise ArgumentsError(f"retry={retry!r}: expected a RetryPolicy, or a function of error and failures")
-        if executor not in ("thread", "process"):
-            raise ArgumentsError(f"executor={executor!r}: expected 'thread' or 'process'")
-        return cls(
-            queue=queue if queue is UNSET else checked_queue(queue),
-            priority=priority if isinstance(priority, UnsetType) else Priority.parse(priority),
-            retry=retry,
-            timeout_ms=timeout if timeout is UNSET or timeout is None else to_ms("timeout", timeout, least_ms=1),
-            result_ttl_ms=result_ttl if result_ttl is UNSET else to_ms("result_ttl", result_ttl),
-            expires_ms=expires if expires is UNSET else to_ms("expires", expires, least_ms=1),
-            acks=_checked_acks(acks),
-            timing=None if cron is None and every is None else _timing(cron, every, timezone, missed),
-            executor=executor,
-        )
+    def of(cls, given: Mapping[str, Any]) -> DefinitionOptions:
+        """Return the checked form of ``given``, options as of ``JobOptions``; ``name`` and ``aliases`` are left out.
+
+        Raises:
+            DefinitionError: There is no such option.
+            ArgumentsError: A value is wrong. The message names the option.
+        """
+        for name in given:
+            if name not in _JOB_OPTIONS:
+                raise DefinitionError(
+                    f"@job has no option {name!r}; it has {', '.join(_JOB_OPTIONS)}.{closest(name, _JOB_OPTIONS)}"
+                )
+        others = {name: value for name, value in given.items() if name not in ("name", "aliases", *_TIMING)}
+        if others.get("timeout", UNSET) is None:
+            # No limit, as if it weren't set.
+            del others["timeout"]
+        return cls(**_kept(others), timing=_timing(given))
 
 
-def _timing(cron: str | None, every: Duration | None, timezone: str, missed: Missed) -> Timing:
-    every_ms = None if every is None else to_ms("every", every, least_ms=1_000)
-    return Timing.of(cron=cron, every_ms=every_ms, timezone=timezone, missed=missed)
+def _timing(given: Mapping[str, Any]) -> Timing | None:
+    cron, every = given.get("cron"), given.get("every")
+    if cron is None and every is None:
+        return None
+    return Timing.of(
+        cron=cron,
+        every_ms=None if every is None else to_ms("every", every, least_ms=1_000),
+        timezone=given.get("timezone", "UTC"),
+        missed=given.get("missed", "once"),
+    )
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,49 +299,16 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     acks: Acks | UnsetType = UNSET
     durability: Durability | UnsetType = UNSET
 
-    @classmethod
-    def of(
-        cls,
-        *,
-        queue: str | UnsetType = UNSET,
-        priority: Priority | PriorityName | UnsetType = UNSET,
-        max_retries: int | UnsetType = UNSET,
-        timeout: Duration | UnsetType = UNSET,
-        result_ttl: Duration | UnsetType = UNSET,
-        expires: Duration | UnsetType = UNSET,
-        metadata: Mapping[str, Any] | UnsetType = UNSET,
-        job_id: str | UnsetType = UNSET,
-        tenant: str | UnsetType | None = UNSET,
-        acks: Acks | UnsetType = UNSET,
-        durability: Durability | UnsetType = UNSET,
-    ) -> CallOptions:
-        """Check what a user gave; raise ``ArgumentsError`` that names the option."""
-        if max_retries is not UNSET and (
-            isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0
-        ):
-            raise ArgumentsError(f"max_retries={max_retries!r}: expected a whole number, 0 or more")
-        if metadata is not UNSET and not isinstance(metadata, Mapping):
-            raise ArgumentsError(f"metadata={metadata!r:.80}: expected a mapping of names to values")
-        if durability is not UNSET and durability not in ("local", "replicated"):
-            raise ArgumentsError(f"durability={durability!r}: expected 'local' or 'replicated'")
-        if job_id is not UNSET:
-            checked_id("job_id", job_id)
-        return cls(
-            queue=queue if queue is UNSET else checked_queue(queue),
-            priority=priority if isinstance(priority, UnsetType) else Priority.parse(priority),
-            max_retries=max_retries,
-            timeout_ms=timeout if timeout is UNSET else to_ms("timeout", timeout, least_ms=1),
-            result_ttl_ms=result_ttl if result_ttl is UNSET else to_ms("result_ttl", result_ttl),
-            expires_ms=expires if expires is UNSET else to_ms("expires", expires, least_ms=1),
-            metadata=metadata if isinstance(metadata, UnsetType) else dict(metadata),
-            job_id=job_id,
-            tenant=tenant if tenant is UNSET or tenant is None else checked_tenant(tenant),
-            acks=_checked_acks(acks),
-            durability=durability,
-        )
+    def updated(self, given: Mapping[str, Any]) -> CallOptions:
+        """Return the options with those of ``given``, as of ``SendOptions``, checked and in their place.
 
-
-def merged(options: CallOptions, later: CallOptions) -> CallOptions:
-    """Return ``options`` with those replaced that ``later`` sets."""
-    changes = {name: value for name in CallOptions.__struct_fields__ if (value := getattr(later, name)) is not UNSET}
-    return msgspec.structs.replace(options, **changes)
+        Raises:
+            ArgumentsError: There is no such option, or a value is wrong. The message names the option.
+        """
+        for name in given:
+            if name not in _SEND_OPTIONS:
+                raise ArgumentsError(
+                    f"with_options has no option {name!r}; it has {', '.join(_SEND_OPTIONS)}."
+                    f"{closest(name, _SEND_OPTIONS)}"
+                )
+        return msgspec.structs.replace(self, **_kept(given))

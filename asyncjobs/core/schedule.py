@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from asyncjobs.core.priority import Priority
 from asyncjobs.errors import ArgumentsError, ConfigurationError
 
 __all__ = [
@@ -92,19 +93,25 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One schedule as it is stored: which job, when, and the live ``record`` of the job that each tick makes anew.
-
-    The record is that of a job sent at 0, so that it is the same whenever it is made, and tells for how long the job
-    of a tick may wait.
-
-    ``from_code``: it belongs to a ``@job(cron=…)`` rather than having been added at run time.
-    """
+    """One schedule as it is stored: when it fires, and the job that each tick makes anew."""
 
     id: str
+    """Its id, which is unique in its queue."""
     name: str
+    """The job name."""
     timing: Timing
-    record: bytes
+    """When it fires."""
+    body: bytes
+    """The envelope of a job sent at 0, so that it is the same whenever it is made. It tells for how long the job of a
+    tick may wait."""
+    priority: int = Priority.NORMAL.value
+    """The priority of its jobs."""
+    tenant: str = ""
+    """The tenant of its jobs, empty if they have none."""
+    acks_early: bool = False
+    """Whether its jobs are never run twice."""
     from_code: bool = False
+    """Whether it belongs to a ``@job(cron=…)`` rather than having been added at run time."""
 
 
 class Due(NamedTuple):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
-from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job, transition
+from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job
 from asyncjobs.core.record.envelope import JobError, encode
 from asyncjobs.core.record.tries import Tries, pack_tries
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.core.retry import RetryPolicy, prepare_retry
-from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import encode_ended
+from asyncjobs.core.states import JobState, check_transition
+from asyncjobs.core.stored import encode_final
 from asyncjobs.core.text import storable
 
 __all__ = [
@@ -31,9 +32,11 @@ __all__ = [
     "settle",
 ]
 
+# Of a job: how many of its errors are kept. Of an error: how many characters.
 _MAX_ERRORS = 10
 _MAX_MESSAGE = 2_048
 _MAX_TRACEBACK = 8_192
+_MAX_ENTRY_ERROR = 200
 _NIL = b"\xc0"
 
 
@@ -104,9 +107,9 @@ class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Settlement(msgspec.Struct, frozen=True, gc=False):
     """What the broker is to do with one leased job, complete in itself.
 
-    ``record`` and ``ttl_ms``: the final record of a job that ends and how long it is kept. ``tries`` and ``delay_ms``:
-    of a job that failed, what to remember and how long to wait. ``entry`` is its line in the history, that of its name
-    and that of its ``tenant``, if it has one.
+    ``body`` and ``ttl_ms``: the final body of a job that ends and how long it is kept. ``tries`` and ``delay_ms``: of a
+    job that failed, what to remember and how long to wait. ``entry`` is its line in the history, that of its name and
+    that of its ``tenant``, if it has one.
     """
 
     queue: str
@@ -115,23 +118,17 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     priority: int
     fence: int
     verdict: Verdict
-    record: bytes = b""
+    body: bytes = b""
     ttl_ms: int = 0
     tries: bytes = b""
     delay_ms: int = 0
     duration_us: int = 0
     entry: bytes = b""
     tenant: str = ""
+    acks_early: bool = False
 
 
 _entries = msgspec.msgpack.Decoder(HistoryEntry)
-
-_VERDICTS = {
-    JobState.COMPLETED: Verdict.COMPLETE,
-    JobState.RETRYING: Verdict.RETRY,
-    JobState.FAILED: Verdict.DEAD,
-    JobState.CANCELLED: Verdict.CANCEL,
-}
 
 
 def settle(
@@ -141,50 +138,57 @@ def settle(
     now_ms: int,
     chance: float,
     *,
-    record: bytes = b"",
+    body: bytes = b"",
     duration_us: int = 0,
     result_ttl_ms: int = 0,
 ) -> Settlement:
     """Decide what becomes of the running ``job`` after ``outcome``.
 
-    ``record`` is the live record it was claimed with, ``chance`` a number in [0, 1) for the jitter. A result is kept
+    ``body`` is the one that it was claimed with, ``chance`` a number in [0, 1) for the jitter. A result is kept
     for ``result_ttl_ms``; with 0 the job's id stays known for ``TOMBSTONE_MS``, without the result.
     """
-    after = _next(job, outcome, policy, now_ms, chance, keep_result=result_ttl_ms > 0)
-    state = after.state
-    if state is JobState.PENDING:
-        if after.due_at_ms is None:
-            return Settlement(job.queue, job.id, job.name, job.priority, job.fence, Verdict.RELEASE)
-        delay_ms = after.due_at_ms - now_ms
-        return Settlement(job.queue, job.id, job.name, job.priority, job.fence, Verdict.SNOOZE, delay_ms=delay_ms)
-    tries = b""
-    ended = b""
-    if state is JobState.RETRYING or state is JobState.FAILED:
-        tries = pack_tries(Tries(after.failures, after.deaths, _bounded(after.errors)))
-    else:
-        ended = encode_ended(after, record)
-    entry = b""
-    if state is not JobState.RETRYING:
-        error = after.reason
-        if state is JobState.FAILED:
-            last = after.errors[-1]
-            error = f"{last.type}: {last.message}"[:200]
-        name = job.name if job.tenant else ""
-        entry = encode(HistoryEntry(job.id, state.value, after.attempt, now_ms, duration_us, error, name))
+    match outcome:
+        case Completed():
+            after = complete_job(job, outcome.result if result_ttl_ms > 0 else b"", now_ms)
+            verdict = Verdict.COMPLETE
+        case Cancelled():
+            after, verdict = cancel_job(job, outcome.reason, now_ms), Verdict.CANCEL
+        case Failed() if _is_retried(job, outcome, policy):
+            delay_ms = outcome.after_ms
+            after = prepare_retry(job, outcome.error, outcome.policy or policy, chance, now_ms, after_ms=delay_ms)
+            return _settlement(
+                after,
+                Verdict.RETRY,
+                tries=_tries_of(after),
+                delay_ms=max(0, (after.due_at_ms or 0) - now_ms),
+                duration_us=duration_us,
+                tenant=job.tenant,
+            )
+        case Failed():
+            after, verdict = fail_job(job, outcome.error, now_ms), Verdict.DEAD
+        case Released() | Snoozed() if job.acks_early:
+            after, verdict = fail_job(job, _interrupted(job, outcome, now_ms), now_ms), Verdict.DEAD
+        case Snoozed():
+            check_transition(job.state, JobState.PENDING, job.id)
+            return _settlement(job, Verdict.SNOOZE, delay_ms=outcome.after_ms)
+        case Released():
+            check_transition(job.state, JobState.PENDING, job.id)
+            return _settlement(job, Verdict.RELEASE)
+    is_dead = verdict is Verdict.DEAD
     return Settlement(
         queue=job.queue,
         id=job.id,
         name=job.name,
         priority=job.priority,
         fence=job.fence,
-        verdict=_VERDICTS[state],
-        record=ended,
+        verdict=verdict,
+        body=b"" if is_dead else encode_final(after, body),
         ttl_ms=max(result_ttl_ms, TOMBSTONE_MS),
-        tries=tries,
-        delay_ms=max(0, after.due_at_ms - now_ms) if after.due_at_ms is not None else 0,
+        tries=_tries_of(after) if is_dead else b"",
         duration_us=duration_us,
-        entry=entry,
+        entry=_entry_of(after, duration_us),
         tenant=job.tenant,
+        acks_early=job.acks_early,
     )
 
 
@@ -194,24 +198,35 @@ def read_history(stored: Iterable[bytes], name: str = "") -> list[HistoryEntry]:
     return [entry if entry.name else msgspec.structs.replace(entry, name=name) for entry in entries]
 
 
-def _next(job: Job, outcome: Outcome, policy: RetryPolicy, now_ms: int, chance: float, *, keep_result: bool) -> Job:
-    if isinstance(outcome, Completed):
-        return complete_job(job, outcome.result if keep_result else b"", now_ms)
-    if isinstance(outcome, Failed):
-        override = job.envelope.max_retries
-        policy = outcome.policy or policy
-        limit = policy.max_retries if override is None else override
-        if outcome.retryable and job.failures < limit and not job.acks_early:
-            return prepare_retry(job, outcome.error, policy, chance, now_ms, after_ms=outcome.after_ms)
-        return fail_job(job, outcome.error, now_ms)
-    if isinstance(outcome, Cancelled):
-        return cancel_job(job, outcome.reason, now_ms)
-    if job.acks_early:
-        what = "it asked to be run again" if isinstance(outcome, Snoozed) else "its worker stopped while it ran"
-        message = f"{what}; acknowledged early, it is not run again"
-        return fail_job(job, bounded_error("Interrupted", message, "", job.attempt, now_ms), now_ms)
-    due_at_ms = now_ms + outcome.after_ms if isinstance(outcome, Snoozed) else None
-    return transition(job, JobState.PENDING, due_at_ms=due_at_ms)
+def _settlement(job: Job, verdict: Verdict, **fields: Any) -> Settlement:
+    return Settlement(job.queue, job.id, job.name, job.priority, job.fence, verdict, **fields)
+
+
+def _is_retried(job: Job, outcome: Failed, policy: RetryPolicy) -> bool:
+    override = job.envelope.max_retries
+    limit = (outcome.policy or policy).max_retries if override is None else override
+    return outcome.retryable and job.failures < limit and not job.acks_early
+
+
+def _interrupted(job: Job, outcome: Released | Snoozed, now_ms: int) -> JobError:
+    what = "it asked to be run again" if isinstance(outcome, Snoozed) else "its worker stopped while it ran"
+    message = f"{what}; acknowledged early, it is not run again"
+    return bounded_error("Interrupted", message, "", job.attempt, now_ms)
+
+
+def _tries_of(after: Job) -> bytes:
+    return pack_tries(Tries(after.failures, after.deaths, _bounded(after.errors)))
+
+
+def _entry_of(after: Job, duration_us: int) -> bytes:
+    error = after.reason
+    if after.state is JobState.FAILED:
+        last = after.errors[-1]
+        error = f"{last.type}: {last.message}"[:_MAX_ENTRY_ERROR]
+    name = after.name if after.tenant else ""
+    return encode(
+        HistoryEntry(after.id, after.state.value, after.attempt, after.finished_at_ms or 0, duration_us, error, name)
+    )
 
 
 def bounded_error(kind: str, message: str, traceback: str, attempt: int, at_ms: int) -> JobError:

@@ -2,29 +2,59 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 from asyncjobs.core.job import Job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, Final, decode_envelope, decode_final, encode
-from asyncjobs.core.record.header import decode_header, encode_header, ended_header, header_size, tenant_in
 from asyncjobs.core.record.tries import Tries, unpack_tries
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import EnvelopeError
 
-__all__ = ["encode_ended", "encode_live", "read_job", "read_placed", "unreadable_job"]
+__all__ = ["Kept", "encode_final", "read_ended", "read_kept", "read_live", "stand_in"]
 
 
-def encode_live(job: Job) -> bytes:
-    """Return the record of a job that has not ended."""
-    return encode_header(job.name, job.priority.value, "", job.tenant, job.acks_early) + encode(job.envelope)
+class Kept(Protocol):
+    """What a broker knows of a job beside its body; ``ports.NewJob`` and ``ports.Claimed`` are such."""
+
+    @property
+    def queue(self) -> str:
+        """Its queue."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The job name; empty where that can't be read."""
+        ...
+
+    @property
+    def priority(self) -> int:
+        """0 (critical) to 3 (low)."""
+        ...
+
+    @property
+    def tenant(self) -> str:
+        """The id of its tenant, empty if it has none."""
+        ...
+
+    @property
+    def acks_early(self) -> bool:
+        """Whether it is never run twice."""
+        ...
 
 
-def encode_ended(job: Job, record: bytes) -> bytes:
-    """Return the record of the ended ``job``, around the body of the live ``record`` that it was read from."""
+def encode_final(job: Job, body: bytes | msgspec.Raw) -> bytes:
+    """Return the body of the record of an ended ``job``, around the body that it was sent with."""
     assert job.state in ENDED, f"{job.id} is {job.state.value}"
     final = Final(
-        envelope=msgspec.Raw(memoryview(record)[header_size(record) :]),
+        envelope=msgspec.Raw(body),
         **({"result": msgspec.Raw(job.result)} if job.result else {}),
         reason=job.reason,
         failures=job.failures,
@@ -34,59 +64,50 @@ def encode_ended(job: Job, record: bytes) -> bytes:
         started_at_ms=job.started_at_ms,
         finished_at_ms=job.finished_at_ms or 0,
     )
-    return ended_header(record, job.state) + encode(final)
+    return encode(final)
 
 
-def read_job(
-    job_id: str,
-    queue: str,
-    record: bytes,
-    tries: bytes | None = None,
+def read_live(
+    kept: Kept,
+    body: bytes | memoryview,
+    tries: bytes = b"",
     *,
     state: JobState | None = None,
     fence: int = 0,
     due_at_ms: int | None = None,
     finished_at_ms: int | None = None,
 ) -> Job:
-    """Return the job that ``record`` and the stored ``tries`` tell of.
+    """Return a job that has not ended.
 
-    ``state`` is what the broker knows from where it found a live job; by default it is pending, or retrying once an
-    attempt has failed. Raises ``EnvelopeError`` for a record that can't be read.
+    Args:
+        kept: What the broker knows of it.
+        body: The envelope.
+        tries: What earlier attempts came to, as ``pack_tries`` stored it.
+        state: By the place in which it was found; by default pending, or retrying once an attempt has failed.
+        fence: The number of the claim under which it runs.
+        due_at_ms: When it may start, in Unix milliseconds.
+        finished_at_ms: When it died, in Unix milliseconds.
+
+    Raises:
+        EnvelopeError: The record can't be read.
     """
-    header = decode_header(record)
-    body = memoryview(record)[header.end :]
-    if header.state is not None:
-        final = decode_final(body)
-        return Job(
-            id=job_id,
-            name=header.name,
-            queue=queue,
-            priority=header.priority,
-            state=header.state,
-            envelope=decode_envelope(final.envelope),
-            tenant=header.tenant,
-            acks_early=header.acks_early,
-            failures=final.failures,
-            deaths=final.deaths,
-            errors=final.errors,
-            fence=final.fence,
-            started_at_ms=final.started_at_ms,
-            finished_at_ms=final.finished_at_ms,
-            result=bytes(final.result),
-            reason=final.reason,
+    if not kept.name:
+        raise EnvelopeError(
+            f"not a job record that this version can read: it starts with {bytes(body[:8])!r}; "
+            "a newer asyncjobs may have written it, or something else uses the key"
         )
     so_far = unpack_tries(tries)
     if state is None:
         state = JobState.RETRYING if so_far.failures else JobState.PENDING
     return Job(
-        id=job_id,
-        name=header.name,
-        queue=queue,
-        priority=header.priority,
+        id=kept.id,
+        name=kept.name,
+        queue=kept.queue,
+        priority=_PRIORITIES[kept.priority],
         state=state,
         envelope=decode_envelope(body),
-        tenant=header.tenant,
-        acks_early=header.acks_early,
+        tenant=kept.tenant,
+        acks_early=kept.acks_early,
         failures=so_far.failures,
         deaths=so_far.deaths,
         errors=so_far.errors,
@@ -96,59 +117,70 @@ def read_job(
     )
 
 
-def read_placed(
-    job_id: str,
-    queue: str,
-    record: bytes,
-    tries: bytes | None,
-    state: JobState | None,
+def read_ended(kept: Kept, body: bytes | memoryview, state: JobState) -> Job:
+    """Return a job that has ended, from the body that ``encode_final`` made; raise ``EnvelopeError``."""
+    final = decode_final(body)
+    return Job(
+        id=kept.id,
+        name=kept.name,
+        queue=kept.queue,
+        priority=_PRIORITIES[kept.priority],
+        state=state,
+        envelope=decode_envelope(final.envelope),
+        tenant=kept.tenant,
+        acks_early=kept.acks_early,
+        failures=final.failures,
+        deaths=final.deaths,
+        errors=final.errors,
+        fence=final.fence,
+        started_at_ms=final.started_at_ms,
+        finished_at_ms=final.finished_at_ms,
+        result=bytes(final.result),
+        reason=final.reason,
+    )
+
+
+def read_kept(
+    kept: Kept,
+    body: bytes | memoryview,
+    tries: bytes = b"",
     *,
+    state: JobState | None = None,
     fence: int = 0,
     due_at_ms: int | None = None,
     finished_at_ms: int | None = None,
 ) -> Job:
-    """Return the job of ``record``, found in ``state`` (see ``read_job``), or a stand-in if it can't be read."""
+    """Return a job, ended if ``state`` is such, else living; a stand-in for one that can't be read."""
     try:
-        return read_job(
-            job_id,
-            queue,
-            record,
-            tries,
-            state=state,
-            fence=fence,
-            due_at_ms=due_at_ms,
-            finished_at_ms=finished_at_ms,
+        if state in ENDED:
+            return read_ended(kept, body, state)
+        return read_live(
+            kept, body, tries, state=state, fence=fence, due_at_ms=due_at_ms, finished_at_ms=finished_at_ms
         )
     except EnvelopeError:
-        state = state or JobState.PENDING
-        return unreadable_job(job_id, queue, Priority.LOW, tries, state, tenant=tenant_in(record))
+        return stand_in(kept, tries, state or JobState.PENDING, fence=fence, finished_at_ms=finished_at_ms)
 
 
-def unreadable_job(
-    job_id: str,
-    queue: str,
-    priority: Priority,
-    tries: bytes | None,
-    state: JobState,
-    *,
-    fence: int = 0,
-    tenant: str = "",
-) -> Job:
-    """Return a stand-in for a job whose record can't be read, so that it can still be failed and listed."""
+def stand_in(kept: Kept, tries: bytes, state: JobState, *, fence: int = 0, finished_at_ms: int | None = None) -> Job:
+    """Return a nameless job in place of one that can't be read, so that it can still be failed and listed."""
     try:
         so_far = unpack_tries(tries)
     except EnvelopeError:
         so_far = Tries()
     return Job(
-        id=job_id,
+        id=kept.id,
         name="",
-        queue=queue,
-        priority=priority,
+        queue=kept.queue,
+        priority=_PRIORITIES[kept.priority],
         state=state,
         envelope=Envelope(),
-        tenant=tenant,
+        tenant=kept.tenant,
         fence=fence,
         failures=so_far.failures,
         deaths=so_far.deaths,
         errors=so_far.errors,
+        finished_at_ms=finished_at_ms,
     )
+
+
+_PRIORITIES = tuple(Priority)

@@ -1,15 +1,14 @@
-"""The job that code runs in, as a handler sees it."""
+"""The running job, as its handler sees it."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
@@ -19,20 +18,21 @@ from asyncjobs.jobs.events import EventKind, encode_event
 from asyncjobs.jobs.request import Dispatcher
 from asyncjobs.ports import Lease
 
-__all__ = ["JobContext", "JobLog", "current_job", "log_fields", "running"]
+__all__ = ["JobContext", "JobLog", "Shield", "current_job", "log_fields", "running"]
 
 _log = logging.getLogger("asyncjobs.job")
 
 _MAX_LOG_LINE = 8_192
 
+#: Why an attempt must not be cancelled at the moment: its handler is in a thread, or its resources close.
+Shield: TypeAlias = Literal["", "thread", "closing"]
+
 
 class JobContext:
-    """What a handler may know of the job that it runs, and a middleware of the attempt that it is part of.
+    """The running job: given to middleware and to resource providers, and to handlers by ``current_job()``."""
 
-    ``args`` and ``kwargs``: the decoded arguments, with which the handler is called.
-    """
-
-    __slots__ = ("_deadline_ms", "_job", "_tell", "args", "dispatcher", "hold", "kwargs")
+    # With a leading underscore: of the worker that runs the job, and of what is sent from its handler.
+    __slots__ = ("_deadline_ms", "_dispatcher", "_job", "_on_event", "_shield", "args", "kwargs")
 
     def __init__(
         self,
@@ -41,35 +41,22 @@ class JobContext:
         deadline_ms: int | None,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
-        tell: Callable[[Lease, bytes], None] | None = None,
+        on_event: Callable[[Lease, bytes], None] | None = None,
     ) -> None:
         self._job = job
-        self.dispatcher = dispatcher
+        self._dispatcher = dispatcher
         self._deadline_ms = deadline_ms
+        #: The decoded positional arguments with which the handler is called; middleware may replace them.
         self.args = args
+        #: The decoded keyword arguments with which the handler is called; middleware may replace them.
         self.kwargs = {} if kwargs is None else kwargs
-        self._tell = tell
-        #: Why the attempt must not be cancelled at the moment: ``thread``, ``closing``, or empty.
-        self.hold = ""
-
-    @contextlib.contextmanager
-    def uninterrupted(self) -> Iterator[None]:
-        """Keep the worker from cancelling this attempt inside the block, for some seconds at most."""
-        before, self.hold = self.hold, "closing"
-        try:
-            yield
-        finally:
-            self.hold = before
+        self._on_event = on_event
+        self._shield: Shield = ""
 
     @property
     def record(self) -> Job:
         """The job as it was when the attempt began."""
         return self._job
-
-    @property
-    def deadline_ms(self) -> int | None:
-        """``deadline`` in Unix milliseconds."""
-        return self._deadline_ms
 
     @property
     def id(self) -> str:
@@ -83,7 +70,7 @@ class JobContext:
 
     @property
     def queue(self) -> str:
-        """The queue it came from."""
+        """The queue that the job was sent to."""
         return self._job.queue
 
     @property
@@ -93,86 +80,111 @@ class JobContext:
 
     @property
     def attempt(self) -> int:
-        """Which attempt this is; the first is 1."""
+        """The number of this attempt; the first is 1."""
         return self._job.attempt
 
     @property
     def tenant(self) -> str | None:
-        """The tenant that the job was sent for, if any."""
+        """The id of the tenant that the job was sent for; ``None`` without one."""
         return self._job.tenant or None
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The free mapping that the sender gave."""
+        """The mapping that the sender gave as ``metadata=``; empty by default."""
         return self._job.metadata
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What middleware sent along: trace context and the like."""
+        """What middleware sent along with the job, such as a trace context."""
         return self._job.envelope.headers
 
     @property
     def schedule(self) -> str | None:
-        """The id of the schedule that made the job, if one did."""
+        """The id of the schedule that made the job; ``None`` for a job that was sent."""
         return self.headers.get(SCHEDULE_HEADER)
 
     @property
     def tick(self) -> datetime | None:
-        """The time for which its schedule made the job, which may have been missed by some time; in UTC."""
+        """The time, in UTC, for which its schedule made the job; earlier than the start where a tick was missed."""
         tick = self.headers.get(TICK_HEADER)
         return utc_time(None if tick is None else int(tick))
 
     @property
     def created_at(self) -> datetime:
-        """When the job was sent, by its sender's clock."""
+        """When the job was sent, in UTC, by its sender's clock."""
         return datetime.fromtimestamp(self._job.created_at_ms / 1000, UTC)
 
     @property
     def deadline(self) -> datetime | None:
-        """When the job's timeout will cancel this attempt, by the broker's clock; ``None`` without a timeout."""
+        """When the timeout will cancel this attempt, in UTC, by the broker's clock; ``None`` without a timeout."""
         return utc_time(self._deadline_ms)
 
-    # -- what those who follow the job are told
+    @property
+    def deadline_ms(self) -> int | None:
+        """``deadline`` in Unix milliseconds."""
+        return self._deadline_ms
+
+    # -- events, for ``JobHandle.events``
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Tell how far the job has come: ``done`` of ``total``, and a ``note``; from handlers of every kind.
+        """Report how far the job has come, to readers of ``handle.events()``.
 
-        It goes out soon, in one call with whatever else is told meanwhile; ``handle.events()`` receives it.
+        Works in async handlers, in threads and in processes. The event is sent in the background, soon, in one call
+        with other events.
+
+        Args:
+            done: how much is done, in a unit of your own.
+            total: how much there is to do, in the same unit; ``None`` if that isn't known.
+            note: a text for people.
+
+        Raises:
+            ArgumentsError: the event has more than 64 KiB.
         """
         self._emit("progress", (done, total, note))
 
     def emit(self, data: Any) -> None:
-        """Tell ``data``, anything that msgspec encodes, at most 64 KiB; raises ``ArgumentsError`` if it doesn't fit."""
+        """Send ``data`` as an event, to readers of ``handle.events()``; otherwise like ``progress``.
+
+        Args:
+            data: anything that msgspec encodes, at most 64 KiB.
+
+        Raises:
+            ArgumentsError: the data can't be encoded, or has more than 64 KiB.
+        """
         self._emit("data", data)
 
     @property
     def log(self) -> JobLog:
-        """A logger whose records carry the fields of ``log_fields``; those from INFO on are events of the job too."""
+        """A logger for this job.
+
+        Its records carry ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant`` and ``trace_id`` as attributes.
+        Those from INFO on are events of the job too.
+        """
         return JobLog(_log, log_fields(self), functools.partial(self._emit, "log"))
 
     def _emit(self, kind: EventKind, data: Any) -> None:
-        if self._tell is not None:
+        if self._on_event is not None:
             job = self._job
             event = encode_event(job.attempt, time.time_ns() // 1_000_000, kind, data)
-            self._tell(Lease(job.queue, job.id, job.priority.value, job.fence), event)
+            self._on_event(Lease(job.queue, job.id, job.priority.value, job.fence), event)
 
 
 class JobLog(logging.LoggerAdapter[logging.Logger]):
-    """The logger of one job: ``tell`` is given each record from INFO on, whatever the logging is configured to."""
+    """The logger of one job: ``emit`` is called with each record from INFO on, whatever level logging is set to."""
 
-    def __init__(self, logger: logging.Logger, fields: dict[str, Any], tell: Callable[[Any], None]) -> None:
+    def __init__(self, logger: logging.Logger, fields: dict[str, Any], emit: Callable[[Any], None]) -> None:
         super().__init__(logger, fields)
-        self._tell = tell
+        self._emit = emit
 
     def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
-        """Log, and tell."""
+        """Log, and emit."""
         if level >= logging.INFO:
-            self._tell({"level": logging.getLevelName(level).lower(), "message": _text(level, msg, args)})
+            self._emit({"level": logging.getLevelName(level).lower(), "message": _text(level, msg, args)})
         super().log(level, msg, *args, **kwargs)
 
 
 def _text(level: int, msg: object, args: Any) -> str:
-    """Return a log line as logging writes it; like there, one that can't be formatted is no error of who logs."""
+    """Return a log line as logging formats it; as there, a line that can't be formatted raises nothing."""
     try:
         text = logging.LogRecord("", level, "", 0, msg, args, None).getMessage()
     except Exception:
@@ -181,11 +193,11 @@ def _text(level: int, msg: object, args: Any) -> str:
 
 
 def log_fields(job: JobContext | Job) -> dict[str, Any]:
-    """Return what a log record tells of ``job``, by attribute of the record.
+    """Return the attributes by which a log record names ``job``.
 
-    ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant``, and ``trace_id`` in hex where a trace is going on.
+    ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant``, and ``trace_id`` in hex inside a trace, else ``None``.
     """
-    # Only who logs pays for the import.
+    # Imported at the first log record: an app that logs nothing does not load OpenTelemetry.
     from opentelemetry.trace import get_current_span
 
     trace_id = get_current_span().get_span_context().trace_id
@@ -199,14 +211,23 @@ def log_fields(job: JobContext | Job) -> dict[str, Any]:
     }
 
 
-#: The job that runs in this context; the executor sets it in the context that it makes for each job.
+#: The job that runs in this context; the worker sets it in the context that it makes for each job.
 running: ContextVar[JobContext | None] = ContextVar("asyncjobs_running", default=None)
 
 
 def current_job() -> JobContext:
-    """Return the job that this code runs in, in async handlers and in those that run in a thread.
+    """Return the running job, inside a handler and whatever it calls: on the loop, in a thread or in a process.
 
-    Raises ``LookupError`` outside a handler.
+    Returns:
+        The job's context, with its id, attempt, metadata, deadline and ``progress``.
+
+    Raises:
+        LookupError: no job runs here.
+
+    Example:
+        >>> @app.job
+        ... async def export(path: str) -> None:
+        ...     current_job().progress(1, total=3, note=path)
     """
     context = running.get()
     if context is None:

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any, Generic, ParamSpec, TypeVar
+from types import FrameType
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack
 
 import msgspec
 
 from asyncjobs.core.duration import Duration, due_ms, to_ms
-from asyncjobs.core.options import UNSET, Acks, CallOptions, DefinitionOptions, Durability, UnsetType, merged
-from asyncjobs.core.priority import Priority, PriorityName
+from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions, SendOptions
 from asyncjobs.core.record.header import MAX_NAME_BYTES
 from asyncjobs.errors import ArgumentsError, DefinitionError
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.open_apps import dispatcher_for
-from asyncjobs.jobs.request import Dispatcher, JobRequest, Sending
+from asyncjobs.jobs.request import Dispatcher, JobRequest, Sending, SendingApp
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.jobs.tenant_scope import current_tenant_id
 
-__all__ = ["AsyncJobDefinition", "JobCall", "JobDefinition", "SyncJobDefinition"]
+__all__ = [
+    "AsyncJobDefinition",
+    "JobCall",
+    "JobDefinition",
+    "SyncJobDefinition",
+    "scheduled_request",
+    "signature_of",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,90 +39,126 @@ _NO_OPTIONS = CallOptions()
 class _Verbs(Generic[P, R]):
     """The verbs that send a job, shared by a definition and by one with options for a call."""
 
-    def _parts(self) -> tuple[JobDefinition[P, R], CallOptions, Dispatcher | None]:
-        raise NotImplementedError
+    _definition: JobDefinition[P, R]
+    _call_options: CallOptions
+    _app: SendingApp | None
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
-        """Send the job to run as soon as a worker is free; await what is returned to get its ``JobHandle``.
+        """Send the job to run as soon as a worker is free.
 
-        The arguments are checked at once: raises ``ArgumentsError`` if they do not fit the handler or can't be encoded,
-        ``PayloadTooLarge``, and ``AppNotOpen``. Awaiting raises ``BrokerUnavailable`` or ``BrokerRefused``.
+        The arguments are checked at once, before anything is awaited.
+
+        Args:
+            *args: The handler's positional arguments.
+            **kwargs: The handler's keyword arguments.
+
+        Returns:
+            What sends the job when it is awaited, and then returns its ``JobHandle``.
+
+        Raises:
+            ArgumentsError: The arguments don't fit the handler, or can't be encoded.
+            PayloadTooLarge: The job is larger than ``max_payload``.
+            AppNotOpen: The app isn't open; or the job belongs to no app, and not exactly one is open.
+            BrokerUnavailable: The broker can't be reached; raised by the ``await``.
+            BrokerRefused: The broker won't take the job; raised by the ``await``.
+
+        Example:
+            ``handle = await send_email.delay("user@example.com", subject="Welcome!")``
         """
-        return self._send(self._request(args, kwargs))
+        return self._send(self._request(args, kwargs), sys._getframe(1))
 
     def schedule_at(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
-        """Send the job to run at ``when``, an aware ``datetime``; in the past means now. Raises as ``delay`` does."""
-        return self._send(self._request(args, kwargs, due_at_ms=due_ms(when, "schedule_at", "schedule_in")))
+        """Send the job to run at a time.
+
+        Args:
+            when: An aware ``datetime``; one in the past means now.
+            *args: The handler's positional arguments.
+            **kwargs: The handler's keyword arguments.
+
+        Returns:
+            What sends the job when it is awaited, and then returns its ``JobHandle``.
+
+        Raises:
+            ArgumentsError: ``when`` is no aware ``datetime``. Otherwise raises as ``delay`` does.
+        """
+        due_at_ms = due_ms(when, "schedule_at", "schedule_in")
+        return self._send(self._request(args, kwargs, due_at_ms=due_at_ms), sys._getframe(1))
 
     def schedule_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
-        """Send the job to run after ``delay``: seconds, or a ``timedelta``. Raises as ``delay`` does."""
-        return self._send(self._request(args, kwargs, delay_ms=to_ms("delay", delay)))
+        """Send the job to run after a delay, counted from when the broker has it.
+
+        Args:
+            delay: Seconds or ``timedelta``, 0 or more.
+            *args: The handler's positional arguments.
+            **kwargs: The handler's keyword arguments.
+
+        Returns:
+            What sends the job when it is awaited, and then returns its ``JobHandle``.
+
+        Raises:
+            ArgumentsError: ``delay`` is no such duration. Otherwise raises as ``delay`` does.
+        """
+        return self._send(self._request(args, kwargs, delay_ms=to_ms("delay", delay)), sys._getframe(1))
 
     def delay_sync(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
-        """Do what ``delay`` does from code without an event loop; inside one it is refused."""
+        """Do what ``delay`` does, from code without an event loop.
+
+        Raises:
+            AppNotOpen: It was called inside a running event loop. Otherwise raises as ``delay`` does.
+        """
         return self._send_sync(self._request(args, kwargs), "delay")
 
     def schedule_at_sync(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
-        """Do what ``schedule_at`` does from code without an event loop; inside one it is refused."""
-        return self._send_sync(
-            self._request(args, kwargs, due_at_ms=due_ms(when, "schedule_at", "schedule_in")), "schedule_at"
-        )
+        """Do what ``schedule_at`` does, from code without an event loop.
+
+        Raises:
+            AppNotOpen: It was called inside a running event loop. Otherwise raises as ``schedule_at`` does.
+        """
+        due_at_ms = due_ms(when, "schedule_at", "schedule_in")
+        return self._send_sync(self._request(args, kwargs, due_at_ms=due_at_ms), "schedule_at")
 
     def schedule_in_sync(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
-        """Do what ``schedule_in`` does from code without an event loop; inside one it is refused."""
+        """Do what ``schedule_in`` does, from code without an event loop.
+
+        Raises:
+            AppNotOpen: It was called inside a running event loop. Otherwise raises as ``schedule_in`` does.
+        """
         return self._send_sync(self._request(args, kwargs, delay_ms=to_ms("delay", delay)), "schedule_in")
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> JobRequest[R]:
-        """Return the checked call without sending it, for ``app.enqueue_many``."""
+        """Return the checked call without sending it, for ``app.enqueue_many`` and ``app.add_schedule``.
+
+        Args:
+            *args: The handler's positional arguments.
+            **kwargs: The handler's keyword arguments.
+
+        Raises:
+            ArgumentsError: The arguments don't fit the handler, or can't be encoded.
+        """
         return self._request(args, kwargs)
 
-    def with_options(
-        self,
-        *,
-        queue: str | UnsetType = UNSET,
-        priority: Priority | PriorityName | UnsetType = UNSET,
-        max_retries: int | UnsetType = UNSET,
-        timeout: Duration | UnsetType = UNSET,
-        result_ttl: Duration | UnsetType = UNSET,
-        expires: Duration | UnsetType = UNSET,
-        metadata: Mapping[str, Any] | UnsetType = UNSET,
-        job_id: str | UnsetType = UNSET,
-        tenant: str | UnsetType | None = UNSET,
-        acks: Acks | UnsetType = UNSET,
-        durability: Durability | UnsetType = UNSET,
-        app: Dispatcher | UnsetType = UNSET,
-    ) -> JobCall[P, R]:
+    def with_options(self, *, app: SendingApp | None = None, **options: Unpack[SendOptions]) -> JobCall[P, R]:
         """Return the job with options for one call, which win over those of the definition.
 
-        ``timeout``, ``result_ttl`` and ``expires``: seconds or ``timedelta``. ``metadata``: a free mapping, carried
-        with the job and shown everywhere. ``job_id``: your own id; the same one sent twice is one job. ``tenant``:
-        whose it is, ``None`` for nobody's; by default that of the ``tenant_scope``, or of the running job. ``acks``:
-        ``late`` for at least once, ``early`` for at most once. ``durability``: ``replicated`` waits until a replica of
-        Redis has the job too. ``app``: which app sends it. Raises ``ArgumentsError`` that names the option.
+        Args:
+            app: The ``App`` that sends it; by default the job's own, or the one that is open.
+            **options: See ``SendOptions``.
+
+        Raises:
+            ArgumentsError: There is no such option, or it has a wrong value. The message names it.
+
+        Example:
+            ``await send_email.with_options(priority="high", timeout=30).delay("user@example.com")``
         """
-        definition, options, dispatcher = self._parts()
-        later = CallOptions.of(
-            queue=queue,
-            priority=priority,
-            max_retries=max_retries,
-            timeout=timeout,
-            result_ttl=result_ttl,
-            expires=expires,
-            metadata=metadata,
-            job_id=job_id,
-            tenant=tenant,
-            acks=acks,
-            durability=durability,
-        )
-        return JobCall(definition, merged(options, later), dispatcher if isinstance(app, UnsetType) else app)
+        return JobCall(self._definition, self._call_options.updated(options), app or self._app)
 
     def _request(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], *, delay_ms: int = 0, due_at_ms: int | None = None
     ) -> JobRequest[R]:
-        definition, options, _ = self._parts()
+        definition, options = self._definition, self._call_options
         if options.tenant is UNSET and (tenant := current_tenant_id()) is not None:
             options = msgspec.structs.replace(options, tenant=tenant)
-        signature = definition.signature
+        signature = signature_of(definition)
         arguments, keywords = signature.encode(args, kwargs)
         return JobRequest(
             name=definition.name,
@@ -129,20 +172,30 @@ class _Verbs(Generic[P, R]):
             due_at_ms=due_at_ms,
         )
 
-    def _dispatcher(self) -> Dispatcher:
-        definition, _, dispatcher = self._parts()
-        return dispatcher or definition.app or dispatcher_for(definition.name)
-
-    def _send(self, request: JobRequest[R]) -> Sending[R]:
-        caller = sys._getframe(2)
+    def _send(self, request: JobRequest[R], caller: FrameType) -> Sending[R]:
         return self._dispatcher().dispatch(request, f"{caller.f_code.co_filename}:{caller.f_lineno}")
 
     def _send_sync(self, request: JobRequest[R], verb: str) -> JobHandle[R]:
         return self._dispatcher().dispatch_sync(request, f"await {request.name}.{verb}(…)")
 
+    def _dispatcher(self) -> Dispatcher:
+        return dispatcher_for(self._definition.name) if self._app is None else self._app._sender
+
 
 class JobDefinition(_Verbs[P, R]):
-    """A job: its ``name``, ``function`` and ``options``, and the ``app`` it belongs to (``None``: a library's job)."""
+    """A job: what ``@job`` makes of a function. Calling it calls the function."""
+
+    function: Callable[P, Any]
+    """The handler."""
+
+    name: str
+    """The name under which the job is queued."""
+
+    aliases: tuple[str, ...]
+    """Its earlier names."""
+
+    options: DefinitionOptions
+    """What ``@job`` has set, as checked; times in milliseconds."""
 
     def __init__(
         self,
@@ -151,7 +204,7 @@ class JobDefinition(_Verbs[P, R]):
         name: str | None = None,
         aliases: tuple[str, ...] = (),
         options: DefinitionOptions,
-        app: Dispatcher | None = None,
+        app: SendingApp | None = None,
     ) -> None:
         if not callable(function) or not hasattr(function, "__name__"):
             raise DefinitionError(f"@job decorates functions, not {function!r}")
@@ -161,13 +214,14 @@ class JobDefinition(_Verbs[P, R]):
         self.name = _checked_name(function.__name__ if name is None else name)
         self.aliases = tuple(_checked_name(alias) for alias in aliases)
         self.options = options
-        self.app = app
-        self.is_async = inspect.iscoroutinefunction(function)
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
+        self._definition = self
+        self._call_options = _NO_OPTIONS
+        self._app = app
         self._signature: Signature | None = None
         try:
             self._signature = Signature(function, self.name)
@@ -175,42 +229,8 @@ class JobDefinition(_Verbs[P, R]):
             # An annotation names something defined further down; it is resolved at the first use.
             pass
 
-    @property
-    def signature(self) -> Signature:
-        """The handler's parameters; raises ``DefinitionError`` if an annotation can't be resolved or decoded."""
-        if self._signature is None:
-            try:
-                self._signature = Signature(self.function, self.name)
-            except NameError as error:
-                raise DefinitionError(
-                    f"job {self.name!r}: an annotation can't be resolved ({error}); import the name where the module "
-                    "is run, not only under TYPE_CHECKING"
-                ) from error
-        return self._signature
-
-    def scheduled(self) -> JobRequest[R]:
-        """Return the call that the job's own schedule makes; raise ``DefinitionError`` if it needs arguments."""
-        try:
-            return JobRequest(
-                name=self.name,
-                arguments=self.signature.encode((), {})[0],
-                keywords=(),
-                signature=self.signature.hash,
-                defaults=self.options,
-                options=_NO_OPTIONS,
-                returns=self.signature.returns,
-            )
-        except ArgumentsError as error:
-            raise DefinitionError(
-                f"job {self.name!r} has a schedule, so all its parameters need defaults: {error}; or give them with "
-                "app.add_schedule(…)"
-            ) from error
-
     def __repr__(self) -> str:
         return f"<job {self.name!r} of {self.__module__}.{self.__qualname__}>"
-
-    def _parts(self) -> tuple[JobDefinition[P, R], CallOptions, Dispatcher | None]:
-        return self, _NO_OPTIONS, self.app
 
 
 class AsyncJobDefinition(JobDefinition[P, R]):
@@ -232,13 +252,52 @@ class SyncJobDefinition(JobDefinition[P, R]):
 class JobCall(_Verbs[P, R]):
     """A job with options for one call."""
 
-    def __init__(self, definition: JobDefinition[P, R], options: CallOptions, app: Dispatcher | None) -> None:
+    def __init__(self, definition: JobDefinition[P, R], options: CallOptions, app: SendingApp | None) -> None:
         self._definition = definition
-        self._options = options
+        self._call_options = options
         self._app = app
 
-    def _parts(self) -> tuple[JobDefinition[P, R], CallOptions, Dispatcher | None]:
-        return self._definition, self._options, self._app
+
+def signature_of(definition: JobDefinition[..., Any]) -> Signature:
+    """Return the parameters of a job's handler.
+
+    Raises:
+        DefinitionError: An annotation can't be resolved, or its values can't be decoded.
+    """
+    if definition._signature is None:
+        try:
+            definition._signature = Signature(definition.function, definition.name)
+        except NameError as error:
+            raise DefinitionError(
+                f"job {definition.name!r}: an annotation can't be resolved ({error}); import the name where the module "
+                "is run, not only under TYPE_CHECKING"
+            ) from error
+    return definition._signature
+
+
+def scheduled_request(definition: JobDefinition[..., R]) -> JobRequest[R]:
+    """Return the call that the schedule of ``@job(cron=…)`` or ``@job(every=…)`` makes.
+
+    Raises:
+        DefinitionError: The handler needs arguments.
+    """
+    signature = signature_of(definition)
+    try:
+        arguments, keywords = signature.encode((), {})
+    except ArgumentsError as error:
+        raise DefinitionError(
+            f"job {definition.name!r} has a schedule, so all its parameters need defaults: {error}; or give them with "
+            "app.add_schedule(…)"
+        ) from error
+    return JobRequest(
+        name=definition.name,
+        arguments=arguments,
+        keywords=keywords,
+        signature=signature.hash,
+        defaults=definition.options,
+        options=_NO_OPTIONS,
+        returns=signature.returns,
+    )
 
 
 def _checked_name(name: object) -> str:

@@ -17,6 +17,7 @@ from asyncjobs.core.values import decode_value
 from asyncjobs.errors import BrokerUnavailable, JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
 from asyncjobs.jobs.events import JobEvent, decode_event
 from asyncjobs.ports import CancelReply, EventPage
+from asyncjobs.ports.outage import Outage
 
 __all__ = ["JobHandle", "JobLookup"]
 
@@ -24,39 +25,44 @@ R_co = TypeVar("R_co", covariant=True)
 
 _log = logging.getLogger("asyncjobs.app")
 
-_EVENTS_A_PAGE = 200
-_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
+_MAX_EVENTS_A_PAGE = 200
 
 
 class JobLookup(Protocol):
-    """What a handle needs of an app."""
+    """What a handle asks of the app that made it."""
 
-    async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
-        """Return the job, or ``None`` if there is no record."""
+    async def find_job(self, job_id: str, *, queue: str) -> Job | None:
+        """Return the job as it stands, or ``None`` if there is no record."""
         ...
 
-    async def cancel_job(self, job_id: str, *, queue: str | None = None, reason: str = ...) -> CancelReply:
+    async def cancel_job(self, job_id: str, *, queue: str, reason: str) -> CancelReply:
         """Cancel the job."""
         ...
 
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
-        """Wait until the job has ended or failed for good."""
+        """Wait until the job has ended or is dead, and return it; ``None`` if there is no record."""
         ...
 
     async def read_events(
         self, job_id: str, *, queue: str, after: int, limit: int, timeout: float | None
     ) -> EventPage | None:
-        """Return events, waiting for the first if need be."""
+        """Return the events numbered above ``after``; while there is none, wait for the first."""
         ...
 
 
 class JobHandle(Generic[R_co]):
-    """One sent job, by its ``queue`` and ``id``; make one anew with ``app.handle(id, queue=…)``.
-
-    ``is_new`` is ``False`` if a job of the same id had been sent before, so that this send changed nothing.
-    """
+    """One sent job; make one anew with ``app.handle(id, queue=…)``."""
 
     __slots__ = ("_lookup", "_returns", "_sent", "id", "is_new", "queue")
+
+    id: str
+    """The id of the job."""
+
+    queue: str
+    """The queue of the job."""
+
+    is_new: bool
+    """Whether this send made the job; ``False`` if a job of the same id had been sent before."""
 
     def __init__(
         self, lookup: JobLookup, queue: str, job_id: str, *, returns: Any = Any, is_new: bool = True, sent: bool = False
@@ -72,22 +78,39 @@ class JobHandle(Generic[R_co]):
         return f"JobHandle(queue={self.queue!r}, id={self.id!r})"
 
     async def refresh(self) -> Job:
-        """Return the job as it stands now; raise ``UnknownJob`` or ``ResultExpired`` if there is no record."""
+        """Return the job as it stands now.
+
+        Raises:
+            UnknownJob: There is no record of the job, and this handle doesn't come from sending it.
+            ResultExpired: The job has ended, and its record isn't kept any longer.
+            BrokerUnavailable: The broker can't be reached.
+        """
         job = await self._lookup.find_job(self.id, queue=self.queue)
         if job is None:
             raise self._absent()
         return job
 
     async def status(self) -> JobState:
-        """Return the job's state now; raise as ``refresh`` does."""
+        """Return the state of the job now; raises as ``refresh`` does."""
         return (await self.refresh()).state
 
     async def result(self, timeout: float | timedelta | None = None) -> R_co:
-        """Wait until the job has ended and return what its handler returned; woken, not polled.
+        """Wait until the job has ended, and return what its handler returned.
 
-        ``timeout``: seconds or ``timedelta``, ``None`` to wait for ever. Raises ``ResultTimeout`` after it (the job
-        goes on), ``JobFailed`` if the job is in the dead letter queue, ``JobCancelled``, ``ResultExpired`` if the
-        result isn't kept any longer, and ``UnknownJob`` if there is no record of a job that this process has not sent.
+        Args:
+            timeout: How long to wait: seconds or ``timedelta``; by default for ever.
+
+        Raises:
+            ResultTimeout: The job has not ended by then. It goes on.
+            JobFailed: The job is in the dead letter queue.
+            JobCancelled: The job was cancelled.
+            ResultExpired: The job has ended, and its result isn't kept, or not any longer.
+            ResultError: The result doesn't fit the handler's return annotation.
+            UnknownJob: There is no record of the job, and this handle doesn't come from sending it.
+            BrokerUnavailable: The broker can't be reached.
+
+        Example:
+            ``text = await handle.result(timeout=10)``
         """
         seconds = None if timeout is None else to_ms("timeout", timeout) / 1000
         job = await self._lookup.wait_for_end(self.id, queue=self.queue, timeout=seconds)
@@ -109,25 +132,33 @@ class JobHandle(Generic[R_co]):
             ) from error
 
     async def events(self, after: int = 0) -> AsyncIterator[JobEvent]:
-        """Follow what the job tells: events numbered above ``after``, those of the past first, until it has ended.
+        """Yield the events of the job, those of the past first, until it has ended.
 
-        While the broker is away it waits, and goes on where it was: nothing is left out, nothing comes twice. Where a
-        job has told more than is kept, ``dropped`` of the next event says how many are missing. Raises as ``refresh``
-        does if there is neither a record of the job nor of its events.
+        While the broker is away it waits, and then goes on where it was: no event is left out, and none comes twice.
+
+        Args:
+            after: The number of the last event that is known already; 0 for all.
+
+        Yields:
+            The events. Where the job has told more than is kept, ``dropped`` says how many are missing before one.
+
+        Raises:
+            UnknownJob: There are neither a record nor events of the job, and this handle doesn't come from sending it.
+            ResultExpired: The job has ended, and neither its record nor its events are kept any longer.
+
+        Example:
+            ``async for event in handle.events(after=last): …``
         """
-        failures = 0
+        outage = Outage(_log, "the events of job %s must wait: %s")
         while True:
             try:
                 page = await self._lookup.read_events(
-                    self.id, queue=self.queue, after=after, limit=_EVENTS_A_PAGE, timeout=None
+                    self.id, queue=self.queue, after=after, limit=_MAX_EVENTS_A_PAGE, timeout=None
                 )
             except BrokerUnavailable as error:
-                if not failures:
-                    _log.warning("the events of job %s must wait: %s", self.id, error)
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                failures += 1
+                await asyncio.sleep(outage.failed(error, self.id))
                 continue
-            failures = 0
+            outage.over()
             if page is None:
                 raise self._absent()
             for number, stored in page.events:
@@ -137,9 +168,16 @@ class JobHandle(Generic[R_co]):
                 return
 
     async def cancel(self, reason: str = "cancelled by its sender") -> bool:
-        """Cancel the job: at once while it waits, and by cancelling its handler while it runs.
+        """Cancel the job: at once while it waits; while it runs, by cancelling its handler.
 
-        Return ``False`` if it was too late: it has ended, or is in the dead letter queue.
+        Args:
+            reason: Why, as the job's record will say.
+
+        Returns:
+            Whether there was something to cancel: ``False`` if the job has ended or is in the dead letter queue.
+
+        Raises:
+            BrokerUnavailable: The broker can't be reached.
         """
         return await self._lookup.cancel_job(self.id, queue=self.queue, reason=reason) in ("cancelled", "running")
 

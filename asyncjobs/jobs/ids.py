@@ -1,4 +1,4 @@
-"""The source of new job ids: time and chance for ``core.identity``."""
+"""New job ids: the time and the random numbers that ``core.identity`` makes ids of."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["IdSource", "new_id"]
 
 
 class IdSource:
-    """Makes ids that rise within a process and never repeat between processes.
+    """Makes ids that rise within a process, and that no other process makes too.
 
-    60 random bits are drawn anew each millisecond; the last 20 count up within it. Safe to call from any thread.
+    Each millisecond 60 random bits are drawn; the 20 bits behind them count up within it. Safe to call from any thread.
     """
 
     def __init__(self) -> None:
@@ -24,6 +24,7 @@ class IdSource:
         self._count = 0
 
     def __call__(self) -> str:
+        """Return a new id."""
         now_ms = time.time_ns() // 1_000_000
         with self._lock:
             # A clock that steps back keeps the later millisecond, so that ids go on rising.
@@ -38,11 +39,12 @@ class IdSource:
             return self._prefix + PAIRS[count >> 10] + PAIRS[count & 1023]
 
     def forget(self) -> None:
-        """Draw new chance at the next id; a forked child must not continue its parent's."""
+        """Draw new random bits for the next id: a forked child must not go on with those of its parent."""
         self._lock = threading.Lock()
         self._millisecond = -1
 
 
+#: Returns a new job id.
 new_id = IdSource()
 
 if hasattr(os, "register_at_fork"):

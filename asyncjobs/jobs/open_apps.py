@@ -31,7 +31,7 @@ def dispatcher_for(name: str) -> Dispatcher:
     """
     context = running.get()
     if context is not None:
-        return context.dispatcher
+        return context._dispatcher
     if len(_open) == 1:
         return _open[0]
     if not _open:

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from asyncjobs.core.duration import Duration
-from asyncjobs.core.options import UNSET, Acks, DefinitionOptions, Executor, UnsetType
-from asyncjobs.core.priority import Priority, PriorityName
-from asyncjobs.core.retry import RetryPolicy, RetryRule
-from asyncjobs.core.schedule import Missed
+from asyncjobs.core.options import DefinitionOptions, JobOptions
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
-from asyncjobs.jobs.request import Dispatcher
+from asyncjobs.jobs.request import SendingApp
 
 __all__ = ["JobDecorator", "Registry", "default_registry", "job"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OPTIONS = (
-    *("name", "aliases", "queue", "priority", "retry", "timeout", "expires", "result_ttl", "acks"),
-    *("cron", "every", "timezone", "missed", "executor"),
-)
-
 
 class JobDecorator(Protocol):
-    """What ``@job(…)`` with options returns."""
+    """What ``@job(…)`` with options returns: it makes a function a job."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -38,9 +30,14 @@ class JobDecorator(Protocol):
 
 
 class Registry:
-    """Job definitions by name and alias; looks into ``beneath`` for what it doesn't have itself."""
+    """Jobs by name and alias.
 
-    def __init__(self, *, app: Dispatcher | None = None, beneath: Registry | None = None) -> None:
+    Args:
+        app: The app that sends the jobs; by default the one that is open.
+        beneath: Another registry, for the names that are not in this one.
+    """
+
+    def __init__(self, *, app: SendingApp | None = None, beneath: Registry | None = None) -> None:
         self._app = app
         self._beneath = beneath
         self._jobs: dict[str, JobDefinition[..., Any]] = {}
@@ -48,7 +45,17 @@ class Registry:
     def define(
         self, function: Callable[..., Any], *, name: str | None, aliases: tuple[str, ...], options: DefinitionOptions
     ) -> JobDefinition[..., Any]:
-        """Make ``function`` a job; raise ``DefinitionError`` if its name, or an alias, is taken by another one."""
+        """Make ``function`` a job.
+
+        Args:
+            function: The handler.
+            name: The name of the job; ``None`` for the function's own.
+            aliases: Earlier names of the job.
+            options: The options of all its calls.
+
+        Raises:
+            DefinitionError: Its name, or an alias, is taken by another job, or the function can't be a handler.
+        """
         kind = AsyncJobDefinition if inspect.iscoroutinefunction(function) else SyncJobDefinition
         definition: JobDefinition[..., Any] = kind(function, name=name, aliases=aliases, options=options, app=self._app)
         names = (definition.name, *definition.aliases)
@@ -69,7 +76,11 @@ class Registry:
         return found
 
     def get(self, name: str) -> JobDefinition[..., Any]:
-        """Return the job known as ``name``; raise ``UnknownJobName`` if there is none."""
+        """Return the job with this name or alias.
+
+        Raises:
+            UnknownJobName: There is none. The message names the nearest.
+        """
         found = self._find(name)
         if found is None:
             raise UnknownJobName(
@@ -79,11 +90,12 @@ class Registry:
         return found
 
     def names(self) -> frozenset[str]:
-        """Return every name and alias that is known here."""
+        """Return all names and aliases, with those of the registry beneath."""
         beneath = self._beneath.names() if self._beneath is not None else frozenset()
         return beneath | self._jobs.keys()
 
     def __iter__(self) -> Iterator[JobDefinition[..., Any]]:
+        """Yield each job once, in the order of their names."""
         for name in sorted(self.names()):
             definition = self.get(name)
             if definition.name == name:
@@ -91,7 +103,7 @@ class Registry:
 
 
 def _is_same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Say whether both are one piece of source: a module that was reloaded, or run as a script and imported too."""
+    """Return whether both come from one place in the source, as when a module is reloaded, or run and imported too."""
     codes = [getattr(inspect.unwrap(function), "__code__", None) for function in (one, other)]
     places = [code and (code.co_filename, code.co_firstlineno, code.co_name) for code in codes]
     return places[0] is not None and places[0] == places[1]
@@ -105,19 +117,14 @@ def _where(function: Callable[..., Any]) -> str:
 default_registry = Registry()
 
 
-def decorator(registry: Registry, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
-    """Define ``function`` in ``registry`` at once, or return the decorator that will."""
-    for option in options:
-        if option not in _OPTIONS:
-            raise DefinitionError(
-                f"@job has no option {option!r}; it has {', '.join(_OPTIONS)}.{closest(option, _OPTIONS)}"
-            )
-    name, aliases = options.pop("name", None), tuple(options.pop("aliases", ()))
-    checked = DefinitionOptions.of(**options)
-
-    def define(function: Callable[..., Any]) -> JobDefinition[..., Any]:
-        return registry.define(function, name=name, aliases=aliases, options=checked)
-
+def decorator(registry: Registry, function: Callable[..., Any] | None, options: JobOptions) -> Any:
+    """Make ``function`` a job of ``registry``; without one, return the decorator that does."""
+    define = functools.partial(
+        registry.define,
+        name=options.get("name"),
+        aliases=tuple(options.get("aliases", ())),
+        options=DefinitionOptions.of(options),
+    )
     return define if function is None else define(function)
 
 
@@ -128,39 +135,20 @@ def job(  # type: ignore[overload-overlap]
 @overload
 def job(function: Callable[P, R], /) -> SyncJobDefinition[P, R]: ...
 @overload
-def job(
-    *,
-    name: str | None = None,
-    aliases: tuple[str, ...] = (),
-    queue: str | UnsetType = UNSET,
-    priority: Priority | PriorityName | UnsetType = UNSET,
-    retry: RetryPolicy | RetryRule | UnsetType = UNSET,
-    timeout: Duration | UnsetType | None = UNSET,
-    expires: Duration | UnsetType = UNSET,
-    result_ttl: Duration | UnsetType = UNSET,
-    acks: Acks | UnsetType = UNSET,
-    cron: str | None = None,
-    every: Duration | None = None,
-    timezone: str = "UTC",
-    missed: Missed = "once",
-    executor: Executor = "thread",
-) -> JobDecorator: ...
-def job(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+def job(**options: Unpack[JobOptions]) -> JobDecorator: ...
+def job(function: Callable[..., Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
     """Make a function a job of the default registry, which every app knows; for libraries, and programs with one app.
 
-    ``name``: by default the function's own. ``aliases``: its earlier names, under which jobs may still be queued.
-    ``queue``: by default ``default``. ``priority``: critical, high, normal or low. ``retry``: a ``RetryPolicy``, or a
-    function of the error and the number of failures that returns how long to wait, ``None`` to give up.
-    ``timeout``: seconds or ``timedelta`` that one attempt may take. ``expires``: not started by then, it is cancelled.
-    ``result_ttl``: how long the result is kept. ``acks``: ``late`` (the default) runs it at least once; ``early`` at
-    most once: it is not retried, and goes to the dead letter queue if its worker dies or is stopped while it runs.
-    ``cron`` (in ``timezone``, an IANA name) or ``every`` (seconds, ``timedelta``): run it by a schedule of its name,
-    for which all its parameters need defaults; ``missed``: what becomes of ticks when no worker was there, ``once``,
-    ``skip`` or ``all``, see ``App.add_schedule``.
+    Args:
+        function: The handler. An async function runs on the worker's event loop, a plain one in a thread.
+        **options: See ``JobOptions``.
 
-    An async function runs on the worker's loop, a plain one in a thread. With ``executor="process"`` either runs in a
-    process of its own, which is killed at the timeout: for work that needs the CPU; it is imported there by module and
-    name, so it must stand at the top of its module. Raises ``DefinitionError`` or
-    ``ArgumentsError`` where it could not work.
+    Returns:
+        The job, which can still be called as the plain function; without ``function``, the decorator that makes it.
+
+    Raises:
+        DefinitionError: The job could not work: its name is taken, an option isn't known, or an annotation can't be
+            decoded.
+        ArgumentsError: An option has a wrong value.
     """
     return decorator(default_registry, function, options)

@@ -4,69 +4,121 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Coroutine, Generator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, Unpack
 
 import msgspec
 
-from asyncjobs.core.options import DEFAULT_QUEUE, CallOptions, DefinitionOptions, merged
+from asyncjobs.core.options import DEFAULT_QUEUE, CallOptions, DefinitionOptions, SendOptions
 
 if TYPE_CHECKING:
     from asyncjobs.jobs.handle import JobHandle
 
-__all__ = ["Dispatcher", "JobRequest", "Sending"]
+__all__ = ["Dispatcher", "JobRequest", "Sending", "SendingApp"]
 
 R = TypeVar("R")
 
 
 class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False):
-    """A checked and encoded call that has not been sent; what ``.request()`` returns and ``enqueue_many`` takes.
-
-    ``delay_ms`` from the moment of sending, or ``due_at_ms`` in Unix milliseconds: not before then. ``id``: the job's,
-    once it has been given one. ``headers``: what middleware sends along.
-    """
+    """A checked and encoded call that has not been sent; what ``.request()`` returns and ``enqueue_many`` takes."""
 
     name: str
+    """The name of the job."""
+
     arguments: bytes
+    """The arguments, as a msgpack array."""
+
     keywords: tuple[str, ...]
+    """The names of the last of the arguments, those passed by keyword."""
+
     signature: int
+    """The hash of the handler's parameters."""
+
     defaults: DefinitionOptions
+    """The options of the definition."""
+
     options: CallOptions
+    """The options of the call, which win over ``defaults``."""
+
     returns: Any
+    """The return annotation of the handler."""
+
     delay_ms: int = 0
+    """How long after it is sent the job is due, in milliseconds."""
+
     due_at_ms: int | None = None
+    """When the job is due, in Unix milliseconds, in place of ``delay_ms``."""
+
     id: str = ""
+    """The id of the job, once it has one."""
+
     headers: dict[str, str] = {}
+    """What middleware sends along."""
 
     @property
     def queue(self) -> str:
-        """The queue that it goes to."""
+        """The queue that the job goes to."""
         return self.options.queue or self.defaults.queue or DEFAULT_QUEUE
 
     def with_headers(self, headers: Mapping[str, str]) -> JobRequest[R]:
-        """Return the request with ``headers`` added; they are on ``current_job().headers``."""
+        """Return the request with more headers, which the handler finds on ``current_job().headers``.
+
+        Args:
+            headers: The headers to add, or to put in the place of those of the same names.
+        """
         return msgspec.structs.replace(self, headers={**self.headers, **headers})
 
-    def with_options(self, **options: Any) -> JobRequest[R]:
-        """Return the request with options as ``.with_options`` of a job takes them; raises ``ArgumentsError``."""
-        return msgspec.structs.replace(self, options=merged(self.options, CallOptions.of(**options)))
+    def with_options(self, **options: Unpack[SendOptions]) -> JobRequest[R]:
+        """Return the request with options in place of those that it has.
+
+        Args:
+            **options: See ``SendOptions``.
+
+        Raises:
+            ArgumentsError: There is no such option, or it has a wrong value. The message names it.
+        """
+        return msgspec.structs.replace(self, options=self.options.updated(options))
 
 
 class Dispatcher(Protocol):
-    """What a definition needs of an app."""
+    """What sends jobs."""
 
     def dispatch(self, request: JobRequest[R], where: str) -> Sending[R]:
-        """Check ``request`` against the app's limits and return what sends it when awaited."""
+        """Check ``request`` against the app's limits and return what sends it when awaited.
+
+        Args:
+            request: The call.
+            where: File and line of the call, for the warning that it was never awaited.
+        """
         ...
 
     def dispatch_sync(self, request: JobRequest[R], instead: str) -> JobHandle[R]:
-        """Send ``request`` from a thread without a loop; with one, refuse and name what to write ``instead``."""
+        """Send ``request`` from a thread without a running event loop, and wait until it is sent.
+
+        Args:
+            request: The call.
+            instead: What to write inside a running loop, for the error that refuses it there.
+        """
+        ...
+
+
+class SendingApp(Protocol):
+    """An app, as a definition knows it."""
+
+    @property
+    def _sender(self) -> Dispatcher:
+        """What sends the app's jobs."""
         ...
 
 
 class Sending(Coroutine[Any, Any, "JobHandle[R]"]):
-    """A job being sent: await it, once. It is a coroutine too, so ``asyncio.create_task`` takes it.
+    """What sends a job when it is awaited, once. It is a coroutine, so ``asyncio.create_task`` takes it too.
 
-    One that is dropped without being awaited warns with the job's name and the line of the call: nothing was sent.
+    Dropped without being awaited, it warns with the job's name and the line of the call, since nothing was sent.
+
+    Args:
+        start: Makes the coroutine that sends the job.
+        name: The name of the job.
+        where: File and line of the call.
     """
 
     __slots__ = ("_coroutine", "_name", "_start", "_where")

@@ -21,6 +21,9 @@ class Injected:
 
     __slots__ = ("provider",)
 
+    provider: Callable[..., Any]
+    """What provides the resource."""
+
     def __init__(self, provider: Callable[..., Any]) -> None:
         self.provider = provider
 
@@ -29,16 +32,22 @@ class Injected:
 
 
 def Inject(provider: Callable[..., Any]) -> Any:  # noqa: N802 - it stands where a value does, as a class would
-    """Return the default of a handler's parameter that gets what ``provider`` provides.
+    """Return the default of a parameter of a handler that the worker fills in with a resource.
 
-    ``provider``: a function, a coroutine function, or a generator of either kind that yields once and cleans up behind
-    the ``yield``; a function made by ``contextlib`` from such a generator will do. It may itself have parameters with
-    ``Inject``, and one annotated with ``JobContext``. A job gets each of its own resources once, and they are closed in
-    reverse order when its handler has ended, also by failure, timeout, cancellation, a lost lease and shutdown: the
-    exception is raised at the ``yield``. Mark a provider with ``@resource(scope="worker")`` to share it.
+    The parameter is no argument of the job: ``.delay()`` doesn't take it. A job gets each of its resources once. They
+    are closed in reverse order when its handler has ended, also by failure, timeout, cancellation, a lost lease and
+    shutdown: the exception is raised at the ``yield``. ``@resource(scope="worker")`` shares a resource between jobs.
 
-    The parameter is no argument of the job: ``.delay()`` knows nothing of it. Raises ``DefinitionError`` for a provider
-    that can't be called; what else can't be resolved is an error when the worker starts.
+    Args:
+        provider: A function or a coroutine function that returns the resource, or a generator of either kind that
+            yields it once and cleans up after the ``yield``; what ``contextlib`` makes of such a generator will do too.
+            It may have parameters with ``Inject`` itself, and one annotated with ``JobContext``.
+
+    Raises:
+        DefinitionError: ``provider`` can't be called. What else can't be resolved is an error when the worker starts.
+
+    Example:
+        ``async def order(number: int, db: Session = Inject(session)) -> None: …``
     """
     if not callable(provider):
         raise DefinitionError(f"Inject({provider!r}): expected a function that provides the resource")
@@ -46,9 +55,16 @@ def Inject(provider: Callable[..., Any]) -> Any:  # noqa: N802 - it stands where
 
 
 def resource(*, scope: Scope) -> Callable[[F], F]:
-    """Say how long what a provider provides lives: ``worker``, opened at the worker's start, or ``job`` (the default).
+    """Return a decorator of a provider that says how long its resource lives.
 
-    Raises ``DefinitionError`` for another scope.
+    Args:
+        scope: ``worker``, from the worker's start to its end, or ``job``, for one attempt, as without the decorator.
+
+    Raises:
+        DefinitionError: There is no such scope.
+
+    Example:
+        ``@resource(scope="worker")``
     """
     if scope not in ("worker", "job"):
         raise DefinitionError(f"scope={scope!r}: expected 'worker' or 'job'")
@@ -61,6 +77,6 @@ def resource(*, scope: Scope) -> Callable[[F], F]:
 
 
 def scope_of(provider: Callable[..., Any]) -> Scope | None:
-    """Return the scope that ``provider`` was marked with, if it was."""
+    """Return the scope that ``@resource`` has given ``provider``, ``None`` if it wasn't used."""
     found: Scope | None = getattr(provider, _SCOPE, None)
     return found

@@ -7,6 +7,7 @@ refused where the mistake was made.
 from __future__ import annotations
 
 import inspect
+import itertools
 import types
 import typing
 import zlib
@@ -15,211 +16,181 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.core.values import ENCODING_ERRORS, decode_model, decode_value, encode_value
-from asyncjobs.errors import ArgumentsError, DefinitionError, closest
+from asyncjobs.core.values import ENCODING_ERRORS, decode_model, encode_value
+from asyncjobs.errors import ArgumentsError, DefinitionError
+from asyncjobs.jobs.annotations import undecodable
+from asyncjobs.jobs.misfits import misfit, unencodable, wrongly_typed
 from asyncjobs.jobs.resources import Injected
 
 __all__ = ["Signature"]
 
-_KEPT_DECODERS = 64
+# How many shapes of calls, and of stored arguments, are remembered of a handler: with *args and **kwargs there is no
+# end of them.
+_MAX_SHAPES = 64
 
 
-class _Plan(typing.NamedTuple):
-    decode: Callable[[msgspec.Raw], tuple[Any, ...]]
+class _Stored(typing.NamedTuple):
+    """How stored arguments of one shape are read: the last of the array are those named by ``keywords``."""
+
+    decode: Callable[[bytes | msgspec.Raw], tuple[Any, ...]]
     positional: int
     keywords: tuple[str, ...]
 
 
-class Signature:
-    """The parameters of the handler ``name``, and its return type.
+class _Shape(typing.NamedTuple):
+    """How calls of one shape are stored: in the ``order`` of these indices, or as given where it is empty."""
 
-    Raises ``DefinitionError`` if msgspec can't decode an annotation, ``NameError`` if one isn't defined yet.
+    order: tuple[int, ...]
+    stored: _Stored
+
+
+class Signature:
+    """The parameters of a handler, but for those that the worker injects, and its return type.
+
+    Args:
+        function: The handler.
+        name: The job's name, for errors.
+
+    Raises:
+        DefinitionError: A value of an annotation could not be decoded.
+        NameError: An annotation names what isn't defined yet.
     """
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
         self._name = name
-        self._signature = _sent(inspect.signature(function), name)
+        self._signature = _without_injected(inspect.signature(function), name)
         hints = typing.get_type_hints(function, include_extras=True)
-        self._types: dict[str, Any] = {}
-        self._positional: list[str] = []
-        self._required: set[str] = set()
-        self._positional_only: set[str] = set()
-        self._rest: str | None = None
-        self._options: str | None = None
-        for parameter in self._signature.parameters.values():
-            kind = hints.get(parameter.name, Any)
-            self._check(kind, f"parameter {parameter.name!r}")
-            self._types[parameter.name] = kind
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                self._rest = parameter.name
-                continue
-            if parameter.kind is parameter.VAR_KEYWORD:
-                self._options = parameter.name
-                continue
-            if parameter.kind is not parameter.KEYWORD_ONLY:
-                self._positional.append(parameter.name)
-            if parameter.kind is parameter.POSITIONAL_ONLY:
-                self._positional_only.add(parameter.name)
-            if parameter.default is parameter.empty:
-                self._required.add(parameter.name)
+        self._positional: list[tuple[str, Any]] = []
+        self._by_name: dict[str, Any] = {}
+        # Of *args and **kwargs; without them nothing is ever bound there.
+        self._rest: tuple[str, Any] = ("", Any)
+        self._others: Any = Any
+        for one in self._signature.parameters.values():
+            annotation = hints.get(one.name, Any)
+            self._check(annotation, f"parameter {one.name!r}")
+            if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD):
+                self._positional.append((one.name, annotation))
+            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
+                self._by_name[one.name] = annotation
+            if one.kind is one.VAR_POSITIONAL:
+                self._rest = (one.name, annotation)
+            if one.kind is one.VAR_KEYWORD:
+                self._others = annotation
         self.returns: Any = hints.get("return", Any)
         self._check(self.returns, "the return value")
-        self._least = len([one for one in self._positional if one in self._required])
-        self._only_positional = len(self._required) == self._least
-        self._plans: dict[tuple[int, tuple[str, ...]], _Plan] = {}
+        self._shapes: dict[tuple[int | str, ...], _Shape] = {}
+        self._stored: dict[tuple[int, tuple[str, ...]], _Stored] = {}
         #: A 32-bit hash of names, order, defaults and types, by which a later version of the code is recognised.
         self.hash = zlib.crc32(str(self._signature).encode())
 
-    def _check(self, kind: Any, what: str) -> None:
-        try:
-            unknown = _undecodable(msgspec.inspect.type_info(kind))
-        except (TypeError, RecursionError) as error:
-            raise DefinitionError(f"job {self._name!r}: {what} can't be decoded: {error}") from None
-        if unknown is not None:
-            raise DefinitionError(
-                f"job {self._name!r}: {what} is annotated with {unknown.__qualname__}, which can't be encoded. "
-                "Use types that msgspec knows (dataclass, Struct, datetime, UUID, Decimal, Enum, containers …) "
-                "or a pydantic model."
-            )
+    def _check(self, annotation: Any, what: str) -> None:
+        problem = undecodable(annotation)
+        if problem:
+            raise DefinitionError(f"job {self._name!r}: {what} {problem}")
 
     def __str__(self) -> str:
         return str(self._signature)
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, tuple[str, ...]]:
-        """Bind, encode and check a call; return the msgpack array, and the names of those passed by keyword.
+        """Bind, encode and check the arguments of a call.
 
-        Raises ``ArgumentsError`` if the call does not fit the handler, or a value its annotation.
+        Returns:
+            The arguments as a msgpack array, and the names of the last of them, those passed by keyword.
+
+        Raises:
+            ArgumentsError: The call does not fit the handler, or a value its annotation.
         """
-        values, keywords = self._bind(args, kwargs)
+        shape = self._shapes.get((len(args), *kwargs))
+        if shape is None:
+            shape = self._shape(len(args), tuple(kwargs))
+        order, stored = shape
+        values: Sequence[Any] = (*args, *kwargs.values()) if kwargs else args
+        if order:
+            values = [values[index] for index in order]
         try:
             raw = encode_value(values)
         except ENCODING_ERRORS as error:
-            raise ArgumentsError(self._blame_encoding(values, keywords, error)) from error
+            named = [
+                (name, value)
+                for (name, _), value in zip(self._parameters(stored.positional, stored.keywords), values, strict=True)
+            ]
+            problem = unencodable(named) or f"the arguments can't be encoded: {error}"
+            raise ArgumentsError(f"{self._name}(): {problem}") from error
         try:
-            self._plan(len(values), keywords).decode(msgspec.Raw(raw))
+            stored.decode(raw)
         except msgspec.ValidationError as error:
-            raise ArgumentsError(self._blame_value(values, keywords, error)) from error
-        return raw, keywords
+            typed = [
+                (name, value, kind)
+                for (name, kind), value in zip(
+                    self._parameters(stored.positional, stored.keywords), values, strict=True
+                )
+            ]
+            problem = wrongly_typed(typed) or f"the arguments do not fit {self._signature}: {error}"
+            raise ArgumentsError(f"{self._name}(): {problem}") from error
+        return raw, stored.keywords
 
     def decode(self, raw: msgspec.Raw, keywords: tuple[str, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments that ``encode`` produced, as the handler's types.
 
-        Raises ``ArgumentsError`` if they no longer fit the handler.
+        Args:
+            raw: The arguments.
+            keywords: The names of the last of them.
+
+        Raises:
+            ArgumentsError: They no longer fit the handler.
         """
         size = _array_length(raw)
+        stored = self._stored.get((size, keywords))
+        if stored is None:
+            self._refuse_misfit(size - len(keywords), keywords, "sent")
+            stored = self._stored_as(size - len(keywords), keywords)
         try:
-            plan = self._plan(size, keywords)
-            values = plan.decode(raw)
+            values = stored.decode(raw)
         except msgspec.MsgspecError as error:
             raise ArgumentsError(f"{self._name}{self._signature}: the stored arguments do not fit: {error}") from error
-        if not plan.keywords:
+        if not keywords:
             return values, {}
-        return values[: plan.positional], dict(zip(plan.keywords, values[plan.positional :], strict=True))
+        return values[: stored.positional], dict(zip(keywords, values[stored.positional :], strict=True))
 
-    # -- binding
+    # -- shapes: what is the same of all calls with so many positional arguments and these names
 
-    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Sequence[Any], tuple[str, ...]]:
-        count = len(args)
-        if (
-            not kwargs
-            and self._only_positional
-            and self._least <= count
-            and (count <= len(self._positional) or self._rest is not None)
-        ):
-            return args, ()
-        if count > len(self._positional) and self._rest is None:
-            raise self._misfit(f"takes {len(self._positional)} positional arguments, but {count} were given")
-        values = list(args)
-        keywords: list[str] = []
-        left = dict(kwargs)
-        for name in self._positional[:count]:
-            if name in left and name not in self._positional_only:
-                raise self._misfit(f"got two values for {name!r}")
-        for name in self._positional[count:]:
-            if name in left and name not in self._positional_only:
-                value = left.pop(name)
-                if len(values) < self._positional.index(name) or keywords:
-                    keywords.append(name)
-                values.append(value)
-        for name in list(left):
-            is_named = name in self._types and name not in self._positional_only
-            if self._options is None and (not is_named or name == self._rest):
-                raise self._misfit(f"has no parameter {name!r}.{closest(name, self._types)}")
-            keywords.append(name)
-            values.append(left[name])
-        given = {*self._positional[: len(values) - len(keywords)], *keywords}
-        missing = [name for name in self._types if name in self._required and name not in given]
-        if missing:
-            raise self._misfit(f"is missing {', '.join(map(repr, missing))}")
-        return values, tuple(keywords)
+    def _shape(self, count: int, names: tuple[str, ...]) -> _Shape:
+        self._refuse_misfit(count, names, "given")
+        # What follows on the positional arguments is stored as one of them, so that names needn't be.
+        follow = list(
+            itertools.takewhile(
+                lambda name: name in names and name in self._by_name, (name for name, _ in self._positional[count:])
+            )
+        )
+        keywords = tuple(name for name in names if name not in follow)
+        order = (*range(count), *(count + names.index(name) for name in (*follow, *keywords)))
+        stored = self._stored_as(count + len(follow), keywords)
+        shape = _Shape(() if order == tuple(range(len(order))) else order, stored)
+        if len(self._shapes) < _MAX_SHAPES:
+            self._shapes[count, *names] = shape
+        return shape
 
-    def _misfit(self, problem: str) -> ArgumentsError:
-        return ArgumentsError(f"{self._name}() {problem}; its parameters are {self._signature}")
+    def _stored_as(self, positional: int, keywords: tuple[str, ...]) -> _Stored:
+        kinds = tuple(kind for _, kind in self._parameters(positional, keywords))
+        kind = types.GenericAlias(tuple, kinds) if kinds else tuple[()]
+        stored = _Stored(msgspec.msgpack.Decoder(kind, dec_hook=decode_model).decode, positional, keywords)
+        if len(self._stored) < _MAX_SHAPES:
+            self._stored[positional + len(keywords), keywords] = stored
+        return stored
 
-    # -- decoding
+    def _refuse_misfit(self, count: int, names: tuple[str, ...], given: str) -> None:
+        problem = misfit(self._signature, count, names, given)
+        if problem is not None:
+            raise ArgumentsError(f"{self._name}() {problem}; its parameters are {self._signature}")
 
-    def _plan(self, size: int, keywords: tuple[str, ...]) -> _Plan:
-        plan = self._plans.get((size, keywords))
-        if plan is None:
-            positional = size - len(keywords)
-            kinds = [self._types[name] for name in self._positional[:positional]]
-            extra = positional - len(kinds)
-            if extra > 0 and self._rest is None:
-                raise self._misfit(f"takes {len(self._positional)} positional arguments, but {positional} were sent")
-            kinds += [self._types[self._rest]] * extra if self._rest is not None else []
-            for name in keywords:
-                if name in self._types:
-                    kinds.append(self._types[name])
-                elif self._options is not None:
-                    kinds.append(self._types[self._options])
-                else:
-                    raise self._misfit(f"has no parameter {name!r}")
-            missing = self._required - {*self._positional[:positional], *keywords}
-            if missing:
-                raise self._misfit(f"is missing {', '.join(map(repr, sorted(missing)))}")
-            kind = types.GenericAlias(tuple, tuple(kinds)) if kinds else tuple[()]
-            plan = _Plan(msgspec.msgpack.Decoder(kind, dec_hook=decode_model).decode, positional, keywords)
-            if len(self._plans) < _KEPT_DECODERS:
-                self._plans[size, keywords] = plan
-        return plan
-
-    # -- blame: which argument was it
-
-    def _named(self, values: Sequence[Any], keywords: tuple[str, ...]) -> list[tuple[str, Any, Any]]:
-        positional = len(values) - len(keywords)
-        names = [*self._positional[:positional]]
-        names += [self._rest or ""] * (positional - len(names))
-        names += keywords
-        fallback = self._options or ""
-        return [
-            (name, value, self._types.get(name, self._types.get(fallback, Any)))
-            for name, value in zip(names, values, strict=True)
-        ]
-
-    def _blame_encoding(self, values: Sequence[Any], keywords: tuple[str, ...], error: Exception) -> str:
-        for name, value, _ in self._named(values, keywords):
-            try:
-                encode_value(value)
-            except ENCODING_ERRORS as found:
-                return (
-                    f"{self._name}(): argument {name!r} of type {type(value).__qualname__} can't be encoded ({found}); "
-                    "send an id, or a dataclass, Struct, pydantic model or other type that msgspec encodes"
-                )
-        return f"{self._name}(): the arguments can't be encoded: {error}"
-
-    def _blame_value(self, values: Sequence[Any], keywords: tuple[str, ...], error: Exception) -> str:
-        for name, value, kind in self._named(values, keywords):
-            try:
-                decode_value(kind, encode_value(value))
-            except msgspec.ValidationError as found:
-                return (
-                    f"{self._name}(): argument {name!r} does not fit its annotation "
-                    f"{inspect.formatannotation(kind)}: {found}; given was {value!r:.100}"
-                )
-        return f"{self._name}(): the arguments do not fit {self._signature}: {error}"
+    def _parameters(self, positional: int, keywords: tuple[str, ...]) -> list[tuple[str, Any]]:
+        """Return name and annotation of each argument in the order in which they are stored."""
+        own = self._positional[:positional]
+        rest = [self._rest] * (positional - len(own))
+        return [*own, *rest, *((name, self._by_name.get(name, self._others)) for name in keywords)]
 
 
-def _sent(signature: inspect.Signature, name: str) -> inspect.Signature:
+def _without_injected(signature: inspect.Signature, name: str) -> inspect.Signature:
     """Return the parameters that a call is bound to: all but those that the worker fills in."""
     kept: list[inspect.Parameter] = []
     injected: str | None = None
@@ -244,26 +215,9 @@ def _array_length(raw: msgspec.Raw) -> int:
     kind = head[0] if len(head) else 0
     if 0x90 <= kind <= 0x9F:
         return kind & 0x0F
-    if kind == 0xDC and len(head) >= 3:
-        return int.from_bytes(head[1:3], "big")
-    if kind == 0xDD and len(head) >= 5:
-        return int.from_bytes(head[1:5], "big")
+    # An element takes a byte at least, so a larger length is no length.
+    if kind == 0xDC and (size := int.from_bytes(head[1:3], "big")) < len(head):
+        return size
+    if kind == 0xDD and (size := int.from_bytes(head[1:5], "big")) < len(head):
+        return size
     raise ArgumentsError(f"the stored arguments are damaged: no msgpack array begins with {bytes(head[:4])!r}")
-
-
-def _undecodable(info: Any, seen: set[int] | None = None) -> type | None:
-    """Return the first type inside ``info`` that neither msgspec nor a ``model_validate`` can build."""
-    seen = set() if seen is None else seen
-    if id(info) in seen:
-        return None
-    seen.add(id(info))
-    if isinstance(info, msgspec.inspect.CustomType):
-        return None if info.cls is object or hasattr(info.cls, "model_validate") else info.cls
-    if isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field):
-        for field in type(info).__struct_fields__:
-            inner = getattr(info, field)
-            for one in inner if isinstance(inner, tuple) else (inner,):
-                found = _undecodable(one, seen)
-                if found is not None:
-                    return found
-    return None

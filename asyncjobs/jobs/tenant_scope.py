@@ -1,4 +1,4 @@
-"""The tenant that code runs for: a context variable, inherited by tasks and threads, that none changes for others."""
+"""The tenant that code runs for: a context variable, which tasks and threads inherit and can't change for others."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ __all__ = ["current_tenant", "current_tenant_id", "tenant_scope"]
 
 
 class _Scope(NamedTuple):
-    """A block and the job that it is in, if any: a job that starts inside a block is not inside it."""
+    """A block, and the job that it is in."""
 
     tenant: TenantContext | None
+    """The tenant of the block, ``None`` for none."""
+
     job: JobContext | None
+    """The job whose handler has entered the block, ``None`` outside of jobs.
+
+    A job that a worker starts inside a block is not in the block, so a block counts for its own job alone.
+    """
 
 
 _scope: ContextVar[_Scope | None] = ContextVar("asyncjobs_tenant", default=None)
@@ -26,10 +32,22 @@ _scope: ContextVar[_Scope | None] = ContextVar("asyncjobs_tenant", default=None)
 
 @contextlib.contextmanager
 def tenant_scope(tenant: str | TenantContext | None) -> Iterator[None]:
-    """Do what is in the block for ``tenant``: every job that is sent there carries it, without being told.
+    """Run the block for ``tenant``: each job that is sent inside carries it, and ``current_tenant()`` returns it.
 
-    ``tenant``: an id, or a resolved tenant, ``None`` for nobody's jobs inside a block for somebody. The block before
-    holds again after it. Raises ``ArgumentsError`` for what can't be an id.
+    After the block the tenant is the one of before. Tasks and threads that start inside inherit it.
+
+    Args:
+        tenant: An id, up to 255 bytes without control characters; or a resolved tenant, with its schema; or ``None``
+            for code that runs for no tenant, inside a block that does.
+
+    Raises:
+        ArgumentsError: ``tenant`` can't be an id.
+
+    Example:
+        ```python
+        with tenant_scope("acme"):
+            await write_invoice.delay("Ada")
+        ```
     """
     if isinstance(tenant, str):
         tenant = TenantContext(checked_tenant(tenant))
@@ -45,10 +63,13 @@ def tenant_scope(tenant: str | TenantContext | None) -> Iterator[None]:
 
 
 def current_tenant() -> TenantContext | None:
-    """Return the tenant that this code runs for: that of the innermost ``tenant_scope``, else that of the running job.
+    """Return the tenant that this code runs for.
 
     Its schema and slug are known where a resolver was asked: under the ``Tenants`` middleware of a worker, or a
     ``TenantMiddleware`` with a resolver.
+
+    Returns:
+        The tenant of the innermost ``tenant_scope``, else the running job's; ``None`` without a tenant.
     """
     job = running.get()
     scope = _scope.get()
@@ -60,7 +81,7 @@ def current_tenant() -> TenantContext | None:
 
 
 def current_tenant_id() -> str | None:
-    """Return the id of the tenant that a job sent here is for."""
+    """Return the id of the tenant that a job sent here is for, without the cost of a ``TenantContext``."""
     job = running.get()
     scope = _scope.get()
     if scope is not None and scope.job is job:

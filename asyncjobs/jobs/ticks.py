@@ -1,27 +1,20 @@
-"""Schedules between the code and the broker: stored, read again, and turned into the jobs of their ticks."""
+"""Schedules between the code and the broker: stored, read again, and turned into requests for jobs of their ticks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions
-from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER, Schedule
-from asyncjobs.core.stored import encode_live, read_job
+from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER, Schedule, Timing
+from asyncjobs.core.stored import read_live
 from asyncjobs.errors import EnvelopeError
 from asyncjobs.jobs.request import JobRequest
 from asyncjobs.ports import NewJob
 
-__all__ = [
-    "decode_schedule",
-    "encode_schedule",
-    "jobs_of",
-    "request_of",
-    "template_of",
-]
+__all__ = ["decode_schedule", "encode_schedule", "request_of", "schedule_of", "template_of"]
 
 _decoder = msgspec.msgpack.Decoder(Schedule)
 encode_schedule = msgspec.msgpack.Encoder().encode
@@ -35,33 +28,41 @@ def decode_schedule(data: bytes) -> Schedule:
         raise EnvelopeError(f"the record of a schedule is damaged: {error}") from None
 
 
+def schedule_of(schedule_id: str, timing: Timing, template: NewJob, *, from_code: bool = False) -> Schedule:
+    """Return the schedule whose ticks each make the job that ``template`` is, prepared as sent at 0."""
+    return Schedule(
+        id=schedule_id,
+        name=template.name,
+        timing=timing,
+        body=template.body,
+        priority=template.priority,
+        tenant=template.tenant,
+        acks_early=template.acks_early,
+        from_code=from_code,
+    )
+
+
 def template_of(schedule: Schedule, queue: str) -> Job:
     """Return the job that each tick makes anew; raise ``EnvelopeError`` if its record can't be read."""
-    return read_job(schedule.id, queue, schedule.record)
+    kept = NewJob(
+        queue, schedule.id, schedule.name, schedule.body, schedule.priority, schedule.tenant, schedule.acks_early
+    )
+    return read_live(kept, schedule.body)
 
 
-def jobs_of(schedule: Schedule, queue: str, ticks: Sequence[int]) -> list[NewJob]:
-    """Return the jobs of ``ticks``; a tick's job always has the same id, ``<schedule>@<tick>``."""
-    if not ticks:
-        return []
-    template = template_of(schedule, queue)
-    jobs = []
-    for tick in ticks:
-        headers = {**template.envelope.headers, SCHEDULE_HEADER: schedule.id, TICK_HEADER: str(tick)}
-        expires_ms = template.envelope.expires_at_ms
-        envelope = msgspec.structs.replace(
-            template.envelope, headers=headers, created_at_ms=tick, expires_at_ms=expires_ms and tick + expires_ms
-        )
-        job_id = f"{schedule.id}@{tick}"
-        jobs.append(NewJob(queue, job_id, encode_live(msgspec.structs.replace(template, id=job_id, envelope=envelope))))
-    return jobs
+def request_of(schedule: Schedule, queue: str, tick_ms: int, job_id: str = "") -> JobRequest[Any]:
+    """Return the request for the job of one tick, to be prepared as sent at that time.
 
+    Args:
+        schedule: The schedule.
+        queue: Its queue.
+        tick_ms: The tick, in Unix milliseconds.
+        job_id: The job's id. By default that of the tick, ``<schedule>@<tick>``, which is always the same.
 
-def request_of(schedule: Schedule, queue: str, tick: int, job_id: str = "") -> JobRequest[Any]:
-    """Return what asks for the job of ``tick``; prepared as sent at that time, it is the job of ``jobs_of``.
-
-    ``job_id``: another id than that of the tick.
+    Raises:
+        EnvelopeError: The record of the schedule can't be read.
     """
+    job_id = job_id or f"{schedule.id}@{tick_ms}"
     template = template_of(schedule, queue)
     envelope = template.envelope
     return JobRequest(
@@ -78,11 +79,11 @@ def request_of(schedule: Schedule, queue: str, tick: int, job_id: str = "") -> J
             result_ttl_ms=UNSET if envelope.result_ttl_ms is None else envelope.result_ttl_ms,
             expires_ms=envelope.expires_at_ms or UNSET,
             metadata=envelope.metadata or UNSET,
-            job_id=job_id or f"{schedule.id}@{tick}",
+            job_id=job_id,
             tenant=template.tenant or UNSET,
             acks="early" if template.acks_early else "late",
         ),
         returns=Any,
-        id=job_id or f"{schedule.id}@{tick}",
-        headers={**envelope.headers, SCHEDULE_HEADER: schedule.id, TICK_HEADER: str(tick)},
+        id=job_id,
+        headers={**envelope.headers, SCHEDULE_HEADER: schedule.id, TICK_HEADER: str(tick_ms)},
     )

@@ -19,28 +19,44 @@ CallNext = Callable[[JobContext], Awaitable[Any]]
 
 
 class Middleware:
-    """One layer of the onion; override ``enqueue``, ``process`` or both, and give it to ``App(middleware=[…])``.
+    """One layer around sending and running; override ``enqueue``, ``process`` or both, and give it to ``App``.
 
-    The first of the list is the outermost, on both sides. One object serves all jobs at once, so keep what belongs to a
-    job in local variables. The chain is composed when the app is made, or when the worker starts.
+    The first layer of ``App(middleware=[…])`` is the outermost, on both sides. One object serves all jobs at once, so
+    keep what belongs to a job in local variables. The layers are composed when the app is made, or the worker starts.
+
+    Example:
+        ``App("memory://", middleware=[Logging(), DefaultTimeout(60)])``
     """
 
     async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> list[JobHandle[Any]]:
-        """Send ``requests``, changed or not, by ``await send(requests)``, and return their handles in order.
+        """Send jobs by ``return await send(requests)``; what is raised here is raised where they are sent.
 
-        ``.delay()`` is a batch of one, ``enqueue_many`` a batch of all. A request may be replaced by one with other
-        headers or options (``request.with_headers``, ``request.with_options``). What is raised here reaches who sends;
-        sending again after an error is safe: a request keeps its id.
+        The job of each tick of a schedule passes in the worker that fires the tick, and goes to the queue of its
+        schedule whatever its options say. An error here, or 10 seconds without an end, leaves the tick due, and it is
+        tried again.
 
-        The job of a schedule passes when the schedule is added; each tick's carries what it was given then. Those of
-        ``@job(cron=…)`` and ``every=`` are sent by nobody, so they do not pass.
+        Args:
+            requests: The calls: one for ``.delay()``, all of them for ``enqueue_many``. Any of them may be replaced, by
+                ``request.with_headers`` or ``request.with_options``. Each keeps its id, so sending again after an
+                error makes no second job.
+            send: Sends the requests through the layers further in.
+
+        Returns:
+            The handles, one for each request and in the same order, as ``send`` returns them.
         """
         return await send(requests)
 
     async def process(self, job: JobContext, call_next: CallNext) -> Any:
-        """Run the handler, and the layers further in, by ``await call_next(job)``; return what becomes the result.
+        """Run an attempt by ``return await call_next(job)``; what is raised here fails it.
 
-        An exception is a failure of the job, also one that this layer raises: the error then names the layer.
-        ``Retry``, ``Snooze``, ``Discard`` and ``Cancel`` steer the job from here too.
+        The error of an attempt names the layer that raised it. ``Retry``, ``Snooze``, ``Discard`` and ``Cancel`` do
+        here what they do in a handler.
+
+        Args:
+            job: The attempt. ``job.args`` and ``job.kwargs`` may be replaced.
+            call_next: Runs the handler inside the layers further in.
+
+        Returns:
+            The result of the job.
         """
         return await call_next(job)

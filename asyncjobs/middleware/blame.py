@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
+import traceback
 from collections.abc import Sequence
-from types import CodeType
-from typing import Any
 
 from asyncjobs.middleware.base import Middleware
-from asyncjobs.middleware.chain import innermost, overrides
+from asyncjobs.middleware.chain import overrides, run_handler
 
-__all__ = ["Blame"]
+__all__ = ["layer_that_raised"]
 
 
-class Blame:
-    """Finds the layer that raised an error itself, rather than letting through what came from further in.
+def layer_that_raised(error: BaseException, layers: Sequence[Middleware]) -> str | None:
+    """Return the name of the layer that raised ``error`` while a job ran, ``None`` if the handler did.
 
-    The traceback tells: it ends in the layer if what is further in isn't part of it.
+    A layer is in the traceback of every error that passes it, so being there is no proof. But an error from further in
+    has ``run_handler`` in its traceback too, which stands between the layers and the handler. Without it, the innermost
+    layer of the traceback raised the error.
     """
-
-    def __init__(self, layers: Sequence[Middleware]) -> None:
-        self._codes: dict[CodeType, str] = {}
-        for one in layers:
-            code = getattr(inspect.unwrap(type(one).process), "__code__", None)
-            if code is not None and overrides(one, "process"):
-                self._codes[code] = type(one).__qualname__
-
-    def of(self, error: BaseException) -> str | None:
-        """Return the name of the layer that raised ``error``, ``None`` if it came from the handler."""
-        if not self._codes:
+    names = {
+        getattr(inspect.unwrap(type(one).process), "__code__", None): type(one).__qualname__
+        for one in layers
+        if overrides(one, "process")
+    }
+    found: str | None = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is run_handler.__code__:
             return None
-        found: str | None = None
-        trace = error.__traceback__
-        while trace is not None:
-            code = trace.tb_frame.f_code
-            if code is _innermost_code():
-                return None
-            found = self._codes.get(code, found)
-            trace = trace.tb_next
-        return found
-
-
-@functools.cache
-def _innermost_code() -> CodeType:
-    async def nothing(job: Any) -> None: ...
-
-    return innermost(nothing).__code__
+        found = names.get(frame.f_code, found)
+    return found

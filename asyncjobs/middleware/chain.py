@@ -1,20 +1,26 @@
-"""Composes middleware into one call, once; layers that do nothing on a side are left out of it."""
+"""Composes middleware into one call, once; a layer that does nothing on a side is left out of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import types
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
 
 from asyncjobs.errors import ConfigurationError
+from asyncjobs.jobs.context import JobContext
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.request import JobRequest
 from asyncjobs.middleware.base import CallNext, Middleware, Send
 
-__all__ = ["checked_middleware", "innermost", "overrides", "processing", "sees_sending", "sending"]
+__all__ = ["checked_middleware", "overrides", "processing", "run_handler", "sees_sending", "sending"]
 
 
 def checked_middleware(given: Sequence[Middleware]) -> tuple[Middleware, ...]:
-    """Return the layers, outermost first; raise ``ConfigurationError`` for what is none."""
+    """Return the layers, outermost first.
+
+    Raises:
+        ConfigurationError: ``given`` is no sequence of middleware.
+    """
     if isinstance(given, Middleware) or not isinstance(given, Sequence):
         raise ConfigurationError(f"middleware={given!r}: expected a list of Middleware objects")
     for one in given:
@@ -24,60 +30,65 @@ def checked_middleware(given: Sequence[Middleware]) -> tuple[Middleware, ...]:
     return tuple(given)
 
 
+def overrides(layer: Middleware, side: Literal["enqueue", "process"]) -> bool:
+    """Return whether ``layer`` has something to do where jobs are sent (``enqueue``), or run (``process``)."""
+    return getattr(type(layer), side) is not getattr(Middleware, side)
+
+
+# -- sending
+
+
 def sees_sending(layers: Sequence[Middleware]) -> bool:
-    """Say whether any of the layers has something to do where jobs are sent."""
+    """Return whether any of the layers has something to do where jobs are sent."""
     return any(overrides(one, "enqueue") for one in layers)
 
 
 def sending(layers: Sequence[Middleware], send: Send) -> Send | None:
     """Return ``send`` with the layers around it, or ``None`` if none of them has anything to do there."""
-    chain = send
+    if not sees_sending(layers):
+        return None
     for one in reversed(layers):
         if overrides(one, "enqueue"):
-            chain = _enqueue_layer(one, chain)
-    return None if chain is send else chain
+            send = _enqueue_layer(one, send)
+    return send
 
 
 def _enqueue_layer(layer: Middleware, send: Send) -> Send:
-    name = type(layer).__qualname__
-
     async def call(requests: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:
         handles = await layer.enqueue(requests, send)
         if len(handles) != len(requests):
             raise ConfigurationError(
-                f"{name}.enqueue returned {len(handles)} handles for {len(requests)} requests; it must return what "
-                "send(requests) returned, one handle a request"
+                f"{type(layer).__qualname__}.enqueue returned {len(handles)} handles for {len(requests)} requests; it "
+                "must return what send(requests) returned, one handle a request"
             )
         return handles
 
     return call
 
 
+# -- running
+
+
 def processing(layers: Sequence[Middleware], call: CallNext) -> CallNext:
-    """Return ``call`` with the layers around it; ``call`` itself if none of them has anything to do there."""
-    wanted = [one for one in layers if overrides(one, "process")]
+    """Return ``call``, which runs a handler, with the layers around it; ``call`` itself if none has anything to do."""
+    wanted = [one.process for one in layers if overrides(one, "process")]
     if not wanted:
         return call
-    chain = innermost(call)
-    for one in reversed(wanted):
-        chain = _process_layer(one.process, chain)
+    # Bound as a method is: calling it costs less than calling a functools.partial.
+    chain: CallNext = types.MethodType(run_handler, call)
+    for process in reversed(wanted):
+        chain = _process_layer(process, chain)
     return chain
 
 
-def innermost(call: CallNext) -> CallNext:
-    async def run_handler(job: Any) -> Any:
-        return await call(job)
-
-    return run_handler
+async def run_handler(call: CallNext, job: JobContext) -> Any:
+    """Run a handler inside middleware. This frame marks in a traceback where the layers end."""
+    return await call(job)
 
 
-def _process_layer(process: Callable[..., Any], call_next: CallNext) -> CallNext:
-    # A plain function that returns the layer's coroutine: a coroutine less than one that awaits it.
-    def call(job: Any) -> Any:
+def _process_layer(process: Callable[[JobContext, CallNext], Awaitable[Any]], call_next: CallNext) -> CallNext:
+    # It returns the layer's coroutine, and is none itself: one fewer is made for each layer and job.
+    def call(job: JobContext) -> Awaitable[Any]:
         return process(job, call_next)
 
     return call
-
-
-def overrides(layer: Middleware, side: str) -> bool:
-    return getattr(type(layer), side) is not getattr(Middleware, side)

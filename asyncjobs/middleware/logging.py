@@ -15,10 +15,13 @@ _log = logging.getLogger("asyncjobs.job")
 
 
 class Logging(Middleware):
-    """Logs to ``asyncjobs.job`` at ``level``: ``started``, ``succeeded`` and ``failed``, with ``duration_ms``.
+    """Logs to ``asyncjobs.job`` when an attempt has started, and when it has succeeded or failed.
 
-    Each record carries ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant`` and ``trace_id`` as attributes, so
-    that a JSON formatter finds them.
+    Each record has the attributes ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant`` and ``trace_id``, and
+    the later one ``duration_ms``, so that a JSON formatter finds them.
+
+    Args:
+        level: The level of the records; by default ``logging.INFO``.
     """
 
     def __init__(self, level: int = logging.INFO) -> None:

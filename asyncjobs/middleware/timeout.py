@@ -13,22 +13,28 @@ __all__ = ["DefaultTimeout"]
 
 
 class DefaultTimeout(Middleware):
-    """Cancels attempts of jobs that set no ``timeout`` after ``limit`` (seconds or ``timedelta``).
+    """Cancels an attempt after a time, if its job has no ``timeout``.
 
-    The timeout is the failure of the attempt, retried as its policy says. Sync handlers can't be stopped by it; give
-    those a ``timeout`` of their own, which also bounds their lease. Raises ``ArgumentsError`` for a wrong limit.
+    The cancelled attempt has failed, and is retried as the job's policy says. A plain function in a thread can't be
+    stopped by it; give its job a ``timeout``, which also bounds how long the worker keeps it.
+
+    Args:
+        limit: Seconds or ``timedelta``, at least 1 ms.
+
+    Raises:
+        ArgumentsError: ``limit`` is no such duration.
     """
 
     def __init__(self, limit: Duration) -> None:
-        self._seconds = to_ms("limit", limit, least_ms=1) / 1000
+        self._limit_s = to_ms("limit", limit, least_ms=1) / 1000
 
     async def process(self, job: JobContext, call_next: CallNext) -> Any:
         if job.deadline is not None:
             return await call_next(job)
         try:
-            async with asyncio.timeout(self._seconds) as scope:
+            async with asyncio.timeout(self._limit_s) as scope:
                 return await call_next(job)
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise TimeoutError(f"the attempt took longer than the default timeout of {self._seconds:g} s") from None
+            raise TimeoutError(f"the attempt took longer than the default timeout of {self._limit_s:g} s") from None

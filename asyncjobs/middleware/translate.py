@@ -1,4 +1,4 @@
-"""What errors mean, said once for all jobs of an app."""
+"""What exceptions of handlers mean, for all jobs of an app."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ __all__ = ["Translate"]
 
 
 class Translate(Middleware):
-    """Turns exceptions that handlers let out into ``Retry``, ``Snooze``, ``Discard`` or ``Cancel``.
+    """Turns exceptions of handlers into ``Retry``, ``Snooze``, ``Discard`` or ``Cancel``.
 
-    ``table``: exception type → a function of the error that returns one of them, or ``None`` to leave it; the nearest
-    class wins. The job's own retry policy holds for whatever isn't in the table.
+    Args:
+        table: By exception type, a function that takes the error and returns one of them, or ``None`` to leave the
+            error as it is. Of several types that fit, the nearest class is taken. For an error of no type in the table,
+            the job's own retry policy decides.
 
-    >>> from asyncjobs import Discard, Retry
-    >>> Translate({ConnectionError: lambda error: Retry(after=5), LookupError: lambda error: Discard(str(error))})
-    Translate(ConnectionError, LookupError)
+    Raises:
+        ConfigurationError: A key of ``table`` is no exception type.
+
+    Example:
+        >>> from asyncjobs import Discard, Retry
+        >>> Translate({ConnectionError: lambda error: Retry(after=5), LookupError: lambda error: Discard(str(error))})
+        Translate(ConnectionError, LookupError)
     """
 
     def __init__(self, table: Mapping[type[Exception], Callable[[Any], JobControl | None]]) -> None:

@@ -1,12 +1,16 @@
 """The ports between what asyncjobs decides and what does the I/O, and the records that pass through them.
 
-A broker is a ``JobQueue``, ``JobStore``, ``JobStats``, ``EventStore`` and ``ScheduleStore`` in one object. What each
-verb promises is written in ``broker.py`` and tested by ``asyncjobs.testing.conformance``, which every broker passes.
+A broker serves five kinds of callers, each with a port of its own: senders (``Intake``), workers (``Work``; the two
+together are a ``JobQueue``), operators (``JobStore``), whatever shows figures (``JobStats``), and schedules
+(``ScheduleStore``). A ``Broker`` is all of them in one object. ``asyncjobs.testing.conformance`` tests what the verbs
+promise; every broker passes it.
 """
 
 from __future__ import annotations
 
-from asyncjobs.ports.broker import Broker, EventStore, JobQueue, JobStats, JobStore, LeaseKeeper, ScheduleStore
+from asyncjobs.ports.broker import Broker, JobQueue
+from asyncjobs.ports.clock import Clock, SystemClock
+from asyncjobs.ports.intake import Intake
 from asyncjobs.ports.records import (
     CancelReply,
     Claim,
@@ -18,18 +22,24 @@ from asyncjobs.ports.records import (
     Extension,
     FireReply,
     Firing,
+    Hold,
+    JobPage,
     Lease,
+    MinuteFigures,
     NewJob,
     Place,
     QueueFigures,
     Recovery,
     ScheduleList,
     StoredSchedule,
-    Suspendable,
     TenantFigures,
     WorkerInfo,
 )
-from asyncjobs.ports.surroundings import Clock, TenantResolver
+from asyncjobs.ports.schedules import ScheduleStore
+from asyncjobs.ports.stats import JobStats
+from asyncjobs.ports.store import JobStore
+from asyncjobs.ports.tenants import TenantResolver
+from asyncjobs.ports.work import LeaseKeeper, Work
 
 __all__ = [
     "Broker",
@@ -41,15 +51,18 @@ __all__ = [
     "EditReply",
     "Emission",
     "EventPage",
-    "EventStore",
     "Extension",
     "FireReply",
     "Firing",
+    "Hold",
+    "Intake",
+    "JobPage",
     "JobQueue",
     "JobStats",
     "JobStore",
     "Lease",
     "LeaseKeeper",
+    "MinuteFigures",
     "NewJob",
     "Place",
     "QueueFigures",
@@ -57,8 +70,9 @@ __all__ = [
     "ScheduleList",
     "ScheduleStore",
     "StoredSchedule",
-    "Suspendable",
+    "SystemClock",
     "TenantFigures",
     "TenantResolver",
+    "Work",
     "WorkerInfo",
 ]

@@ -1,19 +1,30 @@
-"""The system's clock."""
+"""Time as a process sees it."""
 
 from __future__ import annotations
 
 import time
+from typing import Protocol
 
-__all__ = ["SystemClock"]
+__all__ = ["Clock", "SystemClock"]
 
 
-class SystemClock:
-    """Time as the operating system tells it."""
+class Clock(Protocol):
+    """Time as the process sees it."""
 
     def now_ms(self) -> int:
         """Return Unix time in milliseconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that only rise, from an arbitrary start."""
+        ...
+
+
+class SystemClock:
+    """The clock of the operating system."""
+
+    def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
-        """Return seconds that only rise."""
         return time.monotonic()

@@ -7,6 +7,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from asyncjobs.core.job import Job
+from asyncjobs.core.priority import Priority
+
 __all__ = [
     "CancelReply",
     "Claim",
@@ -18,193 +21,314 @@ __all__ = [
     "Extension",
     "FireReply",
     "Firing",
+    "Hold",
+    "JobPage",
     "Lease",
+    "MinuteFigures",
     "NewJob",
     "Place",
     "QueueFigures",
     "Recovery",
     "ScheduleList",
     "StoredSchedule",
-    "Suspendable",
     "TenantFigures",
     "WorkerInfo",
 ]
 
+Place = Literal["ready", "scheduled", "running", "parked", "dead"]
+EditReply = Literal["unknown", "ended", "failed", "running", "edited"]
+CancelReply = Literal["unknown", "ended", "failed", "running", "cancelled"]
+
 
 class NewJob(msgspec.Struct, frozen=True, gc=False):
-    """A job to enqueue: ``record`` from ``core.record``.
-
-    It starts at once, ``delay_ms`` from now by the broker's clock, or at ``due_at_ms``.
-    """
+    """A job to enqueue. It starts at once, ``delay_ms`` from now by the broker's clock, or at ``due_at_ms``."""
 
     queue: str
+    """The queue to which it goes."""
     id: str
-    record: bytes
+    """Its id, which is unique in the queue."""
+    name: str
+    """The job name, by which workers know how to run it."""
+    body: bytes
+    """The encoded ``core.record.envelope.Envelope``; to a broker, bytes."""
+    priority: int = Priority.NORMAL.value
+    """0 (critical) to 3 (low)."""
+    tenant: str = ""
+    """The id of its tenant, empty if it has none."""
+    acks_early: bool = False
+    """Whether it is never run twice: it goes to the dead letter queue if its worker dies."""
     delay_ms: int = 0
+    """How long it waits before it may start, in milliseconds from now."""
     due_at_ms: int | None = None
+    """When it may start, in Unix milliseconds; in place of ``delay_ms``."""
 
 
 class Lease(NamedTuple):
     """The right to run one job: void once the same job has been claimed anew, under a higher ``fence``."""
 
     queue: str
+    """The job's queue."""
     id: str
+    """The job's id."""
     priority: int
+    """The job's priority at the claim."""
     fence: int
+    """The number of the claim, which rises with each claim of the queue."""
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker asks for: up to ``limit`` jobs, from ``queues`` in this order.
-
-    ``number`` rises by one a claim of this ``worker``; a request sent again with the same number gets the same jobs.
-    ``names``: the job names it can run, ``None`` for any; jobs of other names are parked. ``lowest_first``: serve low
-    priority first, once. ``keep_timer_ms``: for how long the worker would be the one that wakes at the next due time.
-    """
+    """What a worker asks for."""
 
     worker: str
+    """The worker's id."""
     number: int
+    """Rises by one with each claim of this worker. A request sent again with the same number gets the same jobs."""
     queues: Sequence[str]
+    """The queues to claim from, in this order."""
     limit: int
+    """How many jobs at most; 0 only promotes what is due."""
     lease_ms: int
+    """For how long the jobs belong to the worker, in milliseconds."""
     names: frozenset[str] | None = None
+    """The job names that the worker can run, ``None`` for any. Jobs of other names are parked (set aside)."""
     lowest_first: bool = False
+    """Whether this claim serves low priority first."""
     keep_timer_ms: int = 0
+    """For how long the worker would be the one that wakes at the next due time, in milliseconds; 0: not at all."""
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
-    """One leased job as the broker keeps it; ``tries`` is empty before the first failure."""
+    """One leased job."""
 
     queue: str
+    """Its queue."""
     id: str
+    """Its id."""
+    name: str
+    """The job name; empty for a record that can't be read, whose ``body`` is then all of it."""
+    body: bytes
+    """The envelope, as it was enqueued."""
+    priority: int
+    """0 (critical) to 3 (low)."""
+    tenant: str
+    """The id of its tenant, empty if it has none."""
+    acks_early: bool
+    """Whether it is never run twice."""
     fence: int
+    """The number of the claim."""
     tries: bytes
-    record: bytes
+    """What earlier attempts came to (``core.record.tries``); empty before the first failure."""
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The answer to a claim.
-
-    ``now_ms``: the broker's clock. ``next_due_ms``: when the earliest scheduled job is due, if this worker is to keep
-    the timer. ``again``: there may be more that this claim did not look at, so claim again without waiting.
-    """
+    """The answer to a claim."""
 
     jobs: list[Claimed]
+    """The jobs, leased to the worker."""
     now_ms: int
+    """The broker's clock, in Unix milliseconds."""
     next_due_ms: int | None = None
+    """When the earliest scheduled job is due, if this worker is to keep the timer."""
     again: bool = False
+    """Whether there may be more that this claim did not look at: claim again without waiting."""
 
 
 class Extension(NamedTuple):
-    """The answer to an extension: the leases that are lost, and those whose job is cancelled, with the reason."""
+    """The answer to an extension of leases."""
 
     lost: list[Lease]
+    """The leases that are void."""
     cancelled: list[tuple[Lease, str]]
+    """The leases whose job is cancelled, with the reason."""
 
 
 class Recovery(NamedTuple):
-    """What a recovery did, by job ids: back to ready, to the dead letter queue, cancelled."""
+    """What a recovery did, by job ids."""
 
     recovered: list[str]
+    """Back to ready."""
     dead: list[str]
+    """To the dead letter queue."""
     cancelled: list[str]
+    """Ended as cancelled, as was under way when the worker died."""
+
+
+class Hold(NamedTuple):
+    """What holds jobs back from being claimed: the pause of a queue, or the suspension of a name or a tenant."""
+
+    kind: Literal["queue", "name", "tenant"]
+    """What is held."""
+    which: str = ""
+    """The job name or the id of the tenant; empty for the queue."""
+
+
+class JobPage(NamedTuple):
+    """Some of the jobs in one place."""
+
+    jobs: list[Job]
+    """The jobs, in the order of the place. It may be empty although there is a next page."""
+    next: str
+    """The cursor of the next page, empty if there is none."""
 
 
 class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of one queue in numbers; ``histogram`` as in ``core.stats``."""
+    """The state of one queue in numbers."""
 
     name: str
-    paused: bool
+    """The queue."""
+    holds: tuple[Hold, ...]
+    """What is held back, sorted."""
     ready: tuple[int, int, int, int]
+    """Startable jobs by priority, critical first."""
     parked: int
+    """Jobs that wait for a worker that knows their name, or for the end of a suspension."""
     scheduled: int
+    """Jobs that wait for their time."""
     running: int
+    """Leased jobs."""
     dead: int
+    """Jobs in the dead letter queue."""
     tried: int
+    """Jobs, living or dead, of which an attempt has failed or a worker has died."""
     oldest_wait_ms: int
+    """For how long the oldest startable job has waited, in milliseconds."""
     succeeded: int
+    """Jobs that completed, ever."""
     failed: int
+    """Jobs that went to the dead letter queue, ever."""
     cancelled: int
+    """Jobs that were cancelled, ever."""
     retried: int
+    """Retries, ever."""
     recovered: int
+    """Jobs taken back from workers that died, ever."""
     duration_us: int
+    """The sum of the durations of completed jobs, in microseconds."""
     histogram: dict[int, int]
+    """The durations of completed jobs, as in ``core.histogram``."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether the queue is paused."""
+        return Hold("queue") in self.holds
+
+
+class MinuteFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What the jobs of one queue came to in one minute."""
+
+    at_ms: int
+    """When the minute began, in Unix milliseconds by the broker's clock."""
+    succeeded: int = 0
+    """Jobs that completed."""
+    failed: int = 0
+    """Jobs that went to the dead letter queue."""
+    cancelled: int = 0
+    """Jobs that were cancelled."""
+    retried: int = 0
+    """Retries."""
+    recovered: int = 0
+    """Jobs taken back from workers that died."""
+    duration_us: int = 0
+    """The sum of the durations of completed jobs, in microseconds."""
 
 
 class TenantFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the jobs of one tenant came to in one queue; ``dead`` are in its dead letter queue now.
-
-    The counters and the ``histogram`` (as in ``core.stats``) end 30 days after the last of them has risen.
-    """
+    """What the jobs of one tenant came to in one queue. Counters end 30 days after the last of them has risen."""
 
     succeeded: int = 0
+    """Jobs that completed."""
     failed: int = 0
+    """Jobs that went to the dead letter queue."""
     cancelled: int = 0
+    """Jobs that were cancelled."""
     retried: int = 0
+    """Retries."""
     duration_us: int = 0
+    """The sum of the durations of completed jobs, in microseconds."""
     histogram: dict[int, int] = {}
+    """The durations of completed jobs, as in ``core.histogram``."""
     dead: int = 0
+    """Jobs in the dead letter queue now."""
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A worker as it announces itself."""
 
     id: str
+    """Its id."""
     host: str
+    """The name of its machine."""
     pid: int
+    """Its process."""
     started_at_ms: int
+    """When it started, in Unix milliseconds."""
     queues: tuple[str, ...]
+    """The queues that it serves."""
     concurrency: int
+    """How many jobs it runs at once."""
     status: str
+    """``idle``, ``running`` or ``stopping``."""
     running: tuple[str, ...]
-    names: tuple[str, ...]
+    """The ids of jobs that it runs, at most 100."""
 
 
 class StoredSchedule(NamedTuple):
-    """One schedule as the broker keeps it: ``data`` is the core's, ``next_ms`` ``None`` while it is paused."""
+    """One schedule as the broker keeps it."""
 
     id: str
+    """Its id, which is unique in the queue."""
     data: bytes
+    """The encoded ``core.schedule.Schedule``; to a broker, bytes."""
     next_ms: int | None
+    """Its next tick in Unix milliseconds, ``None`` while it is paused."""
     last_ms: int | None
+    """The latest tick that has fired."""
 
 
 class ScheduleList(NamedTuple):
-    """The schedules of a queue, sorted by id, and the broker's clock."""
+    """The schedules of a queue."""
 
     now_ms: int
+    """The broker's clock, in Unix milliseconds."""
     schedules: list[StoredSchedule]
+    """The schedules, sorted by id."""
 
 
 class Firing(msgspec.Struct, frozen=True):
-    """Ticks of one schedule to fire: ``jobs`` start at once, if ``expected_ms`` is still its next tick and is due.
-
-    ``next_ms`` is the tick after that, ``last_ms`` the latest of those that fire, ``None`` if they are only left out.
-    """
+    """Ticks of one schedule to fire."""
 
     schedule_id: str
+    """The schedule."""
     expected_ms: int
+    """Its next tick, as the worker knows it; the firing is refused if it is another one, or not due yet."""
     next_ms: int
+    """The tick after those that fire."""
     last_ms: int | None
+    """The latest of the ticks that fire, ``None`` if they are only left out."""
     jobs: Sequence[NewJob]
+    """The jobs of the ticks, which start at once."""
 
 
 class FireReply(NamedTuple):
-    """The answer to firings: the broker's clock, and for each whether it was this call that fired it."""
+    """The answer to firings."""
 
     now_ms: int
+    """The broker's clock, in Unix milliseconds."""
     fired: list[bool]
+    """For each firing, whether it was this call that fired it."""
 
 
 class Emission(NamedTuple):
-    """Events of one running job: encoded, in order, behind ``skipped`` that were dropped before them.
-
-    ``number`` rises with each of a lease, so that one sent again is known; at most 1,000 events.
-    """
+    """Events of one running job, at most 1,000."""
 
     lease: Lease
+    """The lease under which the job runs."""
     number: int
+    """Rises with each emission under a lease, so that one sent again is recognised."""
     skipped: int
+    """How many events were dropped before these."""
     events: list[bytes]
+    """The encoded events, in order."""
 
     @property
     def queue(self) -> str:
@@ -213,13 +337,9 @@ class Emission(NamedTuple):
 
 
 class EventPage(NamedTuple):
-    """Events of a job with their numbers, rising from 1; ``is_over``: no more can come after these."""
+    """Some of the events of a job."""
 
     events: list[tuple[int, bytes]]
+    """The events with their numbers, which rise from 1."""
     is_over: bool
-
-
-Place = Literal["ready", "scheduled", "running", "parked"]
-Suspendable = Literal["name", "tenant"]
-EditReply = Literal["unknown", "ended", "failed", "running", "edited"]
-CancelReply = Literal["unknown", "ended", "failed", "running", "cancelled"]
+    """Whether no more can come after these."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 from opentelemetry.util.types import AttributeValue
 
-from asyncjobs.app.stats import QueueStats, Stats
-from asyncjobs.core.duration import Duration, to_ms
-from asyncjobs.errors import BrokerError
+from asyncjobs import QueueStats, Stats
+from asyncjobs.errors import ArgumentsError, BrokerError
 from asyncjobs.telemetry import names
 
 __all__ = ["HasStats", "QueueGauges"]
@@ -23,7 +24,7 @@ _log = logging.getLogger("asyncjobs.telemetry")
 
 
 class HasStats(Protocol):
-    """What the gauges need of an app."""
+    """What the gauges need of an ``App``."""
 
     def stats(self) -> Awaitable[Stats]:
         """Return the figures of all queues."""
@@ -31,19 +32,28 @@ class HasStats(Protocol):
 
 
 class QueueGauges:
-    """Tells of each queue what the broker counts: the truth about all workers, whichever process asks.
+    """Reports what the broker counts of each queue, for all workers together.
 
     - ``asyncjobs.queue.depth``: jobs by ``asyncjobs.state``, which is pending, scheduled, parked, running or failed.
-    - ``asyncjobs.queue.retrying``: those of them that have failed before and will be tried again.
+    - ``asyncjobs.queue.retrying``: jobs that have failed before and will be tried again.
     - ``asyncjobs.queue.oldest_wait``: seconds since the first job in line was sent.
     - ``asyncjobs.retries``, ``asyncjobs.deaths``, ``asyncjobs.recoveries``: failed attempts that were tried again, jobs
       that went to the dead letter queue, and attempts taken over from a worker that died; counters.
 
-    An exporter reads them in a thread of its own, where the broker can't be asked; so ``refresh`` keeps the figures,
-    and the exporter reads what was kept. All processes would tell the same: run it in one, or take the maximum and not
-    the sum over the instances.
+    An exporter reads its gauges in a thread of its own, where the broker can't be asked; so ``refresh`` keeps the
+    figures for it. All processes would report the same: run it in one of them, or take the maximum over the instances
+    and not the sum.
 
-    ``meter_provider``: the global one by default, also if that is set only later.
+    Args:
+        meter_provider: The global one by default, also if it is set only later.
+
+    Example:
+        ```python
+        gauges = QueueGauges()
+
+        async with app:
+            refreshing = asyncio.create_task(gauges.keep_refreshed(app, every=15))
+        ```
     """
 
     def __init__(self, meter_provider: MeterProvider | None = None) -> None:
@@ -58,7 +68,14 @@ class QueueGauges:
             )
 
     async def refresh(self, app: HasStats) -> None:
-        """Fetch the figures; raise ``BrokerError``, and tell of none until the next time, if they can't be had."""
+        """Fetch the figures of all queues, for the exporter to read.
+
+        Args:
+            app: An app that is open.
+
+        Raises:
+            BrokerError: The figures can't be fetched; none are reported until the next time.
+        """
         try:
             self._queues = tuple((await app.stats()).queues)
         except BaseException:
@@ -66,12 +83,17 @@ class QueueGauges:
             self._queues = ()
             raise
 
-    async def keep_refreshed(self, app: HasStats, every: Duration = 15.0) -> None:
-        """Refresh ``every`` so many seconds (or a ``timedelta``), for ever; cancel it to end it.
+    async def keep_refreshed(self, app: HasStats, every: float | timedelta = 15.0) -> None:
+        """Refresh again and again, until it is cancelled; while the broker is away it goes on trying.
 
-        While the broker is away it goes on trying. Raises ``ArgumentsError`` for a wrong ``every``.
+        Args:
+            app: An app that is open.
+            every: The time between two refreshes, in seconds or as a ``timedelta``; 15 s by default.
+
+        Raises:
+            ArgumentsError: ``every`` is no duration, or shorter than a millisecond.
         """
-        seconds = to_ms("every", every, least_ms=1) / 1000
+        seconds = _seconds("every", every)
         is_away = False
         try:
             while True:
@@ -133,3 +155,12 @@ _COUNTERS = (
 
 def _attributes(queue: QueueStats) -> dict[str, AttributeValue]:
     return {names.SYSTEM: names.SYSTEM_NAME, names.DESTINATION: queue.queue_name}
+
+
+def _seconds(name: str, value: object) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise ArgumentsError(f"{name}={value!r}: expected seconds or a timedelta")
+    if seconds < 0.001:
+        raise ArgumentsError(f"{name}={value!r}: expected at least 0.001 s")
+    return seconds

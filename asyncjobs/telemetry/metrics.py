@@ -12,15 +12,11 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 from opentelemetry.util.types import AttributeValue
 
-from asyncjobs.core.schedule import TICK_HEADER
-from asyncjobs.core.text import type_name
+from asyncjobs import JobContext, JobHandle, JobRequest, Middleware
 from asyncjobs.errors import PartlySent
-from asyncjobs.jobs.context import JobContext
-from asyncjobs.jobs.handle import JobHandle
-from asyncjobs.jobs.request import JobRequest
-from asyncjobs.middleware.base import CallNext, Middleware, Send
+from asyncjobs.middleware import CallNext, Send
 from asyncjobs.telemetry import names
-from asyncjobs.telemetry.outcomes import COMPLETED, is_asked_for, outcome_of
+from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, is_asked_for, outcome_of
 from asyncjobs.telemetry.propagation import DUE, due_of
 from asyncjobs.telemetry.providers import Late
 
@@ -40,24 +36,33 @@ class _Instruments(NamedTuple):
 
 
 class Metrics(Middleware):
-    """Measures what passes it; each metric has queue and job name as attributes, and never an id.
+    """Measures sending and running; each metric has queue and job name as attributes, and never an id.
 
-    - ``messaging.client.sent.messages``: jobs that one tried to send; with ``error.type`` those that failed.
+    - ``messaging.client.sent.messages``: jobs that were sent; with ``error.type``, jobs whose sending failed.
     - ``messaging.process.duration``: seconds an attempt took, by ``asyncjobs.outcome``, with ``error.type`` if it
       failed.
     - ``asyncjobs.schedule.lateness``: seconds from when a job was due to its first start, for jobs of schedules and
-      those sent for later. These are due by the sender's clock and start by the broker's, so clocks that differ show
-      here; and one that snoozes is late by its snooze too.
+      jobs sent for later. They are due by the sender's clock and start by the broker's, so clocks that differ show
+      here. A job that snoozes is late by its snooze too.
     - ``asyncjobs.slots.used``: attempts that run now, by queue.
 
-    ``meter_provider``: the global one by default, also if that is set only later. ``tenant_attribute``: add
-    ``asyncjobs.tenant`` to the first two; only for a handful of tenants, as each makes series of its own.
+    Without an SDK nothing is measured, at next to no cost.
+
+    Args:
+        meter_provider: The global one by default, also if it is set only later.
+        tenant_attribute: Whether the first two have ``asyncjobs.tenant`` as an attribute; off by default. Only for a
+            handful of tenants, since each makes series of its own.
+
+    Example:
+        ```python
+        app = App(middleware=[Tracing(), Metrics(), Logging()])
+        ```
     """
 
     def __init__(self, meter_provider: MeterProvider | None = None, *, tenant_attribute: bool = False) -> None:
         self._instruments = Late(meter_provider, get_meter_provider, self._make_instruments)
         self._by_tenant = tenant_attribute
-        # Counted here and told when asked: to tell the SDK twice a job would cost more than all the rest.
+        # Counted here and read by the SDK: two calls of the SDK a job would cost more than everything else.
         self._running: dict[str, int] = {}
 
     def _make_instruments(self, provider: MeterProvider) -> _Instruments:
@@ -104,7 +109,7 @@ class Metrics(Middleware):
     def _count(
         self, instruments: _Instruments, requests: Sequence[JobRequest[Any]], error: BaseException | None = None
     ) -> None:
-        error_type = "" if error is None else type_name(type(error))
+        error_type = "" if error is None else error_type_of(error)
         by_tenant = self._by_tenant
         counts = Counter(
             (request.queue, request.name, request.options.tenant or "" if by_tenant else "") for request in requests
@@ -126,7 +131,7 @@ class Metrics(Middleware):
             return await call_next(job)
         except BaseException as error:
             outcome = outcome_of(error)
-            error_type = "" if is_asked_for(error) else type_name(type(error))
+            error_type = "" if is_asked_for(error) else error_type_of(error)
             raise
         finally:
             took = time.perf_counter() - began
@@ -144,13 +149,21 @@ def _with_due(request: JobRequest[Any]) -> JobRequest[Any]:
 
 
 def _record_lateness(instruments: _Instruments, job: JobContext) -> None:
-    due_ms = job.headers.get(DUE) or job.headers.get(TICK_HEADER)
+    due_ms = _due_ms(job)
     started_at_ms = job.record.started_at_ms
-    # One with errors was revived from the dead letter queue, where it has no due time.
+    # A job with errors was revived from the dead letter queue, where it has no due time.
     if due_ms is not None and started_at_ms is not None and not job.record.errors:
-        # By two clocks, that of the sender and that of the broker, so it may seem to be in the future.
-        late = max(0, started_at_ms - int(due_ms)) / 1000
+        # By the clocks of the sender and of the broker, so it may seem to be due in the future.
+        late = max(0, started_at_ms - due_ms) / 1000
         instruments.lateness.record(late, _attributes(names.PROCESS, job.queue, job.name, "", "", ""))
+
+
+def _due_ms(job: JobContext) -> int | None:
+    due = job.headers.get(DUE)
+    if due is not None:
+        return int(due)
+    tick = job.tick
+    return None if tick is None else round(tick.timestamp() * 1000)
 
 
 # Made once for each combination, not for each job; the SDK only reads them.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze
+from asyncjobs import Cancel, Discard, Retry, Snooze
 
-__all__ = ["COMPLETED", "is_asked_for", "outcome_of"]
+__all__ = ["COMPLETED", "error_type_of", "is_asked_for", "outcome_of"]
 
 COMPLETED = "completed"
 
@@ -29,5 +29,14 @@ def outcome_of(error: BaseException) -> str:
 
 
 def is_asked_for(error: BaseException) -> bool:
-    """Say whether a handler raised ``error`` to steer its job, so that it is no failure."""
+    """Return whether a handler raised ``error`` to steer its job, so that it is no failure."""
     return isinstance(error, Retry | Snooze | Discard | Cancel)
+
+
+def error_type_of(error: BaseException) -> str:
+    """Return ``error.type`` as the conventions want it: the full name of the exception's type.
+
+    Built-in types go without their module. Source: OpenTelemetry's Semantic Conventions, "Error attributes".
+    """
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -13,7 +13,7 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from asyncjobs.jobs.request import JobRequest
+from asyncjobs import JobRequest
 
 __all__ = ["DUE", "MAX_BAGGAGE_BYTES", "MAX_BAGGAGE_ENTRIES", "due_of", "has_context", "headers_of", "received"]
 
@@ -37,7 +37,7 @@ _baggage = W3CBaggagePropagator()
 def headers_of(context: Context) -> dict[str, str]:
     """Return the headers that carry the span and the baggage of ``context``; empty if it has neither.
 
-    Of baggage the first entries that fit are taken; what doesn't is left out whole.
+    The first entries of the baggage that fit are taken; an entry that doesn't fit is left out whole.
     """
     headers: dict[str, str] = {}
     _trace_context.inject(headers, context)
@@ -71,14 +71,14 @@ def due_of(request: JobRequest[Any]) -> int | None:
 
 
 def has_context(headers: Mapping[str, str]) -> bool:
-    """Say whether ``headers`` carry a span or baggage."""
+    """Return whether ``headers`` carry a span or baggage."""
     return _TRACE in headers or _BAGGAGE in headers
 
 
 def received(headers: Mapping[str, str]) -> Context:
     """Return a context with the span and the baggage of ``headers``, and nothing else.
 
-    What the worker was started in stays out of it: a job belongs to who sent it.
+    The context in which the worker was started stays out of it: a job belongs to the trace of its sender.
     """
     context = _trace_context.extract(headers, Context())
     return _baggage.extract(headers, context) if _BAGGAGE in headers else context

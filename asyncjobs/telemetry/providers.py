@@ -21,16 +21,22 @@ _ASK_AGAIN_S = 0.1
 
 
 def is_real(provider: TracerProvider | MeterProvider) -> bool:
-    """Say whether ``provider`` makes anything of what it is given.
+    """Return whether ``provider`` is an SDK's.
 
-    The API's own providers don't: they do nothing, or stand for one that may be set later. They are known by where
-    they are defined, as the API has no public name for all of them.
+    The API's own providers do nothing, or stand for one that may be set later. They are recognised by the module that
+    defines them, since the API has no public name for all of them.
     """
     return not type(provider).__module__.startswith(_NOTHING)
 
 
 class Late(Generic[P, T]):
-    """What is made with a provider, once there is a real one: ``given``, or the global one that ``find`` returns."""
+    """What ``make`` makes with a provider, once there is a real one.
+
+    Args:
+        given: The provider, or ``None`` for the global one.
+        find: Returns the global provider as it is now.
+        make: Makes the instruments; ``None`` where the SDK is switched off.
+    """
 
     def __init__(self, given: P | None, find: Callable[[], P], make: Callable[[P], T | None]) -> None:
         self._given = given
@@ -40,7 +46,7 @@ class Late(Generic[P, T]):
         self._ask_at = -float("inf")
 
     def get(self) -> T | None:
-        """Return it, or ``None`` while there is no SDK; one that is set up meanwhile is found within 0.1 seconds."""
+        """Return what was made, or ``None`` while there is no SDK; an SDK that is set up late is found within 0.1 s."""
         if self._made is None and (now := time.monotonic()) >= self._ask_at:
             self._ask_at = now + _ASK_AGAIN_S
             provider = self._given or self._find()

@@ -21,13 +21,10 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
-from asyncjobs.core.text import type_name
-from asyncjobs.jobs.context import JobContext
-from asyncjobs.jobs.handle import JobHandle
-from asyncjobs.jobs.request import JobRequest
-from asyncjobs.middleware.base import CallNext, Middleware, Send
+from asyncjobs import JobContext, JobHandle, JobRequest, Middleware
+from asyncjobs.middleware import CallNext, Send
 from asyncjobs.telemetry import names
-from asyncjobs.telemetry.outcomes import COMPLETED, is_asked_for, outcome_of
+from asyncjobs.telemetry.outcomes import COMPLETED, error_type_of, is_asked_for, outcome_of
 from asyncjobs.telemetry.propagation import DUE, due_of, has_context, headers_of, received
 from asyncjobs.telemetry.providers import Late
 
@@ -35,17 +32,26 @@ __all__ = ["Tracing"]
 
 
 class Tracing(Middleware):
-    """Traces jobs from who sends them, through their attempts, to the jobs that these send.
+    """Traces jobs from their sender, through their attempts, to the jobs that these send.
 
-    Sending: a span ``send <queue>``, one for all jobs of an ``enqueue_many``; its context and the baggage go along in
-    the headers of each job. Running: a span ``process <queue>`` for each attempt, always linked to the sender's. It is
-    also the sender's child if the job was to start at once and this is its first attempt; later ones, and jobs sent for
-    later, begin a trace of their own, for that of the sender is long over. Handlers run in the sender's baggage.
+    Sending: a span ``send <queue>``, one for all jobs of an ``enqueue_many``. Its context and the baggage go along in
+    the headers of each job.
 
-    ``tracer_provider``: the global one by default, also if that is set only later. Without an SDK nothing is added to a
-    job; where there is a context nevertheless, it is passed on.
+    Running: a span ``process <queue>`` for each attempt, always linked to the sender's. The span of a first attempt is
+    also the sender's child if the job was to start at once. Later attempts, and jobs sent for later, begin a trace of
+    their own, since the sender's is long over. Handlers run in the sender's baggage.
 
-    Give it first, ``App(middleware=[Tracing(), Metrics(), Logging()])``, so that what the others do is in its spans.
+    Without an SDK nothing is added to a job; a context that the program was given is passed on.
+
+    Args:
+        tracer_provider: The global one by default, also if it is set only later.
+
+    Example:
+        First, so that what the other layers do is in its spans:
+
+        ```python
+        app = App(middleware=[Tracing(), Metrics(), Logging()])
+        ```
     """
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
@@ -54,7 +60,7 @@ class Tracing(Middleware):
     async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> list[JobHandle[Any]]:
         tracer = self._tracer.get()
         if tracer is None:
-            # Empty unless the program passes on a context that it was given itself.
+            # Empty unless the program itself was given a context.
             context = get_current()
             return await send(_stamped(requests, context) if context else requests)
         if not requests:
@@ -139,7 +145,7 @@ def _sending_span(tracer: Tracer, requests: Sequence[JobRequest[Any]]) -> Span:
 
 def _processing_span(tracer: Tracer, job: JobContext, sent: Context) -> Span:
     sender = get_current_span(sent).get_span_context()
-    # One with errors that counts from the first attempt again was revived from the dead letter queue.
+    # A job with errors whose attempts count from 1 again was revived from the dead letter queue.
     is_first = job.attempt == 1 and not job.record.errors
     is_direct = is_first and DUE not in job.headers and job.schedule is None
     attributes: dict[str, AttributeValue] = {
@@ -167,12 +173,12 @@ def _processing_span(tracer: Tracer, job: JobContext, sent: Context) -> Span:
 
 def _note_failure(span: Span, error: BaseException) -> None:
     span.record_exception(error)
-    span.set_attribute(names.ERROR_TYPE, type_name(type(error)))
+    span.set_attribute(names.ERROR_TYPE, error_type_of(error))
     span.set_status(StatusCode.ERROR, f"{type(error).__qualname__}: {error}")
 
 
-def _note_wish(span: Span, control: BaseException) -> None:
+def _note_wish(span: Span, wish: BaseException) -> None:
     """Note why a handler steered its job, and the error that it, or a layer, made this of."""
-    span.set_attribute(names.REASON, str(control))
-    if control.__cause__ is not None:
-        span.record_exception(control.__cause__)
+    span.set_attribute(names.REASON, str(wish))
+    if wish.__cause__ is not None:
+        span.record_exception(wish.__cause__)

@@ -1,11 +1,10 @@
-"""Tenants: whose job it is, from the request over the job to the schema that its handler works in."""
+"""Tenants: which one a job is for, from the web request over the job to the schema that its handler works in."""
 
-from asyncjobs.core.tenancy import TenantContext
-from asyncjobs.jobs.tenant_scope import current_tenant, tenant_scope
+from asyncjobs import TenantContext, current_tenant, tenant_scope
 from asyncjobs.ports import TenantResolver
 from asyncjobs.tenancy.asgi import TenantMiddleware, TenantOf, from_header, from_subdomain
 from asyncjobs.tenancy.middleware import Tenants
-from asyncjobs.tenancy.resolver import CachedTenants, StaticTenants
+from asyncjobs.tenancy.resolvers import CachedTenants, StaticTenants
 
 __all__ = [
     "CachedTenants",

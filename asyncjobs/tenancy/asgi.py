@@ -1,17 +1,18 @@
-"""The tenant of a web request: whoever serves it, and whatever job it sends, is for that tenant."""
+"""The tenant of a web request: the code that serves it, and the jobs that it sends, are for that tenant."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
 
+from asyncjobs import TenantContext, tenant_scope
 from asyncjobs.errors import ArgumentsError, TenantError, UnknownTenant
-from asyncjobs.jobs.tenant_scope import tenant_scope
 from asyncjobs.ports import TenantResolver
-from asyncjobs.tenancy.asking import checked_resolver, resolved
+from asyncjobs.tenancy.checks import checked_resolver, resolve_checked
 
 __all__ = ["TenantMiddleware", "TenantOf", "from_header", "from_subdomain"]
 
@@ -20,44 +21,58 @@ _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _App = Callable[[Scope, _Receive, _Send], Awaitable[None]]
 
-#: Tells the tenant's id of a connection, from its ASGI scope; ``None`` for nobody's.
+#: Returns the tenant's id, or ``None`` without a tenant, from the ASGI scope of a connection.
 TenantOf = Callable[[Scope], str | Awaitable[str | None] | None]
 
 _POLICY_VIOLATION = 1008
 
 
 class TenantMiddleware:
-    """ASGI middleware: ``app.add_middleware(TenantMiddleware, tenant_of=from_header("x-tenant"))``.
+    """ASGI middleware that serves each request, and each websocket, in the ``tenant_scope`` of its tenant.
 
-    ``tenant_of`` is yours: it must not believe what a client may say of itself unless something before it has checked
-    that (a login, a token's signature, a proxy). ``resolver``: refuse unknown tenants with 404 and suspended ones with
-    403, and know the schema of the others; without one the tenant is just its id. What can't be an id is refused with
-    400; a websocket is closed before it is accepted.
+    An id that can't be one is refused with 400, an unknown tenant with 404, a suspended one with 403; a websocket is
+    closed before it is accepted.
+
+    Args:
+        app: The ASGI application inside.
+        tenant_of: A function or coroutine function that takes the ASGI scope and returns the tenant's id, or ``None``
+            without a tenant. It must not believe what a client may say of itself, unless something before it has
+            checked that (a login, a token's signature, a proxy).
+        resolver: What knows the tenants, and with them their schemas. Without one, by default, every id is accepted.
+
+    Raises:
+        ConfigurationError: ``resolver`` is none.
+
+    Example:
+        ```python
+        app.add_middleware(TenantMiddleware, tenant_of=from_header("x-tenant"))
+        ```
     """
 
     def __init__(self, app: _App, tenant_of: TenantOf, resolver: TenantResolver | None = None) -> None:
         self._app = app
         self._tenant_of = tenant_of
-        self._resolver = resolver and checked_resolver("TenantMiddleware(…)", resolver)
+        self._resolver = None if resolver is None else checked_resolver("TenantMiddleware(…)", resolver)
 
     async def __call__(self, scope: Scope, receive: _Receive, send: _Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        try:
-            tenant_id = self._tenant_of(scope)
-            if inspect.isawaitable(tenant_id):
-                tenant_id = await tenant_id
-            tenant = await resolved(self._resolver, tenant_id) if tenant_id and self._resolver else tenant_id
-            within = tenant_scope(tenant)
-            within.__enter__()
-        except (ArgumentsError, TenantError) as error:
-            await _refuse(scope, send, error)
-            return
-        try:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(tenant_scope(await self._tenant(scope)))
+            except (ArgumentsError, TenantError) as error:
+                await _refuse(scope, send, error)
+                return
             await self._app(scope, receive, send)
-        finally:
-            within.__exit__(None, None, None)
+
+    async def _tenant(self, scope: Scope) -> str | TenantContext | None:
+        tenant_id = self._tenant_of(scope)
+        if inspect.isawaitable(tenant_id):
+            tenant_id = await tenant_id
+        if not tenant_id or self._resolver is None:
+            return tenant_id
+        return await resolve_checked(self._resolver, tenant_id)
 
 
 async def _refuse(scope: Scope, send: _Send, error: Exception) -> None:
@@ -72,9 +87,12 @@ async def _refuse(scope: Scope, send: _Send, error: Exception) -> None:
 
 
 def from_header(name: str) -> TenantOf:
-    """Return what takes the tenant's id from a header, for services behind a proxy that sets it.
+    """Return a function that takes the tenant's id from a header, for services behind a proxy that sets it.
 
-    A request that has it twice is refused: one of them may be the client's own, to which the proxy has added.
+    A request that has the header twice is refused: one of them may be the client's own, to which the proxy has added.
+
+    Args:
+        name: The header's name, in any case.
     """
     wanted = name.lower().encode()
 
@@ -85,7 +103,11 @@ def from_header(name: str) -> TenantOf:
 
 
 def from_subdomain(domain: str) -> TenantOf:
-    """Return what takes the tenant's id from the host name: ``acme`` of ``acme.example.com`` for ``example.com``."""
+    """Return a function that takes the tenant's id from the host name: ``acme`` of ``acme.example.com``.
+
+    Args:
+        domain: What follows the id and a dot: ``example.com``.
+    """
     suffix = "." + domain.lower().strip(".")
 
     def tenant_of(scope: Scope) -> str | None:

@@ -1,100 +1,47 @@
-"""What the database adapters have in common: whose schema, and the statements that switch to it and back.
-
-The path is set by ``set_config``, whose value is a parameter; the names in the path are quoted by the driver. One
-statement looks whether the schema is there, tells the path before, and switches, so that nothing comes between them.
-"""
+"""In which schema a connection is lent: the tenant's, and those that stand behind it in the search path."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, LiteralString, NamedTuple
+from typing import Literal, NamedTuple
 
-from asyncjobs.core.tenancy import TenantContext
-from asyncjobs.errors import ConfigurationError, TenantError, UnknownTenant
-from asyncjobs.jobs.tenant_scope import current_tenant
+from asyncjobs import TenantContext, current_tenant
+from asyncjobs.errors import ConfigurationError, TenantError
 
-__all__ = [
-    "DROP_TEMPORARY",
-    "RESTORE",
-    "SHOW",
-    "SWITCH",
-    "Mode",
-    "Switched",
-    "checked_mode",
-    "checked_shared",
-    "path_of",
-    "tell_doubt",
-    "wanted",
-]
+__all__ = ["Mode", "WantedSchema", "checked_options", "wanted_schema"]
 
-_log = logging.getLogger("asyncjobs.tenancy")
-
-#: ``transaction``: the schema holds until the transaction ends. ``session``: until the connection goes back.
+#: ``transaction``: the schema is set until the transaction ends. ``session``: until the connection goes back.
 Mode = Literal["transaction", "session"]
 
-# The sub-query is computed before the rows are projected, so `path` is that from before the switch. A temporary table
-# would be found before the catalog's of that name, unlike a function.
-#: ``:path``, ``:local``, ``:schema`` and ``:pid`` stand for parameters. ``:pid`` is the server's process as the driver
-#: was told when it connected: a proxy that pools tells a number of its own, and has a setting of the session, which
-#: isn't ``:local``, land wherever it likes.
-SWITCH: LiteralString = """
-WITH before AS MATERIALIZED (
-    SELECT current_setting('search_path') AS path, pg_my_temp_schema() <> 0 AS has_temporary,
-           :local OR pg_backend_pid() = :pid AS is_kept
-)
-SELECT before.path, before.has_temporary, before.is_kept,
-       CASE WHEN before.is_kept AND has_schema_privilege(found.oid, 'USAGE')
-            THEN set_config('search_path', :path, :local) END
-FROM before, pg_catalog.pg_namespace AS found WHERE found.nspname = :schema
-"""
 
-#: Both tell the path, and whether the connection has held temporary tables.
-RESTORE: LiteralString = "SELECT set_config('search_path', :path, false), pg_my_temp_schema() <> 0"
+class WantedSchema(NamedTuple):
+    """The schema that a connection is to be lent in."""
 
-SHOW: LiteralString = "SELECT current_setting('search_path'), pg_my_temp_schema() <> 0"
+    tenant: TenantContext
+    """The tenant, with its schema."""
 
-# Temporary tables outlive a transaction. The next tenant of the connection would find them, and a job without one would
-# find them before the tables of that name in public: so they are dropped wherever the server is asked for the path, or
-# else before the connection is lent to anybody again.
-DROP_TEMPORARY: LiteralString = "DISCARD TEMP"
+    shared: tuple[str, ...]
+    """Schemas behind the tenant's."""
 
+    mode: Mode
+    """How long the schema is set for."""
 
-class Switched(NamedTuple):
-    """The answer to ``SWITCH``: the path before, and whether the connection has held temporary tables."""
+    def path(self, quote: Callable[[str], str]) -> str:
+        """Return the search path, its names quoted by ``quote``.
 
-    before: str
-    has_temporary: bool
-
-    @classmethod
-    def of(cls, row: Sequence[Any] | None, tenant: TenantContext) -> Switched:
-        """Read the row; raise ``UnknownTenant`` if there is no such schema, ``TenantError`` if it can't be used.
-
-        Raises ``ConfigurationError`` if it could not be relied upon, behind a proxy.
+        Temporary tables come last. By default PostgreSQL finds them first, where they hide the tenant's own.
         """
-        if row is None:
-            raise UnknownTenant(
-                f"the schema {tenant.tenant_schema!r} of the tenant {tenant.tenant_id!r} is not in the database"
-            )
-        before, has_temporary, is_kept, switched_to = row
-        if not is_kept:
-            raise ConfigurationError(
-                "mode='session': the connection leads to a proxy (pgbouncer, for instance), which may take another "
-                "connection of the server for the next transaction, with another search path; use mode='transaction'"
-            )
-        if switched_to is None:
-            raise TenantError(
-                f"the database's user may not use the schema {tenant.tenant_schema!r} of the tenant "
-                f"{tenant.tenant_id!r}; grant it USAGE"
-            )
-        return cls(before, has_temporary)
+        return ", ".join(map(quote, (self.tenant.tenant_schema, *self.shared, "pg_temp")))
 
 
-def wanted(required: bool) -> TenantContext | None:
-    """Return the tenant whose schema is to be used, ``None`` for none.
+def wanted_schema(mode: Mode, shared: Sequence[str], required: bool) -> WantedSchema | None:
+    """Return the schema of the current tenant, or ``None`` without a tenant.
 
-    Raises ``TenantError`` if it isn't resolved, or if there is none and one is ``required``.
+    Raises:
+        ConfigurationError: An option is wrong.
+        TenantError: The tenant isn't resolved, or there is none and one is ``required``.
     """
+    behind = checked_options(mode, shared)
     tenant = current_tenant()
     if tenant is None:
         if required:
@@ -108,28 +55,17 @@ def wanted(required: bool) -> TenantContext | None:
             f"the tenant {tenant.tenant_id!r} has no schema: nobody has resolved it. Add Tenants(resolver) to "
             "App(middleware=[…]), or enter tenant_scope(…) with what a resolver returned"
         )
-    return tenant
+    return WantedSchema(tenant, behind, mode)
 
 
-def checked_mode(mode: Mode) -> Mode:
-    """Return ``mode``; raise ``ConfigurationError`` for another word."""
+def checked_options(mode: Mode, shared: Sequence[str]) -> tuple[str, ...]:
+    """Return ``shared`` as a tuple.
+
+    Raises:
+        ConfigurationError: ``mode`` is another word, or ``shared`` is no list of names.
+    """
     if mode not in ("transaction", "session"):
         raise ConfigurationError(f"mode={mode!r}: expected 'transaction' or 'session'")
-    return mode
-
-
-def checked_shared(shared: Sequence[str]) -> tuple[str, ...]:
-    """Return the schemas that stand behind the tenant's; raise ``ConfigurationError`` for what is no list of names."""
     if isinstance(shared, str) or not all(isinstance(name, str) and name for name in shared):
         raise ConfigurationError(f"shared={shared!r}: expected a list of schema names")
     return tuple(shared)
-
-
-def path_of(tenant: TenantContext, shared: Sequence[str], quote: Callable[[str], str]) -> str:
-    """Return the search path: the tenant's schema, what is shared, and temporary tables last, to hide none of them."""
-    return ", ".join(map(quote, (tenant.tenant_schema, *shared, "pg_temp")))
-
-
-def tell_doubt(tenant: TenantContext, why: str) -> None:
-    """Log why a connection is closed instead of going back."""
-    _log.error("a connection of the tenant %r is closed: %s", tenant.tenant_id, why)

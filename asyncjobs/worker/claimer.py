@@ -12,7 +12,9 @@ import anyio
 from asyncjobs.core.priority import is_ageing_claim, weighted_order
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Claim, ClaimRequest, JobQueue
+from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.broker_clock import BrokerClock
+from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
 
 __all__ = ["Claimer", "Serving"]
@@ -20,7 +22,6 @@ __all__ = ["Claimer", "Serving"]
 _log = logging.getLogger("asyncjobs.worker")
 
 _MOST = 1_000
-_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 # Jobs are claimed ahead for so long as all slots would need to finish them: the time of a few round trips. At a job of
 # 10 ms and 100 slots that is a batch of 50; at a job of a second it is none, so that they stay for idle workers.
@@ -56,7 +57,7 @@ class Serving:
         return is_ageing_claim(number, self._ageing)
 
 
-class Claimer:
+class Claimer(Duty):
     """Claims for one worker; its requests are numbered, so that one repeated after an error gets the same jobs."""
 
     def __init__(
@@ -87,7 +88,8 @@ class Claimer:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_task: asyncio.Task[None] | None = None
         self._wait_scope: anyio.CancelScope | None = None
-        self._is_stopping = False
+        #: Whether it claims no more, because the worker is ending.
+        self.is_stopping = False
         self._ahead = 0
         self._seen = (0, 0.0)
         #: When a claim or an idle wait last ended, by the monotonic clock: the worker's sign of health.
@@ -133,21 +135,16 @@ class Claimer:
             self._ahead = min(self._executor.concurrency, int(rate * _AHEAD_S))
             self._seen = finished, at
 
-    async def run(self) -> None:
+    async def serve(self) -> None:
         """Claim until stopped; while the broker is away, try again with backoff."""
-        failures = 0
-        while not self._is_stopping:
+        outage = Outage(_log, "claiming must wait: %s", "claiming goes on")
+        while not self.is_stopping:
             try:
                 await self._turn()
             except BrokerError as error:
-                if not failures:
-                    _log.warning("claiming must wait: %s", error)
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                failures += 1
+                await asyncio.sleep(outage.failed(error))
             else:
-                if failures:
-                    _log.warning("claiming goes on")
-                failures = 0
+                outage.over()
 
     async def _turn(self) -> None:
         self._measure()
@@ -156,7 +153,7 @@ class Claimer:
             return
         limit = self.room
         claim = await self.step(limit)
-        if self._is_stopping or claim.again or len(claim.jobs) >= limit:
+        if self.is_stopping or claim.again or len(claim.jobs) >= limit:
             return
         with anyio.CancelScope() as self._wait_scope:
             await self._broker.wait(self._serving.queues, self._poll_interval)
@@ -168,7 +165,7 @@ class Claimer:
         finished = self._executor.finished
         await self._executor.changed(_GIVE_BACK_S if buffered else self._timer_interval or self._poll_interval)
         self.last_active = self._clock.monotonic()
-        if self._executor.finished != finished or self._is_stopping:
+        if self._executor.finished != finished or self.is_stopping:
             return
         if buffered:
             self._ahead = 0
@@ -183,7 +180,7 @@ class Claimer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if due_ms is not None and not self._is_stopping:
+        if due_ms is not None and not self.is_stopping:
             seconds = self._clock.seconds_until(due_ms)
             self._timer = asyncio.get_running_loop().call_later(seconds, self._ring_timer)
 
@@ -192,7 +189,7 @@ class Claimer:
         self._timer_task = asyncio.get_running_loop().create_task(self._claim_due())
 
     async def _claim_due(self) -> None:
-        if self._is_stopping:
+        if self.is_stopping:
             return
         try:
             await self.step(max(0, self.room))
@@ -200,15 +197,16 @@ class Claimer:
             # The main loop meets the same error and says so.
             return
 
-    def stop(self) -> None:
+    def halt(self) -> None:
         """Claim no more; one that is under way is let finish, so that its jobs are not leased to nobody."""
-        self._is_stopping = True
+        self.is_stopping = True
         if self._timer is not None:
             self._timer.cancel()
         if self._wait_scope is not None:
             self._wait_scope.cancel()
 
-    async def finish(self) -> None:
-        """Once stopped, wait for a claim that the timer has begun."""
+    async def stop(self) -> None:
+        """Claim no more, and wait for a claim that the timer has begun."""
+        self.halt()
         if self._timer_task is not None:
             await asyncio.wait([self._timer_task])

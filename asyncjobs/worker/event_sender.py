@@ -12,16 +12,17 @@ from collections.abc import Iterator, Sequence
 import anyio
 
 from asyncjobs.errors import BrokerError
-from asyncjobs.ports import Emission, EventStore, Lease
+from asyncjobs.ports import Emission, Lease, Work
+from asyncjobs.ports.outage import Outage
+from asyncjobs.worker.duty import Duty
 
-__all__ = ["EventBuffer"]
+__all__ = ["EventSender"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
 # How long the end of a job waits for its last events, while the broker is away.
 _FLUSH_S = 2.0
 _EVENTS_AN_EMISSION = 1_000
-_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class _Waiting:
@@ -32,14 +33,14 @@ class _Waiting:
         self.skipped = 0
 
 
-class EventBuffer:
+class EventSender(Duty):
     """Events of one worker's jobs on their way to the broker, which keeps the last ``most`` a job for ``ttl_ms``.
 
     At most that many wait here too: of a job that tells faster than the broker takes it, the oldest are dropped, and
     their number goes along.
     """
 
-    def __init__(self, store: EventStore, *, most: int, ttl_ms: int) -> None:
+    def __init__(self, store: Work, *, most: int, ttl_ms: int) -> None:
         self._store = store
         self._most = most
         self._ttl_ms = ttl_ms
@@ -64,13 +65,13 @@ class EventBuffer:
                 waiting.events.popleft()
                 waiting.skipped += 1
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._start)
+            self._loop.call_soon_threadsafe(self._start_sending)
 
-    def open(self) -> None:
+    async def start(self) -> None:
         """Send on the running loop from now on."""
         self._loop = asyncio.get_running_loop()
 
-    def _start(self) -> None:
+    def _start_sending(self) -> None:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._send(), name="asyncjobs-events")
 
@@ -95,15 +96,12 @@ class EventBuffer:
 
     async def _deliver(self, emissions: Sequence[Emission]) -> None:
         """Send until the broker has them: the very same again, since only the reply may have been lost."""
-        failures = 0
+        outage = Outage(_log, "the events of %d jobs must wait: %s")
         while True:
             try:
                 await self._store.emit(emissions, self._most, self._ttl_ms)
             except BrokerError as error:
-                if not failures:
-                    _log.warning("the events of %d jobs must wait: %s", len(self._sending), error)
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                failures += 1
+                await asyncio.sleep(outage.failed(error, len(self._sending)))
             else:
                 return
 
@@ -115,7 +113,7 @@ class EventBuffer:
         """Wait until the job's events are sent; give up after some seconds, and say so."""
         with anyio.move_on_after(_FLUSH_S, shield=True):
             while self.holds(lease):
-                self._start()
+                self._start_sending()
                 if self._task is not None:
                     await asyncio.wait([self._task])
         if self.holds(lease):
@@ -123,7 +121,7 @@ class EventBuffer:
                 self._waiting.pop(lease, None)
             _log.error("the last events of job %s could not be sent and are lost", lease.id)
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Stop sending; what could not be sent by now is lost."""
         self._loop = None
         if self._task is not None:

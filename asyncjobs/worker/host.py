@@ -1,73 +1,73 @@
-"""What a worker needs of the app that it works for."""
+"""What a worker needs of its app."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.jobs.definition import JobDefinition
-from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.handle import JobLookup
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.jobs.request import Dispatcher, JobRequest
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.ports import Broker, NewJob
 from asyncjobs.settings import Settings
 
-__all__ = ["JobDefinition", "WorkerHost"]
+__all__ = ["HostConnection", "HostSender", "WorkerApp", "WorkerHost"]
 
 
-class WorkerHost(Dispatcher, Protocol):
-    """An app, as its worker sees it."""
-
-    @property
-    def registry(self) -> Registry:
-        """The jobs that can be run."""
-        ...
-
-    @property
-    def settings(self) -> Settings:
-        """The app's settings."""
-        ...
-
-    @property
-    def retry(self) -> RetryPolicy:
-        """The policy of jobs that set none."""
-        ...
-
-    @property
-    def middleware(self) -> Sequence[Middleware]:
-        """The layers around handlers, outermost first."""
-        ...
-
-    @property
-    def overrides(self) -> Mapping[Callable[..., Any], Callable[..., Any]]:
-        """What to use in place of resource providers."""
-        ...
-
-    def prepare(self, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:
-        """Return the job that ``request`` asks for, as it would be sent, at another time than now if so told."""
-        ...
-
-    def handle(self, job_id: str, *, queue: str = ...) -> JobHandle[Any]:
-        """Return a handle of a job."""
-        ...
+class HostConnection(Protocol):
+    """The connection of an app to its broker."""
 
     @property
     def broker(self) -> Broker:
         """The open broker."""
         ...
 
-    async def __aenter__(self) -> Any:
-        """Open the app, once more if it is open."""
+    async def open(self) -> None:
+        """Open the app, or count once more if it is open."""
         ...
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
-        """Close it, if nobody else has it open."""
+    async def close(self) -> None:
+        """Close the app, once this was called as often as ``open``."""
+        ...
+
+
+class HostSender(Dispatcher, Protocol):
+    """What an app sends with."""
+
+    def prepare(self, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:
+        """Return the job that ``request`` asks for, as sent now, or at a time in Unix milliseconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHost:
+    """The parts of an app that its workers use."""
+
+    registry: Registry
+    """The jobs that can be run."""
+    settings: Settings
+    """The app's settings."""
+    retry: RetryPolicy
+    """The policy of jobs that set none."""
+    middleware: tuple[Middleware, ...]
+    """The layers around handlers, outermost first."""
+    overrides: Mapping[Callable[..., Any], Callable[..., Any]]
+    """What to use in place of resource providers."""
+    connection: HostConnection
+    """The app's connection."""
+    sender: HostSender
+    """What the app sends with."""
+    lookup: JobLookup
+    """What the handles of its jobs ask."""
+
+
+class WorkerApp(Protocol):
+    """An app that a worker can be made for: what the worker needs of it stays off its public face."""
+
+    @property
+    def _host(self) -> WorkerHost:
+        """What its workers need of it."""
         ...

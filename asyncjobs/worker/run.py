@@ -1,25 +1,21 @@
-"""A worker's duties, wired together: how they start, and the order in which they end."""
+"""One run of a worker: its duties in the order in which they start, which is that of their stopping in reverse."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 from collections.abc import Iterator
 from typing import Self
 
 import anyio
-import anyio.abc
 
-from asyncjobs.core.schedule import Schedule
 from asyncjobs.errors import BrokerError
 from asyncjobs.middleware.chain import sees_sending
-from asyncjobs.ports import Clock, Extension, WorkerInfo
-from asyncjobs.worker.backoff import keep_running
+from asyncjobs.ports import Clock, Extension
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.claimer import Claimer, Serving
+from asyncjobs.worker.duty import Duty, keep_running, on_duty
 from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
@@ -27,23 +23,21 @@ from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.liveness.watchdog import Watchdog
 from asyncjobs.worker.maintenance import Maintenance
+from asyncjobs.worker.presence import Presence
+from asyncjobs.worker.schedules.from_code import schedules_in_code
 from asyncjobs.worker.schedules.scheduler import Scheduler
 from asyncjobs.worker.schedules.tick_sender import TickSender
 from asyncjobs.worker.settler import Settler
 
-__all__ = ["Duties"]
+__all__ = ["WorkerRun"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
-# How long cancelled handlers and the last settlements may take, once the time to finish is over.
-_CANCELLED_S = 5.0
-_FLUSH_S = 5.0
 
+class WorkerRun:
+    """A worker's duties while it runs: entering starts them, leaving stops them.
 
-class Duties:
-    """The duties of one run of a worker: settler, maintenance and heartbeat from the start, the claimer when asked.
-
-    Leaving it lets handlers finish for ``shutdown_timeout``, then cancels them; their jobs go back to ready.
+    Leaving lets handlers finish for ``shutdown_timeout``, then cancels them; their jobs go back to ready.
     """
 
     def __init__(
@@ -56,144 +50,114 @@ class Duties:
         numbers: Iterator[int],
     ) -> None:
         settings = host.settings
-        broker = host.broker
-        lease_ms = round(settings.lease * 1000)
         self._host = host
         self._serving = serving
         self._worker_id = worker_id
         self._clock = BrokerClock(clock)
-        leases = Leases()
-        self._settler = Settler(broker, leases)
-        self._executor = Executor(host, self._clock, self._settler, leases, concurrency=concurrency)
+        self._lease_ms = round(settings.lease * 1000)
+        self._leases = Leases()
+        self._settler = Settler(host.connection.broker, self._leases)
+        self._executor = Executor(host, self._clock, self._settler, self._leases, concurrency=concurrency)
         self._claimer = Claimer(
-            broker,
+            host.connection.broker,
             self._executor,
             serving,
             self._clock,
             worker_id=worker_id,
             numbers=numbers,
-            lease_ms=lease_ms,
+            lease_ms=self._lease_ms,
             poll_interval=settings.poll_interval,
             timer_interval=settings.scheduler_interval if settings.scheduler else None,
         )
-        self._maintenance = Maintenance(
-            broker,
+        self._presence = Presence(
+            host.connection.broker,
+            self._executor,
+            self._claimer,
+            worker_id=worker_id,
             queues=serving.queues,
-            names=frozenset(self._executor.plans),
-            info=self._info,
-            lease_ms=lease_ms,
-            max_deaths=settings.max_deaths,
+            started_at_ms=self._clock.now_ms(),
             grace_ms=round(settings.unknown_job_grace * 1000),
-            dead_ttl_ms=round(settings.dead_ttl * 1000),
-            dead_most=settings.dead_most,
         )
-        self._scheduler: Scheduler | None = None
-        if settings.scheduler:
-            self._scheduler = Scheduler(
-                broker,
-                self._clock,
-                queues=serving.queues,
-                names=frozenset(self._executor.plans),
-                own=_own_schedules(host),
-                interval=settings.scheduler_interval,
-                sender=TickSender(host) if sees_sending(host.middleware) else None,
-            )
-        self._leases = leases
-        self._lease_ms = lease_ms
-        self._started_at_ms = self._clock.now_ms()
-        self._is_stopping = asyncio.Event()
-        self._is_hurried = asyncio.Event()
-        self._group: anyio.abc.TaskGroup
-        self._heartbeat: Heartbeat
-        self._watchdog: Watchdog
+        self._scheduler = self._make_scheduler() if settings.scheduler else None
+        self._exit = contextlib.AsyncExitStack()
 
-    def _info(self) -> WorkerInfo:
-        return WorkerInfo(
-            id=self._worker_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            started_at_ms=self._started_at_ms,
-            queues=self._serving.queues,
-            concurrency=self._executor.concurrency,
-            status="stopping" if self._is_stopping.is_set() else "running" if self._executor.running else "idle",
-            running=self._executor.running_ids,
-            names=tuple(sorted(self._executor.plans)),
-        )
+    def _duties(self) -> Iterator[tuple[str, Duty]]:
+        """Give each duty with its name, made once those before it have started; they stop in the reverse order.
+
+        So claiming stops first, then the handlers end; what they came to is settled, while the heartbeat still keeps
+        the leases; and other workers are woken for what has gone back.
+        """
+        yield "resources", self._executor.shared
+        yield "presence", self._presence
+        yield "maintenance", self._make_maintenance()
+        if self._scheduler is not None:
+            yield "scheduler", self._scheduler
+        watchdog = Watchdog(self._clock.monotonic, self._executor.blocking)
+        yield "watchdog", watchdog
+        yield "heartbeat", self._make_heartbeat(watchdog)
+        yield "event sender", self._executor.events
+        yield "settler", self._settler
+        yield "executor", self._executor
+        yield "claimer", self._claimer
 
     async def __aenter__(self) -> Self:
-        await self._executor.shared.open()
-        try:
-            await self._maintenance.announce()
-            if self._scheduler is not None:
-                await self._scheduler.announce()
-        except BaseException:
-            await self._executor.shared.close()
-            raise
+        async with contextlib.AsyncExitStack() as stack:
+            for name, duty in self._duties():
+                await stack.enter_async_context(on_duty(name, duty))
+            self._exit = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._claimer.halt()
+        with anyio.CancelScope(shield=True):
+            with contextlib.suppress(BrokerError):
+                await self._presence.show()
+            await self._exit.aclose()
+
+    # -- the making of duties
+
+    def _make_maintenance(self) -> Maintenance:
+        settings = self._host.settings
+        return Maintenance(
+            self._host.connection.broker,
+            queues=self._serving.queues,
+            lease_ms=self._lease_ms,
+            max_deaths=settings.max_deaths,
+            dead_ttl_ms=round(settings.dead_ttl * 1000),
+            max_dead=settings.max_dead,
+        )
+
+    def _make_scheduler(self) -> Scheduler:
+        host = self._host
+        return Scheduler(
+            host.connection.broker,
+            self._clock,
+            queues=self._serving.queues,
+            names=frozenset(self._executor.plans),
+            own=schedules_in_code(host),
+            interval=host.settings.scheduler_interval,
+            prepare=host.sender.prepare,
+            sender=TickSender(host) if sees_sending(host.middleware) else None,
+        )
+
+    def _make_heartbeat(self, watchdog: Watchdog) -> Heartbeat:
         loop = asyncio.get_running_loop()
 
-        def tell(extension: Extension) -> None:
-            with contextlib.suppress(RuntimeError):  # The loop has closed: nobody is left to be told.
+        def from_its_thread(extension: Extension) -> None:
+            with contextlib.suppress(RuntimeError):  # The loop has closed, and the worker has ended with it.
                 loop.call_soon_threadsafe(self._executor.learn, extension)
 
-        self._watchdog = Watchdog(self._clock.monotonic, self._executor.blocking)
-        self._watchdog.start()
-        self._heartbeat = Heartbeat(
-            self._host.broker.lease_keeper(),
+        return Heartbeat(
+            self._host.connection.broker.lease_keeper(),
             self._leases,
-            self._watchdog,
-            tell,
+            watchdog,
+            from_its_thread,
             monotonic=self._clock.monotonic,
             lease_ms=self._lease_ms,
             blocked_limit=self._host.settings.blocked_limit,
         )
-        self._heartbeat.start()
-        self._executor.events.open()
-        self._group = anyio.create_task_group()
-        await self._group.__aenter__()
-        self._group.start_soon(keep_running, "settler", self._settler.run)
-        self._group.start_soon(keep_running, "maintenance", self._maintenance.run)
-        if self._scheduler is not None:
-            self._group.start_soon(keep_running, "scheduler", self._scheduler.run)
-        return self
 
-    async def __aexit__(self, *error: object) -> None:
-        """Stop claiming, let handlers finish, settle, give back the rest, stop the heartbeat: in this order."""
-        self._is_stopping.set()
-        with anyio.CancelScope(shield=True):
-            self._claimer.stop()
-            await self._claimer.finish()
-            self._executor.give_back()
-            self._executor.give_back_waiting()
-            with contextlib.suppress(BrokerError):
-                await self._maintenance.show()
-            await self._finish_handlers()
-            settled = await self._settler.flush(_FLUSH_S)
-            if not settled:
-                _log.error("not everything could be settled; those jobs will be recovered once their lease expires")
-            self._heartbeat.stop()
-            self._watchdog.stop()
-            await self._executor.close()
-            await self._executor.events.close()
-            await self._executor.shared.close()
-            try:
-                await self._host.broker.ring(self._serving.queues)
-                await self._host.broker.withdraw(self._worker_id)
-            except BrokerError as problem:
-                _log.warning("the worker could not say goodbye: %s", problem)
-            self._group.cancel_scope.cancel()
-        await self._group.__aexit__(None, None, None)
-
-    async def _finish_handlers(self) -> None:
-        waiting = asyncio.ensure_future(self._executor.drain(self._host.settings.shutdown_timeout))
-        hurried = asyncio.ensure_future(self._is_hurried.wait())
-        await asyncio.wait([waiting, hurried], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        hurried.cancel()
-        if self._executor.running:
-            _log.warning("cancelling %d handlers; their jobs go back to their queues", self._executor.running)
-            self._executor.cancel_all()
-            if not await self._executor.drain(_CANCELLED_S):
-                _log.error("%d handlers do not end; their jobs are left to their leases", self._executor.running)
+    # -- what a worker does with its run
 
     def health(self, within: float) -> Health:
         """Say whether a claim or an idle wait ended within the last ``within`` seconds."""
@@ -202,19 +166,18 @@ class Duties:
 
     def stop(self) -> None:
         """Stop claiming; called once more, cancel the handlers without waiting for them."""
-        if self._is_stopping.is_set():
-            self._is_hurried.set()
-        self._is_stopping.set()
-        self._claimer.stop()
+        if self._claimer.is_stopping:
+            self._executor.hurry()
+        self._claimer.halt()
 
     async def until_stopped(self) -> None:
         """Claim and run jobs until ``stop`` is called."""
         _log.info("worker %s serves %s", self._worker_id, ", ".join(self._serving.queues))
-        await keep_running("claimer", self._claimer.run)
+        await keep_running("claimer", self._claimer.serve)
 
     async def until_empty(self) -> int:
         """Claim and run jobs until nothing is startable and all that ran is settled; return how many ended."""
-        while not self._is_stopping.is_set():
+        while not self._claimer.is_stopping:
             limit = self._claimer.room
             claim = await self._claimer.step(limit) if limit > 0 else None
             if claim is not None and (claim.jobs or claim.again):
@@ -234,17 +197,3 @@ class Duties:
             await self._executor.changed(self._host.settings.poll_interval)
         await self._settler.flush()
         return bool(claim.jobs)
-
-
-def _own_schedules(host: WorkerHost) -> dict[str, list[Schedule]]:
-    """Return the schedules of the code, by queue; raise ``DefinitionError`` for one that could not run."""
-    own: dict[str, list[Schedule]] = {}
-    for definition in host.registry:
-        timing = definition.options.timing
-        if timing is not None:
-            job = host.prepare(definition.scheduled(), sent_at_ms=0)
-            schedule = Schedule(
-                id=definition.name, name=definition.name, timing=timing, record=job.record, from_code=True
-            )
-            own.setdefault(job.queue, []).append(schedule)
-    return own

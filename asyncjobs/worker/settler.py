@@ -10,6 +10,8 @@ import anyio
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import JobQueue, Lease
+from asyncjobs.ports.outage import Outage
+from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.leases import Leases
 
 __all__ = ["Settler"]
@@ -17,10 +19,10 @@ __all__ = ["Settler"]
 _log = logging.getLogger("asyncjobs.worker")
 
 _MOST = 500
-_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
+_FLUSH_S = 5.0
 
 
-class Settler:
+class Settler(Duty):
     """Collects settlements and sends them; a lease is held until its settlement is done."""
 
     def __init__(self, broker: JobQueue, leases: Leases) -> None:
@@ -31,6 +33,7 @@ class Settler:
         self._lock = asyncio.Lock()
         self._is_sending = False
         self._is_again = False
+        self._outage = Outage(_log, "settling %d jobs must wait: %s")
 
     @property
     def is_idle(self) -> bool:
@@ -83,15 +86,16 @@ class Settler:
 
     async def flush(self, timeout: float | None = None) -> bool:
         """Send until nothing waits, for at most ``timeout`` seconds; return whether all was sent."""
-        failures = 0
         with anyio.move_on_after(timeout):
             while not self.is_idle:
                 try:
                     await self.step()
-                    failures = 0
+                    self._outage.over()
                 except BrokerError as error:
-                    if not failures:
-                        _log.warning("settling %d jobs must wait: %s", len(self._waiting), error)
-                    await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                    failures += 1
+                    await asyncio.sleep(self._outage.failed(error, len(self._waiting)))
         return self.is_idle
+
+    async def stop(self) -> None:
+        """Send what is left, for some seconds at most."""
+        if not await self.flush(_FLUSH_S):
+            _log.error("not everything could be settled; those jobs will be recovered once their lease expires")

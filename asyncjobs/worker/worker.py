@@ -1,4 +1,4 @@
-"""The worker: owns the duties and the order in which they start and end."""
+"""The worker of an app: checks its options, and runs in the foreground, in the background, or once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from asyncjobs.jobs.ids import new_id
 from asyncjobs.ports import Clock
 from asyncjobs.ports.clock import SystemClock
 from asyncjobs.worker.claimer import Serving
-from asyncjobs.worker.host import WorkerHost
+from asyncjobs.worker.host import WorkerApp, WorkerHost
 from asyncjobs.worker.liveness.health import HEALTHY_WITHIN_S, Health
-from asyncjobs.worker.run import Duties
+from asyncjobs.worker.run import WorkerRun
 
 __all__ = ["Worker"]
 
@@ -35,7 +35,7 @@ class Worker:
 
     def __init__(
         self,
-        app: WorkerHost,
+        app: WorkerApp,
         *,
         queues: Sequence[str] | Mapping[str, float] | None = None,
         concurrency: int | None = None,
@@ -51,13 +51,13 @@ class Worker:
         if isinstance(queues, Mapping) and not all(weight > 0 for weight in queues.values()):
             raise ConfigurationError(f"queues={dict(queues)!r}: expected weights above 0")
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
-        self._app = app
-        self._concurrency = concurrency or app.settings.concurrency
-        self._serving = Serving(_queues(app, queues), ageing=ageing)
+        self._host = app._host
+        self._concurrency = concurrency or self._host.settings.concurrency
+        self._serving = Serving(_queues(self._host, queues), ageing=ageing)
         self._clock = clock or SystemClock()
         # The claims of all runs are numbered through: a number used again would get the old jobs again.
         self._numbers = itertools.count(1)
-        self._duties: Duties | None = None
+        self._current_run: WorkerRun | None = None
         self._is_stopped = False
 
     @property
@@ -70,29 +70,29 @@ class Worker:
 
         A worker that isn't running, or whose broker is away for longer than that, is not healthy.
         """
-        return Health(False, None, 0) if self._duties is None else self._duties.health(within)
+        return Health(False, None, 0) if self._current_run is None else self._current_run.health(within)
 
     def stop(self) -> None:
         """Claim no more and let handlers finish; called once more, cancel them now. Only from the worker's loop."""
         self._is_stopped = True
-        if self._duties is not None:
-            self._duties.stop()
+        if self._current_run is not None:
+            self._current_run.stop()
 
     async def run(self, *, signals: bool = True) -> None:
         """Run jobs until stopped; with ``signals``, SIGTERM and SIGINT stop it, a second one without waiting."""
         with self._on_signals() if signals else contextlib.nullcontext():
-            async with self._started() as duties:
-                await duties.until_stopped()
+            async with self._started() as run:
+                await run.until_stopped()
 
     async def run_until_empty(self) -> int:
         """Run jobs until none is startable and none runs; return how many ended. What is due later is left alone."""
-        async with self._started() as duties:
-            return await duties.until_empty()
+        async with self._started() as run:
+            return await run.until_empty()
 
     async def run_once(self) -> bool:
         """Claim one job and run it to its end; return whether there was one."""
-        async with self._started() as duties:
-            return await duties.once()
+        async with self._started() as run:
+            return await run.once()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
@@ -100,9 +100,9 @@ class Worker:
         ready = asyncio.Event()
 
         async def work() -> None:
-            async with self._started() as duties:
+            async with self._started() as run:
                 ready.set()
-                await duties.until_stopped()
+                await run.until_stopped()
 
         # Not a task group, which would wrap what the block raises.
         task = asyncio.create_task(work(), name=f"asyncjobs-worker-{self.id}")
@@ -118,19 +118,23 @@ class Worker:
             await task
 
     @contextlib.asynccontextmanager
-    async def _started(self) -> AsyncIterator[Duties]:
-        async with self._app:
-            duties = Duties(self._app, self._serving, self._concurrency, self._clock, self.id, self._numbers)
+    async def _started(self) -> AsyncIterator[WorkerRun]:
+        connection = self._host.connection
+        await connection.open()
+        try:
+            run = WorkerRun(self._host, self._serving, self._concurrency, self._clock, self.id, self._numbers)
             # Known until all has ended, so that a second stop can hurry the first.
-            self._duties = duties
+            self._current_run = run
             try:
-                async with duties:
+                async with run:
                     if self._is_stopped:
-                        duties.stop()
-                    yield duties
+                        run.stop()
+                    yield run
             finally:
-                self._duties = None
+                self._current_run = None
                 self._is_stopped = False
+        finally:
+            await connection.close()
 
     @contextlib.contextmanager
     def _on_signals(self) -> Iterator[None]:
@@ -149,11 +153,11 @@ class Worker:
                 loop.remove_signal_handler(one)
 
 
-def _queues(app: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:
-    queues = given or app.settings.queues
+def _queues(host: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:
+    queues = given or host.settings.queues
     if not queues:
         # Every queue that a job names, the default one among them.
-        named = {definition.options.queue for definition in app.registry}
+        named = {definition.options.queue for definition in host.registry}
         queues = sorted({DEFAULT_QUEUE if isinstance(queue, UnsetType) else queue for queue in named})
     for queue in queues:
         checked_queue(queue)

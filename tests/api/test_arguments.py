@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from asyncjobs import App, ArgumentsError, DefinitionError, PayloadTooLarge
 from asyncjobs.jobs.signature import Signature
+from tests.apps import prepared
 
 
 class Colour(enum.Enum):
@@ -208,6 +209,54 @@ def test_whatever_is_sent_arrives(numbers: list[int], texts: dict[str, str]) -> 
     assert round_trip(work, *numbers, **texts) == (tuple(numbers), texts)
 
 
+def returning_its_arguments(only: int, either: int, rest: bool, named: int, others: bool, defaults: int) -> Any:
+    """Make a function with so many parameters of each kind, of which all but the first ``defaults`` have a default."""
+    names = [*(f"p{n}" for n in range(only)), *(f"a{n}" for n in range(either)), *(f"k{n}" for n in range(named))]
+    texts = [name if number < defaults else f"{name}=None" for number, name in enumerate(names)]
+    bare = ["*rest"] if rest else ["*"] if named else []
+    texts = [*texts[:only], *["/"][: bool(only)], *texts[only : only + either], *bare, *texts[only + either :]]
+    module: dict[str, Any] = {}
+    exec(f"def work({', '.join([*texts, *['**others'][:others]])}): return locals()", module)
+    return module["work"]
+
+
+@given(
+    st.builds(
+        returning_its_arguments,
+        st.integers(0, 2),
+        st.integers(0, 3),
+        st.booleans(),
+        st.integers(0, 2),
+        st.booleans(),
+        st.integers(0, 5),
+    ),
+    st.integers(0, 6),
+    st.lists(
+        st.sampled_from(["p0", "p1", "a0", "a1", "a2", "k0", "k1", "rest", "others", "x"]), unique=True, max_size=5
+    ),
+)
+def test_a_call_is_refused_if_python_would_and_else_arrives_as_it_was(
+    function: Callable[..., Any], count: int, names: list[str]
+) -> None:
+    args, kwargs = tuple(range(count)), {name: 100 + number for number, name in enumerate(names)}
+    try:
+        wanted = function(*args, **kwargs)
+    except TypeError:
+        with pytest.raises(ArgumentsError, match=r"takes|two values|has no parameter|is missing '"):
+            round_trip(function, *args, **kwargs)
+    else:
+        args, kwargs = round_trip(function, *args, **kwargs)
+        assert function(*args, **kwargs) == wanted
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xc0", b"\xdc\x00", b"\xdd\xff\xff\xff\xff\x01", b"\x93\x01"])
+def test_damaged_arguments_are_refused_without_being_believed(raw: bytes) -> None:
+    def work(*numbers: int) -> None: ...
+
+    with pytest.raises(ArgumentsError, match=r"are damaged|do not fit"):
+        Signature(work, "work").decode(msgspec.Raw(raw), ())
+
+
 def test_a_job_larger_than_the_limit_is_refused_at_the_call() -> None:
     app = App("memory://", max_payload=2_000)
 
@@ -216,4 +265,4 @@ def test_a_job_larger_than_the_limit_is_refused_at_the_call() -> None:
 
     request = work.request(b"x" * 2_000)
     with pytest.raises(PayloadTooLarge, match="max_payload allows 2000"):
-        app.prepare(request)
+        prepared(app, request)

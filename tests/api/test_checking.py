@@ -10,6 +10,7 @@ import pytest
 
 from asyncjobs import App
 from asyncjobs.app.deploy_check import check_jobs
+from tests.apps import broker_of
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +30,9 @@ async def test_a_type_that_has_changed_under_its_name_is_found(make_app: Callabl
     _define(new, ("number", int), ("street", str))
     async with old:
         await ship.delay(order(7))
-        assert await check_jobs(old.broker, old.registry) == ([], 1)
-        [problem], _ = await check_jobs(old.broker, new.registry)
+        assert await check_jobs(old) == ([], 1)
+    async with new:
+        [problem], _ = await check_jobs(new)
     assert "street" in problem.reason
 
 
@@ -45,7 +47,8 @@ async def test_an_alias_can_run_what_was_sent_under_the_earlier_name(make_app: C
 
     async with old:
         await work.delay(7)
-        assert await check_jobs(old.broker, new.registry) == ([], 1)
+    async with new:
+        assert await check_jobs(new) == ([], 1)
 
 
 async def test_a_schedule_that_can_not_be_read_is_a_problem_among_others(app: App) -> None:
@@ -54,6 +57,6 @@ async def test_a_schedule_that_can_not_be_read_is_a_problem_among_others(app: Ap
 
     async with app:
         await work.delay(7)
-        await app.broker.put_schedule("default", "broken", b"no schedule", 1)
-        [problem], looked_at = await check_jobs(app.broker, app.registry)
+        await broker_of(app).put_schedule("default", "broken", b"no schedule", 1)
+        [problem], looked_at = await check_jobs(app)
     assert (problem.example, problem.reason, looked_at) == ("broken", "its record can't be read", 2)

@@ -36,6 +36,7 @@ from asyncjobs import (
 )
 from asyncjobs.app.verbs.schedules import ScheduleVerbs
 from asyncjobs.ports import NewJob
+from tests.apps import broker_of
 
 pytestmark = pytest.mark.anyio
 
@@ -382,12 +383,16 @@ async def test_statistics_have_the_names_that_programs_rely_on(app: App) -> None
     assert [entry.state for entry in history] == ["completed"]
 
 
-async def test_a_bulk_send_that_breaks_off_says_which_jobs_were_sent(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bulk_send_that_breaks_off_says_which_jobs_were_sent(
+    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(send_timeout=0.05)
+
     @app.job
     async def work(number: int) -> None: ...
 
     async with app:
-        real, calls = app.broker.enqueue, []
+        real, calls = broker_of(app).enqueue, []
 
         async def enqueue(jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
             calls.append(len(jobs))
@@ -395,10 +400,7 @@ async def test_a_bulk_send_that_breaks_off_says_which_jobs_were_sent(app: App, m
                 raise BrokerUnavailable("away")
             return await real(jobs)
 
-        monkeypatch.setattr(app.broker, "enqueue", enqueue)
-        monkeypatch.setattr(app, "settings", app.settings)
-        for outbox in app._outboxes.values():
-            monkeypatch.setattr(outbox, "_timeout", 0.05)
+        monkeypatch.setattr(broker_of(app), "enqueue", enqueue)
         with pytest.raises(PartlySent, match="1000 jobs were sent, 500 were not") as caught:
             await app.enqueue_many([work.request(number) for number in range(1_500)])
         assert (len(caught.value.sent), len(caught.value.unsent)) == (1_000, 500)

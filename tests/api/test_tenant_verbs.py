@@ -104,7 +104,7 @@ async def test_the_dead_of_one_tenant_are_retried_and_forgotten(app: App, fail: 
             await _of(tenant, fail).delay()
         await _run_all(app)
         assert await app.retry_failed(tenant="globex") == 1
-        assert await app.discard_failed(tenant="acme") == 2
+        assert await app.delete_failed(tenant="acme") == 2
         assert (await app.tenant_stats("acme")).failed == 0
         assert await app.failed_jobs() == []
 
@@ -134,7 +134,7 @@ async def test_the_jobs_of_a_suspended_tenant_wait_until_it_is_resumed(app: App,
         assert await held.status() is JobState.PENDING
         assert [job.id for job in await app.jobs("parked", tenant="acme")] == [held.id]
         assert (await app.suspended_tenants())["default"] == ["acme"]
-        assert await app.suspended_jobs() == {}
+        assert await app.suspended_names() == {}
         await app.resume_tenant("acme")
         assert await held.result(SOON) == 5
         assert await app.suspended_tenants() == {}
@@ -186,7 +186,7 @@ async def test_a_purge_may_keep_to_one_queue(app: App, work: Any) -> None:
 async def test_a_purge_needs_one_pass_where_nothing_moves_however_many_pages_there_are(
     app: App, work: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenant_verbs, "_PASSES", 1)
+    monkeypatch.setattr(tenant_verbs, "_MAX_PASSES", 1)
     acme, globex = _of("acme", work), _of("globex", work)
     async with app:
         await app.enqueue_many([definition.request(1) for _ in range(700) for definition in (acme, globex)])

@@ -9,7 +9,8 @@ import pytest
 import redis.exceptions
 
 from asyncjobs import App, BrokerRefused, BrokerUnavailable
-from asyncjobs.brokers.redis.connection import ConnectionSettings, translated
+from asyncjobs.brokers.redis.connection import translated
+from asyncjobs.core.server import Server as Address
 from tests.servers import Server
 
 PASSING = [
@@ -36,13 +37,13 @@ FINAL = [
 
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
 def test_what_may_pass_is_told_as_unavailable(error: Exception) -> None:
-    with pytest.raises(BrokerUnavailable, match="Redis at localhost:6379 can't"), translated(ConnectionSettings()):
+    with pytest.raises(BrokerUnavailable, match="Redis at localhost:6379 can't"), translated(Address()):
         raise error
 
 
 @pytest.mark.parametrize(("error", "message"), FINAL)
 def test_what_will_not_pass_is_told_as_refused(error: Exception, message: str) -> None:
-    with pytest.raises(BrokerRefused, match=message), translated(ConnectionSettings()):
+    with pytest.raises(BrokerRefused, match=message), translated(Address()):
         raise error
 
 

@@ -116,10 +116,11 @@ def test_a_redis_that_will_not_do_is_told_in_a_message(
 
 def test_a_redis_older_than_6_2_is_refused() -> None:
     from asyncjobs import BrokerRefused
-    from asyncjobs.brokers.redis.connection import ConnectionSettings, check_server
+    from asyncjobs.brokers.redis.connection import check_server
+    from asyncjobs.core.server import Server
 
     with pytest.raises(BrokerRefused, match=r"is version 6.0.16; asyncjobs needs 6.2 or newer"):
-        check_server(ConnectionSettings(), {"redis_version": "6.0.16"})
+        check_server(Server(), {"redis_version": "6.0.16"})
 
 
 def test_burst_runs_what_is_there_and_ends(command: Command, app: App, tmp_path: Path) -> None:

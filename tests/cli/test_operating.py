@@ -82,18 +82,18 @@ def test_the_dead_are_listed_shown_retried_and_discarded(app: App, run: Run) -> 
     assert listed[0]["errors"][0]["message"] == "three"
     code, told = run("retry", first, "nobody")
     assert (code, f"{first}: made ready again" in told, "nobody: not in" in told) == (1, True, True)
-    assert json.loads(run("discard", second, "--json")[1]) == {second: True}
+    assert json.loads(run("delete", second, "--json")[1]) == {second: True}
     # A job that has ended is no dead one: its result stays.
     completed = _complete(app)
-    assert run("discard", completed) == (1, f"{completed}: not in the dead letter queue\n")
+    assert run("delete", completed) == (1, f"{completed}: not in the dead letter queue\n")
     assert app.sync.find_job(completed) is not None
     assert run("retry", "--all", "--name", "other") == (0, "0 jobs made ready again\n")
-    assert run("discard", "--all", "--since", "2020-01-01") == (0, "1 jobs forgotten\n")
+    assert run("delete", "--all", "--since", "2020-01-01") == (0, "1 jobs forgotten\n")
     assert app.sync.failed_jobs() == []
 
 
 @pytest.mark.parametrize(
-    "arguments", [["retry"], ["discard", "id", "--all"], ["failed", "--since", "tomorrow"], ["schedules", "pause"]]
+    "arguments", [["retry"], ["delete", "id", "--all"], ["failed", "--since", "tomorrow"], ["schedules", "pause"]]
 )
 def test_what_is_not_said_clearly_is_not_done(run: Run, arguments: list[str]) -> None:
     code, told = run(*arguments)

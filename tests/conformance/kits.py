@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -10,13 +11,16 @@ import redis
 
 from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.brokers.redis.broker import RedisBroker
-from asyncjobs.brokers.redis.connection import ConnectionSettings
 from asyncjobs.brokers.redis.keys import KEY_NAMES, QueueKeys
+from asyncjobs.core.server import Server as Address
+from asyncjobs.ports import Place
 from asyncjobs.testing import ManualClock
+from tests.conformance.losses import lossy
 from tests.servers import Server
 
 __all__ = ["ClusterKit", "MemoryKit", "RedisKit"]
 
+PLACES: list[Place] = ["ready", "scheduled", "running", "parked", "dead"]
 QUEUES = ["bench", "other", "third", "parking", "first", "second", "a", "b", "unused", "served"]
 
 
@@ -33,36 +37,33 @@ class MemoryKit:
     def lose_commands(self, lose: Callable[[], bool]) -> None:
         """There are no commands to lose."""
 
-    def places(self, queue: str) -> Counter[str]:
-        """Count in how many places each live id is, less the entries that are only passed over."""
-        state = self.broker._state(queue)
-        lists = [*state.ready, *state.parking._lists.values()]
-        found = Counter(job_id for waiting in lists for job_id in waiting.ids)
-        for waiting in lists:
-            found.subtract(waiting.gone)
-        found.update(list(state.timetable._entries))
-        found.update(list(state.dead))
-        found.update(job_id for claim in state.leases._claims.values() for job_id in claim.members)
-        assert set(+found) == set(state.live)
-        return +found
+    async def places(self, queue: str) -> Counter[str]:
+        """Count in how many places each live id is."""
+        found: Counter[str] = Counter()
+        for place in PLACES:
+            page = await self.broker.page(queue, place, "", 10_000)
+            found.update(job.id for job in page.jobs)
+        return found
 
-    def orphans(self, queue: str) -> list[str]:
-        """Name what is kept for jobs that are no more."""
-        state = self.broker._state(queue)
-        left = [job_id for job_id in state.tries if job_id not in state.live]
-        return left + [job_id for own in state.dead._by_tenant.values() for job_id in own if job_id not in state.dead]
+    async def orphans(self, queue: str) -> list[str]:
+        """Name what is counted and not listed."""
+        [figures] = await self.broker.overview([queue])
+        listed = [job for place in PLACES for job in (await self.broker.page(queue, place, "", 10_000)).jobs]
+        tried = [job.id for job in listed if job.failures or job.deaths or job.errors]
+        return [] if len(tried) == figures.tried else [f"{figures.tried} were tried: {tried}"]
 
 
 class RedisKit:
     """The Redis broker on a server whose time is moved by the shift that only tests set, and by shorter expiries."""
 
     def __init__(self, server: Server) -> None:
-        self._begin(server.client(), ConnectionSettings(nodes=(("127.0.0.1", server.port),)))
+        self._begin(server.client(), Address(nodes=(("127.0.0.1", server.port),)))
 
-    def _begin(self, client: Any, settings: ConnectionSettings) -> None:
+    def _begin(self, client: Any, settings: Address) -> None:
         self._client = client
         self._client.flushall()
         self._shift_ms = 0
+        self._losses = contextlib.ExitStack()
         self.broker = RedisBroker(settings)
 
     async def advance(self, milliseconds: int) -> None:
@@ -74,7 +75,7 @@ class RedisKit:
             if left >= 0:
                 self._client.pexpire(key, max(0, left - milliseconds))
 
-    def places(self, queue: str) -> Counter[str]:
+    async def places(self, queue: str) -> Counter[str]:
         """Count in how many places each live id is, less the entries that are only passed over."""
         keys, client = QueueKeys("asyncjobs", queue), self._client
         found: Counter[str] = Counter()
@@ -94,10 +95,10 @@ class RedisKit:
         assert set(+found) == live
         return +found
 
-    def orphans(self, queue: str) -> list[str]:
+    async def orphans(self, queue: str) -> list[str]:
         """Name what is kept for jobs that are no more, and keys that nothing owns and nothing will remove."""
         keys, client = QueueKeys("asyncjobs", queue), self._client
-        places = self.places(queue)
+        places = await self.places(queue)
         left = [one.decode() for one in client.hkeys(keys.tries) if one.decode() not in places]
         left += [one.decode() for one in client.hkeys(keys.numbers) if one.decode() not in places]
         leased = set(client.zrange(keys.leased, 0, -1))
@@ -117,24 +118,11 @@ class RedisKit:
         return left
 
     def lose_commands(self, lose: Callable[[], bool]) -> None:
-        """Lose the request or the reply of each single command for which ``lose`` says so; after the broker is open."""
-
-        def faulty(call: Callable[..., Any]) -> Callable[..., Any]:
-            async def execute(*args: Any) -> Any:
-                if lose():
-                    raise redis.ConnectionError("the request was lost")
-                reply = await call(*args)
-                if lose():
-                    raise redis.ConnectionError("the reply was lost")
-                return reply
-
-            return execute
-
-        self.broker._execute = faulty(self.broker._execute)  # type: ignore[method-assign]
-        for line in self.broker._lines.values():
-            line.call = faulty(line.call)  # type: ignore[method-assign]
+        """Lose the request or the reply of each script call for which ``lose`` says so, until the kit is closed."""
+        self._losses.enter_context(lossy(lose))
 
     def close(self) -> None:
+        self._losses.close()
         self._client.close()
 
 
@@ -144,4 +132,4 @@ class ClusterKit(RedisKit):
     def __init__(self, nodes: list[Server]) -> None:
         client = redis.RedisCluster(host="127.0.0.1", port=nodes[0].port)
         places = tuple(("127.0.0.1", node.port) for node in nodes)
-        self._begin(client, ConnectionSettings(nodes=places, mode="cluster"))
+        self._begin(client, Address(nodes=places, scheme="redis+cluster"))

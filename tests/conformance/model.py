@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from asyncjobs.ports import Hold
+
 __all__ = ["LEASE_MS", "MAX_DEATHS", "RETRY_MS", "TICK_MS", "TTL_MS", "ModelJob", "ModelQueue"]
 
 TICK_MS = 10_000
@@ -29,7 +31,7 @@ class ModelJob:
     priority: int
     tenant: str = ""
     place: str = "ready"
-    label: str = ""
+    hold: Hold | None = None
     due_ms: int = 0
     fence: int = 0
     deadline_ms: int = 0
@@ -45,14 +47,10 @@ class ModelQueue:
     """One queue; each live job is in ``ready`` or ``parked``, or its ``place`` says where else."""
 
     now_ms: int = 0
-    paused: bool = False
-    fence: int = 0
     jobs: dict[str, ModelJob] = field(default_factory=dict)
-    # None stands for a job that was cancelled in the list: a claim looks at it, and forgets it.
-    ready: dict[int, list[str | None]] = field(default_factory=lambda: {0: [], 1: [], 2: [], 3: []})
+    ready: dict[int, list[str]] = field(default_factory=lambda: {0: [], 1: [], 2: [], 3: []})
     parked: list[str] = field(default_factory=list)
-    # Names, and tenants behind a space; so are the labels of those that are parked.
-    suspended: set[str] = field(default_factory=set)
+    holds: set[Hold] = field(default_factory=set)
     recovered_ms: int | None = None
     recover_from_ms: int = 0
     # (tenant, what its job has come to) → how often.
@@ -65,7 +63,7 @@ class ModelQueue:
         self.counts[job.tenant, what] += 1
 
     def sizes(self) -> tuple[int, ...]:
-        return tuple(len([one for one in self.ready[priority] if one is not None]) for priority in range(4))
+        return tuple(len(self.ready[priority]) for priority in range(4))
 
     def in_place(self, place: str) -> list[ModelJob]:
         return [job for job in self.jobs.values() if job.place == place]
@@ -86,35 +84,46 @@ class ModelQueue:
             self.ready[priority].append(job_id)
         return True
 
-    def claim(self, limit: int, names: frozenset[str], lowest_first: bool) -> list[str]:
-        """Return the ids that a claim gets; what it only parks or forgets counts against its limit too."""
+    def promote(self) -> None:
         due = [job for job in self.in_place("scheduled") if job.due_ms <= self.now_ms]
-        for job in sorted(due, key=lambda job: (job.due_ms, f"{job.priority}:{job.id}")):
+        for job in sorted(due, key=lambda job: (job.due_ms, job.priority, job.id)):
             job.place = "ready"
             self.ready[job.priority].append(job.id)
-        looked_at: list[str | None] = []
-        for priority in (3, 2, 1, 0) if lowest_first else (0, 1, 2, 3):
-            while not self.paused and self.ready[priority] and len(looked_at) < limit:
-                looked_at.append(self.ready[priority].pop(0))
-        found = [self.jobs[job_id] for job_id in looked_at if job_id is not None]
-        for job in found:
-            job.label = ""
-            if job.name not in names or job.name in self.suspended:
-                job.label = job.name
-            elif f" {job.tenant}" in self.suspended:
-                job.label = f" {job.tenant}"
-        taken = [job for job in found if not job.label]
-        self.fence += bool(taken)
-        for job in found:
-            if job in taken:
-                job.place, job.fence, job.deadline_ms = "running", self.fence, self.now_ms + LEASE_MS
-                job.cancel_reason = None
+
+    def startable(self, *, lowest_first: bool = False) -> list[str]:
+        """Return the ids of ready jobs in the order in which they are to start."""
+        return [job_id for priority in sorted(self.ready, reverse=lowest_first) for job_id in self.ready[priority]]
+
+    def hold_of(self, job: ModelJob, names: frozenset[str]) -> Hold | None:
+        by_name, by_tenant = Hold("name", job.name), Hold("tenant", job.tenant)
+        if job.name not in names or by_name in self.holds:
+            return by_name
+        return by_tenant if by_tenant in self.holds else None
+
+    def claim(self, claimed: list[str], parked: list[str], names: frozenset[str], *, lowest_first: bool) -> int:
+        """Follow a claim that got ``claimed`` and left ``parked``; return how many jobs it did not look at.
+
+        What it looked at is the front of the line: of that it got what may be claimed, in order, and parked the rest.
+        """
+        self.promote()
+        line = [] if Hold("queue") in self.holds else self.startable(lowest_first=lowest_first)
+        newly_parked = [job_id for job_id in parked if job_id not in self.parked]
+        looked_at = line[: len(claimed) + len(newly_parked)]
+        held = {job_id: self.hold_of(self.jobs[job_id], names) for job_id in looked_at}
+        assert claimed == [job_id for job_id in looked_at if held[job_id] is None]
+        assert sorted(newly_parked) == sorted(job_id for job_id in looked_at if held[job_id] is not None)
+        for job_id in looked_at:
+            job = self.jobs[job_id]
+            self.ready[job.priority].remove(job_id)
+            job.hold = held[job_id]
+            if job.hold is None:
+                job.place, job.deadline_ms, job.cancel_reason = "running", self.now_ms + LEASE_MS, None
             else:
                 job.place = "parked"
-                self.parked.append(job.id)
-        return [job.id for job in taken]
+                self.parked.append(job_id)
+        return len(line) - len(looked_at)
 
-    def holds(self, job_id: str, fence: int) -> bool:
+    def runs(self, job_id: str, fence: int) -> bool:
         job = self.jobs.get(job_id)
         return job is not None and job.place == "running" and job.fence == fence
 
@@ -152,6 +161,7 @@ class ModelQueue:
         self.jobs[job_id].deadline_ms = self.now_ms + LEASE_MS
 
     def recover(self) -> tuple[list[str], list[str], list[str]]:
+        """Return the ids of recovered, dead and cancelled jobs; ``join_front`` says where the recovered stand."""
         has_gap = self.recovered_ms is None or self.now_ms - self.recovered_ms > LEASE_MS
         self.recovered_ms = self.now_ms
         if has_gap:
@@ -159,9 +169,8 @@ class ModelQueue:
         if has_gap or self.now_ms < self.recover_from_ms:
             return [], [], []
         lapsed = [job for job in self.in_place("running") if job.deadline_ms < self.now_ms]
-        lapsed.sort(key=lambda job: (job.deadline_ms, f"{job.fence}:{job.priority}:{job.id}"))
         recovered, dead, cancelled = [], [], []
-        for job in reversed(lapsed):
+        for job in lapsed:
             if job.cancel_reason is not None:
                 self.count(job, "cancelled")
                 self.end(job)
@@ -173,7 +182,6 @@ class ModelQueue:
                 dead.append(job.id)
             else:
                 job.place = "ready"
-                self.ready[job.priority].insert(0, job.id)
                 recovered.append(job.id)
         return recovered, dead, cancelled
 
@@ -187,8 +195,7 @@ class ModelQueue:
             job.cancel_reason = "enough"
             return "running"
         if job.place == "ready":
-            waiting = self.ready[job.priority]
-            waiting[waiting.index(job_id)] = None
+            self.ready[job.priority].remove(job_id)
         elif job.place == "parked":
             self.parked.remove(job_id)
         self.count(job, "cancelled")
@@ -213,7 +220,7 @@ class ModelQueue:
         elif job.place == "ready":
             if due_ms <= self.now_ms and new == old:
                 return "edited"
-            self.ready[old][self.ready[old].index(job_id)] = None
+            self.ready[old].remove(job_id)
         if due_ms > self.now_ms:
             job.place, job.due_ms = "scheduled", due_ms
         else:
@@ -236,15 +243,30 @@ class ModelQueue:
         del self.jobs[job_id]
         return True
 
-    def unpark(self, names: frozenset[str]) -> int:
-        labels = {self.jobs[job_id].label for job_id in self.parked} - self.suspended
-        labels = {label for label in labels if label.startswith(" ") or label in names}
-        back = [job_id for job_id in self.parked if self.jobs[job_id].label in labels]
-        # Label by label, as each has a list of its own; within one in their order.
-        for label in sorted(labels):
-            for job_id in reversed([one for one in back if self.jobs[one].label == label]):
-                job = self.jobs[job_id]
-                job.place = "ready"
-                self.ready[job.priority].insert(0, job_id)
-        self.parked = [job_id for job_id in self.parked if job_id not in back]
-        return len(back)
+    def unpark(self, names: frozenset[str]) -> list[str]:
+        """Return the ids of the jobs that are parked no longer; ``join_front`` says where they stand."""
+        back = []
+        for job_id in list(self.parked):
+            hold = self.jobs[job_id].hold
+            assert hold is not None
+            if hold not in self.holds and (hold.kind == "tenant" or hold.which in names):
+                self.parked.remove(job_id)
+                self.jobs[job_id].place = "ready"
+                back.append(job_id)
+        return back
+
+    def join_front(self, joined: list[str], listed: list[str]) -> None:
+        """Follow how ``joined`` are ``listed`` among the ready: before all others of their priority.
+
+        Those that were parked for the same stand in the order in which they were.
+        """
+        for priority, line in self.ready.items():
+            new = [job_id for job_id in joined if self.jobs[job_id].priority == priority]
+            found = [job_id for job_id in listed if self.jobs[job_id].priority == priority]
+            front, rest = found[: len(new)], found[len(new) :]
+            assert (sorted(front), rest) == (sorted(new), line)
+            for hold in {self.jobs[job_id].hold for job_id in new} - {None}:
+                assert [one for one in front if self.jobs[one].hold == hold] == [
+                    one for one in new if self.jobs[one].hold == hold
+                ]
+            self.ready[priority] = found

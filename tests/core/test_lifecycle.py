@@ -32,9 +32,12 @@ from asyncjobs.core.settlement import (
     settle,
 )
 from asyncjobs.core.states import TRANSITIONS
-from asyncjobs.core.stored import encode_live, read_job
+from asyncjobs.core.stored import read_ended, read_live
+from asyncjobs.ports import NewJob
 
 ERROR = JobError("ValueError", "no", "trace", 1, 1_000)
+BODY = encode(Envelope())
+KEPT = NewJob("default", "id", "work", BODY)
 
 
 def pending(**given: object) -> Job:
@@ -133,18 +136,18 @@ def test_a_success_ends_the_job_with_its_result() -> None:
         RetryPolicy(),
         2_000,
         0.0,
-        record=encode_live(pending()),
+        body=BODY,
         result_ttl_ms=90_000,
     )
     assert (settlement.verdict, settlement.ttl_ms, settlement.fence) == (Verdict.COMPLETE, 90_000, 7)
-    job = read_job("id", "default", settlement.record)
+    job = read_ended(KEPT, settlement.body, JobState.COMPLETED)
     assert (job.state, job.result, job.finished_at_ms) == (JobState.COMPLETED, encode("r"), 2_000)
 
 
 def test_without_a_ttl_the_id_stays_known_for_a_minute_but_the_result_is_not_kept() -> None:
-    settlement = settle(running(), Completed(encode("r")), RetryPolicy(), 2_000, 0.0, record=encode_live(pending()))
+    settlement = settle(running(), Completed(encode("r")), RetryPolicy(), 2_000, 0.0, body=BODY)
     assert settlement.ttl_ms == TOMBSTONE_MS
-    assert read_job("id", "default", settlement.record).result == b""
+    assert read_ended(KEPT, settlement.body, JobState.COMPLETED).result == b""
 
 
 @pytest.mark.parametrize(
@@ -182,16 +185,16 @@ def test_an_error_not_worth_a_retry_is_final_and_deaths_spend_no_retries() -> No
 
 def test_a_released_job_carries_nothing_and_a_cancelled_one_its_reason() -> None:
     released = settle(running(), Released(), RetryPolicy(), 1, 0.0)
-    assert (released.verdict, released.tries, released.record, released.entry) == (Verdict.RELEASE, b"", b"", b"")
-    cancelled = settle(running(), Cancelled("enough"), RetryPolicy(), 1, 0.0, record=encode_live(pending()))
-    assert read_job("id", "default", cancelled.record).reason == "enough"
+    assert (released.verdict, released.tries, released.body, released.entry) == (Verdict.RELEASE, b"", b"", b"")
+    cancelled = settle(running(), Cancelled("enough"), RetryPolicy(), 1, 0.0, body=BODY)
+    assert read_ended(KEPT, cancelled.body, JobState.CANCELLED).reason == "enough"
 
 
 def test_errors_are_kept_within_bounds_the_first_and_the_latest() -> None:
     job = running()
     for number in range(50):
         settlement = settle(job, Failed(JobError("E", str(number), "", 1, 1)), RetryPolicy(max_retries=99), 1, 0.0)
-        again = read_job("id", "default", encode_live(pending()), settlement.tries)
+        again = read_live(KEPT, BODY, settlement.tries)
         job = start_job(again, 1, 1)
     messages = [error.message for error in job.errors]
     assert messages == ["0", *map(str, range(41, 50))]

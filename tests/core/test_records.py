@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncjobs import JobState, Priority
-from asyncjobs.core.job import create_job
+from asyncjobs.brokers.redis.records import job_from, new_record
 from asyncjobs.core.record.envelope import Envelope, JobError, decode_envelope, decode_final, encode
 from asyncjobs.core.record.header import decode_header, encode_header, priority_of
 from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
-from asyncjobs.core.stored import encode_live, read_job
+from asyncjobs.core.stored import read_ended, read_live
 from asyncjobs.errors import EnvelopeError
+from asyncjobs.ports import NewJob
 
 NAMES = st.text(min_size=1, max_size=40).filter(lambda text: len(text.encode()) <= 255)
 
@@ -31,7 +32,7 @@ STORED_TRIES = b"2:1:\x91\x95\xa1E\xa1m\xa1t\x01\x0a"
 
 
 def test_a_version_1_record_of_a_live_job_stays_readable_for_ever() -> None:
-    job = read_job("id", "emails", STORED_LIVE, STORED_TRIES)
+    job = job_from("emails", "id", STORED_LIVE, STORED_TRIES)
     assert (job.name, job.priority, job.tenant, job.acks_early) == ("send_email", Priority.HIGH, "acme", True)
     assert (job.state, job.failures, job.deaths, job.attempt) == (JobState.RETRYING, 2, 1, 4)
     assert job.errors == (JobError("E", "m", "t", 1, 10),)
@@ -43,7 +44,7 @@ def test_a_version_1_record_of_a_live_job_stays_readable_for_ever() -> None:
 
 
 def test_a_version_1_record_of_an_ended_job_stays_readable_for_ever() -> None:
-    job = read_job("id", "emails", STORED_FINAL)
+    job = job_from("emails", "id", STORED_FINAL)
     assert (job.name, job.priority, job.state, job.arguments) == ("work", Priority.CRITICAL, JobState.COMPLETED, [1])
     assert (msgspec.msgpack.decode(job.result), job.failures, job.deaths, job.fence) == ("ok", 1, 2, 7)
     assert (job.started_at_ms, job.finished_at_ms, len(job.errors)) == (1_000, 2_000, 1)
@@ -66,7 +67,16 @@ def test_a_name_that_does_not_fit_its_length_byte_is_refused(field: str) -> None
 
 @given(st.binary(max_size=60))
 def test_random_bytes_are_refused_as_what_they_are(data: bytes) -> None:
-    for read in (decode_header, decode_envelope, decode_final, unpack_tries, lambda one: read_job("id", "q", one)):
+    kept = NewJob("q", "id", "work", b"")
+    for read in (
+        decode_header,
+        decode_envelope,
+        decode_final,
+        unpack_tries,
+        lambda one: read_live(kept, one),
+        lambda one: read_live(kept, b"\x80", one),
+        lambda one: read_ended(kept, one, JobState.COMPLETED),
+    ):
         for prefix in (b"", b"1-2\x01\x00\x00\x00x", b"1c2\x01\x00\x00\x00x"):
             try:
                 read(prefix + data)
@@ -83,12 +93,12 @@ def test_tries_say_what_was_put_into_them(failures: int, deaths: int, messages: 
 
 def test_unknown_fields_of_a_later_version_are_passed_over() -> None:
     body = msgspec.msgpack.encode({"a": [1], "zz": "from the future"})
-    job = read_job("id", "q", encode_header("work", 2) + body)
+    job = read_live(NewJob("q", "id", "work", body), body)
     assert job.arguments == [1]
 
 
 def test_a_plain_job_costs_few_bytes() -> None:
     arguments = encode(["user@example.com", "Welcome!", "Thanks for signing up."])
     envelope = Envelope(arguments=msgspec.Raw(arguments), signature=2**31)
-    record = encode_live(create_job("id", "send_email", "q", Priority.HIGH, envelope))
+    record = new_record(NewJob("q", "id", "send_email", encode(envelope), Priority.HIGH.value))
     assert len(record) - len(arguments) <= 30

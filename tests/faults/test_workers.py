@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from asyncjobs.ports import NewJob
+from tests.apps import broker_of
 from tests.faults.harness import LEASE_S, SECONDS, Load, Report, Workers, opened, until
 
 pytestmark = pytest.mark.anyio
@@ -144,7 +145,7 @@ async def test_random_bytes_as_payloads(
             NewJob("default", f"junk-{n}", chance.choice(heads) + chance.randbytes(chance.randrange(40)))
             for n in range(300)
         ]
-        await load.app.broker.enqueue(junk)
+        await broker_of(load.app).enqueue(junk)
         for job in junk:
             load.accepted[job.id] = load.app.handle(job.id)
         await load.settle(report)

@@ -25,6 +25,7 @@ from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.maintenance import Maintenance
 from asyncjobs.worker.settler import Settler
+from tests.apps import broker_of, host_of
 
 __all__ = ["Simulation", "SimulationKit"]
 
@@ -43,9 +44,9 @@ class SimulationKit(Protocol):
 
     def lose_commands(self, lose: Callable[[], bool]) -> None: ...
 
-    def places(self, queue: str) -> Counter[str]: ...
+    async def places(self, queue: str) -> Counter[str]: ...
 
-    def orphans(self, queue: str) -> list[str]: ...
+    async def orphans(self, queue: str) -> list[str]: ...
 
 
 class FaultyBroker:
@@ -81,7 +82,7 @@ class FaultyBroker:
             if done:
                 latest = self.fences[settlement.id]
                 assert settlement.fence == latest, f"{settlement.id}: settled under {settlement.fence}, not {latest}"
-                self.settled[settlement.id] += bool(settlement.record)
+                self.settled[settlement.id] += bool(settlement.body)
         if self._lose():
             raise BrokerUnavailable("the reply was lost")
         return replies
@@ -124,12 +125,12 @@ class SimulatedWorker:
     def __init__(self, app: App, clock: Clock, number: int, chance: random.Random) -> None:
         leases = Leases()
         broker_clock = BrokerClock(clock)
-        self.settler = Settler(app.broker, leases)
+        self.settler = Settler(broker_of(app), leases)
         self.executor = Executor(
-            app, broker_clock, self.settler, leases, concurrency=chance.randint(1, 4), chance=chance.random
+            host_of(app), broker_clock, self.settler, leases, concurrency=chance.randint(1, 4), chance=chance.random
         )
         self.claimer = Claimer(
-            app.broker,
+            broker_of(app),
             self.executor,
             Serving([QUEUE], chance=chance.random),
             broker_clock,
@@ -140,17 +141,14 @@ class SimulatedWorker:
             timer_interval=None,
         )
         self.maintenance = Maintenance(
-            app.broker,
+            broker_of(app),
             queues=[QUEUE],
-            names=frozenset(self.executor.plans),
-            info=lambda: None,  # type: ignore[arg-type, return-value]
             lease_ms=LEASE_MS,
             max_deaths=MAX_DEATHS,
-            grace_ms=10**9,
             dead_ttl_ms=10**12,
-            dead_most=10**6,
+            max_dead=10**6,
         )
-        self.keeper = app.broker.lease_keeper()
+        self.keeper = broker_of(app).lease_keeper()
         self.heartbeat = Heartbeat(
             self.keeper,
             leases,
@@ -209,7 +207,7 @@ class Simulation:
                 for _ in range(self.steps):
                     await self._step()
                     await self._rest()
-                    self._check()
+                    await self._check()
                 await self._finish()
             except AssertionError as error:
                 story = "\n".join(self.log[-80:])
@@ -314,10 +312,10 @@ class Simulation:
 
     # -- what must hold
 
-    def _check(self) -> None:
-        places = self.kit.places(QUEUE)
+    async def _check(self) -> None:
+        places = await self.kit.places(QUEUE)
         assert all(number == 1 for number in places.values()), f"in more than one place: {places}"
-        assert self.kit.orphans(QUEUE) == [], "something is kept for nobody"
+        assert await self.kit.orphans(QUEUE) == [], "something is kept for nobody"
         doubled = [job_id for job_id, number in self.broker.settled.items() if number > 1]
         assert doubled == [], f"ended twice: {doubled}"
 
@@ -340,12 +338,12 @@ class Simulation:
             worker.heartbeat.step()
             await worker.claimer.step(max(0, worker.claimer.room))
             await self._rest()
-            self._check()
+            await self._check()
             if not [job_id for job_id in self.accepted if await self._lives(job_id)]:
                 break
         living = [job_id for job_id in self.accepted if await self._lives(job_id)]
         assert living == [], f"never ended: {living}"
-        figures = await self.kit.broker.figures(QUEUE)
+        [figures] = await self.kit.broker.overview([QUEUE])
         ends = figures.succeeded + figures.failed + figures.cancelled
         assert ends == len(self.accepted), f"{len(self.accepted)} accepted, {ends} ended"
 

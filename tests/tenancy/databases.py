@@ -67,7 +67,7 @@ class Admin:
 class PsycopgAdapter:
     """psycopg 3 with its pool."""
 
-    name = module = "psycopg"
+    name = "psycopg"
 
     @contextlib.asynccontextmanager
     async def open(self, url: str, size: int, *, watch: bool = True, **settings: Any) -> AsyncIterator[Any]:
@@ -111,8 +111,6 @@ class PsycopgAdapter:
 
 class SqlAlchemyAdapter:
     """SQLAlchemy's asyncio over ``driver``, with connections or with sessions."""
-
-    module = "sqlalchemy"
 
     def __init__(self, driver: str, *, sessions: bool = False) -> None:
         self.name = f"sqlalchemy-{driver}" + ("-sessions" if sessions else "")

@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
 from asyncjobs import TenantError
-from asyncjobs.tenancy import psycopg as on_psycopg
-from asyncjobs.tenancy import sqlalchemy as on_sqlalchemy
+from asyncjobs.tenancy.lending import block
 from tests.tenancy.databases import Adapter, Admin, scope_of
 
 pytestmark = pytest.mark.anyio
@@ -31,14 +30,14 @@ async def test_after_a_transaction_a_server_that_tells_its_path_by_itself_is_not
     admin.add_schema("one")
     [(version,)] = admin.run("SELECT current_setting('server_version_num')::int")
     asked: list[str | None] = []
-    for module in (on_psycopg, on_sqlalchemy):
+    ask = block._ask_path
 
-        async def asking(*asked_for: Any, ask: Any = module._ask_path) -> str | None:
-            found: str | None = await ask(*asked_for)
-            asked.append(found)
-            return found
+    async def asking(*asked_for: Any) -> str | None:
+        found = await ask(*asked_for)
+        asked.append(found)
+        return found
 
-        monkeypatch.setattr(module, "_ask_path", asking)
+    monkeypatch.setattr(block, "_ask_path", asking)
 
     async with adapter.open(pg_url, 1) as pool:
         with scope_of("one"):

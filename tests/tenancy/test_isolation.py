@@ -16,6 +16,7 @@ from asyncjobs import App, Inject, JobState, RetryPolicy, current_job, current_t
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.tenancy import CachedTenants, StaticTenants, Tenants
 from tests import postgres
+from tests.apps import wait_ended
 from tests.tenancy.databases import Adapter, Admin, PsycopgAdapter, SqlAlchemyAdapter
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +76,7 @@ class World:
                 try:
                     async with app.worker(concurrency=CONCURRENCY), asyncio.timeout(WITHIN_S):
                         for number, handle in enumerate(handles):
-                            ended = await app.wait_for_end(handle.id, queue="default", timeout=None)
+                            ended = await wait_ended(app, handle.id, queue="default", timeout=None)
                             assert ended is not None
                             self.jobs[handle.id] = ended.tenant or "public", fate_of(number), ended.state.value
                             self.states[ended.state.value] += 1
@@ -166,7 +167,7 @@ async def test_without_the_reset_the_check_finds_foreign_paths(
     kind: Any, admin: Admin, pg_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter: Adapter = kind()
-    monkeypatch.setattr(f"asyncjobs.tenancy.{adapter.module}._RESTORE", adapter.statement("SELECT :path, false"))
+    monkeypatch.setattr("asyncjobs.tenancy.lending.search_path._RESTORE", "SELECT :path, false")
 
     world = World(adapter, admin, pg_url, "session", redis_url)
     await world.run(jobs=200, tenants=20)

@@ -52,6 +52,21 @@ async def test_a_pool_that_lends_connections_inside_a_transaction_loses_no_work(
     assert admin.notes("one") == [("1", "one")]
 
 
+async def test_a_pool_that_lends_connections_inside_a_transaction_hides_no_table_from_a_job_without_a_tenant(
+    admin: Admin, pg_url: str
+) -> None:
+    async def check(connection: Any) -> None:
+        await connection.execute("SELECT 1")
+
+    admin.add_schema("one")
+    async with AsyncConnectionPool(pg_url, min_size=1, max_size=1, open=False, check=check) as pool:
+        with scope_of("one"):
+            async with on_psycopg.connect(pool) as db:
+                await db.execute("CREATE TEMPORARY TABLE notes AS SELECT 'secret' AS job")
+        async with on_psycopg.connect(pool) as db:
+            assert await (await db.execute("SELECT job FROM notes")).fetchall() == []
+
+
 async def test_a_handler_that_sets_autocommit_sets_it_for_nobody_else(admin: Admin, pg_url: str) -> None:
     admin.add_schema("one")
     async with AsyncConnectionPool(pg_url, min_size=1, max_size=1, open=False) as pool:

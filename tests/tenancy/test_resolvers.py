@@ -158,7 +158,7 @@ def test_a_cache_outlives_the_loop_in_which_it_was_asked() -> None:
 
 
 @pytest.mark.parametrize("layer", [Tenants, CachedTenants, lambda resolver: TenantMiddleware(web, str, resolver)])
-@pytest.mark.parametrize("wrong", [{"acme": "tenant_acme"}, StaticTenants, lambda tenant_id: tenant_id])
+@pytest.mark.parametrize("wrong", [{"acme": "tenant_acme"}, {}, StaticTenants, lambda tenant_id: tenant_id])
 def test_what_is_no_resolver_is_refused_where_it_is_given(layer: Any, wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"was given .*; expected a resolver"):
         layer(wrong)

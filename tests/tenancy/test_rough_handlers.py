@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from asyncjobs import ConfigurationError, UnknownTenant
 from tests.tenancy.databases import Adapter, Admin, scope_of
@@ -76,6 +78,25 @@ async def test_a_handler_that_closes_its_connection_gives_it_to_nobody_else(
             async with adapter.connect(pool) as db:
                 assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
     assert adapter.foreign == []
+
+
+# SQLAlchemy says so where a session rolls back on a closed connection.
+@pytest.mark.filterwarnings("ignore:transaction already deassociated")
+async def test_a_handler_that_closes_its_connection_fails_for_what_it_wrote_is_lost(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+
+    async def write(pool: Any) -> None:
+        async with adapter.connect(pool, mode=mode) as db:
+            await adapter.run(db, INSERT, job="1", tenant="one")
+            await adapter.close(db)
+
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("one"), pytest.raises((psycopg.OperationalError, SQLAlchemyError)):
+            await write(pool)
+
+    assert admin.notes("one") == []
 
 
 @pytest.mark.parametrize("adapter", ["sqlalchemy-asyncpg"], indirect=True)

@@ -39,6 +39,9 @@ class Layer(Middleware):
 app = App(
     "memory://",
     middleware=[Layer(), DefaultTimeout(60), Translate({ConnectionError: lambda error: Retry(after=5)})],
+    lease=timedelta(seconds=10),
+    queues=["emails"],
+    durability="replicated",
 )
 
 
@@ -76,7 +79,9 @@ async def main() -> None:
     assert_type(await clashing.schedule_at(datetime.now(UTC), 1, when="x"), JobHandle[None])
     assert_type(await clashing.schedule_in(timedelta(seconds=1), delay=1, when="x"), JobHandle[None])
     assert_type(await plain.with_options(priority="low", max_retries=0).delay("a"), JobHandle[str])
+    assert_type(await plain.with_options(app=app, tenant=None, timeout=1).delay("a"), JobHandle[str])
     assert_type(plain.request("a"), JobRequest[str])
+    assert_type(plain.request("a").with_options(metadata={"a": 1}), JobRequest[str])
     assert_type(await app.enqueue_many([plain.request("a"), plain.request("b")]), list[JobHandle[str]])
     assert_type(await (await plain.delay("a")).status(), JobState)
     assert_type(await plain("a"), str)

@@ -31,6 +31,10 @@ async def main(when: datetime) -> None:
     await plain.schedule_at(when, 1)  # wrong
     await plain.with_options(priority="urgent").delay("a")  # wrong
     await plain.with_options(priority="low").delay(1)  # wrong
+    await plain.with_options(prioritty="low").delay("a")  # wrong
+    await plain.with_options(cron="@daily").delay("a")  # wrong
+    await plain.with_options(app=plain).delay("a")  # wrong
+    plain.request("a").with_options(timeout="soon")  # wrong
     await app.enqueue_many([plain.request(1)])  # wrong
     number: int = await (await plain.delay("a")).result()  # wrong
     plain.delay_sync(1)  # wrong
@@ -43,9 +47,16 @@ async def main(when: datetime) -> None:
 async def misspelt() -> None: ...
 
 
+@job(job_id="one")  # wrong
+async def not_for_a_definition() -> None: ...
+
+
 @app.job(retry=5)  # wrong
 async def wrong_policy() -> None: ...
 
 
 app.job(timeout="soon")  # wrong
 RetryPolicy(max_retries="5")  # wrong
+App("memory://", lese=5)  # wrong
+App("memory://", lease="soon")  # wrong
+App("memory://", queues=5)  # wrong

@@ -25,6 +25,7 @@ from asyncjobs import (
     Worker,
 )
 from asyncjobs.middleware import CallNext, DefaultTimeout
+from tests.apps import broker_of
 from tests.worker import cpu_jobs
 
 pytestmark = pytest.mark.anyio
@@ -176,7 +177,7 @@ async def test_a_job_that_was_just_being_claimed_at_the_stop_does_not_wait_for_a
     app = make_app(handler_processes=1)
     gate, is_claimed, is_stopped = tmp_path / "gate", asyncio.Event(), asyncio.Event()
     async with app:
-        claim = app.broker.claim
+        claim = broker_of(app).claim
 
         async def slow_claim(request: Any) -> Any:
             reply = await claim(request)
@@ -186,7 +187,7 @@ async def test_a_job_that_was_just_being_claimed_at_the_stop_does_not_wait_for_a
             return reply
 
         is_busy = False
-        monkeypatch.setattr(app.broker, "claim", slow_claim)
+        monkeypatch.setattr(broker_of(app), "claim", slow_claim)
         async with app.worker(queues=["cpu"], concurrency=2) as worker:
             first = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
             await _until_running(app, 1)

@@ -24,6 +24,7 @@ from asyncjobs import (
     current_job,
 )
 from asyncjobs.ports import Emission
+from tests.apps import broker_of
 from tests.faults.proxy import Proxy
 from tests.servers import Server
 
@@ -156,7 +157,7 @@ async def test_events_are_told_once_though_replies_to_the_worker_are_lost(
             await asyncio.sleep(0.005)
 
     async with app:
-        emit, calls = app.broker.emit, itertools.count(1)
+        emit, calls = broker_of(app).emit, itertools.count(1)
 
         async def lose_replies(emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
             replies = await emit(emissions, most, ttl_ms)
@@ -164,7 +165,7 @@ async def test_events_are_told_once_though_replies_to_the_worker_are_lost(
                 raise BrokerUnavailable("the reply was lost")
             return replies
 
-        monkeypatch.setattr(app.broker, "emit", lose_replies)
+        monkeypatch.setattr(broker_of(app), "emit", lose_replies)
         async with app.worker():
             handle = await work.delay()
             await handle.result(SOON)
@@ -277,14 +278,14 @@ async def test_a_suspended_job_waits_while_others_run(app: App) -> None:
 
     async with app:
         await bad.delay()
-        await app.suspend_job("bad")
+        await app.suspend_name("bad")
         handles = [await good.delay(), await bad.delay()]
         await Worker(app).run_until_empty()
         assert ran == ["good"]
-        assert await app.suspended_jobs() == {"default": ["bad"]}
+        assert await app.suspended_names() == {"default": ["bad"]}
         assert [job.name for job in await app.jobs("parked")] == ["bad", "bad"]
         assert await handles[1].status() is JobState.PENDING
-        await app.resume_job("bad")
+        await app.resume_name("bad")
         await Worker(app).run_until_empty()
         assert ran == ["good", "bad", "bad"]
 
@@ -297,12 +298,12 @@ async def test_a_job_is_suspended_before_the_first_of_it_is_sent(app: App) -> No
         ran.append(1)
 
     async with app:
-        await app.suspend_job("work")
-        assert (await app.suspended_jobs())["fresh"] == ["work"]
+        await app.suspend_name("work")
+        assert (await app.suspended_names())["fresh"] == ["work"]
         await work.delay()
         await Worker(app).run_until_empty()
         assert ran == []
-        await app.resume_job("work")
+        await app.resume_name("work")
         await Worker(app).run_until_empty()
         assert ran == [1]
 

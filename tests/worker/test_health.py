@@ -13,6 +13,7 @@ import pytest
 
 from asyncjobs import App, BrokerUnavailable, Worker
 from asyncjobs.worker.liveness.health import Health, health_file, health_server
+from tests.apps import broker_of
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ async def test_a_worker_whose_broker_is_away_is_not_healthy(app: App, monkeypatc
 
     worker = Worker(app)
     async with app, worker.running():
-        monkeypatch.setattr(app.broker, "claim", away)
+        monkeypatch.setattr(broker_of(app), "claim", away)
         with anyio.fail_after(SOON):
             while worker.health(within=0.5).is_healthy:
                 await asyncio.sleep(0.02)

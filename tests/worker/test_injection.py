@@ -23,6 +23,7 @@ from asyncjobs import (
     Worker,
     resource,
 )
+from tests.apps import broker_of
 
 pytestmark = pytest.mark.anyio
 
@@ -159,7 +160,7 @@ async def _take_over(app: App, job_id: str) -> None:
     from asyncjobs.core.settlement import Settlement, Verdict
 
     released = Settlement(job.queue, job.id, job.name, job.priority, job.fence, Verdict.SNOOZE, delay_ms=3_600_000)
-    assert await app.broker.settle([released]) == [True]
+    assert await broker_of(app).settle([released]) == [True]
 
 
 async def _until(condition: Callable[[], bool]) -> None:

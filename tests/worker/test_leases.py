@@ -22,6 +22,7 @@ from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.settler import Settler
+from tests.apps import broker_of, host_of
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +52,7 @@ async def test_a_handler_that_blocks_the_loop_for_several_leases_keeps_them_all(
 
         async def recover_elsewhere() -> None:
             while not stop.is_set():
-                await app.broker.recover(["default"], 1000, 3)
+                await broker_of(app).recover(["default"], 1000, 3)
                 await asyncio.sleep(0.05)
 
         recovery = asyncio.ensure_future(recover_elsewhere())
@@ -98,7 +99,7 @@ async def test_a_loop_that_stands_still_past_its_limit_keeps_its_jobs_no_longer(
     def recover_elsewhere() -> None:
         async def recover() -> None:
             async with make_app(lease=1) as other:
-                while not (await other.broker.recover(["default"], 1000, 3)).recovered:
+                while not (await broker_of(other).recover(["default"], 1000, 3)).recovered:
                     await asyncio.sleep(0.05)
 
         asyncio.run(recover())
@@ -154,7 +155,7 @@ async def test_a_worker_whose_lease_was_taken_over_cancels_its_handler_and_settl
                 job = await handle.refresh()
                 # Somebody else takes the job from under the running handler.
                 away = Settlement("default", job.id, "", job.priority, job.fence, Verdict.RELEASE)
-                assert await app.broker.settle([away]) == [True]
+                assert await broker_of(app).settle([away]) == [True]
                 await cancelled.wait()
             assert await handle.result(SOON) == "second"
         assert (await app.queue_stats("default")).succeeded_total == 1
@@ -171,10 +172,10 @@ async def test_a_job_stopped_before_its_handler_has_begun_costs_no_slot(app: App
     async with app:
         handle = await work.delay()
         leases = Leases()
-        settler = Settler(app.broker, leases)
-        executor = Executor(app, BrokerClock(SystemClock()), settler, leases, concurrency=1)
+        settler = Settler(broker_of(app), leases)
+        executor = Executor(host_of(app), BrokerClock(SystemClock()), settler, leases, concurrency=1)
         request = ClaimRequest(worker="w", number=1, queues=["default"], limit=1, lease_ms=10_000)
-        executor.accept((await app.broker.claim(request)).jobs)
+        executor.accept((await broker_of(app).claim(request)).jobs)
         [lease] = leases.held(0.0)
         # As it happens where a slot becomes free in the very turn of the loop in which the heartbeat has news.
         if way == "released":
@@ -254,7 +255,7 @@ async def test_a_worker_rides_through_a_broker_that_is_away_for_a_while(
             away = True
 
     async with app:
-        broker = app.broker
+        broker = broker_of(app)
         real_claim, real_settle = broker.claim, broker.settle
 
         def is_away(verb: str) -> bool:
@@ -311,10 +312,10 @@ async def test_a_job_acknowledged_early_is_not_run_again_when_its_lease_lapses(m
             await stopped.result(SOON)
         died = await pay.delay()
         request = ClaimRequest(worker="dead", number=1, queues=["default"], limit=1, lease_ms=1)
-        await app.broker.recover(["default"], 1000, 3)
-        assert len((await app.broker.claim(request)).jobs) == 1
+        await broker_of(app).recover(["default"], 1000, 3)
+        assert len((await broker_of(app).claim(request)).jobs) == 1
         with anyio.fail_after(SOON):
-            while not (await app.broker.recover(["default"], 1000, 3)).dead:
+            while not (await broker_of(app).recover(["default"], 1000, 3)).dead:
                 await asyncio.sleep(0.05)
         with pytest.raises(JobFailed, match="WorkerDied"):
             await died.result(SOON)

@@ -17,15 +17,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from asyncjobs.core.job import create_job
+from asyncjobs.core.job import create_job, start_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope
-from asyncjobs.core.record.tries import Tries, pack_tries
-from asyncjobs.core.stored import encode_live
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.core.values import decode_value
 from asyncjobs.errors import AppNotOpen, DefinitionError, ResultError
-from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.worker.processes.child import emit
 from asyncjobs.worker.processes.pool import HandlerFailed, HandlerProcesses, ProcessCall, ProcessDied
@@ -74,17 +72,12 @@ async def gone(pid: int, timeout: float = 3.0) -> bool:
 
 
 def call_of(definition: JobDefinition[..., Any], *args: Any, **kwargs: Any) -> ProcessCall:
-    arguments, keywords = definition.signature.encode(args, kwargs)
+    arguments, keywords = signature_of(definition).encode(args, kwargs)
     envelope = Envelope(arguments=msgspec.Raw(arguments), keywords=keywords, metadata={"order": 7})
     job = create_job(new_id(), definition.name, "images", Priority.HIGH, envelope, tenant="acme")
     return ProcessCall.of(
         definition.function,
-        job_id=job.id,
-        queue=job.queue,
-        record=encode_live(job),
-        tries=pack_tries(Tries(failures=2)),
-        fence=5,
-        started_at_ms=1_700_000_000_000,
+        start_job(msgspec.structs.replace(job, failures=2), 5, 1_700_000_000_000),
         deadline_ms=1_700_000_060_000,
         tenant=TenantContext("acme", "acme", "tenant_acme"),
     )
@@ -94,10 +87,15 @@ def ignore(event: bytes) -> None:
     raise AssertionError(f"nobody was to tell {event!r}")
 
 
+async def in_a_slot(pool: HandlerProcesses, call: ProcessCall, on_event: Callable[[bytes], None]) -> bytes:
+    async with pool.slots:
+        return await pool.run(call, on_event)
+
+
 async def run(pool: HandlerProcesses, definition: JobDefinition[..., Any], *args: Any, **kwargs: Any) -> Any:
     async with asyncio.timeout(SOON):
-        value = await pool.run(call_of(definition, *args, **kwargs), ignore)
-    return decode_value(definition.signature.returns, value)
+        value = await in_a_slot(pool, call_of(definition, *args, **kwargs), ignore)
+    return decode_value(signature_of(definition).returns, value)
 
 
 class Running:
@@ -105,7 +103,7 @@ class Running:
 
     def __init__(self, pool: HandlerProcesses, definition: JobDefinition[..., Any], *args: Any) -> None:
         self.told: asyncio.Queue[bytes] = asyncio.Queue()
-        self.task = asyncio.create_task(pool.run(call_of(definition, *args), self.told.put_nowait))
+        self.task = asyncio.create_task(in_a_slot(pool, call_of(definition, *args), self.told.put_nowait))
 
     async def number(self) -> int:
         async with asyncio.timeout(SOON):
@@ -417,7 +415,7 @@ async def test_cancellations_at_any_moment_lose_no_slot(pool: HandlerProcesses) 
     async def one(number: int) -> None:
         try:
             async with asyncio.timeout(0.0001 * number):
-                await pool.run(call_of(handlers.whoami), ignore)
+                await in_a_slot(pool, call_of(handlers.whoami), ignore)
         except TimeoutError:
             pass
 

@@ -24,6 +24,7 @@ from asyncjobs import (
     current_job,
 )
 from asyncjobs.worker import maintenance
+from tests.apps import broker_of
 
 pytestmark = pytest.mark.anyio
 
@@ -258,7 +259,7 @@ async def test_the_dead_are_listed_retried_and_discarded_by_filter(make_app: Cal
         assert len(await app.failed_jobs(since=before - timedelta(minutes=1))) == 6
         assert await app.failed_jobs(until=before - timedelta(minutes=1)) == []
         assert await app.retry_failed(name="worse", tenant="acme") == 1
-        assert await app.discard_failed(error="RateLimited") == 2
+        assert await app.delete_failed(error="RateLimited") == 2
         assert len(await app.failed_jobs()) == 3
         assert (await app.queue_stats("second")).pending == 1
         with pytest.raises(ArgumentsError, match="aware"):
@@ -304,7 +305,7 @@ async def test_a_running_worker_keeps_no_more_dead_than_it_should_the_latest(
 
     original = maintenance.Maintenance.prune
     monkeypatch.setattr(maintenance.Maintenance, "prune", prune_once)
-    app = make_app(dead_most=3)
+    app = make_app(max_dead=3)
     async with app:
         await _dead(app, 2_100)
         # On a slow machine the worker that let them die has pruned too, before all were dead.
@@ -321,11 +322,11 @@ async def test_a_running_worker_forgets_the_dead_that_are_too_old(
     app = make_app(dead_ttl=60)
     async with app:
         await _dead(app, 2)
-        if hasattr(app.broker, "_clock"):
-            now_ms = app.broker._clock.now_ms
-            monkeypatch.setattr(app.broker._clock, "now_ms", lambda: now_ms() + 61_000)
+        if hasattr(broker_of(app), "_clock"):
+            now_ms = broker_of(app)._clock.now_ms
+            monkeypatch.setattr(broker_of(app)._clock, "now_ms", lambda: now_ms() + 61_000)
         else:
-            await app.broker._command("HSET", app.broker._keys.queue("default").cfg, "shift_ms", 61_000)
+            await broker_of(app)._command("HSET", broker_of(app)._keys.queue("default").cfg, "shift_ms", 61_000)
         async with app.worker():
             async with asyncio.timeout(SOON):
                 while await app.failed_jobs():

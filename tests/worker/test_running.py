@@ -18,7 +18,8 @@ from asyncjobs import App, JobFailed, JobState, RetryPolicy, Worker, current_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.header import encode_header
 from asyncjobs.ports import NewJob
-from asyncjobs.worker.execution import verdict as decisions
+from asyncjobs.worker.execution import verdict
+from tests.apps import broker_of, wait_ended
 
 
 class Order(pydantic.BaseModel):
@@ -337,23 +338,27 @@ async def test_bytes_that_are_no_record_go_to_the_dead_letter_queue_and_harm_nob
     async with app:
         cut_off, damaged = b"1-2\xff\xff\xff\xff", encode_header("well", 2) + b"\xc1"
         junk = [b"", b"\x00", b"garbage that is long enough", cut_off, damaged]
-        await app.broker.enqueue([NewJob("default", f"junk-{n}", data) for n, data in enumerate(junk)])
+        await broker_of(app).enqueue([NewJob("default", f"junk-{n}", data) for n, data in enumerate(junk)])
         handle = await well.delay()
         async with app.worker():
             assert await handle.result(SOON) == "well"
             for n in range(len(junk)):
-                await app.wait_for_end(f"junk-{n}", queue="default", timeout=SOON)
+                await wait_ended(app, f"junk-{n}", queue="default", timeout=SOON)
         dead = await app.failed_jobs()
     assert sorted(job.id for job in dead) == [f"junk-{n}" for n in range(len(junk))]
     assert {job.errors[-1].type for job in dead} == {"EnvelopeError"}
 
 
-async def test_arguments_that_no_longer_fit_the_handler_go_to_the_dead_letter_queue(app: App) -> None:
+async def test_arguments_that_no_longer_fit_the_handler_go_to_the_dead_letter_queue(
+    make_app: Callable[..., App],
+) -> None:
+    app = make_app()
+
     @app.job(name="resize")
     async def sender(path: str) -> None: ...
 
     request = sender.request("/a.png")
-    later = App("memory://", broker=app._broker)
+    later = make_app()
 
     @later.job(name="resize")
     async def resize(path: str, size: int) -> None: ...
@@ -366,12 +371,14 @@ async def test_arguments_that_no_longer_fit_the_handler_go_to_the_dead_letter_qu
     assert "is missing 'size'" in job.errors[-1].message
 
 
-async def test_a_job_of_an_unknown_name_waits_for_a_worker_that_knows_it(app: App) -> None:
+async def test_a_job_of_an_unknown_name_waits_for_a_worker_that_knows_it(make_app: Callable[..., App]) -> None:
+    app = make_app()
+
     @app.job(name="newer")
     async def sender() -> str: ...
 
     request = sender.request()
-    older = App("memory://", broker=app._broker)
+    older = make_app()
 
     @older.job(name="older")
     async def known() -> str: ...
@@ -525,7 +532,7 @@ async def test_a_running_job_that_is_cancelled_has_its_handler_cancelled(app: Ap
         assert await handle.cancel("not wanted")
         with anyio.fail_after(SOON):
             await ended.wait()
-        await app.wait_for_end(handle.id, queue=handle.queue, timeout=SOON)
+        await wait_ended(app, handle.id, queue=handle.queue, timeout=SOON)
         job = await handle.refresh()
     assert (job.state, job.reason) == (JobState.CANCELLED, "not wanted")
 
@@ -582,7 +589,7 @@ async def test_a_handler_sends_a_librarys_job_with_the_app_of_its_worker(app: Ap
 
     async with app, App("memory://"), app.worker():
         child_id = await (await parent.delay()).result(SOON)
-        child = await app.wait_for_end(child_id, queue="default", timeout=SOON)
+        child = await wait_ended(app, child_id, queue="default", timeout=SOON)
     assert child is not None
     assert msgspec.msgpack.decode(child.result) == "xx"
 
@@ -591,7 +598,7 @@ async def test_a_fault_of_our_own_costs_no_slot_and_no_job(
     make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(lease=1)
-    real, faults = decisions.settle, iter([True, False])
+    real, faults = verdict.settle, iter([True, False])
 
     def faulty(*args: Any, **given: Any) -> Any:
         if next(faults, False):
@@ -602,7 +609,7 @@ async def test_a_fault_of_our_own_costs_no_slot_and_no_job(
     async def work() -> str:
         return "done"
 
-    monkeypatch.setattr(decisions, "settle", faulty)
+    monkeypatch.setattr(verdict, "settle", faulty)
     async with app, Worker(app, concurrency=1).running():
         handle = await work.delay()
         assert await (await work.delay()).result(SOON) == "done"

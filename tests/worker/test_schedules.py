@@ -24,10 +24,13 @@ from asyncjobs import (
     Worker,
     current_job,
 )
+from asyncjobs.core.priority import Priority
 from asyncjobs.core.schedule import Schedule, Timing
-from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, jobs_of, request_of
+from asyncjobs.core.stored import read_live
+from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
 from asyncjobs.middleware import Send
 from asyncjobs.ports import ScheduleList
+from tests.apps import broker_of, prepared
 
 pytestmark = pytest.mark.anyio
 
@@ -146,17 +149,17 @@ async def test_a_schedule_added_while_workers_run_misses_none_of_its_first_ticks
 
 
 async def _until_looked(app: App) -> None:
-    looked, schedules = asyncio.Event(), app.broker.schedules
+    looked, schedules = asyncio.Event(), broker_of(app).schedules
 
     async def look(queue: str) -> ScheduleList:
         looked.set()
         return await schedules(queue)
 
-    app.broker.schedules = look  # type: ignore[method-assign]
+    broker_of(app).schedules = look  # type: ignore[method-assign]
     try:
         await asyncio.wait_for(looked.wait(), SOON)
     finally:
-        app.broker.schedules = schedules  # type: ignore[method-assign]
+        broker_of(app).schedules = schedules  # type: ignore[method-assign]
 
 
 async def test_a_schedule_is_paused_resumed_triggered_and_removed(app: App) -> None:
@@ -224,7 +227,7 @@ async def test_a_schedule_of_the_code_is_the_same_at_each_start(app: App) -> Non
         stored = []
         for _ in range(2):
             async with app.worker():
-                stored += (await app.broker.schedules("default")).schedules
+                stored += (await broker_of(app).schedules("default")).schedules
             await asyncio.sleep(0.002)
     # What has changed is counted from now, so that its missed ticks would be lost.
     assert stored[0].data == stored[1].data
@@ -247,10 +250,10 @@ async def test_ticks_missed_during_a_deploy_fire_though_the_job_has_changed(make
         async with old.worker():
             pass
         # As after a night without a worker.
-        now_ms = (await old.broker.schedules("default")).now_ms
+        now_ms = (await broker_of(old).schedules("default")).now_ms
         missed_ms = now_ms - now_ms % 3_600_000 - 5 * 3_600_000
-        await old.broker.move_schedule("default", "work", None)
-        await old.broker.move_schedule("default", "work", missed_ms)
+        await broker_of(old).move_schedule("default", "work", None)
+        await broker_of(old).move_schedule("default", "work", missed_ms)
     new = deploy(2, every=3600)
     async with new, new.worker():
         await _until(lambda: bool(ran))
@@ -275,14 +278,14 @@ async def test_a_schedule_that_can_not_fire_leaves_the_others_alone(
         ran.append(current_job().schedule)
 
     async with app:
-        now_ms = (await app.broker.schedules("default")).now_ms
+        now_ms = (await broker_of(app).schedules("default")).now_ms
         nowhere = Timing(cron="* * * * * *", timezone="Mars/Olympus")
         for broken in (
-            Schedule(id="nowhere", name="work", timing=nowhere, record=b""),
-            Schedule(id="no-job", name="work", timing=Timing(every_ms=1_000), record=b"no record"),
+            Schedule(id="nowhere", name="work", timing=nowhere, body=b""),
+            Schedule(id="no-job", name="work", timing=Timing(every_ms=1_000), body=b"no record"),
         ):
-            await app.broker.put_schedule("default", broken.id, encode_schedule(broken), now_ms)
-        await app.broker.put_schedule("default", "nothing", b"no schedule", now_ms)
+            await broker_of(app).put_schedule("default", broken.id, encode_schedule(broken), now_ms)
+        await broker_of(app).put_schedule("default", "nothing", b"no schedule", now_ms)
         async with app.worker():
             await _until(lambda: len(ran) >= 3)
     told = [record.message for record in caplog.records if "left alone" in record.message]
@@ -468,19 +471,27 @@ async def test_a_layer_can_not_send_a_tick_to_another_queue_or_twice(make_app: C
     assert (True, False) in sent
 
 
-async def test_the_job_of_a_tick_is_the_same_with_middleware_and_without(app: App) -> None:
+async def test_the_job_of_a_tick_has_all_that_its_schedule_was_given(app: App) -> None:
     @app.job(expires=60)
     async def work(number: int, *, text: str) -> None: ...
 
     options: dict[str, Any] = {"max_retries": 1, "timeout": 5, "result_ttl": 0, "metadata": {"a": 1}}
+    tick = 1_700_000_000_000
     async with app:
-        for name, request in {
-            "plain": work.request(1, text="a"),
-            "full": work.with_options(tenant="acme", priority="low", acks="early", **options).request(1, text="a"),
-        }.items():
-            await app.add_schedule(name, request, every=60)
-        for stored in (await app.broker.schedules("default")).schedules:
-            schedule = decode_schedule(stored.data)
-            tick = 1_700_000_000_000
-            [plain] = jobs_of(schedule, "default", [tick])
-            assert app.prepare(request_of(schedule, "default", tick), sent_at_ms=tick) == plain
+        request = work.with_options(tenant="acme", priority="low", acks="early", **options).request(1, text="a")
+        await app.add_schedule("full", request, every=60)
+        [stored] = (await broker_of(app).schedules("default")).schedules
+        new = prepared(app, request_of(decode_schedule(stored.data), "default", tick), sent_at_ms=tick)
+    job = read_live(new, new.body)
+    assert (job.id, job.name, job.priority, job.tenant, job.acks_early) == (
+        f"full@{tick}",
+        "work",
+        Priority.LOW,
+        "acme",
+        True,
+    )
+    envelope = job.envelope
+    assert (job.arguments, envelope.keywords, job.metadata, job.created_at_ms) == ([1, "a"], ("text",), {"a": 1}, tick)
+    assert (envelope.max_retries, envelope.timeout_ms, envelope.result_ttl_ms) == (1, 5_000, 0)
+    assert envelope.expires_at_ms == tick + 60_000
+    assert envelope.headers == {"schedule": "full", "tick": str(tick)}

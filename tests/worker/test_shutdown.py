@@ -11,6 +11,7 @@ import pytest
 
 from asyncjobs import App, JobState, Worker, current_job
 from asyncjobs.ports import Claim, ClaimRequest
+from tests.apps import broker_of
 
 pytestmark = pytest.mark.anyio
 
@@ -124,9 +125,9 @@ async def test_jobs_claimed_ahead_go_back_in_their_order(app: App) -> None:
                 while len(order) < 500:
                     await asyncio.sleep(0)
                 # The buffer is given back while the slot stays taken, so that others can run the jobs.
-                duties = worker._duties
-                assert duties is not None
-                while duties._claimer._ahead or (await app.queue_stats("default")).running != 1:
+                run = worker._current_run
+                assert run is not None
+                while run._claimer._ahead or (await app.queue_stats("default")).running != 1:
                     await asyncio.sleep(0.01)
             await Worker(app).run_until_empty()
             worker.stop()
@@ -137,7 +138,7 @@ async def test_jobs_claimed_ahead_go_back_in_their_order(app: App) -> None:
 async def test_a_sync_handler_that_never_returns_does_not_keep_the_worker_from_ending(
     make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncjobs.worker.run._CANCELLED_S", 0.05)
+    monkeypatch.setattr("asyncjobs.worker.execution.executor._CANCELLED_S", 0.05)
     app = make_app(shutdown_timeout=0.05)
     started, release = threading.Event(), threading.Event()
 
@@ -165,7 +166,7 @@ async def test_a_claim_of_due_jobs_that_is_under_way_at_the_stop_leaves_no_job_l
     async def work() -> None: ...
 
     async with app:
-        claim = app.broker.claim
+        claim = broker_of(app).claim
 
         async def slow_to_answer(request: ClaimRequest) -> Claim:
             reply = await claim(request)
@@ -174,7 +175,7 @@ async def test_a_claim_of_due_jobs_that_is_under_way_at_the_stop_leaves_no_job_l
                 await goes_on.wait()
             return reply
 
-        monkeypatch.setattr(app.broker, "claim", slow_to_answer)
+        monkeypatch.setattr(broker_of(app), "claim", slow_to_answer)
         async with app.worker():
             handle = await work.schedule_in(0.2)
             await asyncio.wait_for(claimed.wait(), SOON)

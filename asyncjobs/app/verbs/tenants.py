@@ -1,64 +1,62 @@
-"""What operators do to one tenant: look at its figures, hold its jobs back, purge it."""
+"""The verbs of an app for all that one tenant has."""
 
 from __future__ import annotations
 
-from asyncjobs.app.sender import at_home
+from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.stats import TenantStats, tenant_stats
-from asyncjobs.app.verbs.dead import Operations
+from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.app.verbs.dead import dead_pages
+from asyncjobs.app.verbs.paging import pages
+from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.options import checked_tenant
-from asyncjobs.ports import Place
+from asyncjobs.ports import Hold, Place
 
 __all__ = ["TenantVerbs"]
-
-_PAGE = 500
 
 # In the order in which a job goes on, so that few slip from one place to the next behind a purge's back.
 _PLACES: tuple[Place, ...] = ("scheduled", "parked", "ready", "running")
 
 # What a purge leaves after so many passes is being sent meanwhile.
-_PASSES = 10
+_MAX_PASSES = 10
 
 
-class TenantVerbs(Operations):
-    """The verbs of an app for one tenant; each raises ``ArgumentsError`` for what can't be a tenant's id."""
+class TenantVerbs(Verbs):
+    """The verbs for one tenant."""
 
-    @at_home
+    @on_app_loop
     async def tenant_stats(self, tenant: str) -> TenantStats:
-        """Return what the jobs of ``tenant`` came to, in all and queue by queue; a tenant unknown has zeros.
+        """Return what the jobs of a tenant came to, in all and queue by queue; an unknown tenant has zeros.
 
         Counters begin anew in a queue where none of its jobs has ended for 30 days.
+
+        Args:
+            tenant: The tenant's id.
+
+        Raises:
+            ArgumentsError: ``tenant`` can't be the id of a tenant.
         """
-        checked_tenant(tenant)
-        broker = self.broker
+        hold = Hold("tenant", checked_tenant(tenant))
         queues = await self._queues(None)
-        figures = {one: await broker.tenant_figures(one, tenant) for one in queues}
-        paused = {one for one in queues if ("tenant", tenant) in await broker.suspended(one)}
-        return tenant_stats(tenant, figures, paused)
+        figures = await self._broker.tenant_figures(queues, tenant)
+        suspended = {one.name for one in await self._broker.overview(queues) if hold in one.holds}
+        return tenant_stats(tenant, dict(zip(queues, figures, strict=True)), suspended)
 
-    @at_home
-    async def suspend_tenant(self, tenant: str, *, queue: str | None = None) -> None:
-        """Let no more jobs of ``tenant`` start, in all queues or in one; running ones go on, new ones wait.
-
-        All are those that were ever used, and those to which the app's jobs go by their code.
-        """
-        await self._suspend("tenant", checked_tenant(tenant), queue, on=True)
-
-    @at_home
-    async def resume_tenant(self, tenant: str, *, queue: str | None = None) -> None:
-        """Undo ``suspend_tenant``; the jobs that waited start before those that were sent later."""
-        await self._suspend("tenant", checked_tenant(tenant), queue, on=False)
-
-    @at_home
-    async def suspended_tenants(self) -> dict[str, list[str]]:
-        """Return the suspended tenants of each queue that has any."""
-        return await self._suspended("tenant")
-
-    @at_home
+    @on_app_loop
     async def purge_tenant(self, tenant: str, *, queue: str | None = None) -> int:
-        """Cancel all jobs of ``tenant`` that wait or run and forget its dead ones; return how many there were.
+        """Cancel all jobs of a tenant that wait or run, and forget its dead ones.
 
-        In all queues, or in one. The handlers of running jobs are cancelled as by ``cancel_job``. Schedules stay, and
-        what is sent meanwhile may stay too: end those first.
+        The handlers of running jobs are cancelled as by ``cancel_job``. Schedules stay, and what is sent meanwhile may
+        stay too: end those first.
+
+        Args:
+            tenant: The tenant's id.
+            queue: Only in this queue.
+
+        Returns:
+            How many jobs there were.
+
+        Raises:
+            ArgumentsError: ``tenant`` can't be the id of a tenant.
         """
         checked_tenant(tenant)
         return sum([await self._purge(one, tenant) for one in await self._queues(queue)])
@@ -66,10 +64,11 @@ class TenantVerbs(Operations):
     async def _purge(self, queue: str, tenant: str) -> int:
         running: set[str] = set()
         count = 0
-        for _ in range(_PASSES):
-            # Claims shift the lists while they are read, so some jobs are only found in the next pass.
+        for _ in range(_MAX_PASSES):
+            # Jobs move while they are listed, so some are only found in the next pass.
             found = sum([await self._cancel_all(queue, place, tenant, running) for place in _PLACES])
-            found += await self.discard_failed(queue=queue, tenant=tenant)
+            async for page in dead_pages(self._broker, queue, JobFilter(tenant=tenant)):
+                found += sum(await self._broker.delete(queue, [job.id for job in page]))
             count += found
             if not found:
                 break
@@ -77,18 +76,14 @@ class TenantVerbs(Operations):
 
     async def _cancel_all(self, queue: str, place: Place, tenant: str, running: set[str]) -> int:
         """Cancel what is in one place; return how many were not in ``running``, and add those that now run."""
-        broker = self.broker
-        offset = count = 0
-        while True:
-            page, looked_at = await broker.browse(queue, place, offset, _PAGE, tenant)
+        count = 0
+        reason = f"the jobs of tenant {tenant!r} were purged"
+        async for page in pages(self._broker, queue, place, tenant):
             ids = [job.id for job in page]
-            reason = f"the jobs of tenant {tenant!r} were purged"
-            replies = dict(zip(ids, await broker.cancel_many(queue, ids, reason, self._keep_ms), strict=True))
-            cancelled = {job_id for job_id, reply in replies.items() if reply == "cancelled"}
-            marked = {job_id for job_id, reply in replies.items() if reply == "running"}
+            replies = await self._broker.cancel(queue, ids, reason, self._lookup.keep_ms)
+            done = dict(zip(ids, replies, strict=True))
+            marked = {job_id for job_id, reply in done.items() if reply == "running"}
+            cancelled = {job_id for job_id, reply in done.items() if reply == "cancelled"}
             count += len((cancelled | marked) - running)
             running |= marked
-            # A cancelled job leaves the timetable at once; in the lists its entry stays.
-            offset += looked_at - (len(cancelled) if place == "scheduled" else 0)
-            if looked_at < _PAGE:
-                return count
+        return count

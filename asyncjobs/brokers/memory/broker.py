@@ -1,4 +1,4 @@
-"""The memory broker: the port's verbs over the queues' states, under one lock."""
+"""The memory broker: the port's verbs over its queues, under one lock."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from asyncjobs.brokers.grouping import by_queue, in_order
-from asyncjobs.brokers.memory import store, upkeep, way
-from asyncjobs.brokers.memory.queue import QueueState
+from asyncjobs.brokers.memory import intake, store, upkeep, work
+from asyncjobs.brokers.memory.lapsing import Lapsing
+from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.brokers.memory.stats import figures
 from asyncjobs.brokers.memory.waking import Bell, Sleeper, take_token
 from asyncjobs.core.job import Job
-from asyncjobs.core.settlement import HistoryEntry, Settlement, read_history
+from asyncjobs.core.settlement import HistoryEntry, Settlement
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import ResultTimeout
 from asyncjobs.ports import (
@@ -28,50 +30,54 @@ from asyncjobs.ports import (
     Extension,
     FireReply,
     Firing,
+    Hold,
+    JobPage,
     Lease,
+    MinuteFigures,
     NewJob,
     Place,
     QueueFigures,
     Recovery,
     ScheduleList,
-    Suspendable,
+    SystemClock,
     TenantFigures,
     WorkerInfo,
 )
-from asyncjobs.ports.clock import SystemClock
 
 __all__ = ["MemoryBroker", "MemoryLeaseKeeper"]
 
 _Found = TypeVar("_Found")
 
-# Nothing here ever waits for I/O, so that a sender in a loop would never let another task run; after this many jobs it
-# does.
+#: Nothing here ever waits for I/O, so that a sender in a loop would never let another task run; after so many jobs it
+#: does.
 _JOBS_A_TURN = 256
 
 
 class MemoryBroker:
-    """A ``ports.Broker`` in this process: nothing survives it.
+    """A broker in this process: nothing survives it. May be used from several threads and event loops at once.
 
-    ``clock`` is what delays, leases and expiry go by. May be used from several threads and event loops at once.
+    Args:
+        clock: What delays, leases and expiry go by; by default, the clock of the operating system.
 
-    >>> import asyncio
-    >>> asyncio.run(MemoryBroker().size("emails"))
-    0
+    Example:
+        >>> import asyncio
+        >>> asyncio.run(MemoryBroker().queues())
+        []
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
-        self._states: dict[str, QueueState] = {}
+        self._queues: dict[str, Queue] = {}
         self._registered: set[str] = set()
-        self._workers: dict[str, tuple[int, WorkerInfo]] = {}
+        self._workers: Lapsing[str, WorkerInfo] = Lapsing()
         self._turn = 0
 
-    def _state(self, queue: str) -> QueueState:
-        state = self._states.get(queue)
-        if state is None:
-            state = self._states[queue] = QueueState(queue)
-        return state
+    def _queue(self, name: str) -> Queue:
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = Queue(name)
+        return queue
 
     async def open(self) -> None:
         """Nothing is to be done."""
@@ -79,19 +85,61 @@ class MemoryBroker:
     async def close(self) -> None:
         """What is queued stays, for as long as this object does."""
 
-    # -- the way of a job
+    # -- intake
 
     async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
         with self._lock:
             now_ms = self._clock.now_ms()
             groups = by_queue(jobs)
             self._registered.update(groups)
-            replies = {queue: way.enqueue(self._state(queue), group, now_ms) for queue, group in groups.items()}
+            replies = {name: intake.enqueue(self._queue(name), group, now_ms) for name, group in groups.items()}
         self._turn += len(jobs)
         if self._turn >= _JOBS_A_TURN:
             self._turn = 0
             await asyncio.sleep(0)
         return in_order(jobs, replies)
+
+    async def find(self, queue: str, job_id: str) -> Job | None:
+        with self._lock:
+            return intake.find(self._queue(queue), job_id, self._clock.now_ms())
+
+    async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
+        def look(state: Queue, now_ms: int) -> tuple[bool, Job | None]:
+            job = intake.find(state, job_id, now_ms)
+            return job is None or job.state in ENDED or job.state is JobState.FAILED, job
+
+        is_over, job = await self._await_news(queue, job_id, timeout, look)
+        if job is None or is_over:
+            return job
+        raise ResultTimeout(f"job {job_id} has not ended within {timeout} s; it is {job.state.value} and goes on")
+
+    async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
+        def look(state: Queue, now_ms: int) -> tuple[bool, EventPage | None]:
+            page = intake.read_events(state, job_id, after, limit, now_ms)
+            return page is None or bool(page.events) or page.is_over, page
+
+        return (await self._await_news(queue, job_id, timeout, look))[1]
+
+    async def _await_news(
+        self, queue: str, job_id: str, timeout: float | None, look: Callable[[Queue, int], tuple[bool, _Found]]
+    ) -> tuple[bool, _Found]:
+        """Look, and again at each news of the job, until that is enough or the time is over; return the last look."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._lock:
+                state = self._queue(queue)
+                is_enough, found = look(state, self._clock.now_ms())
+                left = None if deadline is None else deadline - time.monotonic()
+                if is_enough or (left is not None and left <= 0):
+                    return is_enough, found
+                sleeper = state.watchers.add(job_id)
+            try:
+                await sleeper.sleep(left)
+            finally:
+                with self._lock:
+                    state.watchers.drop(job_id, sleeper)
+
+    # -- work
 
     async def claim(self, request: ClaimRequest) -> Claim:
         with self._lock:
@@ -100,7 +148,7 @@ class MemoryBroker:
             dues: list[int] = []
             again = False
             for queue in request.queues:
-                part, due_at_ms, more = way.claim(self._state(queue), request, request.limit - len(jobs), now_ms)
+                part, due_at_ms, more = work.claim(self._queue(queue), request, request.limit - len(jobs), now_ms)
                 jobs += part
                 again = again or more
                 if due_at_ms is not None:
@@ -111,25 +159,11 @@ class MemoryBroker:
         with self._lock:
             now_ms = self._clock.now_ms()
             groups = by_queue(settlements)
-            return in_order(
-                settlements, {queue: way.settle(self._state(queue), g, now_ms) for queue, g in groups.items()}
-            )
+            replies = {name: work.settle(self._queue(name), group, now_ms) for name, group in groups.items()}
+            return in_order(settlements, replies)
 
-    async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
-        total = Recovery([], [], [])
-        with self._lock:
-            now_ms = self._clock.now_ms()
-            for queue in queues:
-                for ids, more in zip(
-                    total, upkeep.recover(self._state(queue), lease_ms, max_deaths, now_ms), strict=True
-                ):
-                    ids += more
-        return total
-
-    async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
-        with self._lock:
-            now_ms = self._clock.now_ms()
-            return sum(upkeep.unpark(self._state(queue), names, grace_ms, now_ms) for queue in queues)
+    def lease_keeper(self) -> MemoryLeaseKeeper:
+        return MemoryLeaseKeeper(self)
 
     def extend(self, leases: Sequence[Lease], lease_ms: int) -> Extension:
         """Extend ``leases`` as a ``LeaseKeeper`` does."""
@@ -137,23 +171,18 @@ class MemoryBroker:
         with self._lock:
             deadline_ms = self._clock.now_ms() + lease_ms
             for lease in leases:
-                held, reason = way.extend(self._state(lease.queue), lease, deadline_ms)
+                held, reason = work.extend(self._queue(lease.queue), lease, deadline_ms)
                 if not held:
                     extension.lost.append(lease)
                 elif reason is not None:
                     extension.cancelled.append((lease, reason))
         return extension
 
-    def lease_keeper(self) -> MemoryLeaseKeeper:
-        return MemoryLeaseKeeper(self)
-
-    # -- waking
-
     async def wait(self, queues: Sequence[str], timeout: float) -> bool:
-        # Somebody who waits again and again must let others run, also while there is always a token.
+        # Other tasks must run, also while there is a token at each wait.
         await asyncio.sleep(0)
         with self._lock:
-            bells = [self._state(queue).bell for queue in queues]
+            bells = [self._queue(queue).bell for queue in queues]
             if take_token(bells):
                 return True
             sleeper = Sleeper()
@@ -165,53 +194,57 @@ class MemoryBroker:
             with self._lock:
                 _leave(bells, sleeper)
                 if sleeper.woken_by is not None:
-                    # The token that was on its way here is for somebody else now.
+                    # The token that was on its way here is for another one now.
                     sleeper.woken_by.ring()
             raise
         with self._lock:
             _leave(bells, sleeper)
         return sleeper.woken_by is not None
 
-    async def ring(self, queues: Sequence[str]) -> None:
+    async def emit(self, emissions: Sequence[Emission], max_events: int, ttl_ms: int) -> list[bool]:
         with self._lock:
+            now_ms = self._clock.now_ms()
+            return [work.emit(self._queue(one.queue), one, max_events, ttl_ms, now_ms) for one in emissions]
+
+    async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
+        total = Recovery([], [], [])
+        with self._lock:
+            now_ms = self._clock.now_ms()
             for queue in queues:
-                self._state(queue).ring()
+                part = upkeep.recover(self._queue(queue), lease_ms, max_deaths, now_ms)
+                for ids, more in zip(total, part, strict=True):
+                    ids += more
+        return total
 
-    # -- queues
-
-    async def size(self, queue: str) -> int:
+    async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
         with self._lock:
-            ready, parked, scheduled = self._state(queue).waiting()
-            return sum(ready) + parked + scheduled
+            now_ms = self._clock.now_ms()
+            return sum(upkeep.unpark(self._queue(queue), names, grace_ms, now_ms) for queue in queues)
 
-    async def pause(self, queue: str) -> None:
+    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
         with self._lock:
-            self._state(queue).paused = True
+            now_ms = self._clock.now_ms()
+            return sum(upkeep.prune(self._queue(queue), dead_ttl_ms, max_dead, now_ms) for queue in queues)
 
-    async def resume(self, queue: str) -> None:
+    # -- the store
+
+    async def page(self, queue: str, place: Place, after: str, limit: int, tenant: str = "") -> JobPage:
         with self._lock:
-            self._state(queue).resume()
+            return store.page(self._queue(queue), place, after, limit, tenant)
 
-    async def suspend(self, queue: str, what: Suspendable, which: str, on: bool) -> bool:
+    async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         with self._lock:
-            self._registered.add(queue)
-            entry = (b"n" if what == "name" else b"t") + which.encode()
-            return self._state(queue).suspend(entry, on, self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            return [store.cancel(self._queue(queue), job_id, reason, keep_ms, now_ms) for job_id in job_ids]
 
-    async def suspended(self, queue: str) -> list[tuple[Suspendable, str]]:
+    async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         with self._lock:
-            return [
-                ("name" if one[:1] == b"n" else "tenant", one[1:].decode())
-                for one in sorted(self._state(queue).parking.suspended)
-            ]
+            return store.retry(self._queue(queue), job_ids)
 
-    # -- jobs by id
-
-    async def browse(
-        self, queue: str, place: Place, offset: int, limit: int, tenant: str = ""
-    ) -> tuple[list[Job], int]:
+    async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         with self._lock:
-            return store.browse(self._state(queue), place, offset, limit, tenant)
+            now_ms = self._clock.now_ms()
+            return [store.delete(self._queue(queue), job_id, now_ms) for job_id in job_ids]
 
     async def edit(
         self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None
@@ -219,165 +252,82 @@ class MemoryBroker:
         with self._lock:
             now_ms = self._clock.now_ms()
             due = now_ms + delay_ms if delay_ms is not None else due_at_ms
-            return store.edit(self._state(queue), job_id, priority, due, now_ms)
+            return store.edit(self._queue(queue), job_id, priority, due, now_ms)
 
-    async def find(self, queue: str, job_id: str) -> Job | None:
+    async def hold(self, queue: str, hold: Hold, on: bool) -> bool:
         with self._lock:
-            return store.find(self._state(queue), job_id, self._clock.now_ms())
+            self._registered.add(queue)
+            return store.hold(self._queue(queue), hold, on, self._clock.now_ms())
 
-    async def cancel(self, queue: str, job_id: str, reason: str, keep_ms: int) -> CancelReply:
+    # -- figures and presence
+
+    async def queues(self) -> list[str]:
         with self._lock:
-            return store.cancel(self._state(queue), job_id, reason, keep_ms, self._clock.now_ms())
+            return sorted(self._registered)
 
-    async def cancel_many(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
-        with self._lock:
-            now_ms = self._clock.now_ms()
-            return [store.cancel(self._state(queue), job_id, reason, keep_ms, now_ms) for job_id in job_ids]
-
-    async def failed(
-        self, queue: str, limit: int, before: tuple[int, str] | None = None, tenant: str = ""
-    ) -> list[Job]:
-        with self._lock:
-            return store.failed(self._state(queue), limit, before, tenant)
-
-    async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
-        with self._lock:
-            return [store.retry(self._state(queue), job_id) for job_id in job_ids]
-
-    async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+    async def overview(self, queues: Sequence[str]) -> list[QueueFigures]:
         with self._lock:
             now_ms = self._clock.now_ms()
-            return [store.delete(self._state(queue), job_id, now_ms) for job_id in job_ids]
+            return [figures(self._queue(queue), now_ms) for queue in queues]
 
-    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, dead_most: int) -> int:
+    async def minutes(self, queue: str, count: int) -> list[MinuteFigures]:
+        with self._lock:
+            return self._queue(queue).ledger.minutes(count, self._clock.now_ms())
+
+    async def history(self, queue: str, limit: int, *, name: str = "", tenant: str = "") -> list[HistoryEntry]:
+        with self._lock:
+            ledger, now_ms = self._queue(queue).ledger, self._clock.now_ms()
+            return ledger.tenant_history(tenant, limit, now_ms) if tenant else ledger.history(name, limit, now_ms)
+
+    async def tenant_figures(self, queues: Sequence[str], tenant: str) -> list[TenantFigures]:
         with self._lock:
             now_ms = self._clock.now_ms()
-            return sum(upkeep.prune(self._state(queue), dead_ttl_ms, dead_most, now_ms) for queue in queues)
+            found = map(self._queue, queues)
+            return [one.ledger.tenant_figures(tenant, one.dead.count(tenant), now_ms) for one in found]
 
-    async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
-        def look(state: QueueState, now_ms: int) -> tuple[bool, Job | None]:
-            job = store.find(state, job_id, now_ms)
-            return job is None or job.state in ENDED or job.state is JobState.FAILED, job
-
-        is_over, job = await self._await_news(queue, job_id, timeout, look)
-        if job is None or is_over:
-            return job
-        raise ResultTimeout(f"job {job_id} has not ended within {timeout} s; it is {job.state.value} and goes on")
-
-    async def _await_news(
-        self, queue: str, job_id: str, timeout: float | None, look: Callable[[QueueState, int], tuple[bool, _Found]]
-    ) -> tuple[bool, _Found]:
-        """Look, and again at each news of the job, until that is enough or the time is over; return the last look."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            with self._lock:
-                state = self._state(queue)
-                is_enough, found = look(state, self._clock.now_ms())
-                left = None if deadline is None else deadline - time.monotonic()
-                if is_enough or (left is not None and left <= 0):
-                    return is_enough, found
-                sleeper = state.awaited.add(job_id)
-            try:
-                await sleeper.sleep(left)
-            finally:
-                with self._lock:
-                    state.awaited.drop(job_id, sleeper)
-
-    # -- events
-
-    async def emit(self, emissions: Sequence[Emission], most: int, ttl_ms: int) -> list[bool]:
+    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
         with self._lock:
-            now_ms = self._clock.now_ms()
-            return [way.emit(self._state(one.lease.queue), one, most, now_ms + ttl_ms, now_ms) for one in emissions]
+            self._workers.put(worker.id, worker, ttl_ms, self._clock.now_ms())
+            self._registered.update(worker.queues)
 
-    async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
-        def look(state: QueueState, now_ms: int) -> tuple[bool, EventPage | None]:
-            page = store.read_events(state, job_id, after, limit, now_ms)
-            return page is None or bool(page.events) or page.is_over, page
+    async def withdraw(self, worker_id: str, queues: Sequence[str]) -> None:
+        with self._lock:
+            self._workers.remove(worker_id)
+            for queue in queues:
+                self._queue(queue).ring()
 
-        return (await self._await_news(queue, job_id, timeout, look))[1]
+    async def workers(self) -> list[WorkerInfo]:
+        with self._lock:
+            return [worker for _, worker in sorted(self._workers.items(self._clock.now_ms()), key=lambda one: one[0])]
 
     # -- schedules
 
     async def put_schedule(self, queue: str, schedule_id: str, data: bytes, next_ms: int) -> bool:
         with self._lock:
             self._registered.add(queue)
-            return self._state(queue).schedules.put(schedule_id, data, next_ms)
+            return self._queue(queue).schedules.put(schedule_id, data, next_ms)
 
     async def schedules(self, queue: str) -> ScheduleList:
         with self._lock:
-            return ScheduleList(self._clock.now_ms(), self._state(queue).schedules.list())
+            return ScheduleList(self._clock.now_ms(), self._queue(queue).schedules.list())
 
     async def move_schedule(self, queue: str, schedule_id: str, next_ms: int | None) -> bool:
         with self._lock:
-            return self._state(queue).schedules.move(schedule_id, next_ms)
+            return self._queue(queue).schedules.move(schedule_id, next_ms)
 
     async def remove_schedule(self, queue: str, schedule_id: str) -> bool:
         with self._lock:
-            return self._state(queue).schedules.remove(schedule_id)
+            return self._queue(queue).schedules.remove(schedule_id)
 
     async def fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
         with self._lock:
             now_ms = self._clock.now_ms()
-            state = self._state(queue)
+            state = self._queue(queue)
             fired = [state.schedules.fire(firing, now_ms) for firing in firings]
             for firing, done in zip(firings, fired, strict=True):
                 if done:
-                    way.enqueue(state, firing.jobs, now_ms)
+                    intake.enqueue(state, firing.jobs, now_ms)
             return FireReply(now_ms, fired)
-
-    # -- figures
-
-    async def queues(self) -> list[str]:
-        with self._lock:
-            return sorted(self._registered)
-
-    async def figures(self, queue: str) -> QueueFigures:
-        with self._lock:
-            state = self._state(queue)
-            ready, parked, scheduled = state.waiting()
-            return QueueFigures(
-                name=queue,
-                paused=state.paused,
-                ready=ready,
-                parked=parked,
-                scheduled=scheduled,
-                running=state.leases.count,
-                dead=len(state.dead),
-                tried=len(state.tries),
-                oldest_wait_ms=state.oldest_wait_ms(self._clock.now_ms()),
-                **state.books.counts,
-                histogram=dict(state.books.histogram),
-            )
-
-    async def history(self, queue: str, name: str, limit: int) -> list[HistoryEntry]:
-        with self._lock:
-            return read_history(self._state(queue).books.history(name, limit), name)
-
-    async def tenant_figures(self, queue: str, tenant: str) -> TenantFigures:
-        with self._lock:
-            state, label = self._state(queue), tenant.encode()
-            return state.books.tenants.figures(label, len(state.dead.of_tenant(label)), self._clock.now_ms())
-
-    async def tenant_history(self, queue: str, tenant: str, limit: int) -> list[HistoryEntry]:
-        with self._lock:
-            history = self._state(queue).books.tenants.history(tenant.encode(), self._clock.now_ms())
-            return read_history(history[: max(0, limit)])
-
-    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
-        with self._lock:
-            self._workers[worker.id] = self._clock.now_ms() + ttl_ms, worker
-            self._registered.update(worker.queues)
-
-    async def withdraw(self, worker_id: str) -> None:
-        with self._lock:
-            self._workers.pop(worker_id, None)
-
-    async def workers(self) -> list[WorkerInfo]:
-        with self._lock:
-            now_ms = self._clock.now_ms()
-            self._workers = {one: kept for one, kept in self._workers.items() if kept[0] > now_ms}
-            return [self._workers[one][1] for one in sorted(self._workers)]
 
 
 class MemoryLeaseKeeper:

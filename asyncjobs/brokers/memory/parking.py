@@ -1,96 +1,99 @@
-"""The jobs of one queue that can't be claimed for now, and what is suspended: ``lua/suspended.lua``."""
+"""What is held back, and the jobs that are parked (set aside) for it, or as no worker knows their name."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
 
-from asyncjobs.brokers.memory.records import name_of, tenant_label
-from asyncjobs.brokers.memory.waiting import WaitingList
+from asyncjobs.brokers.memory.entry import Entry
+from asyncjobs.brokers.memory.line import Line
+from asyncjobs.ports import Hold
 
-__all__ = ["Parking"]
-
-_UNPARKED_A_CALL = 1_000
+__all__ = ["Parked"]
 
 
-class Parking:
-    """Lists by label: a job name, or a tenant behind a space. ``suspended``: ``n<name>`` and ``t<tenant>``."""
+class Parked:
+    """A line for each name and each tenant. ``holds``: what is held back."""
 
-    __slots__ = ("_lists", "_since_ms", "suspended")
+    __slots__ = ("_lines", "_since_ms", "holds")
 
     def __init__(self) -> None:
-        self.suspended: set[bytes] = set()
-        self._lists: dict[bytes, WaitingList] = {}
-        # When each list began, or what it waits for was last resumed.
-        self._since_ms: dict[bytes, int] = {}
+        self.holds: set[Hold] = set()
+        self._lines: dict[Hold, Line] = {}
+        # When each line began, or what it waits for was last let go.
+        self._since_ms: dict[Hold, int] = {}
 
-    @property
-    def count(self) -> int:
-        """How many jobs are parked."""
-        return sum(waiting.count for waiting in self._lists.values())
+    def __len__(self) -> int:
+        return sum(map(len, self._lines.values()))
 
-    def ids(self) -> Iterator[str]:
-        """Return the entries of all lists, by label; also those that are gone."""
-        return itertools.chain.from_iterable(self._lists[label].ids for label in sorted(self._lists))
+    def hold_of(self, entry: Entry, known: frozenset[str] | None) -> Hold | None:
+        """Return what keeps ``entry`` from being claimed by a worker that knows the names ``known``."""
+        if (known is not None and entry.name not in known) or ("name", entry.name) in self.holds:
+            return Hold("name", entry.name)
+        if entry.tenant and ("tenant", entry.tenant) in self.holds:
+            return Hold("tenant", entry.tenant)
+        return None
 
-    def place(self, record: bytes, known: frozenset[bytes] | None) -> tuple[bytes, bytes]:
-        """Return how to mark a job that must wait, and the label of its list; nothing for one that may be claimed.
+    def add(self, entry: Entry, hold: Hold, now_ms: int) -> None:
+        """Add an entry behind those that wait for the same."""
+        entry.hold = hold
+        line = self._lines.get(hold)
+        if line is None:
+            line = self._lines[hold] = Line()
+            self._since_ms[hold] = now_ms
+        line.append(entry)
 
-        ``known``: the names that the claiming worker can run, ``None`` for any.
-        """
-        name = name_of(record)
-        if (known is not None and name not in known) or b"n" + name in self.suspended:
-            return b"p", name
-        if not self.suspended:
-            return b"", b""
-        label = tenant_label(record)
-        return (b"t", label) if b"t" + label[1:] in self.suspended else (b"", b"")
+    def remove(self, entry: Entry) -> None:
+        assert entry.hold is not None
+        line = self._lines[entry.hold]
+        line.remove(entry)
+        if not line:
+            del self._lines[entry.hold], self._since_ms[entry.hold]
+        entry.hold = None
 
-    def park(self, job_id: str, label: bytes, now_ms: int) -> None:
-        """Add a job that isn't here yet."""
-        waiting = self._lists.get(label)
-        if waiting is None:
-            waiting = self._lists[label] = WaitingList()
-            self._since_ms[label] = now_ms
-        waiting.ids.append(job_id)
-
-    def remove(self, job_id: str, label: bytes) -> None:
-        """Take out a job that is here."""
-        self._lists[label].remove(job_id)
-
-    def suspend(self, entry: bytes, on: bool, now_ms: int) -> bool:
-        """Suspend a name or a tenant, or resume it; say whether that changed anything."""
-        if (entry in self.suspended) == on:
+    def set(self, hold: Hold, on: bool, now_ms: int) -> bool:
+        """Hold something back, or let it go; return whether that changed anything."""
+        if (hold in self.holds) == on:
             return False
         if on:
-            self.suspended.add(entry)
-            return True
-        self.suspended.discard(entry)
-        label = entry[1:] if entry.startswith(b"n") else b" " + entry[1:]
-        if label in self._lists:
-            # The time to wait for a worker that knows the name begins now.
-            self._since_ms[label] = now_ms
+            self.holds.add(hold)
+        else:
+            self.holds.discard(hold)
+            if hold in self._lines:
+                # The time to wait for a worker that knows the name begins now.
+                self._since_ms[hold] = now_ms
         return True
 
-    def leaving(self, known: frozenset[bytes], grace_ms: int, now_ms: int) -> list[tuple[bytes, bool]]:
-        """Return the labels whose jobs are to leave: to be claimed, or (``False``) as nobody knows their name."""
-        found = []
-        for label in sorted(self._lists):
-            if label.startswith(b" "):
-                if b"t" + label[1:] not in self.suspended:
-                    found.append((label, True))
-            elif b"n" + label not in self.suspended:
-                if label in known:
-                    found.append((label, True))
-                elif self._since_ms[label] + grace_ms <= now_ms:
-                    found.append((label, False))
-        return found
+    def startable(self, known: frozenset[str], limit: int) -> list[Entry]:
+        """Return up to ``limit`` jobs of each line whose hold is over, of names that are ``known``."""
+        return [
+            entry
+            for hold in sorted(self._lines)
+            if hold not in self.holds and (hold.kind == "tenant" or hold.which in known)
+            for entry in itertools.islice(self._lines[hold], limit)
+        ]
 
-    def pop(self, label: bytes) -> list[str]:
-        """Take the first jobs of a list out of it."""
-        waiting = self._lists[label]
-        popped = [waiting.ids.popleft() for _ in range(min(len(waiting.ids), _UNPARKED_A_CALL))]
-        kept = [job_id for job_id in popped if not waiting.passes_over(job_id)]
-        if not waiting.ids:
-            del self._lists[label], self._since_ms[label]
-        return kept
+    def unknown(self, known: frozenset[str], since_ms: int, limit: int) -> list[Entry]:
+        """Return up to ``limit`` jobs of each line whose name no worker has known since ``since_ms``."""
+        return [
+            entry
+            for hold in sorted(self._lines)
+            if hold not in self.holds and hold.kind == "name" and hold.which not in known
+            if self._since_ms[hold] <= since_ms
+            for entry in itertools.islice(self._lines[hold], limit)
+        ]
+
+    def after(self, cursor: str) -> Iterator[Entry]:
+        if not cursor:
+            return itertools.chain.from_iterable(self._lines[hold] for hold in sorted(self._lines))
+        kind, number, which = cursor.split(":", 2)
+        behind = (kind, which)
+        return itertools.chain.from_iterable(
+            self._lines[hold].after(int(number)) if hold == behind else self._lines[hold]
+            for hold in sorted(self._lines)
+            if hold >= behind
+        )
+
+    def cursor(self, entry: Entry) -> str:
+        assert entry.hold is not None
+        return f"{entry.hold.kind}:{entry.number}:{entry.hold.which}"

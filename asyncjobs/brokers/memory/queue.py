@@ -1,120 +1,221 @@
-"""What there is of one queue, and the ends that several verbs bring about: ``lua/queue.lua`` and ``lua/ending.lua``.
+"""One queue: its jobs, the place that each of them is in, and every move between places.
 
-The verbs are functions on it: plain, synchronous, with time as an argument. Each does what the Redis script of its name
-does, in the same order. ``way`` has those of a job's way, ``upkeep`` those by which workers keep the queue in order,
-``store`` those on jobs by their id.
+All of it is plain and synchronous, with time as an argument; the broker calls it under its lock. The verbs are
+functions on it, in modules named after their callers: ``intake``, ``work``, ``upkeep`` and ``store``.
 """
 
 from __future__ import annotations
 
-from asyncjobs.brokers.memory.books import Books
-from asyncjobs.brokers.memory.claims import ClaimMemory
-from asyncjobs.brokers.memory.dead import DeadLetters
+from collections.abc import Iterable, Mapping, Sequence
+
+from asyncjobs.brokers.memory.calendar import Calendar
+from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.events import EventStreams
-from asyncjobs.brokers.memory.expiring import ExpiringRecords
-from asyncjobs.brokers.memory.leases import Leases
-from asyncjobs.brokers.memory.parking import Parking
-from asyncjobs.brokers.memory.records import as_cancelled, name_of, tenant_of
+from asyncjobs.brokers.memory.lapsing import Lapsing
+from asyncjobs.brokers.memory.ledger import Ledger
+from asyncjobs.brokers.memory.parking import Parked
+from asyncjobs.brokers.memory.places import Dead, Listed, Ready, Running
 from asyncjobs.brokers.memory.schedules import Schedules
-from asyncjobs.brokers.memory.timer import Timer
-from asyncjobs.brokers.memory.timetable import Timetable
-from asyncjobs.brokers.memory.waiting import WaitingList
-from asyncjobs.brokers.memory.waking import Awaited, Bell
-from asyncjobs.core.record.envelope import JobError
-from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
-from asyncjobs.core.settlement import HistoryEntry
-from asyncjobs.core.stored import read_placed
+from asyncjobs.brokers.memory.timetable import Scheduled, Timer
+from asyncjobs.brokers.memory.waking import Bell, Watchers
+from asyncjobs.core.settlement import Settlement, Verdict
+from asyncjobs.core.states import JobState
+from asyncjobs.ports import Hold
 
-__all__ = ["QueueState"]
+__all__ = ["Queue"]
+
+_QUEUE = Hold("queue")
+
+#: How many expired records a call clears away at most, beside two for each of its jobs.
+_MIN_CLEARED = 16
+
+# Members of enumerations as constants: Python 3.11 looks them up slowly, and this is done for each job.
+_COMPLETE, _COMPLETED = Verdict.COMPLETE, JobState.COMPLETED
 
 
-class QueueState:
-    """One queue. Every live id is in exactly one of ready, parking, timetable, leases and dead.
+class Queue:
+    """One queue. Each job that is known has an entry in ``jobs``, and each entry is in exactly one place.
 
-    ``live`` and ``ended``: the records. ``ready``: a list a priority. ``tries``: of those that have failed, what the
-    core remembers. ``fence``: the last that was given.
+    An entry moves by leaving its place and entering another one. Each kind of move has one method here, which does all
+    that goes with the move: rings the bell (the wake-up token of workers), wakes those that wait for news of the job.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.paused = False
-        self.live: dict[str, bytes] = {}
-        self.ended = ExpiringRecords()
-        self.tries: dict[str, bytes] = {}
-        self.ready: tuple[WaitingList, ...] = tuple(WaitingList() for _ in range(4))
-        self.parking = Parking()
-        self.timetable = Timetable()
-        self.timer = Timer(self.timetable)
-        self.leases = Leases()
-        self.dead = DeadLetters()
-        self.books = Books()
-        self.events = EventStreams()
-        self.schedules = Schedules()
-        self.bell = Bell()
-        self.awaited = Awaited()
-        self.claims = ClaimMemory()
+        self.jobs: dict[str, Entry] = {}
+        self.ready = Ready()
+        self.scheduled = Scheduled()
+        self.parked = Parked()
+        self.running = Running()
+        self.dead = Dead()
+        self.listed: Mapping[str, Listed] = {
+            "ready": self.ready,
+            "scheduled": self.scheduled,
+            "parked": self.parked,
+            "running": self.running,
+            "dead": self.dead,
+        }
+        self.ended = Calendar()
+        self._places: Mapping[str, Listed | Calendar] = {**self.listed, "ended": self.ended}
+        self.tried = 0
+        """How many jobs, living or dead, have tries."""
         self.fence = 0
+        """The number of the last claim that got something."""
+        self.claims: Lapsing[str, tuple[int, int, list[Entry]]] = Lapsing()
+        """Of each worker, the number, the fence and the jobs of its last claim that got something."""
         self.recovered_at_ms: int | None = None
         self.recover_from_ms = 0
+        self.bell = Bell()
+        self.timer = Timer()
+        self.watchers = Watchers()
+        self.events = EventStreams()
+        self.ledger = Ledger()
+        self.schedules = Schedules()
 
-    # -- ends without a run
+    @property
+    def paused(self) -> bool:
+        """Whether no job may be claimed."""
+        return _QUEUE in self.parked.holds
 
-    def bury(self, job_id: str, name: bytes, tries: Tries, error: JobError, now_ms: int) -> None:
-        """Send a live job, in none of the places any more, to the dead letter queue."""
-        tenant = tenant_of(self.live[job_id])
-        self.dead.bury(job_id, tenant, now_ms)
-        self.tries[job_id] = pack_tries(Tries(tries.failures, tries.deaths, (*tries.errors, error)))
-        what = f"{error.type}: {error.message}"
-        self.books.enter_unrun(name, tenant, HistoryEntry(job_id, "failed", error.attempt, now_ms, 0, what), now_ms)
-        self.awaited.tell(job_id)
+    def get(self, job_id: str, now_ms: int) -> Entry | None:
+        """Return the entry of a job, ``None`` if there is no record of it, or none any longer."""
+        entry = self.jobs.get(job_id)
+        return None if entry is None or (entry.place == "ended" and entry.at_ms <= now_ms) else entry
 
-    def exhume(self, job_id: str) -> None:
-        """Take a job out of the dead letter queue."""
-        self.dead.exhume(job_id, tenant_of(self.live[job_id]))
-
-    def end_cancelled(self, job_id: str, record: bytes, reason: str, now_ms: int, keep_ms: int) -> None:
-        """End a live job, in none of the places any more, and keep its record for ``keep_ms``."""
-        del self.live[job_id]
-        self.ended.put(job_id, as_cancelled(record, reason, now_ms), now_ms + keep_ms)
-        so_far = unpack_tries(self.tries.pop(job_id, None))
-        self.events.end(job_id)
-        entry = HistoryEntry(job_id, "cancelled", so_far.failures + so_far.deaths + 1, now_ms, 0, reason)
-        self.books.enter_unrun(name_of(record), tenant_of(record), entry, now_ms)
-        self.awaited.tell(job_id)
-
-    # -- the whole queue
-
-    def waiting(self) -> tuple[tuple[int, int, int, int], int, int]:
-        """Return how many jobs are ready, by priority, parked and scheduled."""
-        critical, high, normal, low = (waiting.count for waiting in self.ready)
-        return (critical, high, normal, low), self.parking.count, len(self.timetable)
-
-    def oldest_wait_ms(self, now_ms: int) -> int:
-        """Return for how long the oldest ready job has waited, by its id if that tells the time."""
-        heads = [waiting.ids[0] for waiting in self.ready if waiting.ids and waiting.ids[0] in self.live]
-        if not heads:
-            return 0
-        oldest = min(heads)
-        created_at_ms = read_placed(oldest, self.name, self.live[oldest], None, None).created_at_ms
-        return max(0, now_ms - created_at_ms)
-
-    def has_ready(self) -> bool:
-        """Say whether a claim may find something."""
-        return any(waiting.ids for waiting in self.ready)
+    def leased(self, job_id: str, fence: int) -> Entry | None:
+        """Return the entry of a job that runs under the claim ``fence``, ``None`` if it does not."""
+        entry = self.jobs.get(job_id)
+        return entry if entry is not None and entry.fence == fence and entry.place == "running" else None
 
     def ring(self) -> None:
-        """Wake a worker if something is ready."""
-        if self.has_ready():
+        """Wake a worker if something is startable."""
+        if self.ready:
             self.bell.ring()
 
-    def resume(self) -> None:
-        """Let jobs be claimed again."""
-        self.paused = False
-        self.bell.ring()
+    # -- moves
 
-    def suspend(self, entry: bytes, on: bool, now_ms: int) -> bool:
-        """Suspend a name (``n<name>``) or a tenant (``t<tenant>``), or resume it; say whether that changed anything."""
-        if not self.parking.suspend(entry, on, now_ms):
-            return False
-        self.bell.ring()
-        return True
+    def leave(self, entry: Entry) -> None:
+        """Take ``entry`` out of its place."""
+        self._places[entry.place].remove(entry)
+        entry.place = ""
+
+    def make_ready(self, entries: Sequence[Entry], *, first: bool = False) -> None:
+        """Let jobs be claimed: behind the others of their priority, or before them."""
+        if entries:
+            self._enter_ready(entries, first=first)
+            self.bell.ring()
+
+    def promote(self, now_ms: int, limit: int) -> None:
+        """Make up to ``limit`` jobs ready that are due; the claim for which this is done rings for what it leaves."""
+        self._enter_ready(self.scheduled.due(now_ms, limit), first=False)
+
+    def _enter_ready(self, entries: Sequence[Entry], *, first: bool) -> None:
+        for entry in entries:
+            if entry.place:
+                self.leave(entry)
+            entry.place = "ready"
+        if first:
+            self.ready.prepend(entries)
+        else:
+            self.ready.append(entries)
+
+    def schedule(self, later: Sequence[tuple[Entry, int]]) -> None:
+        """Let jobs wait, each until its due time."""
+        if not later:
+            return
+        earliest = self.scheduled.earliest()
+        for entry, due_at_ms in later:
+            if entry.place:
+                self.leave(entry)
+            entry.place = "scheduled"
+            self.scheduled.add(entry, due_at_ms)
+        first = self.scheduled.earliest()
+        if first is not None and (earliest is None or first < earliest):
+            # The worker that keeps the timer has set it too late.
+            self.timer.reset()
+            self.bell.ring()
+
+    def park(self, entry: Entry, hold: Hold, now_ms: int) -> None:
+        """Set a job aside until ``hold`` ends, or a worker knows its name."""
+        self.leave(entry)
+        entry.place = "parked"
+        self.parked.add(entry, hold, now_ms)
+
+    def lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:
+        """Let jobs run under the number of a new claim, until ``deadline_ms``."""
+        self.fence = fence = self.fence + 1
+        for entry in entries:
+            self.leave(entry)
+            entry.place = "running"
+            entry.fence = fence
+            entry.cancel_reason = None
+        self.running.add(entries, deadline_ms)
+
+    def bury(self, entry: Entry, tries: bytes, now_ms: int) -> None:
+        """Send a job to the dead letter queue."""
+        if entry.place:
+            self.leave(entry)
+        entry.place = "dead"
+        self.dead.add(entry, now_ms)
+        self.remember(entry, tries)
+        if self.watchers:
+            self.watchers.tell(entry.id)
+
+    def end(self, entry: Entry, state: JobState, body: bytes, expires_at_ms: int) -> None:
+        """Keep of a job how it ended, until ``expires_at_ms``."""
+        if entry.place:
+            self.leave(entry)
+        entry.place = "ended"
+        entry.ended_as = state
+        entry.body = body
+        self.ended.add((entry,), expires_at_ms)
+        if entry.tries:
+            self.remember(entry, b"")
+        if self.watchers:
+            self.watchers.tell(entry.id)
+
+    def forget(self, entry: Entry) -> None:
+        """Forget a job, and all that was kept for it."""
+        self.leave(entry)
+        del self.jobs[entry.id]
+        self.remember(entry, b"")
+        self.events.remove(entry.id)
+
+    def clear(self, now_ms: int, settled: int) -> None:
+        """Forget some jobs whose records have expired: more than the ``settled`` or accepted, so that none pile up.
+
+        Their events stay for a time of their own.
+        """
+        for entry in self.ended.pop_past(now_ms, _MIN_CLEARED + 2 * settled):
+            del self.jobs[entry.id]
+
+    def remember(self, entry: Entry, tries: bytes) -> None:
+        """Remember what attempts of a job came to."""
+        self.tried += bool(tries) - bool(entry.tries)
+        entry.tries = tries
+
+    # -- verdicts
+
+    def carry_out(self, verdicts: Iterable[tuple[Entry, Settlement]], now_ms: int) -> None:
+        """Move jobs as the broker is to do with them, and enter that into the ledger."""
+        entered: list[Settlement] = []
+        released: list[Entry] = []
+        later: list[tuple[Entry, int]] = []
+        for entry, one in verdicts:
+            entered.append(one)
+            verdict = one.verdict
+            if verdict is _COMPLETE:
+                self.end(entry, _COMPLETED, one.body, now_ms + one.ttl_ms)
+            elif verdict is Verdict.CANCEL:
+                self.end(entry, JobState.CANCELLED, one.body, now_ms + one.ttl_ms)
+            elif verdict is Verdict.DEAD:
+                self.bury(entry, one.tries, now_ms)
+            elif verdict is Verdict.RELEASE:
+                released.append(entry)
+            else:
+                if verdict is Verdict.RETRY:
+                    self.remember(entry, one.tries)
+                later.append((entry, now_ms + one.delay_ms))
+        self.schedule(later)
+        self.make_ready(released, first=True)
+        self.ledger.enter(entered, now_ms)

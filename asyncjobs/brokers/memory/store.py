@@ -1,179 +1,105 @@
-"""Jobs by their id: found, listed, changed, and what they have told."""
+"""What operators do to jobs, by their place and by their id."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from typing import Literal
 
-from asyncjobs.brokers.memory.queue import QueueState
-from asyncjobs.brokers.memory.records import (
-    is_ended,
-    is_parked,
-    is_readable,
-    label_of,
-    marked,
-    tenant_of,
-    with_priority,
-)
-from asyncjobs.core.job import Job
-from asyncjobs.core.record.header import priority_of
+from asyncjobs.brokers.memory.endings import cancellation
+from asyncjobs.brokers.memory.entry import Entry
+from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
-from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import read_placed
-from asyncjobs.ports import CancelReply, EditReply, EventPage, Place
+from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
 
-__all__ = ["browse", "cancel", "delete", "edit", "failed", "find", "read_events", "retry"]
+__all__ = ["cancel", "delete", "edit", "hold", "page", "retry"]
 
-
-def find(state: QueueState, job_id: str, now_ms: int) -> Job | None:
-    """Return the job as it stands, or ``None`` if there is no record."""
-    record = state.live.get(job_id)
-    if record is None:
-        record = state.ended.get(job_id, now_ms)
-        return None if record is None else read_placed(job_id, state.name, record, None, None)
-    if job_id in state.dead:
-        return _read_dead(state, job_id)
-    tries = state.tries.get(job_id)
-    due_at_ms = state.timetable.due_at(job_id)
-    if due_at_ms is not None:
-        return read_placed(job_id, state.name, record, tries, None, due_at_ms=due_at_ms)
-    fence = state.leases.fence_of(job_id)
-    if fence is not None:
-        return read_placed(job_id, state.name, record, tries, JobState.RUNNING, fence=fence)
-    return read_placed(job_id, state.name, record, tries, None)
+#: What is said of a job that does not wait any more, by its place.
+_TOO_LATE: dict[str, Literal["running", "ended", "failed"]] = {
+    "running": "running",
+    "ended": "ended",
+    "dead": "failed",
+}
 
 
-def _read_dead(state: QueueState, job_id: str) -> Job:
-    record, tries = state.live[job_id], state.tries.get(job_id)
-    died_at_ms = state.dead.died_at(job_id)
-    return read_placed(job_id, state.name, record, tries, JobState.FAILED, finished_at_ms=died_at_ms)
+def page(queue: Queue, place: Place, after: str, limit: int, tenant: str) -> JobPage:
+    """Return the jobs among the next ``limit`` entries of a place."""
+    listed = queue.listed[place]
+    entries = list(itertools.islice(listed.after(after), limit + 1))
+    cursor = listed.cursor(entries[limit - 1]) if len(entries) > limit else ""
+    return JobPage([one.as_job() for one in entries[:limit] if not tenant or one.tenant == tenant], cursor)
 
 
-def browse(state: QueueState, place: Place, offset: int, limit: int, tenant: str) -> tuple[list[Job], int]:
-    """Return the jobs of a page in the order in which they will start, and how many entries were looked at."""
-    places: dict[Place, Callable[[], Iterable[str]]] = {
-        "ready": lambda: itertools.chain.from_iterable(waiting.ids for waiting in state.ready),
-        "parked": state.parking.ids,
-        "scheduled": state.timetable.in_order,
-        "running": state.leases.ids,
-    }
-    page = list(itertools.islice(places[place](), offset, offset + limit))
-    found = []
-    for job_id in dict.fromkeys(page):
-        record = state.live.get(job_id)
-        if record is None or (tenant and tenant_of(record) != tenant.encode()):
-            continue
-        if not is_readable(record) or (place == "parked") == is_parked(record):
-            found.append(job_id)
-    jobs = [find(state, job_id, 0) for job_id in found]
-    return [job for job in jobs if job is not None], len(page)
-
-
-def failed(state: QueueState, limit: int, before: tuple[int, str] | None, tenant: str) -> list[Job]:
-    """Return the latest dead; those of one millisecond by id, the last first."""
-    return [_read_dead(state, job_id) for job_id in state.dead.latest(limit, before, tenant.encode())]
-
-
-def cancel(state: QueueState, job_id: str, reason: str, keep_ms: int, now_ms: int) -> CancelReply:
+def cancel(queue: Queue, job_id: str, reason: str, keep_ms: int, now_ms: int) -> CancelReply:
     """Cancel a waiting job now, or mark a running one for its worker."""
-    record = state.live.get(job_id)
-    if record is None:
-        return _unless_live(state, job_id, now_ms)
-    if job_id in state.dead or not is_readable(record):
-        return "failed"
-    if is_ended(record):
-        return "ended"
-    if state.timetable.due_at(job_id) is not None:
-        state.timetable.remove(job_id)
-    else:
-        fence = state.leases.fence_of(job_id)
-        if fence is not None:
-            state.leases.reasons[fence, job_id] = reason
-            return "running"
-        _take_out(state, job_id, record)
-    state.end_cancelled(job_id, record, reason, now_ms, keep_ms)
-    return "cancelled"
+    entry = queue.get(job_id, now_ms)
+    if entry is None:
+        return "unknown"
+    if entry.place == "running":
+        entry.cancel_reason = reason
+    elif entry.place not in _TOO_LATE:
+        queue.carry_out([(entry, cancellation(entry, reason, keep_ms, now_ms))], now_ms)
+        return "cancelled"
+    return _TOO_LATE[entry.place]
 
 
-def _unless_live(state: QueueState, job_id: str, now_ms: int) -> Literal["unknown", "ended"]:
-    return "unknown" if state.ended.get(job_id, now_ms) is None else "ended"
-
-
-def _take_out(state: QueueState, job_id: str, record: bytes) -> None:
-    """Take a job that is ready or parked out of its list."""
-    if is_parked(record):
-        state.parking.remove(job_id, label_of(record))
-    else:
-        state.ready[priority_of(record)].remove(job_id)
-
-
-def edit(state: QueueState, job_id: str, priority: int | None, due_at_ms: int | None, now_ms: int) -> EditReply:
+def edit(queue: Queue, job_id: str, priority: int | None, due_at_ms: int | None, now_ms: int) -> EditReply:
     """Give a waiting job another priority, or another time; ``None`` leaves each as it is."""
-    record = state.live.get(job_id)
-    if record is None:
-        return _unless_live(state, job_id, now_ms)
-    if job_id in state.dead or not is_readable(record):
-        return "failed"
-    if state.leases.fence_of(job_id) is not None:
-        return "running"
-    old = priority_of(record)
-    new = old if priority is None else priority
-    scheduled_ms = state.timetable.due_at(job_id)
-    due_ms = due_at_ms if due_at_ms is not None else now_ms if scheduled_ms is None else scheduled_ms
-    earliest = state.timetable.earliest()
-    if scheduled_ms is not None:
-        state.timetable.remove(job_id)
-    elif due_ms > now_ms:
-        _take_out(state, job_id, record)
-        record = marked(record, b"-")
-    elif is_parked(record) or new == old:
-        state.live[job_id] = with_priority(record, new)
-        return "edited"
+    entry = queue.get(job_id, now_ms)
+    if entry is None:
+        return "unknown"
+    if entry.place in _TOO_LATE:
+        return _TOO_LATE[entry.place]
+    if priority is None:
+        priority = entry.priority
+    if due_at_ms is None:
+        due_at_ms = entry.at_ms if entry.place == "scheduled" else now_ms
+    if due_at_ms > now_ms:
+        _leave_for(queue, entry, priority)
+        queue.schedule([(entry, due_at_ms)])
+    elif entry.place == "scheduled" or (entry.place == "ready" and priority != entry.priority):
+        _leave_for(queue, entry, priority)
+        queue.make_ready([entry])
     else:
-        _take_out(state, job_id, record)
-    state.live[job_id] = with_priority(record, new)
-    if due_ms > now_ms:
-        state.timetable.put(due_ms, new, job_id)
-        if state.timer.reset(earliest):
-            state.bell.ring()
-    else:
-        state.ready[new].ids.append(job_id)
-        state.bell.ring()
+        entry.priority = priority
     return "edited"
 
 
-def retry(state: QueueState, job_id: str) -> bool:
-    """Make a dead job ready with its full retries; say whether there was one."""
-    if job_id not in state.dead:
+def retry(queue: Queue, job_ids: Sequence[str]) -> list[bool]:
+    """Make dead jobs ready with their full retries; return for each whether there was one."""
+    reply = []
+    retried = []
+    for job_id in job_ids:
+        entry = queue.jobs.get(job_id)
+        if entry is None or entry.place != "dead":
+            reply.append(False)
+            continue
+        reply.append(True)
+        queue.leave(entry)
+        queue.remember(entry, pack_tries(Tries(errors=unpack_tries(entry.tries).errors)))
+        retried.append(entry)
+    queue.make_ready(retried)
+    return reply
+
+
+def delete(queue: Queue, job_id: str, now_ms: int) -> bool:
+    """Forget a dead or an ended job; return whether there was one."""
+    entry = queue.get(job_id, now_ms)
+    if entry is None or entry.place not in ("dead", "ended"):
         return False
-    state.exhume(job_id)
-    errors = unpack_tries(state.tries.get(job_id)).errors
-    state.tries[job_id] = pack_tries(Tries(errors=errors))
-    state.ready[priority_of(state.live[job_id])].ids.append(job_id)
-    state.bell.ring()
+    queue.forget(entry)
     return True
 
 
-def delete(state: QueueState, job_id: str, now_ms: int) -> bool:
-    """Forget a dead or an ended job; say whether there was one."""
-    if job_id in state.dead:
-        state.exhume(job_id)
-        del state.live[job_id]
-        state.tries.pop(job_id, None)
-    elif state.ended.get(job_id, now_ms) is None:
-        return False
-    state.ended.remove(job_id)
-    state.events.remove(job_id)
-    return True
+def hold(queue: Queue, what: Hold, on: bool, now_ms: int) -> bool:
+    """Hold the queue, a name or a tenant back, or let it go; return whether that changed anything."""
+    changed = queue.parked.set(what, on, now_ms)
+    if changed and not on:
+        queue.ring()
+    return changed
 
 
-def read_events(state: QueueState, job_id: str, after: int, limit: int, now_ms: int) -> EventPage | None:
-    """Return up to ``limit`` events numbered above ``after``, ``None`` if neither the job nor events are known."""
-    found = state.events.read(job_id, after, limit, now_ms)
-    is_live = job_id in state.live
-    if found is None and not is_live and state.ended.get(job_id, now_ms) is None:
-        return None
-    events = found or []
-    is_over = not is_live or job_id in state.dead
-    return EventPage(events, is_over and len(events) < limit)
+def _leave_for(queue: Queue, entry: Entry, priority: int) -> None:
+    """Take a job out of its place, which may go by its priority, before that changes."""
+    queue.leave(entry)
+    entry.priority = priority

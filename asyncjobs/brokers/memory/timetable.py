@@ -1,63 +1,97 @@
-"""The jobs of one queue that are not due yet, in the order in which they will be."""
+"""The jobs that wait for their time, and the one worker that wakes at the next."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
-__all__ = ["Timetable"]
+from asyncjobs.brokers.memory.entry import Entry
 
-_Entry = tuple[int, int, str]
+__all__ = ["Scheduled", "Timer"]
+
+#: Due time, priority and id, by which jobs come up; a number that no other slot has; the entry.
+_Slot = tuple[int, int, str, int, Entry]
+
+#: The heap is made anew once it has so many slots that are void, and more than others.
+_MAX_VOID = 64
 
 
-class Timetable:
-    """Ids with a due time in ms and a priority; jobs due in the same millisecond go by priority, then by id."""
+class Scheduled:
+    """Jobs by due time; those due in the same millisecond go by priority, then by id."""
 
-    __slots__ = ("_entries", "_heap")
+    __slots__ = ("_heap", "_numbers", "_slots")
 
     def __init__(self) -> None:
-        self._entries: dict[str, _Entry] = {}
-        # Also holds entries that were removed since; those are not, as an object, in _entries.
-        self._heap: list[_Entry] = []
+        self._slots: dict[str, _Slot] = {}
+        # Also holds slots that are void, as their entries were removed; they are not, as an object, in _slots.
+        self._heap: list[_Slot] = []
+        self._numbers = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._slots)
 
-    def put(self, due_at_ms: int, priority: int, job_id: str) -> None:
-        """Add a job that isn't here yet."""
-        entry = due_at_ms, priority, job_id
-        self._entries[job_id] = entry
-        heappush(self._heap, entry)
+    def add(self, entry: Entry, due_at_ms: int) -> None:
+        """Add an entry that isn't here."""
+        entry.at_ms = due_at_ms
+        self._numbers += 1
+        slot = due_at_ms, entry.priority, entry.id, self._numbers, entry
+        self._slots[entry.id] = slot
+        heappush(self._heap, slot)
 
-    def due_at(self, job_id: str) -> int | None:
-        """Return when the job is due, or ``None`` if it isn't here."""
-        entry = self._entries.get(job_id)
-        return entry[0] if entry is not None else None
-
-    def remove(self, job_id: str) -> None:
-        """Take out a job that is here."""
-        del self._entries[job_id]
-        if len(self._heap) > 64 + 2 * len(self._entries):
-            self._heap = list(self._entries.values())
+    def remove(self, entry: Entry) -> None:
+        del self._slots[entry.id]
+        if len(self._heap) > _MAX_VOID + 2 * len(self._slots):
+            self._heap = list(self._slots.values())
             heapify(self._heap)
 
     def earliest(self) -> int | None:
         """Return when the first job is due, or ``None`` if there is none."""
         heap = self._heap
-        while heap and self._entries.get(heap[0][2]) is not heap[0]:
+        while heap and self._slots.get(heap[0][2]) is not heap[0]:
             heappop(heap)
         return heap[0][0] if heap else None
 
-    def in_order(self) -> list[str]:
-        """Return all ids, the earliest due first."""
-        return [job_id for _, _, job_id in sorted(self._entries.values())]
-
-    def pop_due(self, now_ms: int, most: int) -> list[_Entry]:
-        """Take out at most ``most`` jobs that are due at ``now_ms``."""
-        due: list[_Entry] = []
+    def due(self, now_ms: int, limit: int) -> list[Entry]:
+        """Return up to ``limit`` jobs that are due at ``now_ms``, in order; they are to be removed."""
+        found: list[Entry] = []
         heap = self._heap
-        while heap and heap[0][0] <= now_ms and len(due) < most:
-            entry = heappop(heap)
-            if self._entries.get(entry[2]) is entry:
-                del self._entries[entry[2]]
-                due.append(entry)
-        return due
+        while heap and heap[0][0] <= now_ms and len(found) < limit:
+            slot = heappop(heap)
+            if self._slots.get(slot[2]) is slot:
+                found.append(slot[4])
+        return found
+
+    def after(self, cursor: str) -> Iterator[Entry]:
+        slots = list(self._slots.values())
+        if cursor:
+            due_at_ms, priority, job_id = cursor.split(":", 2)
+            behind = int(due_at_ms), int(priority), job_id
+            slots = [slot for slot in slots if slot[:3] > behind]
+        heapify(slots)
+        while slots:
+            yield heappop(slots)[4]
+
+    def cursor(self, entry: Entry) -> str:
+        return f"{entry.at_ms}:{entry.priority}:{entry.id}"
+
+
+class Timer:
+    """Which worker wakes for the next due time: one, until it is late, or an earlier time comes."""
+
+    __slots__ = ("_keeper", "_until_ms")
+
+    def __init__(self) -> None:
+        self._keeper = ""
+        self._until_ms = 0
+
+    def keep(self, worker: str, keep_ms: int, now_ms: int) -> bool:
+        """Let ``worker`` keep the timer for ``keep_ms`` unless another one does; return whether it does."""
+        if self._keeper and self._keeper != worker and self._until_ms >= now_ms:
+            return False
+        self._keeper = worker
+        self._until_ms = now_ms + keep_ms
+        return True
+
+    def reset(self) -> None:
+        """Let another worker keep the timer: an earlier time has come."""
+        self._keeper = ""

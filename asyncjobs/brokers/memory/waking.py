@@ -1,4 +1,4 @@
-"""Wakes tasks, whichever event loop and thread they run in.
+"""Wakes tasks, in any event loop and thread.
 
 All of this is called under the broker's lock, except ``Sleeper.sleep``.
 """
@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-__all__ = ["Awaited", "Bell", "Sleeper", "take_token"]
+__all__ = ["Bell", "Sleeper", "Watchers", "take_token"]
 
 
 class Sleeper:
@@ -24,7 +24,7 @@ class Sleeper:
         self.woken_by: Bell | None = None
 
     def wake(self) -> bool:
-        """Let ``sleep`` return; say whether there is still a loop to return in."""
+        """Let ``sleep`` return; return whether there is still a loop to return in."""
         try:
             if threading.get_ident() == self._thread:
                 self._finish()
@@ -49,9 +49,10 @@ class Sleeper:
 
 
 class Bell:
-    """Holds at most one token: whoever takes it claims all he can, and rings again if more is left.
+    """The wake-up token of one queue, of which there is one at most.
 
-    A token goes straight to who has slept longest, if anybody sleeps.
+    The worker that takes the token claims all that it can, and rings again if more is left. If there are sleepers, the
+    token goes straight to the one that has slept longest.
     """
 
     __slots__ = ("_sleepers", "token")
@@ -61,7 +62,7 @@ class Bell:
         self._sleepers: dict[Sleeper, None] = {}
 
     def ring(self) -> None:
-        """Hand out or lay down a token, unless one lies here."""
+        """Hand out a token, or keep it for the next worker that comes."""
         if self.token:
             return
         while self._sleepers:
@@ -74,7 +75,7 @@ class Bell:
         self.token = True
 
     def add(self, sleeper: Sleeper) -> None:
-        """Let ``sleeper`` have a token as soon as there is one."""
+        """Let ``sleeper`` have the next token."""
         self._sleepers[sleeper] = None
 
     def drop(self, sleeper: Sleeper) -> None:
@@ -82,36 +83,33 @@ class Bell:
         self._sleepers.pop(sleeper, None)
 
 
-class Awaited:
-    """Job id → ``sleepers`` that await news of it."""
+class Watchers(dict[str, set[Sleeper]]):
+    """Job id → the sleepers that wait for news of the job."""
 
-    __slots__ = ("sleepers",)
-
-    def __init__(self) -> None:
-        self.sleepers: dict[str, set[Sleeper]] = {}
+    __slots__ = ()
 
     def add(self, job_id: str) -> Sleeper:
         """Return a new sleeper that the next news of the job wakes."""
         sleeper = Sleeper()
-        self.sleepers.setdefault(job_id, set()).add(sleeper)
+        self.setdefault(job_id, set()).add(sleeper)
         return sleeper
 
     def tell(self, job_id: str) -> None:
-        """Wake all who await news of the job."""
-        for sleeper in self.sleepers.pop(job_id, ()):
+        """Wake all that wait for news of the job."""
+        for sleeper in self.pop(job_id, ()):
             sleeper.wake()
 
     def drop(self, job_id: str, sleeper: Sleeper) -> None:
         """Forget ``sleeper``."""
-        sleepers = self.sleepers.get(job_id)
+        sleepers = self.get(job_id)
         if sleepers is not None:
             sleepers.discard(sleeper)
             if not sleepers:
-                del self.sleepers[job_id]
+                del self[job_id]
 
 
 def take_token(bells: Sequence[Bell]) -> bool:
-    """Take the token of the first of ``bells`` that has one; say whether there was one."""
+    """Take the token of the first of ``bells`` that has one; return whether there was one."""
     for bell in bells:
         if bell.token:
             bell.token = False

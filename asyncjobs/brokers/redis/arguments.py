@@ -1,16 +1,13 @@
-"""Writes what scripts take as one text: a lease, a time, a label."""
+"""What scripts take as one text: a lease, a time, the label of what is held."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
-from asyncjobs.brokers.redis.keys import BY_NAME, BY_TENANT
-from asyncjobs.ports import Suspendable
+from asyncjobs.brokers.redis.keys import BY_NAME, BY_TENANT, HELD_QUEUE
+from asyncjobs.ports import Hold
 
-__all__ = ["label_of", "labelled", "lease_member", "time_given"]
-
-_KINDS: dict[Suspendable, str] = {"name": BY_NAME, "tenant": BY_TENANT}
+__all__ = ["hold_of", "label_of", "lease_member", "time_given"]
 
 
 class _Leased(Protocol):
@@ -34,17 +31,15 @@ def time_given(delay_ms: int | None, due_at_ms: int | None) -> str:
     return "" if delay_ms is None else f"+{delay_ms}"
 
 
-def label_of(kind: Suspendable, which: str) -> str:
-    """Return the label of a job name or a tenant."""
-    return _KINDS[kind] + which
+def label_of(hold: Hold) -> str:
+    """Return the label of what is held."""
+    return {"queue": HELD_QUEUE, "name": BY_NAME, "tenant": BY_TENANT}[hold.kind] + hold.which
 
 
-def labelled(labels: Iterable[str]) -> list[tuple[Suspendable, str]]:
-    """Return the kinds and names of ``labels``, sorted, without that of the queue."""
-    found = [
-        (kind, label.removeprefix(start))
-        for label in labels
-        for kind, start in _KINDS.items()
-        if label.startswith(start)
-    ]
-    return sorted(found)
+def hold_of(label: str) -> Hold:
+    """Return what ``label_of`` gave the label of."""
+    if label.startswith(BY_NAME):
+        return Hold("name", label.removeprefix(BY_NAME))
+    if label.startswith(BY_TENANT):
+        return Hold("tenant", label.removeprefix(BY_TENANT))
+    return Hold("queue")

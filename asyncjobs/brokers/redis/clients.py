@@ -21,7 +21,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from asyncjobs.brokers.redis.connection import ConnectionSettings
+from asyncjobs.core.server import Server
 
 __all__ = [
     "AsyncClient",
@@ -68,17 +68,17 @@ class _SentinelTlsConnection(_HiredisPacking, redis.asyncio.sentinel.SentinelMan
     pass
 
 
-def commands(settings: ConnectionSettings) -> AsyncClient:
+def commands(settings: Server) -> AsyncClient:
     """Return a client for commands that are answered at once."""
     return _asynchronous(settings, settings.command_timeout)
 
 
-def waiting(settings: ConnectionSettings) -> AsyncClient:
+def waiting(settings: Server) -> AsyncClient:
     """Return a client for blocking commands, whose caller bounds the wait."""
     return _asynchronous(settings, None)
 
 
-def _asynchronous(settings: ConnectionSettings, read_timeout: float | None) -> AsyncClient:
+def _asynchronous(settings: Server, read_timeout: float | None) -> AsyncClient:
     options = _options(settings) | {"socket_timeout": read_timeout, "retry": AsyncRetry(NoBackoff(), 0)}
     most = settings.max_connections
     if settings.mode == "cluster":
@@ -98,12 +98,12 @@ def _asynchronous(settings: ConnectionSettings, read_timeout: float | None) -> A
             settings.service, connection_class=kind, max_connections=10 * most, **options
         )
         return client
-    kind = _UnixConnection if settings.unix_path else _TlsConnection if settings.tls else _TcpConnection
+    kind = _UnixConnection if settings.path else _TlsConnection if settings.tls else _TcpConnection
     pool = redis.asyncio.ConnectionPool(max_connections=most, connection_class=kind, **_address(settings), **options)
     return redis.asyncio.Redis.from_pool(pool)
 
 
-async def listening(settings: ConnectionSettings, client: AsyncClient) -> redis.asyncio.Redis:
+async def listening(settings: Server, client: AsyncClient) -> redis.asyncio.Redis:
     """Return a client to subscribe with; in a Cluster, what is published reaches every node, so any will do."""
     if not isinstance(client, redis.asyncio.RedisCluster):
         return client
@@ -111,7 +111,7 @@ async def listening(settings: ConnectionSettings, client: AsyncClient) -> redis.
     return _of_node(settings, client.get_random_node(), None)
 
 
-def of_key(settings: ConnectionSettings, cluster: redis.asyncio.RedisCluster, key: str) -> redis.asyncio.Redis:
+def of_key(settings: Server, cluster: redis.asyncio.RedisCluster, key: str) -> redis.asyncio.Redis:
     """Return a client of the one node of ``cluster`` that serves ``key`` at the moment."""
     node = cluster.get_node_from_key(key)
     if node is None:
@@ -119,7 +119,7 @@ def of_key(settings: ConnectionSettings, cluster: redis.asyncio.RedisCluster, ke
     return _of_node(settings, node, settings.command_timeout)
 
 
-def _of_node(settings: ConnectionSettings, node: Any, read_timeout: float | None) -> redis.asyncio.Redis:
+def _of_node(settings: Server, node: Any, read_timeout: float | None) -> redis.asyncio.Redis:
     found = _asynchronous(settings.of_one_node(str(node.host), int(node.port)), read_timeout)
     assert isinstance(found, redis.asyncio.Redis)
     return found
@@ -137,7 +137,7 @@ async def close(client: AsyncClient) -> None:
             await sentinel.aclose()
 
 
-def synchronous(settings: ConnectionSettings) -> SyncClient:
+def synchronous(settings: Server) -> SyncClient:
     """Return a client for a thread of its own."""
     options = _options(settings) | {"socket_timeout": settings.command_timeout, "retry": Retry(NoBackoff(), 0)}
     if settings.mode == "cluster":
@@ -155,7 +155,7 @@ def synchronous(settings: ConnectionSettings) -> SyncClient:
         client: redis.Redis = sentinel.master_for(settings.service, **options)
         return client
     kind: Any = redis.SSLConnection if settings.tls else redis.Connection
-    if settings.unix_path:
+    if settings.path:
         kind = redis.UnixDomainSocketConnection
     pool = redis.ConnectionPool(max_connections=1, connection_class=kind, **_address(settings), **options)
     return redis.Redis(connection_pool=pool)
@@ -173,7 +173,7 @@ def close_synchronous(client: SyncClient) -> None:
             sentinel.close()
 
 
-def _options(settings: ConnectionSettings) -> dict[str, Any]:
+def _options(settings: Server) -> dict[str, Any]:
     options: dict[str, Any] = {
         "db": settings.database,
         "username": settings.username,
@@ -181,10 +181,10 @@ def _options(settings: ConnectionSettings) -> dict[str, Any]:
         "socket_connect_timeout": settings.connect_timeout,
         "protocol": 2,
     }
-    return options if settings.unix_path else options | {"socket_keepalive": True}
+    return options if settings.path else options | {"socket_keepalive": True}
 
 
-def _sentinel_options(settings: ConnectionSettings) -> dict[str, Any]:
+def _sentinel_options(settings: Server) -> dict[str, Any]:
     return {
         "socket_connect_timeout": settings.connect_timeout,
         "socket_timeout": settings.command_timeout,
@@ -192,8 +192,8 @@ def _sentinel_options(settings: ConnectionSettings) -> dict[str, Any]:
     }
 
 
-def _address(settings: ConnectionSettings) -> dict[str, Any]:
-    if settings.unix_path:
-        return {"path": settings.unix_path}
+def _address(settings: Server) -> dict[str, Any]:
+    if settings.path:
+        return {"path": settings.path}
     host, port = settings.nodes[0]
     return {"host": host, "port": port}

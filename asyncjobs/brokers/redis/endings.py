@@ -11,13 +11,13 @@ import redis.asyncio
 import redis.exceptions
 
 from asyncjobs.brokers.redis.clients import AsyncClient, close, listening
-from asyncjobs.brokers.redis.connection import ConnectionSettings, translated
+from asyncjobs.brokers.redis.connection import translated
+from asyncjobs.core.server import Server
+from asyncjobs.ports.outage import Outage
 
 __all__ = ["EndListener"]
 
 _log = logging.getLogger(__name__)
-
-_RECONNECT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class EndListener:
@@ -27,7 +27,7 @@ class EndListener:
     published while the connection is down is lost.
     """
 
-    def __init__(self, client: AsyncClient, settings: ConnectionSettings) -> None:
+    def __init__(self, client: AsyncClient, settings: Server) -> None:
         self._client = client
         self._settings = settings
         self._listening: redis.asyncio.Redis | None = None
@@ -73,17 +73,14 @@ class EndListener:
                 await confirmed.wait()
 
     async def _listen(self, pubsub: redis.asyncio.client.PubSub) -> None:
-        failures = 0
+        outage = Outage(_log, "lost the connection that awaits results, reconnecting: %s")
         while True:
             try:
                 message = await pubsub.get_message(timeout=None)
             except (redis.exceptions.RedisError, OSError) as error:
-                if not failures:
-                    _log.warning("lost the connection that awaits results, reconnecting: %s", error)
-                await asyncio.sleep(_RECONNECT_S[min(failures, len(_RECONNECT_S) - 1)])
-                failures += 1
+                await asyncio.sleep(outage.failed(error))
                 continue
-            failures = 0
+            outage.over()
             if message is None:
                 continue
             channel = message["channel"].decode()

@@ -9,10 +9,11 @@ import redis.exceptions
 
 from asyncjobs.brokers.redis.arguments import lease_member
 from asyncjobs.brokers.redis.clients import close_synchronous, synchronous
-from asyncjobs.brokers.redis.connection import ConnectionSettings, translated
+from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.keys import GlobalKeys
 from asyncjobs.brokers.redis.replies import rows
 from asyncjobs.brokers.redis.scripts import load
+from asyncjobs.core.server import Server
 from asyncjobs.ports import Extension, Lease
 
 __all__ = ["RedisLeaseKeeper"]
@@ -24,7 +25,7 @@ _LEASES_A_CALL = 1_000
 class RedisLeaseKeeper:
     """A ``ports.LeaseKeeper`` on a synchronous connection."""
 
-    def __init__(self, settings: ConnectionSettings, keys: GlobalKeys) -> None:
+    def __init__(self, settings: Server, keys: GlobalKeys) -> None:
         self._settings = settings
         self._keys = keys
         self._client = synchronous(settings)

@@ -9,9 +9,10 @@ import redis.asyncio
 import redis.exceptions
 
 from asyncjobs.brokers.redis.clients import AsyncClient, close, of_key
-from asyncjobs.brokers.redis.connection import ConnectionSettings, translated
+from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.keys import QueueKeys
 from asyncjobs.brokers.redis.scripts import Script, Value
+from asyncjobs.core.server import Server
 from asyncjobs.errors import BrokerUnavailable
 
 __all__ = ["ReplicatedWrites"]
@@ -22,7 +23,7 @@ _BARRIER_MS = 1_000
 class ReplicatedWrites:
     """Runs scripts and waits for a replica, on one connection each, as ``WAIT`` demands."""
 
-    def __init__(self, settings: ConnectionSettings, client: AsyncClient) -> None:
+    def __init__(self, settings: Server, client: AsyncClient) -> None:
         self._settings = settings
         self._client = client
         self._nodes: dict[str, redis.asyncio.Redis] = {}

@@ -5,33 +5,52 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
+from asyncjobs.brokers.redis.arguments import hold_of
+from asyncjobs.brokers.redis.records import claimed_from, job_from
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import read_placed
-from asyncjobs.ports import Claim, Claimed, EventPage, QueueFigures, Recovery, TenantFigures
+from asyncjobs.ports import (
+    Claim,
+    Claimed,
+    EventPage,
+    JobPage,
+    MinuteFigures,
+    Place,
+    QueueFigures,
+    Recovery,
+    TenantFigures,
+)
 
 __all__ = [
     "read_claim",
     "read_events",
-    "read_failed",
-    "read_figures",
     "read_flags",
     "read_found",
+    "read_minutes",
+    "read_overview",
     "read_page",
     "read_recovery",
     "read_tenant_figures",
     "rows",
 ]
 
-_BROWSE = load("browse")
 _CLAIM = load("claim")
 _FIND = load("find")
+_MINUTES = load("minutes")
 _OVERVIEW = load("overview")
+_PAGE = load("page")
 _READ_EVENTS = load("read_events")
 _RECOVER = load("recover")
 
 _YES = ord("1")
+
+# By the place in which a job was found; elsewhere it is pending or retrying.
+_STATES = {"failed": JobState.FAILED, "dead": JobState.FAILED, "running": JobState.RUNNING}
+
+_labels = msgspec.msgpack.Decoder(list[str])
 
 
 def read_flags(reply: bytes) -> list[bool]:
@@ -54,7 +73,7 @@ def read_claim(queues: Sequence[str], reply: Sequence[Any]) -> Claim:
         part = _CLAIM.reply(*each)
         fence, now_ms = part.fence, part.now_ms
         claimed += [
-            Claimed(queue, job_id.decode(), fence, tries, record) for job_id, tries, record in rows(part.jobs, 3)
+            claimed_from(queue, job_id.decode(), fence, tries, record) for job_id, tries, record in rows(part.jobs, 3)
         ]
         if part.due_ms >= 0:
             dues.append(part.due_ms)
@@ -76,34 +95,26 @@ def read_found(queue: str, job_id: str, reply: Sequence[Any] | None) -> Job | No
     return _job(queue, job_id, found.record, found.tries, found.place.decode(), found.number)
 
 
-def read_failed(queue: str, reply: Sequence[Any]) -> list[Job]:
-    """Read ``failed.lua``."""
-    return [
-        _job(queue, job_id.decode(), record, tries, "failed", int(died_at))
-        for job_id, died_at, record, tries in rows(reply, 4)
-    ]
-
-
-def read_page(queue: str, place: str, reply: Sequence[Any]) -> tuple[list[Job], int]:
-    """Read ``browse.lua``."""
-    page = _BROWSE.reply(*reply)
+def read_page(queue: str, place: Place, reply: Sequence[Any]) -> JobPage:
+    """Read ``page.lua``."""
+    page = _PAGE.reply(*reply)
     jobs = [
         _job(queue, job_id.decode(), record, tries, place, number)
         for job_id, record, tries, number in rows(page.jobs, 4)
     ]
-    return jobs, page.looked_at
+    return JobPage(jobs, page.next.decode())
 
 
 def _job(queue: str, job_id: str, record: bytes, tries: bytes, place: str, number: int) -> Job:
-    return read_placed(
-        job_id,
+    return job_from(
         queue,
+        job_id,
         record,
         tries,
-        {"failed": JobState.FAILED, "running": JobState.RUNNING}.get(place),
+        state=_STATES.get(place),
         fence=number if place == "running" else 0,
         due_at_ms=number if place == "scheduled" else None,
-        finished_at_ms=number if place == "failed" else None,
+        finished_at_ms=number if place in ("failed", "dead") else None,
     )
 
 
@@ -115,19 +126,19 @@ def read_events(reply: Sequence[Any] | None) -> EventPage | None:
     return EventPage([(number, event) for number, event in rows(page.events, 2)], page.is_over == 1)
 
 
-def read_figures(queues: Sequence[str], reply: Sequence[Any]) -> list[QueueFigures]:
+def read_overview(queues: Sequence[str], reply: Sequence[Any]) -> list[QueueFigures]:
     """Read ``overview.lua``: a part for each of ``queues``."""
     return [_figures(queue, _OVERVIEW.reply(*each)) for queue, each in zip(queues, reply, strict=True)]
 
 
 def _figures(queue: str, part: Any) -> QueueFigures:
-    counters = {name.decode(): int(number) for name, number in rows(part.stats, 2)}
+    counters = _counters(part.stats)
     since_ms = part.now_ms
     if part.oldest_id:
-        since_ms = read_placed(part.oldest_id.decode(), queue, part.oldest_record, None, None).created_at_ms
+        since_ms = job_from(queue, part.oldest_id.decode(), part.oldest_record).created_at_ms
     return QueueFigures(
         name=queue,
-        paused=part.paused == 1,
+        holds=tuple(sorted(map(hold_of, _labels.decode(part.held)))) if part.held else (),
         ready=tuple(part.ready),
         parked=part.parked,
         scheduled=part.scheduled,
@@ -140,9 +151,22 @@ def _figures(queue: str, part: Any) -> QueueFigures:
     )
 
 
+def read_minutes(reply: Sequence[Any], count: int) -> list[MinuteFigures]:
+    """Read ``minutes.lua``: the last ``count`` of its minutes."""
+    minutes = [
+        MinuteFigures(at_ms=minute * 60_000, **_counters(counters))
+        for minute, counters in rows(_MINUTES.reply(*reply).minutes, 2)
+    ]
+    return minutes[-count:] if count > 0 else []
+
+
 def read_tenant_figures(stats: dict[bytes, bytes], dead: int) -> TenantFigures:
     """Read the counters of a tenant, and how many of its jobs are dead."""
     return TenantFigures(dead=dead, **_totals({name.decode(): int(number) for name, number in stats.items()}))
+
+
+def _counters(values: Sequence[bytes]) -> dict[str, int]:
+    return {name.decode(): int(number) for name, number in rows(values, 2)}
 
 
 def _totals(counters: dict[str, int]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from asyncjobs.brokers.redis.records import new_record
 from asyncjobs.brokers.redis.replies import read_flags
 from asyncjobs.brokers.redis.scripts import Value, load
 from asyncjobs.brokers.redis.session import Session
@@ -63,6 +64,6 @@ class RedisSchedules(Session):
                 count=len(firing.jobs),
             )
             for job in firing.jobs:
-                jobs += _FIRE.rows["job"](id=job.id, record=job.record)
+                jobs += _FIRE.rows["job"](id=job.id, record=new_record(job))
         reply = _FIRE.reply(*await self._on_queue(_FIRE, queue, ticks, jobs))
         return FireReply(reply.now_ms, read_flags(reply.fired))

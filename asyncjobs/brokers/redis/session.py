@@ -12,13 +12,14 @@ import redis.exceptions
 from redis.asyncio import RedisCluster
 
 from asyncjobs.brokers.redis import clients
-from asyncjobs.brokers.redis.connection import ConnectionSettings, check_server, translated
+from asyncjobs.brokers.redis.connection import check_server, translated
 from asyncjobs.brokers.redis.endings import EndListener
 from asyncjobs.brokers.redis.keys import GlobalKeys
 from asyncjobs.brokers.redis.line import Line
 from asyncjobs.brokers.redis.replicated import ReplicatedWrites
 from asyncjobs.brokers.redis.replies import read_flags
 from asyncjobs.brokers.redis.scripts import Script, Value, load
+from asyncjobs.core.server import Server
 from asyncjobs.errors import BrokerRefused
 
 __all__ = ["CLAIM", "ENQUEUE", "JOBS_A_CALL", "SETTLE", "Session"]
@@ -42,7 +43,7 @@ class Session:
     Bound to the event loop that opened it.
     """
 
-    def __init__(self, settings: ConnectionSettings, *, prefix: str = "asyncjobs") -> None:
+    def __init__(self, settings: Server, *, prefix: str = "asyncjobs") -> None:
         self._settings = settings
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
@@ -148,6 +149,32 @@ class Session:
     async def _on_queue(self, script: Script, queue: str, /, *tables: Collection[Value], **args: Value) -> Any:
         """Run ``script`` on ``queue`` with what it declares (``Script.values``) and return its reply."""
         return await self._run(script, (queue,), script.values(*tables, **args))
+
+    async def _run_each(self, script: Script, groups: Sequence[Sequence[str]]) -> list[Any]:
+        """Run ``script``, which takes no arguments, on each group of queues, in one round trip; return the replies."""
+        calls = []
+        for queues in groups:
+            keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
+            calls.append(("EVALSHA", script.sha, len(keys), *keys))
+        try:
+            return await self._commands(calls)
+        except BrokerRefused as error:
+            if not isinstance(error.__cause__, redis.exceptions.NoScriptError):
+                raise
+            return await self._commands([("EVAL", script.text, *call[2:]) for call in calls])
+
+    async def _commands(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Send ``commands`` in one round trip, in a Cluster one to each node, and return their replies."""
+        if isinstance(self._client, RedisCluster):
+            return await asyncio.gather(*(self._command(*command) for command in commands))
+        if not commands:
+            return []
+        with translated(self._settings):
+            async with self._slots, self._client.pipeline(transaction=False) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)
+                replies: list[Any] = await pipe.execute()
+        return replies
 
     async def _on_ids(self, script: Script, queue: str, job_ids: Sequence[str]) -> list[bool]:
         flags: list[bool] = []

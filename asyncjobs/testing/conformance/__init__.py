@@ -1,12 +1,17 @@
-"""What every broker promises, as tests. To test one of your own, subclass and give a ``kit``::
+"""What every broker promises, as tests.
+
+To test a broker of your own, give the suite a kit of it::
 
     class TestMyBroker(BrokerConformance):
         @pytest.fixture
         async def kit(self):
-            ...
+            broker = MyBroker(...)
+            await broker.open()
             yield MyKit(broker)
+            await broker.close()
 
-The tests are coroutines, run by anyio's pytest plugin.
+The tests are coroutines, run by anyio's pytest plugin. Each theme of the suite tests a part of one port; its first line
+says which. They assert what the docstrings of ``asyncjobs.ports`` say, and no more.
 """
 
 from asyncjobs.testing.conformance.kit import Bench, BrokerKit

@@ -1,9 +1,8 @@
-"""Jobs handed out: in which order, to whom, and again after a lost reply."""
+"""``Work.claim``: jobs handed out, in which order, and again after a lost reply."""
 
 from __future__ import annotations
 
 from asyncjobs.core.priority import Priority
-from asyncjobs.core.states import JobState
 from asyncjobs.ports import NewJob
 from asyncjobs.testing.conformance.kit import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
@@ -14,7 +13,7 @@ KNOWN = frozenset({"known"})
 
 
 class Claiming(Theme):
-    """What ``claim``, ``unpark``, ``pause`` and ``resume`` promise."""
+    """What ``claim`` promises."""
 
     async def test_jobs_of_one_priority_come_first_in_first_out(self, bench: Bench) -> None:
         sent = await bench.send(count=25)
@@ -69,48 +68,21 @@ class Claiming(Theme):
         assert await bench.claim_ids(1, worker="a", number=1) == sent[:1]
         assert await bench.claim_ids(1, worker="b", number=1) == sent[1:]
 
-    async def test_jobs_of_unknown_names_are_parked_until_a_worker_knows_them(self, bench: Bench) -> None:
-        [other] = await bench.send(bench.new("other"))
-        [known] = await bench.send(bench.new("known"))
-        claim = await bench.claim(1, names=KNOWN)
-        got = ids(claim.jobs) or await bench.claim_ids(names=KNOWN)
-        assert got == [known]
-        assert claim.again or claim.jobs
-        assert (await bench.broker.figures(bench.queue)).parked == 1
-        assert await bench.broker.unpark([bench.queue], KNOWN, 60_000) == 0
-        assert await bench.broker.unpark([bench.queue], frozenset({"other"}), 60_000) == 1
-        assert await bench.claim_ids(names=frozenset({"other"})) == [other]
-
-    async def test_unparked_jobs_keep_their_order_and_come_first(self, bench: Bench) -> None:
-        parked = await bench.send(*(bench.new("other") for _ in range(3)))
-        assert await bench.claim_ids(names=KNOWN) == []
-        [later] = await bench.send(bench.new("other"))
-        await bench.broker.unpark([bench.queue], frozenset({"other"}), 60_000)
-        assert await bench.claim_ids() == [*parked, later]
-
-    async def test_jobs_whose_name_nobody_knew_for_the_grace_time_are_dead_with_the_reason(self, bench: Bench) -> None:
-        [job_id] = await bench.send(bench.new("other"))
-        await bench.claim_ids(names=KNOWN)
-        await bench.kit.advance(60_000)
-        assert await bench.broker.unpark([bench.queue], KNOWN, 60_000) == 1
-        [dead] = await bench.broker.failed(bench.queue, 10)
-        assert (dead.id, dead.state, dead.errors[-1].type) == (job_id, JobState.FAILED, "UnknownJobName")
-        assert "other" in dead.errors[-1].message
-
-    async def test_a_paused_queue_gives_nothing_and_accepts_all(self, bench: Bench) -> None:
-        [first] = await bench.send()
-        await bench.broker.pause(bench.queue)
-        [second] = await bench.send()
-        assert await bench.claim_ids() == []
-        assert (await bench.broker.figures(bench.queue)).paused
-        await bench.broker.resume(bench.queue)
-        assert await bench.claim_ids() == [first, second]
+    async def test_a_claimed_job_has_all_that_was_sent(self, bench: Bench) -> None:
+        plain = bench.new("other")
+        special = bench.new(priority=Priority.CRITICAL, tenant="acme", acks_early=True)
+        await bench.send(plain, special)
+        claim = await bench.claim()
+        fields = ("queue", "id", "name", "body", "priority", "tenant", "acks_early")
+        for claimed, sent in zip(claim.jobs, (special, plain), strict=True):
+            assert [getattr(claimed, field) for field in fields] == [getattr(sent, field) for field in fields]
+            assert claimed.tries == b""
 
     async def test_bytes_that_are_no_record_are_handed_out_as_they_are(self, bench: Bench) -> None:
         junk = [b"", b"\x00\x01", b"2-1\x04\x00\x00\x00work", b"1-1\xff\xff\xff\xffx", bytes(range(256))]
-        await bench.send(*(NewJob(bench.queue, f"junk-{n}", data) for n, data in enumerate(junk)))
+        await bench.send(*(NewJob(bench.queue, f"junk-{n}", "known", data) for n, data in enumerate(junk)))
         claim = await bench.claim(names=KNOWN)
-        assert {claimed.id: claimed.record for claimed in claim.jobs} == {f"junk-{n}": d for n, d in enumerate(junk)}
+        assert {claimed.id: claimed.body for claimed in claim.jobs} == {f"junk-{n}": d for n, d in enumerate(junk)}
 
     async def test_only_one_worker_keeps_the_timer_of_a_queue(self, bench: Bench) -> None:
         await bench.send(bench.new(delay_ms=60_000))

@@ -1,8 +1,9 @@
-"""Leases: kept, lost, taken over, recovered."""
+"""``Work.recover`` and ``LeaseKeeper.extend``: leases kept, lost, taken over, recovered."""
 
 from __future__ import annotations
 
 from asyncjobs.core.states import JobState
+from asyncjobs.ports import Recovery
 from asyncjobs.testing.conformance.kit import Bench, ids, lease_of
 from asyncjobs.testing.conformance.theme import Theme
 
@@ -72,7 +73,7 @@ class Leasing(Theme):
         job = await bench.broker.find(bench.queue, job_id)
         assert job is not None
         assert job.fence == current.jobs[0].fence
-        assert (await bench.broker.figures(bench.queue)).succeeded == 1
+        assert (await bench.figures()).succeeded == 1
 
     async def test_after_a_time_without_recovery_the_living_may_extend_first(self, bench: Bench) -> None:
         await bench.send(count=2)
@@ -93,8 +94,21 @@ class Leasing(Theme):
             await bench.lapse()
             await bench.recover()
         assert await bench.claim_ids() == []
-        [dead] = await bench.broker.failed(bench.queue, 10)
+        [dead] = await bench.jobs_in("dead")
         assert (dead.id, dead.deaths, dead.errors[-1].type) == (job_id, 3, "WorkerDied")
+
+    async def test_a_recovery_tells_what_became_of_each_job(self, bench: Bench) -> None:
+        [revived, cancelled] = await bench.send(count=2)
+        [dead] = await bench.send(bench.new(acks_early=True))
+        await bench.claim()
+        await bench.cancel(cancelled)
+        told = Recovery([], [], [])
+        for _ in range(4):
+            for known, new in zip(told, await bench.recover(), strict=True):
+                known += new
+            await bench.kit.advance(5_000)
+        assert told == ([revived], [dead], [cancelled])
+        assert (await bench.figures()).recovered == 1
 
     async def test_a_job_acknowledged_early_is_never_handed_out_twice(self, bench: Bench) -> None:
         [job_id] = await bench.send(bench.new(acks_early=True))
@@ -102,12 +116,12 @@ class Leasing(Theme):
         await bench.lapse()
         await bench.recover()
         assert await bench.claim_ids() == []
-        assert [dead.id for dead in await bench.broker.failed(bench.queue, 10)] == [job_id]
+        assert await bench.ids_in("dead") == [job_id]
 
     async def test_a_job_whose_cancellation_was_under_way_is_cancelled_when_its_worker_dies(self, bench: Bench) -> None:
         [job_id] = await bench.send()
         await bench.claim()
-        assert await bench.broker.cancel(bench.queue, job_id, "enough", 60_000) == "running"
+        assert await bench.cancel(job_id) == "running"
         await bench.lapse()
         await bench.recover()
         job = await bench.broker.find(bench.queue, job_id)
@@ -117,7 +131,7 @@ class Leasing(Theme):
     async def test_extending_tells_of_a_cancellation_and_only_to_the_run_it_was_meant_for(self, bench: Bench) -> None:
         [job_id] = await bench.send()
         claim = await bench.claim()
-        await bench.broker.cancel(bench.queue, job_id, "enough", 60_000)
+        await bench.cancel(job_id)
         assert await bench.extend(claim.jobs) == ([], [(lease_of(claim.jobs[0]), "enough")])
         await bench.release(claim.jobs)
         again = await bench.claim()

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from asyncjobs.testing.conformance.burying import Burying
 from asyncjobs.testing.conformance.claiming import Claiming
-from asyncjobs.testing.conformance.ending import Ending
-from asyncjobs.testing.conformance.following import Following
+from asyncjobs.testing.conformance.editing import Editing
+from asyncjobs.testing.conformance.events import Events
+from asyncjobs.testing.conformance.holding import Holding
+from asyncjobs.testing.conformance.intake import Intake
 from asyncjobs.testing.conformance.leasing import Leasing
-from asyncjobs.testing.conformance.looking import Looking
-from asyncjobs.testing.conformance.scheduling import Scheduling
-from asyncjobs.testing.conformance.sending import Sending
-from asyncjobs.testing.conformance.steering import Steering
+from asyncjobs.testing.conformance.operating import Operating
+from asyncjobs.testing.conformance.paging import Paging
+from asyncjobs.testing.conformance.pruning import Pruning
+from asyncjobs.testing.conformance.schedules import Schedules
+from asyncjobs.testing.conformance.settling import Settling
+from asyncjobs.testing.conformance.stats import Stats
 from asyncjobs.testing.conformance.tenants import Tenants
 from asyncjobs.testing.conformance.waking import Waking
 
 __all__ = ["BrokerConformance"]
 
 
-class BrokerConformance(
-    Sending, Claiming, Leasing, Ending, Burying, Steering, Tenants, Following, Scheduling, Waking, Looking
-):
-    """Everything that a ``ports.Broker`` promises; a subclass gives the fixture ``kit``."""
+class _Work(Claiming, Settling, Leasing, Waking, Pruning):
+    """What ``ports.Work`` promises, beside ``emit`` and ``unpark``, which stand with the verbs that they belong to."""
+
+
+class _Store(Paging, Operating, Editing, Holding):
+    """What ``ports.JobStore`` promises."""
+
+
+class _Stats(Stats, Tenants):
+    """What ``ports.JobStats`` promises."""
+
+
+class BrokerConformance(Intake, Events, _Work, _Store, _Stats, Schedules):
+    """Everything that a ``ports.Broker`` promises.
+
+    A subclass is a test class of pytest. It gives the fixture ``kit``: a ``BrokerKit`` whose broker is open and empty
+    when a test begins.
+    """

@@ -1,14 +1,12 @@
-"""What is told of each tenant by itself: figures, history and dead; and many of its jobs cancelled at once."""
+"""``JobStats`` of one tenant: its figures, its history and its dead."""
 
 from __future__ import annotations
 
 import pytest
 
 from asyncjobs.core.histogram import bucket_of
-from asyncjobs.core.record.header import encode_header
-from asyncjobs.core.states import JobState
-from asyncjobs.ports import NewJob, TenantFigures
-from asyncjobs.testing.conformance.kit import Bench, ids
+from asyncjobs.ports import TenantFigures
+from asyncjobs.testing.conformance.kit import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Tenants"]
@@ -17,20 +15,7 @@ MONTH_MS = 30 * 24 * 3_600_000
 
 
 class Tenants(Theme):
-    """What ``tenant_figures``, ``tenant_history``, ``cancel_many``, and ``failed`` and ``browse`` of one promise."""
-
-    async def _figures_of(self, bench: Bench, tenant: str) -> TenantFigures:
-        return await bench.broker.tenant_figures(bench.queue, tenant)
-
-    async def _dead_of(self, bench: Bench, tenant: str) -> list[str]:
-        dead = [job.id for job in await bench.broker.failed(bench.queue, 1_000, tenant=tenant)]
-        assert (await self._figures_of(bench, tenant)).dead == len(dead)
-        return dead
-
-    async def _bury_of(self, bench: Bench, *tenants: str) -> list[str]:
-        sent = await bench.send(*(bench.new(tenant=tenant) for tenant in tenants))
-        await bench.fail((await bench.claim(len(sent))).jobs, for_good=True)
-        return sent
+    """What ``tenant_figures``, and ``history`` and the dead of a tenant promise."""
 
     @pytest.mark.parametrize("tenant", ["acme", "a", " acme", "29417520", "{globex}", "größe: 1", "x" * 255])
     async def test_the_ends_of_a_tenants_jobs_are_counted_apart(self, bench: Bench, tenant: str) -> None:
@@ -50,8 +35,8 @@ class Tenants(Theme):
             histogram={bucket_of(2_000): 2},
             dead=1,
         )
-        assert await self._figures_of(bench, "globex") == one
-        assert await self._figures_of(bench, tenant) == TenantFigures(
+        assert await bench.tenant_figures("globex") == one
+        assert await bench.tenant_figures(tenant) == TenantFigures(
             succeeded=4,
             failed=2,
             cancelled=2,
@@ -60,14 +45,21 @@ class Tenants(Theme):
             histogram={bucket_of(2_000): 4},
             dead=2,
         )
-        assert await self._figures_of(bench, "nobody") == TenantFigures()
-        figures = await bench.broker.figures(bench.queue)
+        assert await bench.tenant_figures("nobody") == TenantFigures()
+        figures = await bench.figures()
         assert (figures.succeeded, figures.failed, figures.cancelled, figures.retried) == (8, 4, 4, 4)
+
+    async def test_the_figures_of_a_tenant_in_several_queues_come_in_the_order_asked_for(self, bench: Bench) -> None:
+        await bench.send(*(bench.new(queue=queue, tenant="acme") for queue in ("first", "second", "second")))
+        await bench.settle((await bench.claim(3, queues=["first", "second"])).jobs, duration_us=2_000)
+        figures = await bench.broker.tenant_figures(["second", "unused", "first"], "acme")
+        assert [one.succeeded for one in figures] == [2, 0, 1]
+        assert await bench.broker.tenant_figures([], "acme") == []
 
     async def test_ends_of_several_tenants_in_one_call_each_go_to_their_own(self, bench: Bench) -> None:
         await bench.send(*(bench.new(tenant=tenant) for tenant in ("acme", "globex", "", "acme")))
         await bench.settle((await bench.claim(4)).jobs)
-        found = [(await self._figures_of(bench, tenant)).succeeded for tenant in ("acme", "globex")]
+        found = [(await bench.tenant_figures(tenant)).succeeded for tenant in ("acme", "globex")]
         assert found == [2, 1]
 
     async def test_a_settlement_that_comes_too_late_counts_for_no_tenant(self, bench: Bench) -> None:
@@ -76,8 +68,8 @@ class Tenants(Theme):
         await bench.lapse()
         await bench.recover()
         assert await bench.settle(late) == [False]
-        assert await self._figures_of(bench, "acme") == TenantFigures()
-        assert await bench.broker.tenant_history(bench.queue, "acme", 10) == []
+        assert await bench.tenant_figures("acme") == TenantFigures()
+        assert await bench.broker.history(bench.queue, 10, tenant="acme") == []
 
     async def test_ends_without_a_settlement_are_counted_for_the_tenant_too(self, bench: Bench) -> None:
         ready, later, parked, unknown = await bench.send(
@@ -86,14 +78,14 @@ class Tenants(Theme):
             bench.new("other", tenant="acme"),
             bench.new("unknown", tenant="acme"),
         )
-        await bench.broker.cancel(bench.queue, ready, "enough", 60_000)
+        await bench.cancel(ready)
         await bench.claim(names=frozenset({"work"}))
         for job_id in (later, parked):
-            assert await bench.broker.cancel(bench.queue, job_id, "enough", 60_000) == "cancelled"
+            assert await bench.cancel(job_id) == "cancelled"
         await bench.kit.advance(5_001)
         assert await bench.broker.unpark([bench.queue], frozenset(), 5_000) == 1
-        assert await self._figures_of(bench, "acme") == TenantFigures(cancelled=3, failed=1, dead=1)
-        history = await bench.broker.tenant_history(bench.queue, "acme", 10)
+        assert await bench.tenant_figures("acme") == TenantFigures(cancelled=3, failed=1, dead=1)
+        history = await bench.broker.history(bench.queue, 10, tenant="acme")
         assert [(entry.id, entry.state, entry.name) for entry in history] == [
             (unknown, "failed", "unknown"),
             (parked, "cancelled", "other"),
@@ -104,13 +96,13 @@ class Tenants(Theme):
     async def test_the_dead_and_the_cancelled_of_a_recovery_are_counted_for_their_tenants(self, bench: Bench) -> None:
         doomed, marked = await bench.send(bench.new(tenant="acme", acks_early=True), bench.new(tenant="globex"))
         await bench.claim()
-        await bench.broker.cancel(bench.queue, marked, "enough", 60_000)
+        await bench.cancel(marked)
         await bench.lapse()
         await bench.recover()
-        assert await self._figures_of(bench, "acme") == TenantFigures(failed=1, dead=1)
-        assert await self._dead_of(bench, "acme") == [doomed]
-        assert await self._figures_of(bench, "globex") == TenantFigures(cancelled=1)
-        [entry] = await bench.broker.tenant_history(bench.queue, "globex", 10)
+        assert await bench.tenant_figures("acme") == TenantFigures(failed=1, dead=1)
+        assert await bench.dead_of("acme") == [doomed]
+        assert await bench.tenant_figures("globex") == TenantFigures(cancelled=1)
+        [entry] = await bench.broker.history(bench.queue, 10, tenant="globex")
         assert (entry.id, entry.name, entry.error) == (marked, "work", "enough")
 
     async def test_the_history_of_a_tenant_tells_the_latest_ends_first_and_their_names(self, bench: Bench) -> None:
@@ -118,14 +110,14 @@ class Tenants(Theme):
             bench.new(tenant="acme"), bench.new("other", tenant="acme"), bench.new(tenant="globex"), bench.new()
         )
         await bench.settle((await bench.claim()).jobs)
-        history = await bench.broker.tenant_history(bench.queue, "acme", 10)
+        history = await bench.broker.history(bench.queue, 10, tenant="acme")
         assert [(entry.id, entry.state, entry.name) for entry in history] == [
             (sent[1], "completed", "other"),
             (sent[0], "completed", "work"),
         ]
-        assert await bench.broker.tenant_history(bench.queue, "acme", 1) == history[:1]
-        assert await bench.broker.tenant_history(bench.queue, "acme", 0) == []
-        of_name = await bench.broker.history(bench.queue, "work", 10)
+        assert await bench.broker.history(bench.queue, 1, tenant="acme") == history[:1]
+        assert await bench.broker.history(bench.queue, 0, tenant="acme") == []
+        of_name = await bench.broker.history(bench.queue, 10, name="work")
         assert [(entry.id, entry.name) for entry in of_name] == [(one, "work") for one in (sent[3], sent[2], sent[0])]
 
     async def test_the_history_of_a_tenant_is_capped(self, bench: Bench) -> None:
@@ -133,115 +125,39 @@ class Tenants(Theme):
         for count in (30, 150):
             sent += await bench.send(*(bench.new(tenant="acme") for _ in range(count)))
             await bench.settle((await bench.claim(count)).jobs)
-        history = await bench.broker.tenant_history(bench.queue, "acme", 5_000)
+        history = await bench.broker.history(bench.queue, 5_000, tenant="acme")
         assert [entry.id for entry in history] == sent[:-101:-1]
 
     async def test_counters_and_history_end_a_month_after_the_last_end_and_the_dead_stay(self, bench: Bench) -> None:
-        [dead] = await self._bury_of(bench, "acme")
+        [dead] = await bench.bury_of("acme")
         await bench.kit.advance(MONTH_MS - 10_000)
-        await self._bury_of(bench, "globex")
+        await bench.bury_of("globex")
         await bench.kit.advance(10_001)
-        assert await self._figures_of(bench, "acme") == TenantFigures(dead=1)
-        assert await bench.broker.tenant_history(bench.queue, "acme", 10) == []
-        assert await self._figures_of(bench, "globex") == TenantFigures(failed=1, dead=1)
+        assert await bench.tenant_figures("acme") == TenantFigures(dead=1)
+        assert await bench.broker.history(bench.queue, 10, tenant="acme") == []
+        assert await bench.tenant_figures("globex") == TenantFigures(failed=1, dead=1)
         await bench.send(bench.new(tenant="acme"))
         await bench.settle((await bench.claim()).jobs)
-        assert (await self._figures_of(bench, "acme")).failed == 0
-        assert await self._dead_of(bench, "acme") == [dead]
-
-    async def test_the_dead_of_a_tenant_are_paged_past_those_of_others(self, bench: Bench) -> None:
-        sent = []
-        for _ in range(3):
-            sent += await self._bury_of(bench, "acme", "globex", "", "acme")
-            await bench.kit.advance(10)
-        seen: list[str] = []
-        before: tuple[int, str] | None = None
-        while page := await bench.broker.failed(bench.queue, 2, before, tenant="acme"):
-            seen += [job.id for job in page]
-            assert {job.tenant for job in page} == {"acme"}
-            before = (page[-1].finished_at_ms or 0, page[-1].id)
-        own = [one for number, one in enumerate(sent) if number % 4 in (0, 3)]
-        assert seen == own[::-1]
-        assert len(await bench.broker.failed(bench.queue, 100)) == 12
+        assert (await bench.tenant_figures("acme")).failed == 0
+        assert await bench.dead_of("acme") == [dead]
 
     async def test_whoever_leaves_the_dead_letter_queue_leaves_the_tenants_too(self, bench: Bench) -> None:
-        retried, deleted, stays, other = await self._bury_of(bench, "acme", "acme", "acme", "globex")
+        retried, deleted, stays, other = await bench.bury(
+            *(
+                bench.new(tenant=tenant)
+                for tenant in (
+                    "acme",
+                    "acme",
+                    "acme",
+                    "globex",
+                )
+            )
+        )
         assert await bench.broker.retry(bench.queue, [retried, retried]) == [True, False]
         assert await bench.broker.delete(bench.queue, [deleted, deleted]) == [True, False]
-        assert await self._dead_of(bench, "acme") == [stays]
+        assert await bench.dead_of("acme") == [stays]
         # What comes back, or is sent anew, dies anew.
         await bench.send(bench.new(job_id=deleted, tenant="globex"))
         await bench.fail((await bench.claim()).jobs, for_good=True)
-        assert sorted(await self._dead_of(bench, "acme")) == [retried, stays]
-        assert sorted(await self._dead_of(bench, "globex")) == [deleted, other]
-
-    async def test_the_pruned_leave_the_tenants_dead_too(self, bench: Bench) -> None:
-        await self._bury_of(bench, "acme", "", "globex", "acme")
-        await bench.kit.advance(5_000)
-        [young] = await self._bury_of(bench, "acme")
-        assert await bench.broker.prune([bench.queue], 4_000, 100) == 4
-        assert await self._dead_of(bench, "acme") == [young]
-        assert await self._dead_of(bench, "globex") == []
-        assert await bench.broker.prune([bench.queue], 60_000, 0) == 1
-        assert await self._dead_of(bench, "acme") == []
-
-    async def test_a_job_with_a_damaged_body_is_still_its_tenants(self, bench: Bench) -> None:
-        record = encode_header("work", 2, "", "acme", acks_early=True) + b"\xc1"
-        await bench.send(NewJob(bench.queue, "damaged", record))
-        [found] = (await bench.broker.browse(bench.queue, "ready", 0, 10, tenant="acme"))[0]
-        assert (found.id, found.tenant) == ("damaged", "acme")
-        await bench.claim()
-        await bench.lapse()
-        await bench.recover()
-        [dead] = await bench.broker.failed(bench.queue, 10, tenant="acme")
-        assert (dead.id, dead.tenant, dead.name) == ("damaged", "acme", "")
-        assert await bench.broker.delete(bench.queue, ["damaged"]) == [True]
-        assert await self._dead_of(bench, "acme") == []
-
-    async def test_the_waiting_jobs_of_one_tenant_are_listed_among_others(self, bench: Bench) -> None:
-        sent = await bench.send(*(bench.new(tenant=tenant) for tenant in ("acme", "", "globex", "acme")))
-        later = await bench.send(*(bench.new(tenant=tenant, delay_ms=60_000) for tenant in ("globex", "acme")))
-        pages = [await bench.broker.browse(bench.queue, "ready", offset, 3, tenant="acme") for offset in (0, 3)]
-        assert [([job.id for job in jobs], looked_at) for jobs, looked_at in pages] == [([sent[0]], 3), ([sent[3]], 1)]
-        jobs, looked_at = await bench.broker.browse(bench.queue, "scheduled", 0, 10, tenant="acme")
-        assert ([job.id for job in jobs], looked_at) == (later[1:], 2)
-        await bench.claim(1)
-        jobs, _ = await bench.broker.browse(bench.queue, "running", 0, 10, tenant="acme")
-        assert [job.id for job in jobs] == sent[:1]
-
-    async def test_many_jobs_are_cancelled_at_once_wherever_they_are(self, bench: Bench) -> None:
-        running, ended, dead = await bench.send(count=3)
-        claim = await bench.claim()
-        await bench.settle(claim.jobs[1:2])
-        await bench.fail(claim.jobs[2:], for_good=True)
-        [parked] = await bench.send(bench.new("unknown"))
-        await bench.claim(names=frozenset({"work"}))
-        ready, later = await bench.send(bench.new(tenant="acme"), bench.new(delay_ms=60_000))
-        wanted = [ready, running, later, "nobody", ended, dead, parked, ready]
-        assert await bench.broker.cancel_many(bench.queue, wanted, "enough", 60_000) == [
-            "cancelled",
-            "running",
-            "cancelled",
-            "unknown",
-            "ended",
-            "failed",
-            "cancelled",
-            "ended",
-        ]
-        for job_id in (ready, later, parked):
-            job = await bench.broker.find(bench.queue, job_id)
-            assert job is not None
-            assert (job.state, job.reason) == (JobState.CANCELLED, "enough")
-        extension = await bench.extend(claim.jobs[:1])
-        assert [(lease.id, reason) for lease, reason in extension.cancelled] == [(running, "enough")]
-        assert await bench.broker.size(bench.queue) == 0
-        assert await bench.claim_ids() == []
-        assert (await bench.broker.figures(bench.queue)).cancelled == 3
-        assert await bench.broker.cancel_many(bench.queue, [], "enough", 60_000) == []
-
-    async def test_more_jobs_than_one_call_may_carry_are_cancelled(self, bench: Bench) -> None:
-        sent = await bench.send(*(bench.new(tenant="acme") for _ in range(600)))
-        assert await bench.broker.cancel_many(bench.queue, sent, "enough", 60_000) == ["cancelled"] * 600
-        assert (await self._figures_of(bench, "acme")).cancelled == 600
-        [kept] = await bench.send()
-        assert [one for _ in range(3) for one in ids((await bench.claim(500)).jobs)] == [kept]
+        assert sorted(await bench.dead_of("acme")) == [retried, stays]
+        assert sorted(await bench.dead_of("globex")) == [deleted, other]

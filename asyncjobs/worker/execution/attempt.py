@@ -1,41 +1,64 @@
-"""One attempt to run a job, from its start to its end, and what its cancellation leads to."""
+"""One attempt to run a job: from its slot to its end, and what its cancellation leads to."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import TypeAlias
 
-from asyncjobs.core.settlement import Outcome
+from asyncjobs.core.settlement import Outcome, Settlement
 from asyncjobs.jobs.context import JobContext
 from asyncjobs.ports import Claimed, Lease
 from asyncjobs.worker.execution.deadlines import Deadline
 
-__all__ = ["LOST", "Attempt", "Lost"]
+__all__ = ["LOST", "Attempt", "CancelledFor", "Lost", "NotRun"]
 
 
 class Lost:
-    """What a cancellation leads to once the lease is lost: nothing, another worker decides."""
+    """What a cancellation leads to once the lease is lost: nothing, since another worker has the job."""
 
 
 LOST = Lost()
 
+#: What a cancellation leads to: an outcome, a failure by timeout, or nothing.
+CancelledFor: TypeAlias = Outcome | TimeoutError | Lost
+
+
+class NotRun(Exception):
+    """The attempt ends before its handler is called; ``settlement`` is ``None`` where the lease is left to lapse."""
+
+    def __init__(self, settlement: Settlement | None) -> None:
+        super().__init__()
+        self.settlement = settlement
+
 
 class Attempt:
-    """A claimed job that has a slot, and the task in which it runs.
+    """A claimed job that has a slot, and the task in which it runs."""
 
-    ``context``: ``None`` until its handler may begin; ``is_waiting``: for one of the ``turns`` that it takes before.
-    ``leads_to``: why it is being cancelled, ``None`` if it isn't; ``held_since``: since when that waits for its
-    resources to close.
-    """
-
-    __slots__ = ("claimed", "context", "deadline", "held_since", "is_waiting", "leads_to", "lease", "task", "turns")
+    __slots__ = (
+        "claimed",
+        "context",
+        "deadline",
+        "held_since",
+        "is_waiting",
+        "leads_to",
+        "lease",
+        "process_slots",
+        "task",
+    )
 
     def __init__(self, claimed: Claimed, lease: Lease) -> None:
         self.claimed = claimed
         self.lease = lease
         self.task: asyncio.Task[None] | None = None
+        #: Given to the handler; ``None`` until that may begin.
         self.context: JobContext | None = None
+        #: The timeout, where the job has one.
         self.deadline: Deadline | None = None
-        self.held_since: float | None = None
+        #: Whether it waits for a process to be free.
         self.is_waiting = False
-        self.turns: asyncio.Semaphore | None = None
-        self.leads_to: Outcome | TimeoutError | Lost | None = None
+        #: Of which it has taken one, to give it back at its end.
+        self.process_slots: asyncio.Semaphore | None = None
+        #: Why it is being cancelled; ``None`` if it isn't.
+        self.leads_to: CancelledFor | None = None
+        #: The monotonic time since which its cancellation waits for its resources to close.
+        self.held_since: float | None = None

@@ -8,15 +8,14 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.core.record.tries import Tries, pack_tries
-from asyncjobs.core.stored import encode_live
 from asyncjobs.jobs.context import JobContext
-from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.jobs.tenant_scope import current_tenant
 from asyncjobs.ports import Lease
 from asyncjobs.worker.execution.threads import HandlerThreads
 from asyncjobs.worker.processes.pool import HandlerProcesses, ProcessCall
+from asyncjobs.worker.shield import Shielded
 
 __all__ = ["Way", "Ways"]
 
@@ -29,29 +28,25 @@ class Ways:
     def __init__(self, processes: int, tell: Callable[[Lease, bytes], None]) -> None:
         self._threads = HandlerThreads()
         self._processes = HandlerProcesses(processes)
-        self._process_turns = asyncio.Semaphore(processes)
         self._tell = tell
 
     def of(self, definition: JobDefinition[..., Any]) -> Way:
         """Return how to call the handler of an attempt."""
         if definition.options.executor == "process":
-            return self._in_process(definition.function, definition.signature)
-        if definition.is_async:
+            return self._in_process(definition.function, signature_of(definition))
+        if isinstance(definition, AsyncJobDefinition):
             return _on_loop(definition.function)
         return self._in_thread(definition.function)
 
-    def turns_of(self, definition: JobDefinition[..., Any]) -> asyncio.Semaphore | None:
-        """Return what bounds how many attempts there are at once, ``None`` if only the worker's slots do."""
-        return self._process_turns if definition.options.executor == "process" else None
+    def process_slots_of(self, definition: JobDefinition[..., Any]) -> asyncio.Semaphore | None:
+        """Return the slots of which an attempt takes one before it begins; ``None`` if it needs no process."""
+        return self._processes.slots if definition.options.executor == "process" else None
 
     def _in_thread(self, function: Callable[..., Any]) -> Way:
         async def call(job: JobContext) -> Any:
             # A thread can't be cancelled: its slot stays taken until it returns.
-            job.hold = "thread"
-            try:
+            with Shielded(job, "thread"):
                 return await self._threads.run(function, job.args, job.kwargs)
-            finally:
-                job.hold = ""
 
         return call
 
@@ -65,12 +60,7 @@ class Ways:
             value = await self._processes.run(
                 ProcessCall.of(
                     function,
-                    job_id=record.id,
-                    queue=record.queue,
-                    record=encode_live(msgspec.structs.replace(record, envelope=envelope)),
-                    tries=pack_tries(Tries(record.failures, record.deaths, record.errors)),
-                    fence=record.fence,
-                    started_at_ms=record.started_at_ms or 0,
+                    msgspec.structs.replace(record, envelope=envelope),
                     deadline_ms=job.deadline_ms,
                     tenant=current_tenant(),
                 ),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from asyncjobs.core.settlement import Outcome
 from asyncjobs.worker.execution.attempt import LOST, Attempt, Lost
 from asyncjobs.worker.execution.deadlines import Deadlines
+from asyncjobs.worker.shield import shield_of
 
 __all__ = ["Canceller"]
 
@@ -49,10 +50,10 @@ class Canceller:
         if attempt.context is None:
             # A task that is cancelled before its first step ends without it, and nobody would free the slot.
             return not attempt.is_waiting
-        hold = attempt.context.hold
-        if hold != "closing":
+        shield = shield_of(attempt.context)
+        if shield != "closing":
             attempt.held_since = None
-            return hold == "thread"
+            return shield == "thread"
         now = self._monotonic()
         attempt.held_since = attempt.held_since or now
         return now - attempt.held_since < _CLOSE_S

@@ -9,23 +9,19 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
 
-from asyncjobs.core.job import Job, start_job
-from asyncjobs.core.record.header import decode_header, priority_of
-from asyncjobs.core.settlement import Cancelled, Outcome, Released, Settlement
-from asyncjobs.core.stored import read_job
-from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
-from asyncjobs.jobs.context import JobContext, running
+from asyncjobs.core.settlement import Cancelled, Released, Settlement
 from asyncjobs.ports import Claimed, Extension, Lease
 from asyncjobs.worker.broker_clock import BrokerClock
-from asyncjobs.worker.event_sender import EventBuffer
-from asyncjobs.worker.execution.attempt import LOST, Attempt, Lost
+from asyncjobs.worker.duty import Duty
+from asyncjobs.worker.event_sender import EventSender
+from asyncjobs.worker.execution.attempt import LOST, Attempt
 from asyncjobs.worker.execution.callers import Ways
 from asyncjobs.worker.execution.canceller import Canceller
-from asyncjobs.worker.execution.outcomes import outcome_of_error, outcome_of_value
-from asyncjobs.worker.execution.plan import RunPlan, RunPlans
-from asyncjobs.worker.execution.verdict import Decisions, release
+from asyncjobs.worker.execution.claimed import lease_of
+from asyncjobs.worker.execution.pipeline import Pipeline
+from asyncjobs.worker.execution.plan import RunPlans
+from asyncjobs.worker.execution.verdict import Verdicts, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.settler import Settler
@@ -34,10 +30,11 @@ __all__ = ["Executor"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
-_Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
+# How long cancelled handlers may take to end.
+_CANCELLED_S = 5.0
 
 
-class Executor:
+class Executor(Duty):
     """Runs up to ``concurrency`` jobs at once; more that were claimed ahead wait in a buffer.
 
     ``shared`` are the resources of all of them, to be opened before the first job and closed after the last; ``events``
@@ -57,29 +54,28 @@ class Executor:
         chance: Callable[[], float] = random.random,
     ) -> None:
         settings = host.settings
-        self.events = EventBuffer(host.broker, most=settings.max_events, ttl_ms=round(settings.event_ttl * 1000))
-        self._tell = self.events.add
-        self._ways = Ways(settings.handler_processes, self._tell)
+        self._shutdown_timeout_s = settings.shutdown_timeout
+        self._is_hurried = False
+        self.events = EventSender(
+            host.connection.broker, most=settings.max_events, ttl_ms=round(settings.event_ttl * 1000)
+        )
+        self._ways = Ways(settings.handler_processes, self.events.add)
         plans = RunPlans(host, self._ways)
         self.plans = plans.by_name
         self.shared = plans.shared
         self.concurrency = concurrency
         self.finished = 0
-        self._host = host
-        self._clock = clock
         self._add = settler.add
         self._leases = leases
-        self._decisions = Decisions(clock.now_ms, chance)
-        # Bound once: it is called for each job.
-        self._decide = self._decisions.of_attempt
-        self._max_result = host.settings.max_payload
-        self._grace = host.settings.lease
+        self._verdicts = Verdicts(clock.now_ms, chance)
         self._context = contextvars.copy_context()
         self._running: dict[Lease, Attempt] = {}
         self._buffer: deque[tuple[Lease, Claimed]] = deque()
         self._canceller = Canceller(clock.monotonic)
+        self._pipeline = Pipeline(
+            host, clock, leases, self.plans, self.events, self._canceller, self._verdicts, self._end
+        )
         self._change = asyncio.Event()
-        self._may_wait = True
 
     # -- what the other duties ask
 
@@ -103,7 +99,8 @@ class Executor:
         task = asyncio.current_task(loop)
         for attempt in self._running.copy().values():
             if attempt.task is task:
-                return f"job {attempt.lease.id} ({decode_header(attempt.claimed.record).name})"
+                name = "" if attempt.context is None else f" ({attempt.context.name})"
+                return f"job {attempt.lease.id}{name}"
         return "code that is no handler"
 
     async def changed(self, timeout: float) -> None:
@@ -120,127 +117,24 @@ class Executor:
     def accept(self, jobs: Sequence[Claimed]) -> None:
         """Take over claimed jobs and start as many as there are slots."""
         for claimed in jobs:
-            lease = Lease(claimed.queue, claimed.id, priority_of(claimed.record), claimed.fence)
+            lease = lease_of(claimed)
             self._leases.hold(lease)
             self._buffer.append((lease, claimed))
         self._fill()
 
     def _fill(self) -> None:
-        create_task, context = asyncio.get_running_loop().create_task, self._context
+        create_task, run, context = asyncio.get_running_loop().create_task, self._pipeline.run, self._context
         while self._buffer and len(self._running) < self.concurrency:
             lease, claimed = self._buffer.popleft()
             attempt = self._running[lease] = Attempt(claimed, lease)
             # In a copy of the worker's own context: this may be called by the task of a job that has just ended.
-            attempt.task = create_task(self._run(attempt), context=context.copy())
-
-    async def _run(self, attempt: Attempt) -> None:
-        try:
-            read = self._read(attempt)
-            if read is None:
-                return
-            job, plan, arguments = read
-            if plan.turns is not None and not await self._await_turn(attempt, job, plan, plan.turns):
-                return
-            context = self._begin(attempt, job, plan, arguments)
-            if context is None:
-                return
-            job = context.record
-            began = time.perf_counter_ns()
-            outcome: Outcome | Lost
-            try:
-                if attempt.leads_to is not None:
-                    raise asyncio.CancelledError
-                value = await plan.call(context)
-                outcome = outcome_of_value(value, job, self._max_result, self._clock.now_ms)
-            except (KeyboardInterrupt, GeneratorExit):
-                # Not of the handler: the process is being stopped, or its loop has ended without us.
-                raise
-            except BaseException as error:
-                # What a handler raises while it is being cancelled is not its own failure.
-                leads_to = attempt.leads_to or error
-                if isinstance(leads_to, BaseException):
-                    outcome = outcome_of_error(leads_to, job, plan, self._clock.now_ms(), trace=error)
-                else:
-                    outcome = leads_to
-            if attempt.deadline is not None:
-                attempt.deadline.drop()
-            if isinstance(outcome, Lost) or attempt.leads_to is LOST:
-                self._end(attempt, None)
-                return
-            duration_us = (time.perf_counter_ns() - began) // 1000
-            if self.events.is_busy and self.events.holds(attempt.lease):
-                with context.uninterrupted():
-                    await self.events.flush(attempt.lease)
-            self._end(attempt, self._decide(job, plan, outcome, attempt.claimed.record, duration_us))
-        except Exception:
-            # A fault of ours, not of the handler: the slot must not be lost with it, and the job is left to its lease.
-            _log.exception("job %s could not be run to an end; it will be recovered", attempt.lease.id)
-            if attempt.lease in self._running:
-                self._end(attempt, None)
-
-    def _read(self, attempt: Attempt) -> tuple[Job, RunPlan, _Arguments] | None:
-        """Return the job, how it is run and its arguments, ``None`` if it has ended because that can't be told."""
-        claimed = attempt.claimed
-        try:
-            job = read_job(claimed.id, claimed.queue, claimed.record, claimed.tries)
-            plan = self.plans.get(job.name) or self._unknown(job.name)
-            return job, plan, plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
-        except (EnvelopeError, ArgumentsError, UnknownJobName) as error:
-            self._end(attempt, self._decisions.of_unrunnable(claimed, error))
-            return None
-
-    async def _await_turn(self, attempt: Attempt, job: Job, plan: RunPlan, turns: asyncio.Semaphore) -> bool:
-        """Wait for one of the ``turns`` and take it; return whether the job is still to be run then."""
-        if not self._may_wait and turns.locked():
-            # Claimed as the worker was told to stop, its task begins only now.
-            attempt.leads_to = attempt.leads_to or Released()
-        attempt.is_waiting = True
-        try:
-            if attempt.leads_to is not None:
-                raise asyncio.CancelledError
-            await turns.acquire()
-        except asyncio.CancelledError:
-            settlement = None
-            if isinstance(attempt.leads_to, Cancelled):
-                job = start_job(job, attempt.claimed.fence, self._clock.now_ms())
-                settlement = self._decide(job, plan, attempt.leads_to, attempt.claimed.record, 0)
-            elif isinstance(attempt.leads_to, Released):
-                settlement = release(attempt.lease)
-            self._end(attempt, settlement)
-            return False
-        finally:
-            attempt.is_waiting = False
-        attempt.turns = turns
-        return True
-
-    def _begin(self, attempt: Attempt, job: Job, plan: RunPlan, arguments: _Arguments) -> JobContext | None:
-        """Set the attempt's timeout and its context; return ``None`` if the job has ended without being run."""
-        now_ms, envelope = self._clock.now_ms(), job.envelope
-        job = start_job(job, attempt.claimed.fence, now_ms)
-        if 0 < envelope.expires_at_ms < now_ms:
-            outcome = Cancelled("it expired before a worker was free")
-            self._end(attempt, self._decide(job, plan, outcome, attempt.claimed.record, 0))
-            return None
-        timeout_ms = plan.timeout_ms if envelope.timeout_ms is None else envelope.timeout_ms
-        due_ms = None
-        if timeout_ms is not None:
-            seconds, due_ms = timeout_ms / 1000, now_ms + timeout_ms
-            self._canceller.limit(attempt, seconds)
-            # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
-            self._leases.hold(attempt.lease, self._clock.monotonic() + seconds + self._grace)
-        context = attempt.context = JobContext(job, self._host, due_ms, *arguments, self._tell)
-        running.set(context)
-        return context
-
-    def _unknown(self, name: str) -> RunPlan:
-        self._host.registry.get(name)
-        raise UnknownJobName(f"the job {name!r} was defined after this worker had started; define it before")
+            attempt.task = create_task(run(attempt), context=context.copy())
 
     def _end(self, attempt: Attempt, settlement: Settlement | None) -> None:
         del self._running[attempt.lease]
         self.finished += 1
-        if attempt.turns is not None:
-            attempt.turns.release()
+        if attempt.process_slots is not None:
+            attempt.process_slots.release()
         if settlement is None:
             self._leases.let_go(attempt.lease)
         else:
@@ -264,7 +158,7 @@ class Executor:
             if lease in self._running:
                 self._canceller.cancel(self._running[lease], Cancelled(reason))
             elif (claimed := self._unbuffer(lease)) is not None:
-                self._add(lease, self._decisions.of_unrun(claimed, Cancelled(reason)))
+                self._add(lease, self._verdicts.of_unstarted(claimed, Cancelled(reason)))
 
     def _unbuffer(self, lease: Lease) -> Claimed | None:
         for entry in self._buffer:
@@ -275,6 +169,25 @@ class Executor:
 
     # -- giving back and ending
 
+    async def stop(self) -> None:
+        """Give back what has not begun, let handlers finish for ``shutdown_timeout``, cancel the others, and close."""
+        self.give_back()
+        self.give_back_waiting()
+        until = time.monotonic() + self._shutdown_timeout_s
+        while self._running and not self._is_hurried and (left := until - time.monotonic()) > 0:
+            await self.changed(left)
+        if self._running:
+            _log.warning("cancelling %d handlers; their jobs go back to their queues", self.running)
+            self.cancel_all()
+            if not await self.drain(_CANCELLED_S):
+                _log.error("%d handlers do not end; their jobs are left to their leases", self.running)
+        await self.close()
+
+    def hurry(self) -> None:
+        """Let ``stop`` wait no longer for handlers to finish by themselves."""
+        self._is_hurried = True
+        self._change.set()
+
     def give_back(self) -> None:
         """Release what was claimed ahead and has not started."""
         while self._buffer:
@@ -283,7 +196,7 @@ class Executor:
 
     def give_back_waiting(self) -> None:
         """Release the jobs that wait for a process, too, and from now on those that would have to."""
-        self._may_wait = False
+        self._pipeline.may_wait = False
         for attempt in list(self._running.values()):
             if attempt.is_waiting:
                 self._canceller.cancel(attempt, Released())

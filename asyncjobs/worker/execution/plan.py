@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,9 +12,9 @@ from msgspec import UNSET
 from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
 from asyncjobs.errors import DefinitionError
 from asyncjobs.jobs.context import JobContext
-from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
-from asyncjobs.middleware.blame import Blame
+from asyncjobs.middleware.base import Middleware
 from asyncjobs.middleware.chain import processing
 from asyncjobs.worker.execution.callers import Ways
 from asyncjobs.worker.host import WorkerHost
@@ -28,8 +28,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     """One job's handler and the options that hold for it; times in milliseconds.
 
     ``call`` runs the handler of an attempt, inside its resources and the middleware. ``rule``: the function that
-    decides about retries in place of ``retry``, if the job has one. ``turns``: an attempt takes one before it begins,
-    so that none spends its timeout waiting for a process.
+    decides about retries in place of ``retry``, if the job has one. ``process_slots``: an attempt takes
+    one before it begins, so that none spends its timeout waiting for a process.
     """
 
     name: str
@@ -39,8 +39,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     rule: RetryRule | None
     timeout_ms: int | None
     result_ttl_ms: int
-    blame: Blame
-    turns: asyncio.Semaphore | None
+    middleware: Sequence[Middleware]
+    process_slots: asyncio.Semaphore | None
 
 
 class RunPlans:
@@ -52,7 +52,6 @@ class RunPlans:
     def __init__(self, host: WorkerHost, ways: Ways) -> None:
         self._host = host
         self._ways = ways
-        self._blame = Blame(host.middleware)
         resolver = Resolver(host.overrides)
         resolved = {
             definition: resolver.resolve(definition.function, f"job {definition.name!r}")
@@ -77,11 +76,11 @@ class RunPlans:
         return RunPlan(
             name=definition.name,
             call=processing(host.middleware, call),
-            signature=definition.signature,
+            signature=signature_of(definition),
             retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,
             rule=None if isinstance(retry, RetryPolicy) else retry,
             timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,
             result_ttl_ms=result_ttl_ms if options.result_ttl_ms is UNSET else options.result_ttl_ms,
-            blame=self._blame,
-            turns=self._ways.turns_of(definition),
+            middleware=host.middleware,
+            process_slots=self._ways.process_slots_of(definition),
         )

@@ -1,39 +1,128 @@
-"""What becomes of claimed jobs, whether they were run, couldn't be, or needn't be any more: their settlements."""
+"""From what a handler returned or raised to what becomes of its job."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import traceback
 from collections.abc import Callable
+from datetime import timedelta
 
+from asyncjobs.core.duration import to_ms
 from asyncjobs.core.job import Job, start_job
-from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import JobError
-from asyncjobs.core.record.header import priority_of, tenant_in
-from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.core.settlement import Cancelled, Failed, Outcome, Settlement, Verdict, bounded_error, settle
-from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import read_job, unreadable_job
+from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
+from asyncjobs.core.settlement import (
+    Cancelled,
+    Completed,
+    Failed,
+    Outcome,
+    Settlement,
+    Snoozed,
+    Verdict,
+    bounded_error,
+    settle,
+)
+from asyncjobs.core.text import message_of, type_name
+from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import EnvelopeError
 from asyncjobs.jobs.context import log_fields
+from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_control
+from asyncjobs.middleware.blame import layer_that_raised
 from asyncjobs.ports import Claimed, Lease
+from asyncjobs.worker.execution.claimed import read_claimed, stand_in_for
 from asyncjobs.worker.execution.plan import RunPlan
+from asyncjobs.worker.processes.protocol import HandlerFailed
 
-__all__ = ["Decisions", "release"]
+__all__ = ["Verdicts", "outcome_of_error", "outcome_of_value", "release"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
+_DEFAULT = RetryPolicy()
 _NO_RETRY = RetryPolicy(max_retries=0)
 
 
-class Decisions:
-    """Asks the core, at the broker's time ``now_ms``, with ``chance`` for the jitter, and logs each failure."""
+# -- the outcome of a handler
+
+
+def outcome_of_value(value: object, job: Job, max_bytes: int, now_ms: Callable[[], int]) -> Outcome:
+    """Return the outcome of a handler that returned ``value``: a failure if the value can't be kept."""
+    try:
+        result = encode_value(value)
+    except ENCODING_ERRORS as error:
+        problem = f"the result of type {type(value).__qualname__} can't be encoded: {error}"
+    else:
+        if len(result) <= max_bytes:
+            return Completed(result)
+        problem = f"the result has {len(result)} bytes; max_payload allows {max_bytes}"
+    # Not worth a retry: the handler has done its work, only its value can't be kept.
+    return Failed(bounded_error("ResultError", problem, "", job.attempt, now_ms()), retryable=False)
+
+
+def outcome_of_error(
+    error: BaseException, job: Job, plan: RunPlan, now_ms: int, *, trace: BaseException | None = None
+) -> Outcome:
+    """Return the outcome of a handler that raised ``error``; ``trace``: whose traceback to keep, if not its own."""
+    remote = error if isinstance(error, HandlerFailed) else None
+    if remote is not None and remote.control:
+        # Raised in the process of the handler.
+        error = unpack_control(remote.control)
+    match error:
+        case Cancel():
+            return Cancelled(error.reason)
+        case Snooze():
+            return Snoozed(error.after_ms)
+    if remote is None:
+        problem = _problem_of(error, trace or error, job, plan, now_ms)
+    else:
+        problem = bounded_error(remote.type_name, remote.message, remote.traceback, job.attempt, now_ms)
+    match error:
+        case Discard():
+            return Failed(problem, retryable=False)
+        case Retry() if plan.rule is None or error.after_ms is not None:
+            return Failed(problem, after_ms=error.after_ms)
+    if plan.rule is not None:
+        return _ruled(plan.rule, error, job, problem)
+    kind = type(error) if remote is None else remote.kind
+    policy = plan.retry.rule_for(kind)
+    # What ends a handler from outside, or a process in its midst, is no fault of the job.
+    retryable = policy.covers(kind) or issubclass(kind, asyncio.CancelledError | SystemExit)
+    return Failed(problem, retryable, policy)
+
+
+def _problem_of(error: BaseException, trace: BaseException, job: Job, plan: RunPlan, now_ms: int) -> JobError:
+    layer, message = layer_that_raised(error, plan.middleware), message_of(error)
+    if layer is not None:
+        message = f"in the middleware {layer}: {message}"
+    text = "".join(traceback.format_exception(trace))
+    return bounded_error(type_name(type(error)), message, text, job.attempt, now_ms)
+
+
+def _ruled(rule: RetryRule, error: BaseException, job: Job, problem: JobError) -> Failed:
+    try:
+        wait: float | timedelta | None = rule(error, job.failures + 1)
+        after_ms = None if wait is None else to_ms("the wait", wait)
+    except Exception:
+        # A rule that fails must not cost the job: it is tried again as jobs without a policy are.
+        _log.exception("the retry rule of job %s (%s) failed; the default policy decides", job.id, job.name)
+        return Failed(problem, policy=_DEFAULT)
+    return Failed(problem, retryable=wait is not None, policy=UNLIMITED, after_ms=after_ms)
+
+
+# -- the settlement of a claimed job
+
+
+class Verdicts:
+    """Settles claimed jobs at the broker's time ``now_ms``, with ``chance`` for the jitter, and logs each failure."""
 
     def __init__(self, now_ms: Callable[[], int], chance: Callable[[], float]) -> None:
         self._now_ms = now_ms
         self._chance = chance
 
-    def of_attempt(self, job: Job, plan: RunPlan, outcome: Outcome, record: bytes, duration_us: int) -> Settlement:
-        """Settle the started ``job`` after ``outcome``; ``record``: what it was claimed with."""
+    def of_attempt(
+        self, claimed: Claimed, job: Job, plan: RunPlan, outcome: Outcome, duration_us: int = 0
+    ) -> Settlement:
+        """Settle the started ``job``, that of ``claimed``, after ``outcome``."""
         override = job.envelope.result_ttl_ms
         settlement = settle(
             job,
@@ -41,7 +130,7 @@ class Decisions:
             plan.retry,
             self._now_ms(),
             self._chance(),
-            record=record,
+            body=claimed.body,
             duration_us=duration_us,
             result_ttl_ms=plan.result_ttl_ms if override is None else override,
         )
@@ -49,36 +138,27 @@ class Decisions:
             _report(job, outcome.error, settlement)
         return settlement
 
-    def of_unrun(self, claimed: Claimed, outcome: Cancelled) -> Settlement:
+    def of_unstarted(self, claimed: Claimed, outcome: Cancelled) -> Settlement:
         """Settle a job that was cancelled before it could start."""
         try:
-            job = self._start(claimed)
+            job = self._started(claimed)
         except EnvelopeError as error:
             return self.of_unrunnable(claimed, error)
-        return settle(job, outcome, _NO_RETRY, self._now_ms(), 0.0, record=claimed.record)
+        return settle(job, outcome, _NO_RETRY, self._now_ms(), 0.0, body=claimed.body)
 
     def of_unrunnable(self, claimed: Claimed, error: Exception) -> Settlement:
         """Send a job that can't be run to the dead letter queue, with the reason."""
         try:
-            job = self._start(claimed)
+            job = self._started(claimed)
         except EnvelopeError:
-            job = unreadable_job(
-                claimed.id,
-                claimed.queue,
-                Priority(priority_of(claimed.record)),
-                claimed.tries,
-                JobState.RUNNING,
-                fence=claimed.fence,
-                tenant=tenant_in(claimed.record),
-            )
+            job = stand_in_for(claimed)
         problem = bounded_error(type(error).__name__, str(error), "", job.attempt, self._now_ms())
         settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._now_ms(), 0.0)
         _report(job, problem, settlement)
         return settlement
 
-    def _start(self, claimed: Claimed) -> Job:
-        job = read_job(claimed.id, claimed.queue, claimed.record, claimed.tries)
-        return start_job(job, claimed.fence, self._now_ms())
+    def _started(self, claimed: Claimed) -> Job:
+        return start_job(read_claimed(claimed), claimed.fence, self._now_ms())
 
 
 def release(lease: Lease) -> Settlement:

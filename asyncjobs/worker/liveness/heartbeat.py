@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Extension, LeaseKeeper
+from asyncjobs.ports.outage import Outage
+from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.liveness.watchdog import Watchdog
 
@@ -16,10 +18,9 @@ __all__ = ["Heartbeat"]
 _log = logging.getLogger("asyncjobs.worker")
 
 _LOOK_S = 0.25
-_AGAIN_S = 1.0
 
 
-class Heartbeat:
+class Heartbeat(Duty):
     """Extends what ``leases`` holds every quarter of a lease, and gives what it learns to ``tell``, from its thread.
 
     Three beats may fail before a lease lapses. Once the loop has been silent for ``blocked_limit`` seconds nothing is
@@ -46,14 +47,13 @@ class Heartbeat:
         self._blocked_limit = blocked_limit
         self._next_at = monotonic() + lease_ms / 4000
         self._stop = threading.Event()
-        self._is_away = False
         self._thread = threading.Thread(target=self._run, name="asyncjobs-heartbeat", daemon=True)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End the thread; what is held is left to its leases."""
         self._stop.set()
 
@@ -67,6 +67,7 @@ class Heartbeat:
 
     def _run(self) -> None:
         period = self._lease_ms / 4000
+        outage = Outage(_log, "leases can't be extended: %s", "leases are extended again")
         while not self._stop.wait(min(_LOOK_S, period)):
             self._watchdog.step()
             if self._monotonic() < self._next_at:
@@ -75,12 +76,7 @@ class Heartbeat:
             try:
                 self.step()
             except BrokerError as error:
-                if not self._is_away:
-                    _log.warning("leases can't be extended: %s", error)
-                self._is_away = True
-                self._next_at = self._monotonic() + min(period, _AGAIN_S)
+                self._next_at = self._monotonic() + min(period, outage.failed(error))
             else:
-                if self._is_away:
-                    _log.warning("leases are extended again")
-                self._is_away = False
+                outage.over()
         self._keeper.close()

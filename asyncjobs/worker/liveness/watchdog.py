@@ -9,6 +9,8 @@ import threading
 import traceback
 from collections.abc import Callable
 
+from asyncjobs.worker.duty import Duty
+
 __all__ = ["Watchdog"]
 
 _log = logging.getLogger("asyncjobs.worker")
@@ -17,7 +19,7 @@ _TICK_S = 0.25
 _TELL_AFTER_S = 1.0
 
 
-class Watchdog:
+class Watchdog(Duty):
     """Compares the loop's ticks with the time: ``step`` is for the thread, everything else for the loop.
 
     ``blocking`` names the job whose task is running right now, for the report.
@@ -32,12 +34,15 @@ class Watchdog:
         self._ticked = monotonic()
         self._told_for: float | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to tick."""
-        self._ticked = self._monotonic()
-        self._timer = self._loop.call_later(_TICK_S, self.start)
+        self._tick()
 
-    def stop(self) -> None:
+    def _tick(self) -> None:
+        self._ticked = self._monotonic()
+        self._timer = self._loop.call_later(_TICK_S, self._tick)
+
+    async def stop(self) -> None:
         """Tick no more."""
         if self._timer is not None:
             self._timer.cancel()

@@ -15,8 +15,6 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-from asyncjobs.core.job import Job, start_job
-from asyncjobs.core.stored import read_job
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.core.text import message_of, storable
 from asyncjobs.core.values import ENCODING_ERRORS, encode_value
@@ -31,7 +29,6 @@ from asyncjobs.worker.processes.protocol import (
     Event,
     Frames,
     Message,
-    ProcessCall,
     Raised,
     Returned,
     Stage,
@@ -150,20 +147,17 @@ def _answer(body: bytes, handlers: dict[tuple[str, str], Handler]) -> Returned |
             handlers[key] = find_handler(call)
         handler = handlers[key]
         stage = "arguments"
-        job = _job_of(call)
+        job = call.job
         args, kwargs = handler.signature.decode(job.envelope.arguments, job.envelope.keywords)
-        context = JobContext(job, _NoDispatcher(), call.deadline_ms, args, kwargs, tell=lambda _, event: emit(event))
+        context = JobContext(
+            job, _NoDispatcher(), call.deadline_ms, args, kwargs, on_event=lambda _, event: emit(event)
+        )
         stage = "handler"
         value = contextvars.copy_context().run(_call, handler, args, kwargs, context, call.tenant)
         stage = "result"
         return Returned(_encoded(value))
     except BaseException as error:
         return _raised(error, stage)
-
-
-def _job_of(call: ProcessCall) -> Job:
-    job = read_job(call.job_id, call.queue, call.record, call.tries)
-    return start_job(job, call.fence, call.started_at_ms)
 
 
 def _call(

@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from asyncjobs.errors import DefinitionError
-from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.worker.processes.protocol import ProcessCall
 
@@ -71,7 +71,7 @@ def _handler(found: Any, where: str) -> Handler:
     while not isinstance(inner, JobDefinition) and hasattr(inner, "__wrapped__"):
         inner = inner.__wrapped__
     if isinstance(inner, JobDefinition):
-        return Handler(inner.function, inner.signature, inner.is_async)
+        return Handler(inner.function, signature_of(inner), isinstance(inner, AsyncJobDefinition))
     if not callable(found):
         raise DefinitionError(f"{where} is no handler but a {type(found).__qualname__}; another object took its name")
     return Handler(found, Signature(found, where), inspect.iscoroutinefunction(found))

@@ -18,7 +18,7 @@ _HANG_UP_S = 0.5
 
 
 class HandlerProcesses:
-    """Up to ``size`` processes that run one call each at a time; further calls wait, first come first served.
+    """Up to ``size`` processes that run one call each at a time.
 
     Raises ``DefinitionError`` in a process that is itself importing a handler: its script starts a worker unguarded.
     """
@@ -29,7 +29,8 @@ class HandlerProcesses:
                 "a process that was started to run a handler imports the handler's script, and that starts a worker of "
                 'its own; put what starts it under `if __name__ == "__main__":`'
             )
-        self._slots = asyncio.Semaphore(size)
+        #: One for each process. A caller of ``run`` holds one around it; waiting callers get theirs in their order.
+        self.slots = asyncio.Semaphore(size)
         self._children: set[HandlerProcess] = set()
         self._idle: list[HandlerProcess] = []
         self._lifeline: tuple[int, int] | None = None
@@ -41,24 +42,23 @@ class HandlerProcesses:
         return frozenset(child.pid for child in self._children)
 
     async def run(self, call: ProcessCall, on_event: Callable[[bytes], None]) -> bytes:
-        """Run ``call`` in a process and return the handler's value, encoded.
+        """Run ``call`` in a process and return the handler's value, encoded; the caller holds one of the ``slots``.
 
         ``on_event`` is called on the loop with each thing that the handler tells, in order, before this returns.
         Cancelled while the handler runs, the process is killed. Raises ``HandlerFailed`` with what the handler raised,
         and ``ProcessDied`` if the process ended by itself.
         """
         frame = encode_call(call)
-        async with self._slots:
-            child = self._free_child()
-            try:
-                reply = await child.ask(frame, on_event)
-            finally:
-                if child.is_ready and not self._is_closed:
-                    self._idle.append(child)
-                else:
-                    child.kill()
-                    # Its slot is free once it is gone; only one that hangs in the kernel isn't waited for.
-                    await asyncio.wait([child.ended], timeout=_KILL_S)
+        child = self._free_child()
+        try:
+            reply = await child.ask(frame, on_event)
+        finally:
+            if child.is_ready and not self._is_closed:
+                self._idle.append(child)
+            else:
+                child.kill()
+                # The slot is free once the process is gone; only one that hangs in the kernel isn't waited for.
+                await asyncio.wait([child.ended], timeout=_KILL_S)
         if isinstance(reply, Raised):
             raise HandlerFailed(reply)
         return reply.value

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from asyncjobs.core.job import Job
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.errors import AsyncJobsError
 
@@ -47,19 +48,14 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One attempt of a job, with everything that a process needs that knows nothing yet.
 
     ``module`` and ``qualname`` name the handler; ``path`` is ``sys.path``. ``main_file`` and ``main_module`` tell how
-    to import a handler of ``__main__``: the script's file, and with ``python -m`` the module's name. ``record`` is the
-    job's live record, ``tries`` what is stored of its earlier attempts (empty for none), ``fence`` the number of the
-    claim, ``tenant`` the one it is run for, as it was resolved. Times are Unix milliseconds by the broker's clock.
+    to import a handler of ``__main__``: the script's file, and with ``python -m`` the module's name. ``job`` is the
+    started job, ``deadline_ms`` when its timeout ends in Unix milliseconds by the broker's clock, and ``tenant`` the
+    one that it is run for, as it was resolved.
     """
 
     module: str
     qualname: str
-    job_id: str
-    queue: str
-    record: bytes
-    tries: bytes
-    fence: int
-    started_at_ms: int
+    job: Job
     deadline_ms: int | None
     tenant: TenantContext | None
     path: tuple[str, ...] = ()
@@ -70,17 +66,12 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def of(
         cls,
         function: Callable[..., Any],
+        job: Job,
         *,
-        job_id: str,
-        queue: str,
-        record: bytes,
-        tries: bytes | None,
-        fence: int,
-        started_at_ms: int,
         deadline_ms: int | None = None,
         tenant: TenantContext | None = None,
     ) -> ProcessCall:
-        """Return the call of ``function``, to be imported in the child as it was here."""
+        """Return the call of ``function`` for ``job``, to be imported in the child as it was here."""
         main_file = main_module = ""
         if function.__module__ == "__main__":
             main = sys.modules["__main__"]
@@ -89,12 +80,7 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return cls(
             module=function.__module__,
             qualname=function.__qualname__,
-            job_id=job_id,
-            queue=queue,
-            record=record,
-            tries=tries or b"",
-            fence=fence,
-            started_at_ms=started_at_ms,
+            job=job,
             deadline_ms=deadline_ms,
             tenant=tenant,
             path=tuple(entry for entry in sys.path if isinstance(entry, str)),

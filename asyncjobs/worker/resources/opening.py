@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from asyncjobs.jobs.context import JobContext
+from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.resources.resolving import Need, Provider
+from asyncjobs.worker.shield import Shielded
 
 __all__ = ["Opened", "WorkerResources", "with_resources"]
 
@@ -86,7 +88,7 @@ class Opened:
             raise problem
 
 
-class WorkerResources:
+class WorkerResources(Duty):
     """The resources of one worker: ``needs`` in the order of their opening; ``values`` while they are open."""
 
     def __init__(self, needs: Iterable[Need]) -> None:
@@ -94,7 +96,7 @@ class WorkerResources:
         self._opened = Opened({})
         self.values: Mapping[Provider, Any] = self._opened.values
 
-    async def open(self) -> None:
+    async def start(self) -> None:
         """Open all; if one fails, those before it are closed again and its error is raised."""
         try:
             await self._opened.open(self._needs, None)
@@ -102,7 +104,7 @@ class WorkerResources:
             await self._opened.close(error)
             raise
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Close all; a resource that can't be closed is logged and keeps nobody from ending."""
         try:
             await self._opened.close(None)
@@ -125,10 +127,10 @@ def with_resources(
             job.kwargs = {**job.kwargs, **{name: opened[key] for name, key in arguments.items()}}
             value = await call(job)
         except BaseException as error:
-            with job.uninterrupted():
+            with Shielded(job, "closing"):
                 await opened.close(error)
             raise
-        with job.uninterrupted():
+        with Shielded(job, "closing"):
             await opened.close(None)
         return value
 

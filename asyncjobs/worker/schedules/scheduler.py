@@ -12,9 +12,11 @@ import msgspec
 
 from asyncjobs.core.schedule import Schedule, Timing, due_ticks, next_tick
 from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError
-from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, jobs_of
-from asyncjobs.ports import FireReply, Firing, ScheduleStore
+from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
+from asyncjobs.ports import FireReply, Firing, NewJob, ScheduleStore
+from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.broker_clock import BrokerClock
+from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.schedules.tick_sender import DueTicks, TickSender
 
 __all__ = ["Scheduler"]
@@ -29,11 +31,12 @@ _FOLLOW_S = (0.03, 0.1)
 _EARLY_S = 0.002
 
 
-class Scheduler:
+class Scheduler(Duty):
     """Keeps the schedules of ``queues`` whose job is in ``names``; looks for changes every ``interval`` seconds.
 
     ``own``: the schedules of the code, by queue. They are made known at the start; one of a job in ``names`` that the
-    code has no longer is removed. ``sender``: fires through middleware, where that has something to do.
+    code has no longer is removed. ``prepare``: makes the job of a tick, as ``HostSender.prepare`` does.
+    ``sender``: fires through middleware, where that has something to do.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Scheduler:
         names: frozenset[str],
         own: Mapping[str, Sequence[Schedule]],
         interval: float,
+        prepare: Callable[..., NewJob],
         sender: TickSender | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -55,6 +59,7 @@ class Scheduler:
         self._own = own
         self._interval = interval
         self._sender = sender
+        self._prepare = prepare
         self._chance = chance
         self._known: dict[tuple[str, str], tuple[Schedule, int]] = {}
         self._broken: set[bytes] = set()
@@ -62,7 +67,7 @@ class Scheduler:
         self._looked_at = -math.inf
         self._is_leading = True
 
-    async def announce(self) -> None:
+    async def start(self) -> None:
         """Make the schedules of the code known, and forget those that it has no longer."""
         try:
             await self._announce()
@@ -136,7 +141,7 @@ class Scheduler:
             if next_ms <= now_ms:
                 try:
                     ticks = due_ticks(self._timing(queue, schedule, now_ms - next_ms), next_ms, now_ms)
-                    jobs = jobs_of(schedule, queue, ticks.fire)
+                    jobs = [self._prepare(request_of(schedule, queue, tick), sent_at_ms=tick) for tick in ticks.fire]
                     last_ms = ticks.fire[-1] if ticks.fire else None
                     firing = Firing(schedule.id, next_ms, ticks.next_ms, last_ms, jobs)
                 except AsyncJobsError as error:
@@ -196,13 +201,11 @@ class Scheduler:
 
     async def run(self) -> None:
         """Fire schedules, for ever; while the broker is away, wait for it: what is missed meets its rule."""
-        is_away = False
+        outage = Outage(_log, "schedules must wait: %s")
         while True:
             try:
                 pause = await self.step()
-                is_away = False
+                outage.over()
             except BrokerError as error:
-                if not is_away:
-                    _log.warning("schedules must wait: %s", error)
-                is_away, pause = True, 1.0
+                pause = outage.failed(error)
             await asyncio.sleep(pause)

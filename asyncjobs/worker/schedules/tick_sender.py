@@ -47,7 +47,7 @@ class TickSender:
         """Fire one schedule; return ``None`` if a layer kept it from that. Raises ``BrokerError``."""
         fire, next_ms = due.ticks
         if not fire:
-            return await self._host.broker.fire(queue, [due.firing])
+            return await self._host.connection.broker.fire(queue, [due.firing])
         reply = None
         expected_ms = due.firing.expected_ms
         for tick, after_ms in zip(fire, [*fire[1:], next_ms], strict=True):
@@ -66,14 +66,14 @@ class TickSender:
         async def send(requests: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:
             if len(requests) != 1:
                 raise ConfigurationError(f"{len(requests)} requests were sent on for one tick of a schedule; send one")
-            job = self._host.prepare(_in_queue(requests[0], queue), sent_at_ms=tick)
+            job = self._host.sender.prepare(_in_queue(requests[0], queue), sent_at_ms=tick)
             try:
-                reply = await self._host.broker.fire(queue, [msgspec.structs.replace(firing, jobs=[job])])
+                reply = await self._host.connection.broker.fire(queue, [msgspec.structs.replace(firing, jobs=[job])])
             except BrokerError as error:
                 failures.append(error)
                 raise
             replies.append(reply)
-            handle = self._host.handle(job.id, queue=queue)
+            handle: JobHandle[Any] = JobHandle(self._host.lookup, queue, job.id)
             [handle.is_new] = reply.fired
             return [handle]
 

@@ -1,0 +1,64 @@
+"""Jobs by their id, as handles and verbs ask for them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from asyncjobs.app.connection import Connection, on_app_loop
+from asyncjobs.core.job import Job
+from asyncjobs.core.retention import TOMBSTONE_MS
+from asyncjobs.ports import CancelReply, EventPage
+
+__all__ = ["Lookup"]
+
+
+class Lookup:
+    """Asks the broker of ``connection`` about single jobs; awaited on any loop."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def keep_ms(self) -> int:
+        """For how long the record of a cancelled job is kept, in milliseconds."""
+        return max(TOMBSTONE_MS, round(self._connection.settings.result_ttl * 1000))
+
+    @on_app_loop
+    async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
+        """Return the job as it stands, or ``None`` if there is no record; without ``queue``, look into all queues."""
+        broker = self._connection.broker
+        if queue is not None:
+            return await broker.find(queue, job_id)
+        found = await asyncio.gather(*(broker.find(one, job_id) for one in await broker.queues()))
+        return next((job for job in found if job is not None), None)
+
+    async def queue_of(self, job_id: str, queue: str | None) -> str | None:
+        """Return ``queue``, or the queue in which the job is found; ``None`` if there is no record."""
+        if queue is not None:
+            return queue
+        job = await self.find_job(job_id)
+        return None if job is None else job.queue
+
+    @on_app_loop
+    async def cancel_job(
+        self, job_id: str, *, queue: str | None = None, reason: str = "cancelled by request"
+    ) -> CancelReply:
+        """Cancel a job; see ``App.cancel_job``."""
+        where = await self.queue_of(job_id, queue)
+        if where is None:
+            return "unknown"
+        [reply] = await self._connection.broker.cancel(where, [job_id], reason, self.keep_ms)
+        return reply
+
+    async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
+        """Wait until the job has ended or is dead and return it; raise ``ResultTimeout`` after ``timeout`` seconds."""
+        connection = self._connection
+        connection.check_open()
+        return await connection.loop.run(lambda: connection.broker.wait_end(queue, job_id, timeout))
+
+    @on_app_loop
+    async def read_events(
+        self, job_id: str, *, queue: str, after: int, limit: int, timeout: float | None
+    ) -> EventPage | None:
+        """Return events of a job as they are stored, waiting for the first for ``timeout`` seconds if need be."""
+        return await self._connection.broker.events(queue, job_id, after, limit, timeout)

@@ -1,0 +1,16 @@
+"""All verbs of an app, side by side."""
+
+from __future__ import annotations
+
+from asyncjobs.app.verbs.dead import DeadVerbs
+from asyncjobs.app.verbs.figures import FigureVerbs
+from asyncjobs.app.verbs.holds import HoldVerbs
+from asyncjobs.app.verbs.jobs import JobVerbs
+from asyncjobs.app.verbs.schedules import ScheduleVerbs
+from asyncjobs.app.verbs.tenants import TenantVerbs
+
+__all__ = ["AllVerbs"]
+
+
+class AllVerbs(JobVerbs, DeadVerbs, HoldVerbs, FigureVerbs, ScheduleVerbs, TenantVerbs):
+    """What ``App`` inherits, and ``app.sync`` has twins of."""

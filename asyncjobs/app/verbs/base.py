@@ -1,0 +1,30 @@
+"""What the verbs of an app stand on."""
+
+from __future__ import annotations
+
+from asyncjobs.app.connection import Connection
+from asyncjobs.app.lookup import Lookup
+from asyncjobs.app.sender import Sender
+from asyncjobs.core.options import checked_queue
+from asyncjobs.jobs.registry import Registry
+from asyncjobs.ports import Broker
+
+__all__ = ["Verbs"]
+
+
+class Verbs:
+    """The parts of an app that its verbs use; each group of verbs adds methods, and no state."""
+
+    registry: Registry
+    _connection: Connection
+    _lookup: Lookup
+    _sender: Sender
+
+    @property
+    def _broker(self) -> Broker:
+        """The open broker, on the app's own loop."""
+        return self._connection.broker
+
+    async def _queues(self, queue: str | None) -> list[str]:
+        """Return all queues ever used, or the one that was named."""
+        return await self._broker.queues() if queue is None else [checked_queue(queue)]

@@ -1,0 +1,66 @@
+"""The verbs of an app for figures and history."""
+
+from __future__ import annotations
+
+from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, minute_stats, queue_stats, stats
+from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.core.options import checked_queue, checked_tenant
+from asyncjobs.core.retention import MAX_TENANT_HISTORY
+from asyncjobs.core.settlement import HistoryEntry
+from asyncjobs.errors import ArgumentsError
+
+__all__ = ["FigureVerbs"]
+
+
+class FigureVerbs(Verbs):
+    """The verbs for figures and history."""
+
+    @on_app_loop
+    async def stats(self) -> Stats:
+        """Return the figures of all queues and the workers that are present."""
+        broker = self._broker
+        return stats(await broker.overview(await broker.queues()), await broker.workers())
+
+    @on_app_loop
+    async def queue_stats(self, queue: str) -> QueueStats:
+        """Return the figures of one queue."""
+        [figures] = await self._broker.overview([checked_queue(queue)])
+        return queue_stats(figures)
+
+    @on_app_loop
+    async def queue_minutes(self, queue: str, limit: int = 60) -> list[MinuteStats]:
+        """Return the figures of the last minutes in which jobs of a queue ended, oldest first.
+
+        Args:
+            queue: The queue.
+            limit: How many minutes at most; those of the last six hours are kept.
+        """
+        return [minute_stats(one) for one in await self._broker.minutes(checked_queue(queue), limit)]
+
+    @on_app_loop
+    async def job_history(
+        self, name: str | None = None, limit: int = 100, *, tenant: str | None = None
+    ) -> list[HistoryEntry]:
+        """Return how the last jobs of a name, of a tenant or of both ended, latest first.
+
+        Args:
+            name: The job name.
+            limit: How many at most. Of each queue the last 1,000 of a name are kept, and the last 100 of a tenant.
+            tenant: The tenant's id.
+
+        Raises:
+            ArgumentsError: Neither ``name`` nor ``tenant`` is given, or ``tenant`` can't be the id of a tenant.
+        """
+        if tenant is not None:
+            checked_tenant(tenant)
+        elif name is None:
+            raise ArgumentsError("job_history() needs a name, tenant=…, or both")
+        found: list[HistoryEntry] = []
+        for one in await self._queues(None):
+            if tenant is None:
+                found += await self._broker.history(one, limit, name=name or "")
+            else:
+                entries = await self._broker.history(one, MAX_TENANT_HISTORY, tenant=tenant)
+                found += [entry for entry in entries if name is None or entry.name == name]
+        return sorted(found, key=lambda entry: entry.finished_at_ms, reverse=True)[:limit]

@@ -1,0 +1,106 @@
+"""The verbs of an app that hold jobs back: queues are paused, job names and tenants are suspended."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue, checked_tenant
+from asyncjobs.errors import ArgumentsError
+from asyncjobs.ports import Hold
+
+__all__ = ["HoldVerbs"]
+
+_Suspendable = Literal["name", "tenant"]
+
+
+class HoldVerbs(Verbs):
+    """The verbs that hold jobs back. Running jobs go on, and new ones are accepted; no worker needs a restart."""
+
+    @on_app_loop
+    async def pause(self, queue: str) -> None:
+        """Let no more jobs of a queue start."""
+        await self._broker.hold(checked_queue(queue), Hold("queue"), True)
+
+    @on_app_loop
+    async def resume(self, queue: str) -> None:
+        """Undo ``pause``."""
+        await self._broker.hold(checked_queue(queue), Hold("queue"), False)
+
+    @on_app_loop
+    async def suspend_name(self, name: str, *, queue: str | None = None) -> None:
+        """Let no more jobs of a name start.
+
+        Args:
+            name: The job name; an alias is a name of its own.
+            queue: Only in this queue. By default in all that were ever used, and in the one to which the job goes if
+                the app knows it.
+
+        Raises:
+            ArgumentsError: ``name`` is empty.
+        """
+        await self._suspend("name", name, queue)
+
+    @on_app_loop
+    async def resume_name(self, name: str, *, queue: str | None = None) -> None:
+        """Undo ``suspend_name``."""
+        await self._resume("name", name, queue)
+
+    @on_app_loop
+    async def suspended_names(self) -> dict[str, list[str]]:
+        """Return the suspended job names of each queue that has any."""
+        return await self._suspended("name")
+
+    @on_app_loop
+    async def suspend_tenant(self, tenant: str, *, queue: str | None = None) -> None:
+        """Let no more jobs of a tenant start.
+
+        Args:
+            tenant: The tenant's id.
+            queue: Only in this queue. By default in all that were ever used, and in those to which the app's jobs go by
+                their code.
+
+        Raises:
+            ArgumentsError: ``tenant`` can't be the id of a tenant.
+        """
+        await self._suspend("tenant", checked_tenant(tenant), queue)
+
+    @on_app_loop
+    async def resume_tenant(self, tenant: str, *, queue: str | None = None) -> None:
+        """Undo ``suspend_tenant``; the jobs that waited start before those that were sent later."""
+        await self._resume("tenant", checked_tenant(tenant), queue)
+
+    @on_app_loop
+    async def suspended_tenants(self) -> dict[str, list[str]]:
+        """Return the suspended tenants of each queue that has any."""
+        return await self._suspended("tenant")
+
+    # -- both kinds
+
+    async def _suspend(self, kind: _Suspendable, which: str, queue: str | None) -> None:
+        for one in await self._queues_of(kind, which, queue):
+            await self._broker.hold(one, Hold(kind, which), True)
+
+    async def _resume(self, kind: _Suspendable, which: str, queue: str | None) -> None:
+        grace_ms = round(self._connection.settings.unknown_job_grace * 1000)
+        for one in await self._queues_of(kind, which, queue):
+            await self._broker.hold(one, Hold(kind, which), False)
+            # Workers look every few seconds too; this is at once.
+            await self._broker.unpark([one], frozenset({which} if kind == "name" else ()), grace_ms)
+
+    async def _suspended(self, kind: _Suspendable) -> dict[str, list[str]]:
+        figures = await self._broker.overview(await self._queues(None))
+        found = {one.name: [hold.which for hold in one.holds if hold.kind == kind] for one in figures}
+        return {queue: here for queue, here in found.items() if here}
+
+    async def _queues_of(self, kind: _Suspendable, which: str, queue: str | None) -> list[str]:
+        if not which:
+            raise ArgumentsError(f"the {kind} is empty; expected which {kind} to suspend or resume")
+        queues = set(await self._queues(queue))
+        if queue is None:
+            # One to which nothing has been sent yet is none that the broker knows.
+            names = self.registry.names()
+            in_code = names & {which} if kind == "name" else names
+            queues |= {self.registry.get(name).options.queue or DEFAULT_QUEUE for name in in_code}
+        return sorted(queues)

@@ -1,0 +1,143 @@
+"""What the jobs of one queue came to: counters, histograms of durations, and how the last of them ended."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict, deque
+from collections.abc import Iterable
+
+from asyncjobs.brokers.memory.lapsing import Lapsing
+from asyncjobs.core.histogram import bucket_of
+from asyncjobs.core.retention import HISTORY_KEEP_MS, MAX_HISTORY, MAX_TENANT_HISTORY, MINUTES_KEEP_MS
+from asyncjobs.core.settlement import HistoryEntry, Settlement, Verdict, read_history
+from asyncjobs.ports import MinuteFigures, TenantFigures
+
+__all__ = ["Ledger", "Tally"]
+
+_MINUTE_MS = 60_000
+
+# Members of an enumeration as constants: Python 3.11 looks them up slowly, and this is done for each job.
+_COMPLETE, _CANCEL, _DEAD, _RETRY = Verdict.COMPLETE, Verdict.CANCEL, Verdict.DEAD, Verdict.RETRY
+
+
+class Tally:
+    """How many jobs came to what, and how long they took; ``counts`` has the names that the figures have."""
+
+    __slots__ = ("counts", "histogram")
+
+    def __init__(self) -> None:
+        self.counts: defaultdict[str, int] = defaultdict(int)
+        self.histogram: defaultdict[int, int] = defaultdict(int)
+
+    def add(self, one: Settlement) -> None:
+        """Count one job."""
+        verdict, counts = one.verdict, self.counts
+        if verdict is _COMPLETE:
+            counts["succeeded"] += 1
+            counts["duration_us"] += one.duration_us
+            self.histogram[bucket_of(one.duration_us)] += 1
+        elif verdict is _RETRY:
+            counts["retried"] += 1
+        elif verdict is _DEAD:
+            counts["failed"] += 1
+        elif verdict is _CANCEL:
+            counts["cancelled"] += 1
+
+
+class _Account:
+    """What the jobs of one tenant came to."""
+
+    __slots__ = ("ends", "tally")
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.ends: deque[bytes] = deque(maxlen=MAX_TENANT_HISTORY)
+
+
+class Ledger:
+    """The totals of a queue, those of its last hours by the minute and of its tenants, and the last ends by name."""
+
+    __slots__ = ("_ends", "_minute", "_minutes", "_tenants", "total")
+
+    def __init__(self) -> None:
+        self.total = Tally()
+        # Minute → the totals when it was first counted in. What was counted in it is the difference to the next.
+        self._minutes: dict[int, dict[str, int]] = {}
+        self._minute = 0
+        # The latest end last, as in the account of a tenant.
+        self._ends: Lapsing[str, deque[bytes]] = Lapsing()
+        self._tenants: Lapsing[str, _Account] = Lapsing()
+
+    def enter(self, settlements: Iterable[Settlement], now_ms: int) -> None:
+        """Enter what became of jobs."""
+        self._begin_minute(now_ms)
+        add = self.total.add
+        name, ends = "", None
+        for one in settlements:
+            add(one)
+            if one.entry:
+                if ends is None or one.name != name:
+                    name, ends = one.name, self._open(one.name, now_ms)
+                ends.append(one.entry)
+            if one.tenant:
+                self._enter_of_tenant(one, now_ms)
+
+    def enter_recovered(self, number: int, now_ms: int) -> None:
+        """Enter that so many jobs were taken back from workers that died."""
+        self._begin_minute(now_ms)
+        self.total.counts["recovered"] += number
+
+    def _begin_minute(self, now_ms: int) -> None:
+        minute = now_ms // _MINUTE_MS
+        if minute == self._minute:
+            return
+        self._minute = minute
+        if minute not in self._minutes:
+            self._minutes[minute] = dict(self.total.counts)
+        oldest = next(iter(self._minutes))
+        if oldest * _MINUTE_MS <= now_ms - MINUTES_KEEP_MS:
+            del self._minutes[oldest]
+
+    def _open(self, name: str, now_ms: int) -> deque[bytes]:
+        """Return the ends of a job name, to add to them."""
+        ends = self._ends.get(name, now_ms)
+        if ends is None:
+            ends = deque(maxlen=MAX_HISTORY)
+        self._ends.put(name, ends, HISTORY_KEEP_MS, now_ms)
+        return ends
+
+    def _enter_of_tenant(self, one: Settlement, now_ms: int) -> None:
+        account = self._tenants.get(one.tenant, now_ms) or _Account()
+        account.tally.add(one)
+        if one.entry:
+            account.ends.append(one.entry)
+        self._tenants.put(one.tenant, account, HISTORY_KEEP_MS, now_ms)
+
+    def minutes(self, count: int, now_ms: int) -> list[MinuteFigures]:
+        """Return the figures of those of the last ``count`` minutes in which something was counted, oldest first."""
+        since_ms = max(now_ms - MINUTES_KEEP_MS, (now_ms // _MINUTE_MS - count) * _MINUTE_MS)
+        totals = [*self._minutes.values(), self.total.counts]
+        found = []
+        for minute, (before, after) in zip(self._minutes, itertools.pairwise(totals), strict=True):
+            counted = {what: number - before.get(what, 0) for what, number in after.items()}
+            if any(counted.values()) and minute * _MINUTE_MS > since_ms:
+                found.append(MinuteFigures(at_ms=minute * _MINUTE_MS, **counted))
+        return sorted(found, key=lambda one: one.at_ms)
+
+    def history(self, name: str, limit: int, now_ms: int) -> list[HistoryEntry]:
+        """Return up to ``limit`` ends of a name, the latest first."""
+        return read_history(_latest(self._ends.get(name, now_ms) or (), limit), name)
+
+    def tenant_history(self, tenant: str, limit: int, now_ms: int) -> list[HistoryEntry]:
+        """Return up to ``limit`` ends of a tenant, the latest first."""
+        account = self._tenants.get(tenant, now_ms)
+        return read_history(_latest(account.ends if account else (), limit))
+
+    def tenant_figures(self, tenant: str, dead: int, now_ms: int) -> TenantFigures:
+        """Return the figures of a tenant that has ``dead`` jobs in the dead letter queue."""
+        tally = (self._tenants.get(tenant, now_ms) or _Account()).tally
+        return TenantFigures(**tally.counts, histogram=dict(tally.histogram), dead=dead)
+
+
+def _latest(ends: Iterable[bytes], limit: int) -> list[bytes]:
+    return list(ends)[::-1][: max(0, limit)]

@@ -1,0 +1,36 @@
+"""The state of one queue in numbers."""
+
+from __future__ import annotations
+
+from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.ports import QueueFigures
+
+__all__ = ["figures"]
+
+_COUNTERS = ("succeeded", "failed", "cancelled", "retried", "recovered", "duration_us")
+
+
+def figures(queue: Queue, now_ms: int) -> QueueFigures:
+    """Return the figures of ``queue``."""
+    critical, high, normal, low = map(len, queue.ready.lines)
+    total = queue.ledger.total
+    return QueueFigures(
+        name=queue.name,
+        holds=tuple(sorted(queue.parked.holds)),
+        ready=(critical, high, normal, low),
+        parked=len(queue.parked),
+        scheduled=len(queue.scheduled),
+        running=len(queue.running),
+        dead=len(queue.dead),
+        tried=queue.tried,
+        oldest_wait_ms=_oldest_wait_ms(queue, now_ms),
+        **{what: total.counts.get(what, 0) for what in _COUNTERS},
+        histogram=dict(total.histogram),
+    )
+
+
+def _oldest_wait_ms(queue: Queue, now_ms: int) -> int:
+    """Return for how long the oldest of the first jobs of each priority has waited, as far as they tell."""
+    heads = [next(iter(line)) for line in queue.ready.lines if line]
+    created_at_ms = [head.as_job().created_at_ms for head in heads]
+    return max(0, now_ms - min((one for one in created_at_ms if one), default=now_ms))

@@ -1,0 +1,116 @@
+"""Jobs on their way in, and what becomes of them, on Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TypeVar
+
+from asyncjobs.brokers.grouping import by_queue, in_order
+from asyncjobs.brokers.redis.arguments import time_given
+from asyncjobs.brokers.redis.records import new_record
+from asyncjobs.brokers.redis.replies import read_events, read_flags, read_found
+from asyncjobs.brokers.redis.scripts import Value, load
+from asyncjobs.brokers.redis.session import ENQUEUE, JOBS_A_CALL, Session
+from asyncjobs.core.job import Job
+from asyncjobs.core.states import ENDED, JobState
+from asyncjobs.errors import ResultTimeout
+from asyncjobs.ports import EventPage, NewJob
+
+__all__ = ["RedisIntake"]
+
+T = TypeVar("T")
+
+_BYTES_A_CALL = 4 << 20
+
+# What is awaited is looked at again this often, whatever the channel says.
+_LOOK_FOR_END_EVERY_S = 3_600.0
+_LOOK_FOR_EVENTS_EVERY_S = 60.0
+
+_FIND = load("find")
+_READ_EVENTS = load("read_events")
+
+# Bound once: it is called for each job.
+_new_job = ENQUEUE.rows["job"]
+
+
+class RedisIntake(Session):
+    """A ``ports.Intake``."""
+
+    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
+        replies: dict[str, list[bool]] = {}
+        for queue, group in by_queue(jobs).items():
+            await self._register(queue)
+            replies[queue] = []
+            for rows in _calls(group):
+                replies[queue] += await self._enqueue(queue, rows, replicated)
+        return in_order(jobs, replies)
+
+    async def _enqueue(self, queue: str, rows: list[Value], replicated: bool) -> list[bool]:
+        values = ENQUEUE.values(rows)
+        if replicated:
+            return read_flags(await self._replicated.run(ENQUEUE, self._keys.queue(queue), values))
+        return read_flags(await self._run(ENQUEUE, (queue,), values))
+
+    async def find(self, queue: str, job_id: str) -> Job | None:
+        return await self._find(queue, job_id, watch=False)
+
+    async def _find(self, queue: str, job_id: str, *, watch: bool) -> Job | None:
+        return read_found(queue, job_id, await self._on_queue(_FIND, queue, id=job_id, watches=watch))
+
+    async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
+        async def look() -> tuple[bool, Job | None]:
+            job = await self._find(queue, job_id, watch=True)
+            return job is None or job.state in ENDED or job.state is JobState.FAILED, job
+
+        is_over, job = await self._await_news(queue, job_id, timeout, _LOOK_FOR_END_EVERY_S, look)
+        if job is None or is_over:
+            return job
+        raise ResultTimeout(f"job {job_id} has not ended within {timeout} s; it is {job.state.value} and goes on")
+
+    async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
+        async def look() -> tuple[bool, EventPage | None]:
+            page = read_events(await self._on_queue(_READ_EVENTS, queue, id=job_id, after=after, limit=limit))
+            return page is None or bool(page.events) or page.is_over, page
+
+        return (await self._await_news(queue, job_id, timeout, _LOOK_FOR_EVENTS_EVERY_S, look))[1]
+
+    async def _await_news(
+        self,
+        queue: str,
+        job_id: str,
+        timeout: float | None,
+        look_every_s: float,
+        look: Callable[[], Awaitable[tuple[bool, T]]],
+    ) -> tuple[bool, T]:
+        """Look, and again at each news of the job, until that is enough or the time is over; return the last look."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        async with self._endings.watching(self._keys.queue(queue).ended_channel, job_id) as news:
+            while True:
+                news.clear()
+                is_enough, found = await look()
+                left = look_every_s if deadline is None else min(look_every_s, deadline - time.monotonic())
+                if is_enough or left <= 0:
+                    return is_enough, found
+                try:
+                    async with asyncio.timeout(left):
+                        await news.wait()
+                except TimeoutError:
+                    continue
+
+
+def _calls(jobs: Sequence[NewJob]) -> Iterator[list[Value]]:
+    """Yield the rows of ``jobs``, cut so that no part exceeds what one call may carry."""
+    rows: list[Value] = []
+    count = size = 0
+    for job in jobs:
+        record = new_record(job)
+        if count and (count >= JOBS_A_CALL or size + len(record) > _BYTES_A_CALL):
+            yield rows
+            rows, count, size = [], 0, 0
+        rows += _new_job(id=job.id, when=time_given(job.delay_ms or None, job.due_at_ms), record=record)
+        count += 1
+        size += len(record)
+    if count:
+        yield rows

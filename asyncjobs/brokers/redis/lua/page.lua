@@ -1,0 +1,141 @@
+-- page: some of the jobs in one place, all or those of one tenant.
+--- @args place, after, limit: int, tenant
+-- place   'ready', 'scheduled', 'running', 'parked' or 'dead'    tenant  '' for all
+-- after   `next` of the page before, '' for the first
+--- @reply next, jobs
+-- next    the cursor of the next page, '' if there is none
+-- jobs    {id, record, tries, due time, fence or time of death, …}, in the order of the place; entries that no longer
+--         count, or are another tenant's, are left out
+-- cost    O(log n + limit); for a list of which the beginning was taken since the last page, O(n) in its pages so far
+--- @include parking
+local ids, numbers, cursor = {}, {}, ''
+
+local function take(id, number)
+  ids[#ids + 1] = id
+  numbers[#ids] = number
+end
+
+-- Lists. A cursor names the list, how many of its entries have been looked at, and the last of these.
+
+-- How many entries stand before the next one: those in front may have been claimed since the last page.
+local function passed_over(key, count, last)
+  if count == 0 or redis.call('LINDEX', key, count - 1) == last then
+    return count
+  end
+  local at = redis.call('LPOS', key, last, 'MAXLEN', count)
+  return at and at + 1 or 0
+end
+
+local function take_lists(lists)
+  local from, count, last = string.match(after, '^([^\n]*)\n(%d+)\n(.*)$')
+  local has_come = after == ''
+  for _, list in ipairs(lists) do
+    local start = 0
+    if not has_come and list.name >= from then
+      has_come = true
+      start = list.name == from and passed_over(list.key, tonumber(count), last) or 0
+    end
+    if has_come then
+      if #ids >= limit then
+        if redis.call('LLEN', list.key) > start then
+          return
+        end
+      else
+        local found = redis.call('LRANGE', list.key, start, start + limit - #ids - 1)
+        for _, id in ipairs(found) do
+          take(id, 0)
+        end
+        if #found > 0 then
+          local stop = start + #found
+          cursor = list.name .. '\n' .. stop .. '\n' .. found[#found]
+          if redis.call('LLEN', list.key) > stop then
+            return
+          end
+        end
+      end
+    end
+  end
+  cursor = ''
+end
+
+-- Sorted sets. A cursor is the score and the member of the last entry.
+
+-- How many entries stand before that entry, and it among them with `inclusive`; also where it has gone meanwhile.
+local function rank_of(key, score, member, inclusive)
+  local low = redis.call('ZCOUNT', key, '-inf', '(' .. score)
+  local high = redis.call('ZCOUNT', key, '-inf', score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local there = redis.call('ZRANGE', key, middle, middle)[1]
+    if there < member or (inclusive and there == member) then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  return low
+end
+
+-- Gives each entry with its score to `use`, by rising score, or by falling score with `latest_first`.
+local function take_set(key, latest_first, use)
+  local score, member = string.match(after, '^(%S+) (.*)$')
+  local found, left
+  if latest_first then
+    local stop = score and rank_of(key, score, member, false) or redis.call('ZCARD', key)
+    local start = math.max(0, stop - limit)
+    found = stop > 0 and redis.call('ZRANGE', key, start, stop - 1, 'WITHSCORES') or {}
+    left = start
+  else
+    local start = score and rank_of(key, score, member, true) or 0
+    found = redis.call('ZRANGE', key, start, start + limit - 1, 'WITHSCORES')
+    left = redis.call('ZCARD', key) - start - #found / 2
+  end
+  for n = 1, #found, 2 do
+    local at = latest_first and #found - n or n
+    use(found[at], found[at + 1])
+    if left > 0 and n == #found - 1 then
+      cursor = found[at + 1] .. ' ' .. found[at]
+    end
+  end
+end
+
+if place == 'ready' then
+  local lists = {}
+  for priority = 0, 3 do
+    lists[priority + 1] = {name = tostring(priority), key = q.ready[priority]}
+  end
+  take_lists(lists)
+elseif place == 'parked' then
+  local lists, labels = {}, redis.call('HKEYS', q.parked)
+  table.sort(labels)
+  for n, label in ipairs(labels) do
+    lists[n] = {name = label, key = parked_jobs_key(q, label)}
+  end
+  take_lists(lists)
+elseif place == 'scheduled' then
+  take_set(q.scheduled, false, function(member, due) take(string.sub(member, 3), tonumber(due)) end)
+elseif place == 'running' then
+  take_set(q.leased, false, function(member)
+    local fence, id = string.match(member, '^(%d+):%d:(.*)$')
+    take(id, tonumber(fence))
+  end)
+else
+  take_set(tenant == '' and q.dead or tenant_dead_key(q, tenant), true, function(id, died) take(id, tonumber(died)) end)
+end
+
+local jobs, seen = {}, {}
+for n, id in ipairs(ids) do
+  local record = redis.call('GET', job_key(q, id))
+  local is_here = record and not seen[id]
+  if is_here and is_readable(record) then
+    is_here = not is_ended(record) and (place == 'dead' or (place == 'parked') == is_parked(record))
+  end
+  if is_here and (tenant == '' or tenant_in(record) == tenant) then
+    seen[id] = true
+    jobs[#jobs + 1] = id
+    jobs[#jobs + 1] = record
+    jobs[#jobs + 1] = redis.call('HGET', q.tries, id) or ''
+    jobs[#jobs + 1] = numbers[n]
+  end
+end
+return {cursor, jobs}

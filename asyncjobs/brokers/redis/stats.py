@@ -1,0 +1,73 @@
+"""Figures, history and presence, on Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from asyncjobs.brokers.redis.replies import read_minutes, read_overview, read_tenant_figures
+from asyncjobs.brokers.redis.scripts import load
+from asyncjobs.brokers.redis.session import Session
+from asyncjobs.core.settlement import HistoryEntry, read_history
+from asyncjobs.ports import MinuteFigures, QueueFigures, TenantFigures, WorkerInfo
+
+__all__ = ["RedisStats"]
+
+# Redis serves nobody else while one script looks at its queues.
+_QUEUES_A_SCRIPT = 50
+
+_MINUTES = load("minutes")
+_OVERVIEW = load("overview")
+_RING = load("ring")
+
+_workers = msgspec.msgpack.Decoder(WorkerInfo)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class RedisStats(Session):
+    """A ``ports.JobStats``."""
+
+    async def queues(self) -> list[str]:
+        return sorted(name.decode() for name in await self._command("SMEMBERS", self._keys.queues))
+
+    async def overview(self, queues: Sequence[str]) -> list[QueueFigures]:
+        size = 1 if self._one_slot else _QUEUES_A_SCRIPT
+        parts = [queues[start : start + size] for start in range(0, len(queues), size)]
+        replies = await self._run_each(_OVERVIEW, parts)
+        return [one for part, reply in zip(parts, replies, strict=True) for one in read_overview(part, reply)]
+
+    async def minutes(self, queue: str, count: int) -> list[MinuteFigures]:
+        return read_minutes(await self._on_queue(_MINUTES, queue), count)
+
+    async def history(self, queue: str, limit: int, *, name: str = "", tenant: str = "") -> list[HistoryEntry]:
+        keys = self._keys.queue(queue)
+        key = keys.of("tenant_history", tenant) if tenant else keys.of("name_history", name)
+        stored = await self._command("LRANGE", key, 0, limit - 1) if limit > 0 else []
+        return read_history(stored, name)
+
+    async def tenant_figures(self, queues: Sequence[str], tenant: str) -> list[TenantFigures]:
+        keys = [self._keys.queue(queue) for queue in queues]
+        stats = [("HGETALL", one.of("tenant_stats", tenant)) for one in keys]
+        dead = [("ZCARD", one.of("tenant_dead", tenant)) for one in keys]
+        replies = await self._commands([*stats, *dead])
+        return [read_tenant_figures(*one) for one in zip(replies[: len(keys)], replies[len(keys) :], strict=True)]
+
+    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
+        await self._command("SET", self._keys.worker(worker.id), _encode(worker), "PX", ttl_ms)
+        await self._command("ZADD", self._keys.workers, worker.started_at_ms, worker.id)
+        for queue in worker.queues:
+            await self._register(queue)
+
+    async def withdraw(self, worker_id: str, queues: Sequence[str]) -> None:
+        await self._run_each(_RING, [[queue] for queue in queues])
+        await self._command("ZREM", self._keys.workers, worker_id)
+        await self._command("DEL", self._keys.worker(worker_id))
+
+    async def workers(self) -> list[WorkerInfo]:
+        ids = sorted(one.decode() for one in await self._command("ZRANGE", self._keys.workers, 0, -1))
+        stored = await self._commands([("GET", self._keys.worker(worker_id)) for worker_id in ids])
+        for worker_id, one in zip(ids, stored, strict=True):
+            if one is None:
+                await self._command("ZREM", self._keys.workers, worker_id)
+        return [_workers.decode(one) for one in stored if one is not None]

@@ -1,0 +1,172 @@
+"""The way of a job to a worker and to its end, on Redis: each verb is one script a queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from asyncjobs.brokers.grouping import by_queue, in_order
+from asyncjobs.brokers.redis.arguments import lease_member
+from asyncjobs.brokers.redis.connection import translated
+from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
+from asyncjobs.brokers.redis.records import ended_record
+from asyncjobs.brokers.redis.replies import read_claim, read_flags, read_recovery
+from asyncjobs.brokers.redis.scripts import Value, load
+from asyncjobs.brokers.redis.session import CLAIM, JOBS_A_CALL, SETTLE, Session
+from asyncjobs.core.histogram import bucket_of
+from asyncjobs.core.settlement import Settlement
+from asyncjobs.ports import Claim, Claimed, ClaimRequest, Emission, Recovery
+
+__all__ = ["RedisWork"]
+
+_RECOVERED_A_CALL = 1_000
+_UNPARKED_A_CALL = 1_000
+_EVENTS_A_CALL = 1_000
+
+# The bound on a blocked wait beyond its own timeout: Redis looks at timeouts 10 times a second.
+_WAIT_GRACE_S = 5.0
+
+_EMIT = load("emit")
+_PRUNE = load("prune")
+_RECOVER = load("recover")
+_UNPARK = load("unpark")
+
+# Bound once: it is called for each job.
+_settled = SETTLE.rows["job"]
+
+
+class RedisWork(Session):
+    """A ``ports.Work``."""
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        if not self._one_slot:
+            return await self._claim(request, request.queues, request.limit)
+        jobs: list[Claimed] = []
+        claim = Claim(jobs, 0)
+        dues: list[int] = []
+        again = False
+        for queue in request.queues:
+            claim = await self._claim(request, [queue], request.limit - len(jobs))
+            jobs += claim.jobs
+            again = again or claim.again
+            if claim.next_due_ms is not None:
+                dues.append(claim.next_due_ms)
+        return Claim(jobs, claim.now_ms, min(dues, default=None), again)
+
+    async def _claim(self, request: ClaimRequest, queues: Sequence[str], limit: int) -> Claim:
+        values = CLAIM.values(
+            request.names or (),
+            worker=request.worker,
+            number=request.number,
+            limit=limit,
+            lease_ms=request.lease_ms,
+            lowest_first=request.lowest_first,
+            timer_ms=request.keep_timer_ms,
+        )
+        return read_claim(queues, await self._run(CLAIM, queues, values))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        groups = by_queue(settlements)
+        replies = await asyncio.gather(*(self._settle(queue, group) for queue, group in groups.items()))
+        return in_order(settlements, dict(zip(groups, replies, strict=True)))
+
+    async def _settle(self, queue: str, settlements: Sequence[Settlement]) -> list[bool]:
+        flags: list[bool] = []
+        for start in range(0, len(settlements), JOBS_A_CALL // 2):
+            rows: list[Value] = []
+            for one in settlements[start : start + JOBS_A_CALL // 2]:
+                ends = bool(one.body)
+                rows += _settled(
+                    member=lease_member(one),
+                    id=one.id,
+                    name=one.name,
+                    # `.value` takes ten times as long in Python 3.11.
+                    verdict=one.verdict._value_,
+                    value=ended_record(one) if ends else one.tries,
+                    ms=one.ttl_ms if ends else one.delay_ms,
+                    duration_us=one.duration_us,
+                    bucket=bucket_of(one.duration_us),
+                    entry=one.entry,
+                    tenant=one.tenant,
+                )
+            flags += read_flags(await self._on_queue(SETTLE, queue, rows))
+        return flags
+
+    def lease_keeper(self) -> RedisLeaseKeeper:
+        return RedisLeaseKeeper(self._settings, self._keys)
+
+    # -- waking
+
+    async def wait(self, queues: Sequence[str], timeout: float) -> bool:
+        bells = [self._keys.queue(queue).bell for queue in queues]
+        if not self._one_slot or len(bells) == 1:
+            return await self._blpop(bells, timeout)
+        # A BLPOP in Cluster may name keys of one slot only.
+        waits = [asyncio.ensure_future(self._blpop([bell], timeout)) for bell in bells]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return any(wait.result() for wait in done)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _blpop(self, bells: list[str], timeout: float) -> bool:
+        with translated(self._settings):
+            async with asyncio.timeout(timeout + _WAIT_GRACE_S):
+                # Redis takes 0 for "for ever".
+                return await self._waiting.execute_command("BLPOP", *bells, max(timeout, 0.001)) is not None
+
+    # -- events
+
+    async def emit(self, emissions: Sequence[Emission], max_events: int, ttl_ms: int) -> list[bool]:
+        replies: dict[str, list[bool]] = {}
+        for queue, group in by_queue(emissions).items():
+            replies[queue] = []
+            for part in _parts(group):
+                replies[queue] += await self._emit(queue, part, max_events, ttl_ms)
+        return in_order(emissions, replies)
+
+    async def _emit(self, queue: str, emissions: Sequence[Emission], max_events: int, ttl_ms: int) -> list[bool]:
+        rows: list[Value] = []
+        events: list[Value] = []
+        for one in emissions:
+            rows += _EMIT.rows["emission"](
+                member=lease_member(one.lease), number=one.number, skipped=one.skipped, count=len(one.events)
+            )
+            events += one.events
+        return read_flags(await self._on_queue(_EMIT, queue, rows, events, max_events=max_events, keep_ms=ttl_ms))
+
+    # -- upkeep
+
+    async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
+        total = Recovery([], [], [])
+        for queue in queues:
+            reply = await self._on_queue(
+                _RECOVER, queue, lease_ms=lease_ms, max_deaths=max_deaths, limit=_RECOVERED_A_CALL
+            )
+            for ids, more in zip(total, read_recovery(reply), strict=True):
+                ids += more
+        return total
+
+    async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
+        moved = 0
+        for queue in queues:
+            moved += sum(await self._on_queue(_UNPARK, queue, names, grace_ms=grace_ms, limit=_UNPARKED_A_CALL))
+        return moved
+
+    async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
+        count = 0
+        for queue in queues:
+            count += await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
+        return count
+
+
+def _parts(emissions: Sequence[Emission]) -> Iterator[Sequence[Emission]]:
+    """Cut ``emissions`` so that no call carries many more than ``_EVENTS_A_CALL`` events."""
+    start = count = 0
+    for end, emission in enumerate(emissions, 1):
+        count += len(emission.events)
+        if count >= _EVENTS_A_CALL or end == len(emissions):
+            yield emissions[start:end]
+            start, count = end, 0

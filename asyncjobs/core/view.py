@@ -1,0 +1,149 @@
+"""A job as plain data: what the command line prints as JSON, and what an API sends.
+
+Views are structs that msgspec encodes to JSON, with the names and the order of their fields. Times are in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from asyncjobs.core.duration import utc_time
+from asyncjobs.core.job import Job
+
+__all__ = ["AttemptError", "JobDetails", "JobSummary", "job_details", "job_summary"]
+
+
+class AttemptError(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong in one attempt."""
+
+    attempt: int
+    """The number of the attempt; 1 is the first."""
+    at: datetime
+    """When it ended."""
+    type: str
+    """The exception's type, with its module unless it is built in."""
+    message: str
+    """The exception's text."""
+    traceback: str
+    """The traceback, empty where there was no exception."""
+
+
+class _JobIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which job it is, and where it is in its life."""
+
+    id: str
+    """Its id."""
+    name: str
+    """The job name, empty for a record that can't be read."""
+    queue: str
+    """Its queue."""
+    state: str
+    """``pending``, ``running``, ``retrying``, ``completed``, ``failed`` or ``cancelled``."""
+    priority: str
+    """``critical``, ``high``, ``normal`` or ``low``."""
+    tenant: str | None
+    """The id of its tenant, ``None`` if it has none."""
+
+
+class JobSummary(_JobIdentity, frozen=True, kw_only=True):
+    """A job as one of many that wait or run."""
+
+    attempt: int
+    """Which attempt runs or comes next; 1 is the first."""
+    due_at: datetime | None
+    """When it may start, ``None`` if it may start now or runs."""
+    created_at: datetime
+    """When it was sent, by its sender's clock."""
+    metadata: dict[str, Any]
+    """The mapping that its sender gave with it."""
+
+
+class JobDetails(_JobIdentity, frozen=True, kw_only=True):
+    """A job with its arguments and its errors."""
+
+    arguments: list[Any] | None
+    """Its arguments, in the order of the handler's parameters; ``None`` where they can't be read."""
+    metadata: dict[str, Any]
+    """The mapping that its sender gave with it."""
+    created_at: datetime
+    """When it was sent, by its sender's clock."""
+    finished_at: datetime | None
+    """When it ended or went to the dead letter queue, ``None`` before."""
+    failures: int
+    """How many attempts failed."""
+    deaths: int
+    """In how many attempts the worker died."""
+    errors: list[AttemptError]
+    """The last errors, oldest first."""
+
+
+def job_summary(job: Job) -> JobSummary:
+    """Return ``job`` as one of many that wait or run."""
+    return JobSummary(
+        **_identity(job),
+        attempt=job.attempt,
+        due_at=utc_time(job.due_at_ms),
+        created_at=utc_time(job.created_at_ms),
+        metadata=_metadata(job),
+    )
+
+
+def job_details(job: Job) -> JobDetails:
+    """Return ``job`` with its arguments and its errors."""
+    return JobDetails(
+        **_identity(job),
+        arguments=_arguments(job),
+        metadata=_metadata(job),
+        created_at=utc_time(job.created_at_ms),
+        finished_at=utc_time(job.finished_at_ms),
+        failures=job.failures,
+        deaths=job.deaths,
+        errors=[
+            AttemptError(
+                attempt=error.attempt,
+                at=utc_time(error.at_ms),
+                type=error.type,
+                message=error.message,
+                traceback=error.traceback,
+            )
+            for error in job.errors
+        ],
+    )
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "name": job.name,
+        "queue": job.queue,
+        "state": job.state.value,
+        "priority": job.priority.label,
+        "tenant": job.tenant or None,
+    }
+
+
+def _arguments(job: Job) -> list[Any] | None:
+    # A record that can't be read has no name. One that can may still hold arguments that no decoder takes, as text
+    # that isn't UTF-8: msgspec checks a ``Raw`` only when it is decoded.
+    if not job.name:
+        return None
+    try:
+        return [_plain(value) for value in job.arguments]
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _metadata(job: Job) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in job.metadata.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as JSON has it, or as Python writes it where JSON has no form for it."""
+    try:
+        return msgspec.to_builtins(value, str_keys=True)
+    except TypeError:
+        # A mapping whose keys are neither text nor numbers, as of ``dict[tuple[int, int], str]``.
+        return repr(value)

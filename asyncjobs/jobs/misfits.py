@@ -1,0 +1,71 @@
+"""What is wrong with the arguments of a call, as its error says it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from asyncjobs.core.values import ENCODING_ERRORS, decode_value, encode_value
+from asyncjobs.errors import closest
+
+__all__ = ["misfit", "unencodable", "wrongly_typed"]
+
+
+def misfit(signature: inspect.Signature, count: int, names: Sequence[str], given: str) -> str | None:
+    """Return what is wrong with a call, ``None`` if Python could make it.
+
+    Args:
+        signature: The parameters.
+        count: The number of positional arguments.
+        names: The names of the keyword arguments.
+        given: How the arguments came here, as in "3 were given".
+    """
+    parameters = signature.parameters.values()
+    kinds = {one.kind for one in parameters}
+    positional = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    by_name = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    if count > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return f"takes {len(positional)} positional arguments, but {count} were {given}"
+    named = [name for name in names if name in by_name]
+    for name in positional[:count]:
+        if name in named:
+            return f"got two values for {name!r}"
+    for name in names:
+        if name not in named and inspect.Parameter.VAR_KEYWORD not in kinds:
+            return f"has no parameter {name!r}.{closest(name, by_name)}"
+    required = [
+        one.name
+        for one in parameters
+        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    ]
+    missing = [name for name in required if name not in positional[:count] and name not in named]
+    return f"is missing {', '.join(map(repr, missing))}" if missing else None
+
+
+def unencodable(arguments: Iterable[tuple[str, Any]]) -> str | None:
+    """Return which of the ``arguments`` (name and value) can't be encoded, and what to do about it."""
+    for name, value in arguments:
+        try:
+            encode_value(value)
+        except ENCODING_ERRORS as error:
+            return (
+                f"argument {name!r} of type {type(value).__qualname__} can't be encoded ({error}); "
+                "send an id, or a dataclass, Struct, pydantic model or other type that msgspec encodes"
+            )
+    return None
+
+
+def wrongly_typed(arguments: Iterable[tuple[str, Any, Any]]) -> str | None:
+    """Return which of the ``arguments`` (name, value and annotation) is of another type than its annotation."""
+    for name, value, annotation in arguments:
+        try:
+            decode_value(annotation, encode_value(value))
+        except msgspec.ValidationError as error:
+            return (
+                f"argument {name!r} does not fit its annotation {inspect.formatannotation(annotation)}: {error}; "
+                f"given was {value!r:.100}"
+            )
+    return None

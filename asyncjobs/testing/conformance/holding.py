@@ -1,0 +1,136 @@
+"""``JobStore.hold`` and ``Work.unpark``: what is held back, and what is set aside until a worker knows its name."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncjobs.core.states import JobState
+from asyncjobs.ports import Hold
+from asyncjobs.testing.conformance.kit import Bench, ids
+from asyncjobs.testing.conformance.theme import Theme
+
+__all__ = ["Holding"]
+
+KNOWN = frozenset({"known"})
+BOTH = frozenset({"work", "other"})
+
+
+class Holding(Theme):
+    """What ``hold`` and ``unpark`` promise."""
+
+    async def test_a_paused_queue_gives_nothing_and_accepts_all(self, bench: Bench) -> None:
+        [first] = await bench.send()
+        await bench.hold("queue")
+        [second] = await bench.send()
+        assert await bench.claim_ids() == []
+        assert (await bench.figures()).paused
+        await bench.hold("queue", on=False)
+        assert await bench.claim_ids() == [first, second]
+
+    async def test_jobs_of_a_suspended_name_wait_until_it_is_resumed(self, bench: Bench) -> None:
+        assert await bench.hold("name", "work")
+        assert not await bench.hold("name", "work")
+        assert bench.queue in await bench.broker.queues()
+        waiting = await bench.send(count=2)
+        [other] = await bench.send(bench.new("other"))
+        assert await bench.claim_ids(names=BOTH) == [other]
+        # Neither a worker that knows it, nor the time, changes anything.
+        await bench.kit.advance(7_200_000)
+        assert await bench.broker.unpark([bench.queue], BOTH, 3_600_000) == 0
+        assert (await bench.figures()).parked == 2
+        assert (await bench.figures()).holds == (Hold("name", "work"),)
+        assert await bench.hold("name", "work", on=False)
+        # The time for which a worker that knows it is waited for begins anew.
+        assert await bench.broker.unpark([bench.queue], frozenset({"other"}), 3_600_000) == 0
+        assert await bench.broker.unpark([bench.queue], BOTH, 3_600_000) == 2
+        assert await bench.claim_ids(names=BOTH) == waiting
+        assert (await bench.figures()).holds == ()
+
+    @pytest.mark.parametrize("names", [None, BOTH])
+    async def test_jobs_of_a_suspended_tenant_wait_whoever_claims(
+        self, bench: Bench, names: frozenset[str] | None
+    ) -> None:
+        await bench.hold("tenant", "acme")
+        await bench.hold("name", "acme")
+        sent = await bench.send(bench.new(tenant="acme"), bench.new(tenant="globex"), bench.new())
+        assert await bench.claim_ids(names=names) == sent[1:]
+        assert (await bench.figures()).parked == 1
+        await bench.kit.advance(7_200_000)
+        assert await bench.broker.unpark([bench.queue], BOTH, 3_600_000) == 0
+        assert (await bench.figures()).holds == (Hold("name", "acme"), Hold("tenant", "acme"))
+        await bench.hold("tenant", "acme", on=False)
+        assert await bench.broker.unpark([bench.queue], frozenset(), 3_600_000) == 1
+        assert await bench.claim_ids(names=names) == sent[:1]
+
+    @pytest.mark.parametrize("hold", [Hold("queue"), Hold("name", "work"), Hold("tenant", "acme")])
+    async def test_a_hold_says_whether_it_has_changed_anything(self, bench: Bench, hold: Hold) -> None:
+        replies = [await bench.broker.hold(bench.queue, hold, on) for on in (False, True, True, False, False)]
+        assert replies == [False, True, False, True, False]
+
+    @pytest.mark.parametrize("hold", [Hold("queue"), Hold("name", "work"), Hold("tenant", "acme")])
+    async def test_what_runs_goes_on_while_it_is_held(self, bench: Bench, hold: Hold) -> None:
+        await bench.send(bench.new(tenant="acme"))
+        claim = await bench.claim()
+        await bench.broker.hold(bench.queue, hold, True)
+        [waiting] = await bench.send(bench.new(tenant="acme"))
+        assert await bench.extend(claim.jobs) == ([], [])
+        assert await bench.settle(claim.jobs) == [True]
+        assert await bench.claim_ids() == []
+        await bench.broker.hold(bench.queue, hold, False)
+        await bench.broker.unpark([bench.queue], BOTH, 60_000)
+        assert await bench.claim_ids() == [waiting]
+
+    async def test_what_one_call_does_not_unpark_is_unparked_by_the_next(self, bench: Bench) -> None:
+        parked = []
+        for _ in range(3):
+            parked += await bench.send(*(bench.new("other") for _ in range(500)))
+            await bench.claim(500, names=KNOWN)
+        unparked = 0
+        while number := await bench.broker.unpark([bench.queue], BOTH, 60_000):
+            unparked += number
+        assert unparked == 1_500
+        assert sorted(await bench.ids_in("ready", limit=500)) == parked
+        assert (await bench.figures()).parked == 0
+
+    async def test_jobs_of_unknown_names_are_parked_until_a_worker_knows_them(self, bench: Bench) -> None:
+        [other] = await bench.send(bench.new("other"))
+        [known] = await bench.send(bench.new("known"))
+        claim = await bench.claim(1, names=KNOWN)
+        got = ids(claim.jobs) or await bench.claim_ids(names=KNOWN)
+        assert got == [known]
+        assert claim.again or claim.jobs
+        assert (await bench.figures()).parked == 1
+        assert await bench.broker.unpark([bench.queue], KNOWN, 60_000) == 0
+        assert await bench.broker.unpark([bench.queue], frozenset({"other"}), 60_000) == 1
+        assert await bench.claim_ids(names=frozenset({"other"})) == [other]
+
+    async def test_unparked_jobs_keep_their_order_and_come_first(self, bench: Bench) -> None:
+        parked = await bench.send(*(bench.new("other") for _ in range(3)))
+        assert await bench.claim_ids(names=KNOWN) == []
+        [later] = await bench.send(bench.new("other"))
+        await bench.broker.unpark([bench.queue], frozenset({"other"}), 60_000)
+        assert await bench.claim_ids() == [*parked, later]
+
+    async def test_jobs_whose_name_nobody_knew_for_the_grace_time_are_dead_with_the_reason(self, bench: Bench) -> None:
+        [job_id] = await bench.send(bench.new("other"))
+        await bench.claim_ids(names=KNOWN)
+        await bench.kit.advance(60_000)
+        assert await bench.broker.unpark([bench.queue], KNOWN, 60_000) == 1
+        [dead] = await bench.jobs_in("dead")
+        assert (dead.id, dead.state, dead.errors[-1].type) == (job_id, JobState.FAILED, "UnknownJobName")
+        assert "other" in dead.errors[-1].message
+
+    async def test_an_id_cancelled_in_one_parked_list_is_not_passed_over_in_another(self, bench: Bench) -> None:
+        job = bench.new(job_id="twice", tenant="acme")
+        await bench.send(job)
+        await bench.claim(names=frozenset({"other"}))
+        await bench.cancel("twice", keep_ms=1_000)
+        await bench.kit.advance(1_001)
+        await bench.hold("tenant", "acme")
+        await bench.send(job)
+        await bench.claim(names=BOTH)
+        await bench.hold("tenant", "acme", on=False)
+        await bench.broker.unpark([bench.queue], frozenset(), 3_600_000)
+        assert await bench.claim_ids(names=BOTH) == ["twice"]
+        await bench.broker.unpark([bench.queue], BOTH, 3_600_000)
+        assert await bench.claim_ids(names=BOTH) == []

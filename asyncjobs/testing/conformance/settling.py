@@ -1,0 +1,88 @@
+"""``Work.settle``: how runs end."""
+
+from __future__ import annotations
+
+import msgspec
+
+from asyncjobs.core.settlement import Snoozed
+from asyncjobs.core.states import JobState
+from asyncjobs.testing.conformance.kit import Bench, ids
+from asyncjobs.testing.conformance.theme import Theme
+
+__all__ = ["Settling"]
+
+
+class Settling(Theme):
+    """What ``settle`` promises."""
+
+    async def test_a_completed_job_keeps_its_result_until_it_expires(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        assert await bench.settle((await bench.claim()).jobs, ttl_ms=5_000) == [True]
+        job = await bench.broker.find(bench.queue, job_id)
+        assert job is not None
+        assert (job.state, msgspec.msgpack.decode(job.result)) == (JobState.COMPLETED, "result")
+        assert job.arguments == ["a", 1]
+        await bench.kit.advance(5_001)
+        assert await bench.broker.find(bench.queue, job_id) is None
+
+    async def test_a_settlement_sent_twice_counts_once(self, bench: Bench) -> None:
+        await bench.send()
+        claim = await bench.claim()
+        assert [await bench.settle(claim.jobs), await bench.settle(claim.jobs)] == [[True], [False]]
+        await bench.send()
+        one = bench.settlement((await bench.claim()).jobs[0])
+        assert await bench.broker.settle([one, one]) == [True, False]
+        assert (await bench.figures()).succeeded == 2
+
+    async def test_a_failed_attempt_waits_for_its_retry_with_its_error(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        await bench.fail((await bench.claim()).jobs)
+        job = await bench.broker.find(bench.queue, job_id)
+        assert job is not None
+        assert (job.state, job.failures, job.attempt) == (JobState.RETRYING, 1, 2)
+        assert job.errors[0].message == "no"
+        assert await bench.claim_ids() == []
+        await bench.kit.advance(1_001)
+        claim = await bench.claim()
+        assert ids(claim.jobs) == [job_id]
+        assert claim.jobs[0].tries.startswith(b"1:0:")
+
+    async def test_a_job_failed_for_good_is_in_the_dead_letter_queue_with_every_error(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        await bench.fail((await bench.claim()).jobs)
+        await bench.kit.advance(1_001)
+        await bench.fail((await bench.claim()).jobs)
+        [dead] = await bench.jobs_in("dead")
+        assert (dead.id, dead.state, dead.failures, len(dead.errors)) == (job_id, JobState.FAILED, 2, 2)
+        assert await bench.waiting() == 0
+
+    async def test_a_released_job_goes_back_to_the_front_in_order_with_nothing_counted(self, bench: Bench) -> None:
+        sent = await bench.send(count=5)
+        claim = await bench.claim(3)
+        assert await bench.release(claim.jobs) == [True] * 3
+        again = await bench.claim()
+        assert ids(again.jobs) == sent
+        assert again.jobs[0].tries == b""
+
+    async def test_a_run_that_was_cancelled_ends_with_the_reason(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        await bench.cancel_run((await bench.claim()).jobs, "too slow")
+        job = await bench.broker.find(bench.queue, job_id)
+        assert job is not None
+        assert (job.state, job.reason) == (JobState.CANCELLED, "too slow")
+
+    async def test_a_snoozed_job_comes_back_at_its_time_with_nothing_counted(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        claim = await bench.claim()
+        assert await bench.settle(claim.jobs, Snoozed(5_000)) == [True]
+        job = await bench.broker.find(bench.queue, job_id)
+        assert job is not None
+        assert (job.state, job.attempt, job.errors) == (JobState.PENDING, 1, ())
+        figures = await bench.figures()
+        assert (figures.scheduled, figures.tried, figures.retried) == (1, 0, 0)
+        assert await bench.claim_ids() == []
+        await bench.kit.advance(5_001)
+        again = await bench.claim()
+        assert [(one.id, one.tries) for one in again.jobs] == [(job_id, b"")]
+        assert again.jobs[0].fence > claim.jobs[0].fence
+        assert await bench.broker.history(bench.queue, 10, name="work") == []

@@ -1,0 +1,141 @@
+"""``JobStats``: figures, history, and the workers that are present."""
+
+from __future__ import annotations
+
+from asyncjobs.core.histogram import bucket_of
+from asyncjobs.core.priority import Priority
+from asyncjobs.ports import MinuteFigures, WorkerInfo
+from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.theme import Theme
+
+__all__ = ["Stats"]
+
+MINUTE_MS = 60_000
+
+
+class Stats(Theme):
+    """What ``overview``, ``minutes``, ``history``, ``queues`` and the presence of workers promise."""
+
+    async def test_figures_count_every_place_and_every_end(self, bench: Bench) -> None:
+        await bench.send(bench.new(priority=Priority.HIGH), *(bench.new() for _ in range(5)))
+        claim = await bench.claim(5)
+        await bench.settle(claim.jobs[:2], duration_us=2_000)
+        await bench.fail(claim.jobs[2:3])
+        await bench.fail(claim.jobs[3:4], for_good=True)
+        await bench.send(bench.new(priority=Priority.LOW), bench.new(delay_ms=60_000))
+        [gone] = await bench.send()
+        await bench.cancel(gone)
+        figures = await bench.figures()
+        assert (figures.ready, figures.parked, figures.scheduled) == ((0, 0, 1, 1), 0, 2)
+        assert (figures.running, figures.dead, figures.tried) == (1, 1, 2)
+        assert (figures.succeeded, figures.failed, figures.cancelled, figures.retried) == (2, 1, 1, 1)
+        assert (figures.duration_us, figures.histogram) == (4_000, {bucket_of(2_000): 2})
+        assert await bench.waiting() == 4
+
+    async def test_figures_of_an_unused_queue_are_zero(self, bench: Bench) -> None:
+        figures = await bench.figures("unused")
+        assert (figures.ready, figures.running, figures.succeeded, figures.histogram) == ((0, 0, 0, 0), 0, 0, {})
+        assert await bench.broker.queues() == []
+
+    async def test_the_oldest_wait_is_since_the_first_ready_job_was_sent(self, bench: Bench) -> None:
+        assert (await bench.figures()).oldest_wait_ms == 0
+        await bench.send()
+        now_ms = (await bench.claim(0)).now_ms
+        # The bench's jobs claim to have been sent a millisecond after 1970 began.
+        assert (await bench.figures()).oldest_wait_ms >= now_ms - 1
+
+    async def test_the_history_tells_the_latest_ends_first(self, bench: Bench) -> None:
+        sent = await bench.send(count=3)
+        await bench.settle((await bench.claim(1)).jobs)
+        await bench.fail((await bench.claim(1)).jobs, for_good=True)
+        await bench.cancel(sent[2])
+        history = await bench.broker.history(bench.queue, 10, name="work")
+        assert [(entry.id, entry.state) for entry in history] == [
+            (sent[2], "cancelled"),
+            (sent[1], "failed"),
+            (sent[0], "completed"),
+        ]
+        assert history[1].error == "ValueError: no"
+        assert await bench.broker.history(bench.queue, 1, name="work") == history[:1]
+        assert await bench.broker.history(bench.queue, 10, name="other") == []
+
+    async def test_the_history_is_capped(self, bench: Bench) -> None:
+        for _ in range(3):
+            await bench.send(count=400)
+            await bench.settle((await bench.claim(400)).jobs)
+        assert len(await bench.broker.history(bench.queue, 5_000, name="work")) == 1_000
+
+    async def test_an_overview_has_the_figures_of_each_queue_in_the_order_asked_for(self, bench: Bench) -> None:
+        await bench.send(bench.new(queue="other"), bench.new(queue="third"), bench.new(queue="third"))
+        overview = await bench.broker.overview(["third", "unused", "other"])
+        assert [(one.name, one.ready) for one in overview] == [
+            ("third", (0, 0, 2, 0)),
+            ("unused", (0, 0, 0, 0)),
+            ("other", (0, 0, 1, 0)),
+        ]
+        assert await bench.broker.overview([]) == []
+
+    async def _begin_minute(self, bench: Bench) -> int:
+        """Let the next minute of the broker's clock begin; return when it did, in Unix milliseconds."""
+        now_ms = (await bench.claim(0)).now_ms
+        await bench.kit.advance(MINUTE_MS - now_ms % MINUTE_MS)
+        return now_ms - now_ms % MINUTE_MS + MINUTE_MS
+
+    async def test_the_minutes_tell_what_came_to_an_end_in_each(self, bench: Bench) -> None:
+        first_ms = await self._begin_minute(bench)
+        await bench.send(count=5)
+        claim = await bench.claim()
+        await bench.settle(claim.jobs[:2], duration_us=2_000)
+        await bench.fail(claim.jobs[2:3])
+        await bench.fail(claim.jobs[3:4], for_good=True)
+        await bench.cancel_run(claim.jobs[4:])
+        await self._begin_minute(bench)
+        third_ms = await self._begin_minute(bench)
+        [waiting] = await bench.send()
+        assert await bench.cancel(waiting) == "cancelled"
+        first = MinuteFigures(at_ms=first_ms, succeeded=2, failed=1, cancelled=1, retried=1, duration_us=4_000)
+        third = MinuteFigures(at_ms=third_ms, cancelled=1)
+        assert await bench.broker.minutes(bench.queue, 3) == [first, third]
+        assert await bench.broker.minutes(bench.queue, 1) == [third]
+        assert await bench.broker.minutes("unused", 3) == []
+
+    async def test_the_minutes_count_what_was_taken_back_from_dead_workers(self, bench: Bench) -> None:
+        await self._begin_minute(bench)
+        await bench.send(bench.new(), bench.new(acks_early=True))
+        await bench.claim()
+        await bench.lapse()
+        await bench.recover()
+        [minute] = await bench.broker.minutes(bench.queue, 10)
+        assert (minute.recovered, minute.failed) == (1, 1)
+
+    async def test_minutes_are_kept_for_six_hours(self, bench: Bench) -> None:
+        await self._begin_minute(bench)
+        await bench.send(count=2)
+        await bench.settle((await bench.claim(1)).jobs)
+        await bench.kit.advance(6 * 60 * MINUTE_MS - 10_000)
+        assert [one.succeeded for one in await bench.broker.minutes(bench.queue, 1_000)] == [1]
+        await bench.kit.advance(10_001)
+        await bench.settle((await bench.claim(1)).jobs)
+        assert [one.succeeded for one in await bench.broker.minutes(bench.queue, 1_000)] == [1]
+
+    async def test_a_worker_is_present_until_it_withdraws_or_is_silent_too_long(self, bench: Bench) -> None:
+        def info(worker_id: str) -> WorkerInfo:
+            return WorkerInfo(
+                id=worker_id,
+                host="host",
+                pid=1,
+                started_at_ms=1_000,
+                queues=("served",),
+                concurrency=10,
+                status="idle",
+                running=("job-1",),
+            )
+
+        await bench.broker.announce(info("b"), 10_000)
+        await bench.broker.announce(info("a"), 60_000)
+        assert await bench.broker.workers() == [info("a"), info("b")]
+        await bench.kit.advance(10_001)
+        assert await bench.broker.workers() == [info("a")]
+        await bench.broker.withdraw("a", [])
+        assert await bench.broker.workers() == []
+        assert await bench.broker.queues() == ["served"]

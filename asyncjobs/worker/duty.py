@@ -1,0 +1,60 @@
+"""A duty of a worker: what starts with it, runs beside its jobs, and stops with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import anyio
+
+from asyncjobs.ports.outage import RESTART_PAUSES_S, pause_after
+
+__all__ = ["Duty", "keep_running", "on_duty"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+
+class Duty:
+    """One concern of a running worker; a subclass defines what it needs of the three."""
+
+    async def start(self) -> None:
+        """Begin; an error here keeps the worker from starting."""
+
+    async def run(self) -> None:
+        """Do the work, in the background, until it is cancelled; may return before."""
+
+    async def stop(self) -> None:
+        """End in good order; ``run`` still goes on, and is cancelled afterwards."""
+
+
+@contextlib.asynccontextmanager
+async def on_duty(name: str, duty: Duty) -> AsyncIterator[None]:
+    """Start ``duty``, keep it running in the background of the block, and stop it at the block's end."""
+    await duty.start()
+    task = asyncio.create_task(keep_running(name, duty.run), name=f"asyncjobs-{name}")
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            try:
+                await duty.stop()
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
+
+
+async def keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Call ``run`` until it returns; where it raises, log that and call it again: a worker never ends by accident."""
+    failures = 0
+    while True:
+        try:
+            await run()
+        except Exception:
+            failures += 1
+            pause = pause_after(failures, RESTART_PAUSES_S)
+            _log.exception("the worker's %s failed and starts again in %s s", name, pause)
+            await asyncio.sleep(pause)
+        else:
+            return

@@ -1,0 +1,159 @@
+"""What an attempt passes through: read, wait for a process, begin, call, conclude."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from asyncjobs.core.job import Job, start_job
+from asyncjobs.core.settlement import Cancelled, Outcome, Released, Settlement
+from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
+from asyncjobs.jobs.context import JobContext, running
+from asyncjobs.ports import Claimed
+from asyncjobs.worker.broker_clock import BrokerClock
+from asyncjobs.worker.event_sender import EventSender
+from asyncjobs.worker.execution.attempt import LOST, Attempt, Lost, NotRun
+from asyncjobs.worker.execution.canceller import Canceller
+from asyncjobs.worker.execution.claimed import read_claimed
+from asyncjobs.worker.execution.plan import RunPlan
+from asyncjobs.worker.execution.verdict import Verdicts, outcome_of_error, outcome_of_value, release
+from asyncjobs.worker.host import WorkerHost
+from asyncjobs.worker.leases import Leases
+from asyncjobs.worker.shield import Shielded
+
+__all__ = ["Pipeline"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+_Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class Pipeline:
+    """Runs attempts, each in a task; ``end`` is called once at the end of each, with its settlement if it has one."""
+
+    def __init__(
+        self,
+        host: WorkerHost,
+        clock: BrokerClock,
+        leases: Leases,
+        plans: Mapping[str, RunPlan],
+        events: EventSender,
+        canceller: Canceller,
+        verdicts: Verdicts,
+        end: Callable[[Attempt, Settlement | None], None],
+    ) -> None:
+        self._host = host
+        self._clock = clock
+        self._leases = leases
+        self._plans = plans
+        self._events = events
+        self._canceller = canceller
+        self._verdicts = verdicts
+        self._end = end
+        self._max_result_bytes = host.settings.max_payload
+        self._grace_s = host.settings.lease
+        # Bound once: both are called for each job.
+        self._decide = verdicts.of_attempt
+        self._tell = events.add
+        #: Whether attempts may still wait for a process.
+        self.may_wait = True
+
+    async def run(self, attempt: Attempt) -> None:
+        """Take ``attempt`` through all stages, then end it."""
+        settlement: Settlement | None = None
+        outcome: Outcome | Lost
+        try:
+            job, plan, arguments = self._read(attempt.claimed)
+            if plan.process_slots is not None:
+                await self._take_process_slot(attempt, job, plan, plan.process_slots)
+            context = self._begin(attempt, job, plan, arguments)
+            job = context.record
+            began_ns = time.perf_counter_ns()
+            try:
+                if attempt.leads_to is not None:
+                    raise asyncio.CancelledError
+                value = await plan.call(context)
+                outcome = outcome_of_value(value, job, self._max_result_bytes, self._clock.now_ms)
+            except (KeyboardInterrupt, GeneratorExit):
+                # Not of the handler: the process is being stopped, or its loop has ended without us.
+                raise
+            except BaseException as error:
+                outcome = self._outcome_of(error, attempt, job, plan)
+            duration_us = (time.perf_counter_ns() - began_ns) // 1000
+            if attempt.deadline is not None:
+                attempt.deadline.drop()
+            if not isinstance(outcome, Lost) and attempt.leads_to is not LOST:
+                if self._events.is_busy and self._events.holds(attempt.lease):
+                    with Shielded(context, "closing"):
+                        await self._events.flush(attempt.lease)
+                settlement = self._decide(attempt.claimed, job, plan, outcome, duration_us)
+        except NotRun as ended:
+            settlement = ended.settlement
+        except Exception:
+            # A fault of ours, not of the handler: the slot must not be lost with it, and the job is left to its lease.
+            _log.exception("job %s could not be run to an end; it will be recovered", attempt.lease.id)
+        self._end(attempt, settlement)
+
+    def _read(self, claimed: Claimed) -> tuple[Job, RunPlan, _Arguments]:
+        """Return the job, how it is run and its arguments; raise ``NotRun`` if one of them can't be had."""
+        try:
+            job = read_claimed(claimed)
+            plan = self._plans.get(job.name) or self._unknown(job.name)
+            return job, plan, plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
+        except (EnvelopeError, ArgumentsError, UnknownJobName) as error:
+            raise NotRun(self._verdicts.of_unrunnable(claimed, error)) from None
+
+    def _unknown(self, name: str) -> RunPlan:
+        self._host.registry.get(name)
+        raise UnknownJobName(f"the job {name!r} was defined after this worker had started; define it before")
+
+    async def _take_process_slot(self, attempt: Attempt, job: Job, plan: RunPlan, slots: asyncio.Semaphore) -> None:
+        """Wait until a process is free for the attempt; raise ``NotRun`` if it is cancelled before."""
+        if not self.may_wait and slots.locked():
+            # Claimed as the worker was being stopped, its task begins only now.
+            attempt.leads_to = attempt.leads_to or Released()
+        attempt.is_waiting = True
+        try:
+            if attempt.leads_to is not None:
+                raise asyncio.CancelledError
+            await slots.acquire()
+        except asyncio.CancelledError:
+            raise NotRun(self._unstarted(attempt, job, plan)) from None
+        finally:
+            attempt.is_waiting = False
+        attempt.process_slots = slots
+
+    def _unstarted(self, attempt: Attempt, job: Job, plan: RunPlan) -> Settlement | None:
+        """Return what becomes of a job that was cancelled while it waited for a process."""
+        if isinstance(attempt.leads_to, Cancelled):
+            job = start_job(job, attempt.claimed.fence, self._clock.now_ms())
+            return self._decide(attempt.claimed, job, plan, attempt.leads_to)
+        return release(attempt.lease) if isinstance(attempt.leads_to, Released) else None
+
+    def _begin(self, attempt: Attempt, job: Job, plan: RunPlan, arguments: _Arguments) -> JobContext:
+        """Set the attempt's timeout and its context; raise ``NotRun`` if the job has expired."""
+        now_ms, envelope = self._clock.now_ms(), job.envelope
+        job = start_job(job, attempt.claimed.fence, now_ms)
+        if 0 < envelope.expires_at_ms < now_ms:
+            expired = Cancelled("it expired before a worker was free")
+            raise NotRun(self._decide(attempt.claimed, job, plan, expired))
+        timeout_ms = plan.timeout_ms if envelope.timeout_ms is None else envelope.timeout_ms
+        due_ms = None
+        if timeout_ms is not None:
+            timeout_s, due_ms = timeout_ms / 1000, now_ms + timeout_ms
+            self._canceller.limit(attempt, timeout_s)
+            # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
+            self._leases.hold(attempt.lease, self._clock.monotonic() + timeout_s + self._grace_s)
+        context = attempt.context = JobContext(job, self._host.sender, due_ms, *arguments, self._tell)
+        running.set(context)
+        return context
+
+    def _outcome_of(self, error: BaseException, attempt: Attempt, job: Job, plan: RunPlan) -> Outcome | Lost:
+        """Return what ``error`` leads to: raised while the attempt is cancelled, it isn't the handler's own failure."""
+        leads_to = attempt.leads_to or error
+        if isinstance(leads_to, BaseException):
+            return outcome_of_error(leads_to, job, plan, self._clock.now_ms(), trace=error)
+        return leads_to

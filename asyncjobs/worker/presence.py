@@ -1,0 +1,97 @@
+"""Shows the worker to others, and makes jobs startable that waited for a worker that knows their names."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import socket
+from collections.abc import Sequence
+
+from asyncjobs.errors import BrokerError, BrokerRefused
+from asyncjobs.ports import Broker, WorkerInfo
+from asyncjobs.worker.claimer import Claimer
+from asyncjobs.worker.duty import Duty
+from asyncjobs.worker.execution.executor import Executor
+
+__all__ = ["Presence"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+_ANNOUNCE_EVERY_S = 5.0
+_PRESENT_MS = 20_000
+
+
+class Presence(Duty):
+    """Announces the worker ``worker_id`` every few seconds, and withdraws it at the end.
+
+    A parked job (set aside, since no worker knew its name) of ``queues`` is buried after ``grace_ms``.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        executor: Executor,
+        claimer: Claimer,
+        *,
+        worker_id: str,
+        queues: Sequence[str],
+        started_at_ms: int,
+        grace_ms: int,
+    ) -> None:
+        self._broker = broker
+        self._executor = executor
+        self._claimer = claimer
+        self._worker_id = worker_id
+        self._queues = tuple(queues)
+        self._names = frozenset(executor.plans)
+        self._started_at_ms = started_at_ms
+        self._grace_ms = grace_ms
+
+    async def start(self) -> None:
+        """Announce the worker."""
+        await self.announce()
+
+    async def announce(self) -> None:
+        """Show the worker, and make jobs startable that waited for one that knows their names."""
+        try:
+            await self.show()
+        except BrokerRefused as error:
+            # A server that is full refuses what only shows us, but not what drains it.
+            _log.warning("the worker can't be seen by others: %s", error)
+        await self._broker.unpark(self._queues, self._names, self._grace_ms)
+
+    async def run(self) -> None:
+        """Announce the worker again and again."""
+        while True:
+            # Spread a little, so that workers started together do not knock together.
+            await asyncio.sleep(_ANNOUNCE_EVERY_S * random.uniform(0.9, 1.0))
+            # Maintenance meets the same error and says so.
+            with contextlib.suppress(BrokerError):
+                await self.announce()
+
+    async def show(self) -> None:
+        """Show what the worker does at the moment."""
+        await self._broker.announce(self._info(), _PRESENT_MS)
+
+    def _info(self) -> WorkerInfo:
+        executor = self._executor
+        return WorkerInfo(
+            id=self._worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at_ms=self._started_at_ms,
+            queues=self._queues,
+            concurrency=executor.concurrency,
+            status="stopping" if self._claimer.is_stopping else "running" if executor.running else "idle",
+            running=executor.running_ids,
+        )
+
+    async def stop(self) -> None:
+        """Wake another worker for what is left, and withdraw this one."""
+        try:
+            await self._broker.withdraw(self._worker_id, self._queues)
+        except BrokerError as error:
+            _log.warning("the worker could not say goodbye: %s", error)

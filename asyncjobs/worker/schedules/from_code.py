@@ -1,0 +1,22 @@
+"""The schedules that the code declares, by ``@job(cron=…)`` and ``@job(every=…)``."""
+
+from __future__ import annotations
+
+from asyncjobs.core.schedule import Schedule
+from asyncjobs.jobs.definition import scheduled_request
+from asyncjobs.jobs.ticks import schedule_of
+from asyncjobs.worker.host import WorkerHost
+
+__all__ = ["schedules_in_code"]
+
+
+def schedules_in_code(host: WorkerHost) -> dict[str, list[Schedule]]:
+    """Return the schedules of the code, by queue; raise ``DefinitionError`` for one that could not run."""
+    found: dict[str, list[Schedule]] = {}
+    for definition in host.registry:
+        timing = definition.options.timing
+        if timing is not None:
+            template = host.sender.prepare(scheduled_request(definition), sent_at_ms=0)
+            schedule = schedule_of(definition.name, timing, template, from_code=True)
+            found.setdefault(template.queue, []).append(schedule)
+    return found

@@ -1,0 +1,28 @@
+"""When an attempt must not be cancelled: while its handler is in a thread, and while its resources close."""
+
+from __future__ import annotations
+
+from asyncjobs.jobs.context import JobContext, Shield
+
+__all__ = ["Shielded", "shield_of"]
+
+
+class Shielded:
+    """A block in which the attempt of ``job`` isn't cancelled; while ``closing``, for some seconds at most."""
+
+    __slots__ = ("_before", "_job", "_shield")
+
+    def __init__(self, job: JobContext, shield: Shield) -> None:
+        self._job = job
+        self._shield = shield
+
+    def __enter__(self) -> None:
+        self._before, self._job._shield = self._job._shield, self._shield
+
+    def __exit__(self, *error: object) -> None:
+        self._job._shield = self._before
+
+
+def shield_of(job: JobContext) -> Shield:
+    """Return why the attempt of ``job`` must not be cancelled now; empty if it may be."""
+    return job._shield

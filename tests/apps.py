@@ -1,0 +1,30 @@
+"""What tests reach inside an app for: the parts that its users don't see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asyncjobs import App, Job, JobRequest
+from asyncjobs.ports import NewJob
+
+__all__ = ["broker_of", "host_of", "prepared", "wait_ended"]
+
+
+def broker_of(app: App) -> Any:
+    """Return the app's open broker; untyped, so that tests may replace its verbs."""
+    return app._connection.broker
+
+
+def host_of(app: App) -> Any:
+    """Return the app as its worker sees it."""
+    return app._host
+
+
+def prepared(app: App, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:
+    """Return the job that ``request`` asks for, as the app would send it."""
+    return app._sender.prepare(request, sent_at_ms=sent_at_ms)
+
+
+async def wait_ended(app: App, job_id: str, *, queue: str = "default", timeout: float | None = 20.0) -> Job | None:
+    """Wait until a job has ended and return it."""
+    return await app._lookup.wait_for_end(job_id, queue=queue, timeout=timeout)

@@ -1,0 +1,98 @@
+"""A job as plain data: its keys, and data that JSON has no form for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from asyncjobs.core.job import Job, create_job, fail_job, start_job
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.record.envelope import Envelope, JobError
+from asyncjobs.core.view import job_details, job_summary
+
+ID = "01K9ZV2M8X4T6C0QBN7R5D3W1A"
+SENT_MS = 1_767_225_600_000
+
+
+def job(*arguments: Any, name: str = "send", tenant: str = "", metadata: dict[str, Any] | None = None) -> Job:
+    raw = msgspec.Raw(msgspec.msgpack.encode(arguments))
+    envelope = Envelope(arguments=raw, created_at_ms=SENT_MS, metadata=metadata or {})
+    return create_job(ID, name, "emails", Priority.HIGH, envelope, tenant=tenant)
+
+
+def as_json(view: msgspec.Struct) -> Any:
+    return json.loads(msgspec.json.encode(view))
+
+
+def test_a_waiting_job_in_plain_data() -> None:
+    waiting = msgspec.structs.replace(job(1, tenant="acme", metadata={"for": "x"}), due_at_ms=SENT_MS + 500)
+    assert as_json(job_summary(waiting)) == {
+        "id": ID,
+        "name": "send",
+        "queue": "emails",
+        "state": "pending",
+        "priority": "high",
+        "tenant": "acme",
+        "attempt": 1,
+        "due_at": "2026-01-01T00:00:00.500000Z",
+        "created_at": "2026-01-01T00:00:00Z",
+        "metadata": {"for": "x"},
+    }
+
+
+def test_a_dead_job_in_plain_data() -> None:
+    error = JobError("LookupError", "no such user", "Traceback …", 1, SENT_MS + 1_000)
+    dead = fail_job(start_job(job("ada", 7), 1, SENT_MS), error, SENT_MS + 2_000)
+    assert as_json(job_details(dead)) == {
+        "id": ID,
+        "name": "send",
+        "queue": "emails",
+        "state": "failed",
+        "priority": "high",
+        "tenant": None,
+        "arguments": ["ada", 7],
+        "metadata": {},
+        "created_at": "2026-01-01T00:00:00Z",
+        "finished_at": "2026-01-01T00:00:02Z",
+        "failures": 1,
+        "deaths": 0,
+        "errors": [
+            {
+                "attempt": 1,
+                "at": "2026-01-01T00:00:01Z",
+                "type": "LookupError",
+                "message": "no such user",
+                "traceback": "Traceback …",
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({1: "one"}, {"1": "one"}),
+        (b"bytes", "Ynl0ZXM="),
+        ({(1, 2): "a pair"}, "{(1, 2): 'a pair'}"),
+        ([{None: 1}], "[{None: 1}]"),
+    ],
+)
+def test_what_json_has_no_form_for_is_shown_all_the_same(value: Any, shown: Any) -> None:
+    told = job(value, "beside", metadata={"key": value})
+    assert as_json(job_details(told))["arguments"] == [shown, "beside"]
+    assert as_json(job_details(told))["metadata"] == as_json(job_summary(told))["metadata"] == {"key": shown}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        job(1, name=""),
+        msgspec.structs.replace(job(), envelope=Envelope(arguments=msgspec.Raw(b"\x91\xa2\xff\xfe"))),
+        msgspec.structs.replace(job(), envelope=Envelope(arguments=msgspec.Raw(b"\x92\x01"))),
+    ],
+)
+def test_arguments_that_can_not_be_read_are_none(damaged: Job) -> None:
+    assert job_details(damaged).arguments is None
