@@ -34,11 +34,11 @@ async def _trail() -> list[tuple[str, str]]:
             trail.append((frame.f_code.co_filename[len(_ROOT) + 1 :], frame.f_code.co_name))
 
     async with app, app.worker():
-        await (await hello.delay(1)).result(timeout=10)
+        await (await hello.delay(1)).result()
         await asyncio.sleep(0.2)
         sys.setprofile(note)
         try:
-            assert await (await hello.delay(1)).result(timeout=10) == 2
+            assert await (await hello.delay(1)).result() == 2
         finally:
             sys.setprofile(None)
     return trail

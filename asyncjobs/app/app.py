@@ -67,7 +67,7 @@ class App(AllVerbs):
         self._lookup = Lookup(self._connection)
         self._sender = Sender(self._connection, self._lookup, self.middleware)
         #: The jobs that the app knows.
-        self.registry = Registry(app=self._sender, beneath=default_registry)
+        self.registry = Registry(app=self, beneath=default_registry)
         #: The verbs for code without an event loop.
         self.sync = SyncApp(self, self._connection.loop)
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}

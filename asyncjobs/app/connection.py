@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -46,20 +47,16 @@ class Connection:
         self.loop = AppLoop(self.open, self.close, self._forget)
         self._broker = broker
         self._users: list[ConnectionUser] = []
-        self._opened = 0
+        #: How often the app was entered and not left.
+        self.times_opened = 0
 
     def add_user(self, user: ConnectionUser) -> None:
         """Tell ``user`` when the connection opens and closes."""
         self._users.append(user)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the app is open, in whatever loop."""
-        return self._opened > 0
-
     def check_open(self) -> None:
         """Raise ``AppNotOpen`` unless the app is open."""
-        if not self._opened:
+        if not self.times_opened:
             raise AppNotOpen(
                 "the app is not open; use it inside `async with app:`, or give a web app lifespan=app.lifespan"
             )
@@ -72,19 +69,32 @@ class Connection:
             raise AppNotOpen("the app is open in another event loop; a worker needs an App that is opened in its own")
         return self._broker
 
+    def run(self, start: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
+        """Return what runs the coroutine of ``start`` on the app's loop, also when the caller's loop is another one."""
+        # No coroutine of its own around the common case: each would be passed through at every resumption.
+        loop = self.loop.current
+        if loop is None or loop is asyncio.get_running_loop():
+            return start()
+        return self.loop.run_elsewhere(start, loop)
+
+    def call(self, verb: Callable[[Broker], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
+        """Return what runs a verb of the broker on the app's loop; raise ``AppNotOpen`` if the app isn't open."""
+        self.check_open()
+        return self.run(functools.partial(verb, self._broker))
+
     async def open(self) -> None:
         """Open the broker, or count once more if it is open."""
-        if not self._opened:
+        if not self.times_opened:
             await self._broker.open()
             self.loop.attach()
             for user in self._users:
                 user.opened(self._broker)
-        self._opened += 1
+        self.times_opened += 1
 
     async def close(self) -> None:
         """Close the broker, once this was called as often as ``open``."""
-        self._opened -= 1
-        if not self._opened:
+        self.times_opened -= 1
+        if not self.times_opened:
             try:
                 for user in self._users:
                     await user.closing()
@@ -94,7 +104,7 @@ class Connection:
 
     def _forget(self) -> None:
         """Be as never opened, without touching the connections of the process that this one was forked from."""
-        self._opened = 0
+        self.times_opened = 0
         for user in self._users:
             user.forgotten()
 
@@ -118,6 +128,6 @@ def on_app_loop(
     async def run(self: C, /, *args: P.args, **kwargs: P.kwargs) -> T:
         connection = self._connection
         connection.check_open()
-        return await connection.loop.run(lambda: verb(self, *args, **kwargs))
+        return await connection.run(lambda: verb(self, *args, **kwargs))
 
     return run

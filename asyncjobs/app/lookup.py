@@ -52,13 +52,10 @@ class Lookup:
 
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
         """Wait until the job has ended or is dead and return it; raise ``ResultTimeout`` after ``timeout`` seconds."""
-        connection = self._connection
-        connection.check_open()
-        return await connection.loop.run(lambda: connection.broker.wait_end(queue, job_id, timeout))
+        return await self._connection.call(lambda broker: broker.wait_end(queue, job_id, timeout))
 
-    @on_app_loop
     async def read_events(
         self, job_id: str, *, queue: str, after: int, limit: int, timeout: float | None
     ) -> EventPage | None:
         """Return events of a job as they are stored, waiting for the first for ``timeout`` seconds if need be."""
-        return await self._connection.broker.events(queue, job_id, after, limit, timeout)
+        return await self._connection.call(lambda broker: broker.events(queue, job_id, after, limit, timeout))

@@ -40,34 +40,28 @@ class AppLoop:
         self._open_app = open_app
         self._close_app = close_app
         self._forget = forget
-        self._loop: asyncio.AbstractEventLoop | None = None
+        #: The loop, ``None`` while the app is closed.
+        self.current: asyncio.AbstractEventLoop | None = None
         self._thread_loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
     def attach(self) -> None:
         """Make the running loop the app's own."""
-        self._loop = asyncio.get_running_loop()
+        self.current = asyncio.get_running_loop()
         self._pid = os.getpid()
 
     def detach(self) -> None:
         """Belong to no loop."""
-        self._loop = None
+        self.current = None
 
     @property
     def is_running_here(self) -> bool:
         """Whether the running loop is the app's own."""
-        return self._loop is asyncio.get_running_loop()
+        return self.current is asyncio.get_running_loop()
 
-    def run(self, start: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
-        """Return what runs the coroutine of ``start`` on the app's loop, also when the caller's loop is another one."""
-        # No coroutine of its own around the common case: each would be passed through at every resumption.
-        loop = self._loop
-        if loop is None or loop is asyncio.get_running_loop():
-            return start()
-        return self._run_elsewhere(start, loop)
-
-    async def _run_elsewhere(self, start: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop) -> T:
+    async def run_elsewhere(self, start: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop) -> T:
+        """Run the coroutine of ``start`` on ``loop``, the app's own, from another one."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_started(start), loop))
 
     def run_sync(self, start: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:
@@ -86,10 +80,10 @@ class AppLoop:
     def _loop_or_start_thread(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._pid != os.getpid():
-                self._loop = None
+                self.current = None
                 self._forget()
-            if self._loop is not None:
-                return self._loop
+            if self.current is not None:
+                return self.current
             loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="asyncjobs-app", daemon=True).start()
             asyncio.run_coroutine_threadsafe(self._open_app(), loop).result()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,13 +11,10 @@ import msgspec
 from asyncjobs.app.batcher import Batcher
 from asyncjobs.app.connection import Connection
 from asyncjobs.core.options import UNSET
-from asyncjobs.core.priority import Priority
-from asyncjobs.core.record.envelope import Envelope, encode
-from asyncjobs.errors import AppNotOpen, ArgumentsError, BrokerError, PartlySent, PayloadTooLarge
+from asyncjobs.errors import AppNotOpen, BrokerError, PartlySent
 from asyncjobs.jobs.handle import JobHandle, JobLookup
-from asyncjobs.jobs.ids import new_id
 from asyncjobs.jobs.open_apps import note_closed, note_open
-from asyncjobs.jobs.request import Dispatcher, JobRequest, Sending
+from asyncjobs.jobs.request import JobRequest, Sending, id_of, new_job
 from asyncjobs.jobs.tenant_scope import current_tenant_id
 from asyncjobs.middleware.base import Middleware, Send
 from asyncjobs.middleware.chain import sending
@@ -73,10 +70,6 @@ class Sender:
 
     # -- one job
 
-    @property
-    def _sender(self) -> Dispatcher:
-        return self
-
     def dispatch(self, request: JobRequest[R], where: str) -> Sending[R]:
         """Check ``request`` now and return what sends it when awaited.
 
@@ -90,8 +83,10 @@ class Sender:
             PayloadTooLarge: The job is larger than ``max_payload``.
         """
         new = self.prepare(request)
-        self._connection.check_open()
-        return Sending(lambda: self._connection.loop.run(lambda: self._send(new, request)), request.name, where)
+        connection = self._connection
+        if not connection.times_opened:
+            connection.check_open()
+        return Sending(partial(connection.run, partial(self._send, new, request)), request.name, where)
 
     def dispatch_sync(self, request: JobRequest[R], instead: str) -> JobHandle[R]:
         """Send ``request`` from a thread without an event loop; ``instead``: what to write where there is one."""
@@ -120,7 +115,7 @@ class Sender:
             asked = [one if one.options.tenant is not UNSET else one.with_options(tenant=tenant) for one in asked]
         if self._chain is None:
             return await self._send_all(asked)
-        return await self._chain([msgspec.structs.replace(one, id=_id_of(one)) for one in asked])
+        return await self._chain([msgspec.structs.replace(one, id=id_of(one)) for one in asked])
 
     async def _send_all(self, asked: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:
         """Send what the layers have let through."""
@@ -174,46 +169,4 @@ class Sender:
             ArgumentsError: The metadata can't be encoded.
             PayloadTooLarge: The job is larger than ``max_payload``.
         """
-        call, defaults = request.options, request.defaults
-        queue = request.queue
-        priority = defaults.priority if call.priority is UNSET else call.priority
-        expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
-        now_ms = time.time_ns() // 1_000_000 if sent_at_ms is None else sent_at_ms
-        envelope: dict[str, Any] = {"arguments": msgspec.Raw(request.arguments), "signature": request.signature}
-        if request.keywords:
-            envelope["keywords"] = request.keywords
-        if expires_ms is not UNSET:
-            due_at_ms = now_ms + request.delay_ms if request.due_at_ms is None else request.due_at_ms
-            envelope["expires_at_ms"] = expires_ms + due_at_ms
-        if call.job_id is not UNSET:
-            envelope["created_at_ms"] = now_ms
-        if request.headers:
-            envelope["headers"] = request.headers
-        for name in ("max_retries", "timeout_ms", "result_ttl_ms", "metadata"):
-            value = getattr(call, name)
-            if value is not UNSET:
-                envelope[name] = value
-        try:
-            body = encode(Envelope(**envelope))
-        except TypeError as error:
-            raise ArgumentsError(f"{request.name}: the metadata can't be encoded: {error}") from error
-        if len(body) > self._settings.max_payload:
-            raise PayloadTooLarge(
-                f"{request.name}: the job has {len(body)} bytes, max_payload allows {self._settings.max_payload}. "
-                "Store the data elsewhere and send its key, or raise max_payload."
-            )
-        return NewJob(
-            queue,
-            _id_of(request),
-            request.name,
-            body,
-            Priority.NORMAL.value if priority is UNSET else priority.value,
-            call.tenant or "",
-            (call.acks or defaults.acks) == "early",
-            request.delay_ms,
-            request.due_at_ms,
-        )
-
-
-def _id_of(request: JobRequest[Any]) -> str:
-    return request.id or request.options.job_id or new_id()
+        return new_job(request, self._settings.max_payload, sent_at_ms)

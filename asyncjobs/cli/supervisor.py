@@ -1,4 +1,4 @@
-"""Several worker processes: started, started again when one dies, and told to stop together."""
+"""Several worker processes: started, started again when one dies, and stopped together."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["Supervisor", "die_with_supervisor"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
-_LOOK_S = 0.1
-# A process that has lived for so long has died of something new: the backoff begins again.
+_LOOK_EVERY_S = 0.1
+# After a life of at least this long, the backoff begins again.
 _SETTLED_S = 30.0
 
 
@@ -32,14 +32,14 @@ class _Child:
         self.is_done = False
 
     def start(self) -> None:
-        # Its own standard input is the pipe by which it notices that the supervisor has died.
+        # Its standard input is a pipe, by whose end it notices that the supervisor has died.
         self._started_at = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "asyncjobs", *self._arguments], stdin=subprocess.PIPE, start_new_session=True
         )
 
     def look(self, *, restart: bool) -> None:
-        """Notice an end, and start anew once the backoff is over."""
+        """Notice the end of the process, and start another once the backoff is over."""
         if self.process is None:
             if restart and time.monotonic() >= self._starts_at:
                 self.start()
@@ -61,7 +61,10 @@ class _Child:
 
 
 class Supervisor:
-    """Runs ``count`` processes of ``asyncjobs`` with ``arguments``; with ``ends_when_done`` each ends by itself."""
+    """Runs ``count`` processes of ``asyncjobs`` with ``arguments``.
+
+    ``ends_when_done``: each process ends by itself, and isn't started again.
+    """
 
     def __init__(self, arguments: list[str], count: int, *, ends_when_done: bool) -> None:
         self._children = [_Child(arguments) for _ in range(count)]
@@ -69,9 +72,9 @@ class Supervisor:
         self._is_stopping = False
 
     def run(self) -> int:
-        """Run until all have ended; return 0, or 1 if one that should have ended by itself failed."""
+        """Run until all processes have ended; return 0, or 1 if one of them failed that should have ended by itself."""
         for wanted in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(wanted, self._pass_on)
+            signal.signal(wanted, self._stop_children)
         failed = False
         for child in self._children:
             child.start()
@@ -83,9 +86,9 @@ class Supervisor:
                     failed = failed or process.returncode != 0
             if all(child.is_done or (child.process is None and self._is_stopping) for child in self._children):
                 return 1 if failed and not self._is_stopping else 0
-            time.sleep(_LOOK_S)
+            time.sleep(_LOOK_EVERY_S)
 
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+    def _stop_children(self, number: int, frame: FrameType | None) -> None:
         self._is_stopping = True
         for child in self._children:
             if child.process is not None and child.process.poll() is None:

@@ -6,18 +6,13 @@ order of creation, and costs Redis 6 bytes less than 32 hexadecimal digits in ea
 
 from __future__ import annotations
 
-__all__ = ["PAIRS", "encode_time", "time_of"]
+__all__ = ["PAIRS", "time_of"]
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 
 #: The two characters of each 10-bit number.
 PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
-
-
-def encode_time(now_ms: int) -> str:
-    """Return the first 10 characters of an id made at ``now_ms`` (Unix milliseconds, below 2**48)."""
-    return "".join(PAIRS[now_ms >> shift & 1023] for shift in (40, 30, 20, 10, 0))
 
 
 def time_of(job_id: str) -> int:

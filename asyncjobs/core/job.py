@@ -12,7 +12,7 @@ import msgspec
 from asyncjobs.core.identity import time_of
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, JobError
-from asyncjobs.core.states import JobState, check_transition
+from asyncjobs.core.states import JobState, refuse_transition
 
 __all__ = [
     "Envelope",
@@ -88,7 +88,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def transition(job: Job, state: JobState, **changes: Any) -> Job:
     """Return ``job`` in ``state`` with ``changes`` applied; raise ``InvalidTransition`` if it may not go there."""
-    check_transition(job.state, state, job.id)
+    if state not in job.state.successors:
+        refuse_transition(job.state, state, job.id)
     return msgspec.structs.replace(job, state=state, **changes)
 
 
@@ -118,7 +119,7 @@ def create_job(
 def schedule_job(job: Job, due_at_ms: int) -> Job:
     """Return the pending ``job`` with the time before which it must not start."""
     if job.state is not JobState.PENDING:
-        check_transition(job.state, JobState.PENDING, job.id)
+        refuse_transition(job.state, JobState.PENDING, job.id)
     return msgspec.structs.replace(job, due_at_ms=due_at_ms)
 
 

@@ -1,19 +1,18 @@
-"""The one decision after a run: from an outcome to what the broker is to do."""
+"""The one decision after a run: from its outcome to what the broker does with the job."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
-from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job
+from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job, transition
 from asyncjobs.core.record.envelope import JobError, encode
 from asyncjobs.core.record.tries import Tries, pack_tries
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.core.retry import RetryPolicy, prepare_retry
-from asyncjobs.core.states import JobState, check_transition
+from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import encode_final
 from asyncjobs.core.text import storable
 
@@ -41,22 +40,22 @@ _NIL = b"\xc0"
 
 
 class Completed(msgspec.Struct, frozen=True, gc=False):
-    """The handler returned; ``result`` is its value in msgpack."""
+    """The handler returned."""
 
     result: bytes = _NIL
+    """The value that it returned, in msgpack."""
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
-    """The attempt failed; ``retryable`` says whether the policy covers this kind of error.
-
-    ``policy``: the one that holds for this kind of error, where it isn't the job's. ``after_ms``: how long to wait for
-    the next try, where that isn't for the policy to say.
-    """
+    """The attempt failed."""
 
     error: JobError
     retryable: bool = True
+    """Whether this kind of error is worth another try."""
     policy: RetryPolicy | None = None
+    """The policy for this kind of error; ``None`` for the job's."""
     after_ms: int | None = None
+    """How long to wait for the next try, in milliseconds; ``None`` if the policy decides."""
 
 
 class Cancelled(msgspec.Struct, frozen=True, gc=False):
@@ -66,20 +65,21 @@ class Cancelled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Released(msgspec.Struct, frozen=True, gc=False):
-    """The job was stopped by a shutdown and goes back, nothing counted; one acknowledged early fails instead."""
+    """A shutdown stopped the job, which goes back, nothing counted; a job acknowledged early fails instead."""
 
 
 class Snoozed(msgspec.Struct, frozen=True, gc=False):
-    """The handler wants to run again in ``after_ms``; nothing is counted. One acknowledged early fails instead."""
+    """The handler asked to be run again later, nothing counted; a job acknowledged early fails instead."""
 
     after_ms: int
+    """How long to wait, in milliseconds."""
 
 
 Outcome = Completed | Failed | Cancelled | Released | Snoozed
 
 
 class Verdict(enum.Enum):
-    """What the broker is to do with a leased job; the value is its letter on the wire."""
+    """What the broker does with a leased job; the value is its letter on the wire."""
 
     COMPLETE = "c"
     RETRY = "r"
@@ -90,18 +90,21 @@ class Verdict(enum.Enum):
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One line of a history: how one job ended, and how long its last run took.
-
-    ``name``: the job name; stored only where a tenant's history needs it.
-    """
+    """One line of a history: how one job ended."""
 
     id: str
     state: str
+    """``completed``, ``cancelled`` or ``failed``."""
     attempt: int
+    """The number of its last attempt; the first is 1."""
     finished_at_ms: int
+    """When it ended, in Unix milliseconds by the broker's clock."""
     duration_us: int
+    """How long its last attempt ran, in microseconds."""
     error: str = ""
+    """Of a failed job, the type and message of its last error, cut short; of a cancelled job, the reason."""
     name: str = ""
+    """The job name; stored only where a tenant's history needs it."""
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
@@ -156,9 +159,13 @@ def settle(
         case Failed() if _is_retried(job, outcome, policy):
             delay_ms = outcome.after_ms
             after = prepare_retry(job, outcome.error, outcome.policy or policy, chance, now_ms, after_ms=delay_ms)
-            return _settlement(
-                after,
-                Verdict.RETRY,
+            return Settlement(
+                queue=job.queue,
+                id=job.id,
+                name=job.name,
+                priority=job.priority,
+                fence=job.fence,
+                verdict=Verdict.RETRY,
                 tries=_tries_of(after),
                 delay_ms=max(0, (after.due_at_ms or 0) - now_ms),
                 duration_us=duration_us,
@@ -169,11 +176,9 @@ def settle(
         case Released() | Snoozed() if job.acks_early:
             after, verdict = fail_job(job, _interrupted(job, outcome, now_ms), now_ms), Verdict.DEAD
         case Snoozed():
-            check_transition(job.state, JobState.PENDING, job.id)
-            return _settlement(job, Verdict.SNOOZE, delay_ms=outcome.after_ms)
+            return _given_back(job, Verdict.SNOOZE, outcome.after_ms)
         case Released():
-            check_transition(job.state, JobState.PENDING, job.id)
-            return _settlement(job, Verdict.RELEASE)
+            return _given_back(job, Verdict.RELEASE)
     is_dead = verdict is Verdict.DEAD
     return Settlement(
         queue=job.queue,
@@ -198,8 +203,9 @@ def read_history(stored: Iterable[bytes], name: str = "") -> list[HistoryEntry]:
     return [entry if entry.name else msgspec.structs.replace(entry, name=name) for entry in entries]
 
 
-def _settlement(job: Job, verdict: Verdict, **fields: Any) -> Settlement:
-    return Settlement(job.queue, job.id, job.name, job.priority, job.fence, verdict, **fields)
+def _given_back(job: Job, verdict: Verdict, delay_ms: int = 0) -> Settlement:
+    job = transition(job, JobState.PENDING)
+    return Settlement(job.queue, job.id, job.name, job.priority, job.fence, verdict, delay_ms=delay_ms)
 
 
 def _is_retried(job: Job, outcome: Failed, policy: RetryPolicy) -> bool:

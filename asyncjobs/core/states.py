@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
+from typing import NoReturn
 
 from asyncjobs.errors import InvalidTransition
 
-__all__ = ["ENDED", "TRANSITIONS", "JobState", "check_transition"]
+__all__ = ["ENDED", "TRANSITIONS", "JobState", "refuse_transition"]
 
 
 class JobState(enum.Enum):
@@ -52,10 +53,9 @@ for _state, _successors in TRANSITIONS.items():
 ENDED = frozenset({JobState.COMPLETED, JobState.CANCELLED})
 
 
-def check_transition(old: JobState, new: JobState, job_id: str) -> None:
-    """Raise ``InvalidTransition``, naming both states, unless a job may go from ``old`` to ``new``."""
-    if new not in old.successors:
-        allowed = ", ".join(sorted(state.value for state in old.successors)) or "nothing: it has ended"
-        raise InvalidTransition(
-            f"job {job_id} can't go from {old.value} to {new.value}; from {old.value} it may go to {allowed}"
-        )
+def refuse_transition(old: JobState, new: JobState, job_id: str) -> NoReturn:
+    """Raise the ``InvalidTransition`` of a job that may not go from ``old`` to ``new``."""
+    allowed = ", ".join(sorted(state.value for state in old.successors)) or "nothing: it has ended"
+    raise InvalidTransition(
+        f"job {job_id} can't go from {old.value} to {new.value}; from {old.value} it may go to {allowed}"
+    )

@@ -96,7 +96,7 @@ def read_live(
             f"not a job record that this version can read: it starts with {bytes(body[:8])!r}; "
             "a newer asyncjobs may have written it, or something else uses the key"
         )
-    so_far = unpack_tries(tries)
+    so_far = unpack_tries(tries) if tries else _NO_TRIES
     if state is None:
         state = JobState.RETRYING if so_far.failures else JobState.PENDING
     return Job(
@@ -184,3 +184,4 @@ def stand_in(kept: Kept, tries: bytes, state: JobState, *, fence: int = 0, finis
 
 
 _PRIORITIES = tuple(Priority)
+_NO_TRIES = Tries()

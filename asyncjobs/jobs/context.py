@@ -46,10 +46,10 @@ class JobContext:
         self._job = job
         self._dispatcher = dispatcher
         self._deadline_ms = deadline_ms
-        #: The decoded positional arguments with which the handler is called; middleware may replace them.
         self.args = args
-        #: The decoded keyword arguments with which the handler is called; middleware may replace them.
+        """The positional arguments with which the handler is called, decoded; middleware may replace them."""
         self.kwargs = {} if kwargs is None else kwargs
+        """The keyword arguments with which the handler is called, decoded; middleware may replace them."""
         self._on_event = on_event
         self._shield: Shield = ""
 
@@ -225,9 +225,11 @@ def current_job() -> JobContext:
         LookupError: no job runs here.
 
     Example:
-        >>> @app.job
-        ... async def export(path: str) -> None:
-        ...     current_job().progress(1, total=3, note=path)
+        ```python
+        @app.job
+        async def export(path: str) -> None:
+            current_job().progress(1, total=3, note=path)
+        ```
     """
     context = running.get()
     if context is None:

@@ -1,4 +1,4 @@
-"""What a running job tells those who follow it: progress, data, log lines."""
+"""The events of a running job: its progress, data, and log lines."""
 
 from __future__ import annotations
 
@@ -12,37 +12,42 @@ from asyncjobs.errors import ArgumentsError
 
 __all__ = ["EventKind", "JobEvent", "Progress", "decode_event", "encode_event"]
 
+#: What an event is about.
 EventKind = Literal["progress", "data", "log"]
 
 _MAX_BYTES = 65_536
 
 
 class Progress(NamedTuple):
-    """How far a job has come: ``done`` of ``total`` (``None`` if nobody knows), and a ``note``."""
+    """How far a job has come."""
 
     done: float
+    """How much is done, in a unit of the handler's own."""
     total: float | None
+    """How much there is to do, in the same unit; ``None`` if that isn't known."""
     note: str
+    """A text for people; empty by default."""
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a job. ``number`` rises by one from 1, over all attempts; ``after=`` of ``events()`` takes it.
-
-    ``kind``: ``progress`` (see ``progress``), ``data`` (what ``emit`` was given) or ``log`` (``{"level", "message"}``).
-    ``at``: when it happened, by the worker's clock. ``dropped``: how many events before this one are lost, because a
-    job keeps only its latest.
-    """
+    """One event of a job, as ``handle.events()`` yields it."""
 
     number: int
+    """The number of the event in its job: it rises by one from 1, over all attempts. ``events(after=…)`` takes it."""
     attempt: int
+    """The attempt that emitted the event."""
     at: datetime
+    """When it was emitted, in UTC, by the worker's clock."""
     kind: EventKind
+    """``progress``, ``data`` or ``log``: emitted by ``progress``, ``emit`` or ``log`` of the job's context."""
     data: Any
+    """Of ``data``, what ``emit`` was given; of ``log``, ``{"level": …, "message": …}``; of ``progress``, see there."""
     dropped: int = 0
+    """How many events right before this one are lost, because only the latest of a job are kept."""
 
     @property
     def progress(self) -> Progress | None:
-        """How far the job has come, if that is what the event tells."""
+        """How far the job has come; ``None`` for an event of another kind."""
         return Progress(*self.data) if self.kind == "progress" else None
 
 
@@ -57,7 +62,7 @@ _decoder = msgspec.msgpack.Decoder(_Stored)
 
 
 def encode_event(attempt: int, at_ms: int, kind: EventKind, data: Any) -> bytes:
-    """Return an event as it is stored; raise ``ArgumentsError`` for data that can't be encoded, or over 64 KiB."""
+    """Return an event as it is stored; raise ``ArgumentsError`` if it can't be encoded, or has more than 64 KiB."""
     try:
         encoded = encode_value(_Stored(attempt, at_ms, kind, data))
     except ENCODING_ERRORS as error:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 
-from asyncjobs.core.identity import PAIRS, encode_time
+from asyncjobs.core.identity import PAIRS
 
 __all__ = ["IdSource", "new_id"]
 
@@ -30,9 +30,10 @@ class IdSource:
             # A clock that steps back keeps the later millisecond, so that ids go on rising.
             if now_ms > self._millisecond or self._count >= 1 << 20:
                 self._millisecond = max(now_ms, self._millisecond)
+                time_part = [PAIRS[self._millisecond >> shift & 1023] for shift in (40, 30, 20, 10, 0)]
                 chance = int.from_bytes(os.urandom(8), "big")
-                random = "".join(PAIRS[chance >> shift & 1023] for shift in (50, 40, 30, 20, 10, 0))
-                self._prefix = encode_time(self._millisecond) + random
+                random = [PAIRS[chance >> shift & 1023] for shift in (50, 40, 30, 20, 10, 0)]
+                self._prefix = "".join(time_part + random)
                 self._count = 0
             count = self._count
             self._count = count + 1

@@ -1,4 +1,4 @@
-"""The apps that are open in this process, and the one that a library's job is sent with."""
+"""The apps that are open in this process, and the one that sends a library's job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _open: list[Dispatcher] = []
 
 
 def note_open(dispatcher: Dispatcher) -> None:
-    """Remember that an app is open, so that a library's jobs find it."""
+    """Remember that an app is open, so that the jobs of libraries are sent with it."""
     _open.append(dispatcher)
 
 
@@ -23,11 +23,13 @@ def note_closed(dispatcher: Dispatcher) -> None:
 
 
 def dispatcher_for(name: str) -> Dispatcher:
-    """Return the app that a job of the default registry is sent with.
+    """Return the app that sends the job ``name`` of the default registry.
 
-    Inside a handler that is the worker's; else the one open app (a context variable set in a web app's lifespan isn't
-    seen by its requests, so the open apps are remembered in the process). Raises ``AppNotOpen`` if there is none, or
-    more than one.
+    Inside a handler that is the worker's app; elsewhere the one open app. (The requests of a web app don't see a
+    context variable that is set in its lifespan, so the open apps are remembered in the process.)
+
+    Raises:
+        AppNotOpen: no app is open, or more than one.
     """
     context = running.get()
     if context is not None:

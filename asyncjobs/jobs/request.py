@@ -1,19 +1,25 @@
-"""A call on its way out: the request, and the awaitable that sends it."""
+"""A call on its way out: the request, the job that it asks for, and the awaitable that sends it."""
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, Unpack
 
 import msgspec
 
-from asyncjobs.core.options import DEFAULT_QUEUE, CallOptions, DefinitionOptions, SendOptions
+from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.record.envelope import Envelope, encode
+from asyncjobs.errors import ArgumentsError, PayloadTooLarge
+from asyncjobs.jobs.ids import new_id
+from asyncjobs.ports import NewJob
 
 if TYPE_CHECKING:
     from asyncjobs.jobs.handle import JobHandle
 
-__all__ = ["Dispatcher", "JobRequest", "Sending", "SendingApp"]
+__all__ = ["Dispatcher", "JobRequest", "Sending", "SendingApp", "id_of", "new_job"]
 
 R = TypeVar("R")
 
@@ -77,6 +83,64 @@ class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False
             ArgumentsError: There is no such option, or it has a wrong value. The message names it.
         """
         return msgspec.structs.replace(self, options=self.options.updated(options))
+
+
+def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None = None) -> NewJob:
+    """Return the job that ``request`` asks for, as it is sent.
+
+    Args:
+        request: The call.
+        max_payload: How large the encoded job may be, in bytes.
+        sent_at_ms: When it is sent, in Unix milliseconds; by default now.
+
+    Raises:
+        ArgumentsError: The metadata can't be encoded.
+        PayloadTooLarge: The job is larger than ``max_payload``.
+    """
+    call, defaults = request.options, request.defaults
+    queue = request.queue
+    priority = defaults.priority if call.priority is UNSET else call.priority
+    expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
+    now_ms = time.time_ns() // 1_000_000 if sent_at_ms is None else sent_at_ms
+    envelope: dict[str, Any] = {"arguments": msgspec.Raw(request.arguments), "signature": request.signature}
+    if request.keywords:
+        envelope["keywords"] = request.keywords
+    if expires_ms is not UNSET:
+        due_at_ms = now_ms + request.delay_ms if request.due_at_ms is None else request.due_at_ms
+        envelope["expires_at_ms"] = expires_ms + due_at_ms
+    if call.job_id is not UNSET:
+        envelope["created_at_ms"] = now_ms
+    if request.headers:
+        envelope["headers"] = request.headers
+    for name in ("max_retries", "timeout_ms", "result_ttl_ms", "metadata"):
+        value = getattr(call, name)
+        if value is not UNSET:
+            envelope[name] = value
+    try:
+        body = encode(Envelope(**envelope))
+    except TypeError as error:
+        raise ArgumentsError(f"{request.name}: the metadata can't be encoded: {error}") from error
+    if len(body) > max_payload:
+        raise PayloadTooLarge(
+            f"{request.name}: the job has {len(body)} bytes, max_payload allows {max_payload}. "
+            "Store the data elsewhere and send its key, or raise max_payload."
+        )
+    return NewJob(
+        queue,
+        id_of(request),
+        request.name,
+        body,
+        Priority.NORMAL.value if priority is UNSET else priority.value,
+        call.tenant or "",
+        (call.acks or defaults.acks) == "early",
+        request.delay_ms,
+        request.due_at_ms,
+    )
+
+
+def id_of(request: JobRequest[Any]) -> str:
+    """Return the id of the job that ``request`` asks for: its own, or a new one."""
+    return request.id or request.options.job_id or new_id()
 
 
 class Dispatcher(Protocol):

@@ -1,4 +1,4 @@
-"""Exceptions by which a handler says what is to become of its job."""
+"""Exceptions by which a handler, or a layer of middleware, decides what becomes of its job."""
 
 from __future__ import annotations
 
@@ -6,59 +6,93 @@ import msgspec
 
 from asyncjobs.core.duration import Duration, to_ms
 
-__all__ = ["Cancel", "Discard", "JobControl", "Retry", "Snooze", "pack_control", "unpack_control"]
+__all__ = ["Cancel", "Discard", "Retry", "Snooze", "Steering", "pack_steering", "unpack_steering"]
 
 
-class JobControl(Exception):
-    """What the exceptions have in common: raised in a handler or in a middleware, none of them is an accident."""
+class Steering(Exception):
+    """The base of the exceptions that steer a job: raised on purpose, not by accident."""
 
 
-class Retry(JobControl):
-    """Try again, ``after`` seconds (or a ``timedelta``) from now, or when the job's retry policy says.
+class Retry(Steering):
+    """Run the job again, as after a failure.
 
-    It counts as a failed attempt, with ``reason`` as its message: once ``max_retries`` are used up the job goes to the
-    dead letter queue. Where a function is the policy, it is asked only without ``after``. Raises ``ArgumentsError`` for
-    a wrong ``after``.
+    The attempt counts as failed, with ``reason`` as its message. Once the job's ``max_retries`` are used up, it goes to
+    the dead letter queue.
+
+    Args:
+        after: how long to wait, in seconds or as a ``timedelta``. By default the job's retry policy decides; where the
+            policy is a function, it is called only without ``after``.
+        reason: the message of the failed attempt.
+
+    Raises:
+        ArgumentsError: ``after`` is no duration.
+
+    Example:
+        ```python
+        raise Retry(after=30, reason="the rate limit is reached")
+        ```
     """
 
     def __init__(self, after: Duration | None = None, reason: str = "the handler asked for a retry") -> None:
         super().__init__(reason)
         self.after_ms = None if after is None else to_ms("after", after)
+        """How long to wait, in milliseconds; ``None`` if the policy decides."""
         self.reason = reason
+        """The message of the failed attempt."""
 
 
-class Snooze(JobControl):
-    """Run the job again ``after`` seconds (or a ``timedelta``): it was too early, and nothing is counted.
+class Snooze(Steering):
+    """Run the job again later, because it was too early; no attempt and no failure is counted.
 
-    Raises ``ArgumentsError`` for a wrong ``after``.
+    Args:
+        after: how long to wait, in seconds or as a ``timedelta``; more than 0.
+
+    Raises:
+        ArgumentsError: ``after`` is no duration.
+
+    Example:
+        ```python
+        raise Snooze(after=60)
+        ```
     """
 
     def __init__(self, after: Duration) -> None:
         self.after_ms = to_ms("after", after, least_ms=1)
+        """How long to wait, in milliseconds."""
         super().__init__(f"snoozed for {self.after_ms / 1000:g} s")
 
 
-class Discard(JobControl):
-    """Give up now: the job goes to the dead letter queue with ``reason``, whatever retries it has left."""
+class Discard(Steering):
+    """Give up now: the job goes to the dead letter queue, whatever retries it has left.
+
+    Args:
+        reason: the message of the failed attempt.
+    """
 
     def __init__(self, reason: str = "the handler discarded the job") -> None:
         super().__init__(reason)
         self.reason = reason
+        """The message of the failed attempt."""
 
 
-class Cancel(JobControl):
-    """End the job as cancelled, with ``reason``; who awaits its result gets ``JobCancelled``."""
+class Cancel(Steering):
+    """End the job as cancelled; ``handle.result()`` raises ``JobCancelled``.
+
+    Args:
+        reason: why, as ``JobCancelled`` and the job's record show it.
+    """
 
     def __init__(self, reason: str = "the handler cancelled the job") -> None:
         super().__init__(reason)
         self.reason = reason
+        """Why the job was cancelled."""
 
 
 _decode = msgspec.msgpack.Decoder(tuple[str, int | None, str]).decode
 
 
-def pack_control(error: BaseException) -> bytes:
-    """Return what ``error`` asks for, for another process; empty if it is none of these."""
+def pack_steering(error: BaseException) -> bytes:
+    """Return ``error`` as bytes for another process; empty if it steers no job."""
     for kind in (Retry, Snooze, Discard, Cancel):
         if isinstance(error, kind):
             parts = kind.__name__, getattr(error, "after_ms", None), getattr(error, "reason", "")
@@ -66,8 +100,8 @@ def pack_control(error: BaseException) -> bytes:
     return b""
 
 
-def unpack_control(packed: bytes) -> JobControl:
-    """Return the exception that ``pack_control`` packed."""
+def unpack_steering(packed: bytes) -> Steering:
+    """Return the exception that ``pack_steering`` packed."""
     kind, after_ms, reason = _decode(packed)
     if kind == "Retry":
         return Retry(None if after_ms is None else after_ms / 1000, reason)

@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncjobs.errors import ConfigurationError
 from asyncjobs.jobs.context import JobContext
-from asyncjobs.jobs.steering import JobControl
+from asyncjobs.jobs.steering import Steering
 from asyncjobs.middleware.base import CallNext, Middleware
 
 __all__ = ["Translate"]
@@ -30,7 +30,7 @@ class Translate(Middleware):
         Translate(ConnectionError, LookupError)
     """
 
-    def __init__(self, table: Mapping[type[Exception], Callable[[Any], JobControl | None]]) -> None:
+    def __init__(self, table: Mapping[type[Exception], Callable[[Any], Steering | None]]) -> None:
         for kind in table:
             if not isinstance(kind, type) or not issubclass(kind, Exception):
                 raise ConfigurationError(f"Translate has {kind!r}: expected exception types")
@@ -42,7 +42,7 @@ class Translate(Middleware):
     async def process(self, job: JobContext, call_next: CallNext) -> Any:
         try:
             return await call_next(job)
-        except JobControl:
+        except Steering:
             raise
         except Exception as error:
             for kind in type(error).__mro__:

@@ -28,24 +28,31 @@ class Outage:
         ends: the warning at the first success after it; by default there is none.
 
     Example:
-        >>> outage = Outage(logging.getLogger(), "sending must wait: %s", "sending goes on")
-        >>> outage.failed("the broker is away")
-        0.02
-        >>> outage.over()
+        ```python
+        outage = Outage(_log, "sending must wait: %s", "sending goes on")
+        while True:
+            try:
+                await send()
+            except BrokerUnavailable as error:
+                await asyncio.sleep(outage.failed(error))
+            else:
+                outage.over()
+        ```
     """
 
-    __slots__ = ("_begins", "_ends", "_failures", "_log")
+    __slots__ = ("_begins", "_ends", "_log", "failures")
 
     def __init__(self, log: logging.Logger, begins: str, ends: str = "") -> None:
         self._log = log
         self._begins = begins
         self._ends = ends
-        self._failures = 0
+        #: How many there were since the last success.
+        self.failures = 0
 
     @property
     def next_pause(self) -> float:
         """How many seconds ``failed`` would return now."""
-        return pause_after(self._failures + 1, BROKER_PAUSES_S)
+        return pause_after(self.failures + 1, BROKER_PAUSES_S)
 
     def failed(self, error: object, *details: object) -> float:
         """Count a failure and return how many seconds to wait; the first one is warned of.
@@ -54,14 +61,14 @@ class Outage:
             error: why it failed.
             details: what else the warning names, before the error.
         """
-        if not self._failures:
+        if not self.failures:
             self._log.warning(self._begins, *details, error)
-        self._failures += 1
-        return pause_after(self._failures, BROKER_PAUSES_S)
+        self.failures += 1
+        return pause_after(self.failures, BROKER_PAUSES_S)
 
     def over(self) -> None:
-        """Note a success: the next failure is the first again."""
-        if self._failures:
-            self._failures = 0
+        """Note a success, if there were ``failures``: the next failure is the first again."""
+        if self.failures:
+            self.failures = 0
             if self._ends:
                 self._log.warning(self._ends)

@@ -1,4 +1,4 @@
-"""The broker's clock as a worker knows it, so that no machine's own clock decides anything."""
+"""The broker's clock, kept by a worker, so that no machine's own clock decides anything."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["BrokerClock"]
 
 
 class BrokerClock:
-    """Tells the broker's time between claims, each of which sets it."""
+    """The broker's time, set by each claim and measured from there by the monotonic clock."""
 
     def __init__(self, clock: Clock) -> None:
         self.monotonic = clock.monotonic
         self._offset_ms = clock.now_ms() - clock.monotonic() * 1000
 
     def set(self, now_ms: int) -> None:
-        """Take over the time that the broker just told."""
+        """Set the clock to the time that the broker has just sent."""
         self._offset_ms = now_ms - self.monotonic() * 1000
 
     def now_ms(self) -> int:
@@ -23,5 +23,5 @@ class BrokerClock:
         return int(self._offset_ms + self.monotonic() * 1000)
 
     def seconds_until(self, at_ms: int) -> float:
-        """Return how long it is until the broker's clock shows ``at_ms``, 0 if that is past."""
+        """Return in how many seconds the broker's clock shows ``at_ms``; 0 if that is past."""
         return max(0.0, (at_ms - self._offset_ms) / 1000 - self.monotonic())

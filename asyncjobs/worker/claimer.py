@@ -1,70 +1,53 @@
-"""Fetches jobs: waits for the bell, claims for all free slots at once, and a little ahead while jobs are short."""
+"""Fetches jobs: waits for a wake-up token, then claims for all free slots at once, and a little ahead."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import anyio
 
-from asyncjobs.core.priority import is_ageing_claim, weighted_order
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Claim, ClaimRequest, JobQueue
 from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
+from asyncjobs.worker.queue_order import QueueOrder
 
-__all__ = ["Claimer", "Serving"]
+__all__ = ["Claimer"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
-_MOST = 1_000
+_MAX_BATCH = 1_000
 
-# Jobs are claimed ahead for so long as all slots would need to finish them: the time of a few round trips. At a job of
-# 10 ms and 100 slots that is a batch of 50; at a job of a second it is none, so that they stay for idle workers.
+# The rate at which jobs end is measured over at least this time.
+_MEASURE_OVER_S = 0.001
+
+# Jobs are claimed ahead for as long as all slots would need to finish them: the time of a few round trips. At a job of
+# 10 ms and 100 slots that is a batch of 50; at a job of a second it is none, so that the jobs stay for idle workers.
 _AHEAD_S = 0.005
 
-# What was claimed ahead and found no slot for so long goes back: the jobs have become longer.
-_GIVE_BACK_S = 0.1
+# Jobs that were claimed ahead and found no slot for this long go back: the jobs before them take longer than measured.
+_GIVE_BACK_AFTER_S = 0.1
 
-
-class Serving:
-    """Which queues a worker serves, and in which order: strictly as given, or by weights."""
-
-    def __init__(
-        self,
-        queues: Sequence[str] | Mapping[str, float],
-        *,
-        ageing: float = 0.05,
-        chance: Callable[[], float] = random.random,
-    ) -> None:
-        self.queues = tuple(queues)
-        self._weights = dict(queues) if isinstance(queues, Mapping) else None
-        self._ageing = ageing
-        self._chance = chance
-
-    def order(self) -> Sequence[str]:
-        """Return the queues in the order of the next claim."""
-        if self._weights is None or len(self.queues) == 1:
-            return self.queues
-        return weighted_order(self._weights, [self._chance() for _ in self.queues])
-
-    def is_lowest_first(self, number: int) -> bool:
-        """Say whether claim ``number`` serves low priority first, so that it never starves."""
-        return is_ageing_claim(number, self._ageing)
+# A worker keeps the timer of scheduled jobs for so many poll intervals after each claim.
+_KEEP_TIMER_POLLS = 3
 
 
 class Claimer(Duty):
-    """Claims for one worker; its requests are numbered, so that one repeated after an error gets the same jobs."""
+    """Claims for one worker; its requests are numbered, so that one repeated after an error gets the same jobs.
+
+    Times in seconds. ``poll_interval``: the longest wait for a wake-up token. ``timer_interval``: how often a worker
+    without a free slot makes due jobs ready for others; ``None`` if the worker keeps no timer of scheduled jobs.
+    """
 
     def __init__(
         self,
         broker: JobQueue,
         executor: Executor,
-        serving: Serving,
+        order: QueueOrder,
         clock: BrokerClock,
         *,
         worker_id: str,
@@ -73,14 +56,15 @@ class Claimer(Duty):
         poll_interval: float,
         timer_interval: float | None,
     ) -> None:
+        self.worker_id = worker_id
         self._broker = broker
         self._executor = executor
-        self._serving = serving
+        self._order = order
         self._clock = clock
-        self._worker_id = worker_id
         self._lease_ms = lease_ms
         self._poll_interval = poll_interval
         self._timer_interval = timer_interval
+        self._keep_timer_ms = 0 if timer_interval is None else round(_KEEP_TIMER_POLLS * 1000 * poll_interval)
         self._names = frozenset(executor.plans)
         self._numbers = numbers
         self._number = next(numbers)
@@ -88,34 +72,35 @@ class Claimer(Duty):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_task: asyncio.Task[None] | None = None
         self._wait_scope: anyio.CancelScope | None = None
+        self._ahead = 0
+        self._finished_at_look = 0
+        self._looked_at = 0.0
         #: Whether it claims no more, because the worker is ending.
         self.is_stopping = False
-        self._ahead = 0
-        self._seen = (0, 0.0)
         #: When a claim or an idle wait last ended, by the monotonic clock: the worker's sign of health.
         self.last_active = clock.monotonic()
 
     @property
     def room(self) -> int:
-        """How many jobs to claim: the free slots, and what may be claimed ahead."""
+        """How many jobs to claim: for the free slots, and ahead."""
         executor = self._executor
         return executor.concurrency - executor.running + self._ahead - executor.buffered
 
     async def step(self, limit: int) -> Claim:
-        """Claim up to ``limit`` jobs (0: only promote what is due) and hand them to the executor.
+        """Claim up to ``limit`` jobs (0: only make ready what is due) and hand them to the executor.
 
         Raises ``BrokerError``; the next step then asks for the same claim again.
         """
         async with self._lock:
             request = ClaimRequest(
-                worker=self._worker_id,
+                worker=self.worker_id,
                 number=self._number,
-                queues=self._serving.order(),
-                limit=min(limit, _MOST),
+                queues=self._order.draw(),
+                limit=min(limit, _MAX_BATCH),
                 lease_ms=self._lease_ms,
                 names=self._names,
-                lowest_first=self._serving.is_lowest_first(self._number),
-                keep_timer_ms=0 if self._timer_interval is None else round(3000 * self._poll_interval),
+                lowest_first=self._order.is_lowest_first(self._number),
+                keep_timer_ms=self._keep_timer_ms,
             )
             claim = await self._broker.claim(request)
             self._number = next(self._numbers)
@@ -126,44 +111,45 @@ class Claimer(Duty):
             self._set_timer(claim.next_due_ms)
             return claim
 
-    def _measure(self) -> None:
-        """Set how far to claim ahead from the rate at which jobs have ended since the last look."""
-        finished, at = self._executor.finished, self._clock.monotonic()
-        passed = at - self._seen[1]
-        if passed >= 0.001:
-            rate = (finished - self._seen[0]) / passed
-            self._ahead = min(self._executor.concurrency, int(rate * _AHEAD_S))
-            self._seen = finished, at
-
     async def serve(self) -> None:
         """Claim until stopped; while the broker is away, try again with backoff."""
         outage = Outage(_log, "claiming must wait: %s", "claiming goes on")
         while not self.is_stopping:
             try:
-                await self._turn()
+                await self._claim_or_wait()
             except BrokerError as error:
                 await asyncio.sleep(outage.failed(error))
             else:
-                outage.over()
+                if outage.failures:
+                    outage.over()
 
-    async def _turn(self) -> None:
+    async def _claim_or_wait(self) -> None:
         self._measure()
-        if self.room < max(1, self._ahead // 2):
+        limit = self.room
+        if limit < max(1, self._ahead // 2):
             await self._await_room()
             return
-        limit = self.room
         claim = await self.step(limit)
         if self.is_stopping or claim.again or len(claim.jobs) >= limit:
             return
         with anyio.CancelScope() as self._wait_scope:
-            await self._broker.wait(self._serving.queues, self._poll_interval)
+            await self._broker.wait(self._order.queues, self._poll_interval)
         self._wait_scope = None
         self.last_active = self._clock.monotonic()
+
+    def _measure(self) -> None:
+        """Set how far to claim ahead, from the rate at which jobs have ended since the last look."""
+        finished, now = self._executor.finished, self._clock.monotonic()
+        passed_s = now - self._looked_at
+        if passed_s >= _MEASURE_OVER_S:
+            rate = (finished - self._finished_at_look) / passed_s
+            self._ahead = min(self._executor.concurrency, int(rate * _AHEAD_S))
+            self._finished_at_look, self._looked_at = finished, now
 
     async def _await_room(self) -> None:
         buffered = self._executor.buffered
         finished = self._executor.finished
-        await self._executor.changed(_GIVE_BACK_S if buffered else self._timer_interval or self._poll_interval)
+        await self._executor.job_ended(_GIVE_BACK_AFTER_S if buffered else self._timer_interval or self._poll_interval)
         self.last_active = self._clock.monotonic()
         if self._executor.finished != finished or self.is_stopping:
             return
@@ -171,7 +157,7 @@ class Claimer(Duty):
             self._ahead = 0
             self._executor.give_back()
         elif self._timer_interval is not None:
-            # All slots are taken; whatever is due must still be promoted, for other workers.
+            # All slots are taken; what is due must still be made ready, for other workers.
             await self.step(0)
 
     # -- the timer of scheduled jobs
@@ -182,10 +168,10 @@ class Claimer(Duty):
             self._timer = None
         if due_ms is not None and not self.is_stopping:
             seconds = self._clock.seconds_until(due_ms)
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._ring_timer)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._reach_due)
 
-    def _ring_timer(self) -> None:
-        # A claim of its own, on another connection: the blocked wait would learn of it too late.
+    def _reach_due(self) -> None:
+        # A claim beside the blocking wait, which would end too late: a timeout of BLPOP fires some 40 ms late.
         self._timer_task = asyncio.get_running_loop().create_task(self._claim_due())
 
     async def _claim_due(self) -> None:
@@ -194,11 +180,13 @@ class Claimer(Duty):
         try:
             await self.step(max(0, self.room))
         except BrokerError:
-            # The main loop meets the same error and says so.
+            # ``serve`` meets the same error and logs it.
             return
 
+    # -- the end
+
     def halt(self) -> None:
-        """Claim no more; one that is under way is let finish, so that its jobs are not leased to nobody."""
+        """Claim no more; a claim under way is let finish, so that its jobs don't stay leased without a worker."""
         self.is_stopping = True
         if self._timer is not None:
             self._timer.cancel()

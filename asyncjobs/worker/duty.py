@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 import anyio
 
@@ -33,7 +34,7 @@ class Duty:
 async def on_duty(name: str, duty: Duty) -> AsyncIterator[None]:
     """Start ``duty``, keep it running in the background of the block, and stop it at the block's end."""
     await duty.start()
-    task = asyncio.create_task(keep_running(name, duty.run), name=f"asyncjobs-{name}")
+    task = asyncio.create_task(keep_running(name, duty.run))
     try:
         yield
     finally:
@@ -45,16 +46,24 @@ async def on_duty(name: str, duty: Duty) -> AsyncIterator[None]:
                 await asyncio.wait([task])
 
 
-async def keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
+async def keep_running(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Call ``run`` until it returns; where it raises, log that and call it again: a worker never ends by accident."""
     failures = 0
     while True:
+        # In a task of its own: awaited here, it would pass through this coroutine at each of its resumptions.
+        task = asyncio.create_task(run(), name=f"asyncjobs-{name}")
         try:
-            await run()
-        except Exception:
-            failures += 1
-            pause = pause_after(failures, RESTART_PAUSES_S)
-            _log.exception("the worker's %s failed and starts again in %s s", name, pause)
-            await asyncio.sleep(pause)
-        else:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        error = task.exception()
+        if error is None:
             return
+        if not isinstance(error, Exception):
+            raise error
+        failures += 1
+        pause = pause_after(failures, RESTART_PAUSES_S)
+        _log.error("the worker's %s failed and starts again in %s s", name, pause, exc_info=error)
+        await asyncio.sleep(pause)

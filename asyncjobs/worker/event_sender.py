@@ -1,4 +1,4 @@
-"""Sends what running jobs tell: gathered while a call is under way, and out before the job is settled."""
+"""Sends the events of running jobs: gathered while a call is under way, and out before the job is settled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger("asyncjobs.worker")
 
 # How long the end of a job waits for its last events, while the broker is away.
 _FLUSH_S = 2.0
-_EVENTS_AN_EMISSION = 1_000
+_MAX_EVENTS_AN_EMISSION = 1_000
 
 
 class _Waiting:
@@ -34,42 +34,42 @@ class _Waiting:
 
 
 class EventSender(Duty):
-    """Events of one worker's jobs on their way to the broker, which keeps the last ``most`` a job for ``ttl_ms``.
+    """Sends events to the broker, which keeps the last ``max_events`` of each job for ``ttl_ms``.
 
-    At most that many wait here too: of a job that tells faster than the broker takes it, the oldest are dropped, and
+    At most that many wait here too: of a job that emits faster than the broker takes it, the oldest are dropped, and
     their number goes along.
     """
 
-    def __init__(self, store: Work, *, most: int, ttl_ms: int) -> None:
+    def __init__(self, store: Work, *, max_events: int, ttl_ms: int) -> None:
         self._store = store
-        self._most = most
+        self._max_events = max_events
         self._ttl_ms = ttl_ms
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._waiting: dict[Lease, _Waiting] = {}
         self._sending: set[Lease] = set()
-        #: Whether any job's events may be on their way.
+        #: Whether events of any job may be on their way.
         self.is_busy = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
 
+    async def start(self) -> None:
+        """Send on the running loop from now on."""
+        self._loop = asyncio.get_running_loop()
+
     def add(self, lease: Lease, event: bytes) -> None:
-        """Take over an event; from any thread."""
+        """Add an event of the job under ``lease``; from any thread."""
         with self._lock:
             waiting = self._waiting.get(lease)
             if waiting is None:
                 waiting = self._waiting[lease] = _Waiting()
             waiting.events.append(event)
             self.is_busy = True
-            if len(waiting.events) > self._most:
+            if len(waiting.events) > self._max_events:
                 waiting.events.popleft()
                 waiting.skipped += 1
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._start_sending)
-
-    async def start(self) -> None:
-        """Send on the running loop from now on."""
-        self._loop = asyncio.get_running_loop()
 
     def _start_sending(self) -> None:
         if self._task is None:
@@ -90,8 +90,8 @@ class EventSender(Duty):
 
     def _emissions(self, lease: Lease, waiting: _Waiting) -> Iterator[Emission]:
         events, skipped = list(waiting.events), waiting.skipped
-        for start in range(0, len(events), _EVENTS_AN_EMISSION):
-            yield Emission(lease, next(self._numbers), skipped, events[start : start + _EVENTS_AN_EMISSION])
+        for start in range(0, len(events), _MAX_EVENTS_AN_EMISSION):
+            yield Emission(lease, next(self._numbers), skipped, events[start : start + _MAX_EVENTS_AN_EMISSION])
             skipped = 0
 
     async def _deliver(self, emissions: Sequence[Emission]) -> None:
@@ -99,18 +99,18 @@ class EventSender(Duty):
         outage = Outage(_log, "the events of %d jobs must wait: %s")
         while True:
             try:
-                await self._store.emit(emissions, self._most, self._ttl_ms)
+                await self._store.emit(emissions, self._max_events, self._ttl_ms)
             except BrokerError as error:
                 await asyncio.sleep(outage.failed(error, len(self._sending)))
             else:
                 return
 
     def holds(self, lease: Lease) -> bool:
-        """Say whether events of the job are still on their way."""
+        """Return whether events of the job under ``lease`` are still on their way."""
         return lease in self._waiting or lease in self._sending
 
     async def flush(self, lease: Lease) -> None:
-        """Wait until the job's events are sent; give up after some seconds, and say so."""
+        """Wait until the job's events are sent; after some seconds, drop them with an error in the log."""
         with anyio.move_on_after(_FLUSH_S, shield=True):
             while self.holds(lease):
                 self._start_sending()
@@ -122,7 +122,7 @@ class EventSender(Duty):
             _log.error("the last events of job %s could not be sent and are lost", lease.id)
 
     async def stop(self) -> None:
-        """Stop sending; what could not be sent by now is lost."""
+        """Stop sending; events that are still on their way are lost."""
         self._loop = None
         if self._task is not None:
             self._task.cancel()

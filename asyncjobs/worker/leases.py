@@ -1,4 +1,4 @@
-"""The leases that a worker holds, shared by those who take them, extend them and let them go."""
+"""The leases that a worker holds: the claimer takes them, the heartbeat extends them, the settler lets them go."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Leases:
         self._held: dict[Lease, float] = {}
 
     def hold(self, lease: Lease, until: float = math.inf) -> None:
-        """Keep ``lease`` alive from now on, until the monotonic time ``until`` at most."""
+        """Have ``lease`` extended from now on, until the monotonic time ``until`` at most."""
         self._held[lease] = until
 
     def let_go(self, lease: Lease) -> None:
-        """Keep ``lease`` alive no longer."""
+        """Have ``lease`` extended no longer."""
         self._held.pop(lease, None)
 
     def held(self, now: float) -> list[Lease]:
-        """Return every lease to extend at the monotonic time ``now``; from any thread: one C call copies the dict."""
+        """Return the leases to extend at the monotonic time ``now``; from any thread: one C call copies the dict."""
         return [lease for lease, until in self._held.copy().items() if now < until]

@@ -1,4 +1,4 @@
-"""What every worker does for the queues as a whole: recover expired leases, and prune the dead letter queue."""
+"""What every worker does for its queues as a whole: recover expired leases, and prune the dead letter queue."""
 
 from __future__ import annotations
 
@@ -20,9 +20,16 @@ _log = logging.getLogger("asyncjobs.worker")
 _RECOVER_EVERY_S = 0.75
 _PRUNE_EVERY_S = 60.0
 
+# How many ids a line of the log names.
+_MAX_LOGGED_IDS = 5
+
 
 class Maintenance(Duty):
-    """Recovers and prunes for ever; all workers may do so at once, so no lock is needed."""
+    """Recovers and prunes ``queues`` for ever; all workers may do so at once, so no lock is needed.
+
+    ``max_deaths``: a job goes to the dead letter queue once so many workers have died under it. ``dead_ttl_ms`` and
+    ``dead_most``: how long, and how many of a queue, dead jobs are kept.
+    """
 
     def __init__(
         self,
@@ -52,7 +59,7 @@ class Maintenance(Duty):
     async def prune(self) -> None:
         """Forget the dead that are too old or too many."""
         count = 0
-        # One call does a bounded amount; jobs may die faster than one call a minute forgets them.
+        # The work of one call is bounded; jobs may die faster than one call a minute forgets them.
         while some := await self._broker.prune(self._queues, self._dead_ttl_ms, self._max_dead):
             count += some
         if count:
@@ -60,18 +67,18 @@ class Maintenance(Duty):
 
     async def run(self) -> None:
         """Recover often, and prune now and then, for ever."""
-        period = min(_RECOVER_EVERY_S, self._lease_ms / 4000)
-        since_pruned = 0.0
+        period_s = min(_RECOVER_EVERY_S, self._lease_ms / 4000)
+        since_pruned_s = 0.0
         outage = Outage(_log, "the broker is away: %s", "the broker is back")
         while True:
-            # Spread a little, so that workers started together do not knock together.
-            await asyncio.sleep(period * random.uniform(0.9, 1.0))
-            since_pruned += period
+            # Spread a little, so that workers started together do not call together.
+            await asyncio.sleep(period_s * random.uniform(0.9, 1.0))
+            since_pruned_s += period_s
             try:
                 await self.recover()
-                if since_pruned >= _PRUNE_EVERY_S:
+                if since_pruned_s >= _PRUNE_EVERY_S:
                     await self.prune()
-                    since_pruned = 0.0
+                    since_pruned_s = 0.0
             except BrokerError as error:
                 outage.failed(error)
             else:
@@ -79,4 +86,4 @@ class Maintenance(Duty):
 
 
 def _some(ids: list[str]) -> str:
-    return ", ".join(ids[:5]) + (" …" if len(ids) > 5 else "")
+    return ", ".join(ids[:_MAX_LOGGED_IDS]) + (" …" if len(ids) > _MAX_LOGGED_IDS else "")

@@ -1,4 +1,4 @@
-"""Shows the worker to others, and makes jobs startable that waited for a worker that knows their names."""
+"""Shows a running worker to others, and makes jobs startable that waited for a worker of their names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PRESENT_MS = 20_000
 class Presence(Duty):
     """Announces the worker ``worker_id`` every few seconds, and withdraws it at the end.
 
-    A parked job (set aside, since no worker knew its name) of ``queues`` is buried after ``grace_ms``.
+    A job of ``queues`` that is parked (set aside, for want of a worker of its name) is buried after ``grace_ms``.
     """
 
     def __init__(
@@ -55,20 +55,20 @@ class Presence(Duty):
         await self.announce()
 
     async def announce(self) -> None:
-        """Show the worker, and make jobs startable that waited for one that knows their names."""
+        """Show the worker, and make jobs startable that waited for a worker of their names."""
         try:
             await self.show()
         except BrokerRefused as error:
-            # A server that is full refuses what only shows us, but not what drains it.
+            # A server that is full refuses what only shows a worker, but not what empties its queues.
             _log.warning("the worker can't be seen by others: %s", error)
         await self._broker.unpark(self._queues, self._names, self._grace_ms)
 
     async def run(self) -> None:
         """Announce the worker again and again."""
         while True:
-            # Spread a little, so that workers started together do not knock together.
+            # Spread a little, so that workers started together do not call together.
             await asyncio.sleep(_ANNOUNCE_EVERY_S * random.uniform(0.9, 1.0))
-            # Maintenance meets the same error and says so.
+            # Maintenance meets the same error and logs it.
             with contextlib.suppress(BrokerError):
                 await self.announce()
 

@@ -14,7 +14,7 @@ from asyncjobs.errors import BrokerError
 from asyncjobs.middleware.chain import sees_sending
 from asyncjobs.ports import Clock, Extension
 from asyncjobs.worker.broker_clock import BrokerClock
-from asyncjobs.worker.claimer import Claimer, Serving
+from asyncjobs.worker.claimer import Claimer
 from asyncjobs.worker.duty import Duty, keep_running, on_duty
 from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.host import WorkerHost
@@ -24,6 +24,7 @@ from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.liveness.watchdog import Watchdog
 from asyncjobs.worker.maintenance import Maintenance
 from asyncjobs.worker.presence import Presence
+from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.schedules.from_code import schedules_in_code
 from asyncjobs.worker.schedules.scheduler import Scheduler
 from asyncjobs.worker.schedules.tick_sender import TickSender
@@ -43,7 +44,7 @@ class WorkerRun:
     def __init__(
         self,
         host: WorkerHost,
-        serving: Serving,
+        order: QueueOrder,
         concurrency: int,
         clock: Clock,
         worker_id: str,
@@ -51,8 +52,7 @@ class WorkerRun:
     ) -> None:
         settings = host.settings
         self._host = host
-        self._serving = serving
-        self._worker_id = worker_id
+        self._order = order
         self._clock = BrokerClock(clock)
         self._lease_ms = round(settings.lease * 1000)
         self._leases = Leases()
@@ -61,7 +61,7 @@ class WorkerRun:
         self._claimer = Claimer(
             host.connection.broker,
             self._executor,
-            serving,
+            order,
             self._clock,
             worker_id=worker_id,
             numbers=numbers,
@@ -74,7 +74,7 @@ class WorkerRun:
             self._executor,
             self._claimer,
             worker_id=worker_id,
-            queues=serving.queues,
+            queues=order.queues,
             started_at_ms=self._clock.now_ms(),
             grace_ms=round(settings.unknown_job_grace * 1000),
         )
@@ -92,7 +92,7 @@ class WorkerRun:
         yield "maintenance", self._make_maintenance()
         if self._scheduler is not None:
             yield "scheduler", self._scheduler
-        watchdog = Watchdog(self._clock.monotonic, self._executor.blocking)
+        watchdog = Watchdog(self._clock.monotonic, self._executor.blocking_job)
         yield "watchdog", watchdog
         yield "heartbeat", self._make_heartbeat(watchdog)
         yield "event sender", self._executor.events
@@ -120,7 +120,7 @@ class WorkerRun:
         settings = self._host.settings
         return Maintenance(
             self._host.connection.broker,
-            queues=self._serving.queues,
+            queues=self._order.queues,
             lease_ms=self._lease_ms,
             max_deaths=settings.max_deaths,
             dead_ttl_ms=round(settings.dead_ttl * 1000),
@@ -132,9 +132,9 @@ class WorkerRun:
         return Scheduler(
             host.connection.broker,
             self._clock,
-            queues=self._serving.queues,
+            queues=self._order.queues,
             names=frozenset(self._executor.plans),
-            own=schedules_in_code(host),
+            in_code=schedules_in_code(host),
             interval=host.settings.scheduler_interval,
             prepare=host.sender.prepare,
             sender=TickSender(host) if sees_sending(host.middleware) else None,
@@ -145,7 +145,7 @@ class WorkerRun:
 
         def from_its_thread(extension: Extension) -> None:
             with contextlib.suppress(RuntimeError):  # The loop has closed, and the worker has ended with it.
-                loop.call_soon_threadsafe(self._executor.learn, extension)
+                loop.call_soon_threadsafe(self._executor.apply, extension)
 
         return Heartbeat(
             self._host.connection.broker.lease_keeper(),
@@ -160,7 +160,7 @@ class WorkerRun:
     # -- what a worker does with its run
 
     def health(self, within: float) -> Health:
-        """Say whether a claim or an idle wait ended within the last ``within`` seconds."""
+        """Return whether a claim or an idle wait ended within the last ``within`` seconds."""
         idle_s = self._clock.monotonic() - self._claimer.last_active
         return Health(idle_s <= within, idle_s, self._executor.running)
 
@@ -172,7 +172,7 @@ class WorkerRun:
 
     async def until_stopped(self) -> None:
         """Claim and run jobs until ``stop`` is called."""
-        _log.info("worker %s serves %s", self._worker_id, ", ".join(self._serving.queues))
+        _log.info("worker %s serves %s", self._claimer.worker_id, ", ".join(self._order.queues))
         await keep_running("claimer", self._claimer.serve)
 
     async def until_empty(self) -> int:
@@ -185,7 +185,7 @@ class WorkerRun:
             if not self._executor.running and self._settler.is_idle:
                 break
             if self._executor.running:
-                await self._executor.changed(self._host.settings.poll_interval)
+                await self._executor.job_ended(self._host.settings.poll_interval)
             else:
                 await self._settler.flush()
         return self._executor.finished
@@ -194,6 +194,6 @@ class WorkerRun:
         """Claim one job, run it and settle it; return whether there was one."""
         claim = await self._claimer.step(1)
         while self._executor.running:
-            await self._executor.changed(self._host.settings.poll_interval)
+            await self._executor.job_ended(self._host.settings.poll_interval)
         await self._settler.flush()
         return bool(claim.jobs)

@@ -1,4 +1,4 @@
-"""Tells the broker what became of jobs: many in one round trip, one call under way at a time."""
+"""Tells the broker what becomes of jobs: many in one round trip, one call under way at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ __all__ = ["Settler"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
-_MOST = 500
+_MAX_BATCH = 500
+
+# How long the last settlements may take, at the worker's end.
 _FLUSH_S = 5.0
 
 
@@ -32,23 +34,23 @@ class Settler(Duty):
         self._news = asyncio.Event()
         self._lock = asyncio.Lock()
         self._is_sending = False
-        self._is_again = False
+        self._is_repeating = False
         self._outage = Outage(_log, "settling %d jobs must wait: %s")
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything has been told."""
+        """Whether every settlement that was added is done."""
         return not self._waiting and not self._is_sending
 
     def add(self, lease: Lease, settlement: Settlement) -> None:
-        """Take over a settlement; it is sent with the next call."""
+        """Add a settlement; it is sent with the next call."""
         self._waiting.append((lease, settlement))
         self._news.set()
 
     async def step(self) -> None:
-        """Send what waits, in one call; on ``BrokerError`` it waits again and the error is raised."""
+        """Send one batch in one call; on ``BrokerError`` the batch waits again, and the error is raised."""
         async with self._lock:
-            batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+            batch, self._waiting = self._waiting[:_MAX_BATCH], self._waiting[_MAX_BATCH:]
             if not batch:
                 return
             self._is_sending = True
@@ -56,7 +58,7 @@ class Settler(Duty):
                 replies = await self._broker.settle([settlement for _, settlement in batch])
             except BaseException:
                 self._waiting = batch + self._waiting
-                self._is_again = True
+                self._is_repeating = True
                 raise
             finally:
                 self._is_sending = False
@@ -66,31 +68,32 @@ class Settler(Duty):
         for (lease, settlement), done in zip(batch, replies, strict=True):
             self._leases.let_go(lease)
             # After a lost reply a refusal may only mean that the first call got through.
-            if not done and not self._is_again and settlement.verdict is not Verdict.RELEASE:
+            if not done and not self._is_repeating and settlement.verdict is not Verdict.RELEASE:
                 _log.warning(
                     "job %s (%s) had been taken over by another worker: what this attempt came to is ignored",
                     lease.id,
                     settlement.name,
                 )
-        self._is_again = False
+        self._is_repeating = False
 
     async def run(self) -> None:
-        """Send whatever is added, for ever; while the broker is away, keep it and try again."""
+        """Send what is added, for ever; while the broker is away, keep it and try again."""
         while True:
             if not self._waiting:
                 self._news.clear()
                 await self._news.wait()
-                # Whatever else ends in this round of the loop goes along.
+                # The settlements of other jobs that end in this round of the loop go along.
                 await asyncio.sleep(0)
             await self.flush()
 
     async def flush(self, timeout: float | None = None) -> bool:
-        """Send until nothing waits, for at most ``timeout`` seconds; return whether all was sent."""
+        """Send until nothing waits, for at most ``timeout`` seconds; return whether everything was sent."""
         with anyio.move_on_after(timeout):
             while not self.is_idle:
                 try:
                     await self.step()
-                    self._outage.over()
+                    if self._outage.failures:
+                        self._outage.over()
                 except BrokerError as error:
                     await asyncio.sleep(self._outage.failed(error, len(self._waiting)))
         return self.is_idle

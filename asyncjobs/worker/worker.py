@@ -16,21 +16,32 @@ from asyncjobs.errors import ConfigurationError
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.ports import Clock
 from asyncjobs.ports.clock import SystemClock
-from asyncjobs.worker.claimer import Serving
 from asyncjobs.worker.host import WorkerApp, WorkerHost
 from asyncjobs.worker.liveness.health import HEALTHY_WITHIN_S, Health
+from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.run import WorkerRun
 
 __all__ = ["Worker"]
 
 
 class Worker:
-    """Runs the jobs of an app's queues in this event loop.
+    """Runs jobs of an app in the running event loop.
 
-    ``queues``: names in strict order, or a mapping of names to weights (> 0); by default those that the app's jobs
-    name. ``concurrency``: jobs at once. ``ageing``: the share of claims that serve low priority first, 0 to 1.
+    Args:
+        app: the app whose jobs are run; the worker opens it while it runs.
+        queues: names of queues, served in strict order, or a mapping of names to weights above 0, served at random by
+            weight. By default the setting ``queues``, else the queues that the app's jobs name.
+        concurrency: how many jobs run at once, 1 or more; by default the setting.
+        ageing: the share of claims, from 0 to 1, that serve low priority first, so that it never starves.
+        clock: a clock in place of the system's, for tests.
 
-    Raises ``ConfigurationError`` for a wrong value, and ``DefinitionError`` at the start for a job that could not run.
+    Raises:
+        ConfigurationError: an argument has a wrong value.
+
+    Example:
+        ```python
+        await Worker(app, queues=["critical", "default"]).run()
+        ```
     """
 
     def __init__(
@@ -51,52 +62,93 @@ class Worker:
         if isinstance(queues, Mapping) and not all(weight > 0 for weight in queues.values()):
             raise ConfigurationError(f"queues={dict(queues)!r}: expected weights above 0")
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
+        """The worker's id, with the name of its machine and the number of its process."""
         self._host = app._host
         self._concurrency = concurrency or self._host.settings.concurrency
-        self._serving = Serving(_queues(self._host, queues), ageing=ageing)
+        self._order = QueueOrder(_queues(self._host, queues), ageing=ageing)
         self._clock = clock or SystemClock()
-        # The claims of all runs are numbered through: a number used again would get the old jobs again.
+        # Over all runs, since a claim whose number was used before gets the jobs that were claimed then.
         self._numbers = itertools.count(1)
         self._current_run: WorkerRun | None = None
         self._is_stopped = False
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """The queues that it serves."""
-        return self._serving.queues
+        """The names of the queues that the worker serves, in the order given."""
+        return self._order.queues
 
     def health(self, within: float = HEALTHY_WITHIN_S) -> Health:
-        """Say whether the worker does its work: a claim or an idle wait ended within the last ``within`` seconds.
+        """Return whether the worker does its work: a claim, or a wait for jobs, has ended lately.
 
-        A worker that isn't running, or whose broker is away for longer than that, is not healthy.
+        A worker that isn't running, or whose broker is away, is not healthy.
+
+        Args:
+            within: how long ago that may be, in seconds.
         """
         return Health(False, None, 0) if self._current_run is None else self._current_run.health(within)
 
     def stop(self) -> None:
-        """Claim no more and let handlers finish; called once more, cancel them now. Only from the worker's loop."""
+        """Claim no more and let handlers finish; called once more, cancel them now.
+
+        Returns at once; ``run`` returns when the worker has ended. Call it in the worker's event loop.
+        """
         self._is_stopped = True
         if self._current_run is not None:
             self._current_run.stop()
 
     async def run(self, *, signals: bool = True) -> None:
-        """Run jobs until stopped; with ``signals``, SIGTERM and SIGINT stop it, a second one without waiting."""
+        """Run jobs until ``stop`` is called.
+
+        Then handlers may finish for the setting ``shutdown_timeout``; after that they are cancelled, and their jobs go
+        back to their queues.
+
+        Args:
+            signals: whether SIGTERM and SIGINT stop the worker, a second one without waiting for handlers.
+
+        Raises:
+            DefinitionError: a job of the app could not be run.
+            BrokerError: the broker can't be reached at the start; later, the worker waits for it.
+        """
         with self._on_signals() if signals else contextlib.nullcontext():
             async with self._started() as run:
                 await run.until_stopped()
 
     async def run_until_empty(self) -> int:
-        """Run jobs until none is startable and none runs; return how many ended. What is due later is left alone."""
+        """Run jobs until none is startable and none runs; scheduled jobs and retries that are due later are left alone.
+
+        Returns:
+            How many jobs have ended.
+
+        Raises:
+            DefinitionError: a job of the app could not be run.
+            BrokerError: the broker can't be reached.
+        """
         async with self._started() as run:
             return await run.until_empty()
 
     async def run_once(self) -> bool:
-        """Claim one job and run it to its end; return whether there was one."""
+        """Claim one job and run it to its end.
+
+        Returns:
+            Whether there was a job.
+
+        Raises:
+            DefinitionError: a job of the app could not be run.
+            BrokerError: the broker can't be reached.
+        """
         async with self._started() as run:
             return await run.once()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
-        """Run jobs in the background of this block, which must be entered and left in one task."""
+        """Run jobs in the background of a block, which must be entered and left in one task.
+
+        Example:
+            ```python
+            async with Worker(app).running():
+                print(await handle.result())
+            ```
+        """
         ready = asyncio.Event()
 
         async def work() -> None:
@@ -122,8 +174,8 @@ class Worker:
         connection = self._host.connection
         await connection.open()
         try:
-            run = WorkerRun(self._host, self._serving, self._concurrency, self._clock, self.id, self._numbers)
-            # Known until all has ended, so that a second stop can hurry the first.
+            run = WorkerRun(self._host, self._order, self._concurrency, self._clock, self.id, self._numbers)
+            # Kept until the run has ended, so that a second stop can hurry the first.
             self._current_run = run
             try:
                 async with run:
@@ -156,7 +208,7 @@ class Worker:
 def _queues(host: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:
     queues = given or host.settings.queues
     if not queues:
-        # Every queue that a job names, the default one among them.
+        # Every queue that a job names, and the default one for jobs that name none.
         named = {definition.options.queue for definition in host.registry}
         queues = sorted({DEFAULT_QUEUE if isinstance(queue, UnsetType) else queue for queue in named})
     for queue in queues:

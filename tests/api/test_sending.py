@@ -414,8 +414,8 @@ def test_outside_a_job_there_is_no_current_one() -> None:
 
 def test_all_errors_have_one_root_save_those_that_a_handler_raises_on_purpose() -> None:
     import asyncjobs
-    from asyncjobs.jobs.steering import JobControl
+    from asyncjobs.jobs.steering import Steering
 
     errors = [value for value in vars(asyncjobs).values() if isinstance(value, type) and issubclass(value, Exception)]
     assert errors
-    assert all(issubclass(error, AsyncJobsError | JobControl) for error in errors)
+    assert all(issubclass(error, AsyncJobsError | Steering) for error in errors)

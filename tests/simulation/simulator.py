@@ -19,11 +19,12 @@ from asyncjobs.core.states import JobState
 from asyncjobs.errors import BrokerUnavailable
 from asyncjobs.ports import Broker, Claim, ClaimRequest, Clock, Extension, Lease, LeaseKeeper, Recovery
 from asyncjobs.worker.broker_clock import BrokerClock
-from asyncjobs.worker.claimer import Claimer, Serving
+from asyncjobs.worker.claimer import Claimer
 from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.maintenance import Maintenance
+from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.settler import Settler
 from tests.apps import broker_of, host_of
 
@@ -114,7 +115,7 @@ class FaultyKeeper:
 class NoWatchdog:
     """The loop of a simulation is never blocked."""
 
-    silence = 0.0
+    silence_s = 0.0
 
     def step(self) -> None: ...
 
@@ -132,7 +133,7 @@ class SimulatedWorker:
         self.claimer = Claimer(
             broker_of(app),
             self.executor,
-            Serving([QUEUE], chance=chance.random),
+            QueueOrder([QUEUE], chance=chance.random),
             broker_clock,
             worker_id=f"worker-{number}",
             numbers=itertools.count(1),
@@ -153,7 +154,7 @@ class SimulatedWorker:
             self.keeper,
             leases,
             NoWatchdog(),  # type: ignore[arg-type]
-            self.executor.learn,
+            self.executor.apply,
             monotonic=clock.monotonic,
             lease_ms=LEASE_MS,
             blocked_limit=10**9,
@@ -257,14 +258,14 @@ class Simulation:
     async def _start(self) -> None:
         if len(self.workers) < 4:
             self.workers.append(SimulatedWorker(self.app, self.clock, next(self.numbers), self.chance))
-            self._say(f"start {self.workers[-1].claimer._worker_id}")
+            self._say(f"start {self.workers[-1].claimer.worker_id}")
 
     async def _kill(self) -> None:
         if len(self.workers) > 1 and self.chance.random() < 0.5:
             worker = self._any()
             self.workers.remove(worker)
             worker.kill()
-            self._say(f"kill {worker.claimer._worker_id}")
+            self._say(f"kill {worker.claimer.worker_id}")
 
     async def _advance(self) -> None:
         milliseconds = self.chance.choice([10, 1_000, 3_000, 6_000, 12_000])
@@ -280,21 +281,21 @@ class Simulation:
     async def _claim(self) -> None:
         worker = self._any()
         limit = max(0, worker.claimer.room + worker.claims_ahead)
-        self._say(f"claim by {worker.claimer._worker_id}, {limit}")
+        self._say(f"claim by {worker.claimer.worker_id}, {limit}")
         claim = await worker.claimer.step(limit)
         for claimed in claim.jobs:
             key = claimed.fence, claimed.id
-            assert self.fences.setdefault(key, worker.claimer._worker_id) == worker.claimer._worker_id, f"fence {key}"
+            assert self.fences.setdefault(key, worker.claimer.worker_id) == worker.claimer.worker_id, f"fence {key}"
             self._say(f"  got {claimed.id} under {claimed.fence}")
 
     async def _settle(self) -> None:
         worker = self._any()
-        self._say(f"settle by {worker.claimer._worker_id}")
+        self._say(f"settle by {worker.claimer.worker_id}")
         await worker.settler.step()
 
     async def _beat(self) -> None:
         worker = self._any()
-        self._say(f"heartbeat of {worker.claimer._worker_id}")
+        self._say(f"heartbeat of {worker.claimer.worker_id}")
         worker.heartbeat.step()
 
     async def _recover(self) -> None:

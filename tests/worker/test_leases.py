@@ -181,7 +181,7 @@ async def test_a_job_stopped_before_its_handler_has_begun_costs_no_slot(app: App
         if way == "released":
             executor.cancel_all()
         else:
-            executor.learn(Extension([lease], []) if way == "lost" else Extension([], [(lease, "not wanted")]))
+            executor.apply(Extension([lease], []) if way == "lost" else Extension([], [(lease, "not wanted")]))
         assert await executor.drain(SOON)
         await settler.flush()
         await executor.close()

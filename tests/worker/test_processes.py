@@ -245,7 +245,7 @@ async def test_an_exception_comes_back_with_its_class_and_the_traceback_of_the_p
     assert (error.module, error.qualname, error.kind) == (handlers.__name__, "Trouble", handlers.Trouble)
     assert "KeyError: 'the cause'" in error.traceback
     assert 'raise Trouble("out of order") from error' in error.traceback
-    assert (error.stage, error.control) == ("handler", b"")
+    assert (error.stage, error.steering) == ("handler", b"")
 
 
 async def test_a_failure_leaves_the_process_for_the_next_call(pool: HandlerProcesses) -> None:

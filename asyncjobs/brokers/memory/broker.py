@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from asyncjobs.brokers.grouping import by_queue, in_order
-from asyncjobs.brokers.memory import intake, store, upkeep, work
+from asyncjobs.brokers.memory import running, store, upkeep
 from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.brokers.memory.stats import figures
-from asyncjobs.brokers.memory.waking import Bell, Sleeper, take_token
+from asyncjobs.brokers.memory.waking import Sleeper, drop, take_token
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import HistoryEntry, Settlement
 from asyncjobs.core.states import ENDED, JobState
@@ -39,7 +39,6 @@ from asyncjobs.ports import (
     QueueFigures,
     Recovery,
     ScheduleList,
-    SystemClock,
     TenantFigures,
     WorkerInfo,
 )
@@ -47,6 +46,7 @@ from asyncjobs.ports import (
 __all__ = ["MemoryBroker", "MemoryLeaseKeeper"]
 
 _Found = TypeVar("_Found")
+_Item = TypeVar("_Item", NewJob, Settlement)
 
 #: Nothing here ever waits for I/O, so that a sender in a loop would never let another task run; after so many jobs it
 #: does.
@@ -66,7 +66,7 @@ class MemoryBroker:
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
+        self._now_ms = _system_now_ms if clock is None else clock.now_ms
         self._lock = threading.RLock()
         self._queues: dict[str, Queue] = {}
         self._registered: set[str] = set()
@@ -79,6 +79,14 @@ class MemoryBroker:
             queue = self._queues[name] = Queue(name)
         return queue
 
+    def _each_queue(self, items: Sequence[_Item], verb: Callable[[Queue, Sequence[_Item]], list[bool]]) -> list[bool]:
+        """Call ``verb`` with the items of each queue; return its answers in the order of ``items``."""
+        names = {item.queue for item in items}
+        self._registered |= names
+        if len(names) == 1:
+            return verb(self._queue(names.pop()), items)
+        return in_order(items, {name: verb(self._queue(name), group) for name, group in by_queue(items).items()})
+
     async def open(self) -> None:
         """Nothing is to be done."""
 
@@ -89,23 +97,21 @@ class MemoryBroker:
 
     async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
         with self._lock:
-            now_ms = self._clock.now_ms()
-            groups = by_queue(jobs)
-            self._registered.update(groups)
-            replies = {name: intake.enqueue(self._queue(name), group, now_ms) for name, group in groups.items()}
+            now_ms = self._now_ms()
+            reply = self._each_queue(jobs, lambda queue, group: queue.enqueue(group, now_ms))
         self._turn += len(jobs)
         if self._turn >= _JOBS_A_TURN:
             self._turn = 0
             await asyncio.sleep(0)
-        return in_order(jobs, replies)
+        return reply
 
     async def find(self, queue: str, job_id: str) -> Job | None:
         with self._lock:
-            return intake.find(self._queue(queue), job_id, self._clock.now_ms())
+            return self._queue(queue).find(job_id, self._now_ms())
 
     async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
         def look(state: Queue, now_ms: int) -> tuple[bool, Job | None]:
-            job = intake.find(state, job_id, now_ms)
+            job = state.find(job_id, now_ms)
             return job is None or job.state in ENDED or job.state is JobState.FAILED, job
 
         is_over, job = await self._await_news(queue, job_id, timeout, look)
@@ -115,7 +121,7 @@ class MemoryBroker:
 
     async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
         def look(state: Queue, now_ms: int) -> tuple[bool, EventPage | None]:
-            page = intake.read_events(state, job_id, after, limit, now_ms)
+            page = running.read_events(state, job_id, after, limit, now_ms)
             return page is None or bool(page.events) or page.is_over, page
 
         return (await self._await_news(queue, job_id, timeout, look))[1]
@@ -128,7 +134,7 @@ class MemoryBroker:
         while True:
             with self._lock:
                 state = self._queue(queue)
-                is_enough, found = look(state, self._clock.now_ms())
+                is_enough, found = look(state, self._now_ms())
                 left = None if deadline is None else deadline - time.monotonic()
                 if is_enough or (left is not None and left <= 0):
                     return is_enough, found
@@ -143,12 +149,12 @@ class MemoryBroker:
 
     async def claim(self, request: ClaimRequest) -> Claim:
         with self._lock:
-            now_ms = self._clock.now_ms()
+            now_ms = self._now_ms()
             jobs: list[Claimed] = []
             dues: list[int] = []
             again = False
             for queue in request.queues:
-                part, due_at_ms, more = work.claim(self._queue(queue), request, request.limit - len(jobs), now_ms)
+                part, due_at_ms, more = self._queue(queue).claim(request, request.limit - len(jobs), now_ms)
                 jobs += part
                 again = again or more
                 if due_at_ms is not None:
@@ -157,10 +163,8 @@ class MemoryBroker:
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         with self._lock:
-            now_ms = self._clock.now_ms()
-            groups = by_queue(settlements)
-            replies = {name: work.settle(self._queue(name), group, now_ms) for name, group in groups.items()}
-            return in_order(settlements, replies)
+            now_ms = self._now_ms()
+            return self._each_queue(settlements, lambda queue, group: queue.settle(group, now_ms))
 
     def lease_keeper(self) -> MemoryLeaseKeeper:
         return MemoryLeaseKeeper(self)
@@ -169,9 +173,9 @@ class MemoryBroker:
         """Extend ``leases`` as a ``LeaseKeeper`` does."""
         extension = Extension([], [])
         with self._lock:
-            deadline_ms = self._clock.now_ms() + lease_ms
+            deadline_ms = self._now_ms() + lease_ms
             for lease in leases:
-                held, reason = work.extend(self._queue(lease.queue), lease, deadline_ms)
+                held, reason = running.extend(self._queue(lease.queue), lease, deadline_ms)
                 if not held:
                     extension.lost.append(lease)
                 elif reason is not None:
@@ -192,24 +196,24 @@ class MemoryBroker:
             await sleeper.sleep(timeout)
         except BaseException:
             with self._lock:
-                _leave(bells, sleeper)
+                drop(bells, sleeper)
                 if sleeper.woken_by is not None:
                     # The token that was on its way here is for another one now.
                     sleeper.woken_by.ring()
             raise
         with self._lock:
-            _leave(bells, sleeper)
+            drop(bells, sleeper)
         return sleeper.woken_by is not None
 
     async def emit(self, emissions: Sequence[Emission], max_events: int, ttl_ms: int) -> list[bool]:
         with self._lock:
-            now_ms = self._clock.now_ms()
-            return [work.emit(self._queue(one.queue), one, max_events, ttl_ms, now_ms) for one in emissions]
+            now_ms = self._now_ms()
+            return [running.emit(self._queue(one.queue), one, max_events, ttl_ms, now_ms) for one in emissions]
 
     async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
         total = Recovery([], [], [])
         with self._lock:
-            now_ms = self._clock.now_ms()
+            now_ms = self._now_ms()
             for queue in queues:
                 part = upkeep.recover(self._queue(queue), lease_ms, max_deaths, now_ms)
                 for ids, more in zip(total, part, strict=True):
@@ -218,12 +222,12 @@ class MemoryBroker:
 
     async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
         with self._lock:
-            now_ms = self._clock.now_ms()
+            now_ms = self._now_ms()
             return sum(upkeep.unpark(self._queue(queue), names, grace_ms, now_ms) for queue in queues)
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
         with self._lock:
-            now_ms = self._clock.now_ms()
+            now_ms = self._now_ms()
             return sum(upkeep.prune(self._queue(queue), dead_ttl_ms, max_dead, now_ms) for queue in queues)
 
     # -- the store
@@ -234,7 +238,7 @@ class MemoryBroker:
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         with self._lock:
-            now_ms = self._clock.now_ms()
+            now_ms = self._now_ms()
             return [store.cancel(self._queue(queue), job_id, reason, keep_ms, now_ms) for job_id in job_ids]
 
     async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
@@ -243,21 +247,21 @@ class MemoryBroker:
 
     async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         with self._lock:
-            now_ms = self._clock.now_ms()
+            now_ms = self._now_ms()
             return [store.delete(self._queue(queue), job_id, now_ms) for job_id in job_ids]
 
     async def edit(
         self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None
     ) -> EditReply:
         with self._lock:
-            now_ms = self._clock.now_ms()
+            now_ms = self._now_ms()
             due = now_ms + delay_ms if delay_ms is not None else due_at_ms
             return store.edit(self._queue(queue), job_id, priority, due, now_ms)
 
     async def hold(self, queue: str, hold: Hold, on: bool) -> bool:
         with self._lock:
             self._registered.add(queue)
-            return store.hold(self._queue(queue), hold, on, self._clock.now_ms())
+            return store.hold(self._queue(queue), hold, on, self._now_ms())
 
     # -- figures and presence
 
@@ -267,27 +271,27 @@ class MemoryBroker:
 
     async def overview(self, queues: Sequence[str]) -> list[QueueFigures]:
         with self._lock:
-            now_ms = self._clock.now_ms()
+            now_ms = self._now_ms()
             return [figures(self._queue(queue), now_ms) for queue in queues]
 
     async def minutes(self, queue: str, count: int) -> list[MinuteFigures]:
         with self._lock:
-            return self._queue(queue).ledger.minutes(count, self._clock.now_ms())
+            return self._queue(queue).ledger.minutes(count, self._now_ms())
 
     async def history(self, queue: str, limit: int, *, name: str = "", tenant: str = "") -> list[HistoryEntry]:
         with self._lock:
-            ledger, now_ms = self._queue(queue).ledger, self._clock.now_ms()
+            ledger, now_ms = self._queue(queue).ledger, self._now_ms()
             return ledger.tenant_history(tenant, limit, now_ms) if tenant else ledger.history(name, limit, now_ms)
 
     async def tenant_figures(self, queues: Sequence[str], tenant: str) -> list[TenantFigures]:
         with self._lock:
-            now_ms = self._clock.now_ms()
+            now_ms = self._now_ms()
             found = map(self._queue, queues)
             return [one.ledger.tenant_figures(tenant, one.dead.count(tenant), now_ms) for one in found]
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
         with self._lock:
-            self._workers.put(worker.id, worker, ttl_ms, self._clock.now_ms())
+            self._workers.put(worker.id, worker, ttl_ms, self._now_ms())
             self._registered.update(worker.queues)
 
     async def withdraw(self, worker_id: str, queues: Sequence[str]) -> None:
@@ -298,7 +302,7 @@ class MemoryBroker:
 
     async def workers(self) -> list[WorkerInfo]:
         with self._lock:
-            return [worker for _, worker in sorted(self._workers.items(self._clock.now_ms()), key=lambda one: one[0])]
+            return [worker for _, worker in sorted(self._workers.items(self._now_ms()), key=lambda one: one[0])]
 
     # -- schedules
 
@@ -309,7 +313,7 @@ class MemoryBroker:
 
     async def schedules(self, queue: str) -> ScheduleList:
         with self._lock:
-            return ScheduleList(self._clock.now_ms(), self._queue(queue).schedules.list())
+            return ScheduleList(self._now_ms(), self._queue(queue).schedules.list())
 
     async def move_schedule(self, queue: str, schedule_id: str, next_ms: int | None) -> bool:
         with self._lock:
@@ -321,12 +325,12 @@ class MemoryBroker:
 
     async def fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
         with self._lock:
-            now_ms = self._clock.now_ms()
+            now_ms = self._now_ms()
             state = self._queue(queue)
             fired = [state.schedules.fire(firing, now_ms) for firing in firings]
             for firing, done in zip(firings, fired, strict=True):
                 if done:
-                    intake.enqueue(state, firing.jobs, now_ms)
+                    state.enqueue(firing.jobs, now_ms)
             return FireReply(now_ms, fired)
 
 
@@ -343,6 +347,5 @@ class MemoryLeaseKeeper:
         """There is no connection."""
 
 
-def _leave(bells: Sequence[Bell], sleeper: Sleeper) -> None:
-    for bell in bells:
-        bell.drop(sleeper)
+def _system_now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -6,9 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import read_kept
 from asyncjobs.ports import Hold, Place
 
 __all__ = ["Entry"]
@@ -46,13 +44,3 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     """The number of its last event, and fence and number of the emission to which that belongs."""
     ended_as: JobState | None = None
     """How it ended."""
-
-    def as_job(self) -> Job:
-        """Return the job as it stands; a stand-in if it can't be read."""
-        if self.place == "running":
-            return read_kept(self, self.body, self.tries, state=JobState.RUNNING, fence=self.fence)
-        if self.place == "scheduled":
-            return read_kept(self, self.body, self.tries, due_at_ms=self.at_ms)
-        if self.place == "dead":
-            return read_kept(self, self.body, self.tries, state=JobState.FAILED, finished_at_ms=self.at_ms)
-        return read_kept(self, self.body, self.tries, state=self.ended_as)

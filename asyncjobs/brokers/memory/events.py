@@ -11,34 +11,24 @@ from asyncjobs.ports import Emission
 __all__ = ["EventStreams"]
 
 
-class EventStreams:
+class EventStreams(Lapsing[str, deque[tuple[int, bytes]]]):
     """Job id → its events, which may outlast the record of the job."""
 
-    __slots__ = ("_streams",)
-
-    def __init__(self) -> None:
-        self._streams: Lapsing[str, deque[tuple[int, bytes]]] = Lapsing()
-
-    def __len__(self) -> int:
-        return len(self._streams)
+    __slots__ = ()
 
     def add(self, entry: Entry, emission: Emission, max_events: int, ttl_ms: int, now_ms: int) -> None:
         """Add what is new in ``emission``; keep the last ``max_events`` for ``ttl_ms``."""
         last, fence, number = entry.last_event
         if fence == emission.lease.fence and number >= emission.number:
             return
-        events = self._streams.get(entry.id, now_ms) or deque()
+        events = self.get(entry.id, now_ms) or deque()
         events.extend(enumerate(emission.events, last + emission.skipped + 1))
         while len(events) > max_events:
             events.popleft()
-        self._streams.put(entry.id, events, ttl_ms, now_ms)
+        self.put(entry.id, events, ttl_ms, now_ms)
         entry.last_event = last + emission.skipped + len(emission.events), emission.lease.fence, emission.number
 
     def read(self, job_id: str, after: int, limit: int, now_ms: int) -> list[tuple[int, bytes]] | None:
         """Return up to ``limit`` events with their numbers, ``None`` if the job has no stream."""
-        events = self._streams.get(job_id, now_ms)
+        events = self.get(job_id, now_ms)
         return None if events is None else [event for event in events if event[0] > after][:limit]
-
-    def remove(self, job_id: str) -> None:
-        """Forget the events of a job."""
-        self._streams.remove(job_id)

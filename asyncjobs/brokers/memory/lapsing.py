@@ -18,23 +18,20 @@ _CLEARED_A_PUT = 2
 class Lapsing(Generic[_Key, _Value]):
     """Key → value, until it lapses: exact when asked, and cleared away bit by bit."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("kept",)
 
     def __init__(self) -> None:
-        # The longest untouched first.
-        self._kept: OrderedDict[_Key, tuple[int, _Value]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._kept)
+        self.kept: OrderedDict[_Key, tuple[int, _Value]] = OrderedDict()
+        """Until when each value is kept, and the value, the longest untouched first."""
 
     def get(self, key: _Key, now_ms: int) -> _Value | None:
         """Return the value, or ``None`` if there is none any longer."""
-        kept = self._kept.get(key)
+        kept = self.kept.get(key)
         return kept[1] if kept is not None and kept[0] > now_ms else None
 
     def put(self, key: _Key, value: _Value, keep_ms: int, now_ms: int) -> None:
         """Keep ``value`` for ``keep_ms`` from now."""
-        kept = self._kept
+        kept = self.kept
         kept[key] = now_ms + keep_ms, value
         kept.move_to_end(key)
         for _ in range(_CLEARED_A_PUT):
@@ -45,8 +42,8 @@ class Lapsing(Generic[_Key, _Value]):
 
     def remove(self, key: _Key) -> None:
         """Forget the value, if there is one."""
-        self._kept.pop(key, None)
+        self.kept.pop(key, None)
 
     def items(self, now_ms: int) -> Iterator[tuple[_Key, _Value]]:
         """Return what has not lapsed."""
-        return ((key, value) for key, (until_ms, value) in self._kept.items() if until_ms > now_ms)
+        return ((key, value) for key, (until_ms, value) in self.kept.items() if until_ms > now_ms)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from asyncjobs.brokers.memory.entry import Entry
-from asyncjobs.brokers.memory.line import Line
+from asyncjobs.brokers.memory.places import Line
 from asyncjobs.ports import Hold
 
 __all__ = ["Parked"]

@@ -1,17 +1,19 @@
-"""The places in which a job can be; those of parked and of scheduled jobs have modules of their own."""
+"""The places in which a job can be, made of lines and calendars.
+
+Those of parked and of scheduled jobs have modules of their own.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
 from typing import Protocol
 
-from asyncjobs.brokers.memory.calendar import Calendar
 from asyncjobs.brokers.memory.entry import Entry
-from asyncjobs.brokers.memory.line import Line
 
-__all__ = ["Dead", "Listed", "Ready", "Running"]
+__all__ = ["Calendar", "Dead", "Line", "Listed", "Ready", "Running"]
 
 
 class Listed(Protocol):
@@ -30,6 +32,113 @@ class Listed(Protocol):
     def cursor(self, entry: Entry) -> str:
         """Return the cursor behind which the others are found, also once ``entry`` has left."""
         ...
+
+
+class Line:
+    """Entries in an order of their own: they join at the back or the front, and leave from anywhere.
+
+    Each has a number, which rises along the line, so that the rest of the line can be found again by the number of an
+    entry that has left.
+    """
+
+    __slots__ = ("_back", "_entries", "_front")
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._front = 0
+        self._back = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def __reversed__(self) -> Iterator[Entry]:
+        return reversed(self._entries.values())
+
+    def append(self, entry: Entry) -> None:
+        """Let ``entry`` join at the back."""
+        entry.number = self._back = number = self._back + 1
+        self._entries[number] = entry
+
+    def prepend(self, entry: Entry) -> None:
+        """Let ``entry`` join at the front."""
+        entry.number = number = self._front
+        self._front -= 1
+        self._entries[number] = entry
+        self._entries.move_to_end(number, last=False)
+
+    def remove(self, entry: Entry) -> None:
+        """Take ``entry`` out."""
+        del self._entries[entry.number]
+
+    def after(self, number: int) -> Iterator[Entry]:
+        """Return the entries whose number is above ``number``, in order."""
+        return map(self._entries.__getitem__, itertools.dropwhile(number.__ge__, self._entries))
+
+    def before(self, number: int) -> Iterator[Entry]:
+        """Return the entries whose number is below ``number``, the last first."""
+        return map(self._entries.__getitem__, itertools.dropwhile(number.__le__, reversed(self._entries)))
+
+
+class Calendar:
+    """Entries by the second of their ``at_ms``: in and out in constant time, and found once that second has begun."""
+
+    __slots__ = ("_by_second", "seconds")
+
+    def __init__(self) -> None:
+        self._by_second: dict[int, dict[str, Entry]] = {}
+        self.seconds: list[int] = []
+        """A heap of the seconds that have, or had, entries."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_second.values()))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (entry for entries in self._by_second.values() for entry in entries.values())
+
+    def add(self, entries: Iterable[Entry], at_ms: int) -> None:
+        """Add entries that aren't here, all at the same moment."""
+        second = at_ms // 1000
+        known = self._by_second.get(second)
+        if known is None:
+            known = self._by_second[second] = {}
+            heappush(self.seconds, second)
+        for entry in entries:
+            entry.at_ms = at_ms
+            known[entry.id] = entry
+
+    def remove(self, entry: Entry) -> None:
+        """Take out an entry that is here."""
+        del self._by_second[entry.at_ms // 1000][entry.id]
+
+    def past(self, now_ms: int) -> list[Entry]:
+        """Return the entries whose moment was before ``now_ms``; they stay."""
+        found: list[Entry] = []
+        kept = []
+        while self.seconds and self.seconds[0] * 1000 < now_ms:
+            second = heappop(self.seconds)
+            entries = self._by_second[second]
+            if entries:
+                kept.append(second)
+                found += [entry for entry in entries.values() if entry.at_ms < now_ms]
+            else:
+                del self._by_second[second]
+        for second in kept:
+            heappush(self.seconds, second)
+        return found
+
+    def pop_past(self, now_ms: int, limit: int) -> list[Entry]:
+        """Take out up to ``limit`` entries whose second is over."""
+        found: list[Entry] = []
+        while self.seconds and (self.seconds[0] + 1) * 1000 <= now_ms and len(found) < limit:
+            entries = self._by_second[self.seconds[0]]
+            # Not from the front: a dictionary looks there at all that was taken out before.
+            found += [entries.popitem()[1] for _ in range(min(len(entries), limit - len(found)))]
+            if not entries:
+                del self._by_second[heappop(self.seconds)]
+        return found
 
 
 class Ready:

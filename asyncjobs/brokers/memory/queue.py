@@ -1,30 +1,37 @@
 """One queue: its jobs, the place that each of them is in, and every move between places.
 
-All of it is plain and synchronous, with time as an argument; the broker calls it under its lock. The verbs are
-functions on it, in modules named after their callers: ``intake``, ``work``, ``upkeep`` and ``store``.
+All of it is plain and synchronous, with time as an argument; the broker calls it under its lock. The verbs on the way
+of a job are methods. The others are functions on a queue, in ``running``, ``upkeep`` and ``store``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
-from asyncjobs.brokers.memory.calendar import Calendar
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.events import EventStreams
-from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.ledger import Ledger
 from asyncjobs.brokers.memory.parking import Parked
-from asyncjobs.brokers.memory.places import Dead, Listed, Ready, Running
+from asyncjobs.brokers.memory.places import Calendar, Dead, Listed, Ready, Running
 from asyncjobs.brokers.memory.schedules import Schedules
 from asyncjobs.brokers.memory.timetable import Scheduled, Timer
 from asyncjobs.brokers.memory.waking import Bell, Watchers
+from asyncjobs.core.job import Job
+from asyncjobs.core.retention import CLAIM_KEEP_MS
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
-from asyncjobs.ports import Hold
+from asyncjobs.core.stored import read_kept
+from asyncjobs.ports import Claimed, ClaimRequest, Hold, NewJob
 
-__all__ = ["Queue"]
+__all__ = ["Queue", "job_of"]
 
 _QUEUE = Hold("queue")
+_NO_CLAIM: tuple[int, int, int, list[Entry]] = (-1, 0, 0, [])
+_name_of = attrgetter("name")
+
+#: How many due jobs a claim makes ready at most.
+_MAX_PROMOTED = 1_000
 
 #: How many expired records a call clears away at most, beside two for each of its jobs.
 _MIN_CLEARED = 16
@@ -61,8 +68,8 @@ class Queue:
         """How many jobs, living or dead, have tries."""
         self.fence = 0
         """The number of the last claim that got something."""
-        self.claims: Lapsing[str, tuple[int, int, list[Entry]]] = Lapsing()
-        """Of each worker, the number, the fence and the jobs of its last claim that got something."""
+        # Of each worker the last claim that got something: its number, its fence, until when it is kept, and the jobs.
+        self._claims: dict[str, tuple[int, int, int, list[Entry]]] = {}
         self.recovered_at_ms: int | None = None
         self.recover_from_ms = 0
         self.bell = Bell()
@@ -82,11 +89,6 @@ class Queue:
         entry = self.jobs.get(job_id)
         return None if entry is None or (entry.place == "ended" and entry.at_ms <= now_ms) else entry
 
-    def leased(self, job_id: str, fence: int) -> Entry | None:
-        """Return the entry of a job that runs under the claim ``fence``, ``None`` if it does not."""
-        entry = self.jobs.get(job_id)
-        return entry if entry is not None and entry.fence == fence and entry.place == "running" else None
-
     def ring(self) -> None:
         """Wake a worker if something is startable."""
         if self.ready:
@@ -104,10 +106,6 @@ class Queue:
         if entries:
             self._enter_ready(entries, first=first)
             self.bell.ring()
-
-    def promote(self, now_ms: int, limit: int) -> None:
-        """Make up to ``limit`` jobs ready that are due; the claim for which this is done rings for what it leaves."""
-        self._enter_ready(self.scheduled.due(now_ms, limit), first=False)
 
     def _enter_ready(self, entries: Sequence[Entry], *, first: bool) -> None:
         for entry in entries:
@@ -141,16 +139,6 @@ class Queue:
         entry.place = "parked"
         self.parked.add(entry, hold, now_ms)
 
-    def lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:
-        """Let jobs run under the number of a new claim, until ``deadline_ms``."""
-        self.fence = fence = self.fence + 1
-        for entry in entries:
-            self.leave(entry)
-            entry.place = "running"
-            entry.fence = fence
-            entry.cancel_reason = None
-        self.running.add(entries, deadline_ms)
-
     def bury(self, entry: Entry, tries: bytes, now_ms: int) -> None:
         """Send a job to the dead letter queue."""
         if entry.place:
@@ -181,13 +169,15 @@ class Queue:
         self.remember(entry, b"")
         self.events.remove(entry.id)
 
-    def clear(self, now_ms: int, settled: int) -> None:
+    def _clear(self, now_ms: int, settled: int) -> None:
         """Forget some jobs whose records have expired: more than the ``settled`` or accepted, so that none pile up.
 
         Their events stay for a time of their own.
         """
-        for entry in self.ended.pop_past(now_ms, _MIN_CLEARED + 2 * settled):
-            del self.jobs[entry.id]
+        seconds = self.ended.seconds
+        if seconds and (seconds[0] + 1) * 1000 <= now_ms:
+            for entry in self.ended.pop_past(now_ms, _MIN_CLEARED + 2 * settled):
+                del self.jobs[entry.id]
 
     def remember(self, entry: Entry, tries: bytes) -> None:
         """Remember what attempts of a job came to."""
@@ -219,3 +209,145 @@ class Queue:
         self.schedule(later)
         self.make_ready(released, first=True)
         self.ledger.enter(entered, now_ms)
+
+    # -- the way of a job
+
+    def enqueue(self, jobs: Iterable[NewJob], now_ms: int) -> list[bool]:
+        """Accept ``jobs``; return for each whether it is new."""
+        known, events = self.jobs, self.events
+        reply: list[bool] = []
+        startable: list[Entry] = []
+        later: list[tuple[Entry, int]] = []
+        for job in jobs:
+            before = known.get(job.id)
+            if before is not None:
+                if before.place != "ended" or before.at_ms > now_ms:
+                    reply.append(False)
+                    continue
+                self.forget(before)
+            if events.kept:
+                events.remove(job.id)
+            reply.append(True)
+            entry = Entry(self.name, job.id, job.name, job.body, job.priority, job.tenant, job.acks_early)
+            known[job.id] = entry
+            due_at_ms = now_ms + job.delay_ms if job.due_at_ms is None else job.due_at_ms
+            if due_at_ms > now_ms:
+                later.append((entry, due_at_ms))
+            else:
+                startable.append(entry)
+        self.make_ready(startable)
+        self.schedule(later)
+        self._clear(now_ms, len(reply))
+        return reply
+
+    def find(self, job_id: str, now_ms: int) -> Job | None:
+        """Return the job as it stands, or ``None`` if there is no record."""
+        entry = self.get(job_id, now_ms)
+        return None if entry is None else job_of(entry)
+
+    def claim(self, request: ClaimRequest, want: int, now_ms: int) -> tuple[list[Claimed], int | None, bool]:
+        """Return the jobs, the next due time if this worker keeps the timer, and whether to claim again at once."""
+        number, fence, until_ms, entries = self._claims.get(request.worker, _NO_CLAIM)
+        if number == request.number and until_ms > now_ms:
+            leased = [_claimed(entry) for entry in entries if entry.fence == fence and entry.place == "running"]
+            return leased, None, True
+        if self.scheduled.slots:
+            # This claim rings the bell for what it leaves.
+            self._enter_ready(self.scheduled.due(now_ms, _MAX_PROMOTED), first=False)
+        looked_at = [] if self.paused else self.ready.first(want, lowest_first=request.lowest_first)
+        taken = self._unless_held(looked_at, request.names, now_ms)
+        if taken:
+            self._lease(taken, now_ms + request.lease_ms)
+            self._note_claim(request, taken, now_ms)
+        more = len(self.ready) > 0
+        again = more and len(taken) < len(looked_at)
+        if not more or self.paused:
+            self.bell.token = False
+        elif not again:
+            self.bell.ring()
+        return [_claimed(entry) for entry in taken], self._next_due(request, now_ms), again
+
+    def _unless_held(self, entries: list[Entry], known: frozenset[str] | None, now_ms: int) -> list[Entry]:
+        """Return those of ``entries`` that a worker which knows the names ``known`` may claim; park the others."""
+        if not self.parked.holds and (known is None or known.issuperset(map(_name_of, entries))):
+            return entries
+        taken = []
+        for entry in entries:
+            hold = self.parked.hold_of(entry, known)
+            if hold is None:
+                taken.append(entry)
+            else:
+                self.park(entry, hold, now_ms)
+        return taken
+
+    def _lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:
+        """Let jobs run under the number of a new claim, until ``deadline_ms``."""
+        self.fence = fence = self.fence + 1
+        for entry in entries:
+            self.leave(entry)
+            entry.place = "running"
+            entry.fence = fence
+            entry.cancel_reason = None
+        self.running.add(entries, deadline_ms)
+
+    def _note_claim(self, request: ClaimRequest, taken: list[Entry], now_ms: int) -> None:
+        until_ms = now_ms + max(CLAIM_KEEP_MS, 2 * request.lease_ms)
+        # The latest last, so that those of workers that are gone come to the front.
+        self._claims.pop(request.worker, None)
+        self._claims[request.worker] = request.number, self.fence, until_ms, taken
+        oldest = next(iter(self._claims))
+        if self._claims[oldest][2] <= now_ms:
+            del self._claims[oldest]
+
+    def _next_due(self, request: ClaimRequest, now_ms: int) -> int | None:
+        if request.keep_timer_ms <= 0 or not self.scheduled.slots:
+            return None
+        due_at_ms = self.scheduled.earliest()
+        return due_at_ms if self.timer.keep(request.worker, request.keep_timer_ms, now_ms) else None
+
+    def leased(self, job_id: str, fence: int) -> Entry | None:
+        """Return the entry of a job that runs under the claim ``fence``, ``None`` if it does not."""
+        entry = self.jobs.get(job_id)
+        return entry if entry is not None and entry.fence == fence and entry.place == "running" else None
+
+    def settle(self, settlements: Iterable[Settlement], now_ms: int) -> list[bool]:
+        """End, retry, bury or release leased jobs; return for each whether its lease still held."""
+        reply: list[bool] = []
+        held: list[tuple[Entry, Settlement]] = []
+        for one in settlements:
+            entry = self.leased(one.id, one.fence)
+            if entry is None:
+                reply.append(False)
+                continue
+            reply.append(True)
+            # At once, so that the same settlement named again is refused.
+            self.leave(entry)
+            held.append((entry, one))
+        self.carry_out(held, now_ms)
+        self._clear(now_ms, len(reply))
+        return reply
+
+
+def job_of(entry: Entry) -> Job:
+    """Return the job of ``entry`` as it stands; a stand-in if it can't be read."""
+    if entry.place == "running":
+        return read_kept(entry, entry.body, entry.tries, state=JobState.RUNNING, fence=entry.fence)
+    if entry.place == "scheduled":
+        return read_kept(entry, entry.body, entry.tries, due_at_ms=entry.at_ms)
+    if entry.place == "dead":
+        return read_kept(entry, entry.body, entry.tries, state=JobState.FAILED, finished_at_ms=entry.at_ms)
+    return read_kept(entry, entry.body, entry.tries, state=entry.ended_as)
+
+
+def _claimed(entry: Entry) -> Claimed:
+    return Claimed(
+        entry.queue,
+        entry.id,
+        entry.name,
+        entry.body,
+        entry.priority,
+        entry.tenant,
+        entry.acks_early,
+        entry.fence,
+        entry.tries,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.brokers.memory.queue import Queue, job_of
 from asyncjobs.ports import QueueFigures
 
 __all__ = ["figures"]
@@ -32,5 +32,5 @@ def figures(queue: Queue, now_ms: int) -> QueueFigures:
 def _oldest_wait_ms(queue: Queue, now_ms: int) -> int:
     """Return for how long the oldest of the first jobs of each priority has waited, as far as they tell."""
     heads = [next(iter(line)) for line in queue.ready.lines if line]
-    created_at_ms = [head.as_job().created_at_ms for head in heads]
+    created_at_ms = [job_of(head).created_at_ms for head in heads]
     return max(0, now_ms - min((one for one in created_at_ms if one), default=now_ms))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from asyncjobs.brokers.memory.endings import cancellation
 from asyncjobs.brokers.memory.entry import Entry
-from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.brokers.memory.queue import Queue, job_of
 from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
 from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
 
@@ -27,7 +27,7 @@ def page(queue: Queue, place: Place, after: str, limit: int, tenant: str) -> Job
     listed = queue.listed[place]
     entries = list(itertools.islice(listed.after(after), limit + 1))
     cursor = listed.cursor(entries[limit - 1]) if len(entries) > limit else ""
-    return JobPage([one.as_job() for one in entries[:limit] if not tenant or one.tenant == tenant], cursor)
+    return JobPage([job_of(one) for one in entries[:limit] if not tenant or one.tenant == tenant], cursor)
 
 
 def cancel(queue: Queue, job_id: str, reason: str, keep_ms: int, now_ms: int) -> CancelReply:

@@ -19,35 +19,36 @@ _MAX_VOID = 64
 class Scheduled:
     """Jobs by due time; those due in the same millisecond go by priority, then by id."""
 
-    __slots__ = ("_heap", "_numbers", "_slots")
+    __slots__ = ("_heap", "_numbers", "slots")
 
     def __init__(self) -> None:
-        self._slots: dict[str, _Slot] = {}
-        # Also holds slots that are void, as their entries were removed; they are not, as an object, in _slots.
+        self.slots: dict[str, _Slot] = {}
+        """The slot of each entry, by its id."""
+        # Also holds slots that are void, as their entries were removed; they are not, as an object, in slots.
         self._heap: list[_Slot] = []
         self._numbers = 0
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self.slots)
 
     def add(self, entry: Entry, due_at_ms: int) -> None:
         """Add an entry that isn't here."""
         entry.at_ms = due_at_ms
         self._numbers += 1
         slot = due_at_ms, entry.priority, entry.id, self._numbers, entry
-        self._slots[entry.id] = slot
+        self.slots[entry.id] = slot
         heappush(self._heap, slot)
 
     def remove(self, entry: Entry) -> None:
-        del self._slots[entry.id]
-        if len(self._heap) > _MAX_VOID + 2 * len(self._slots):
-            self._heap = list(self._slots.values())
+        del self.slots[entry.id]
+        if len(self._heap) > _MAX_VOID + 2 * len(self.slots):
+            self._heap = list(self.slots.values())
             heapify(self._heap)
 
     def earliest(self) -> int | None:
         """Return when the first job is due, or ``None`` if there is none."""
         heap = self._heap
-        while heap and self._slots.get(heap[0][2]) is not heap[0]:
+        while heap and self.slots.get(heap[0][2]) is not heap[0]:
             heappop(heap)
         return heap[0][0] if heap else None
 
@@ -57,12 +58,12 @@ class Scheduled:
         heap = self._heap
         while heap and heap[0][0] <= now_ms and len(found) < limit:
             slot = heappop(heap)
-            if self._slots.get(slot[2]) is slot:
+            if self.slots.get(slot[2]) is slot:
                 found.append(slot[4])
         return found
 
     def after(self, cursor: str) -> Iterator[Entry]:
-        slots = list(self._slots.values())
+        slots = list(self.slots.values())
         if cursor:
             due_at_ms, priority, job_id = cursor.split(":", 2)
             behind = int(due_at_ms), int(priority), job_id

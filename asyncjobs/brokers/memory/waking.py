@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-__all__ = ["Bell", "Sleeper", "Watchers", "take_token"]
+__all__ = ["Bell", "Sleeper", "Watchers", "drop", "take_token"]
 
 
 class Sleeper:
@@ -115,3 +115,9 @@ def take_token(bells: Sequence[Bell]) -> bool:
             bell.token = False
             return True
     return False
+
+
+def drop(bells: Sequence[Bell], sleeper: Sleeper) -> None:
+    """Let ``sleeper`` have the token of none of ``bells`` any more."""
+    for bell in bells:
+        bell.drop(sleeper)

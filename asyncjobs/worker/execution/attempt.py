@@ -36,9 +36,9 @@ class Attempt:
 
     __slots__ = (
         "claimed",
+        "closing_since",
         "context",
         "deadline",
-        "held_since",
         "is_waiting",
         "leads_to",
         "lease",
@@ -56,9 +56,9 @@ class Attempt:
         self.deadline: Deadline | None = None
         #: Whether it waits for a process to be free.
         self.is_waiting = False
-        #: Of which it has taken one, to give it back at its end.
+        #: Where it has taken a slot, to be released at its end.
         self.process_slots: asyncio.Semaphore | None = None
         #: Why it is being cancelled; ``None`` if it isn't.
         self.leads_to: CancelledFor | None = None
-        #: The monotonic time since which its cancellation waits for its resources to close.
-        self.held_since: float | None = None
+        #: Since when, by the monotonic clock, its cancellation waits for its resources to close.
+        self.closing_since: float | None = None

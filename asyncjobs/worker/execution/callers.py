@@ -1,10 +1,10 @@
-"""The ways in which a handler is called: on the loop, in a thread, in a process."""
+"""How a handler is called: on the loop, in a thread, or in a process."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -17,21 +17,25 @@ from asyncjobs.worker.execution.threads import HandlerThreads
 from asyncjobs.worker.processes.pool import HandlerProcesses, ProcessCall
 from asyncjobs.worker.shield import Shielded
 
-__all__ = ["Way", "Ways"]
+__all__ = ["Caller", "HandlerCallers"]
 
-Way = Callable[[JobContext], Awaitable[Any]]
+#: Calls the handler of one attempt, and returns what it returned.
+Caller: TypeAlias = Callable[[JobContext], Awaitable[Any]]
 
 
-class Ways:
-    """Calls handlers for one worker; ``tell`` is given what those in processes emit."""
+class HandlerCallers:
+    """The callers of one worker, with its threads and up to ``processes`` processes.
 
-    def __init__(self, processes: int, tell: Callable[[Lease, bytes], None]) -> None:
+    ``on_event`` is called with each event that a handler in a process emits.
+    """
+
+    def __init__(self, processes: int, on_event: Callable[[Lease, bytes], None]) -> None:
         self._threads = HandlerThreads()
         self._processes = HandlerProcesses(processes)
-        self._tell = tell
+        self._on_event = on_event
 
-    def of(self, definition: JobDefinition[..., Any]) -> Way:
-        """Return how to call the handler of an attempt."""
+    def caller_of(self, definition: JobDefinition[..., Any]) -> Caller:
+        """Return what calls the handler of ``definition``."""
         if definition.options.executor == "process":
             return self._in_process(definition.function, signature_of(definition))
         if isinstance(definition, AsyncJobDefinition):
@@ -42,7 +46,7 @@ class Ways:
         """Return the slots of which an attempt takes one before it begins; ``None`` if it needs no process."""
         return self._processes.slots if definition.options.executor == "process" else None
 
-    def _in_thread(self, function: Callable[..., Any]) -> Way:
+    def _in_thread(self, function: Callable[..., Any]) -> Caller:
         async def call(job: JobContext) -> Any:
             # A thread can't be cancelled: its slot stays taken until it returns.
             with Shielded(job, "thread"):
@@ -50,7 +54,7 @@ class Ways:
 
         return call
 
-    def _in_process(self, function: Callable[..., Any], signature: Signature) -> Way:
+    def _in_process(self, function: Callable[..., Any], signature: Signature) -> Caller:
         async def call(job: JobContext) -> Any:
             record = job.record
             lease = Lease(record.queue, record.id, record.priority.value, record.fence)
@@ -64,7 +68,7 @@ class Ways:
                     deadline_ms=job.deadline_ms,
                     tenant=current_tenant(),
                 ),
-                lambda event: self._tell(lease, event),
+                lambda event: self._on_event(lease, event),
             )
             return msgspec.Raw(value)
 
@@ -76,7 +80,7 @@ class Ways:
         await self._processes.close()
 
 
-def _on_loop(function: Callable[..., Any]) -> Way:
+def _on_loop(function: Callable[..., Any]) -> Caller:
     # A plain function that returns the handler's coroutine: a coroutine less than one that awaits it.
     def call(job: JobContext) -> Awaitable[Any]:
         awaitable: Awaitable[Any] = function(*job.args, **job.kwargs)

@@ -1,6 +1,6 @@
 """Cancels attempts, and again while they swallow it.
 
-Cancellation always comes from here, with what it leads to: a timeout, the sender's wish, a lost lease, the shutdown. A
+Every cancellation comes from here, with what it leads to: a timeout, the sender's wish, a lost lease, the shutdown. A
 sync handler's thread can't be cancelled: its slot stays taken until it returns.
 """
 
@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from asyncjobs.core.settlement import Outcome
-from asyncjobs.worker.execution.attempt import LOST, Attempt, Lost
+from asyncjobs.worker.execution.attempt import LOST, Attempt, CancelledFor
 from asyncjobs.worker.execution.deadlines import Deadlines
 from asyncjobs.worker.shield import shield_of
 
 __all__ = ["Canceller"]
 
-_AGAIN_S = 1.0
+_RECANCEL_EVERY_S = 1.0
 
 # How long a job's resources may take to close before they are cancelled too.
-_CLOSE_S = 4.0
+_MAX_CLOSING_S = 4.0
 
 
 class Canceller:
@@ -35,28 +34,28 @@ class Canceller:
     def _time_out(self, attempt: Attempt, seconds: float) -> None:
         self.cancel(attempt, TimeoutError(f"the attempt took longer than its timeout of {seconds:g} s"))
 
-    def cancel(self, attempt: Attempt, leads_to: Outcome | TimeoutError | Lost) -> None:
-        """Cancel ``attempt`` as soon as that can be; of several reasons the first counts, but a lost lease always."""
+    def cancel(self, attempt: Attempt, leads_to: CancelledFor) -> None:
+        """Cancel ``attempt`` as soon as possible; of several reasons the first counts, but a lost lease always."""
         if attempt.leads_to is None or leads_to is LOST:
             attempt.leads_to = leads_to
         if attempt.task is None or attempt.task.done():
             return
-        if not self._is_held(attempt):
+        if not self._must_wait(attempt):
             attempt.task.cancel()
-        self._deadlines.add(_AGAIN_S, lambda: self.cancel(attempt, leads_to))
+        self._deadlines.add(_RECANCEL_EVERY_S, lambda: self.cancel(attempt, leads_to))
 
-    def _is_held(self, attempt: Attempt) -> bool:
-        """Say whether the attempt can't be cancelled now: it is in a thread, or is closing its resources."""
+    def _must_wait(self, attempt: Attempt) -> bool:
+        """Return whether the attempt can't be cancelled now: not begun, in a thread, or closing its resources."""
         if attempt.context is None:
-            # A task that is cancelled before its first step ends without it, and nobody would free the slot.
+            # A task that is cancelled before its first step ends without it, and its slot would never be freed.
             return not attempt.is_waiting
         shield = shield_of(attempt.context)
         if shield != "closing":
-            attempt.held_since = None
+            attempt.closing_since = None
             return shield == "thread"
         now = self._monotonic()
-        attempt.held_since = attempt.held_since or now
-        return now - attempt.held_since < _CLOSE_S
+        attempt.closing_since = attempt.closing_since or now
+        return now - attempt.closing_since < _MAX_CLOSING_S
 
     def close(self) -> None:
         """Forget all timeouts, and the cancellations to be repeated."""

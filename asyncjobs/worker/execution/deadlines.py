@@ -1,4 +1,4 @@
-"""One timer for the timeouts of all running jobs.
+"""One timer of the event loop for the timeouts of all running jobs.
 
 A timer handle a job, as ``asyncio.timeout`` takes, costs three to five microseconds; a heap entry costs a tenth.
 """
@@ -12,9 +12,12 @@ from collections.abc import Callable
 
 __all__ = ["Deadline", "Deadlines"]
 
+# Dropped deadlines stay in a heap that is shorter than this.
+_COMPACT_FROM = 1_024
+
 
 class Deadline:
-    """A moment at which something is to be called, unless it is dropped before."""
+    """A call at a moment to come, unless it is dropped before."""
 
     __slots__ = ("_call",)
 
@@ -27,7 +30,7 @@ class Deadline:
         return self._call is None
 
     def drop(self) -> None:
-        """Do not call."""
+        """Don't call."""
         self._call = None
 
     def reach(self) -> None:
@@ -45,10 +48,10 @@ class Deadlines:
         self._numbers = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._set_for = float("inf")
-        self._compact_at = 1_024
+        self._compact_at = _COMPACT_FROM
 
     def add(self, seconds: float, call: Callable[[], None]) -> Deadline:
-        """Have ``call`` called on the loop in ``seconds``, unless the deadline that is returned is dropped."""
+        """Call ``call`` on the loop in ``seconds``, unless the returned deadline is dropped before."""
         loop = asyncio.get_running_loop()
         deadline = Deadline(call)
         at = loop.time() + seconds
@@ -60,10 +63,10 @@ class Deadlines:
         return deadline
 
     def _compact(self) -> None:
-        """Forget dropped deadlines, which is amortised over as many additions."""
+        """Forget dropped deadlines; the cost is spread over as many additions."""
         self._heap = [entry for entry in self._heap if not entry[2].is_dropped]
         heapq.heapify(self._heap)
-        self._compact_at = max(1_024, 2 * len(self._heap))
+        self._compact_at = max(_COMPACT_FROM, 2 * len(self._heap))
 
     def _set(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
         if self._timer is not None:

@@ -16,9 +16,8 @@ from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.event_sender import EventSender
 from asyncjobs.worker.execution.attempt import LOST, Attempt
-from asyncjobs.worker.execution.callers import Ways
+from asyncjobs.worker.execution.callers import HandlerCallers
 from asyncjobs.worker.execution.canceller import Canceller
-from asyncjobs.worker.execution.claimed import lease_of
 from asyncjobs.worker.execution.pipeline import Pipeline
 from asyncjobs.worker.execution.plan import RunPlans
 from asyncjobs.worker.execution.verdict import Verdicts, release
@@ -33,14 +32,13 @@ _log = logging.getLogger("asyncjobs.worker")
 # How long cancelled handlers may take to end.
 _CANCELLED_S = 5.0
 
+_MAX_SHOWN_IDS = 100
+
 
 class Executor(Duty):
     """Runs up to ``concurrency`` jobs at once; more that were claimed ahead wait in a buffer.
 
-    ``shared`` are the resources of all of them, to be opened before the first job and closed after the last; ``events``
-    is what they tell.
-
-    Each lease is held from the claim on, while its job waits in the buffer, runs, and waits to be settled.
+    A job's lease is held from the claim on, while the job waits in the buffer, runs, and waits to be settled.
     """
 
     def __init__(
@@ -54,18 +52,21 @@ class Executor(Duty):
         chance: Callable[[], float] = random.random,
     ) -> None:
         settings = host.settings
-        self._shutdown_timeout_s = settings.shutdown_timeout
-        self._is_hurried = False
+        #: What sends the events of the jobs.
         self.events = EventSender(
-            host.connection.broker, most=settings.max_events, ttl_ms=round(settings.event_ttl * 1000)
+            host.connection.broker, max_events=settings.max_events, ttl_ms=round(settings.event_ttl * 1000)
         )
-        self._ways = Ways(settings.handler_processes, self.events.add)
-        plans = RunPlans(host, self._ways)
+        self._callers = HandlerCallers(settings.handler_processes, self.events.add)
+        plans = RunPlans(host, self._callers)
+        #: How to run each job, by name and alias.
         self.plans = plans.by_name
+        #: The resources that all jobs share: opened before the first job, closed after the last.
         self.shared = plans.shared
         self.concurrency = concurrency
+        #: How many jobs have ended so far.
         self.finished = 0
-        self._add = settler.add
+        self._shutdown_timeout_s = settings.shutdown_timeout
+        self._settle = settler.add
         self._leases = leases
         self._verdicts = Verdicts(clock.now_ms, chance)
         self._context = contextvars.copy_context()
@@ -75,13 +76,14 @@ class Executor(Duty):
         self._pipeline = Pipeline(
             host, clock, leases, self.plans, self.events, self._canceller, self._verdicts, self._end
         )
-        self._change = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._is_hurried = False
 
     # -- what the other duties ask
 
     @property
     def running(self) -> int:
-        """How many handlers run."""
+        """How many jobs have a slot."""
         return len(self._running)
 
     @property
@@ -92,10 +94,10 @@ class Executor(Duty):
     @property
     def running_ids(self) -> tuple[str, ...]:
         """The ids of the jobs that run, at most 100."""
-        return tuple(lease.id for lease in list(self._running)[:100])
+        return tuple(lease.id for lease in list(self._running)[:_MAX_SHOWN_IDS])
 
-    def blocking(self, loop: asyncio.AbstractEventLoop) -> str:
-        """Name the job whose handler runs on ``loop`` at this very moment; from any thread."""
+    def blocking_job(self, loop: asyncio.AbstractEventLoop) -> str:
+        """Return words for the job whose handler runs on ``loop`` at this very moment; from any thread."""
         task = asyncio.current_task(loop)
         for attempt in self._running.copy().values():
             if attempt.task is task:
@@ -103,21 +105,21 @@ class Executor(Duty):
                 return f"job {attempt.lease.id}{name}"
         return "code that is no handler"
 
-    async def changed(self, timeout: float) -> None:
+    async def job_ended(self, timeout: float) -> None:
         """Wait until a job has ended, at most ``timeout`` seconds."""
-        self._change.clear()
+        self._ended.clear()
         try:
             async with asyncio.timeout(timeout):
-                await self._change.wait()
+                await self._ended.wait()
         except TimeoutError:
             return
 
-    # -- the way of a job
+    # -- from the claim to the end
 
     def accept(self, jobs: Sequence[Claimed]) -> None:
         """Take over claimed jobs and start as many as there are slots."""
         for claimed in jobs:
-            lease = lease_of(claimed)
+            lease = Lease(claimed.queue, claimed.id, claimed.priority, claimed.fence)
             self._leases.hold(lease)
             self._buffer.append((lease, claimed))
         self._fill()
@@ -138,17 +140,17 @@ class Executor(Duty):
         if settlement is None:
             self._leases.let_go(attempt.lease)
         else:
-            self._add(attempt.lease, settlement)
+            self._settle(attempt.lease, settlement)
         if self._buffer:
             self._fill()
-        self._change.set()
+        self._ended.set()
 
-    # -- what others decide
+    # -- what the heartbeat learns
 
-    def learn(self, extension: Extension) -> None:
-        """Act on what the heartbeat was told: cancel the handlers of lost leases and of cancelled jobs."""
+    def apply(self, extension: Extension) -> None:
+        """Cancel the handlers of lost leases and of cancelled jobs."""
         for lease in extension.lost:
-            # One that isn't running is just being settled, or waits in the buffer.
+            # A job that isn't running is just being settled, or waits in the buffer.
             if lease in self._running:
                 _log.warning("job %s was taken over by another worker: its handler is cancelled here", lease.id)
                 self._canceller.cancel(self._running[lease], LOST)
@@ -158,7 +160,7 @@ class Executor(Duty):
             if lease in self._running:
                 self._canceller.cancel(self._running[lease], Cancelled(reason))
             elif (claimed := self._unbuffer(lease)) is not None:
-                self._add(lease, self._verdicts.of_unstarted(claimed, Cancelled(reason)))
+                self._settle(lease, self._verdicts.of_unstarted(claimed, Cancelled(reason)))
 
     def _unbuffer(self, lease: Lease) -> Claimed | None:
         for entry in self._buffer:
@@ -169,13 +171,26 @@ class Executor(Duty):
 
     # -- giving back and ending
 
+    def give_back(self) -> None:
+        """Release what was claimed ahead and has not started."""
+        while self._buffer:
+            lease, _ = self._buffer.popleft()
+            self._settle(lease, release(lease))
+
+    def _give_back_waiting(self) -> None:
+        """Release the jobs that wait for a process, too, and from now on those that would have to."""
+        self._pipeline.may_wait = False
+        for attempt in list(self._running.values()):
+            if attempt.is_waiting:
+                self._canceller.cancel(attempt, Released())
+
     async def stop(self) -> None:
         """Give back what has not begun, let handlers finish for ``shutdown_timeout``, cancel the others, and close."""
         self.give_back()
-        self.give_back_waiting()
+        self._give_back_waiting()
         until = time.monotonic() + self._shutdown_timeout_s
-        while self._running and not self._is_hurried and (left := until - time.monotonic()) > 0:
-            await self.changed(left)
+        while self._running and not self._is_hurried and (left_s := until - time.monotonic()) > 0:
+            await self.job_ended(left_s)
         if self._running:
             _log.warning("cancelling %d handlers; their jobs go back to their queues", self.running)
             self.cancel_all()
@@ -186,36 +201,23 @@ class Executor(Duty):
     def hurry(self) -> None:
         """Let ``stop`` wait no longer for handlers to finish by themselves."""
         self._is_hurried = True
-        self._change.set()
-
-    def give_back(self) -> None:
-        """Release what was claimed ahead and has not started."""
-        while self._buffer:
-            lease, _ = self._buffer.popleft()
-            self._add(lease, release(lease))
-
-    def give_back_waiting(self) -> None:
-        """Release the jobs that wait for a process, too, and from now on those that would have to."""
-        self._pipeline.may_wait = False
-        for attempt in list(self._running.values()):
-            if attempt.is_waiting:
-                self._canceller.cancel(attempt, Released())
-
-    async def drain(self, timeout: float) -> bool:
-        """Wait until no handler runs, at most ``timeout`` seconds; return whether none does."""
-        until = time.monotonic() + timeout
-        while self._running and (left := until - time.monotonic()) > 0:
-            await self.changed(left)
-        return not self._running
+        self._ended.set()
 
     def cancel_all(self) -> None:
         """Cancel every handler; their jobs go back to ready at once, the attempt not counted."""
         for attempt in list(self._running.values()):
             self._canceller.cancel(attempt, Released())
 
+    async def drain(self, timeout: float) -> bool:
+        """Wait until no handler runs, at most ``timeout`` seconds; return whether none does."""
+        until = time.monotonic() + timeout
+        while self._running and (left_s := until - time.monotonic()) > 0:
+            await self.job_ended(left_s)
+        return not self._running
+
     async def close(self) -> None:
-        """Give up timers, threads and processes; a sync handler that still runs is left to its lease."""
+        """Give up timers, threads and processes; the job of a sync handler that still runs is left to its lease."""
         self._canceller.close()
-        await self._ways.close()
+        await self._callers.close()
         for attempt in self._running.values():
             self._leases.let_go(attempt.lease)

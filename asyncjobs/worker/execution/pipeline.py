@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.settlement import Cancelled, Outcome, Released, Settlement
+from asyncjobs.core.stored import read_live
 from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
 from asyncjobs.jobs.context import JobContext, running
 from asyncjobs.ports import Claimed
@@ -17,7 +18,6 @@ from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.event_sender import EventSender
 from asyncjobs.worker.execution.attempt import LOST, Attempt, Lost, NotRun
 from asyncjobs.worker.execution.canceller import Canceller
-from asyncjobs.worker.execution.claimed import read_claimed
 from asyncjobs.worker.execution.plan import RunPlan
 from asyncjobs.worker.execution.verdict import Verdicts, outcome_of_error, outcome_of_value, release
 from asyncjobs.worker.host import WorkerHost
@@ -32,7 +32,7 @@ _Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Pipeline:
-    """Runs attempts, each in a task; ``end`` is called once at the end of each, with its settlement if it has one."""
+    """Runs attempts, each in its task; ``end`` is called once at the end of each, with the settlement if it has one."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Pipeline:
         self._grace_s = host.settings.lease
         # Bound once: both are called for each job.
         self._decide = verdicts.of_attempt
-        self._tell = events.add
+        self._on_event = events.add
         #: Whether attempts may still wait for a process.
         self.may_wait = True
 
@@ -78,7 +78,7 @@ class Pipeline:
                 value = await plan.call(context)
                 outcome = outcome_of_value(value, job, self._max_result_bytes, self._clock.now_ms)
             except (KeyboardInterrupt, GeneratorExit):
-                # Not of the handler: the process is being stopped, or its loop has ended without us.
+                # Not of the handler: the process is being stopped, or its event loop has ended.
                 raise
             except BaseException as error:
                 outcome = self._outcome_of(error, attempt, job, plan)
@@ -93,14 +93,14 @@ class Pipeline:
         except NotRun as ended:
             settlement = ended.settlement
         except Exception:
-            # A fault of ours, not of the handler: the slot must not be lost with it, and the job is left to its lease.
+            # A fault of the worker, not of the handler: the slot is freed, and the job is left to its lease.
             _log.exception("job %s could not be run to an end; it will be recovered", attempt.lease.id)
         self._end(attempt, settlement)
 
     def _read(self, claimed: Claimed) -> tuple[Job, RunPlan, _Arguments]:
         """Return the job, how it is run and its arguments; raise ``NotRun`` if one of them can't be had."""
         try:
-            job = read_claimed(claimed)
+            job = read_live(claimed, claimed.body, claimed.tries)
             plan = self._plans.get(job.name) or self._unknown(job.name)
             return job, plan, plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
         except (EnvelopeError, ArgumentsError, UnknownJobName) as error:
@@ -147,7 +147,7 @@ class Pipeline:
             self._canceller.limit(attempt, timeout_s)
             # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
             self._leases.hold(attempt.lease, self._clock.monotonic() + timeout_s + self._grace_s)
-        context = attempt.context = JobContext(job, self._host.sender, due_ms, *arguments, self._tell)
+        context = attempt.context = JobContext(job, self._host.sender, due_ms, *arguments, self._on_event)
         running.set(context)
         return context
 

@@ -1,9 +1,9 @@
-"""How each job is run, resolved once at the worker's start: app < definition; the call's options come with the job."""
+"""How each job is run, resolved once at the worker's start: the options of the app, overridden by the definition's."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,12 +11,11 @@ from msgspec import UNSET
 
 from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
 from asyncjobs.errors import DefinitionError
-from asyncjobs.jobs.context import JobContext
 from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.middleware.chain import processing
-from asyncjobs.worker.execution.callers import Ways
+from asyncjobs.worker.execution.callers import Caller, HandlerCallers
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.resources.opening import WorkerResources, with_resources
 from asyncjobs.worker.resources.resolving import Resolver
@@ -25,45 +24,45 @@ __all__ = ["RunPlan", "RunPlans"]
 
 
 class RunPlan(msgspec.Struct, frozen=True):
-    """One job's handler and the options that hold for it; times in milliseconds.
+    """How to run one job: its handler, and the options that hold unless a call overrides them."""
 
-    ``call`` runs the handler of an attempt, inside its resources and the middleware. ``rule``: the function that
-    decides about retries in place of ``retry``, if the job has one. ``process_slots``: an attempt takes
-    one before it begins, so that none spends its timeout waiting for a process.
-    """
-
-    name: str
-    call: Callable[[JobContext], Awaitable[Any]]
+    call: Caller
+    """Calls the handler of an attempt, inside its resources and the middleware."""
     signature: Signature
     retry: RetryPolicy
     rule: RetryRule | None
+    """A function that decides about retries in place of ``retry``."""
     timeout_ms: int | None
     result_ttl_ms: int
     middleware: Sequence[Middleware]
+    """The layers around the handler, outermost first."""
     process_slots: asyncio.Semaphore | None
+    """Where an attempt takes a slot before it begins, so that it doesn't spend its timeout waiting for a process."""
 
 
 class RunPlans:
-    """The plan of each name and alias, and the resources that they share.
+    """The plan of each job, and the resources that all jobs share.
 
     Raises ``DefinitionError`` for a handler that could not be run.
     """
 
-    def __init__(self, host: WorkerHost, ways: Ways) -> None:
+    def __init__(self, host: WorkerHost, callers: HandlerCallers) -> None:
         self._host = host
-        self._ways = ways
+        self._callers = callers
         resolver = Resolver(host.overrides)
         resolved = {
             definition: resolver.resolve(definition.function, f"job {definition.name!r}")
             for definition in host.registry
         }
+        #: To be opened before the first job.
         self.shared = WorkerResources(resolver.shared.values())
         plans = {definition: self._plan(definition, *needed) for definition, needed in resolved.items()}
+        #: By name and by alias.
         self.by_name = {name: plans[host.registry.get(name)] for name in host.registry.names()}
 
     def _plan(self, definition: JobDefinition[..., Any], arguments: Any, needs: Any) -> RunPlan:
         host, options = self._host, definition.options
-        call = self._ways.of(definition)
+        call = self._callers.caller_of(definition)
         if arguments and options.executor == "process":
             raise DefinitionError(
                 f"job {definition.name!r} runs in a process, to which {', '.join(map(repr, arguments))} can't be "
@@ -74,7 +73,6 @@ class RunPlans:
         retry = host.retry if options.retry is UNSET else options.retry
         result_ttl_ms = round(host.settings.result_ttl * 1000)
         return RunPlan(
-            name=definition.name,
             call=processing(host.middleware, call),
             signature=signature_of(definition),
             retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,
@@ -82,5 +80,5 @@ class RunPlans:
             timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,
             result_ttl_ms=result_ttl_ms if options.result_ttl_ms is UNSET else options.result_ttl_ms,
             middleware=host.middleware,
-            process_slots=self._ways.process_slots_of(definition),
+            process_slots=self._callers.process_slots_of(definition),
         )

@@ -1,7 +1,7 @@
 """Threads for sync handlers.
 
-Daemons of our own: anyio's and the standard executor's threads are joined at exit, so one handler that never returns
-would keep a worker process from ending. How many there are is bounded by the worker's slots.
+They are daemons: the threads of anyio and of the standard executor are joined at exit, so one handler that never
+returns would keep a worker process from ending. Their number is bounded by the worker's slots.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ class _Call:
         except BaseException as error:
             # A future refuses StopIteration, which would end the generator that awaits it.
             found = RuntimeError(f"the handler raised {error!r}") if isinstance(error, StopIteration) else error
-            self._tell(self.future.set_exception, found)
+            self._resolve(self.future.set_exception, found)
         else:
-            self._tell(self.future.set_result, value)
+            self._resolve(self.future.set_result, value)
 
-    def _tell(self, setter: Callable[[Any], None], value: Any) -> None:
-        def tell() -> None:
+    def _resolve(self, setter: Callable[[Any], None], value: Any) -> None:
+        def resolve() -> None:
             if not self.future.done():
                 setter(value)
 
         try:
-            self.loop.call_soon_threadsafe(tell)
+            self.loop.call_soon_threadsafe(resolve)
         except RuntimeError:
-            # The loop has closed: the worker ended without us, and the job is left to its lease.
+            # The loop has closed: the worker has ended, and the job is left to its lease.
             return
 
 

@@ -23,14 +23,15 @@ from asyncjobs.core.settlement import (
     bounded_error,
     settle,
 )
+from asyncjobs.core.states import JobState
+from asyncjobs.core.stored import read_live, stand_in
 from asyncjobs.core.text import message_of, type_name
 from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import EnvelopeError
 from asyncjobs.jobs.context import log_fields
-from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_control
+from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_steering
 from asyncjobs.middleware.blame import layer_that_raised
 from asyncjobs.ports import Claimed, Lease
-from asyncjobs.worker.execution.claimed import read_claimed, stand_in_for
 from asyncjobs.worker.execution.plan import RunPlan
 from asyncjobs.worker.processes.protocol import HandlerFailed
 
@@ -64,9 +65,9 @@ def outcome_of_error(
 ) -> Outcome:
     """Return the outcome of a handler that raised ``error``; ``trace``: whose traceback to keep, if not its own."""
     remote = error if isinstance(error, HandlerFailed) else None
-    if remote is not None and remote.control:
+    if remote is not None and remote.steering:
         # Raised in the process of the handler.
-        error = unpack_control(remote.control)
+        error = unpack_steering(remote.steering)
     match error:
         case Cancel():
             return Cancelled(error.reason)
@@ -151,14 +152,14 @@ class Verdicts:
         try:
             job = self._started(claimed)
         except EnvelopeError:
-            job = stand_in_for(claimed)
+            job = stand_in(claimed, claimed.tries, JobState.RUNNING, fence=claimed.fence)
         problem = bounded_error(type(error).__name__, str(error), "", job.attempt, self._now_ms())
         settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._now_ms(), 0.0)
         _report(job, problem, settlement)
         return settlement
 
     def _started(self, claimed: Claimed) -> Job:
-        return start_job(read_claimed(claimed), claimed.fence, self._now_ms())
+        return start_job(read_live(claimed, claimed.body, claimed.tries), claimed.fence, self._now_ms())
 
 
 def release(lease: Lease) -> Settlement:

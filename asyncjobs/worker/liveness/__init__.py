@@ -1,1 +1,1 @@
-"""Keeping a worker's leases alive, and telling whether it does its work."""
+"""Keeping a worker's leases alive, and whether the worker does its work."""

@@ -1,4 +1,4 @@
-"""Whether a worker does its work: a claim or an idle wait ended lately. "The process answers" would not be enough."""
+"""Whether a worker does its work: a claim or an idle wait ended lately. An answer of the process is not enough."""
 
 from __future__ import annotations
 
@@ -13,25 +13,32 @@ import msgspec
 
 __all__ = ["HEALTHY_WITHIN_S", "Health", "health_file", "health_server"]
 
-#: By default, how lately a worker must have claimed, or waited for the bell, to count as healthy.
+#: A worker is healthy, by default, if a claim or an idle wait has ended within so many seconds.
 HEALTHY_WITHIN_S = 15.0
 
 _WRITE_EVERY_S = 1.0
 
+# How long a probe may take to send its request and to read the answer.
+_REQUEST_S = 5.0
+
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether a claim or an idle wait ended within the time asked for, how long ago, and how many jobs run."""
+    """The health of a worker, as ``Worker.health()`` returns it."""
 
     is_healthy: bool
+    """Whether a claim, or a wait for jobs, has ended within the time asked for."""
     idle_s: float | None
+    """How many seconds ago that was; ``None`` if the worker doesn't run."""
     running: int
+    """How many jobs run."""
 
 
 @contextlib.asynccontextmanager
 async def health_file(health: Callable[[], Health], path: Path) -> AsyncIterator[None]:
-    """Write ``path`` anew each second while the worker is healthy; a probe looks at how old it is.
+    """Write ``path`` anew each second while the worker is healthy; a probe looks at the file's age.
 
-    Raises ``OSError`` if it can't be written.
+    Raises:
+        OSError: the file can't be written.
     """
     file = anyio.Path(path)
     await file.write_text("starting\n")
@@ -54,14 +61,14 @@ async def health_file(health: Callable[[], Health], path: Path) -> AsyncIterator
 
 @contextlib.asynccontextmanager
 async def health_server(health: Callable[[], Health], port: int, host: str = "0.0.0.0") -> AsyncIterator[int]:
-    """Answer each HTTP request on ``port`` (0: a free one, which is given) with 200 or 503 and the health as JSON.
+    """Answer each HTTP request on ``port`` with 200 or 503 and the health as JSON; yields the port (for 0, a free one).
 
-    It runs in the worker's loop: if that is blocked, it does not answer at all.
+    The server runs in the worker's loop: while the loop is blocked, there is no answer at all.
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(_REQUEST_S):
                 await reader.readuntil(b"\r\n\r\n")
                 now = health()
                 body = json.dumps(msgspec.to_builtins(now)).encode()

@@ -17,14 +17,14 @@ __all__ = ["Heartbeat"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
-_LOOK_S = 0.25
+_LOOK_EVERY_S = 0.25
 
 
 class Heartbeat(Duty):
-    """Extends what ``leases`` holds every quarter of a lease, and gives what it learns to ``tell``, from its thread.
+    """Extends what ``leases`` holds every quarter of a lease; ``on_extension`` is called, in its thread, with news.
 
-    Three beats may fail before a lease lapses. Once the loop has been silent for ``blocked_limit`` seconds nothing is
-    extended any more: its jobs are for another worker.
+    Three beats may fail before a lease lapses. Once the loop has been blocked for ``blocked_limit`` seconds, nothing is
+    extended any more: the jobs are for another worker.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Heartbeat(Duty):
         keeper: LeaseKeeper,
         leases: Leases,
         watchdog: Watchdog,
-        tell: Callable[[Extension], None],
+        on_extension: Callable[[Extension], None],
         *,
         monotonic: Callable[[], float],
         lease_ms: int,
@@ -41,11 +41,12 @@ class Heartbeat(Duty):
         self._keeper = keeper
         self._leases = leases
         self._watchdog = watchdog
-        self._tell = tell
+        self._on_extension = on_extension
         self._monotonic = monotonic
         self._lease_ms = lease_ms
+        self._period_s = lease_ms / 4000
         self._blocked_limit = blocked_limit
-        self._next_at = monotonic() + lease_ms / 4000
+        self._next_at = monotonic() + self._period_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="asyncjobs-heartbeat", daemon=True)
 
@@ -54,29 +55,28 @@ class Heartbeat(Duty):
         self._thread.start()
 
     async def stop(self) -> None:
-        """End the thread; what is held is left to its leases."""
+        """End the thread; leases that are still held lapse."""
         self._stop.set()
 
     def step(self) -> None:
         """Extend everything that is held, once. Raises ``BrokerError``."""
         held = self._leases.held(self._monotonic())
-        if held and self._watchdog.silence < self._blocked_limit:
+        if held and self._watchdog.silence_s < self._blocked_limit:
             extension = self._keeper.extend(held, self._lease_ms)
             if extension.lost or extension.cancelled:
-                self._tell(extension)
+                self._on_extension(extension)
 
     def _run(self) -> None:
-        period = self._lease_ms / 4000
         outage = Outage(_log, "leases can't be extended: %s", "leases are extended again")
-        while not self._stop.wait(min(_LOOK_S, period)):
+        while not self._stop.wait(min(_LOOK_EVERY_S, self._period_s)):
             self._watchdog.step()
             if self._monotonic() < self._next_at:
                 continue
-            self._next_at = self._monotonic() + period
+            self._next_at = self._monotonic() + self._period_s
             try:
                 self.step()
             except BrokerError as error:
-                self._next_at = self._monotonic() + min(period, outage.failed(error))
+                self._next_at = self._monotonic() + min(self._period_s, outage.failed(error))
             else:
                 outage.over()
         self._keeper.close()

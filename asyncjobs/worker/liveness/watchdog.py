@@ -1,4 +1,4 @@
-"""Notices from the heartbeat's thread that the event loop is blocked, and names the handler that blocks it."""
+"""Notices, in the heartbeat's thread, that the event loop is blocked, and names the handler that blocks it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ __all__ = ["Watchdog"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
-_TICK_S = 0.25
-_TELL_AFTER_S = 1.0
+_TICK_EVERY_S = 0.25
+_REPORT_AFTER_S = 1.0
 
 
 class Watchdog(Duty):
-    """Compares the loop's ticks with the time: ``step`` is for the thread, everything else for the loop.
+    """Compares the loop's ticks with the time: ``step`` and ``silence_s`` are for the thread, the others for the loop.
 
-    ``blocking`` names the job whose task is running right now, for the report.
+    ``blocking_job`` names the job whose task is running right now, for the report.
     """
 
-    def __init__(self, monotonic: Callable[[], float], blocking: Callable[[asyncio.AbstractEventLoop], str]) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], blocking_job: Callable[[asyncio.AbstractEventLoop], str]
+    ) -> None:
         self._monotonic = monotonic
-        self._blocking = blocking
+        self._blocking_job = blocking_job
         self._loop = asyncio.get_running_loop()
         self._thread_id = threading.get_ident()
         self._timer: asyncio.TimerHandle | None = None
         self._ticked = monotonic()
-        self._told_for: float | None = None
+        self._reported_tick: float | None = None
 
     async def start(self) -> None:
         """Begin to tick."""
@@ -40,7 +42,7 @@ class Watchdog(Duty):
 
     def _tick(self) -> None:
         self._ticked = self._monotonic()
-        self._timer = self._loop.call_later(_TICK_S, self._tick)
+        self._timer = self._loop.call_later(_TICK_EVERY_S, self._tick)
 
     async def stop(self) -> None:
         """Tick no more."""
@@ -48,25 +50,25 @@ class Watchdog(Duty):
             self._timer.cancel()
 
     @property
-    def silence(self) -> float:
-        """For how many seconds the loop hasn't ticked."""
-        return max(0.0, self._monotonic() - self._ticked - _TICK_S)
+    def silence_s(self) -> float:
+        """How many seconds ago the loop should have ticked."""
+        return max(0.0, self._monotonic() - self._ticked - _TICK_EVERY_S)
 
     def step(self) -> None:
-        """Report a block once it has lasted a second, with the stack that blocks, and once more when it is over."""
-        ticked, silence = self._ticked, self.silence
-        if silence < _TELL_AFTER_S:
-            if self._told_for is not None:
+        """Report a block once it has lasted a second, with the stack that blocks, and again when it is over."""
+        ticked, silence_s = self._ticked, self.silence_s
+        if silence_s < _REPORT_AFTER_S:
+            if self._reported_tick is not None:
                 _log.warning("the event loop runs again")
-                self._told_for = None
-        elif self._told_for != ticked:
-            self._told_for = ticked
+                self._reported_tick = None
+        elif self._reported_tick != ticked:
+            self._reported_tick = ticked
             frame = sys._current_frames().get(self._thread_id)
             stack = "".join(traceback.format_stack(frame)) if frame is not None else "(no stack)\n"
             _log.error(
                 "the event loop has been blocked for %.1f s by %s; make the handler a plain function, which runs in a "
                 "thread, or move the work with asyncio.to_thread\n%s",
-                silence,
-                self._blocking(self._loop),
+                silence_s,
+                self._blocking_job(self._loop),
                 stack,
             )

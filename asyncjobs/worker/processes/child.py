@@ -1,4 +1,4 @@
-"""The process of a handler: runs one call after another for the worker that started it, and ends with that worker."""
+"""The process of a handler: runs one call after another for the worker that started it, and ends with the worker."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import AppNotOpen, ResultError
 from asyncjobs.jobs.context import JobContext, running
 from asyncjobs.jobs.request import JobRequest
-from asyncjobs.jobs.steering import pack_control
+from asyncjobs.jobs.steering import pack_steering
 from asyncjobs.jobs.tenant_scope import tenant_scope
+from asyncjobs.ports import Lease
 from asyncjobs.worker.processes.finding import MAIN, Handler, find_handler
 from asyncjobs.worker.processes.protocol import (
     KEPT_PYTHONPATH,
@@ -38,8 +39,9 @@ from asyncjobs.worker.processes.protocol import (
 
 __all__ = ["emit", "main"]
 
+# How long the end between two calls, and its exit handlers, may take once the worker has gone.
 _END_S = 0.5
-_CHUNK = 65536
+_CHUNK_BYTES = 65_536
 
 
 class _Channel:
@@ -52,12 +54,12 @@ class _Channel:
 
     def send(self, message: Message) -> None:
         data = encode_message(message)
-        # A handler may tell things from threads of its own.
+        # A handler may emit events from threads of its own.
         with self._lock:
             self._socket.sendall(data)
 
     def receive(self) -> bytes:
-        return self._socket.recv(_CHUNK)
+        return self._socket.recv(_CHUNK_BYTES)
 
     def close(self) -> None:
         self.is_busy = False
@@ -68,7 +70,7 @@ _channel: _Channel | None = None
 
 
 def emit(data: bytes) -> None:
-    """Tell the worker ``data`` while the handler runs; from any thread.
+    """Send ``data``, an event, to the worker while the handler runs; from any thread.
 
     Raises ``LookupError`` outside a handler that runs in a process.
     """
@@ -83,14 +85,14 @@ def main() -> None:
     numbers = [int(number) for number in sys.argv[1:3]]
     del sys.argv[1:]
     _restore_environment()
-    # Ctrl-C is for the worker, which lets the handlers end or ends them.
+    # Ctrl-C goes to the worker, which lets the handlers end or ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.stderr is not None:
         faulthandler.enable()
     for number in numbers:
         os.set_inheritable(number, False)
     _channel = channel = _Channel(socket.socket(fileno=numbers[0]))
-    # What a handler forks must not speak for it; and the worker sees the end of this process by the socket's.
+    # A process that a handler forks must not answer for it; and the worker sees the end of this process by its socket.
     os.register_at_fork(after_in_child=channel.close)
     threading.Thread(
         target=_end_with_worker, args=(channel, numbers[1]), name="asyncjobs-lifeline", daemon=True
@@ -108,9 +110,9 @@ def _restore_environment() -> None:
 
 
 def _end_with_worker(channel: _Channel, lifeline: int) -> NoReturn:
-    """Wait until the lifeline, in which nothing is ever written, ends because the worker has; then end everything."""
+    """Wait until the lifeline, in which nothing is ever written, ends with the worker; then end everything."""
     os.read(lifeline, 1)
-    # Between two calls the socket's end is enough, and what is registered to be done at exit is done.
+    # Between two calls the end of the socket is enough, and exit handlers run.
     if not channel.is_busy:
         time.sleep(_END_S)
     if os.getpgrp() == os.getpid():
@@ -133,7 +135,7 @@ def _serve(channel: _Channel) -> None:
 def _flush() -> None:
     """Write out what the handler has printed: this process may be killed before its buffers are full."""
     for stream in (sys.stdout, sys.stderr):
-        # None without a terminal; closed or broken as the handler left it.
+        # A stream is None without a terminal, and closed or broken where the handler left it so.
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
 
@@ -149,15 +151,17 @@ def _answer(body: bytes, handlers: dict[tuple[str, str], Handler]) -> Returned |
         stage = "arguments"
         job = call.job
         args, kwargs = handler.signature.decode(job.envelope.arguments, job.envelope.keywords)
-        context = JobContext(
-            job, _NoDispatcher(), call.deadline_ms, args, kwargs, on_event=lambda _, event: emit(event)
-        )
+        context = JobContext(job, _NoDispatcher(), call.deadline_ms, args, kwargs, _send_event)
         stage = "handler"
         value = contextvars.copy_context().run(_call, handler, args, kwargs, context, call.tenant)
         stage = "result"
         return Returned(_encoded(value))
     except BaseException as error:
         return _raised(error, stage)
+
+
+def _send_event(lease: Lease, event: bytes) -> None:
+    emit(event)
 
 
 def _call(
@@ -178,7 +182,7 @@ def _encoded(value: object) -> bytes:
 
 def _raised(error: BaseException, stage: Stage) -> Raised:
     kind = type(error)
-    # The worker knows by its real name what is defined in its __main__.
+    # In the worker, a class of its __main__ has its real name.
     module = "__main__" if kind.__module__ == MAIN else kind.__module__
     name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
     message = message_of(error)
@@ -190,12 +194,12 @@ def _raised(error: BaseException, stage: Stage) -> Raised:
         storable(kind.__qualname__),
         storable(message),
         storable(trace),
-        pack_control(error),
+        pack_steering(error),
     )
 
 
 class _NoDispatcher:
-    """Stands for the worker's app, which is in another process."""
+    """In place of the worker's app, which is in another process: refuses to send."""
 
     def dispatch(self, request: JobRequest[Any], where: str) -> NoReturn:
         raise self._refusal(request)
@@ -212,7 +216,7 @@ class _NoDispatcher:
 
 
 if __name__ == "__main__":
-    # Under its own name too, so that everybody who imports it means this one.
+    # Under its own name too, so that every import of it finds this one.
     from asyncjobs.worker.processes.child import main as main_by_name
 
     main_by_name()

@@ -83,25 +83,25 @@ _importing_main = False
 
 
 def is_importing_main() -> bool:
-    """Say whether this code runs because a process imports the script of its handler."""
+    """Return whether this code runs because a process imports the script of its handler."""
     return _importing_main
 
 
 def _import_main(call: ProcessCall) -> ModuleType:
-    """Import what is ``__main__`` in the worker's process, under another name and in the place of ours."""
+    """Import the ``__main__`` of the worker's process, under another name and in place of this process's own."""
     global _importing_main
     if MAIN in sys.modules:
         return sys.modules[MAIN]
     module = ModuleType(MAIN)
     code = _code_of_main(call, module)
-    ours = sys.modules["__main__"]
+    own = sys.modules["__main__"]
     sys.modules[MAIN] = sys.modules["__main__"] = module
     _importing_main = True
     try:
         exec(code, module.__dict__)
     except BaseException:
         del sys.modules[MAIN]
-        sys.modules["__main__"] = ours
+        sys.modules["__main__"] = own
         raise
     finally:
         _importing_main = False

@@ -13,7 +13,8 @@ from asyncjobs.worker.processes.protocol import HandlerFailed, ProcessCall, Proc
 
 __all__ = ["HandlerFailed", "HandlerProcesses", "ProcessCall", "ProcessDied"]
 
-_KILL_S = 1.0
+# How long a killed process may take to be gone, and an idle one to end by itself.
+_KILLED_S = 1.0
 _HANG_UP_S = 0.5
 
 
@@ -38,13 +39,13 @@ class HandlerProcesses:
 
     @property
     def pids(self) -> frozenset[int]:
-        """The ids of the processes there are."""
+        """The ids of the processes that live."""
         return frozenset(child.pid for child in self._children)
 
     async def run(self, call: ProcessCall, on_event: Callable[[bytes], None]) -> bytes:
         """Run ``call`` in a process and return the handler's value, encoded; the caller holds one of the ``slots``.
 
-        ``on_event`` is called on the loop with each thing that the handler tells, in order, before this returns.
+        ``on_event`` is called on the loop with each event that the handler emits, in order, before this returns.
         Cancelled while the handler runs, the process is killed. Raises ``HandlerFailed`` with what the handler raised,
         and ``ProcessDied`` if the process ended by itself.
         """
@@ -58,13 +59,13 @@ class HandlerProcesses:
             else:
                 child.kill()
                 # The slot is free once the process is gone; only one that hangs in the kernel isn't waited for.
-                await asyncio.wait([child.ended], timeout=_KILL_S)
+                await asyncio.wait([child.ended], timeout=_KILLED_S)
         if isinstance(reply, Raised):
             raise HandlerFailed(reply)
         return reply.value
 
     async def close(self) -> None:
-        """End all processes: the busy ones at once, whose calls raise ``ProcessDied``; the idle ones by themselves."""
+        """End all processes: busy ones at once, whose calls raise ``ProcessDied``; idle ones by themselves."""
         self._is_closed = True
         for child in self._children:
             if child.is_ready:
@@ -80,7 +81,7 @@ class HandlerProcesses:
                 for end in self._lifeline:
                     os.close(end)
                 self._lifeline = None
-        await self._all_ended(_KILL_S)
+        await self._all_ended(_KILLED_S)
 
     async def _all_ended(self, timeout: float) -> None:
         if self._children:
@@ -90,7 +91,7 @@ class HandlerProcesses:
         if self._is_closed:
             raise RuntimeError("the processes of the handlers were closed")
         while self._idle:
-            # The latest that was used: its caches are warm.
+            # The one that was used last: its caches are warm.
             child = self._idle.pop()
             if child.is_ready:
                 return child

@@ -1,4 +1,4 @@
-"""One process of handlers, as its worker sees it: a socket to talk through, and a thread that waits for its end."""
+"""One process of handlers, on the worker's side: a socket to the process, and a thread that waits for its end."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from asyncjobs.worker.processes.protocol import (
 
 __all__ = ["HandlerProcess"]
 
-_CHUNK = 65536
+_CHUNK_BYTES = 65_536
 _MODULE = "asyncjobs.worker.processes.child"
+
+# A process that has closed its socket is killed after this time.
 _MUTE_S = 0.5
 
 
@@ -60,11 +62,11 @@ class HandlerProcess:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it lives and nobody awaits an answer of it."""
+        """Whether it lives, and no call waits for its answer."""
         return self._outcome is None and not self._is_killed and self._process.returncode is None
 
     async def ask(self, frame: bytes, on_event: Callable[[bytes], None]) -> Returned | Raised:
-        """Send a call and return its answer; ``on_event`` is called with what the handler tells until then.
+        """Send a call and return its answer; ``on_event`` is called with each event that the handler emits until then.
 
         Raises ``ProcessDied`` if the process ends first. Unless it ``is_ready`` afterwards, it must be killed.
         """
@@ -83,12 +85,12 @@ class HandlerProcess:
         """End the process and what it has started, at once."""
         self._is_killed = True
         if self._process.returncode is None:
-            # Its group is its own. It may have ended a moment ago, and the thread be about to say so.
+            # Its group is its own. The process may have ended a moment ago, and the thread not have noticed yet.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
     def hang_up(self) -> None:
-        """Let the process end by itself, with what it has registered to do at exit; only one that ``is_ready``."""
+        """Let the process end by itself, with its exit handlers; only one that ``is_ready``."""
         self._is_killed = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -101,22 +103,22 @@ class HandlerProcess:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            # It has ended; reading tells.
+            # The process has ended, which ``_read`` notices.
             sent = len(self._unsent)
         self._unsent = self._unsent[sent:]
         if not self._unsent:
             self._loop.remove_writer(self._socket)
 
     def _read(self) -> None:
-        """Take what has arrived, once; at the end of the stream, see to it that the process ends too."""
+        """Read once; at the end of the stream, make sure that the process ends too."""
         if self._receive() == b"":
             self._loop.remove_reader(self._socket)
-            # As a rule it has just ended, and with its own code; but it may only have closed the socket.
+            # As a rule the process has just ended, with a code of its own; but it may only have closed the socket.
             self._kill_timer = self._loop.call_later(_MUTE_S, self.kill)
 
     def _receive(self) -> bytes | None:
         try:
-            data = self._socket.recv(_CHUNK)
+            data = self._socket.recv(_CHUNK_BYTES)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
@@ -125,7 +127,7 @@ class HandlerProcess:
             for body in self._frames.feed(data):
                 self._take(decode_message(body))
         except Exception as error:
-            # Bytes that are no message, or a fault of who is told of events: the call can't go on.
+            # Bytes that are no message, or an error of ``on_event``: the call can't go on.
             self._settle(error)
             self.kill()
         return data
@@ -146,13 +148,13 @@ class HandlerProcess:
     # -- the end
 
     def _await_end(self) -> None:
-        # A thread, since it works with every loop and system; and the process is reaped even if the loop has ended.
+        # In a thread, which works with every loop and system; the process is reaped even if the loop has ended.
         self._process.wait()
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._end)
 
     def _end(self) -> None:
-        # It may have answered right before.
+        # The process may have answered right before its end.
         while self._receive():
             pass
         if self._kill_timer is not None:
@@ -160,11 +162,11 @@ class HandlerProcess:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
-        self._settle(ProcessDied(self._obituary()))
+        self._settle(ProcessDied(self._cause_of_death()))
         self.ended.set_result(None)
         self._on_end(self)
 
-    def _obituary(self) -> str:
+    def _cause_of_death(self) -> str:
         code = self._process.returncode
         if code >= 0:
             return (
@@ -182,7 +184,7 @@ def _start(channel: int, lifeline: int) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     if "PYTHONPATH" in environment:
         environment[KEPT_PYTHONPATH] = environment["PYTHONPATH"]
-    # However asyncjobs and what it needs were found here, they are found there.
+    # However asyncjobs and its dependencies are found here, they are found there.
     environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if isinstance(entry, str))
     return subprocess.Popen(
         [sys.executable, "-P", *_interpreter_flags(), "-m", _MODULE, str(channel), str(lifeline)],

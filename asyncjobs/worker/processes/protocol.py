@@ -1,4 +1,4 @@
-"""What a worker and the processes of its handlers say to each other: msgpack in frames, never pickle.
+"""The messages between a worker and the processes of its handlers: msgpack in frames, never pickle.
 
 A frame is the length of its body (4 bytes, big endian) and the body. To the child go ``ProcessCall``s, one at a time;
 for each it sends any number of ``Event``s and then one ``Returned`` or ``Raised``.
@@ -34,10 +34,10 @@ __all__ = [
     "encode_message",
 ]
 
-#: The environment variable that keeps the user's PYTHONPATH while a process starts with ours.
+#: The environment variable that keeps the user's PYTHONPATH while a process starts with another.
 KEPT_PYTHONPATH = "ASYNCJOBS_KEPT_PYTHONPATH"
 
-#: What a call had come to when it failed.
+#: How far a call had come when it failed.
 Stage: TypeAlias = Literal["import", "arguments", "handler", "result"]
 
 _LENGTH_BYTES = 4
@@ -45,22 +45,24 @@ _MAX_BODY = 2 ** (8 * _LENGTH_BYTES) - 1
 
 
 class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """One attempt of a job, with everything that a process needs that knows nothing yet.
-
-    ``module`` and ``qualname`` name the handler; ``path`` is ``sys.path``. ``main_file`` and ``main_module`` tell how
-    to import a handler of ``__main__``: the script's file, and with ``python -m`` the module's name. ``job`` is the
-    started job, ``deadline_ms`` when its timeout ends in Unix milliseconds by the broker's clock, and ``tenant`` the
-    one that it is run for, as it was resolved.
-    """
+    """One attempt of a job, with everything that a new process needs. Times are Unix ms by the broker's clock."""
 
     module: str
+    """The module of the handler."""
     qualname: str
+    """The name of the handler in its module."""
     job: Job
+    """The started job."""
     deadline_ms: int | None
+    """When the timeout ends, ``None`` without one."""
     tenant: TenantContext | None
+    """The tenant that the job is run for, as it was resolved."""
     path: tuple[str, ...] = ()
+    """``sys.path`` of the worker."""
     main_file: str = ""
+    """The script of the worker, for a handler that is defined in ``__main__``."""
     main_module: str = ""
+    """The module of a worker that was started with ``python -m``, for such a handler."""
 
     @classmethod
     def of(
@@ -90,7 +92,7 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, tag="event"):
-    """What a handler tells while it runs."""
+    """An event of the running handler."""
 
     data: bytes
 
@@ -110,34 +112,35 @@ class Raised(msgspec.Struct, frozen=True, array_like=True, tag="raised"):
     qualname: str
     message: str
     traceback: str
-    control: bytes = b""
+    steering: bytes = b""
 
 
 Message: TypeAlias = Event | Returned | Raised
 
 
 class HandlerFailed(AsyncJobsError):
-    """A call in a process ended with an exception there.
-
-    ``type_name``: the exception's class as a user reads it. ``module`` and ``qualname``: where the class is defined.
-    ``message``: its text. ``traceback``: the process's own. ``stage``: ``handler`` if the handler raised it; else what
-    failed around it: its ``import``, the decoding of its ``arguments``, the encoding of its ``result``. ``control``:
-    reserved for exceptions by which a handler steers its job.
-    """
+    """A call in a process ended with an exception there."""
 
     def __init__(self, raised: Raised) -> None:
         super().__init__(f"{raised.type_name}: {raised.message}")
+        #: The exception's class as a user reads it.
         self.type_name = raised.type_name
+        #: Where the class is defined.
         self.module = raised.module
         self.qualname = raised.qualname
+        #: The exception's text.
         self.message = raised.message
+        #: The traceback in the process.
         self.traceback = raised.traceback
+        #: ``handler`` if the handler raised it; else what failed around the handler: its ``import``, the decoding of
+        #: its ``arguments``, or the encoding of its ``result``.
         self.stage = raised.stage
-        self.control = raised.control
+        #: What the handler asked for by ``Retry``, ``Snooze``, ``Discard`` or ``Cancel``, packed; empty for others.
+        self.steering = raised.steering
 
     @property
     def kind(self) -> type[BaseException]:
-        """The exception's class, imported if need be; ``Exception`` where it can't be found in this process."""
+        """The exception's class, imported if necessary; ``Exception`` if it can't be found in this process."""
         try:
             found: object = sys.modules.get(self.module) or importlib.import_module(self.module)
             for part in self.qualname.split("."):
@@ -160,7 +163,7 @@ class Frames:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take what has arrived and yield each body that is complete now."""
+        """Add the bytes that have arrived, and yield each body that is complete now."""
         buffer = self._buffer
         buffer += data
         while len(buffer) >= _LENGTH_BYTES:

@@ -1,4 +1,4 @@
-"""Opens resources and closes them: a worker's around all its jobs, a job's around its handler."""
+"""Opens and closes resources: those of a worker around all its jobs, those of a job around its handler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.resources.resolving import Need, Provider
 from asyncjobs.worker.shield import Shielded
 
-__all__ = ["Opened", "WorkerResources", "with_resources"]
+__all__ = ["OpenResources", "WorkerResources", "with_resources"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
@@ -37,8 +37,8 @@ class _Sync:
         return self._manager.__exit__(kind, error, trace)
 
 
-class Opened:
-    """Resources that are open, by the key of their provider, over those of ``around``."""
+class OpenResources:
+    """Open resources, by the key of their provider; what isn't here is looked up in ``around``."""
 
     __slots__ = ("_around", "_managers", "values")
 
@@ -51,7 +51,7 @@ class Opened:
         return self.values[key] if key in self.values else self._around[key]
 
     async def open(self, needs: Iterable[Need], job: JobContext | None) -> None:
-        """Open ``needs`` in order; if one can't be opened, it is for the caller to close those before it."""
+        """Open ``needs`` in order; if one can't be opened, the caller closes those before it."""
         for need in needs:
             given = {name: self[key] for name, key in need.takes}
             for name in need.job:
@@ -67,10 +67,10 @@ class Opened:
                 self.values[need.key] = await made if need.kind == "awaitable" else made
 
     async def close(self, error: BaseException | None) -> None:
-        """Close all, the last opened first, each once; ``error`` is raised at their ``yield``.
+        """Close the resources, the last opened first, each once; ``error`` is raised at their ``yield``.
 
-        What one of them raises doesn't keep the others open: the first such error is raised at the end, unless there
-        was an ``error`` before. None of them can swallow that.
+        An error of one resource doesn't keep the others open. The first such error is raised at the end, unless there
+        was an ``error`` before, which no resource can swallow.
         """
         problem: BaseException | None = None
         while self._managers:
@@ -93,11 +93,11 @@ class WorkerResources(Duty):
 
     def __init__(self, needs: Iterable[Need]) -> None:
         self._needs = tuple(needs)
-        self._opened = Opened({})
+        self._opened = OpenResources({})
         self.values: Mapping[Provider, Any] = self._opened.values
 
     async def start(self) -> None:
-        """Open all; if one fails, those before it are closed again and its error is raised."""
+        """Open the resources; if one fails, those before it are closed again and its error is raised."""
         try:
             await self._opened.open(self._needs, None)
         except BaseException as error:
@@ -105,7 +105,7 @@ class WorkerResources(Duty):
             raise
 
     async def stop(self) -> None:
-        """Close all; a resource that can't be closed is logged and keeps nobody from ending."""
+        """Close the resources; one that can't be closed is logged, and the worker ends all the same."""
         try:
             await self._opened.close(None)
         except Exception:
@@ -118,10 +118,10 @@ def with_resources(
     needs: tuple[Need, ...],
     shared: WorkerResources,
 ) -> Callable[[JobContext], Awaitable[Any]]:
-    """Return ``call`` with the resources that the handler's ``arguments`` name opened before and closed after it."""
+    """Return ``call`` with resources around it: ``needs`` opened before and closed after, ``arguments`` passed on."""
 
     async def run(job: JobContext) -> Any:
-        opened = Opened(shared.values)
+        opened = OpenResources(shared.values)
         try:
             await opened.open(needs, job)
             job.kwargs = {**job.kwargs, **{name: opened[key] for name, key in arguments.items()}}

@@ -15,6 +15,7 @@ from asyncjobs.jobs.resources import Injected, Scope, scope_of
 
 __all__ = ["Need", "Provider", "Resolver"]
 
+#: A function or class that makes a resource.
 Provider = Callable[..., Any]
 
 # What a type checker lets pass for another type (typing specification, special cases for float and complex).
@@ -24,29 +25,29 @@ _Kind = Literal["value", "awaitable", "context", "async context"]
 
 
 class Need(typing.NamedTuple):
-    """One resource: how it is made, and of what.
-
-    ``key``: the provider that the code names, ``make`` what is called in its place. ``takes``: parameter and key of the
-    resources that it is made of; ``job``: the parameters that get the running job.
-    """
+    """One resource: how it is made, and of what."""
 
     key: Provider
+    """The provider that the code names."""
     make: Callable[..., Any]
+    """What is called to make the resource: the provider, or its override."""
     kind: _Kind
+    """What ``make`` returns."""
     scope: Scope
+    """How long the resource lives: as long as the worker, or as a job."""
     takes: tuple[tuple[str, Provider], ...]
+    """The parameters of ``make`` that are resources, each with the key of its provider."""
     job: tuple[str, ...]
+    """The parameters of ``make`` that get the running job."""
 
 
 class Resolver:
-    """Resolves handlers, with ``overrides`` (provider → what to use in its place) for tests.
-
-    ``shared`` holds the resources of the worker that have come up so far, in the order in which they are to be opened.
-    """
+    """Resolves handlers; ``overrides`` maps a provider to what is used in its place, for tests."""
 
     def __init__(self, overrides: Mapping[Provider, Provider]) -> None:
         self._overrides = overrides
         self._known: dict[Provider, Need] = {}
+        #: The worker's resources found so far, in the order in which they are to be opened.
         self.shared: dict[Provider, Need] = {}
 
     def resolve(self, function: Provider, what: str) -> tuple[dict[str, Provider], tuple[Need, ...]]:
@@ -100,7 +101,7 @@ class Resolver:
                     "Inject(…), or the annotation JobContext"
                 )
         if key not in self._known:
-            call, kind = _way(make)
+            call, kind = _call_of(make)
             self._known[key] = Need(key, call, kind, scope, tuple(takes), tuple(job))
         need = self._known[key]
         (self.shared if scope == "worker" else own).setdefault(key, need)
@@ -126,7 +127,7 @@ def _hints(function: Provider) -> dict[str, Any]:
         return {}
 
 
-def _way(make: Provider) -> tuple[Callable[..., Any], _Kind]:
+def _call_of(make: Provider) -> tuple[Callable[..., Any], _Kind]:
     """Return what to call for the resource, and what comes back."""
     inner = inspect.unwrap(make)
     if inspect.isasyncgenfunction(make):
@@ -141,7 +142,7 @@ def _way(make: Provider) -> tuple[Callable[..., Any], _Kind]:
 
 
 def _check_type(wanted: Any, make: Provider, where: str) -> None:
-    """Raise ``DefinitionError`` if it is plain that the resource isn't what the parameter is annotated with."""
+    """Raise ``DefinitionError`` if the resource is plainly not what the parameter is annotated with."""
     given = make if isinstance(make, type) else _hints(inspect.unwrap(make)).get("return", Any)
     if inspect.isgeneratorfunction(inspect.unwrap(make)) or inspect.isasyncgenfunction(inspect.unwrap(make)):
         given = (typing.get_args(given) or (Any,))[0]
@@ -155,7 +156,7 @@ def _check_type(wanted: Any, make: Provider, where: str) -> None:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Say whether being a subclass of ``kind`` tells anything: not of unions, protocols and typed dictionaries."""
+    """Return whether ``issubclass`` is meaningful for ``kind``: not for unions, protocols and typed dictionaries."""
     if kind is Any or kind is types.UnionType or not isinstance(kind, type):
         return False
     return not getattr(kind, "_is_protocol", False) and not is_typeddict(kind)

@@ -1,4 +1,4 @@
-"""Fires schedules: every worker keeps them all in mind, and whoever comes first to a tick makes its jobs."""
+"""Fires schedules: every worker knows the schedules of its queues, and the first one at a tick makes its jobs."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ __all__ = ["Scheduler"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
-# Who has not fired the last tick leaves the next one to who has, for so long: that worker lives, and the others need
-# not all knock at the same moment. If it has died, a tick is late by this.
+# A worker that has not fired the last tick waits this much longer for the next, between the least and the most: the
+# worker that fired lives, and the others need not all call at the same moment. If it has died, a tick is late by this.
 _FOLLOW_S = (0.03, 0.1)
 
-# A look at the broker that comes too early by its clock is repeated after this.
+# A fire that comes too early by the broker's clock is repeated after this.
 _EARLY_S = 0.002
+
+# A new schedule fires the ticks missed within so many intervals of the look that finds it.
+_FRESH_INTERVALS = 2
 
 
 class Scheduler(Duty):
-    """Keeps the schedules of ``queues`` whose job is in ``names``; looks for changes every ``interval`` seconds.
+    """Fires the schedules of ``queues`` whose job is in ``names``; looks for changes every ``interval`` seconds.
 
-    ``own``: the schedules of the code, by queue. They are made known at the start; one of a job in ``names`` that the
-    code has no longer is removed. ``prepare``: makes the job of a tick, as ``HostSender.prepare`` does.
-    ``sender``: fires through middleware, where that has something to do.
+    ``in_code``: the schedules that the code declares, by queue. They are stored at the start; a schedule of a job in
+    ``names`` that the code no longer declares is removed. ``prepare``: makes the job of a tick, as
+    ``HostSender.prepare`` does. ``sender``: fires through the middleware of sending, if there is any.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class Scheduler(Duty):
         *,
         queues: Sequence[str],
         names: frozenset[str],
-        own: Mapping[str, Sequence[Schedule]],
+        in_code: Mapping[str, Sequence[Schedule]],
         interval: float,
         prepare: Callable[..., NewJob],
         sender: TickSender | None = None,
@@ -56,7 +59,7 @@ class Scheduler(Duty):
         self._clock = clock
         self._queues = queues
         self._names = names
-        self._own = own
+        self._in_code = in_code
         self._interval = interval
         self._sender = sender
         self._prepare = prepare
@@ -68,19 +71,19 @@ class Scheduler(Duty):
         self._is_leading = True
 
     async def start(self) -> None:
-        """Make the schedules of the code known, and forget those that it has no longer."""
+        """Store the schedules of the code, and remove those that it no longer declares."""
         try:
-            await self._announce()
+            await self._store_schedules_in_code()
         except BrokerRefused as error:
             # A server that is full refuses what only adds, but not what drains it.
             _log.warning("the schedules of the code could not be made known: %s", error)
 
-    async def _announce(self) -> None:
+    async def _store_schedules_in_code(self) -> None:
         for queue in self._queues:
-            own = {schedule.id: schedule for schedule in self._own.get(queue, ())}
+            own = {schedule.id: schedule for schedule in self._in_code.get(queue, ())}
             found = await self._store.schedules(queue)
             self._clock.set(found.now_ms)
-            # Where only the job has changed, the ticks go on: those missed during a deploy are not forgotten by it.
+            # Where only the job has changed, the ticks go on: a deploy doesn't forget the ticks missed during it.
             kept: dict[tuple[str, Timing], int] = {}
             for stored in found.schedules:
                 schedule = self._read(stored.data)
@@ -93,7 +96,7 @@ class Scheduler(Duty):
                 await self._store.put_schedule(queue, schedule.id, encode_schedule(schedule), tick)
 
     async def look(self) -> None:
-        """Learn which schedules there are, and when each is next."""
+        """Read which schedules there are, and when each is due next."""
         known: dict[tuple[str, str], tuple[Schedule, int]] = {}
         for queue in self._queues:
             found = await self._store.schedules(queue)
@@ -102,7 +105,7 @@ class Scheduler(Duty):
                 schedule = self._read(stored.data)
                 if schedule is not None and stored.next_ms is not None and schedule.name in self._names:
                     known[queue, schedule.id] = schedule, stored.next_ms
-        # Of those that came since the last look, the first ticks are late, whatever becomes of missed ones.
+        # The first ticks of a schedule that is new since the last look are late for want of a look: all of them fire.
         self._fresh = known.keys() - self._known.keys() if self._looked_at > -math.inf else set()
         self._known = known
         self._looked_at = self._clock.monotonic()
@@ -125,7 +128,7 @@ class Scheduler(Duty):
             await self.look()
         due = self._due()
         if due and self._sender is not None and not self._is_leading:
-            # Another worker has most likely fired by now, and layers would see a job that is not sent.
+            # Another worker has most likely fired by now, and the layers would see a job that is not sent.
             fresh = self._fresh
             await self.look()
             self._fresh |= fresh
@@ -145,7 +148,7 @@ class Scheduler(Duty):
                     last_ms = ticks.fire[-1] if ticks.fire else None
                     firing = Firing(schedule.id, next_ms, ticks.next_ms, last_ms, jobs)
                 except AsyncJobsError as error:
-                    # As of a time zone that this machine doesn't know; another worker may fire it.
+                    # Its time zone, say, is not known on this machine; another worker may fire it.
                     self._leave_alone(encode_schedule(schedule), f"the schedule {schedule.id} can't fire here", error)
                     del self._known[queue, schedule.id]
                     continue
@@ -153,7 +156,7 @@ class Scheduler(Duty):
         return due
 
     def _timing(self, queue: str, schedule: Schedule, late_ms: int) -> Timing:
-        if (queue, schedule.id) in self._fresh and late_ms <= 2_000 * self._interval:
+        if (queue, schedule.id) in self._fresh and late_ms <= 1_000 * _FRESH_INTERVALS * self._interval:
             return msgspec.structs.replace(schedule.timing, missed="all")
         return schedule.timing
 
@@ -162,13 +165,13 @@ class Scheduler(Duty):
         for one, reply in zip(due, await self._replies(queue, due), strict=True):
             key = queue, one.schedule.id
             if reply is None:
-                # It stays due in the broker; until the next look it is left alone.
+                # It stays due in the broker, and is left alone until the next look.
                 del self._known[key]
                 continue
             [is_ours] = reply.fired
             is_leading = is_leading or is_ours
             if is_ours or one.firing.expected_ms <= reply.now_ms:
-                # Fired by us or by another one. What else may have happened to it, the next look tells.
+                # Fired, here or by another worker. The next look finds what else has happened to the schedule.
                 self._known[key] = one.schedule, one.ticks.next_ms
             else:
                 is_early = True
@@ -177,7 +180,7 @@ class Scheduler(Duty):
             await asyncio.sleep(_EARLY_S)
 
     async def _replies(self, queue: str, due: Sequence[DueTicks]) -> list[FireReply | None]:
-        """Fire, and return the reply for each schedule, ``None`` for one that middleware kept from it."""
+        """Fire, and return the reply for each schedule; ``None`` for one that middleware has kept from it."""
         if self._sender is None:
             reply = await self._store.fire(queue, [one.firing for one in due])
             self._clock.set(reply.now_ms)
@@ -200,7 +203,7 @@ class Scheduler(Duty):
         return min(until_look, self._clock.seconds_until(earliest_ms) + behind)
 
     async def run(self) -> None:
-        """Fire schedules, for ever; while the broker is away, wait for it: what is missed meets its rule."""
+        """Fire schedules, for ever; ticks missed while the broker is away are handled as each schedule says."""
         outage = Outage(_log, "schedules must wait: %s")
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The ticks of schedules that are due, and their way through the middleware of sending."""
+"""Fires the due ticks of schedules through the middleware of sending."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ __all__ = ["DueTicks", "TickSender"]
 _log = logging.getLogger("asyncjobs.worker")
 
 # A layer that takes longer over one tick has failed: the other schedules of the worker wait meanwhile.
-_LAYERS_S = 10.0
+_MAX_LAYERS_S = 10.0
 
 
 class DueTicks(NamedTuple):
-    """What is due of one schedule, and what fires it all at once, the jobs as the schedule has them."""
+    """The due ticks of one schedule."""
 
     schedule: Schedule
     ticks: Due
     firing: Firing
+    """Fires all of the ticks at once, without middleware."""
 
 
 class TickSender:
-    """Fires ticks through the layers of ``host``: each is a request of its own, and the innermost send is its fire.
+    """Fires ticks through the layers of ``host``: each tick is a request of its own, fired by the innermost send.
 
-    So a layer that raises leaves the tick due, and what it has stamped counts only if this worker fires first.
+    So a layer that raises leaves the tick due; and headers that a layer adds count only if this worker fires first.
     """
 
     def __init__(self, host: WorkerHost) -> None:
         self._host = host
 
     async def fire(self, queue: str, due: DueTicks) -> FireReply | None:
-        """Fire one schedule; return ``None`` if a layer kept it from that. Raises ``BrokerError``."""
+        """Fire one schedule; return ``None`` if a layer has kept it from firing. Raises ``BrokerError``."""
         fire, next_ms = due.ticks
         if not fire:
             return await self._host.connection.broker.fire(queue, [due.firing])
@@ -78,7 +79,7 @@ class TickSender:
             return [handle]
 
         try:
-            async with asyncio.timeout(_LAYERS_S):
+            async with asyncio.timeout(_MAX_LAYERS_S):
                 await (sending(self._host.middleware, send) or send)([request_of(schedule, queue, tick)])
             if not replies:
                 raise ConfigurationError("no layer raised an error, but one of them has not called send")
@@ -93,10 +94,10 @@ class TickSender:
                 error,
                 exc_info=None if isinstance(error, AsyncJobsError) else error,
             )
-        # The first that fired: a layer may have sent again, or have failed after it had sent.
+        # The reply of the send that fired: a layer may have sent again, or have failed after sending.
         return next((reply for reply in replies if reply.fired[0]), replies[-1] if replies else None)
 
 
 def _in_queue(request: JobRequest[Any], queue: str) -> JobRequest[Any]:
-    """Return ``request`` for the queue of its schedule, which alone can fire it."""
+    """Return ``request`` with the queue of its schedule, the only one where the tick can be fired."""
     return msgspec.structs.replace(request, options=msgspec.structs.replace(request.options, queue=queue))

@@ -6,7 +6,8 @@
 -- next    the cursor of the next page, '' if there is none
 -- jobs    {id, record, tries, due time, fence or time of death, …}, in the order of the place; entries that no longer
 --         count, or are another tenant's, are left out
--- cost    O(log n + limit); for a list of which the beginning was taken since the last page, O(n) in its pages so far
+-- cost    O(log n + limit), of running jobs O(n log n) in their number; for a list of which the beginning was taken since
+--         the last page, O(n) in its pages so far
 --- @include parking
 local ids, numbers, cursor = {}, {}, ''
 
@@ -99,6 +100,29 @@ local function take_set(key, latest_first, use)
   end
 end
 
+-- Leased jobs, by fence and id: their deadlines change while they run. There are never more than all slots of workers.
+local function take_runs()
+  local fence, id = string.match(after, '^(%d+) (.*)$')
+  local behind, runs = {fence = tonumber(fence) or -1, id = id or ''}, {}
+  local function comes_before(one, other)
+    return one.fence < other.fence or (one.fence == other.fence and one.id < other.id)
+  end
+  for _, member in ipairs(redis.call('ZRANGE', q.leased, 0, -1)) do
+    local its_fence, its_id = string.match(member, '^(%d+):%d:(.*)$')
+    local run = {fence = tonumber(its_fence), id = its_id}
+    if comes_before(behind, run) then
+      runs[#runs + 1] = run
+    end
+  end
+  table.sort(runs, comes_before)
+  for n = 1, math.min(limit, #runs) do
+    take(runs[n].id, runs[n].fence)
+  end
+  if #runs > limit then
+    cursor = runs[limit].fence .. ' ' .. runs[limit].id
+  end
+end
+
 if place == 'ready' then
   local lists = {}
   for priority = 0, 3 do
@@ -115,10 +139,7 @@ elseif place == 'parked' then
 elseif place == 'scheduled' then
   take_set(q.scheduled, false, function(member, due) take(string.sub(member, 3), tonumber(due)) end)
 elseif place == 'running' then
-  take_set(q.leased, false, function(member)
-    local fence, id = string.match(member, '^(%d+):%d:(.*)$')
-    take(id, tonumber(fence))
-  end)
+  take_runs()
 else
   take_set(tenant == '' and q.dead or tenant_dead_key(q, tenant), true, function(id, died) take(id, tonumber(died)) end)
 end
