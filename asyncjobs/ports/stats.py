@@ -23,9 +23,9 @@ class JobStats(Protocol):
         ...
 
     async def minutes(self, queue: str, count: int) -> list[MinuteFigures]:
-        """Return the figures of the last ``count`` minutes in which something was counted, oldest first.
+        """Return the figures of the last ``count`` minutes, oldest first, without those in which nothing was counted.
 
-        The minute that goes on is among them. Six hours are kept.
+        The minute that goes on is among the ``count``. Six hours are kept.
         """
         ...
 

@@ -95,11 +95,11 @@ def test_a_script_uses_all_that_it_declares_under_names_that_mean_nothing_else_i
 @pytest.mark.parametrize("name", NAMES)
 def test_a_script_calls_no_function_before_it_is_there(name: str) -> None:
     known = set(LUA_NAMES)
-    for found in re.finditer(r"local function (\w+)|(?<![\w.:])(\w+)\(", code(load(name).text)):
-        if found[1]:
-            known.add(found[1])
+    for found in re.finditer(r"function (?:(\w+))?\(([^)]*)\)|(?<![\w.:])(\w+)\(", code(load(name).text)):
+        if found[3]:
+            assert found[3] in known
         else:
-            assert found[2] in known
+            known |= {found[1], *found[2].split(", ")}
 
 
 @pytest.mark.parametrize("path", INCLUDES, ids=lambda path: path.stem)
@@ -152,7 +152,7 @@ return used()
 def test_arguments_reach_lua_under_their_names_also_behind_tables_of_any_length(client: redis.Redis) -> None:
     header = "--- @args first: int, second: flag, third: flag\n--- @each pair: left, right: int\n--- @list words\n"
     body = header + (
-        "local q, found = open_queue(1), {first + 1, tostring(second), tostring(third)}\n"
+        "local found = {first + 1, tostring(second), tostring(third)}\n"
         "for n = 1, pair_rows do\n"
         "  --- @row pair n: right, left\n"
         "  found[#found + 1] = right + 1\n"
@@ -262,7 +262,7 @@ local redis = (function(real, keys)
 end)(redis, KEYS)
 """
 READS = "EXISTS GET GETRANGE HEXISTS HGET HGETALL HKEYS HLEN HMGET LINDEX LLEN LPOS LRANGE MGET XRANGE XREVRANGE ZCARD "
-READS += "ZCOUNT ZMSCORE ZRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZSCORE"
+READS += "ZCOUNT ZMSCORE ZRANGE ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE ZSCORE"
 SHRINKS = "DEL EXPIRE HDEL LTRIM PEXPIRE ZREM"
 GROWS = "HINCRBY HSET HSETNX LPUSH MSET RPUSH SET SETRANGE XADD ZADD"
 

@@ -114,15 +114,15 @@ class Ledger:
         self._tenants.put(one.tenant, account, HISTORY_KEEP_MS, now_ms)
 
     def minutes(self, count: int, now_ms: int) -> list[MinuteFigures]:
-        """Return the figures of the last ``count`` minutes in which something was counted, oldest first."""
+        """Return the figures of those of the last ``count`` minutes in which something was counted, oldest first."""
+        since_ms = max(now_ms - MINUTES_KEEP_MS, (now_ms // _MINUTE_MS - count) * _MINUTE_MS)
         totals = [*self._minutes.values(), self.total.counts]
         found = []
         for minute, (before, after) in zip(self._minutes, itertools.pairwise(totals), strict=True):
             counted = {what: number - before.get(what, 0) for what, number in after.items()}
-            if any(counted.values()) and minute * _MINUTE_MS > now_ms - MINUTES_KEEP_MS:
+            if any(counted.values()) and minute * _MINUTE_MS > since_ms:
                 found.append(MinuteFigures(at_ms=minute * _MINUTE_MS, **counted))
-        found.sort(key=lambda one: one.at_ms)
-        return found[-count:] if count > 0 else []
+        return sorted(found, key=lambda one: one.at_ms)
 
     def history(self, name: str, limit: int, now_ms: int) -> list[HistoryEntry]:
         """Return up to ``limit`` ends of a name, the latest first."""

@@ -58,7 +58,7 @@ def prelude(declared: Declaration, text: str) -> str:
     for family, start in FAMILIES.items():
         if f"{family}_key" in named:
             lines += [f"local function {family}_key(q, part)", f"  return q.base .. '{start}' .. part", "end"]
-    lines += _queues(keys_of(text))
+    lines += _queue(keys_of(text), is_one="QUEUES" not in named)
     lines += [f"local {field.name} = {_bound(field, f'ARGV[{at}]')}" for at, field in enumerate(declared.args, 1)]
     lines += _tables(declared.tables, str(len(declared.args)))
     return "\n".join(lines) + "\n"
@@ -77,20 +77,25 @@ def _bound(field: Field, source: str) -> str:
     return f"{source} == '1'" if field.kind == "flag" else source
 
 
-def _queues(names: Sequence[str]) -> Iterator[str]:
-    """Write ``open_queue``: the keys of the ``block``-th queue, of ``QUEUES``, by name; ``ready`` by priority."""
+def _queue(names: Sequence[str], is_one: bool) -> Iterator[str]:
+    """Write the table ``q`` of the queue's keys by name, and ``ready`` by priority.
+
+    A script of several queues asks for each, of ``QUEUES``, by ``queue(block)``.
+    """
+    at = "" if is_one else "at + "
     fields, count = [], 0
     for name in names:
         width = _PRIORITIES if name == "ready" else 1
-        given = [f"KEYS[at + {count + one}]" for one in range(1, width + 1)]
+        given = [f"KEYS[{at}{count + one}]" for one in range(1, width + 1)]
         fields.append(f"{name} = {{[0] = {', '.join(given)}}}" if name == "ready" else f"{name} = {given[0]}")
         count += width
     first = "ready:0" if names[0] == "ready" else names[0]
-    yield f"local QUEUES = #KEYS / {count}"
-    yield "local function open_queue(block)"
-    yield f"  local at = (block - 1) * {count}"
-    yield f"  return {{base = string.sub(KEYS[at + 1], 1, -{len(first) + 1}), {', '.join(fields)}}}"
-    yield "end"
+    table = f"{{base = string.sub(KEYS[{at}1], 1, -{len(first) + 1}), {', '.join(fields)}}}"
+    if is_one:
+        yield f"local q = {table}"
+    else:
+        yield f"local QUEUES = #KEYS / {count}"
+        yield f"local function queue(block) local at = (block - 1) * {count} return {table} end"
 
 
 def _tables(tables: Sequence[Table], at: str) -> Iterator[str]:

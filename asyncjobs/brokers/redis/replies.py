@@ -151,13 +151,12 @@ def _figures(queue: str, part: Any) -> QueueFigures:
     )
 
 
-def read_minutes(reply: Sequence[Any], count: int) -> list[MinuteFigures]:
-    """Read ``minutes.lua``: the last ``count`` of its minutes."""
-    minutes = [
+def read_minutes(reply: Sequence[Any]) -> list[MinuteFigures]:
+    """Read ``minutes.lua``."""
+    return [
         MinuteFigures(at_ms=minute * 60_000, **_counters(counters))
         for minute, counters in rows(_MINUTES.reply(*reply).minutes, 2)
     ]
-    return minutes[-count:] if count > 0 else []
 
 
 def read_tenant_figures(stats: dict[bytes, bytes], dead: int) -> TenantFigures:

@@ -38,7 +38,7 @@ class RedisStats(Session):
         return [one for part, reply in zip(parts, replies, strict=True) for one in read_overview(part, reply)]
 
     async def minutes(self, queue: str, count: int) -> list[MinuteFigures]:
-        return read_minutes(await self._on_queue(_MINUTES, queue), count)
+        return read_minutes(await self._on_queue(_MINUTES, queue, count=count))
 
     async def history(self, queue: str, limit: int, *, name: str = "", tenant: str = "") -> list[HistoryEntry]:
         keys = self._keys.queue(queue)

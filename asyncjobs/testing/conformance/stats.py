@@ -97,8 +97,9 @@ class Stats(Theme):
         third = MinuteFigures(at_ms=third_ms, cancelled=1)
         assert await bench.broker.minutes(bench.queue, 3) == [first, third]
         await self._begin_minute(bench)
-        assert await bench.broker.minutes(bench.queue, 2) == [first, third]
-        assert await bench.broker.minutes(bench.queue, 1) == [third]
+        assert await bench.broker.minutes(bench.queue, 4) == [first, third]
+        assert await bench.broker.minutes(bench.queue, 3) == [third]
+        assert await bench.broker.minutes(bench.queue, 1) == []
         assert await bench.broker.minutes(bench.queue, 0) == []
         assert await bench.broker.minutes("unused", 3) == []
 

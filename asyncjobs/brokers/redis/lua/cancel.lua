@@ -6,13 +6,13 @@
 -- cost     O(log n) a job, and one look through the leased jobs
 --- @include clock
 --- @include records
+--- @include fields
 --- @include place
 --- @include gone
 --- @include parking
 --- @include ending
 --- @include forget
 --- @include waiters
-local q = open_queue(1)
 local records, fences = records_of(q, ids), running_fences(q)
 
 local reply, ends, ended, marks, seen = {}, {}, {}, {}, {}
@@ -41,7 +41,7 @@ for i, id in ipairs(ids) do
     end
   end
 end
-local tries = #ended > 0 and redis.call('HMGET', q.tries, unpack(ended)) or {}
+local tries = values_of(q.tries, ended)
 local awaited = awaited_ids(q, ended)
 local now = now_ms(q)
 

@@ -16,8 +16,9 @@
 --- @include ready
 --- @include gone
 --- @include records
+--- @include fields
 --- @include parking
-local PROMOTE = 1000
+local MAX_PROMOTED = 1000
 
 local is_known = nil
 for _, name in ipairs(known) do
@@ -54,23 +55,35 @@ local function replayed(q, now, claim)
       jobs[#jobs + 1] = redis.call('GET', job_key(q, ids[i])) or ''
     end
   end
-  return {now, -1, 1, tonumber(fence), jobs}
+  return {now, -1, 1, tonumber(fence), jobs}, #jobs / 3
 end
 
--- Takes out of the scheduled set what is due, by priority; `promoted` are its members there.
+-- What is due, by priority, and the members of the scheduled set that it is.
 local function read_due(q, now)
-  local due, promoted = {}, {}
-  if redis.call('EXISTS', q.scheduled) == 1 then
-    promoted = redis.call('ZRANGEBYSCORE', q.scheduled, '-inf', now, 'LIMIT', 0, PROMOTE)
-    for _, member in ipairs(promoted) do
-      line_up(due, tonumber(string.sub(member, 1, 1)), string.sub(member, 3))
-    end
+  if redis.call('EXISTS', q.scheduled) == 0 then
+    return {}, {}
   end
-  return due, promoted
+  local due, members = {}, redis.call('ZRANGEBYSCORE', q.scheduled, '-inf', now, 'LIMIT', 0, MAX_PROMOTED)
+  for _, member in ipairs(members) do
+    line_up(due, tonumber(string.sub(member, 1, 1)), string.sub(member, 3))
+  end
+  return due, members
+end
+
+-- How many entries of each candidate are to be passed over, the first ones; nothing where there are none.
+local function read_skips(q, ids, priorities)
+  if redis.call('EXISTS', q.gone) == 0 then
+    return {}
+  end
+  local fields = {}
+  for n, id in ipairs(ids) do
+    fields[n] = gone_field(priorities[n], id)
+  end
+  return values_of(q.gone, fields)
 end
 
 -- Reads up to `want` candidates: by priority what is ready, and behind it what is due.
---   ids, priorities, records, tries, skips   one a candidate; skips: how many entries of it are to be passed over
+--   ids, priorities, records, tries, skips   one a candidate
 --   taken      priority -> how many of the candidates were ready
 --   due        priority -> what is due and is no candidate
 --   promoted   members of the scheduled set that are candidates, or in `due`
@@ -99,20 +112,10 @@ local function candidates(q, want, now, is_paused)
     end
     more = more or length > (taken[priority] or 0) or rest[1] ~= nil
   end
-  local found = {ids = ids, priorities = priorities, taken = taken, due = due, promoted = promoted, more = more}
-  found.records, found.tries, found.skips = {}, {}, {}
-  if #ids > 0 then
-    found.records = records_of(q, ids)
-    found.tries = redis.call('HMGET', q.tries, unpack(ids))
-    if redis.call('EXISTS', q.gone) == 1 then
-      local fields = {}
-      for n, id in ipairs(ids) do
-        fields[n] = gone_field(priorities[n], id)
-      end
-      found.skips = redis.call('HMGET', q.gone, unpack(fields))
-    end
-  end
-  return found
+  return {
+    ids = ids, priorities = priorities, taken = taken, due = due, promoted = promoted, more = more,
+    records = records_of(q, ids), tries = values_of(q.tries, ids), skips = read_skips(q, ids, priorities),
+  }
 end
 
 -- Sorts the candidates into those to lease, to park and to pass over.
@@ -185,6 +188,7 @@ local function read_timer(q, now, keeper, keeper_until)
   return tonumber(after[2]) or -1
 end
 
+-- Returns the part of the reply, and how many jobs are in it.
 local function claim(q, want)
   local last = redis.call('GET', claim_key(q, worker))
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until')
@@ -199,7 +203,7 @@ local function claim(q, want)
     if not found.more and redis.call('EXISTS', q.bell) == 1 then
       redis.call('DEL', q.bell)
     end
-    return {now, -1, 0, 0, {}}
+    return {now, -1, 0, 0, {}}, 0
   end
   local sorted = sort(found, fence, now + lease_ms, held)
 
@@ -215,12 +219,13 @@ local function claim(q, want)
   elseif not again then
     ring(q)
   end
-  return {now, next_due, again and 1 or 0, fence, sorted.jobs}
+  return {now, next_due, again and 1 or 0, fence, sorted.jobs}, #sorted.members
 end
 
 local want, reply = limit, {}
 for block = 1, QUEUES do
-  reply[block] = claim(open_queue(block), want)
-  want = want - #reply[block][5] / 3
+  local part, count = claim(queue(block), want)
+  reply[block] = part
+  want = want - count
 end
 return reply

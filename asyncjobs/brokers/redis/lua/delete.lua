@@ -6,7 +6,6 @@
 --- @include header
 --- @include dead
 --- @include forget
-local q = open_queue(1)
 local records = records_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 

@@ -11,7 +11,6 @@
 --- @include place
 --- @include gone
 --- @include parking
-local q = open_queue(1)
 local record = redis.call('GET', job_key(q, id))
 if not record then
   return 'unknown'

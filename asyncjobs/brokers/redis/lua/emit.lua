@@ -8,16 +8,16 @@
 -- skipped     how many events were dropped before these    count  how many of the events are its own
 -- reply       a string of '1' (added, now or before) and '0' (refused), one an emission
 -- cost        O(1) an event
+--- @include leases
 --- @include waiters
 --- @include events
-local q = open_queue(1)
 local reply, adds, numbers, events_before = {}, {}, {}, 0
 for n = 1, emission_rows do
   --- @row emission n: member, number, skipped, count
   reply[n] = '0'
   if redis.call('ZSCORE', q.leased, member) then
     reply[n] = '1'
-    local fence, id = string.match(member, '^(%d+):%d:(.*)$')
+    local fence, _, id = read_member(member)
     local mark, told = fence .. ':' .. number, numbers[id] or read_numbers(q, id)
     if not is_before_or_at(mark, told.mark) then
       local first = told.last + skipped + 1

@@ -5,7 +5,6 @@
 -- cost   O(1) a job, O(log n) a scheduled one
 --- @include clock
 --- @include admit
-local q = open_queue(1)
 local ids, whens, records = {}, {}, {}
 for n = 1, job_rows do
   --- @row job n: id, when, record

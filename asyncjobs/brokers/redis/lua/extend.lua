@@ -7,7 +7,6 @@
 -- cost     O(log n) a job
 --- @include clock
 --- @include bell
-local q = open_queue(1)
 local leases = redis.call('ZMSCORE', q.leased, unpack(members))
 local reasons = redis.call('HMGET', q.cancels, unpack(members))
 local deadline = now_ms(q) + lease_ms

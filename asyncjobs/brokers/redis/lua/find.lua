@@ -7,7 +7,6 @@
 --- @include header
 --- @include place
 --- @include waiters
-local q = open_queue(1)
 local record = redis.call('GET', job_key(q, id))
 if not record then
   return false

@@ -6,7 +6,6 @@
 --- @include clock
 --- @include bell
 --- @include parking
-local q = open_queue(1)
 local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held')
 local held = read_held(cfg[2]) or {}
 if (held[label] or false) == holds then

@@ -31,6 +31,6 @@ end
 
 local reply = {}
 for block = 1, QUEUES do
-  reply[block] = overview(open_queue(block))
+  reply[block] = overview(queue(block))
 end
 return reply

@@ -10,7 +10,6 @@
 --         the last page, O(n) in its pages so far
 --- @include parking
 --- @include gone
-local q = open_queue(1)
 local ids, numbers, cursor = {}, {}, ''
 -- Of each id from a list: the list, and where in it the entry stands, from 0.
 local lists_of, positions = {}, {}

@@ -7,7 +7,6 @@
 --- @include header
 --- @include dead
 --- @include forget
-local q = open_queue(1)
 local old = redis.call('ZCOUNT', q.dead, '-inf', now_ms(q) - keep_ms)
 local doomed = math.min(limit, math.max(old, redis.call('ZCARD', q.dead) - max_dead))
 if doomed <= 0 then

@@ -1,4 +1,4 @@
--- read_events: the events of a job after a number, and whether more may come; if so, they and its end will be published.
+-- read_events: the events of a job after a number; if more may come, they and the end of the job will be published.
 --- @args id, after: int, limit: int
 --- @reply is_over, events
 -- is_over  1 if no more can come after these    events  {number, event, …}
@@ -6,7 +6,6 @@
 -- cost     O(log n + limit)
 --- @include header
 --- @include waiters
-local q = open_queue(1)
 local record = redis.call('GET', job_key(q, id))
 local found = redis.call('XRANGE', events_key(q, id), (after + 1) .. '-0', '+', 'COUNT', limit)
 if not record and #found == 0 and redis.call('EXISTS', events_key(q, id)) == 0 then

@@ -23,7 +23,8 @@ local function expired_jobs(q, now)
   end
   local ids = {}
   for i, member in ipairs(members) do
-    ids[i] = string.match(member, '^%d+:%d:(.*)$')
+    local _, _, id = read_member(member)
+    ids[i] = id
   end
   return {
     members = members, ids = ids, records = records_of(q, ids), tries = redis.call('HMGET', q.tries, unpack(ids)),
@@ -41,7 +42,7 @@ local function verdict_on(job)
 end
 
 local function recover(q, expired, now)
-  local recovered, dead, cancelled, ended, waiting, figures = {}, {}, {}, {}, {}, new_figures()
+  local recovered, dead, cancelled, lives, waiting, figures = {}, {}, {}, {}, {}, new_figures()
   end_leases(q, expired.members)
   for i, id in ipairs(expired.ids) do
     local job, reason = {id = id, record = expired.records[i]}, expired.reasons[i]
@@ -57,11 +58,11 @@ local function recover(q, expired, now)
         dead[#dead + 1] = id
       else
         redis.call('HSET', q.tries, id, write_tries(job.failures, job.deaths, job.errors))
-        line_up(waiting, tonumber(string.match(expired.members[i], ':(%d):')), id)
+        line_up(waiting, priority_in(expired.members[i]), id)
         recovered[#recovered + 1] = id
+        lives[id] = true
       end
     end
-    ended[id] = recovered[#recovered] ~= id
   end
   forget_live(q, cancelled)
   make_ready_again(q, waiting)
@@ -70,14 +71,13 @@ local function recover(q, expired, now)
   end
   write_figures(q, figures, now)
   for _, id in ipairs(expired.awaited) do
-    if ended[id] then
-      tell_waiters(q, {id})
+    if not lives[id] then
+      tell_waiter(q, id)
     end
   end
   return {recovered, dead, cancelled}
 end
 
-local q = open_queue(1)
 local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from')
 local now, last, from = shifted_now(cfg[1]), tonumber(cfg[2]), tonumber(cfg[3]) or 0
 local is_gap = not last or now - last > lease_ms

@@ -7,7 +7,6 @@
 --- @include ready
 --- @include tries
 --- @include dead
-local q = open_queue(1)
 local records = records_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 local tries = redis.call('HMGET', q.tries, unpack(ids))

@@ -2,7 +2,6 @@
 -- reply  1 if there is something
 -- cost   O(1)
 --- @include bell
-local q = open_queue(1)
 for priority = 0, 3 do
   if redis.call('LLEN', q.ready[priority]) > 0 then
     begin_writes(q)

@@ -9,7 +9,6 @@
 -- cost   O(log n) a firing, O(1) a job
 --- @include clock
 --- @include admit
-local q = open_queue(1)
 local now = now_ms(q)
 local fired, ids, records, jobs_before = {}, {}, {}, 0
 for n = 1, firing_rows do

@@ -3,5 +3,4 @@
 -- fields  {field, value, …} of the hash of schedules    ticks  {id, next tick, …}; one that is paused is not in it
 -- cost    O(schedules)
 --- @include clock
-local q = open_queue(1)
 return {now_ms(q), redis.call('HGETALL', q.schedules), redis.call('ZRANGE', q.ticks, 0, -1, 'WITHSCORES')}

@@ -3,7 +3,6 @@
 -- next_tick   its next_tick tick from now on, '' to pause it; one that is not paused keeps its own
 -- reply  1, or 0 if there is none
 -- cost   O(log n)
-local q = open_queue(1)
 if redis.call('HEXISTS', q.schedules, 'd:' .. id) == 0 then
   return 0
 end

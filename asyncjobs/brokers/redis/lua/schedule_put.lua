@@ -3,7 +3,6 @@
 -- next_tick   its next_tick tick; one that is paused stays so
 -- reply  1 if it is new or was changed
 -- cost   O(log n)
-local q = open_queue(1)
 local before = redis.call('HGET', q.schedules, 'd:' .. id)
 if before == data then
   return 0

@@ -2,7 +2,6 @@
 --- @args id
 -- reply  1, or 0 if there is none
 -- cost   O(log n)
-local q = open_queue(1)
 redis.call('ZREM', q.ticks, id)
 redis.call('HDEL', q.schedules, 'l:' .. id)
 return redis.call('HDEL', q.schedules, 'd:' .. id)

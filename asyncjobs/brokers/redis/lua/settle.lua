@@ -17,7 +17,6 @@
 --- @include waiters
 local ENDS = {c = true, x = true, d = true}
 
-local q = open_queue(1)
 local members, ended, reply = {}, {}, {}
 for n = 1, job_rows do
   --- @row job n: member
@@ -50,7 +49,7 @@ local figures, over, dues, waiting = new_figures(), {}, {}, {}
 for n = 1, job_rows do
   if reply[n] == '1' then
     --- @row job n: member, id, verdict, value, ms, entry, tenant
-    local counts, priority = counts_of(figures, tenant), string.match(member, ':(%d):')
+    local counts = counts_of(figures, tenant)
     if verdict == 'c' then
       --- @row job n: duration_us, bucket
       redis.call('SET', job_key(q, id), value, 'PX', ms)
@@ -64,16 +63,16 @@ for n = 1, job_rows do
       add(counts, 'cancelled', 1)
     elseif verdict == 'r' then
       redis.call('HSET', q.tries, id, value)
-      put_off(dues, now + ms, priority, id)
+      put_off(dues, now + ms, priority_in(member), id)
       add(counts, 'retried', 1)
     elseif verdict == 's' then
-      put_off(dues, now + ms, priority, id)
+      put_off(dues, now + ms, priority_in(member), id)
     elseif verdict == 'd' then
       redis.call('HSET', q.tries, id, value)
       bury(q, now, id, tenant)
       add(counts, 'failed', 1)
     else
-      line_up(waiting, tonumber(priority), id)
+      line_up(waiting, priority_in(member), id)
     end
     if entry ~= '' then
       --- @row job n: name

@@ -8,6 +8,7 @@
 --- @include clock
 --- @include ready
 --- @include records
+--- @include fields
 --- @include gone
 --- @include ending
 --- @include waiters
@@ -38,8 +39,7 @@ local function read_list(q, label)
   end
   return {
     label = label, key = key, ids = ids, length = redis.call('LLEN', key), records = records_of(q, ids),
-    tries = redis.call('HMGET', q.tries, unpack(ids)), skips = redis.call('HMGET', q.gone, unpack(fields)),
-    awaited = awaited_ids(q, ids),
+    tries = values_of(q.tries, ids), skips = values_of(q.gone, fields), awaited = awaited_ids(q, ids),
   }
 end
 
@@ -79,7 +79,6 @@ local function move(q, list, waiting, figures, now)
   return unparked, dead
 end
 
-local q = open_queue(1)
 local parked = redis.call('HGETALL', q.parked)
 local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held')
 local now, held = shifted_now(cfg[1]), read_held(cfg[2]) or {}

@@ -1,20 +1,14 @@
 -- The one way for a new job into the queue; one whose id is known already is left as it is.
 --- @include header
+--- @include records
 --- @include ready
 --- @include due
 
 -- Reads before it writes. `whens`: '' for now, or what time_given reads, one a job; nil for all of them now.
 -- reply  '1' (new) or '0' (known), one a job
 local function admit(q, now, ids, records, whens)
-  if #ids == 0 then
-    return {}
-  end
-  local keys = {}
-  for n, id in ipairs(ids) do
-    keys[n] = job_key(q, id)
-  end
-  local known = redis.call('MGET', unpack(keys))
-  local earliest = earliest_due(q)
+  local keys = record_keys(q, ids)
+  local known, earliest = read_records(keys), earliest_due(q)
 
   local accepted, waiting, dues, seen, reply = {}, {}, {}, {}, {}
   for n, id in ipairs(ids) do
@@ -36,10 +30,10 @@ local function admit(q, now, ids, records, whens)
     end
   end
 
-  if #accepted > 0 then
-    redis.call('MSET', unpack(accepted))
-    make_ready(q, waiting)
-    make_due(q, dues, earliest)
+  for first = 1, #accepted, PART do
+    redis.call('MSET', unpack(accepted, first, math.min(first + PART - 1, #accepted)))
   end
+  make_ready(q, waiting)
+  make_due(q, dues, earliest)
   return reply
 end

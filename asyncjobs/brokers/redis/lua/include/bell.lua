@@ -1,4 +1,4 @@
--- The bell holds at most one wake-up token: the worker that takes it claims all it can, and rings again if more is left.
+-- The bell holds at most one wake-up token: the worker that takes it claims all it can, and rings if more is left.
 local function ring(q)
   if redis.call('LLEN', q.bell) == 0 then
     redis.call('RPUSH', q.bell, '1')
@@ -6,7 +6,7 @@ local function ring(q)
 end
 
 -- At maxmemory with noeviction Redis refuses a script whose first write could grow memory, but lets it go on once a
--- shrinking one has passed. Whatever brings nothing new begins with this: a full server must still be drained and steered.
+-- shrinking one has passed. What brings nothing new begins with this: a full server must still be drained and steered.
 local function begin_writes(q)
   redis.call('LTRIM', q.bell, 0, 0)
 end

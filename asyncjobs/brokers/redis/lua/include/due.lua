@@ -1,9 +1,14 @@
 -- Jobs that start at a time of their own: `priority:id` in the set `scheduled`, by their due time.
 --- @include bell
+--- @include parts
 
 -- The time that a caller gave: '+ms' that long from now by the server's clock, '@ms' that Unix time.
 local function time_given(when, now)
   return tonumber(string.sub(when, 2)) + (string.sub(when, 1, 1) == '+' and now or 0)
+end
+
+local function scheduled_member(priority, id)
+  return priority .. ':' .. id
 end
 
 local function earliest_due(q)
@@ -14,7 +19,7 @@ end
 -- Notes that the job is to start at `due`.
 local function put_off(dues, due, priority, id)
   dues[#dues + 1] = due
-  dues[#dues + 1] = priority .. ':' .. id
+  dues[#dues + 1] = scheduled_member(priority, id)
 end
 
 -- Schedules `dues` {due, 'priority:id', …}; `earliest` is what earliest_due gave before the script wrote.
@@ -24,7 +29,9 @@ local function make_due(q, dues, earliest)
   if #dues == 0 then
     return
   end
-  redis.call('ZADD', q.scheduled, unpack(dues))
+  for first = 1, #dues, PART do
+    redis.call('ZADD', q.scheduled, unpack(dues, first, math.min(first + PART - 1, #dues)))
+  end
   local first = math.huge
   for i = 1, #dues, 2 do
     first = math.min(first, dues[i])

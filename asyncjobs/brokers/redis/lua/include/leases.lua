@@ -1,4 +1,15 @@
--- Takes leases (fence:priority:id) away, and with each the mark that its run is to be cancelled.
+-- Leases: members `fence:priority:id` of the sorted set `leased`.
+
+-- Fence, priority and id of a member, all as text.
+local function read_member(member)
+  return string.match(member, '^(%d+):(%d):(.*)$')
+end
+
+local function priority_in(member)
+  return tonumber(string.match(member, ':(%d):'))
+end
+
+-- Takes leases away, and with each the mark that its run is to be cancelled.
 local function end_leases(q, members)
   redis.call('ZREM', q.leased, unpack(members))
   redis.call('HDEL', q.cancels, unpack(members))

@@ -1,6 +1,6 @@
 -- What may not be claimed for now: labels that are held, and jobs that are set aside ("parked"), a list a label.
--- A label is HELD_QUEUE, or a job name behind BY_NAME, or a tenant behind BY_TENANT. A msgpack array in cfg names those that
--- are held; the hash `parked` says since when there are jobs in the list of a label.
+-- A label is HELD_QUEUE, or a job name behind BY_NAME, or a tenant behind BY_TENANT. A msgpack array in cfg names those
+-- that are held; the hash `parked` says since when there are jobs in the list of a label.
 --- @include header
 
 -- The labels that are held, as a set; nil where nothing is.

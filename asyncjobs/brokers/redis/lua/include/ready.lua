@@ -1,23 +1,27 @@
 -- The one way into the ready lists. `waiting` holds ids by priority, in the order in which they are to start.
 --- @include bell
+--- @include parts
 
 -- Notes that the job is to wait, behind those noted before.
 local function line_up(waiting, priority, id)
-  waiting[priority] = waiting[priority] or {}
-  table.insert(waiting[priority], id)
-end
-
-local function reversed(ids)
-  local found = {}
-  for i = #ids, 1, -1 do
-    found[#found + 1] = ids[i]
+  local ids = waiting[priority]
+  if ids then
+    ids[#ids + 1] = id
+  else
+    waiting[priority] = {id}
   end
-  return found
 end
 
+local function push(q, command, priority, ids)
+  for first = 1, #ids, PART do
+    redis.call(command, q.ready[priority], unpack(ids, first, math.min(first + PART - 1, #ids)))
+  end
+end
+
+-- Puts jobs behind all others of their priority; ringing is for the caller.
 local function push_behind(q, waiting)
   for priority, ids in pairs(waiting) do
-    redis.call('RPUSH', q.ready[priority], unpack(ids))
+    push(q, 'RPUSH', priority, ids)
   end
 end
 
@@ -29,12 +33,20 @@ local function make_ready(q, waiting)
   end
 end
 
+local function reversed(ids)
+  local found = {}
+  for n = #ids, 1, -1 do
+    found[#found + 1] = ids[n]
+  end
+  return found
+end
+
 -- Makes jobs ready that have waited their turn before, in front of all others of their priority.
 local function make_ready_again(q, waiting)
-  for priority, ids in pairs(waiting) do
-    redis.call('LPUSH', q.ready[priority], unpack(reversed(ids)))
-  end
   if next(waiting) then
+    for priority, ids in pairs(waiting) do
+      push(q, 'LPUSH', priority, reversed(ids))
+    end
     ring(q)
   end
 end

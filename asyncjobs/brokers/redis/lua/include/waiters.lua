@@ -1,4 +1,4 @@
--- Those who await the end of a job, or its events: a hash id -> what they watch, which lapses a day after the latest.
+-- Jobs whose end or events are awaited: a hash id -> what is watched, which lapses a day after the latest.
 --- @include bell
 local WATCHES_END, WATCHES_EVENTS = '1', '2'
 local WATCH_KEEP_MS = 24 * 3600 * 1000
@@ -12,13 +12,12 @@ end
 
 -- Those of `ids` that are awaited; to be read before the script writes.
 local function awaited_ids(q, ids)
-  if #ids == 0 or redis.call('EXISTS', q.waiters) == 0 then
-    return {}
-  end
   local found = {}
-  for i, registered in ipairs(redis.call('HMGET', q.waiters, unpack(ids))) do
-    if registered then
-      found[#found + 1] = ids[i]
+  if #ids > 0 and redis.call('EXISTS', q.waiters) == 1 then
+    for n, what in ipairs(redis.call('HMGET', q.waiters, unpack(ids))) do
+      if what then
+        found[#found + 1] = ids[n]
+      end
     end
   end
   return found
@@ -28,9 +27,13 @@ local function publish(q, id)
   redis.call('PUBLISH', q.base .. ENDED_CHANNEL, id)
 end
 
+local function tell_waiter(q, id)
+  redis.call('HDEL', q.waiters, id)
+  publish(q, id)
+end
+
 local function tell_waiters(q, ids)
   for _, id in ipairs(ids) do
-    redis.call('HDEL', q.waiters, id)
-    publish(q, id)
+    tell_waiter(q, id)
   end
 end
