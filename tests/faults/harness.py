@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import redis.asyncio as redis
 
 from asyncjobs import App, BrokerError, JobHandle, JobState
 from tests.faults.program import define
@@ -97,6 +98,7 @@ class Load:
     """A sender that goes on whatever happens, and remembers each job that was accepted."""
 
     def __init__(self, url: str, folder: Path, **settings: object) -> None:
+        self._url = url
         self.app = App(url, **{"lease": LEASE_S, "send_timeout": 1, **settings})  # type: ignore[arg-type]
         define(self.app)
         renamed = App("memory://")
@@ -172,10 +174,10 @@ class Load:
 
     async def _distinct_ends(self) -> int:
         """How many different jobs have ended, counted in the keys of Redis themselves."""
-        broker = self.app.broker
         ids = set()
-        async for key in broker._client.scan_iter(match="asyncjobs:{default}:job:*", count=1000):  # type: ignore[attr-defined]
-            ids.add(key.decode().rpartition(":job:")[2])
+        async with redis.from_url(self._url) as client:
+            async for key in client.scan_iter(match="asyncjobs:{default}:job:*", count=1000):
+                ids.add(key.decode().rpartition(":job:")[2])
         jobs = [await self.app.find_job(job_id, queue="default") for job_id in ids]
         ends = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
         return sum(1 for job in jobs if job is not None and job.state in ends)

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
+import redis.asyncio as redis
 
 from asyncjobs.ports import NewJob
 from tests.apps import broker_of
@@ -139,13 +141,15 @@ async def test_random_bytes_as_payloads(
     async with opened(load, workers):
         workers.start(2)
         load.start()
-        # Some begin as records do, so that every layer gets its share.
+        junk = [NewJob("default", f"junk-{n}", "work", chance.randbytes(chance.randrange(40))) for n in range(300)]
+        # Of half of them nothing is left as it was; some begin as records do, so that every layer gets its share.
+        waiting = [msgspec.structs.replace(job, delay_ms=500) for job in junk[::2]]
+        await broker_of(load.app).enqueue([*junk[1::2], *waiting])
         heads = [b"", b"1", b"1-2\x04\x00\x00\x00work", b"1-2\x04\x00\x00\x00work\x81\xa1a"]
-        junk = [
-            NewJob("default", f"junk-{n}", chance.choice(heads) + chance.randbytes(chance.randrange(40)))
-            for n in range(300)
-        ]
-        await broker_of(load.app).enqueue(junk)
+        async with redis.from_url(redis_url) as client:
+            for job in waiting:
+                damaged = chance.choice(heads) + chance.randbytes(chance.randrange(40))
+                await client.set(f"asyncjobs:{{default}}:job:{job.id}", damaged, xx=True)
         for job in junk:
             load.accepted[job.id] = load.app.handle(job.id)
         await load.settle(report)

@@ -10,6 +10,7 @@ import pytest
 
 from asyncjobs import App, BrokerUnavailable, Inject, Worker, resource
 from asyncjobs.worker.duty import Duty, on_duty
+from tests.apps import broker_of
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +87,7 @@ async def test_where_a_duty_can_not_start_those_before_it_are_stopped_and_the_er
         raise BrokerUnavailable("away")
 
     async with app:
-        monkeypatch.setattr(app.broker, "announce", away)
+        monkeypatch.setattr(broker_of(app), "announce", away)
         with pytest.raises(BrokerUnavailable, match="away"):
             await Worker(app).run_until_empty()
     assert open_now == []

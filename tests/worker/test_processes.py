@@ -158,10 +158,10 @@ async def test_large_arguments_and_results_pass(pool: HandlerProcesses) -> None:
 async def test_current_job_tells_of_the_job_in_a_sync_and_in_an_async_handler(pool: HandlerProcesses) -> None:
     call = call_of(handlers.told)
     value = msgspec.msgpack.decode(await pool.run(call, ignore))
-    assert value[:7] == [call.job_id, "told", "images", "high", 3, {"order": 7}, "acme"]
+    assert value[:7] == [call.job.id, "told", "images", "high", 3, {"order": 7}, "acme"]
     assert value[7].isoformat().startswith("2023-11-14T22:14:20")
     other = call_of(handlers.told_async)
-    assert msgspec.msgpack.decode(await pool.run(other, ignore)) == other.job_id
+    assert msgspec.msgpack.decode(await pool.run(other, ignore)) == other.job.id
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ async def test_a_value_that_cannot_be_encoded_is_a_failure_of_the_result(pool: H
 
 async def test_arguments_that_do_not_fit_are_a_failure_of_the_arguments(pool: HandlerProcesses) -> None:
     other = call_of(handlers.length, "text")
-    call = msgspec.structs.replace(call_of(handlers.mirrored, handlers.Point(1, 1)), record=other.record)
+    call = msgspec.structs.replace(call_of(handlers.mirrored, handlers.Point(1, 1)), job=other.job)
     with pytest.raises(HandlerFailed, match="stored arguments do not fit") as caught:
         await pool.run(call, ignore)
     assert caught.value.stage == "arguments"

@@ -13,6 +13,7 @@ import anyio
 import msgspec
 import pydantic
 import pytest
+import redis.asyncio as redis
 
 from asyncjobs import App, JobFailed, JobState, RetryPolicy, Worker, current_job
 from asyncjobs.core.priority import Priority
@@ -330,23 +331,38 @@ async def test_a_sync_handler_keeps_its_slot_past_its_timeout_until_it_returns(a
     assert order == ["blocked", "followed"]
 
 
-async def test_bytes_that_are_no_record_go_to_the_dead_letter_queue_and_harm_nobody(app: App) -> None:
+JUNK = [b"", b"\x00", b"garbage that is long enough", b"1-2\xff\xff\xff\xff", encode_header("well", 2) + b"\xc1"]
+
+
+async def _all_are_dead_and_others_run(app: App, ids: list[str]) -> None:
     @app.job
     async def well() -> str:
         return "well"
 
-    async with app:
-        cut_off, damaged = b"1-2\xff\xff\xff\xff", encode_header("well", 2) + b"\xc1"
-        junk = [b"", b"\x00", b"garbage that is long enough", cut_off, damaged]
-        await broker_of(app).enqueue([NewJob("default", f"junk-{n}", data) for n, data in enumerate(junk)])
-        handle = await well.delay()
-        async with app.worker():
-            assert await handle.result(SOON) == "well"
-            for n in range(len(junk)):
-                await wait_ended(app, f"junk-{n}", queue="default", timeout=SOON)
-        dead = await app.failed_jobs()
-    assert sorted(job.id for job in dead) == [f"junk-{n}" for n in range(len(junk))]
+    handle = await well.delay()
+    async with app.worker():
+        assert await handle.result(SOON) == "well"
+        for job_id in ids:
+            await wait_ended(app, job_id, timeout=SOON)
+    dead = await app.failed_jobs()
+    assert sorted(job.id for job in dead) == ids
     assert {job.errors[-1].type for job in dead} == {"EnvelopeError"}
+
+
+async def test_a_body_that_is_no_envelope_goes_to_the_dead_letter_queue_and_harms_nobody(app: App) -> None:
+    async with app:
+        junk = [NewJob("default", f"junk-{n}", "well", body) for n, body in enumerate(JUNK)]
+        await broker_of(app).enqueue(junk)
+        await _all_are_dead_and_others_run(app, [job.id for job in junk])
+
+
+async def test_bytes_in_redis_that_are_no_record_go_to_the_dead_letter_queue_and_harm_nobody(redis_url: str) -> None:
+    async with App(redis_url) as app, redis.from_url(redis_url) as client:
+        junk = [NewJob("default", f"junk-{n}", "well", b"") for n in range(len(JUNK))]
+        await broker_of(app).enqueue(junk)
+        for job, record in zip(junk, JUNK, strict=True):
+            assert await client.set(f"asyncjobs:{{default}}:job:{job.id}", record, xx=True)
+        await _all_are_dead_and_others_run(app, [job.id for job in junk])
 
 
 async def test_arguments_that_no_longer_fit_the_handler_go_to_the_dead_letter_queue(

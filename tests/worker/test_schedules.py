@@ -260,8 +260,8 @@ async def test_ticks_missed_during_a_deploy_fire_though_the_job_has_changed(make
         assert ran == [(datetime.fromtimestamp((missed_ms + 5 * 3_600_000) / 1000, UTC), 2)]
     newer = deploy(3, every=1800)
     async with newer:
-        await newer.broker.move_schedule("default", "work", None)
-        await newer.broker.move_schedule("default", "work", missed_ms)
+        await broker_of(newer).move_schedule("default", "work", None)
+        await broker_of(newer).move_schedule("default", "work", missed_ms)
         async with newer.worker():
             next_at = (await newer.find_schedule("work")).next_at
         assert next_at is not None

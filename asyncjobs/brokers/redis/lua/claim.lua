@@ -70,7 +70,7 @@ local function read_due(q, now)
   return due, members
 end
 
--- How many entries of each candidate are to be passed over, the first ones; nothing where there are none.
+-- How many entries of each candidate are to be passed over, the first ones.
 local function read_skips(q, ids, priorities)
   if redis.call('EXISTS', q.gone) == 0 then
     return {}
@@ -139,7 +139,8 @@ local function sort(found, fence, deadline, held)
         parked[label] = parked[label] or {kind = kind}
         table.insert(parked[label], id)
       else
-        local member = fence .. ':' .. field
+        -- The priority is the record's, from which the worker reads it: in a damaged one it may be another.
+        local member = fence .. ':' .. priority_of(record) .. ':' .. id
         jobs[#jobs + 1] = id
         jobs[#jobs + 1] = tries[n] or ''
         jobs[#jobs + 1] = record
