@@ -51,6 +51,24 @@ async def test_after_a_transaction_a_server_that_tells_its_path_by_itself_is_not
     assert adapter.foreign == []
 
 
+async def test_a_connection_whose_path_is_another_after_it_was_restored_is_closed(
+    adapter: Adapter, admin: Admin, pg_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.add_schema("one")
+    elsewhere = "SELECT set_config('search_path', 'one' || left(:path, 0), false), false"
+    monkeypatch.setattr("asyncjobs.tenancy.lending.search_path._RESTORE", elsewhere)
+
+    async with adapter.open(pg_url, 1) as pool:
+        with scope_of("one"):
+            async with adapter.connect(pool, mode="session") as db:
+                await adapter.run(db, INSERT, job="1", tenant="one")
+        async with adapter.connect(pool) as db:
+            assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
+
+    assert admin.notes("one") == [("1", "one")]
+    assert adapter.foreign == []
+
+
 async def test_a_handler_that_goes_on_after_its_connection_was_lost_writes_nowhere_else(
     adapter: Adapter, admin: Admin, pg_url: str, mode: Any
 ) -> None:

@@ -65,6 +65,40 @@ async def test_a_path_that_one_transaction_left_behind_is_not_taken_for_the_pool
     assert adapter.foreign == []
 
 
+# SQLAlchemy says so where a session rolls back on a closed connection.
+@pytest.mark.filterwarnings("ignore:transaction already deassociated")
+@on_sqlalchemy
+async def test_a_path_that_a_handler_commits_before_it_closes_its_connection_is_not_the_next_ones(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+    async with adapter.open(pg_url, 1, watch=False) as pool:
+        with scope_of("one"), contextlib.suppress(SQLAlchemyError):
+            async with adapter.connect(pool, mode=mode) as db:
+                await adapter.run(db, "SET search_path TO one")
+                await db.commit()
+                await adapter.close(db)
+        async with adapter.connect(pool) as db:
+            assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
+
+
+@on_sqlalchemy
+async def test_an_engine_that_commits_each_statement_by_itself_is_refused_in_transaction_mode(
+    adapter: Adapter, admin: Admin, pg_url: str
+) -> None:
+    admin.add_schema("one")
+
+    async def write(pool: Any) -> None:
+        async with adapter.connect(pool, mode="transaction") as db:
+            await adapter.run(db, INSERT, job="1", tenant="one")
+
+    async with adapter.open(pg_url, 1, isolation_level="AUTOCOMMIT") as pool:
+        with scope_of("one"), pytest.raises(ConfigurationError, match="AUTOCOMMIT"):
+            await write(pool)
+
+    assert admin.notes("public") == []
+
+
 async def test_a_handler_that_closes_its_connection_gives_it_to_nobody_else(
     adapter: Adapter, admin: Admin, pg_url: str, mode: Any
 ) -> None:

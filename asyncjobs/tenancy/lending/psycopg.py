@@ -81,7 +81,7 @@ class PsycopgConnection:
             yield
             await self._lent.commit()
         finally:
-            if self.is_open and not self.is_idle:
+            if not self.is_idle:
                 # What the block raised says more than what a broken connection does.
                 with contextlib.suppress(Error):
                     await self._lent.rollback()
@@ -111,7 +111,8 @@ class PsycopgConnection:
                 result: T = end.value
                 return result
             await cursor.execute(_placeholders(statement), parameters or None)
-            row = await cursor.fetchone() if cursor.description else None
+            # `None` where there are no rows to fetch. `description` would say so too, but is built anew each time.
+            row = None if cursor.rownumber is None else await cursor.fetchone()
 
     async def close(self) -> None:
         try:
