@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-import redis.asyncio as redis
 
 from asyncjobs import App, BrokerError, JobHandle, JobState
+from tests.apps import broker_of
 from tests.faults.program import define
 
 __all__ = ["LEASE_S", "SECONDS", "Load", "Report", "Workers", "opened", "retried", "until"]
@@ -98,7 +98,6 @@ class Load:
     """A sender that goes on whatever happens, and remembers each job that was accepted."""
 
     def __init__(self, url: str, folder: Path, **settings: object) -> None:
-        self._url = url
         self.app = App(url, **{"lease": LEASE_S, "send_timeout": 1, **settings})  # type: ignore[arg-type]
         define(self.app)
         renamed = App("memory://")
@@ -175,9 +174,9 @@ class Load:
     async def _distinct_ends(self) -> int:
         """How many different jobs have ended, counted in the keys of Redis themselves."""
         ids = set()
-        async with redis.from_url(self._url) as client:
-            async for key in client.scan_iter(match="asyncjobs:{default}:job:*", count=1000):
-                ids.add(key.decode().rpartition(":job:")[2])
+        # The broker's own client: it finds the servers behind any address.
+        async for key in broker_of(self.app)._client.scan_iter(match="asyncjobs:{default}:job:*", count=1000):
+            ids.add(key.decode().rpartition(":job:")[2])
         jobs = [await self.app.find_job(job_id, queue="default") for job_id in ids]
         ends = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
         return sum(1 for job in jobs if job is not None and job.state in ends)
