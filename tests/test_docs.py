@@ -137,6 +137,15 @@ def test_every_page_is_in_the_navigation() -> None:
     assert [page for page in DOCS.rglob("*.md") if str(page.relative_to(DOCS)) not in navigation] == []
 
 
+def test_every_file_that_the_page_on_architecture_names_is_there() -> None:
+    page = (DOCS / "explanation" / "architecture.md").read_text()
+    known = [f"/{path.relative_to(ROOT)}" for path in (ROOT / "asyncjobs").rglob("*")]
+    named = set(re.findall(r"`([\w/]+\.(?:py|lua))`", page))
+
+    assert len(named) > 50
+    assert [name for name in sorted(named) if not any(path.endswith(f"/{name}") for path in known)] == []
+
+
 def test_every_public_name_is_in_the_reference() -> None:
     page = (DOCS / "reference" / "api.md").read_text()
     # Errors are listed by their module.

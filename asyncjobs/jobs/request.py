@@ -23,6 +23,9 @@ __all__ = ["Dispatcher", "JobRequest", "Sending", "SendingApp", "id_of", "new_jo
 
 R = TypeVar("R")
 
+# The options of a call that its job carries to the worker.
+_CARRIED = tuple(name for name in CallOptions.__struct_fields__ if name in Envelope.__struct_fields__)
+
 
 class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False):
     """A checked and encoded call that has not been sent; what ``.request()`` returns and ``enqueue_many`` takes."""
@@ -112,7 +115,7 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
         envelope["created_at_ms"] = now_ms
     if request.headers:
         envelope["headers"] = request.headers
-    for name in ("max_retries", "timeout_ms", "result_ttl_ms", "metadata"):
+    for name in _CARRIED:
         value = getattr(call, name)
         if value is not UNSET:
             envelope[name] = value

@@ -118,6 +118,14 @@ class Paging(Theme):
         assert len(seen) == len(set(seen))
         assert set(sent) - leaving <= set(seen)
 
+    async def test_jobs_that_stay_come_once_while_others_come_back_to_the_front(self, bench: Bench) -> None:
+        sent = await bench.send(count=8)
+        claimed = (await bench.claim(2)).jobs
+        first = await bench.broker.page(bench.queue, "ready", "", 3)
+        await bench.release(claimed)
+        second = await bench.broker.page(bench.queue, "ready", first.next, 8)
+        assert [[job.id for job in page.jobs] for page in (first, second)] == [sent[2:5], sent[5:]]
+
     async def test_running_jobs_that_stay_come_once_while_others_end_between_the_pages(self, bench: Bench) -> None:
         await bench.send(count=40)
         jobs = [one for _ in range(4) for one in (await bench.claim(10)).jobs]

@@ -6,8 +6,8 @@
 -- next    the cursor of the next page, '' if there is none
 -- jobs    {id, record, tries, due time, fence or time of death, …}, in the order of the place; entries that no longer
 --         count, or are another tenant's, are left out
--- cost    O(log n + limit), of running jobs O(n log n) in their number; for a list of which the beginning was taken since
---         the last page, O(n) in its pages so far
+-- cost    O(log n + limit), of running jobs O(n log n) in their number; for a list whose beginning has changed since
+--         the last page, O(n) in its pages so far, and 10,000 entries more
 --- @include parking
 --- @include gone
 local ids, numbers, cursor = {}, {}, ''
@@ -21,12 +21,15 @@ end
 
 -- Lists. A cursor names the list, how many of its entries have been looked at, and the last of these.
 
--- How many entries stand before the next one: those in front may have been claimed since the last page.
+-- So many jobs may come back to the front of a list between two pages without any being listed twice.
+local MAX_CAME_BACK = 10000
+
+-- How many entries stand before the next one: since the last page some in front may have been claimed, or come back.
 local function passed_over(key, count, last)
   if count == 0 or redis.call('LINDEX', key, count - 1) == last then
     return count
   end
-  local at = redis.call('LPOS', key, last, 'MAXLEN', count)
+  local at = redis.call('LPOS', key, last, 'MAXLEN', count + MAX_CAME_BACK)
   return at and at + 1 or 0
 end
 
