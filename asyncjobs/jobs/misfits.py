@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from asyncjobs.core.values import ENCODING_ERRORS, decode_value, encode_value
 from asyncjobs.errors import closest
 
-__all__ = ["misfit", "unencodable", "wrongly_typed"]
+__all__ = ["Argument", "misfit", "unencodable", "wrongly_typed"]
 
 
 def misfit(signature: inspect.Signature, count: int, names: Sequence[str], given: str) -> str | None:
@@ -45,9 +45,17 @@ def misfit(signature: inspect.Signature, count: int, names: Sequence[str], given
     return f"is missing {', '.join(map(repr, missing))}" if missing else None
 
 
-def unencodable(arguments: Iterable[tuple[str, Any]]) -> str | None:
-    """Return which of the ``arguments`` (name and value) can't be encoded, and what to do about it."""
-    for name, value in arguments:
+class Argument(NamedTuple):
+    """One argument of a call, and the annotation of its parameter."""
+
+    name: str
+    annotation: Any
+    value: Any
+
+
+def unencodable(arguments: Iterable[Argument]) -> str | None:
+    """Return which of the arguments can't be encoded, and what to send in its place; ``None`` if each can."""
+    for name, _, value in arguments:
         try:
             encode_value(value)
         except ENCODING_ERRORS as error:
@@ -58,9 +66,9 @@ def unencodable(arguments: Iterable[tuple[str, Any]]) -> str | None:
     return None
 
 
-def wrongly_typed(arguments: Iterable[tuple[str, Any, Any]]) -> str | None:
-    """Return which of the ``arguments`` (name, value and annotation) is of another type than its annotation."""
-    for name, value, annotation in arguments:
+def wrongly_typed(arguments: Iterable[Argument]) -> str | None:
+    """Return which of the arguments is of another type than its annotation; ``None`` if each fits."""
+    for name, annotation, value in arguments:
         try:
             decode_value(annotation, encode_value(value))
         except msgspec.ValidationError as error:

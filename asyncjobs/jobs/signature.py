@@ -19,7 +19,7 @@ import msgspec
 from asyncjobs.core.values import ENCODING_ERRORS, decode_model, encode_value
 from asyncjobs.errors import ArgumentsError, DefinitionError
 from asyncjobs.jobs.annotations import undecodable
-from asyncjobs.jobs.misfits import misfit, unencodable, wrongly_typed
+from asyncjobs.jobs.misfits import Argument, misfit, unencodable, wrongly_typed
 from asyncjobs.jobs.resources import Injected
 
 __all__ = ["Signature"]
@@ -110,22 +110,14 @@ class Signature:
         try:
             raw = encode_value(values)
         except ENCODING_ERRORS as error:
-            named = [
-                (name, value)
-                for (name, _), value in zip(self._parameters(stored.positional, stored.keywords), values, strict=True)
-            ]
-            problem = unencodable(named) or f"the arguments can't be encoded: {error}"
+            problem = unencodable(self._named(stored, values)) or f"the arguments can't be encoded: {error}"
             raise ArgumentsError(f"{self._name}(): {problem}") from error
         try:
             stored.decode(raw)
         except msgspec.ValidationError as error:
-            typed = [
-                (name, value, kind)
-                for (name, kind), value in zip(
-                    self._parameters(stored.positional, stored.keywords), values, strict=True
-                )
-            ]
-            problem = wrongly_typed(typed) or f"the arguments do not fit {self._signature}: {error}"
+            problem = (
+                wrongly_typed(self._named(stored, values)) or f"the arguments do not fit {self._signature}: {error}"
+            )
             raise ArgumentsError(f"{self._name}(): {problem}") from error
         return raw, stored.keywords
 
@@ -182,6 +174,10 @@ class Signature:
         problem = misfit(self._signature, count, names, given)
         if problem is not None:
             raise ArgumentsError(f"{self._name}() {problem}; its parameters are {self._signature}")
+
+    def _named(self, stored: _Stored, values: Sequence[Any]) -> list[Argument]:
+        parameters = self._parameters(stored.positional, stored.keywords)
+        return [Argument(name, kind, value) for (name, kind), value in zip(parameters, values, strict=True)]
 
     def _parameters(self, positional: int, keywords: tuple[str, ...]) -> list[tuple[str, Any]]:
         """Return name and annotation of each argument in the order in which they are stored."""
