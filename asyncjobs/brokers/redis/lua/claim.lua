@@ -70,7 +70,7 @@ local function read_due(q, now)
   return due, members
 end
 
--- How many entries of each candidate are to be passed over, the first ones; nothing where there are none.
+-- How many entries of each candidate are to be passed over, the first ones.
 local function read_skips(q, ids, priorities)
   if redis.call('EXISTS', q.gone) == 0 then
     return {}
