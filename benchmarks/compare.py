@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -46,61 +46,72 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(main)
 
 
-async def measure(what: str, url: str, jobs: int) -> float:
-    """Return one figure of the asyncjobs that this process imports: jobs a second, or milliseconds."""
-    from asyncjobs import App, Middleware, Worker
+class Program:
+    """A program on the asyncjobs that this process imports, which measures itself."""
 
-    class Layer(Middleware):
-        async def enqueue(self, requests: Any, send: Any) -> Any:
-            return await send(requests)
+    def __init__(self, what: str, url: str, jobs: int) -> None:
+        from asyncjobs import App, Middleware
 
-    is_memory = what == "memory drain" or what.startswith("delay")
-    app = App("memory://" if is_memory else url, middleware=[Layer()] if what == "delay, one middleware" else [])
-    starts: list[int] = []
+        class Layer(Middleware):
+            async def enqueue(self, requests: Any, send: Any) -> Any:
+                return await send(requests)
 
-    @app.job
-    async def noop(to: str, subject: str, body: str) -> None: ...
+        is_memory = what == "memory drain" or what.startswith("delay")
+        self.app = App("memory://" if is_memory else url, middleware=[Layer()] if what.endswith("middleware") else [])
+        self.what = what
+        self.jobs = jobs
+        self.starts: list[int] = []
 
-    @app.job(queue="wake")
-    async def wake() -> None:
-        starts.append(time.perf_counter_ns())
+        @self.app.job
+        async def noop(to: str, subject: str, body: str) -> None: ...
 
-    async def bulk() -> None:
-        await app.enqueue_many([noop.request(*ARGUMENTS) for _ in range(jobs)])
+        @self.app.job(queue="wake")
+        async def wake() -> None:
+            self.starts.append(time.perf_counter_ns())
 
-    async def single() -> None:
-        for _ in range(jobs):
-            await noop.delay(*ARGUMENTS)
+        self.noop: Any = noop
+        self.wake: Any = wake
 
-    async def concurrent() -> None:
-        for _ in range(0, jobs, 100):
-            await asyncio.gather(*(noop.delay(*ARGUMENTS) for _ in range(100)))
+    async def measure(self) -> float:
+        """Return the figure: jobs a second, or milliseconds."""
+        from asyncjobs import Worker
 
-    async def wakes() -> list[float]:
+        async with self.app:
+            if self.what in TIMES:
+                async with Worker(self.app, queues=["wake"]).running():
+                    took = await self.wakes()
+                return took[int(len(took) * (0.5 if self.what == "wake p50" else 0.99))]
+            if self.what.endswith("drain"):
+                await self.bulk()
+                return await self.rate(Worker(self.app, queues=["default"], concurrency=100).run_until_empty())
+            return await self.rate({"bulk": self.bulk, "concurrent": self.concurrent}.get(self.what, self.single)())
+
+    async def rate(self, work: Coroutine[Any, Any, Any]) -> float:
+        began = time.perf_counter()
+        await work
+        return self.jobs / (time.perf_counter() - began)
+
+    async def bulk(self) -> None:
+        await self.app.enqueue_many([self.noop.request(*ARGUMENTS) for _ in range(self.jobs)])
+
+    async def single(self) -> None:
+        for _ in range(self.jobs):
+            await self.noop.delay(*ARGUMENTS)
+
+    async def concurrent(self) -> None:
+        for _ in range(0, self.jobs, 100):
+            await asyncio.gather(*(self.noop.delay(*ARGUMENTS) for _ in range(100)))
+
+    async def wakes(self) -> list[float]:
         took = []
-        for number in range(jobs):
+        for number in range(self.jobs):
             await asyncio.sleep(0.005)
             began = time.perf_counter_ns()
-            await wake.delay()
-            while len(starts) <= number:
+            await self.wake.delay()
+            while len(self.starts) <= number:
                 await asyncio.sleep(0)
-            took.append((starts[number] - began) / 1e6)
+            took.append((self.starts[number] - began) / 1e6)
         return sorted(took)
-
-    async with app:
-        if what in TIMES:
-            async with Worker(app, queues=["wake"]).running():
-                took = await wakes()
-            return took[len(took) // 2 if what == "wake p50" else int(len(took) * 0.99)]
-        if what.endswith("drain"):
-            await bulk()
-            began = time.perf_counter()
-            assert await Worker(app, queues=["default"], concurrency=100).run_until_empty() == jobs
-            return jobs / (time.perf_counter() - began)
-        work: Callable[[], Coroutine[Any, Any, None]] = {"bulk": bulk, "concurrent": concurrent}.get(what, single)
-        began = time.perf_counter()
-        await work()
-        return jobs / (time.perf_counter() - began)
 
 
 def child(checkout: Path, what: str, url: str, jobs: int) -> dict[str, float]:
@@ -156,7 +167,7 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
         jobs = int(sys.argv[4])
-        figure = run(measure(sys.argv[2], sys.argv[3], jobs))
+        figure = run(Program(sys.argv[2], sys.argv[3], jobs).measure())
         used = resource.getrusage(resource.RUSAGE_SELF)
         print(json.dumps({"figure": figure, "cpu_us": (used.ru_utime + used.ru_stime) / jobs * 1e6}))
     else:

@@ -23,9 +23,9 @@ class JobStats(Protocol):
         ...
 
     async def minutes(self, queue: str, count: int) -> list[MinuteFigures]:
-        """Return the figures of the last ``count`` minutes, the one that goes on among them, oldest first.
+        """Return the figures of the last ``count`` minutes, oldest first, without those in which nothing was counted.
 
-        Minutes in which nothing was counted are left out. Six hours are kept.
+        The minute that goes on is among the ``count``. Six hours are kept.
         """
         ...
 

@@ -30,11 +30,11 @@ class FigureVerbs(Verbs):
 
     @on_app_loop
     async def queue_minutes(self, queue: str, limit: int = 60) -> list[MinuteStats]:
-        """Return the figures of the last minutes in which jobs of a queue ended, oldest first.
+        """Return the figures of the last minutes, oldest first, without those in which no job of the queue ended.
 
         Args:
             queue: The queue.
-            limit: How many minutes at most; those of the last six hours are kept.
+            limit: How far back to look, in minutes, the present one among them; six hours are kept.
         """
         return [minute_stats(one) for one in await self._broker.minutes(checked_queue(queue), limit)]
 

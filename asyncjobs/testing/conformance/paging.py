@@ -46,6 +46,20 @@ class Paging(Theme):
         assert sorted(await bench.ids_in("running", limit=1)) == running
         assert await bench.ids_in("dead", limit=1) == dead[::-1]
 
+    async def test_an_edited_job_is_listed_once_where_it_will_start(self, bench: Bench) -> None:
+        first, second, third = await bench.send(count=3)
+        edits: list[tuple[int | None, int | None, list[str]]] = [
+            (Priority.LOW.value, None, [second, third, first]),
+            (Priority.NORMAL.value, None, [second, third, first]),
+            (Priority.CRITICAL.value, None, [first, second, third]),
+            (Priority.NORMAL.value, 60_000, [second, third]),
+            (None, 0, [second, third, first]),
+        ]
+        for priority, delay_ms, expected in edits:
+            await bench.broker.edit(bench.queue, first, priority=priority, delay_ms=delay_ms, due_at_ms=None)
+            assert await bench.ids_in("ready") == expected
+            assert await bench.ids_in("ready", limit=1) == expected
+
     async def test_a_place_without_jobs_has_one_empty_page(self, bench: Bench) -> None:
         places: list[Place] = ["ready", "scheduled", "running", "parked", "dead"]
         for place in places:

@@ -96,7 +96,11 @@ class Stats(Theme):
         first = MinuteFigures(at_ms=first_ms, succeeded=2, failed=1, cancelled=1, retried=1, duration_us=4_000)
         third = MinuteFigures(at_ms=third_ms, cancelled=1)
         assert await bench.broker.minutes(bench.queue, 3) == [first, third]
-        assert await bench.broker.minutes(bench.queue, 1) == [third]
+        await self._begin_minute(bench)
+        assert await bench.broker.minutes(bench.queue, 4) == [first, third]
+        assert await bench.broker.minutes(bench.queue, 3) == [third]
+        assert await bench.broker.minutes(bench.queue, 1) == []
+        assert await bench.broker.minutes(bench.queue, 0) == []
         assert await bench.broker.minutes("unused", 3) == []
 
     async def test_the_minutes_count_what_was_taken_back_from_dead_workers(self, bench: Bench) -> None:

@@ -9,7 +9,10 @@
 -- cost    O(log n + limit), of running jobs O(n log n) in their number; for a list of which the beginning was taken since
 --         the last page, O(n) in its pages so far
 --- @include parking
+--- @include gone
 local ids, numbers, cursor = {}, {}, ''
+-- Of each id from a list: the list, and where in it the entry stands, from 0.
+local lists_of, positions = {}, {}
 
 local function take(id, number)
   ids[#ids + 1] = id
@@ -43,8 +46,9 @@ local function take_lists(lists)
         end
       else
         local found = redis.call('LRANGE', list.key, start, start + limit - #ids - 1)
-        for _, id in ipairs(found) do
+        for n, id in ipairs(found) do
           take(id, 0)
+          lists_of[#ids], positions[#ids] = list, start + n - 1
         end
         if #found > 0 then
           local stop = start + #found
@@ -57,6 +61,22 @@ local function take_lists(lists)
     end
   end
   cursor = ''
+end
+
+-- Whether an entry of a list still counts: its job is in that list, and the entry is none of the first, which are gone.
+local function counts_in(list, position, id, record)
+  if not is_readable(record) then
+    return true
+  elseif is_ended(record) or list_of(record) ~= list.where then
+    return false
+  end
+  local gone = redis.call('HGET', q.gone, gone_field(list.where, id))
+  for _, at in ipairs(gone and redis.call('LPOS', list.key, id, 'COUNT', gone) or {}) do
+    if at == position then
+      return false
+    end
+  end
+  return true
 end
 
 -- Sorted sets. A cursor is the score and the member of the last entry.
@@ -77,8 +97,8 @@ local function rank_of(key, score, member, inclusive)
   return low
 end
 
--- Gives each entry with its score to `use`, by rising score, or by falling score with `latest_first`.
-local function take_set(key, latest_first, use)
+-- By rising score, or by falling score with `latest_first`. An id stands behind the first `prefix` bytes of its member.
+local function take_set(key, prefix, latest_first)
   local score, member = string.match(after, '^(%S+) (.*)$')
   local found, left
   if latest_first then
@@ -93,7 +113,7 @@ local function take_set(key, latest_first, use)
   end
   for n = 1, #found, 2 do
     local at = latest_first and #found - n or n
-    use(found[at], found[at + 1])
+    take(string.sub(found[at], prefix + 1), tonumber(found[at + 1]))
     if left > 0 and n == #found - 1 then
       cursor = found[at + 1] .. ' ' .. found[at]
     end
@@ -126,33 +146,29 @@ end
 if place == 'ready' then
   local lists = {}
   for priority = 0, 3 do
-    lists[priority + 1] = {name = tostring(priority), key = q.ready[priority]}
+    lists[priority + 1] = {name = tostring(priority), where = priority, key = q.ready[priority]}
   end
   take_lists(lists)
 elseif place == 'parked' then
   local lists, labels = {}, redis.call('HKEYS', q.parked)
   table.sort(labels)
   for n, label in ipairs(labels) do
-    lists[n] = {name = label, key = parked_jobs_key(q, label)}
+    lists[n] = {name = label, where = label, key = parked_jobs_key(q, label)}
   end
   take_lists(lists)
 elseif place == 'scheduled' then
-  take_set(q.scheduled, false, function(member, due) take(string.sub(member, 3), tonumber(due)) end)
+  take_set(q.scheduled, 2, false)
 elseif place == 'running' then
   take_runs()
 else
-  take_set(tenant == '' and q.dead or tenant_dead_key(q, tenant), true, function(id, died) take(id, tonumber(died)) end)
+  take_set(tenant == '' and q.dead or tenant_dead_key(q, tenant), 0, true)
 end
 
-local jobs, seen = {}, {}
+local jobs = {}
 for n, id in ipairs(ids) do
   local record = redis.call('GET', job_key(q, id))
-  local is_here = record and not seen[id]
-  if is_here and is_readable(record) then
-    is_here = not is_ended(record) and (place == 'dead' or (place == 'parked') == is_parked(record))
-  end
+  local is_here = record and (not lists_of[n] or counts_in(lists_of[n], positions[n], id, record))
   if is_here and (tenant == '' or tenant_in(record) == tenant) then
-    seen[id] = true
     jobs[#jobs + 1] = id
     jobs[#jobs + 1] = record
     jobs[#jobs + 1] = redis.call('HGET', q.tries, id) or ''
