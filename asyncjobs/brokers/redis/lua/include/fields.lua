@@ -1,5 +1,5 @@
--- Hashes that hold something of few jobs: most of the time they are not there at all, and asking for that costs less than
--- naming each job.
+-- Hashes that hold something of few jobs: mostly they are not there at all, and asking for that costs less than naming
+-- each job.
 --- @include parts
 
 -- The values of `fields`, false or nil where there is none.
