@@ -65,6 +65,7 @@ def code(text: str) -> str:
 @pytest.mark.parametrize("path", [*FOLDER.glob("*.lua"), *INCLUDES], ids=lambda path: path.stem)
 def test_a_script_names_neither_keys_nor_arguments_by_position(path: Path) -> None:
     assert not re.search(r"\b(KEYS|ARGV)\b", code(path.read_text()))
+    assert max(map(len, path.read_text().splitlines())) <= 120
 
 
 @pytest.mark.parametrize("name", NAMES)

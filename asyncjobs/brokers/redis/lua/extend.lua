@@ -7,8 +7,9 @@
 -- cost     O(log n) a job
 --- @include clock
 --- @include bell
+--- @include fields
 local leases = redis.call('ZMSCORE', q.leased, unpack(members))
-local reasons = redis.call('HMGET', q.cancels, unpack(members))
+local reasons = values_of(q.cancels, members)
 local deadline = now_ms(q) + lease_ms
 
 local lost, cancelled, held = {}, {}, {}

@@ -27,8 +27,8 @@ local function expired_jobs(q, now)
     ids[i] = id
   end
   return {
-    members = members, ids = ids, records = records_of(q, ids), tries = redis.call('HMGET', q.tries, unpack(ids)),
-    reasons = redis.call('HMGET', q.cancels, unpack(members)), awaited = awaited_ids(q, ids),
+    members = members, ids = ids, records = records_of(q, ids), tries = values_of(q.tries, ids),
+    reasons = values_of(q.cancels, members), awaited = awaited_ids(q, ids),
   }
 end
 

@@ -3,13 +3,14 @@
 -- reply  a string of '1' (ready) and '0' (it isn't in the dead letter queue), one a job
 -- cost   O(log n) a job
 --- @include records
+--- @include fields
 --- @include header
 --- @include ready
 --- @include tries
 --- @include dead
 local records = records_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
-local tries = redis.call('HMGET', q.tries, unpack(ids))
+local tries = values_of(q.tries, ids)
 
 local reply, seen, retried, tenants, fresh_tries, waiting = {}, {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do

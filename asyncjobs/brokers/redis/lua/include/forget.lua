@@ -1,9 +1,9 @@
+--- @include fields
+
 -- Forgets what is kept beside the record of a job while it lives. Its record, and its events, have an expiry by then.
 local function forget_live(q, ids)
-  if #ids > 0 then
-    redis.call('HDEL', q.tries, unpack(ids))
-    redis.call('HDEL', q.numbers, unpack(ids))
-  end
+  remove_fields(q.tries, ids)
+  remove_fields(q.numbers, ids)
 end
 
 -- Forgets all that is kept of jobs, so that a later one of the same id begins anew.

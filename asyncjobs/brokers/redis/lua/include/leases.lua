@@ -1,4 +1,5 @@
 -- Leases: members `fence:priority:id` of the sorted set `leased`.
+--- @include fields
 
 -- Fence, priority and id of a member, all as text.
 local function read_member(member)
@@ -12,5 +13,5 @@ end
 -- Takes leases away, and with each the mark that its run is to be cancelled.
 local function end_leases(q, members)
   redis.call('ZREM', q.leased, unpack(members))
-  redis.call('HDEL', q.cancels, unpack(members))
+  remove_fields(q.cancels, members)
 end

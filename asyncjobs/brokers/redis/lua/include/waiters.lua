@@ -1,5 +1,6 @@
 -- Jobs whose end or events are awaited: a hash id -> what is watched, which lapses a day after the latest.
 --- @include bell
+--- @include fields
 local WATCHES_END, WATCHES_EVENTS = '1', '2'
 local WATCH_KEEP_MS = 24 * 3600 * 1000
 
@@ -13,11 +14,9 @@ end
 -- Those of `ids` that are awaited; to be read before the script writes.
 local function awaited_ids(q, ids)
   local found = {}
-  if #ids > 0 and redis.call('EXISTS', q.waiters) == 1 then
-    for n, what in ipairs(redis.call('HMGET', q.waiters, unpack(ids))) do
-      if what then
-        found[#found + 1] = ids[n]
-      end
+  for n, what in ipairs(values_of(q.waiters, ids)) do
+    if what then
+      found[#found + 1] = ids[n]
     end
   end
   return found
