@@ -61,8 +61,10 @@ async def test_a_frozen_worker_that_wakes_after_its_lease_settles_nothing(
         workers.start(2)
         load.start(seconds=0.2)
         for _ in range(max(1, int(SECONDS / 8))):
-            await asyncio.sleep(1)
             frozen = workers.processes[0]
+            # One that is still importing has no jobs yet.
+            await workers.until_present(load.app, frozen)
+            await asyncio.sleep(1)
             workers.kill(frozen, signal.SIGSTOP)
             await asyncio.sleep(LEASE_S + 1.5)
             workers.kill(frozen, signal.SIGCONT)
