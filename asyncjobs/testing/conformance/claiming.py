@@ -1,4 +1,4 @@
-"""``Work.claim``: jobs handed out, in which order, and again after a lost reply."""
+"""``Work.claim``: which jobs are handed out, in which order, and again after a lost reply."""
 
 from __future__ import annotations
 

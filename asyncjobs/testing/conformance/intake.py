@@ -1,4 +1,4 @@
-"""``Intake``: jobs accepted, found, and awaited to their end; and the broker opened for that."""
+"""``Intake``: jobs accepted, found, and awaited; and ``Broker.open`` and ``Broker.close``."""
 
 from __future__ import annotations
 

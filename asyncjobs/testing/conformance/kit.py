@@ -1,4 +1,4 @@
-"""What the suite needs of a broker's author, and the short verbs in which its tests are written."""
+"""What the author of a broker gives to the suite, and the short verbs in which its tests are written."""
 
 from __future__ import annotations
 
@@ -34,17 +34,28 @@ from asyncjobs.ports import (
 
 __all__ = ["QUIET_S", "SOON_S", "Bench", "BrokerKit", "ids", "lease_of"]
 
-#: Long enough for what is to happen soon, in seconds.
+#: How long a test waits for something that happens soon, in seconds.
 SOON_S = 5.0
 
-#: Long enough to see that nothing happens, in seconds.
+#: How long a test waits to see that nothing happens, in seconds.
 QUIET_S = 0.05
 
 HoldKind = Literal["queue", "name", "tenant"]
 
 
 class BrokerKit(Protocol):
-    """A broker under test, and a hand on its clock: what the author of a broker gives to the suite."""
+    """A broker under test, and control of its clock: what the author of a broker gives to the suite.
+
+    Example:
+        ```python
+        class MyKit:
+            def __init__(self, broker: MyBroker) -> None:
+                self.broker = broker
+
+            async def advance(self, milliseconds: int) -> None:
+                self.broker.clock.advance(milliseconds)
+        ```
+    """
 
     @property
     def broker(self) -> Broker:
@@ -52,7 +63,7 @@ class BrokerKit(Protocol):
         ...
 
     async def advance(self, milliseconds: int) -> None:
-        """Move the broker's time forward, in every queue, also for what expires.
+        """Move the broker's time forward in every queue, for due times, leases and expiry alike.
 
         Args:
             milliseconds: By how much, above 0; up to 30 days.
@@ -61,28 +72,28 @@ class BrokerKit(Protocol):
 
 
 class Bench:
-    """Verbs on one queue of the broker under test, with defaults where a test does not care.
+    """Short verbs on one queue of the broker under test, with defaults for arguments that most tests leave out.
 
     Args:
         kit: The broker and its clock.
         queue: The queue of all verbs that name no other.
 
-    Attributes:
-        kit: As given.
-        broker: The kit's broker.
-        queue: As given.
-
     Example:
+        ```python
         bench = Bench(kit)
         [job_id] = await bench.send()
         claim = await bench.claim()
         assert await bench.settle(claim.jobs) == [True]
+        ```
     """
 
     def __init__(self, kit: BrokerKit, queue: str = "bench") -> None:
         self.kit = kit
+        """The broker and its clock."""
         self.broker = kit.broker
+        """The broker."""
         self.queue = queue
+        """The queue of all verbs that name no other."""
         self._numbers = itertools.count(1)
         self._claims = itertools.count(1)
 
@@ -103,7 +114,7 @@ class Bench:
         Args:
             name: The job name.
             priority: Its priority.
-            job_id: Its id; by default one that sorts behind those before.
+            job_id: Its id; by default a new one, which sorts behind the ids before it.
             queue: Its queue; by default the bench's.
             delay_ms: How long it waits before it may start, in milliseconds.
             due_at_ms: When it may start, in Unix milliseconds; in place of ``delay_ms``.
@@ -124,7 +135,15 @@ class Bench:
         )
 
     async def send(self, *jobs: NewJob, count: int = 1) -> list[str]:
-        """Send ``jobs``, or ``count`` plain ones, all of which must be new, and return their ids."""
+        """Send jobs, each of which must be new.
+
+        Args:
+            *jobs: The jobs.
+            count: How many plain jobs to send if none is given.
+
+        Returns:
+            Their ids.
+        """
         sent = list(jobs) or [self.new() for _ in range(count)]
         assert await self.broker.enqueue(sent) == [True] * len(sent)
         return [job.id for job in sent]
@@ -151,7 +170,10 @@ class Bench:
             lease_ms: For how long the jobs belong to the worker, in milliseconds.
             names: The job names that the worker knows, ``None`` for any.
             lowest_first: Whether low priority comes first.
-            keep_timer_ms: For how long the worker would keep the timer, in milliseconds; 0: not at all.
+            keep_timer_ms: For how long the worker offers to keep the timer, in milliseconds; 0 if it doesn't.
+
+        Returns:
+            The answer of the broker.
         """
         return await self.broker.claim(
             ClaimRequest(
@@ -167,7 +189,15 @@ class Bench:
         )
 
     async def claim_ids(self, limit: int = 10, **given: object) -> list[str]:
-        """Claim once, with the arguments of ``claim``, and return the ids."""
+        """Claim once.
+
+        Args:
+            limit: How many jobs at most.
+            **given: Further arguments of ``claim``.
+
+        Returns:
+            The ids of the claimed jobs.
+        """
         return ids((await self.claim(limit, **given)).jobs)  # type: ignore[arg-type]
 
     def settlement(
@@ -179,11 +209,11 @@ class Bench:
         ttl_ms: int = 60_000,
         duration_us: int = 1_000,
     ) -> Settlement:
-        """Return what the core decides after a run.
+        """Return the settlement of a run.
 
         Args:
             claimed: The job that ran.
-            outcome: What the run came to; by default it returned ``"result"``.
+            outcome: What the run came to; by default, the handler returned ``"result"``.
             policy: The policy of retries; by default one retry after a second.
             ttl_ms: For how long the record of an ended job is kept, in milliseconds.
             duration_us: How long the run took, in microseconds.
@@ -202,51 +232,109 @@ class Bench:
         return msgspec.structs.replace(settlement, ttl_ms=ttl_ms)
 
     async def settle(self, jobs: Sequence[Claimed], outcome: Outcome | None = None, **given: object) -> list[bool]:
-        """Settle claimed jobs, all alike, with the arguments of ``settlement``."""
+        """Settle claimed jobs.
+
+        Args:
+            jobs: The jobs.
+            outcome: What each run came to; by default, the handler returned ``"result"``.
+            **given: Further arguments of ``settlement``.
+
+        Returns:
+            For each job, whether its lease still held.
+        """
         settlements = [self.settlement(claimed, outcome, **given) for claimed in jobs]  # type: ignore[arg-type]
         return await self.broker.settle(settlements)
 
     async def fail(self, jobs: Sequence[Claimed], *, for_good: bool = False) -> list[bool]:
-        """Settle claimed jobs as failed: to be retried after a second, or for good."""
+        """Settle claimed jobs as failed.
+
+        Args:
+            jobs: The jobs.
+            for_good: Whether they go to the dead letter queue; by default they are retried after a second.
+
+        Returns:
+            For each job, whether its lease still held.
+        """
         return await self.settle(jobs, Failed(JobError("ValueError", "no", "trace", 1, 1_000), retryable=not for_good))
 
     async def release(self, jobs: Sequence[Claimed]) -> list[bool]:
-        """Give claimed jobs back."""
+        """Release claimed jobs.
+
+        Args:
+            jobs: The jobs.
+
+        Returns:
+            For each job, whether its lease still held.
+        """
         return await self.settle(jobs, Released())
 
     async def cancel_run(self, jobs: Sequence[Claimed], reason: str = "enough") -> list[bool]:
-        """Settle claimed jobs as cancelled."""
+        """Settle claimed jobs as cancelled.
+
+        Args:
+            jobs: The jobs.
+            reason: Why.
+
+        Returns:
+            For each job, whether its lease still held.
+        """
         return await self.settle(jobs, Cancelled(reason))
 
     async def extend(self, jobs: Sequence[Claimed], lease_ms: int = 10_000) -> Extension:
-        """Extend the leases of claimed jobs, from another thread as the heartbeat does."""
+        """Extend the leases of claimed jobs, from another thread as the heartbeat does.
+
+        Args:
+            jobs: The jobs.
+            lease_ms: How long their leases last from now, in milliseconds.
+
+        Returns:
+            The answer of the lease keeper.
+        """
         leases = [lease_of(claimed) for claimed in jobs]
         keeper = self.broker.lease_keeper()
         with contextlib.closing(keeper):
             return await asyncio.to_thread(keeper.extend, leases, lease_ms)
 
     async def recover(self, lease_ms: int = 10_000, max_deaths: int = 3) -> Recovery:
-        """Recover once."""
+        """Take back the jobs whose lease has lapsed.
+
+        Args:
+            lease_ms: How long a lease lasts, in milliseconds.
+            max_deaths: After how many workers that died a job goes to the dead letter queue.
+
+        Returns:
+            The answer of the broker.
+        """
         return await self.broker.recover([self.queue], lease_ms, max_deaths)
 
     async def lapse(self, lease_ms: int = 10_000) -> None:
-        """Let every lease lapse, and recover now and then meanwhile, so that there is no gap."""
+        """Let every lease lapse, with recoveries meanwhile, so that there is no gap without one.
+
+        Args:
+            lease_ms: How long a lease lasts, in milliseconds.
+        """
         for _ in range(3):
             await self.recover(lease_ms)
             await self.kit.advance(lease_ms // 2)
 
     async def figures(self, queue: str | None = None) -> QueueFigures:
-        """Return the figures of the queue."""
+        """Return the figures of a ``queue``, by default the bench's."""
         [figures] = await self.broker.overview([queue or self.queue])
         return figures
 
     async def waiting(self, queue: str | None = None) -> int:
-        """Return how many jobs wait: are ready, parked or scheduled."""
+        """Return how many jobs of a ``queue``, by default the bench's, are ready, parked or scheduled."""
         figures = await self.figures(queue)
         return sum(figures.ready) + figures.parked + figures.scheduled
 
     async def jobs_in(self, place: Place, *, limit: int = 100, tenant: str = "") -> list[Job]:
-        """Return all jobs in a place, read in pages of ``limit``."""
+        """Return the jobs in a place, read page by page.
+
+        Args:
+            place: The place.
+            limit: How many entries the broker looks at for each page.
+            tenant: Only jobs of this tenant; empty for the jobs of all.
+        """
         found: list[Job] = []
         cursor = ""
         while True:
@@ -257,22 +345,52 @@ class Bench:
                 return found
 
     async def ids_in(self, place: Place, *, limit: int = 100, tenant: str = "") -> list[str]:
-        """Return the ids of all jobs in a place."""
+        """Return the ids of the jobs in a place.
+
+        Args:
+            place: The place.
+            limit: How many entries the broker looks at for each page.
+            tenant: Only jobs of this tenant; empty for the jobs of all.
+        """
         return [job.id for job in await self.jobs_in(place, limit=limit, tenant=tenant)]
 
     async def cancel(self, job_id: str, *, queue: str | None = None, keep_ms: int = 60_000) -> CancelReply:
-        """Cancel one job."""
+        """Cancel one job.
+
+        Args:
+            job_id: The job's id.
+            queue: Its queue; by default the bench's.
+            keep_ms: How long its record is kept, in milliseconds.
+
+        Returns:
+            What became of it.
+        """
         [reply] = await self.broker.cancel(queue or self.queue, [job_id], "enough", keep_ms)
         return reply
 
     async def bury(self, *jobs: NewJob, count: int = 1) -> list[str]:
-        """Send ``jobs``, or ``count`` plain ones, let them fail for good, and return their ids."""
+        """Send jobs, and let them fail for good.
+
+        Args:
+            *jobs: The jobs.
+            count: How many plain jobs to send if none is given.
+
+        Returns:
+            Their ids.
+        """
         sent = await self.send(*jobs, count=count)
         await self.fail((await self.claim(len(sent))).jobs, for_good=True)
         return sent
 
     async def bury_of(self, *tenants: str) -> list[str]:
-        """Let a job of each of ``tenants`` fail for good, and return their ids."""
+        """Send a job of each tenant, and let them fail for good.
+
+        Args:
+            *tenants: The ids of the tenants.
+
+        Returns:
+            The ids of the jobs.
+        """
         return await self.bury(*(self.new(tenant=tenant) for tenant in tenants))
 
     async def tenant_figures(self, tenant: str) -> TenantFigures:
@@ -281,13 +399,22 @@ class Bench:
         return figures
 
     async def dead_of(self, tenant: str) -> list[str]:
-        """Return the ids of the dead jobs of a tenant, which are as many as its figures say."""
+        """Return the ids of the dead jobs of a tenant, and check that its figures count as many."""
         dead = await self.ids_in("dead", tenant=tenant)
         assert (await self.tenant_figures(tenant)).dead == len(dead)
         return dead
 
     async def hold(self, kind: HoldKind, which: str = "", *, on: bool = True) -> bool:
-        """Hold the queue, a name or a tenant back, or let it go."""
+        """Hold back jobs of the bench's queue, or end that.
+
+        Args:
+            kind: What to hold back: the queue itself, a job name or a tenant.
+            which: The job name, or the id of the tenant.
+            on: Whether the hold begins or ends.
+
+        Returns:
+            Whether that changed anything.
+        """
         return await self.broker.hold(self.queue, Hold(kind, which), on)
 
 

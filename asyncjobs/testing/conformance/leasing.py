@@ -1,4 +1,4 @@
-"""``Work.recover`` and ``LeaseKeeper.extend``: leases kept, lost, taken over, recovered."""
+"""``Work.recover`` and ``LeaseKeeper.extend``: leases that are kept, lost and recovered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``Work.prune``: the dead that are too old or too many."""
+"""``Work.prune``: dead jobs that are too old or too many."""
 
 from __future__ import annotations
 
