@@ -14,7 +14,8 @@ The tests are coroutines, run by anyio's pytest plugin. Each theme of the suite 
 first line of its module names. The tests assert what the docstrings of ``asyncjobs.ports`` say, and no more.
 """
 
-from asyncjobs.testing.conformance.kit import Bench, BrokerKit
+from asyncjobs.testing.conformance.bench import Bench
+from asyncjobs.testing.conformance.kit import BrokerKit
 from asyncjobs.testing.conformance.suite import BrokerConformance
 
 __all__ = ["Bench", "BrokerConformance", "BrokerKit"]

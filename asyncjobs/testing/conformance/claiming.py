@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncjobs.core.priority import Priority
 from asyncjobs.ports import NewJob
-from asyncjobs.testing.conformance.kit import Bench, ids
+from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Claiming"]

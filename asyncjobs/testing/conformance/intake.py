@@ -8,7 +8,7 @@ import pytest
 
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import ResultTimeout
-from asyncjobs.testing.conformance.kit import QUIET_S, SOON_S, Bench
+from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Intake"]

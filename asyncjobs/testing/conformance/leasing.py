@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Recovery
-from asyncjobs.testing.conformance.kit import Bench, ids, lease_of
+from asyncjobs.testing.conformance.bench import Bench, ids, lease_of
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Leasing"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncjobs.core.states import JobState
-from asyncjobs.testing.conformance.kit import Bench, ids
+from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Operating"]

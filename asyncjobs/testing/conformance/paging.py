@@ -7,7 +7,7 @@ import pytest
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import NewJob, Place
-from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Paging"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Pruning"]

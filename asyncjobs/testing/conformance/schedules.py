@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from asyncjobs.ports import Firing, StoredSchedule
-from asyncjobs.testing.conformance.kit import SOON_S, Bench
+from asyncjobs.testing.conformance.bench import SOON_S, Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Schedules"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.priority import Priority
 from asyncjobs.ports import MinuteFigures, WorkerInfo
-from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Stats"]

@@ -6,7 +6,7 @@ import pytest
 
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.ports import TenantFigures
-from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Tenants"]

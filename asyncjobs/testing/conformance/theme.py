@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from asyncjobs.testing.conformance.kit import Bench, BrokerKit
+from asyncjobs.testing.conformance.bench import Bench
+from asyncjobs.testing.conformance.kit import BrokerKit
 
 __all__ = ["Theme"]
 
