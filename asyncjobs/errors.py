@@ -1,4 +1,4 @@
-"""Every error that asyncjobs raises: one tree, so that ``except AsyncJobsError`` catches them all.
+"""The errors of asyncjobs. They are one tree, so that ``except AsyncJobsError`` catches each of them.
 
 A message says what was given, what was expected, and what to do next.
 """
@@ -39,79 +39,105 @@ __all__ = [
 
 
 class AsyncJobsError(Exception):
-    """The root of all errors raised by asyncjobs."""
+    """The base of every error that asyncjobs raises."""
 
 
 class ConfigurationError(AsyncJobsError, ValueError):
-    """A setting, URL or import path is wrong."""
+    """A setting, a URL or an import path is wrong, or a package that a feature needs is not installed.
+
+    In most cases raised when the app or the worker is made.
+    """
 
 
 class UnknownSetting(ConfigurationError, TypeError):
-    """``App`` was given a keyword that it doesn't have."""
+    """``App`` was given a keyword argument that it doesn't have. The message names the closest one."""
 
 
 class DefinitionError(AsyncJobsError, TypeError):
-    """A job is defined in a way that could not work: a duplicate name, an annotation that can't be decoded."""
+    """A job is defined in a way that can't work, as with a name that is taken or an annotation that can't be decoded.
+
+    Raised by ``@job``. For an annotation that names something defined further down, raised at the job's first use.
+    """
 
 
 class ArgumentsError(AsyncJobsError, TypeError):
-    """A call's arguments or options do not fit the job; raised at the call, nothing was sent."""
+    """An argument or an option is wrong, such as one that doesn't fit the job's handler.
+
+    Raised at the call; nothing was sent or changed.
+    """
 
 
 class PayloadTooLarge(ArgumentsError):
-    """The encoded job is larger than ``max_payload`` bytes; nothing was sent."""
+    """The encoded job is larger than the setting ``max_payload``; nothing was sent.
+
+    Store the data elsewhere and send its key, or raise the setting.
+    """
 
 
 class AppNotOpen(AsyncJobsError, RuntimeError):
-    """No app is open to send with, or more than one is and the job does not say which."""
+    """There is no open app to use, or several are open and the job belongs to none of them.
+
+    Open the app (``async with app:``), or name it (``.with_options(app=app)``). Also raised by a synchronous method
+    that is called inside a running event loop, and by a worker in another event loop than its app's.
+    """
 
 
 class InvalidTransition(AsyncJobsError):
-    """A job was asked to move between two states that no rule connects."""
+    """A job can't go from the one state to the other, as from ``completed`` to ``running``."""
 
 
 class EnvelopeError(AsyncJobsError):
-    """A stored record can't be read: damaged, or written by a newer version."""
+    """A stored record can't be read: it is damaged, or a newer version of asyncjobs has written it."""
 
 
 class UnknownJobName(AsyncJobsError, LookupError):
-    """No handler is registered under the name."""
+    """No handler is registered under a job name. Import the module that defines it before the worker starts."""
 
 
 class UnknownJob(AsyncJobsError, LookupError):
-    """No record of the job exists: the id is wrong, or the job ended longer ago than its ``result_ttl``."""
+    """There is no record of a job: its id or queue is wrong, or the job ended longer ago than its ``result_ttl``."""
 
 
 class UnknownSchedule(AsyncJobsError, LookupError):
-    """There is no schedule of this id."""
+    """There is no schedule with the id; ``app.schedules()`` lists those that exist."""
 
 
 class TenantError(AsyncJobsError):
-    """A job can't be run for its tenant; nothing was done in any other schema in its place."""
+    """A tenant can't be served. No other schema was used in place of its own."""
 
 
 class UnknownTenant(TenantError, LookupError):
-    """Nobody knows the tenant, or its schema isn't there."""
+    """There is no such tenant, or its schema isn't in the database."""
 
 
 class TenantSuspended(TenantError):
-    """The tenant is known, and nothing may be done for it at the moment."""
+    """The tenant exists, but nothing may be done for it at the moment."""
 
 
 class ResultError(AsyncJobsError):
-    """A result was awaited and there is none: see the subclasses."""
+    """A result was awaited, and there is none to return; a subclass says why.
+
+    ``ResultError`` itself is raised for a result that doesn't fit the handler's return annotation. A job whose result
+    can't be encoded fails with this type of error.
+    """
 
 
 class ResultExpired(ResultError):
-    """The job completed, but its result is not kept any longer."""
+    """The job has ended, and its result isn't kept, or not any longer. Give the job a longer ``result_ttl``."""
 
 
 class ResultTimeout(ResultError, TimeoutError):
-    """The job did not end within the ``timeout`` given to ``result()``; it goes on regardless."""
+    """The job has not ended within the ``timeout`` of ``result()``. It goes on, and may be awaited again."""
 
 
 class JobCancelled(ResultError):
-    """The job was cancelled; ``reason`` says why."""
+    """The job whose result was awaited was cancelled."""
+
+    job_id: str
+    """The job's id."""
+
+    reason: str
+    """Why it was cancelled."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         super().__init__(f"job {job_id} was cancelled: {reason}")
@@ -120,10 +146,22 @@ class JobCancelled(ResultError):
 
 
 class JobFailed(ResultError):
-    """The job failed for good and is in the dead letter queue.
+    """The job whose result was awaited has failed for good, and is in the dead letter queue.
 
-    ``error_type``, ``error_message`` and ``traceback`` are those of its last attempt.
+    ``app.retry_job`` runs it again.
     """
+
+    job_id: str
+    """The job's id."""
+
+    error_type: str
+    """The type of its last error, with its module unless it is built in."""
+
+    error_message: str
+    """The text of its last error."""
+
+    traceback: str
+    """The traceback of its last error, empty where there was no exception."""
 
     def __init__(self, job_id: str, error_type: str, error_message: str, traceback: str) -> None:
         super().__init__(f"job {job_id} failed with {error_type}: {error_message}")
@@ -134,22 +172,38 @@ class JobFailed(ResultError):
 
 
 class BrokerError(AsyncJobsError):
-    """The broker could not do what it was asked."""
+    """A call to the broker failed; a subclass says whether it is worth another try."""
 
 
 class BrokerUnavailable(BrokerError, ConnectionError):
-    """The broker can't be reached, or did not answer in time; what was being sent may be sent again."""
+    """The broker can't be reached, or did not answer in time.
+
+    The call may have taken effect or not. It may be repeated: a job that is sent again under its ``job_id`` is one job.
+    """
 
 
 class BrokerRefused(BrokerError):
-    """The broker answered and refused: wrong password, too old, out of memory, an unsafe eviction policy."""
+    """The broker answered, and refused: a wrong password, an old version, no memory left, an unsafe eviction policy.
+
+    The same call fails again until the server is set right.
+    """
 
 
 class PartlySent(BrokerError):
-    """A bulk send broke off: ``sent`` holds the handles of the accepted jobs, ``unsent`` the requests of the others.
+    """``enqueue_many`` broke off: the broker has accepted some jobs, and failed at others.
 
-    The first of ``unsent`` may have been accepted in spite of the error; with the same ``job_id`` it may be sent again.
+    Jobs of the first 1,000 requests in ``unsent`` may have been accepted in spite of the error. Requests with a
+    ``job_id`` may be sent again, since the same id sent twice is one job.
+
+    Args:
+        cause: The error of the broker.
     """
+
+    sent: list[Any]
+    """The handles of the accepted jobs."""
+
+    unsent: list[Any]
+    """The requests of the other jobs."""
 
     def __init__(self, sent: list[Any], unsent: list[Any], cause: Exception) -> None:
         super().__init__(f"{len(sent)} jobs were sent, {len(unsent)} were not: {cause}")
@@ -158,6 +212,11 @@ class PartlySent(BrokerError):
 
 
 def closest(given: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` for the known name nearest to ``given``, or an empty string."""
+    """Return `` Did you mean 'x'?`` for the known name that is closest to another, or an empty string.
+
+    Args:
+        given: The other name.
+        known: The known names.
+    """
     match = difflib.get_close_matches(given, list(known), n=1)
     return f" Did you mean {match[0]!r}?" if match else ""

@@ -159,12 +159,10 @@ def _word(expected: str) -> _Rule:
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings that hold for an app and its workers; times in seconds.
-
-    ``server`` is where the broker is. What each of the others means stands at ``SettingOptions``.
-    """
+    """The settings of an app and its workers, as ``SettingOptions`` describes them; times in seconds."""
 
     server: Server
+    """Where the broker is."""
     prefix: Annotated[str, _word("text without white space or braces")] = "asyncjobs"
     lease: Annotated[float, _seconds(1)] = 30.0
     shutdown_timeout: Annotated[float, _seconds(0)] = 30.0

@@ -20,7 +20,7 @@ from asyncjobs.jobs.registry import JobDecorator, Registry, decorator, default_r
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.middleware.chain import checked_middleware
 from asyncjobs.ports import Broker
-from asyncjobs.settings import SettingOptions, load_settings
+from asyncjobs.settings import SettingOptions, Settings, load_settings
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.worker import Worker
 
@@ -31,22 +31,50 @@ R = TypeVar("R")
 
 
 class App(AllVerbs):
-    """Jobs, a broker and settings; open while it is in an ``async with`` block, or over a web app's lifespan.
+    """Jobs, a broker and settings; open inside an ``async with`` block, or over a web app's lifespan.
 
     Args:
         url: Where the broker is: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``memory://``, ``redis+sentinel://``
-            or ``redis+cluster://``. By default that of ``ASYNCJOBS_URL``, or the server of ``REDIS_HOST``,
+            or ``redis+cluster://``. By default the value of ``ASYNCJOBS_URL``, or the server of ``REDIS_HOST``,
             ``REDIS_PORT`` and ``REDIS_PASSWORD``.
         retry: The policy of jobs that set none; by default ``RetryPolicy()``.
         middleware: The layers around sending and running, outermost first.
-        broker: A broker of your own, in place of the one of ``url``.
+        broker: A broker of your own, in place of the one that ``url`` names.
         **settings: The keywords of ``asyncjobs.settings.SettingOptions``; times are seconds or ``timedelta``. A setting
             that isn't given comes from the environment, as ``ASYNCJOBS_<NAME>``, or has its default.
 
     Raises:
         ConfigurationError: A setting or the URL is wrong. The message names the setting, the value and what is
             expected. For a keyword that isn't known it is an ``UnknownSetting``, which is a ``TypeError`` too.
+
+    Example:
+        ```python
+        app = App("redis://localhost:6379/0")
+
+        @app.job
+        async def add(a: int, b: int) -> int:
+            return a + b
+
+        async with app, app.worker():
+            handle = await add.delay(1, 2)
+            print(await handle.result())
+        ```
     """
+
+    settings: Settings
+    """The settings, from the arguments, the URL and the environment."""
+
+    retry: RetryPolicy
+    """The retry policy of jobs that set none."""
+
+    middleware: tuple[Middleware, ...]
+    """The layers around sending and running, outermost first."""
+
+    registry: Registry
+    """The jobs of the app by name, and the jobs of ``asyncjobs.job``."""
+
+    sync: SyncApp
+    """The methods of the app for code without an event loop."""
 
     def __init__(
         self,
@@ -57,18 +85,13 @@ class App(AllVerbs):
         broker: Broker | None = None,
         **settings: Unpack[SettingOptions],
     ) -> None:
-        #: The settings, from the arguments, the URL and the environment.
         self.settings = load_settings(url, settings, os.environ)
-        #: The retry policy of jobs that set none.
         self.retry = retry or RetryPolicy()
-        #: The layers around sending and running, outermost first.
         self.middleware = checked_middleware(middleware)
         self._connection = Connection(self.settings, broker or make_broker(self.settings.server, self.settings.prefix))
         self._lookup = Lookup(self._connection)
         self._sender = Sender(self._connection, self._lookup, self.middleware)
-        #: The jobs that the app knows.
         self.registry = Registry(app=self, beneath=default_registry)
-        #: The verbs for code without an event loop.
         self.sync = SyncApp(self, self._connection.loop)
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 
@@ -114,22 +137,35 @@ class App(AllVerbs):
             **options: See ``JobOptions``.
 
         Returns:
-            The job, which can still be called as the plain function; without ``function``, the decorator that makes it.
+            The job, which can still be called as the plain function; without ``function``, a decorator that makes it.
 
         Raises:
-            DefinitionError: The job could not work: its name is taken, an option isn't known, or an annotation can't be
+            DefinitionError: The job can't work: its name is taken, an option isn't known, or an annotation can't be
                 decoded.
             ArgumentsError: An option has a wrong value.
+
+        Example:
+            ```python
+            @app.job(queue="mail", timeout=30)
+            async def send_email(to: str, subject: str) -> None: ...
+            ```
         """
         return decorator(self.registry, function, options)
 
     @contextlib.contextmanager
     def override(self, provider: Callable[..., Any], replacement: Callable[..., Any]) -> Iterator[None]:
-        """Let workers that start in this block use another provider of a resource; for tests.
+        """Replace the provider of a resource for workers that start inside a ``with`` block; for tests.
 
         Args:
             provider: The provider that handlers name, as in ``Inject(provider)``.
-            replacement: What is called in its place.
+            replacement: The provider to call in its place.
+
+        Example:
+            ```python
+            with app.override(open_database, FakeDatabase):
+                async with app, app.worker():
+                    ...
+            ```
         """
         before = dict(self._overrides)
         self._overrides[provider] = replacement
@@ -144,7 +180,11 @@ class App(AllVerbs):
 
     @contextlib.asynccontextmanager
     async def lifespan(self, web_app: object = None) -> AsyncIterator[None]:
-        """Keep the app open while a web app runs: ``FastAPI(lifespan=app.lifespan)``."""
+        """Keep the app open while a web app runs: ``FastAPI(lifespan=app.lifespan)``.
+
+        Args:
+            web_app: The web app, which its framework passes; not used.
+        """
         async with self:
             yield
 
@@ -152,6 +192,25 @@ class App(AllVerbs):
     async def worker(
         self, *, queues: Sequence[str] | Mapping[str, float] | None = None, concurrency: int | None = None
     ) -> AsyncIterator[Worker]:
-        """Run a worker in the background of this block, in this loop; arguments as of ``Worker``."""
+        """Run a worker in the background of an ``async with`` block, in the same event loop.
+
+        Args:
+            queues: As ``Worker`` takes it.
+            concurrency: As ``Worker`` takes it.
+
+        Yields:
+            The worker, which runs until the block ends.
+
+        Raises:
+            ConfigurationError: An argument has a wrong value.
+            DefinitionError: A job of the app can't be run.
+            BrokerError: The broker can't be reached.
+
+        Example:
+            ```python
+            async with app, app.worker(concurrency=10):
+                await serve()
+            ```
+        """
         async with Worker(self, queues=queues, concurrency=concurrency).running() as worker:
             yield worker

@@ -1,8 +1,8 @@
 """Sends jobs: many in one round trip when many are waiting, and again while the broker is away.
 
-While one call is under way, what comes meanwhile gathers for the next. The call runs in a task of the batcher's own, so
-a caller that is cancelled neither breaks a connection nor takes a neighbour's job with it. Sending again is safe: a job
-whose id is known is left as it is.
+While one call is under way, the jobs that come gather for the next call. A call runs in a task of the batcher's own, so
+a sender that is cancelled neither breaks a connection nor takes along the jobs of other senders. Sending again is safe,
+since a job whose id is known stays as it is.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ __all__ = ["Batcher"]
 
 _log = logging.getLogger("asyncjobs.app")
 
-_MOST = 1_000
+# How many jobs one call sends.
+_MAX_BATCH = 1_000
 
 
 class Batcher:
-    """A queue of jobs to send, on one event loop; ``timeout`` in seconds bounds how long it tries.
+    """A queue of jobs to send, on one event loop.
 
-    ``replicated``: its jobs count as sent once a replica has them too.
+    Args:
+        broker: Where the jobs go.
+        timeout: How long to go on trying while the broker is away, in seconds.
+        replicated: Whether a job counts as sent only once a replica has it too.
     """
 
     def __init__(self, broker: Intake, timeout: float, *, replicated: bool) -> None:
@@ -38,10 +42,19 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None
 
     async def send(self, job: NewJob) -> bool:
-        """Send ``job`` and return whether it is new, as ``Intake.enqueue`` does.
+        """Send one job.
 
-        A caller cancelled before its job is under way has not sent it; afterwards, the job is sent all the same.
-        Raises ``BrokerUnavailable`` after the timeout, and ``BrokerRefused``.
+        If the caller is cancelled, the job is sent all the same, unless its call has not begun yet.
+
+        Args:
+            job: The job.
+
+        Returns:
+            Whether it is new, as ``Intake.enqueue`` says.
+
+        Raises:
+            BrokerUnavailable: The broker was away until the timeout.
+            BrokerRefused: The broker doesn't take the job.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, future))
@@ -50,7 +63,7 @@ class Batcher:
         return await future
 
     async def send_many(self, jobs: Sequence[NewJob]) -> list[bool]:
-        """Send ``jobs`` in one call and return for each whether it is new; raises as ``send`` does."""
+        """Send ``jobs`` in one call, and return for each whether it is new; raises as ``send`` does."""
         until = time.monotonic() + self._timeout
         last: BrokerUnavailable | None = None
         outage: Outage | None = None
@@ -77,8 +90,8 @@ class Batcher:
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                batch = [(job, future) for job, future in self._waiting[:_MOST] if not future.cancelled()]
-                del self._waiting[:_MOST]
+                batch = [(job, future) for job, future in self._waiting[:_MAX_BATCH] if not future.cancelled()]
+                del self._waiting[:_MAX_BATCH]
                 if batch:
                     await self._send(batch)
         finally:
@@ -102,6 +115,6 @@ class Batcher:
                     future.set_result(reply)
 
     async def drain(self) -> None:
-        """Wait until everything that was given to ``send`` is on its way or has failed."""
+        """Wait until every job that was given to ``send`` is sent or has failed."""
         while self._task is not None:
             await asyncio.wait([self._task])

@@ -9,7 +9,7 @@ __all__ = ["make_broker"]
 
 
 def make_broker(server: Server, prefix: str) -> Broker:
-    """Return the broker for ``server``, whose keys begin with ``prefix``. Only the one that is used is imported."""
+    """Return the broker for ``server``; its keys begin with ``prefix``. No other broker is imported."""
     if server.scheme == "memory":
         from asyncjobs.brokers.memory import MemoryBroker
 

@@ -1,4 +1,4 @@
-"""How an app is open: its broker, the event loop that both live in, and how often it was entered."""
+"""The connection of an app: its broker, its event loop, and how often the app was entered."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ T = TypeVar("T")
 
 
 class ConnectionUser(Protocol):
-    """What is to know when the connection opens and closes."""
+    """An object that is called when the connection opens and closes."""
 
     def opened(self, broker: Broker) -> None:
-        """Learn that ``broker`` is open."""
+        """Begin to use ``broker``, which is open."""
         ...
 
     async def closing(self) -> None:
-        """Finish what still needs the broker, which closes next."""
+        """Finish all work with the broker, which closes next."""
         ...
 
     def forgotten(self) -> None:
-        """Learn that this process was forked from the one in which the connection is open."""
+        """Drop all work with the broker: this process was forked from the one in which the connection is open."""
         ...
 
 
@@ -39,7 +39,7 @@ class Connection:
 
     Args:
         settings: The app's settings.
-        broker: The broker, which belongs to this connection alone, or to several apps that share it.
+        broker: The broker, of this app alone or shared by several.
     """
 
     def __init__(self, settings: Settings, broker: Broker) -> None:
@@ -47,11 +47,11 @@ class Connection:
         self.loop = AppLoop(self.open, self.close, self._forget)
         self._broker = broker
         self._users: list[ConnectionUser] = []
-        #: How often the app was entered and not left.
         self.times_opened = 0
+        """How often the app was entered and not left."""
 
     def add_user(self, user: ConnectionUser) -> None:
-        """Tell ``user`` when the connection opens and closes."""
+        """Call ``user`` whenever the connection opens and closes."""
         self._users.append(user)
 
     def check_open(self) -> None:
@@ -63,27 +63,35 @@ class Connection:
 
     @property
     def broker(self) -> Broker:
-        """The broker, on the app's own loop; raises ``AppNotOpen`` outside ``async with app``, or on another loop."""
+        """The broker, on the app's own loop.
+
+        Raises:
+            AppNotOpen: The app isn't open, or this is another loop.
+        """
         self.check_open()
         if not self.loop.is_running_here:
             raise AppNotOpen("the app is open in another event loop; a worker needs an App that is opened in its own")
         return self._broker
 
     def run(self, start: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
-        """Return what runs the coroutine of ``start`` on the app's loop, also when the caller's loop is another one."""
-        # No coroutine of its own around the common case: each would be passed through at every resumption.
+        """Return a coroutine that runs the coroutine of ``start`` on the app's loop, from any loop."""
+        # On the same loop it is the coroutine itself: another one around it would cost time at each resumption.
         loop = self.loop.current
         if loop is None or loop is asyncio.get_running_loop():
             return start()
         return self.loop.run_elsewhere(start, loop)
 
     def call(self, verb: Callable[[Broker], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
-        """Return what runs a verb of the broker on the app's loop; raise ``AppNotOpen`` if the app isn't open."""
+        """Return a coroutine that runs a verb of the broker on the app's loop.
+
+        Raises:
+            AppNotOpen: The app isn't open.
+        """
         self.check_open()
         return self.run(functools.partial(verb, self._broker))
 
     async def open(self) -> None:
-        """Open the broker, or count once more if it is open."""
+        """Open the broker; if it is open, only count."""
         if not self.times_opened:
             await self._broker.open()
             self.loop.attach()
@@ -103,14 +111,14 @@ class Connection:
                 await self._broker.close()
 
     def _forget(self) -> None:
-        """Be as never opened, without touching the connections of the process that this one was forked from."""
+        """Reset to closed, without touching the connections, which belong to the parent of this forked process."""
         self.times_opened = 0
         for user in self._users:
             user.forgotten()
 
 
 class Connected(Protocol):
-    """Has the connection of an app."""
+    """An object with the connection of an app."""
 
     @property
     def _connection(self) -> Connection: ...
@@ -122,7 +130,7 @@ C = TypeVar("C", bound=Connected)
 def on_app_loop(
     verb: Callable[Concatenate[C, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[C, P], Coroutine[Any, Any, T]]:
-    """Let ``verb`` be awaited on any loop: it runs on the app's own, to which its connections belong."""
+    """Return ``verb`` as a method that may be awaited on any loop; it runs on the app's own, with its connections."""
 
     @functools.wraps(verb)
     async def run(self: C, /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,4 +1,4 @@
-"""Which queued jobs the code at hand could not run: asked before a deploy."""
+"""The check before a deploy: which queued jobs the new code can't run."""
 
 from __future__ import annotations
 
@@ -21,22 +21,28 @@ _PLACES: tuple[Place, ...] = ("ready", "scheduled", "running", "parked")
 
 
 class Problem(msgspec.Struct, kw_only=True):
-    """Jobs of one ``name`` in one ``queue`` that could not be run, and why: ``count`` of them, ``example`` an id."""
+    """Jobs of one name in one queue that can't be run, all for the same reason."""
 
     queue: str
+    """The queue."""
     name: str
+    """The job name, empty for records that can't be read."""
     reason: str
+    """Why they can't be run."""
     example: str
+    """The id of one of them."""
     count: int = 0
+    """How many there are."""
 
 
 async def check_jobs(app: AllVerbs) -> tuple[list[Problem], int]:
-    """Return which jobs that wait or run the code of ``app``, which is open, could not run.
+    """Return the waiting and running jobs that the code of ``app``, which is open, can't run.
 
-    Schedules count as jobs. All are decoded: what a parameter's type is made of may have changed under the same name.
+    Schedules count as jobs. The arguments of each are decoded, since a parameter's type may have changed under the same
+    name.
 
     Returns:
-        The problems, sorted, and how many jobs were looked at.
+        The problems, sorted, and how many jobs were checked.
     """
     broker, registry = app._broker, app.registry
     problems: dict[tuple[str, str, str], Problem] = {}

@@ -1,4 +1,4 @@
-"""Jobs by their id, as handles and verbs ask for them."""
+"""Finds, awaits and cancels single jobs, for handles and verbs."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ __all__ = ["Lookup"]
 
 
 class Lookup:
-    """Asks the broker of ``connection`` about single jobs; awaited on any loop."""
+    """The broker's verbs for single jobs, to be awaited on any loop.
+
+    Args:
+        connection: The app's connection.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     @property
     def keep_ms(self) -> int:
-        """For how long the record of a cancelled job is kept, in milliseconds."""
+        """How long the record of a cancelled job is kept, in milliseconds."""
         return max(TOMBSTONE_MS, round(self._connection.settings.result_ttl * 1000))
 
     @on_app_loop
     async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
-        """Return the job as it stands, or ``None`` if there is no record; without ``queue``, look into all queues."""
+        """Return a job as it stands, or ``None`` if there is no record; without ``queue``, search all queues."""
         broker = self._connection.broker
         if queue is not None:
             return await broker.find(queue, job_id)
@@ -51,11 +55,11 @@ class Lookup:
         return reply
 
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
-        """Wait until the job has ended or is dead and return it; raise ``ResultTimeout`` after ``timeout`` seconds."""
+        """Wait until a job has ended or is dead; see ``Intake.wait_end``."""
         return await self._connection.call(lambda broker: broker.wait_end(queue, job_id, timeout))
 
     async def read_events(
         self, job_id: str, *, queue: str, after: int, limit: int, timeout: float | None
     ) -> EventPage | None:
-        """Return events of a job as they are stored, waiting for the first for ``timeout`` seconds if need be."""
+        """Return the next events of a job as they are stored; see ``Intake.events``."""
         return await self._connection.call(lambda broker: broker.events(queue, job_id, after, limit, timeout))

@@ -1,7 +1,7 @@
-"""The event loop that an app lives in, and the ways into it from elsewhere.
+"""The event loop of an app, and the ways into it from other loops and threads.
 
-An app's connections belong to one loop: that of ``async with app``, or, for programs without one, a loop in a thread of
-its own that is started at the first synchronous call.
+An app's connections belong to one loop: the loop of ``async with app``, or in a program without one, a loop that the
+first synchronous call starts in a thread.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ __all__ = ["AppLoop"]
 
 T = TypeVar("T")
 
+# How long closing an app may hold up the end of the process.
 _CLOSE_S = 5.0
 
 
@@ -26,9 +27,9 @@ class AppLoop:
     """The loop of one app, and the ways into it.
 
     Args:
-        open_app: Opens the app; awaited in the thread's loop when there is no other.
-        close_app: Closes it, when the process ends.
-        forget: Makes the app one that was never opened: in a forked child its parent's loop is gone.
+        open_app: Opens the app, for the loop in a thread.
+        close_app: Closes the app, for the same loop, when the process ends.
+        forget: Resets the app to closed in a forked process, where the parent's loop is gone.
     """
 
     def __init__(
@@ -40,8 +41,8 @@ class AppLoop:
         self._open_app = open_app
         self._close_app = close_app
         self._forget = forget
-        #: The loop, ``None`` while the app is closed.
         self.current: asyncio.AbstractEventLoop | None = None
+        """The loop, ``None`` while the app is closed."""
         self._thread_loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -52,7 +53,7 @@ class AppLoop:
         self._pid = os.getpid()
 
     def detach(self) -> None:
-        """Belong to no loop."""
+        """Let the app have no loop."""
         self.current = None
 
     @property
@@ -65,9 +66,14 @@ class AppLoop:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_started(start), loop))
 
     def run_sync(self, start: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:
-        """Run what ``start`` returns on the app's loop and wait for it, from a thread without a running loop.
+        """Run the coroutine of ``start`` on the app's loop, wait for it, and return its result.
 
-        Raises ``AppNotOpen``, naming what to write ``instead``, in a thread whose loop it would block.
+        Args:
+            start: Returns the coroutine.
+            instead: What to write inside a running loop, for the error.
+
+        Raises:
+            AppNotOpen: A loop runs in this thread, which would be blocked.
         """
         try:
             asyncio.get_running_loop()
@@ -99,5 +105,5 @@ class AppLoop:
 
 
 async def _started(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Call ``start`` on the app's loop too, not only run what it returns there."""
+    """Call ``start`` and await its coroutine, so that both happen on the app's loop."""
     return await start()

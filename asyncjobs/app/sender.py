@@ -1,4 +1,4 @@
-"""Sending: from a checked call through the middleware to the broker."""
+"""Sends jobs: from a checked call through the middleware to the broker."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _MAX_JOBS_A_CALL = 1_000
 
 
 class Sender:
-    """What an app sends with; ``jobs.request.Dispatcher`` is the part of it that job definitions use.
+    """Sends the jobs of an app. Job definitions know it as a ``jobs.request.Dispatcher``.
 
     Args:
         connection: The app's connection.
-        lookup: What the handles of sent jobs ask.
+        lookup: Finds jobs, for the handles of sent jobs.
         middleware: The layers around sending, outermost first.
     """
 
@@ -42,7 +42,7 @@ class Sender:
         self._lookup = lookup
         self._chain: Send | None = sending(middleware, self._send_all)
         self._batchers: dict[str, Batcher] = {}
-        # The jobs that are on their way through the layers, as they were prepared at the call.
+        # The jobs that are on their way through the layers: the request as it was, and the job prepared at the call.
         self._prepared: dict[str, tuple[JobRequest[Any], NewJob]] = {}
         connection.add_user(self)
 
@@ -71,11 +71,14 @@ class Sender:
     # -- one job
 
     def dispatch(self, request: JobRequest[R], where: str) -> Sending[R]:
-        """Check ``request`` now and return what sends it when awaited.
+        """Check ``request`` now, and return an awaitable that sends it.
 
         Args:
             request: The call.
             where: The caller's file and line, for the warning about a forgotten ``await``.
+
+        Returns:
+            The awaitable.
 
         Raises:
             AppNotOpen: The app isn't open.
@@ -89,7 +92,18 @@ class Sender:
         return Sending(partial(connection.run, partial(self._send, new, request)), request.name, where)
 
     def dispatch_sync(self, request: JobRequest[R], instead: str) -> JobHandle[R]:
-        """Send ``request`` from a thread without an event loop; ``instead``: what to write where there is one."""
+        """Send ``request`` from a thread without an event loop.
+
+        Args:
+            request: The call.
+            instead: What to write inside a running loop, for the error.
+
+        Returns:
+            The handle of the job.
+
+        Raises:
+            AppNotOpen: A loop runs in this thread. Otherwise raises as ``dispatch`` does.
+        """
         new = self.prepare(request)
         return self._connection.loop.run_sync(lambda: self._send(new, request), instead)
 
@@ -108,7 +122,7 @@ class Sender:
     # -- many jobs
 
     async def send_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
-        """Send ``requests`` through the layers; see ``App.enqueue_many``."""
+        """Send ``requests`` through the middleware; see ``App.enqueue_many``."""
         tenant = current_tenant_id()
         asked = list(requests)
         if tenant is not None:
@@ -118,7 +132,7 @@ class Sender:
         return await self._chain([msgspec.structs.replace(one, id=id_of(one)) for one in asked])
 
     async def _send_all(self, asked: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:
-        """Send what the layers have let through."""
+        """Send requests that have passed the middleware."""
         new = [self._prepared_or_new(request) for request in asked]
         if len(new) == 1:
             return [self.handle_of(new[0], asked[0], await self._batcher(asked[0]).send(new[0]))]
@@ -126,7 +140,7 @@ class Sender:
         for start in range(0, len(new), _MAX_JOBS_A_CALL):
             chunk, requests = new[start : start + _MAX_JOBS_A_CALL], asked[start : start + _MAX_JOBS_A_CALL]
             try:
-                # What one of them asks for holds for all that go along.
+                # If one job of the call is to be replicated, all of them are.
                 strictest = max(requests, key=lambda one: one.options.durability == "replicated")
                 replies = await self._batcher(strictest).send_many(chunk)
             except BrokerError as error:
@@ -135,7 +149,7 @@ class Sender:
         return handles
 
     async def send_new(self, job: NewJob) -> None:
-        """Send a job that is no request of a program's, past the layers."""
+        """Send a job past the middleware, one that is not the request of a program."""
         await self._batchers["local"].send_many([job])
 
     def _batcher(self, request: JobRequest[Any]) -> Batcher:
@@ -144,8 +158,8 @@ class Sender:
         return self._batchers[request.options.durability or self._settings.durability]
 
     def handle_of(self, new: NewJob, request: JobRequest[R], is_new: bool) -> JobHandle[R]:
-        """Return the handle of a job that was sent; ``is_new``: the broker's reply."""
-        # An id of our own is known already only where an earlier try got through and its reply was lost.
+        """Return the handle of a job that was sent; ``is_new`` is the broker's reply."""
+        # An id that we made is known to the broker only if an earlier try got through and its reply was lost.
         is_new = is_new or request.options.job_id is UNSET
         return JobHandle(self._lookup, new.queue, new.id, returns=request.returns, is_new=is_new, sent=True)
 
@@ -162,8 +176,7 @@ class Sender:
 
         Args:
             request: The call.
-            sent_at_ms: When it is sent, in Unix milliseconds, if not now; 0 for what each tick of a schedule is made
-                from.
+            sent_at_ms: When it is sent, in Unix milliseconds; by default now, and 0 for the template of a schedule.
 
         Raises:
             ArgumentsError: The metadata can't be encoded.

@@ -1,4 +1,4 @@
-"""What ``app.stats()``, ``app.queue_stats()`` and ``app.tenant_stats()`` tell, drawn from the broker's figures."""
+"""What ``app.stats()``, ``app.queue_stats()`` and ``app.tenant_stats()`` return, made from the broker's figures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     pending: int
     """Jobs that may start now."""
     pending_by_priority: dict[str, int]
-    """``pending`` by the name of the priority."""
+    """The jobs that may start now, by the name of their priority."""
     scheduled: int
     """Jobs that wait for their time, first runs and retries."""
     parked: int
@@ -46,7 +46,7 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     """Jobs that workers hold."""
     retrying: int
-    """Jobs of which an attempt has failed, and that have not ended."""
+    """Jobs that have not ended, and of which an attempt has failed."""
     failed: int
     """Jobs in the dead letter queue."""
     paused: bool
@@ -66,13 +66,13 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     avg_duration_ms: float | None
     """The mean duration of completed jobs in milliseconds, ``None`` before the first."""
     p50_duration_ms: float | None
-    """The median of these durations; percentiles are within 5 %."""
+    """The median duration of completed jobs in milliseconds; percentiles are within 5 %."""
     p95_duration_ms: float | None
-    """The duration that 95 % of them did not exceed."""
+    """The duration that 95 % of the completed jobs did not exceed, in milliseconds."""
     p99_duration_ms: float | None
-    """The duration that 99 % of them did not exceed."""
+    """The duration that 99 % of the completed jobs did not exceed, in milliseconds."""
     oldest_wait_ms: int
-    """For how long the first job in line has waited since it was sent, in milliseconds."""
+    """How long the first job in line has waited since it was sent, in milliseconds."""
 
 
 class MinuteStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,9 +136,9 @@ class TenantQueueStats(msgspec.Struct, frozen=True, kw_only=True):
     queue_name: str
     """The queue."""
     paused: bool
-    """Whether the tenant is suspended there."""
+    """Whether the tenant is suspended in this queue."""
     failed: int
-    """Its jobs in the dead letter queue."""
+    """Jobs of the tenant in the dead letter queue."""
     processed_total: int
     """Jobs that ended by success or in the dead letter queue."""
     succeeded_total: int
@@ -152,20 +152,20 @@ class TenantQueueStats(msgspec.Struct, frozen=True, kw_only=True):
     avg_duration_ms: float | None
     """The mean duration of completed jobs in milliseconds, ``None`` before the first."""
     p50_duration_ms: float | None
-    """The median of these durations; percentiles are within 5 %."""
+    """The median duration of completed jobs in milliseconds; percentiles are within 5 %."""
     p95_duration_ms: float | None
-    """The duration that 95 % of them did not exceed."""
+    """The duration that 95 % of the completed jobs did not exceed, in milliseconds."""
     p99_duration_ms: float | None
-    """The duration that 99 % of them did not exceed."""
+    """The duration that 99 % of the completed jobs did not exceed, in milliseconds."""
 
 
 class TenantStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What the jobs of one tenant came to, in sum and queue by queue."""
+    """What the jobs of one tenant came to, in all and queue by queue."""
 
     tenant: str
     """The tenant's id."""
     failed: int
-    """Its jobs in the dead letter queues."""
+    """Jobs of the tenant in the dead letter queues."""
     processed_total: int
     """Jobs that ended by success or in the dead letter queue."""
     succeeded_total: int
@@ -179,13 +179,13 @@ class TenantStats(msgspec.Struct, frozen=True, kw_only=True):
     avg_duration_ms: float | None
     """The mean duration of completed jobs in milliseconds, ``None`` before the first."""
     p50_duration_ms: float | None
-    """The median of these durations; percentiles are within 5 %."""
+    """The median duration of completed jobs in milliseconds; percentiles are within 5 %."""
     p95_duration_ms: float | None
-    """The duration that 95 % of them did not exceed."""
+    """The duration that 95 % of the completed jobs did not exceed, in milliseconds."""
     p99_duration_ms: float | None
-    """The duration that 99 % of them did not exceed."""
+    """The duration that 99 % of the completed jobs did not exceed, in milliseconds."""
     queues: list[TenantQueueStats]
-    """The queues where it has any jobs, or is suspended."""
+    """Each queue that has counted jobs of the tenant, or in which the tenant is suspended."""
 
 
 def queue_stats(figures: QueueFigures) -> QueueStats:
@@ -198,7 +198,7 @@ def queue_stats(figures: QueueFigures) -> QueueStats:
         scheduled=figures.scheduled,
         parked=figures.parked,
         running=figures.running,
-        # What was tried is remembered until the end; the dead were tried too.
+        # The broker counts a job as tried until it ends, so dead jobs are among them.
         retrying=max(0, figures.tried - figures.dead),
         paused=figures.paused,
         recovered_total=figures.recovered,
@@ -221,7 +221,13 @@ def minute_stats(figures: MinuteFigures) -> MinuteStats:
 
 
 def tenant_stats(tenant: str, figures: Mapping[str, TenantFigures], paused: Container[str]) -> TenantStats:
-    """Return the statistics of one tenant; ``figures`` by queue, ``paused``: the queues in which it is suspended."""
+    """Return the statistics of one tenant.
+
+    Args:
+        tenant: The tenant's id.
+        figures: Its figures by queue.
+        paused: The queues in which it is suspended.
+    """
     queues = [
         TenantQueueStats(queue_name=queue, paused=queue in paused, **_ends(here))
         for queue, here in figures.items()
@@ -241,7 +247,7 @@ def _sum(figures: Iterable[TenantFigures]) -> TenantFigures:
 
 
 def _ends(figures: QueueFigures | TenantFigures) -> dict[str, Any]:
-    """Return what ended jobs came to, under the names that the statistics have for it."""
+    """Return the figures of ended jobs, under the names of the statistics."""
     return {
         "failed": figures.dead,
         "processed_total": figures.succeeded + figures.failed,
@@ -271,7 +277,7 @@ def worker_stats(info: WorkerInfo) -> WorkerStats:
 
 
 def stats(figures: list[QueueFigures], workers: list[WorkerInfo]) -> Stats:
-    """Return the statistics of everything."""
+    """Return the statistics of all queues and workers."""
     queues = [queue_stats(one) for one in figures]
     return Stats(
         total_processed=sum(queue.processed_total for queue in queues),

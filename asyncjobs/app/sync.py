@@ -1,4 +1,4 @@
-"""``app.sync``: the verbs of an app for code without an event loop, as in Django, Flask, scripts and sync handlers."""
+"""``app.sync``: the methods of an app for code without an event loop, as in Django, Flask and scripts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 def _twin(
     verb: Callable[Concatenate[AllVerbs, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[SyncApp, P], T]:
-    """Return a method that does what ``verb`` of the app does, and waits for it."""
+    """Return the blocking counterpart of a method of the app, with the same docstring."""
 
     @functools.wraps(verb)
     def call(self: SyncApp, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -32,10 +32,17 @@ def _twin(
 
 
 class SyncApp:
-    """Each verb does what the app's does and waits for it, on the app's loop or, without one, on one in a thread.
+    """The blocking counterparts of the app's methods, with the same arguments, results and errors.
 
-    It takes the same arguments and raises the same errors. Inside a running event loop each raises ``AppNotOpen`` and
-    names the verb to await instead.
+    Each runs on the app's event loop, and waits until it has ended. An app that isn't open is opened on a loop in a
+    thread of its own at the first call, and closed when the process ends.
+
+    Inside a running event loop each method raises ``AppNotOpen``, and names what to await instead.
+
+    Example:
+        ```python
+        job = app.sync.find_job("01JZ3E5Q8Y6W2K0N4M7R9T1V3X")
+        ```
     """
 
     def __init__(self, app: AllVerbs, loop: AppLoop) -> None:
@@ -43,17 +50,40 @@ class SyncApp:
         self._loop = loop
 
     def enqueue_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
-        """Send many jobs; see ``App.enqueue_many``."""
+        """Send many jobs, as ``App.enqueue_many`` does.
+
+        Args:
+            requests: The calls, each made by ``job.request(…)``.
+
+        Returns:
+            Their handles, in order.
+        """
         return self._loop.run_sync(lambda: self._app.enqueue_many(requests), "await app.enqueue_many(…)")
 
     def enqueue_for_tenant(self, tenant: str, request: JobRequest[R]) -> JobHandle[R]:
-        """Send one job for a tenant; see ``App.enqueue_for_tenant``."""
+        """Send one job for a tenant, as ``App.enqueue_for_tenant`` does.
+
+        Args:
+            tenant: The tenant's id.
+            request: The call, made by ``job.request(…)``.
+
+        Returns:
+            The handle of the job.
+        """
         return self._loop.run_sync(
             lambda: self._app.enqueue_for_tenant(tenant, request), "await app.enqueue_for_tenant(…)"
         )
 
     def result(self, handle: JobHandle[R], timeout: float | timedelta | None = None) -> R:
-        """Wait for a job's result; see ``JobHandle.result``."""
+        """Wait until a job has ended, as ``JobHandle.result`` does.
+
+        Args:
+            handle: The handle of the job.
+            timeout: How long to wait: seconds or ``timedelta``; by default for ever.
+
+        Returns:
+            What its handler returned.
+        """
         return self._loop.run_sync(lambda: handle.result(timeout), "await handle.result(…)")
 
     # -- jobs by id

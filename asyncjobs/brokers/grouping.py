@@ -1,4 +1,4 @@
-"""Takes a list for several queues apart, and puts the answers together again."""
+"""Splits a list by queue, and puts the answers of the queues together again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Answer = TypeVar("_Answer")
 
 
 def by_queue(items: Sequence[_Item]) -> dict[str, Sequence[_Item]]:
-    """Group by queue, keeping the order; the common case of one queue costs no copy."""
+    """Return ``items`` by queue, in order; in the common case of one queue, without a copy."""
     queues = {item.queue for item in items}
     if len(queues) <= 1:
         return dict.fromkeys(queues, items)
@@ -29,7 +29,7 @@ def by_queue(items: Sequence[_Item]) -> dict[str, Sequence[_Item]]:
 
 
 def in_order(items: Sequence[_Queued], answers: Mapping[str, Sequence[_Answer]]) -> list[_Answer]:
-    """Return the answers to the groups of ``by_queue``, one an item, in the order of ``items``."""
+    """Return the answers to the groups of ``by_queue``, one for each item, in the order of ``items``."""
     if len(answers) <= 1:
         return [answer for group in answers.values() for answer in group]
     left = {queue: iter(group) for queue, group in answers.items()}

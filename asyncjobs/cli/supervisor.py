@@ -17,12 +17,16 @@ __all__ = ["Supervisor", "die_with_supervisor"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
+# How often the supervisor looks at its processes.
 _LOOK_EVERY_S = 0.1
-# After a life of at least this long, the backoff begins again.
+
+# A process that has lived longer than this begins a new row of failures when it dies.
 _SETTLED_S = 30.0
 
 
 class _Child:
+    """One worker process, and its successors."""
+
     def __init__(self, arguments: list[str]) -> None:
         self._arguments = arguments
         self._deaths = 0
@@ -32,14 +36,15 @@ class _Child:
         self.is_done = False
 
     def start(self) -> None:
-        # Its standard input is a pipe, by whose end it notices that the supervisor has died.
+        """Start the process."""
+        # Its standard input is a pipe, which ends when the supervisor dies; see ``die_with_supervisor``.
         self._started_at = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "asyncjobs", *self._arguments], stdin=subprocess.PIPE, start_new_session=True
         )
 
     def look(self, *, restart: bool) -> None:
-        """Notice the end of the process, and start another once the backoff is over."""
+        """Check whether the process has ended, and start another once the pause after its death is over."""
         if self.process is None:
             if restart and time.monotonic() >= self._starts_at:
                 self.start()
@@ -61,9 +66,12 @@ class _Child:
 
 
 class Supervisor:
-    """Runs ``count`` processes of ``asyncjobs`` with ``arguments``.
+    """Runs worker processes, and restarts them when they die.
 
-    ``ends_when_done``: each process ends by itself, and isn't started again.
+    Args:
+        arguments: The arguments of ``asyncjobs`` for each process.
+        count: How many processes.
+        ends_when_done: Whether the processes end by themselves, and so are not started again.
     """
 
     def __init__(self, arguments: list[str], count: int, *, ends_when_done: bool) -> None:
@@ -72,7 +80,11 @@ class Supervisor:
         self._is_stopping = False
 
     def run(self) -> int:
-        """Run until all processes have ended; return 0, or 1 if one of them failed that should have ended by itself."""
+        """Run until all processes have ended.
+
+        Returns:
+            The exit code: 1 if a process failed that should have ended by itself, else 0.
+        """
         for wanted in (signal.SIGTERM, signal.SIGINT):
             signal.signal(wanted, self._stop_children)
         failed = False
@@ -96,10 +108,14 @@ class Supervisor:
 
 
 def die_with_supervisor(supervisor: int) -> None:
-    """End this process by SIGTERM once its supervisor is gone: then the pipe on its standard input ends."""
+    """End this process by SIGTERM once its supervisor is gone, which ends the pipe on its standard input.
+
+    Args:
+        supervisor: The number of the supervisor's process.
+    """
 
     def watch() -> None:
-        # The bare descriptor: a thread inside sys.stdin's lock would keep the interpreter from ending.
+        # The bare descriptor, since a thread that holds the lock of sys.stdin would keep the interpreter from ending.
         while os.read(0, 1):
             pass
         os.kill(os.getpid(), signal.SIGTERM)

@@ -14,9 +14,15 @@ Duration = float | timedelta
 
 
 def to_ms(name: str, value: object, *, least_ms: int = 0) -> int:
-    """Return ``value`` (seconds or ``timedelta``) in whole milliseconds.
+    """Return a duration in whole milliseconds.
 
-    Raises ``ArgumentsError``, naming the setting ``name``, for anything else or less than ``least_ms``.
+    Args:
+        name: The name of the option, for the error.
+        value: Seconds or a ``timedelta``.
+        least_ms: The shortest duration that is accepted, in milliseconds.
+
+    Raises:
+        ArgumentsError: ``value`` is no duration, or shorter than ``least_ms``.
     """
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
@@ -31,9 +37,15 @@ def to_ms(name: str, value: object, *, least_ms: int = 0) -> int:
 
 
 def due_ms(when: object, verb: str, instead: str) -> int:
-    """Return the aware datetime ``when`` in Unix milliseconds; raise ``ArgumentsError``, naming ``verb``, if not.
+    """Return an aware datetime in Unix milliseconds.
 
-    ``instead``: what takes a delay.
+    Args:
+        when: The datetime.
+        verb: The method that was called with it, for the error.
+        instead: What takes a delay, for the error.
+
+    Raises:
+        ArgumentsError: ``when`` is no datetime, or a naive one.
     """
     if isinstance(when, timedelta | int | float):
         raise ArgumentsError(f"{verb} takes a datetime, not {when!r}; for a delay use {instead}")
@@ -52,5 +64,5 @@ def utc_time(at_ms: int) -> datetime: ...
 @overload
 def utc_time(at_ms: int | None) -> datetime | None: ...
 def utc_time(at_ms: int | None) -> datetime | None:
-    """Return Unix milliseconds as a datetime in UTC; ``None`` stays what it is."""
+    """Return Unix milliseconds as a datetime in UTC, and ``None`` for ``None``."""
     return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)

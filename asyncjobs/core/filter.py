@@ -1,4 +1,4 @@
-"""Which jobs of a list are meant."""
+"""A filter for lists of jobs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ __all__ = ["JobFilter"]
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Says of a job whether it is meant; ``None`` lets everything pass.
-
-    ``error``: the type of the last error, with its module or without. ``since_ms`` and ``until_ms``: bounds of the time
-    at which it ended, in Unix milliseconds, the first included.
-    """
+    """Selects ended and dead jobs; a field that is ``None`` lets every job pass."""
 
     name: str | None = None
+    """The job name."""
     error: str | None = None
+    """The type of the last error, with its module or without."""
     tenant: str | None = None
+    """The id of the tenant."""
     since_ms: int | None = None
+    """The earliest end, in Unix milliseconds."""
     until_ms: int | None = None
+    """The time before which the job ended, in Unix milliseconds."""
 
     def matches(self, job: Job) -> bool:
-        """Say whether ``job`` is meant."""
+        """Return whether ``job`` passes the filter."""
         ended_ms = job.finished_at_ms or 0
         return (
             (self.name is None or job.name == self.name)

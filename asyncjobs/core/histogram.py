@@ -21,7 +21,7 @@ def bucket_of(duration_us: int) -> int:
 
 
 def percentile_ms(histogram: Mapping[int, int], share: float) -> float | None:
-    """Return the duration in ms that ``share`` (0 to 1) of all jobs did not exceed, or ``None`` of no jobs."""
+    """Return the duration in milliseconds that ``share`` (0 to 1) of the jobs did not exceed, ``None`` without jobs."""
     total = sum(histogram.values())
     if not total:
         return None
@@ -35,5 +35,5 @@ def percentile_ms(histogram: Mapping[int, int], share: float) -> float | None:
 
 
 def mean_ms(total_us: int, count: int) -> float | None:
-    """Return the mean duration in ms of ``count`` jobs that took ``total_us`` microseconds together."""
+    """Return the mean duration in milliseconds of ``count`` jobs that took ``total_us`` microseconds together."""
     return total_us / count / 1000 if count else None

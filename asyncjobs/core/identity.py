@@ -16,7 +16,7 @@ PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 
 
 def time_of(job_id: str) -> int:
-    """Return the Unix milliseconds at which ``job_id`` was made, or 0 if it isn't one of our own ids."""
+    """Return when ``job_id`` was made, in Unix milliseconds, or 0 if the id is not one of ours."""
     if len(job_id) != 26:
         return 0
     value = 0

@@ -29,47 +29,60 @@ __all__ = [
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One job as it stands: who it is, where it is in its life, and what has happened to it.
+    """A job as it stands: what was sent, where it is in its life, and what its attempts came to.
 
-    Times are Unix milliseconds by the broker's clock, ``None`` where it hasn't happened. ``failures`` counts attempts
-    that raised (they spend retries), ``deaths`` those whose worker died (they feed the poison guard); ``fence`` is
-    the number of the claim under which it runs. ``errors`` holds what went wrong so far, oldest first, bounded.
-    ``acks_early``: it is never run twice, at the price that it may be run to no end; see ``acks`` of ``@job``.
-    ``result`` is a completed job's return value in msgpack, empty where it isn't kept.
+    Times are Unix milliseconds by the broker's clock.
     """
 
     id: str
+    """Its id, which is unique in its queue."""
     name: str
+    """The job name, empty for a record that can't be read."""
     queue: str
+    """Its queue."""
     priority: Priority
+    """How urgent it is within its queue."""
     state: JobState
+    """Where it is in its life."""
     envelope: Envelope
+    """What was sent: the encoded arguments, and the options of the call."""
     tenant: str = ""
+    """The id of its tenant, empty if it has none."""
     acks_early: bool = False
+    """Whether it is never run twice, even if its worker dies while it runs; see ``acks`` of ``@job``."""
     failures: int = 0
+    """How many attempts failed; each spends a retry."""
     deaths: int = 0
+    """In how many attempts the worker died; the setting ``max_deaths`` limits them."""
     errors: tuple[JobError, ...] = ()
+    """The errors of its attempts, oldest first: the first one and the latest, 10 at most."""
     fence: int = 0
+    """The number of the claim under which it runs (its fence), or ran last if it has ended; 0 while it waits."""
     due_at_ms: int | None = None
+    """When it may start, ``None`` if it may start now or has started."""
     started_at_ms: int | None = None
+    """When its last attempt began, where that is known: in the attempt itself, and once the job has ended."""
     finished_at_ms: int | None = None
+    """When it ended or went to the dead letter queue, ``None`` before."""
     result: bytes = b""
+    """What the handler of a completed job returned, in msgpack; empty where it isn't kept."""
     reason: str = ""
+    """Why a cancelled job was cancelled."""
 
     @property
     def attempt(self) -> int:
-        """Which attempt runs or comes next (1 is the first); of an ended job, its last."""
+        """The number of the attempt that runs or comes next, 1 for the first; of an ended job, of its last."""
         spent = self.failures + self.deaths
         return max(spent, 1) if self.state is JobState.FAILED else spent + 1
 
     @property
     def created_at_ms(self) -> int:
-        """When the job was sent, by its sender's clock."""
+        """When the job was sent, in Unix milliseconds by its sender's clock."""
         return self.envelope.created_at_ms or time_of(self.id)
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The free mapping that the sender gave."""
+        """The mapping that its sender gave with it."""
         return self.envelope.metadata
 
     @property
@@ -80,7 +93,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def duration_ms(self) -> float | None:
-        """How long the last attempt ran, once it has ended."""
+        """How long the last attempt of an ended job ran, in milliseconds; ``None`` where that isn't known."""
         if self.started_at_ms is None or self.finished_at_ms is None:
             return None
         return self.finished_at_ms - self.started_at_ms

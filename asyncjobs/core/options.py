@@ -91,7 +91,7 @@ class JobOptions(_SharedOptions, total=False):
     """The time zone of ``cron``, by its IANA name."""
 
     missed: Missed
-    """Which ticks of the schedule are made up for that came while no worker was there: the latest (``once``), none
+    """Which ticks of the schedule still fire that came while no worker was there: the latest (``once``), none
     (``skip``), or each (``all``)."""
 
     executor: Executor
@@ -116,7 +116,8 @@ class SendOptions(_SharedOptions, total=False):
     """An id of your own. The same id sent twice is one job."""
 
     tenant: str | None
-    """Whose job it is, ``None`` for nobody's. By default that of the ``tenant_scope``, or of the running job."""
+    """The id of the job's tenant, ``None`` for no tenant. By default the tenant of the ``tenant_scope``, or of the
+    running job."""
 
     durability: Durability
     """When the job counts as sent: once Redis has it (``local``), or once a replica has it too (``replicated``)."""
@@ -235,12 +236,12 @@ _SEND_OPTIONS = tuple(SendOptions.__annotations__)
 
 
 def _kept(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is kept of the options that were set, by field, once each has been checked."""
+    """Return the checked values of the options that were set, by the field in which each is kept."""
     return {_CHECKS[name].field: _CHECKS[name].check(value) for name, value in given.items() if value is not UNSET}
 
 
 class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``@job`` sets for all calls of a job; times in milliseconds."""
+    """What ``@job`` sets for all calls of a job, as ``JobOptions`` describes it; times in milliseconds."""
 
     queue: str | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
@@ -285,7 +286,7 @@ def _timing(given: Mapping[str, Any]) -> Timing | None:
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``.with_options`` sets for one call; times in milliseconds."""
+    """What ``.with_options`` sets for one call, as ``SendOptions`` describes it; times in milliseconds."""
 
     queue: str | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET

@@ -17,15 +17,23 @@ class Priority(enum.IntEnum):
     """How urgent a job is within its queue; a lower number is served first."""
 
     CRITICAL = 0
+    """Served before all others."""
     HIGH = 1
+    """Served before ``NORMAL``."""
     NORMAL = 2
+    """The default."""
     LOW = 3
+    """Served last, save by the few claims that serve it first, so that it never starves; see ``Worker``."""
 
     @classmethod
     def parse(cls, given: Priority | PriorityName | str) -> Priority:
-        """Return the priority that ``given`` (a ``Priority`` or its name in any case) means.
+        """Return the priority of a name.
 
-        Raises ``ArgumentsError`` for anything else.
+        Args:
+            given: ``critical``, ``high``, ``normal`` or ``low``, in any case, or a ``Priority``.
+
+        Raises:
+            ArgumentsError: No priority has this name.
         """
         if isinstance(given, Priority):
             return given
@@ -45,17 +53,22 @@ class Priority(enum.IntEnum):
 def weighted_order(weights: Mapping[str, float], chances: Sequence[float]) -> list[str]:
     """Return all queues in a random order in which a heavier one tends to come earlier.
 
-    ``weights`` maps a queue to its weight (> 0), ``chances`` holds one number in [0, 1) a queue. Each queue is
-    first with a probability of its weight's share, so none ever starves. The rule is weighted sampling without
-    replacement by Efraimidis and Spirakis (2006): sort by ``u ** (1 / w)``, largest first.
+    A queue comes first with the probability of its share of all weights, so none ever starves. The rule is weighted
+    sampling without replacement by Efraimidis and Spirakis (2006): sort by ``u ** (1 / w)``, largest first.
+
+    Args:
+        weights: The weight of each queue, above 0.
+        chances: A random number in [0, 1) for each queue.
     """
     keys = {queue: chance ** (1.0 / weight) for (queue, weight), chance in zip(weights.items(), chances, strict=True)}
     return sorted(keys, key=keys.__getitem__, reverse=True)
 
 
 def is_ageing_claim(number: int, share: float) -> bool:
-    """Say whether claim ``number`` (1, 2, 3 …) is one of the ``share`` (0 to 1) that serve low priority first.
+    """Return whether a claim serves low priority first; such claims are spread evenly.
 
-    Spread evenly: with 0.05 it is every twentieth claim.
+    Args:
+        number: The number of the claim: 1, 2, 3 …
+        share: The share of such claims, 0 to 1; with 0.05 it is every twentieth.
     """
     return int(number * share) != int((number - 1) * share)

@@ -1,6 +1,6 @@
 """How much is kept, and for how long: the numbers that both brokers go by, and the messages that they store.
 
-The scripts of the Redis broker get them from here, by name. Times in milliseconds. A message is a template for the
+The scripts of the Redis broker get both from here, by name. Times are in milliseconds. A message is a template for the
 ``%`` operator of Python and for ``string.format`` of Lua.
 """
 
@@ -19,30 +19,30 @@ __all__ = [
     "WORKERS_DIED",
 ]
 
-#: An ended job's id stays known for at least this long, so that a send repeated late is still recognised.
+#: How long the id of an ended job stays known at least, so that a send repeated late is still recognised.
 TOMBSTONE_MS = 60_000
 
-#: The record of a job whose cancellation was under way when its worker died.
+#: How long the record of a job is kept whose cancellation was under way when its worker died.
 CANCELLED_KEEP_MS = 24 * 3_600_000
 
-#: A claim can be repeated under its number for this long, and for two of its leases.
+#: How long a claim can be repeated under its number; two of its leases, if those are longer.
 CLAIM_KEEP_MS = 60_000
 
-#: The ends in the history of one job name, and of one tenant, in one queue.
+#: How many ends the history of one job name, and of one tenant, holds in one queue.
 MAX_HISTORY = 1_000
 MAX_TENANT_HISTORY = 100
 
-#: Histories, and the figures of a tenant, after the latest entry.
+#: How long a history, and the figures of a tenant, are kept after the latest entry.
 HISTORY_KEEP_MS = 30 * 24 * 3_600_000
 
-#: The figures of one minute.
+#: How long the figures of one minute are kept.
 MINUTES_KEEP_MS = 6 * 3_600_000
 
-#: Why a job is dead: so many workers died under it (number of deaths).
+#: Why a job is dead under which too many workers died; takes the number of deaths.
 WORKERS_DIED = "%d workers died, or lost their lease, while they ran this job"
 
 #: Why a job that was acknowledged early is dead.
 DIED_EARLY = "its worker died, or lost its lease; acknowledged early, it is not run again"
 
-#: Why a job is dead that no worker could run (job name, seconds).
+#: Why a job is dead that no worker could run; takes the job name and the seconds.
 UNKNOWN_NAME = "no worker has known the job name %s for %s s"

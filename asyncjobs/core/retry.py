@@ -16,8 +16,9 @@ __all__ = ["UNLIMITED", "RetryPolicy", "RetryRule", "calculate_retry_delay", "pr
 
 Backoff = Literal["exponential", "linear", "constant"]
 
-#: A policy as a function of the error and the number of failures so far, this one included: how long to wait for the
-#: next try, in seconds or as a ``timedelta``, or ``None`` to give up. It runs in the job's context, on the event loop.
+#: A policy as a function. It takes the error and the number of failures so far, this one included, and returns how long
+#: to wait for the next try (seconds or ``timedelta``), or ``None`` to give up. It runs in the job's context, on the
+#: event loop.
 RetryRule = Callable[[BaseException, int], float | timedelta | None]
 
 
@@ -28,24 +29,33 @@ def _seconds(value: float | timedelta) -> float:
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How often, how soon and for which errors a failed job is tried again.
 
-    ``max_retries``: tries after the first (0 or more). ``initial`` and ``cap``: seconds or ``timedelta``, the
-    first wait and the longest. ``backoff``: ``exponential`` (initial × 1, 2, 4, 8 …), ``linear`` (× 1, 2, 3 …) or
-    ``constant``. ``jitter``: keep half of each wait and draw the other half at random, so that jobs that failed
-    together do not come back together. ``retry_on``: exception types worth another try; ``give_up_on``: types
-    that are not, which wins over ``retry_on``. ``rules``: other policies for some exception types and their subclasses;
-    the one for the nearest class holds, whole, and its ``max_retries`` is compared with all failures of the job so far.
+    Raises:
+        ConfigurationError: A value is wrong. The message names the field, the value and what is expected.
 
-    Raises ``ConfigurationError`` for a value outside these bounds.
+    Example:
+        ```python
+        @app.job(retry=RetryPolicy(max_retries=8, initial=0.5, give_up_on=(PermissionError,)))
+        async def fetch(url: str) -> None: ...
+        ```
     """
 
     max_retries: int = 3
+    """How many times a job is tried again after its first attempt, 0 or more."""
     initial: float | timedelta = 1.0
+    """The first wait: seconds or ``timedelta``, 0 or more."""
     cap: float | timedelta = 60.0
+    """The longest wait: seconds or ``timedelta``, 0 or more."""
     backoff: Backoff = "exponential"
+    """How waits grow: ``exponential`` (``initial`` × 1, 2, 4, 8 …), ``linear`` (× 1, 2, 3 …) or ``constant``."""
     jitter: bool = True
+    """Whether half of each wait is random, so that jobs that failed together don't come back together."""
     retry_on: tuple[type[BaseException], ...] = (Exception,)
+    """The exception types that are worth another try."""
     give_up_on: tuple[type[BaseException], ...] = ()
+    """The exception types that are not worth another try; they win over ``retry_on``."""
     rules: Mapping[type[BaseException], RetryPolicy] = {}
+    """Policies that replace this one for some exception types and their subclasses. The policy of the nearest class
+    holds as a whole. Its ``max_retries`` counts all failures of the job, whatever their type."""
 
     def __post_init__(self) -> None:
         if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0:
@@ -68,11 +78,11 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 )
 
     def covers(self, kind: type[BaseException]) -> bool:
-        """Say whether an error of this ``kind`` is worth another try under this policy, its rules left aside."""
+        """Return whether an error of this ``kind`` is worth another try; ``rules`` are left aside."""
         return issubclass(kind, self.retry_on) and not issubclass(kind, self.give_up_on)
 
     def rule_for(self, kind: type[BaseException]) -> RetryPolicy:
-        """Return the policy for an error of this ``kind``: that of the nearest class in ``rules``, or this one."""
+        """Return the policy for an error of this ``kind``: the one of the nearest class in ``rules``, or this one."""
         if self.rules:
             for one in kind.__mro__:
                 if one in self.rules:
@@ -80,15 +90,20 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return self
 
 
-#: Tries without end: for retries that something else than a number decides about.
+#: Tries without end, for jobs whose retries a function decides about (``RetryRule``).
 UNLIMITED = RetryPolicy(max_retries=1 << 62)
 
 
 def calculate_retry_delay(policy: RetryPolicy, failures: int, chance: float) -> int:
-    """Return how many milliseconds to wait after the ``failures``-th failure (1 or more).
+    """Return how many milliseconds to wait for the next try.
 
-    ``chance`` is a number in [0, 1) that decides the jitter. With ``d = min(cap, initial × factor)`` the wait is
-    ``d``, or with jitter ``d / 2 + chance × d / 2`` ("equal jitter", Brooker, AWS Architecture Blog, 2015).
+    With ``d = min(cap, initial × factor)`` the wait is ``d``, or with jitter ``d / 2 + chance × d / 2`` ("equal
+    jitter", Brooker, AWS Architecture Blog, 2015).
+
+    Args:
+        policy: The policy.
+        failures: How many attempts have failed, 1 or more.
+        chance: A random number in [0, 1), for the jitter.
     """
     if policy.backoff == "exponential":
         factor = 2.0 ** min(failures - 1, 62)
@@ -105,10 +120,18 @@ def calculate_retry_delay(policy: RetryPolicy, failures: int, chance: float) -> 
 def prepare_retry(
     job: Job, error: JobError, policy: RetryPolicy, chance: float, now_ms: int, *, after_ms: int | None = None
 ) -> Job:
-    """Return the running ``job`` as it waits for its next try, with ``due_at_ms`` set and the failure counted.
+    """Return the running ``job`` as it waits for its next try, with the failure counted.
 
-    ``after_ms``: how long it waits, where that isn't for the policy to say. Raises ``InvalidTransition`` unless the job
-    is running.
+    Args:
+        job: The job.
+        error: The error of the attempt.
+        policy: Says how long to wait.
+        chance: A random number in [0, 1), for the jitter.
+        now_ms: The time, in Unix milliseconds.
+        after_ms: How long to wait, in milliseconds; by default, what the policy says.
+
+    Raises:
+        InvalidTransition: The job isn't running.
     """
     failures = job.failures + 1
     return transition(

@@ -1,8 +1,8 @@
 """When a schedule fires: cron and intervals, time zones, daylight saving, and what becomes of missed ticks.
 
-Cron expressions are those of cronsim, which follows Debian's cron; five fields, or six with seconds first. A job at a
-fixed time that falls into the hour skipped in spring fires right after it, one in the hour repeated in autumn fires
-once; expressions with a ``*`` for minute or hour go by elapsed time.
+Cron expressions are those of cronsim, which follows Debian's cron: five fields, or six with seconds first. A fixed time
+that falls into the hour skipped in spring fires right after that hour. A fixed time in the hour repeated in autumn
+fires once. Expressions with a ``*`` for minute or hour go by elapsed time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Missed = Literal["once", "skip", "all"]
 SCHEDULE_HEADER = "schedule"
 TICK_HEADER = "tick"
 
-#: A tick counts as missed if nobody has looked at it for so long; ``skip`` then leaves it out.
+#: A tick counts as missed once it is due for so long, in milliseconds; ``skip`` then leaves it out.
 MISSED_AFTER_MS = 60_000
 
 _NO_TIME = timedelta()
@@ -53,17 +53,19 @@ _NAMES = {
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When to fire: by ``cron`` in ``timezone`` (an IANA name), or every ``every_ms``, counted from 1970.
-
-    ``missed``: what becomes of ticks that nobody was there to fire: ``once`` fires the latest of them, ``skip`` none
-    that is older than a minute, ``all`` each of them, but at most the latest ``bound``.
-    """
+    """When a schedule fires: by a cron expression, or at an interval."""
 
     cron: str = ""
+    """The cron expression, empty for an interval."""
     every_ms: int = 0
+    """The interval in milliseconds, counted from 1970; 0 for a cron expression."""
     timezone: str = "UTC"
+    """The time zone of ``cron``, by its IANA name."""
     missed: Missed = "once"
+    """Which ticks fire that came while no worker was there: the latest (``once``), none that is older than a minute
+    (``skip``), or each (``all``)."""
     bound: int = 100
+    """How many missed ticks fire at most, with ``all``; the latest."""
 
     @classmethod
     def of(
@@ -75,9 +77,11 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         missed: str = "once",
         bound: int = 100,
     ) -> Timing:
-        """Check what a user gave; raise ``ArgumentsError`` that names the option.
+        """Return the timing that a user asks for: either ``cron`` or ``every_ms``, and the other fields.
 
-        Raises ``ConfigurationError`` if cron is used without cronsim.
+        Raises:
+            ArgumentsError: A value is wrong. The message names the option.
+            ConfigurationError: ``cron`` is used without the package cronsim.
         """
         if (cron is None) == (every_ms is None):
             raise ArgumentsError("a schedule has either cron='0 8 * * *' or every=timedelta(minutes=5)")
@@ -102,8 +106,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timing: Timing
     """When it fires."""
     body: bytes
-    """The envelope of a job sent at 0, so that it is the same whenever it is made. It tells for how long the job of a
-    tick may wait."""
+    """The envelope of a job sent at Unix time 0, so that the same schedule always has the same bytes. Its
+    ``expires_at_ms`` is how long the job of a tick may wait."""
     priority: int = Priority.NORMAL.value
     """The priority of its jobs."""
     tenant: str = ""
@@ -115,16 +119,23 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Due(NamedTuple):
-    """What is to be done at a moment: ``fire`` these ticks (Unix ms), and go on with ``next_ms``."""
+    """What a schedule has to do at one moment."""
 
     fire: list[int]
+    """The ticks to fire, in Unix milliseconds."""
     next_ms: int
+    """The tick to go on with, in Unix milliseconds."""
 
 
 def due_ticks(timing: Timing, next_ms: int, now_ms: int) -> Due:
-    """Return which ticks to fire at ``now_ms``, of those from ``next_ms`` on that are due, by the rule of ``missed``.
+    """Return the ticks to fire now, by the rule of ``missed``.
 
     A clock that was set back changes nothing: no tick before ``next_ms`` comes up again.
+
+    Args:
+        timing: The timing of the schedule.
+        next_ms: The next tick as it is stored, in Unix milliseconds.
+        now_ms: The time, in Unix milliseconds.
     """
     if now_ms < next_ms:
         return Due([], next_ms)
@@ -145,7 +156,7 @@ def next_tick(timing: Timing, after_ms: int) -> int:
 
 
 def upcoming(timing: Timing, after_ms: int, count: int) -> list[datetime]:
-    """Return the next ``count`` ticks after ``after_ms`` in the schedule's time zone."""
+    """Return the next ``count`` ticks after ``after_ms`` (Unix milliseconds), in the schedule's time zone."""
     zone = _zone(timing.timezone)
     ticks = itertools.islice(_ticks_after(timing, after_ms), count)
     return [datetime.fromtimestamp(tick / 1000, zone) for tick in ticks]
@@ -158,8 +169,8 @@ def _ticks_after(timing: Timing, after_ms: int) -> Iterator[int]:
     last_ms = after_ms
     for tick in _simulated(timing, _at(timing, after_ms // 1000)):
         tick_ms = round(tick.timestamp() * 1000)
-        # Two times of the hour that is skipped are one tick behind it, and in the repeated hour the simulation, which
-        # goes by the clock on the wall, may begin with a tick that is past.
+        # Two times in the skipped hour fall on the same tick after it. The simulation goes by the clock on the wall, so
+        # in the repeated hour it may begin with a tick that is past.
         if tick_ms > last_ms:
             yield tick_ms
             last_ms = tick_ms

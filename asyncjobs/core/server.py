@@ -88,7 +88,12 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.service!r} of the sentinels {nodes}" if self.mode == "sentinel" else nodes
 
     def of_one_node(self, host: str, port: int) -> Server:
-        """Return the address of one member of the Cluster, with the same login and limits."""
+        """Return the address of one member of the Cluster, with the same login and limits.
+
+        Args:
+            host: Its host.
+            port: Its port.
+        """
         return msgspec.structs.replace(self, scheme="rediss" if self.tls else "redis", nodes=((host, port),))
 
     def __str__(self) -> str:
@@ -100,7 +105,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         service = f"/{self.service}" if self.service else ""
         return f"{self.scheme}://{nodes}{service}/{self.database}"
 
-    # msgspec makes both of all fields, with the password among them.
+    # In place of the two methods that msgspec makes, which show all fields, with the password among them.
     def __repr__(self) -> str:
         return f"Server({str(self)!r})"
 
@@ -116,7 +121,7 @@ def parse_url(url: Any, source: str) -> dict[str, Any]:
         source: Where the URL comes from, for the error message.
 
     Returns:
-        The fields. Those of the query, ``URL_OPTIONS``, are the text that stands there, yet to be checked.
+        The fields. Fields of the query (``URL_OPTIONS``) are text that isn't checked yet.
 
     Raises:
         ConfigurationError: ``url`` is malformed. The message shows it without its login.
@@ -141,7 +146,7 @@ def _fields(url: str) -> dict[str, Any]:
     if scheme == "memory":
         return {"scheme": scheme}
     try:
-        # Of several hosts urlsplit leaves the text as it is; it only must not be asked for host and port.
+        # With several hosts, ``netloc`` is the text as it stands; only ``hostname`` and ``port`` would be wrong.
         parts = urllib.parse.urlsplit(f"//{rest}")
     except ValueError:
         raise _Malformed(f"is malformed: expected {_FORMS}") from None
@@ -163,7 +168,7 @@ def _socket(path: str) -> str:
 
 def _place(scheme: str, hosts: str, parts: urllib.parse.SplitResult) -> dict[str, Any]:
     if any("@" in part for part in parts[2:]):
-        # The rest of the password stands where host, port or database are looked for, which messages show.
+        # The rest of the password stands in the place of host, port or database, which messages show.
         raise _Malformed("is malformed: in a user name or password, write / ? and # as %2F %3F and %23")
     _, _, mode = scheme.partition("+")
     default_port = _DEFAULT_SENTINEL_PORT if mode == "sentinel" else _DEFAULT_PORT

@@ -1,4 +1,4 @@
-"""The one decision after a run: from its outcome to what the broker does with the job."""
+"""What becomes of a job after a run: from the outcome of the run to the settlement for the broker."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ __all__ = [
     "settle",
 ]
 
-# Of a job: how many of its errors are kept. Of an error: how many characters.
+# How many errors of a job are kept, and how many characters of an error: in its record, and in its line of the history.
 _MAX_ERRORS = 10
 _MAX_MESSAGE = 2_048
 _MAX_TRACEBACK = 8_192
 _MAX_ENTRY_ERROR = 200
+
+# ``None`` in msgpack.
 _NIL = b"\xc0"
 
 
@@ -50,6 +52,7 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     """The attempt failed."""
 
     error: JobError
+    """What went wrong."""
     retryable: bool = True
     """Whether this kind of error is worth another try."""
     policy: RetryPolicy | None = None
@@ -62,14 +65,21 @@ class Cancelled(msgspec.Struct, frozen=True, gc=False):
     """The job was cancelled before or while it ran."""
 
     reason: str
+    """Why, for the record of the job."""
 
 
 class Released(msgspec.Struct, frozen=True, gc=False):
-    """A shutdown stopped the job, which goes back, nothing counted; a job acknowledged early fails instead."""
+    """A shutdown stopped the job, which goes back to its queue; the attempt isn't counted.
+
+    A job acknowledged early fails instead.
+    """
 
 
 class Snoozed(msgspec.Struct, frozen=True, gc=False):
-    """The handler asked to be run again later, nothing counted; a job acknowledged early fails instead."""
+    """The handler is to run again later (``Snooze``); the attempt isn't counted.
+
+    A job acknowledged early fails instead.
+    """
 
     after_ms: int
     """How long to wait, in milliseconds."""
@@ -82,17 +92,24 @@ class Verdict(enum.Enum):
     """What the broker does with a leased job; the value is its letter on the wire."""
 
     COMPLETE = "c"
+    """Ends it as completed."""
     RETRY = "r"
+    """Lets it wait for its next try."""
     DEAD = "d"
+    """Sends it to the dead letter queue."""
     CANCEL = "x"
+    """Ends it as cancelled."""
     RELEASE = "l"
+    """Makes it ready again, before the others of its priority."""
     SNOOZE = "s"
+    """Lets it wait for its time."""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One line of a history: how one job ended."""
 
     id: str
+    """The job's id."""
     state: str
     """``completed``, ``cancelled`` or ``failed``."""
     attempt: int
@@ -108,27 +125,36 @@ class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
-    """What the broker is to do with one leased job, complete in itself.
-
-    ``body`` and ``ttl_ms``: the final body of a job that ends and how long it is kept. ``tries`` and ``delay_ms``: of a
-    job that failed, what to remember and how long to wait. ``entry`` is its line in the history, that of its name and
-    that of its ``tenant``, if it has one.
-    """
+    """What the broker does with one leased job."""
 
     queue: str
+    """The job's queue."""
     id: str
+    """The job's id."""
     name: str
+    """The job name."""
     priority: int
+    """0 (critical) to 3 (low)."""
     fence: int
+    """The number of the claim under which it ran."""
     verdict: Verdict
+    """What to do with it."""
     body: bytes = b""
+    """The body of the record of a job that ends (``core.record.envelope.Final``); to a broker, bytes."""
     ttl_ms: int = 0
+    """How long the record of a job that ends is kept, in milliseconds."""
     tries: bytes = b""
+    """What the attempts of a job that failed came to (``core.record.tries``), to be kept with it."""
     delay_ms: int = 0
+    """How long a job that is retried or snoozed waits, in milliseconds."""
     duration_us: int = 0
+    """How long the run took, in microseconds."""
     entry: bytes = b""
+    """The line that an end adds to the history of its name and to that of its tenant; empty for other verdicts."""
     tenant: str = ""
+    """The id of its tenant, empty if it has none."""
     acks_early: bool = False
+    """Whether it is never run twice."""
 
 
 _entries = msgspec.msgpack.Decoder(HistoryEntry)
@@ -145,10 +171,18 @@ def settle(
     duration_us: int = 0,
     result_ttl_ms: int = 0,
 ) -> Settlement:
-    """Decide what becomes of the running ``job`` after ``outcome``.
+    """Return what becomes of a running job.
 
-    ``body`` is the one that it was claimed with, ``chance`` a number in [0, 1) for the jitter. A result is kept
-    for ``result_ttl_ms``; with 0 the job's id stays known for ``TOMBSTONE_MS``, without the result.
+    Args:
+        job: The job.
+        outcome: What the run came to.
+        policy: Says whether and when a failure is tried again.
+        now_ms: The time, in Unix milliseconds.
+        chance: A random number in [0, 1), for the jitter.
+        body: The envelope with which the job was claimed.
+        duration_us: How long the run took, in microseconds.
+        result_ttl_ms: How long the result is kept, in milliseconds. With 0 it isn't; the job's id stays known for
+            ``TOMBSTONE_MS``.
     """
     match outcome:
         case Completed():
@@ -198,7 +232,12 @@ def settle(
 
 
 def read_history(stored: Iterable[bytes], name: str = "") -> list[HistoryEntry]:
-    """Return the stored lines of the history of ``name``, or those of a tenant's, each of which has its own."""
+    """Return the stored lines of a history.
+
+    Args:
+        stored: The lines.
+        name: The job name, for the history of a name; the lines of a tenant's history hold their own.
+    """
     entries = [_entries.decode(one) for one in stored]
     return [entry if entry.name else msgspec.structs.replace(entry, name=name) for entry in entries]
 
@@ -236,7 +275,15 @@ def _entry_of(after: Job, duration_us: int) -> bytes:
 
 
 def bounded_error(kind: str, message: str, traceback: str, attempt: int, at_ms: int) -> JobError:
-    """Return the error cut to what is worth keeping: a message's start and a traceback's end."""
+    """Return an error, cut to the start of its message and the end of its traceback.
+
+    Args:
+        kind: The name of the exception's type.
+        message: The exception's text.
+        traceback: The traceback, empty without one.
+        attempt: The number of the attempt.
+        at_ms: When it ended, in Unix milliseconds.
+    """
     if len(message) > _MAX_MESSAGE:
         message = message[:_MAX_MESSAGE] + "…"
     if len(traceback) > _MAX_TRACEBACK:
@@ -245,5 +292,5 @@ def bounded_error(kind: str, message: str, traceback: str, attempt: int, at_ms: 
 
 
 def _bounded(errors: tuple[JobError, ...]) -> tuple[JobError, ...]:
-    """Keep the first error, which often is the cause, and the latest."""
+    """Return the first error, which often is the cause, and the latest."""
     return errors if len(errors) <= _MAX_ERRORS else (errors[0], *errors[1 - _MAX_ERRORS :])

@@ -11,18 +11,24 @@ __all__ = ["ENDED", "TRANSITIONS", "JobState", "refuse_transition"]
 
 
 class JobState(enum.Enum):
-    """Where a job is in its life. A scheduled job is ``PENDING`` with a due time."""
+    """Where a job is in its life."""
 
     PENDING = "pending"
+    """The job waits: for a worker, or for its due time, or set aside (parked) until a worker knows its name or a
+    suspension ends."""
     RUNNING = "running"
+    """A worker has claimed the job."""
     COMPLETED = "completed"
+    """The handler has returned; the job never runs again."""
     FAILED = "failed"
+    """The job is in the dead letter queue: it has failed for good, or can't be run. It may be retried by hand."""
     RETRYING = "retrying"
+    """An attempt has failed, and the job waits for the next."""
     CANCELLED = "cancelled"
+    """The job was cancelled, or has expired; it never runs again."""
 
-    def __init__(self, label: str) -> None:
-        #: Where a job may go from here; a row of the table below, found without hashing.
-        self.successors: tuple[JobState, ...] = ()
+    successors: tuple[JobState, ...]
+    """The states to which a job may go from here."""
 
 
 #                    ┌───────────── released, recovered ─────────────┐
@@ -47,6 +53,7 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.CANCELLED: frozenset(),
 }
 
+# On the state itself, since a dictionary would hash the state at each move of a job.
 for _state, _successors in TRANSITIONS.items():
     _state.successors = tuple(_successors)
 

@@ -17,7 +17,7 @@ __all__ = ["Kept", "encode_final", "read_ended", "read_kept", "read_live", "stan
 
 
 class Kept(Protocol):
-    """What a broker knows of a job beside its body; ``ports.NewJob`` and ``ports.Claimed`` are such."""
+    """What a broker knows of a job beside its body: a ``ports.NewJob``, or a ``ports.Claimed``."""
 
     @property
     def queue(self) -> str:
@@ -31,7 +31,7 @@ class Kept(Protocol):
 
     @property
     def name(self) -> str:
-        """The job name; empty where that can't be read."""
+        """The job name; empty where it can't be read."""
         ...
 
     @property
@@ -51,7 +51,7 @@ class Kept(Protocol):
 
 
 def encode_final(job: Job, body: bytes | msgspec.Raw) -> bytes:
-    """Return the body of the record of an ended ``job``, around the body that it was sent with."""
+    """Return the body of the record of an ended ``job``, around ``body``, the envelope that it was sent with."""
     assert job.state in ENDED, f"{job.id} is {job.state.value}"
     final = Final(
         envelope=msgspec.Raw(body),
@@ -83,7 +83,7 @@ def read_live(
         kept: What the broker knows of it.
         body: The envelope.
         tries: What earlier attempts came to, as ``pack_tries`` stored it.
-        state: By the place in which it was found; by default pending, or retrying once an attempt has failed.
+        state: The state that its place says; by default pending, or retrying once an attempt has failed.
         fence: The number of the claim under which it runs.
         due_at_ms: When it may start, in Unix milliseconds.
         finished_at_ms: When it died, in Unix milliseconds.
@@ -118,7 +118,16 @@ def read_live(
 
 
 def read_ended(kept: Kept, body: bytes | memoryview, state: JobState) -> Job:
-    """Return a job that has ended, from the body that ``encode_final`` made; raise ``EnvelopeError``."""
+    """Return a job that has ended.
+
+    Args:
+        kept: What the broker knows of it.
+        body: The body that ``encode_final`` made.
+        state: The state in which it has ended.
+
+    Raises:
+        EnvelopeError: The record can't be read.
+    """
     final = decode_final(body)
     return Job(
         id=kept.id,
@@ -150,7 +159,7 @@ def read_kept(
     due_at_ms: int | None = None,
     finished_at_ms: int | None = None,
 ) -> Job:
-    """Return a job, ended if ``state`` is such, else living; a stand-in for one that can't be read."""
+    """Return a job, ended if ``state`` says so, or a stand-in if it can't be read; arguments as of ``read_live``."""
     try:
         if state in ENDED:
             return read_ended(kept, body, state)
@@ -162,7 +171,7 @@ def read_kept(
 
 
 def stand_in(kept: Kept, tries: bytes, state: JobState, *, fence: int = 0, finished_at_ms: int | None = None) -> Job:
-    """Return a nameless job in place of one that can't be read, so that it can still be failed and listed."""
+    """Return a nameless job in place of one that can't be read, so that it can still fail and be listed."""
     try:
         so_far = unpack_tries(tries)
     except EnvelopeError:

@@ -1,4 +1,4 @@
-"""Who a job is for: a tenant, and the database schema that is its own."""
+"""The tenant that a job is for, and the database schema of its own."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ _RESERVED = frozenset({"public", "information_schema"})
 
 
 class TenantContext(msgspec.Struct, frozen=True):
-    """A tenant: its id, a readable name for it, and its schema, empty while it hasn't been resolved.
+    """A tenant, and the database schema of its own.
 
-    Raises ``TenantError`` for a name that can't be a tenant's schema, as ``checked_schema`` does.
+    Raises:
+        TenantError: ``tenant_schema`` can't be the schema of one tenant.
     """
 
     tenant_id: str
+    """Its id, by which the program and the jobs name it."""
     tenant_slug: str = ""
+    """A readable name for it; empty where the resolver gives none."""
     tenant_schema: str = ""
+    """Its schema; empty until the tenant is resolved."""
 
     def __post_init__(self) -> None:
         if self.tenant_schema != "":
@@ -30,11 +34,14 @@ class TenantContext(msgspec.Struct, frozen=True):
 
 
 def checked_schema(name: object) -> str:
-    """Return ``name`` if it can be the schema of one tenant; raise ``TenantError`` if not.
+    """Return ``name``, the schema of one tenant.
 
-    Whatever else it holds, the database's driver quotes. Refused are names that PostgreSQL would cut (over 63 bytes),
-    that mean something else even in quotes (``$user``), that are the system's (``pg_…``) or everybody's (``public``).
-    Source: PostgreSQL manual, 4.1.1 "Identifiers and Key Words", 5.10.3 "The Schema Search Path".
+    The database's driver quotes it, so only a few names are refused.
+
+    Raises:
+        TenantError: PostgreSQL would cut the name (over 63 bytes), takes it for something else even in quotes
+            (``$user``), or has the schema for itself (``pg_…``) or for all (``public``). Source: PostgreSQL manual,
+            4.1.1 "Identifiers and Key Words", 5.10.3 "The Schema Search Path".
     """
     if not isinstance(name, str) or not name:
         raise TenantError(f"the schema {name!r:.100} can't be a tenant's: expected a name")

@@ -11,7 +11,7 @@ def type_name(kind: type[BaseException]) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """Return the text of ``error``; where its ``__str__`` raises, a note of that."""
+    """Return the text of ``error``, or a note that its ``__str__`` raises."""
     try:
         return str(error)
     except Exception as problem:

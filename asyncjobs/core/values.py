@@ -22,7 +22,8 @@ def _encode_model(value: Any) -> Any:
 
 
 def decode_model(kind: type, value: Any) -> Any:
-    # To msgspec, object is a class like any other; it takes whatever comes.
+    """Return ``value`` as an object of ``kind``, a pydantic model."""
+    # msgspec asks for ``object`` too, as for any class that it doesn't know; every value is one.
     return value if kind is object else typing.cast("Any", kind).model_validate(value)
 
 
@@ -31,5 +32,9 @@ encode_value: Callable[[Any], bytes] = _encoder.encode
 
 
 def decode_value(kind: Any, raw: bytes) -> Any:
-    """Return the value of annotated type ``kind`` that ``raw`` holds; raise ``msgspec.ValidationError``."""
+    """Return the value that ``raw`` holds, of the annotated type ``kind``.
+
+    Raises:
+        msgspec.ValidationError: The value has another type.
+    """
     return msgspec.msgpack.decode(raw, type=kind, dec_hook=decode_model)

@@ -1,4 +1,4 @@
-"""A job as plain data: what the command line prints as JSON, and what an API sends.
+"""Jobs as plain data: what the command line prints as JSON, and what an API sends.
 
 Views are structs that msgspec encodes to JSON, with the names and the order of their fields. Times are in UTC.
 """
@@ -22,7 +22,7 @@ class AttemptError(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     """The number of the attempt; 1 is the first."""
     at: datetime
-    """When it ended."""
+    """When the attempt ended."""
     type: str
     """The exception's type, with its module unless it is built in."""
     message: str
@@ -54,7 +54,7 @@ class JobSummary(_JobIdentity, frozen=True, kw_only=True):
     attempt: int
     """Which attempt runs or comes next; 1 is the first."""
     due_at: datetime | None
-    """When it may start, ``None`` if it may start now or runs."""
+    """When it may start, ``None`` if it may start now or has started."""
     created_at: datetime
     """When it was sent, by its sender's clock."""
     metadata: dict[str, Any]
@@ -73,9 +73,9 @@ class JobDetails(_JobIdentity, frozen=True, kw_only=True):
     finished_at: datetime | None
     """When it ended or went to the dead letter queue, ``None`` before."""
     failures: int
-    """How many attempts failed."""
+    """How many of its attempts failed."""
     deaths: int
-    """In how many attempts the worker died."""
+    """In how many of its attempts the worker died."""
     errors: list[AttemptError]
     """The last errors, oldest first."""
 
@@ -126,8 +126,8 @@ def _identity(job: Job) -> dict[str, Any]:
 
 
 def _arguments(job: Job) -> list[Any] | None:
-    # A record that can't be read has no name. One that can may still hold arguments that no decoder takes, as text
-    # that isn't UTF-8: msgspec checks a ``Raw`` only when it is decoded.
+    # A record that can't be read has no name. A readable one may still hold arguments that no decoder takes, such as
+    # text that isn't UTF-8: msgspec checks a ``Raw`` only when it is decoded.
     if not job.name:
         return None
     try:

@@ -103,6 +103,13 @@ class _Verbs(Generic[P, R]):
     def delay_sync(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Do what ``delay`` does, from code without an event loop.
 
+        Args:
+            *args: The handler's positional arguments.
+            **kwargs: The handler's keyword arguments.
+
+        Returns:
+            The handle of the job.
+
         Raises:
             AppNotOpen: It was called inside a running event loop. Otherwise raises as ``delay`` does.
         """
@@ -110,6 +117,14 @@ class _Verbs(Generic[P, R]):
 
     def schedule_at_sync(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Do what ``schedule_at`` does, from code without an event loop.
+
+        Args:
+            when: An aware ``datetime``; one in the past means now.
+            *args: The handler's positional arguments.
+            **kwargs: The handler's keyword arguments.
+
+        Returns:
+            The handle of the job.
 
         Raises:
             AppNotOpen: It was called inside a running event loop. Otherwise raises as ``schedule_at`` does.
@@ -119,6 +134,14 @@ class _Verbs(Generic[P, R]):
 
     def schedule_in_sync(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Do what ``schedule_in`` does, from code without an event loop.
+
+        Args:
+            delay: Seconds or ``timedelta``, 0 or more.
+            *args: The handler's positional arguments.
+            **kwargs: The handler's keyword arguments.
+
+        Returns:
+            The handle of the job.
 
         Raises:
             AppNotOpen: It was called inside a running event loop. Otherwise raises as ``schedule_in`` does.

@@ -95,10 +95,13 @@ class JobHandle(Generic[R_co]):
         return (await self.refresh()).state
 
     async def result(self, timeout: float | timedelta | None = None) -> R_co:
-        """Wait until the job has ended, and return what its handler returned.
+        """Wait until the job has ended.
 
         Args:
             timeout: How long to wait: seconds or ``timedelta``; by default for ever.
+
+        Returns:
+            What its handler returned.
 
         Raises:
             ResultTimeout: The job has not ended by then. It goes on.

@@ -11,11 +11,11 @@ from asyncjobs.jobs.request import JobRequest
 
 __all__ = ["CallNext", "Middleware", "Send"]
 
-#: What is further in on the way out: sends the requests and returns their handles, in order.
 Send = Callable[[Sequence[JobRequest[Any]]], Awaitable[list[JobHandle[Any]]]]
+"""Sends requests through the layers further in, and returns their handles, in order."""
 
-#: What is further in around a handler: runs it, and returns what it returned.
 CallNext = Callable[[JobContext], Awaitable[Any]]
+"""Runs the handler inside the layers further in, and returns its result."""
 
 
 class Middleware:

@@ -1,9 +1,9 @@
 """The ports between what asyncjobs decides and what does the I/O, and the records that pass through them.
 
-A broker serves five kinds of callers, each with a port of its own: senders (``Intake``), workers (``Work``; the two
-together are a ``JobQueue``), operators (``JobStore``), whatever shows figures (``JobStats``), and schedules
-(``ScheduleStore``). A ``Broker`` is all of them in one object. ``asyncjobs.testing.conformance`` tests what the verbs
-promise; every broker passes it.
+A broker serves five kinds of callers, each with a port of its own: senders (``Intake``), workers (``Work``), operators
+(``JobStore``), statistics (``JobStats``) and schedules (``ScheduleStore``). ``Intake`` and ``Work`` together are a
+``JobQueue``. A ``Broker`` is an object with all five ports. The suite ``asyncjobs.testing.conformance`` tests what the
+ports promise; every broker passes the suite.
 """
 
 from __future__ import annotations

@@ -14,21 +14,24 @@ __all__ = ["Broker", "JobQueue"]
 
 
 class JobQueue(Intake, Work, Protocol):
-    """The way of a job: in, to a worker, and to its end."""
+    """The ports on the way of a job: in, to a worker, and to its end."""
 
 
 class Broker(JobQueue, JobStore, JobStats, ScheduleStore, Protocol):
-    """All of them in one, opened before its first use and closed after its last."""
+    """All five ports in one object, opened before its first use and closed after its last.
+
+    Any verb may raise ``BrokerUnavailable`` if the broker can't be reached, and ``BrokerRefused`` if it refuses.
+    """
 
     async def open(self) -> None:
         """Connect and check that the broker can keep its promises.
 
         Raises:
-            BrokerUnavailable: It can't be reached.
-            BrokerRefused: It can't keep them, as of its version or its policy of eviction.
+            BrokerUnavailable: The broker can't be reached.
+            BrokerRefused: The broker can't keep its promises, as with an old version or an unsafe eviction policy.
         """
         ...
 
     async def close(self) -> None:
-        """Give up every connection; the broker may be opened again."""
+        """Close every connection; the broker may be opened again."""
         ...

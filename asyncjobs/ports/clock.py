@@ -1,4 +1,4 @@
-"""Time as a process sees it."""
+"""The time, as a process reads it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """Time as the process sees it."""
+    """What a worker, or the memory broker, reads the time from; ``asyncjobs.testing.ManualClock`` is one for tests."""
 
     def now_ms(self) -> int:
         """Return Unix time in milliseconds."""
@@ -24,7 +24,9 @@ class SystemClock:
     """The clock of the operating system."""
 
     def now_ms(self) -> int:
+        """Return Unix time in milliseconds."""
         return time.time_ns() // 1_000_000
 
-    #: Asked for each job, so without a call of our own.
+    # Called for each job, so without a function of our own around it.
     monotonic = staticmethod(time.monotonic)
+    """Return seconds that only rise, from an arbitrary start."""

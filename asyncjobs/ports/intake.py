@@ -1,4 +1,4 @@
-"""What a broker promises to code that sends jobs and follows them."""
+"""What a broker promises to code that sends jobs and awaits them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Intake"]
 
 
 class Intake(Protocol):
-    """Jobs on their way in, and what becomes of them. Each verb may be sent twice."""
+    """The verbs for senders: enqueue jobs, and find out what becomes of them. Each verb may be repeated safely."""
 
     async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
-        """Accept ``jobs``, to start at once or later; atomic for each queue.
+        """Accept jobs, to start at once or later; atomic for each queue.
 
         Args:
-            jobs: The jobs. One whose id is known in its queue is left as it is.
-            replicated: Return only once a replica has the jobs too, where the broker has replicas at all.
+            jobs: The jobs, of any queues. A job whose id is known in its queue stays as it is.
+            replicated: Return only once a replica has the jobs too, if the broker has replicas.
 
         Returns:
             For each job, whether it is new.
@@ -31,11 +31,24 @@ class Intake(Protocol):
         ...
 
     async def find(self, queue: str, job_id: str) -> Job | None:
-        """Return the job as it stands, or ``None`` if there is no record."""
+        """Return a job as it stands, or ``None`` if there is no record of it.
+
+        Args:
+            queue: The queue.
+            job_id: The job's id.
+        """
         ...
 
     async def wait_end(self, queue: str, job_id: str, timeout: float | None) -> Job | None:
-        """Wait until the job has ended or is dead and return it, or ``None`` at once if there is no record.
+        """Wait until a job has ended or is dead.
+
+        Args:
+            queue: The queue.
+            job_id: The job's id.
+            timeout: How long to wait, in seconds; ``None`` for ever.
+
+        Returns:
+            The job, or ``None``, at once, if there is no record of it.
 
         Raises:
             ResultTimeout: The job did not end within ``timeout`` seconds.
@@ -43,8 +56,16 @@ class Intake(Protocol):
         ...
 
     async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
-        """Return up to ``limit`` events numbered above ``after``; wait for the first, or the job's end, if need be.
+        """Return the next events of a job; if there are none yet, wait for the first, or for the end of the job.
 
-        After ``timeout`` seconds the page is empty. ``None`` if neither the job nor events of it are known.
+        Args:
+            queue: The queue.
+            job_id: The job's id.
+            after: The number of the last event that is known already; 0 for all.
+            limit: How many events at most.
+            timeout: How long to wait, in seconds, until an empty page is returned; ``None`` for ever.
+
+        Returns:
+            The events, or ``None`` if neither the job nor events of it are known.
         """
         ...

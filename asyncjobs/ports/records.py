@@ -36,12 +36,19 @@ __all__ = [
 ]
 
 Place = Literal["ready", "scheduled", "running", "parked", "dead"]
+"""Where a job of a queue is until it ends: startable, waiting for its time, leased, set aside, or in the dead letter
+queue."""
+
 EditReply = Literal["unknown", "ended", "failed", "running", "edited"]
+"""What became of an edit: ``edited``, or the job ran, was dead (``failed``), had ended, or is unknown."""
+
 CancelReply = Literal["unknown", "ended", "failed", "running", "cancelled"]
+"""What became of a cancellation: ``cancelled``; ``running``, which leaves it to the worker; or the job was dead
+(``failed``), had ended, or is unknown."""
 
 
 class NewJob(msgspec.Struct, frozen=True, gc=False):
-    """A job to enqueue. It starts at once, ``delay_ms`` from now by the broker's clock, or at ``due_at_ms``."""
+    """A job to enqueue."""
 
     queue: str
     """The queue to which it goes."""
@@ -58,13 +65,13 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     acks_early: bool = False
     """Whether it is never run twice: it goes to the dead letter queue if its worker dies."""
     delay_ms: int = 0
-    """How long it waits before it may start, in milliseconds from now."""
+    """How long it waits before it may start, in milliseconds by the broker's clock."""
     due_at_ms: int | None = None
     """When it may start, in Unix milliseconds; in place of ``delay_ms``."""
 
 
 class Lease(NamedTuple):
-    """The right to run one job: void once the same job has been claimed anew, under a higher ``fence``."""
+    """The right to run one job, until the job is claimed again under a higher ``fence``."""
 
     queue: str
     """The job's queue."""
@@ -73,20 +80,21 @@ class Lease(NamedTuple):
     priority: int
     """The job's priority at the claim."""
     fence: int
-    """The number of the claim, which rises with each claim of the queue."""
+    """The number of the claim (its fence), which rises with each claim of the queue."""
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker asks for."""
+    """A claim that a worker makes: from which queues, how many jobs, for how long."""
 
     worker: str
     """The worker's id."""
     number: int
-    """Rises by one with each claim of this worker. A request sent again with the same number gets the same jobs."""
+    """The number of the request, which rises by one with each claim of the worker. A request that is repeated under its
+    number gets the same jobs."""
     queues: Sequence[str]
     """The queues to claim from, in this order."""
     limit: int
-    """How many jobs at most; 0 only promotes what is due."""
+    """How many jobs at most; 0 only makes ready the scheduled jobs that are due."""
     lease_ms: int
     """For how long the jobs belong to the worker, in milliseconds."""
     names: frozenset[str] | None = None
@@ -94,7 +102,8 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     lowest_first: bool = False
     """Whether this claim serves low priority first."""
     keep_timer_ms: int = 0
-    """For how long the worker would be the one that wakes at the next due time, in milliseconds; 0: not at all."""
+    """For how long the worker offers to keep the timer, which is to wake at the next due time, in milliseconds; 0 if it
+    doesn't."""
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
@@ -105,7 +114,7 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     id: str
     """Its id."""
     name: str
-    """The job name; empty for a record that can't be read, whose ``body`` is then all of it."""
+    """The job name; empty for a record that can't be read, and then ``body`` is the whole record."""
     body: bytes
     """The envelope, as it was enqueued."""
     priority: int
@@ -128,29 +137,29 @@ class Claim(msgspec.Struct, frozen=True):
     now_ms: int
     """The broker's clock, in Unix milliseconds."""
     next_due_ms: int | None = None
-    """When the earliest scheduled job is due, if this worker is to keep the timer."""
+    """When the earliest scheduled job is due, in Unix milliseconds, if this worker is to keep the timer."""
     again: bool = False
-    """Whether there may be more that this claim did not look at: claim again without waiting."""
+    """Whether to claim again without waiting, because this claim has not looked at all jobs."""
 
 
 class Extension(NamedTuple):
     """The answer to an extension of leases."""
 
     lost: list[Lease]
-    """The leases that are void."""
+    """The leases that no longer hold."""
     cancelled: list[tuple[Lease, str]]
-    """The leases whose job is cancelled, with the reason."""
+    """The leases whose jobs are to be cancelled, each with the reason."""
 
 
 class Recovery(NamedTuple):
     """What a recovery did, by job ids."""
 
     recovered: list[str]
-    """Back to ready."""
+    """The jobs that are ready again."""
     dead: list[str]
-    """To the dead letter queue."""
+    """The jobs that went to the dead letter queue."""
     cancelled: list[str]
-    """Ended as cancelled, as was under way when the worker died."""
+    """The jobs that ended as cancelled, since their cancellation was under way when the worker died."""
 
 
 class Hold(NamedTuple):
@@ -166,7 +175,7 @@ class JobPage(NamedTuple):
     """Some of the jobs in one place."""
 
     jobs: list[Job]
-    """The jobs, in the order of the place. It may be empty although there is a next page."""
+    """The jobs, in the order of the place. The list may be empty although there is a next page."""
     next: str
     """The cursor of the next page, empty if there is none."""
 
@@ -189,7 +198,7 @@ class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
     dead: int
     """Jobs in the dead letter queue."""
     tried: int
-    """Jobs, living or dead, of which an attempt has failed or a worker has died."""
+    """Jobs that have not ended, dead ones included, of which an attempt has failed or a worker has died."""
     oldest_wait_ms: int
     """For how long the oldest startable job has waited, in milliseconds."""
     succeeded: int
@@ -233,7 +242,10 @@ class MinuteFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TenantFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the jobs of one tenant came to in one queue. Counters end 30 days after the last of them has risen."""
+    """What the jobs of one tenant came to in one queue.
+
+    The counters begin anew if none has risen for 30 days.
+    """
 
     succeeded: int = 0
     """Jobs that completed."""
@@ -282,7 +294,7 @@ class StoredSchedule(NamedTuple):
     next_ms: int | None
     """Its next tick in Unix milliseconds, ``None`` while it is paused."""
     last_ms: int | None
-    """The latest tick that has fired."""
+    """The latest tick that has fired, in Unix milliseconds; ``None`` before the first."""
 
 
 class ScheduleList(NamedTuple):
@@ -300,11 +312,12 @@ class Firing(msgspec.Struct, frozen=True):
     schedule_id: str
     """The schedule."""
     expected_ms: int
-    """Its next tick, as the worker knows it; the firing is refused if it is another one, or not due yet."""
+    """Its next tick as the worker knows it, in Unix milliseconds. The firing is refused if the schedule has another
+    one, or if the tick isn't due yet."""
     next_ms: int
-    """The tick after those that fire."""
+    """The tick after the firing, in Unix milliseconds."""
     last_ms: int | None
-    """The latest of the ticks that fire, ``None`` if they are only left out."""
+    """The latest of the ticks that fire, in Unix milliseconds; ``None`` if all of them are left out."""
     jobs: Sequence[NewJob]
     """The jobs of the ticks, which start at once."""
 
@@ -315,7 +328,7 @@ class FireReply(NamedTuple):
     now_ms: int
     """The broker's clock, in Unix milliseconds."""
     fired: list[bool]
-    """For each firing, whether it was this call that fired it."""
+    """For each firing, whether this call has fired it."""
 
 
 class Emission(NamedTuple):
@@ -324,7 +337,7 @@ class Emission(NamedTuple):
     lease: Lease
     """The lease under which the job runs."""
     number: int
-    """Rises with each emission under a lease, so that one sent again is recognised."""
+    """The number of the emission, which rises under a lease, so that a repeated emission is recognised."""
     skipped: int
     """How many events were dropped before these."""
     events: list[bytes]
@@ -342,4 +355,4 @@ class EventPage(NamedTuple):
     events: list[tuple[int, bytes]]
     """The events with their numbers, which rise from 1."""
     is_over: bool
-    """Whether no more can come after these."""
+    """Whether no event can come after these."""

@@ -11,12 +11,21 @@ __all__ = ["ScheduleStore"]
 
 
 class ScheduleStore(Protocol):
-    """Schedules of a queue; each verb is atomic."""
+    """The verbs for the schedules of a queue; each is atomic."""
 
     async def put_schedule(self, queue: str, schedule_id: str, data: bytes, next_ms: int) -> bool:
-        """Add or replace a schedule, its first tick at ``next_ms``; return whether anything has changed.
+        """Add or replace a schedule.
 
-        One that is known with the same ``data`` goes on as it was; one that is paused stays paused.
+        A schedule that is known with the same ``data`` goes on as it was, and a paused one stays paused.
+
+        Args:
+            queue: The queue.
+            schedule_id: The schedule's id.
+            data: The encoded ``core.schedule.Schedule``; to a broker, bytes.
+            next_ms: Its first tick, in Unix milliseconds.
+
+        Returns:
+            Whether that changed anything.
         """
         ...
 
@@ -25,13 +34,38 @@ class ScheduleStore(Protocol):
         ...
 
     async def move_schedule(self, queue: str, schedule_id: str, next_ms: int | None) -> bool:
-        """Pause a schedule (``None``), or let a paused one go on at ``next_ms``; return whether there is one."""
+        """Pause a schedule, or let a paused one go on; a schedule that isn't paused keeps its tick.
+
+        Args:
+            queue: The queue.
+            schedule_id: The schedule's id.
+            next_ms: The tick at which it goes on, in Unix milliseconds; ``None`` pauses it.
+
+        Returns:
+            Whether there is such a schedule.
+        """
         ...
 
     async def remove_schedule(self, queue: str, schedule_id: str) -> bool:
-        """Forget a schedule; return whether there was one. What it has enqueued stays."""
+        """Delete a schedule; the jobs that it has enqueued stay.
+
+        Args:
+            queue: The queue.
+            schedule_id: The schedule's id.
+
+        Returns:
+            Whether there was such a schedule.
+        """
         ...
 
     async def fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
-        """Enqueue the jobs of ticks that are due, each tick once however many workers ask."""
+        """Enqueue the jobs of ticks that are due, each tick once, however many workers try.
+
+        Args:
+            queue: The queue.
+            firings: The ticks and their jobs, by schedule.
+
+        Returns:
+            Which of the firings took effect, and the broker's clock.
+        """
         ...

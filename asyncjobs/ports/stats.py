@@ -1,4 +1,4 @@
-"""What a broker promises about figures, history, and the workers that are there."""
+"""What a broker promises about figures, history, and the workers that are present."""
 
 from __future__ import annotations
 
@@ -12,46 +12,64 @@ __all__ = ["JobStats"]
 
 
 class JobStats(Protocol):
-    """Figures, history and presence."""
+    """The verbs for statistics: figures, history, and the workers that are present."""
 
     async def queues(self) -> list[str]:
         """Return the names of all queues ever used, sorted."""
         ...
 
     async def overview(self, queues: Sequence[str]) -> list[QueueFigures]:
-        """Return the state of each of ``queues`` in numbers, in one round trip whatever their number."""
+        """Return the state of each of ``queues`` in numbers, in one round trip."""
         ...
 
     async def minutes(self, queue: str, count: int) -> list[MinuteFigures]:
-        """Return the figures of the last ``count`` minutes, oldest first, without those in which nothing was counted.
+        """Return the figures of the last minutes, the current one included, oldest first.
 
-        The minute that goes on is among the ``count``. Six hours are kept.
+        Minutes in which nothing was counted are left out. Six hours are kept.
+
+        Args:
+            queue: The queue.
+            count: How many minutes to look back.
         """
         ...
 
     async def history(self, queue: str, limit: int, *, name: str = "", tenant: str = "") -> list[HistoryEntry]:
-        """Return how the last jobs ended, latest first: those of a job name, or those of a tenant.
+        """Return how the last jobs of a name, or of a tenant, ended, latest first.
 
         Args:
             queue: The queue.
-            limit: How many entries at most; 1,000 a name and 100 a tenant are kept.
-            name: The job name; or
-            tenant: the id of the tenant.
+            limit: How many entries at most. The last 1,000 of each name and the last 100 of each tenant are kept.
+            name: The job name.
+            tenant: The id of the tenant, in place of a name.
         """
         ...
 
     async def tenant_figures(self, queues: Sequence[str], tenant: str) -> list[TenantFigures]:
-        """Return what the jobs of ``tenant`` came to in each of ``queues``, in one round trip."""
+        """Return what the jobs of a tenant came to in each queue, in one round trip.
+
+        Args:
+            queues: The queues.
+            tenant: The id of the tenant.
+        """
         ...
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
-        """Make a worker known for ``ttl_ms``, and its queues too."""
+        """Make a worker known for a time, and its queues for good.
+
+        Args:
+            worker: The worker.
+            ttl_ms: For how long it counts as present, in milliseconds.
+        """
         ...
 
     async def withdraw(self, worker_id: str, queues: Sequence[str]) -> None:
-        """Forget a worker, and wake another one for each of its ``queues`` that has ready jobs.
+        """Forget a worker, and wake another one for each of its queues that has ready jobs.
 
-        A worker that stops may have taken a wake-up token that it did not use.
+        The worker may have taken a wake-up token that it did not use.
+
+        Args:
+            worker_id: The worker's id.
+            queues: The queues that it served.
         """
         ...
 

@@ -11,59 +11,91 @@ __all__ = ["JobStore"]
 
 
 class JobStore(Protocol):
-    """Jobs by their place and their id, and what is held back. Each verb is atomic for each job."""
+    """The verbs for operators: list, cancel, retry, delete, edit and hold back jobs. Each is atomic for each job."""
 
     async def page(self, queue: str, place: Place, after: str, limit: int, tenant: str = "") -> JobPage:
         """Return some of the jobs in one place.
 
-        Jobs that move while pages are read may be missed or come twice; those that stay come once.
+        A job that stays while pages are read comes once. A job that moves may be missed, or come twice.
 
         Args:
             queue: The queue.
-            place: ``ready`` and ``parked`` in the order in which they will start, ``scheduled`` by due time,
-                ``running`` in any order, ``dead`` latest first.
-            after: The cursor of this page, from the page before; empty for the first.
+            place: ``ready`` and ``parked`` are in the order in which the jobs will start, ``scheduled`` by due time,
+                ``running`` in any order, and ``dead`` latest first.
+            after: The cursor of this page, from the page before; empty for the first page.
             limit: How many entries to look at, 1 or more.
-            tenant: Only jobs of this tenant; empty for those of all.
+            tenant: Only jobs of this tenant; empty for the jobs of all.
         """
         ...
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
-        """Cancel waiting jobs now and keep their records for ``keep_ms``; mark running ones for their workers.
+        """Cancel waiting jobs now, and mark running jobs for their workers to cancel.
+
+        Args:
+            queue: The queue.
+            job_ids: The ids of the jobs.
+            reason: Why, for the records of the jobs.
+            keep_ms: How long the records of waiting jobs are kept, in milliseconds.
 
         Returns:
-            For each id: ``cancelled``; ``running`` where it is marked; ``ended`` and ``failed`` (dead) were too late,
-            and ``unknown`` has no record. An id that is named again has ended.
+            For each id: ``cancelled``, or ``running`` if the job is marked; ``failed`` if it is dead, ``ended``, or
+            ``unknown`` if there is no record. An id that is repeated in one call has ended.
         """
         ...
 
     async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
-        """Make dead jobs ready, in this order and with all their retries; return for each whether there was one."""
+        """Make dead jobs ready again, with all their retries.
+
+        Args:
+            queue: The queue.
+            job_ids: The ids of the jobs, in the order in which they are to start.
+
+        Returns:
+            For each id, whether it was that of a dead job.
+        """
         ...
 
     async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
-        """Forget dead or ended jobs; return for each whether there was one.
+        """Delete dead or ended jobs; waiting and running ones must be cancelled first.
 
-        Waiting and running jobs are left alone: cancel them first.
+        Args:
+            queue: The queue.
+            job_ids: The ids of the jobs.
+
+        Returns:
+            For each id, whether a job was deleted.
         """
         ...
 
     async def edit(
         self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None
     ) -> EditReply:
-        """Give a waiting job another priority (0 critical to 3 low), or another time; ``None`` leaves each as it is.
+        """Give a waiting job another priority, or another time; ``None`` leaves either as it is.
+
+        Args:
+            queue: The queue.
+            job_id: The job's id.
+            priority: 0 (critical) to 3 (low).
+            delay_ms: How long it waits from now, in milliseconds.
+            due_at_ms: When it may start, in Unix milliseconds; in place of ``delay_ms``.
 
         Returns:
-            ``edited``; ``running``, ``ended`` and ``failed`` (dead) were too late, and ``unknown`` has no record.
+            ``edited``, or what the job is instead: ``running``, ``failed`` (dead), ``ended``, or ``unknown`` if there
+            is no record.
         """
         ...
 
     async def hold(self, queue: str, hold: Hold, on: bool) -> bool:
-        """Let no more jobs be claimed of a queue, a name or a tenant (``on``), or let them again.
+        """Hold back the jobs of a queue, a name or a tenant from being claimed, or end that.
 
-        Running jobs go on, and new ones are accepted. Jobs of a held name or tenant are parked when they come to be
-        claimed; once the hold has ended, ``unpark`` makes them ready. The time for which an unknown name is waited for
-        then begins anew.
+        Running jobs go on, and new ones are accepted. A claim that comes to jobs of a held name or tenant parks them
+        (sets them aside). Once the hold has ended, ``unpark`` makes them ready. If no worker knows their name, their
+        grace period begins anew at the end of the hold.
+
+        Args:
+            queue: The queue.
+            hold: What to hold back.
+            on: Whether the hold begins or ends.
 
         Returns:
             Whether that changed anything.

@@ -1,4 +1,4 @@
-"""What asyncjobs asks a program about its tenants."""
+"""What a program provides so that its tenants can be found."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["TenantResolver"]
 
 
 class TenantResolver(Protocol):
-    """Knows the tenants."""
+    """Finds the tenants of a program, as ``asyncjobs.tenancy.StaticTenants`` does."""
 
     async def resolve(self, tenant_id: str) -> TenantContext:
         """Return the tenant of this id, with its schema.
 
         Raises:
             UnknownTenant: There is no such tenant.
-            TenantSuspended: There is, but nothing may be done for it now.
+            TenantSuspended: Nothing may be done for the tenant at the moment.
         """
         ...

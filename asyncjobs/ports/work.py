@@ -15,7 +15,14 @@ class LeaseKeeper(Protocol):
     """Extends leases from a thread of its own: synchronous, on a connection of its own, for one thread at a time."""
 
     def extend(self, leases: Sequence[Lease], lease_ms: int) -> Extension:
-        """Let ``leases`` last ``lease_ms`` from now, also one that lapsed if no other worker has taken it over.
+        """Let leases last for a time from now on, also a lapsed lease whose job has not been taken back.
+
+        Args:
+            leases: The leases.
+            lease_ms: How long they last from now, in milliseconds.
+
+        Returns:
+            Which of the leases no longer hold, and which of their jobs are to be cancelled.
 
         Raises:
             BrokerUnavailable: The broker can't be reached.
@@ -23,22 +30,37 @@ class LeaseKeeper(Protocol):
         ...
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Close the connection."""
         ...
 
 
 class Work(Protocol):
-    """The way of a job to a worker and to its end. Each verb is atomic for each queue, and may be sent twice."""
+    """The verbs for workers: claim jobs, settle them, and keep the queues in order.
+
+    Each verb is atomic for each queue, and may be repeated safely.
+    """
 
     async def claim(self, request: ClaimRequest) -> Claim:
-        """Promote what is due, then lease up to ``request.limit`` startable jobs to the worker."""
+        """Make ready the scheduled jobs that are due, then lease startable jobs to a worker.
+
+        Args:
+            request: The worker, and what it wants.
+
+        Returns:
+            The leased jobs, and when to claim again.
+        """
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """End, retry, bury or release leased jobs; those released come before the others of their priority, in order.
+        """End, retry, bury or release leased jobs, as their settlements say.
+
+        Released jobs come before the others of their priority, in the order of the settlements.
+
+        Args:
+            settlements: What to do with each job. A settlement whose lease no longer holds has no effect.
 
         Returns:
-            For each, whether its lease still held; one whose lease was taken over is ignored.
+            For each settlement, whether its lease still held.
         """
         ...
 
@@ -47,41 +69,61 @@ class Work(Protocol):
         ...
 
     async def wait(self, queues: Sequence[str], timeout: float) -> bool:
-        """Wait until something may be startable, at most ``timeout`` seconds; return whether the bell rang.
+        """Wait until a job may be startable.
 
-        The bell is the wake-up token of a queue: one ring wakes one worker.
+        Each queue has a bell, a wake-up token: one ring wakes one worker.
+
+        Args:
+            queues: The queues.
+            timeout: How long to wait, in seconds.
+
+        Returns:
+            Whether a bell rang.
         """
         ...
 
     async def emit(self, emissions: Sequence[Emission], max_events: int, ttl_ms: int) -> list[bool]:
         """Add events to the streams of running jobs.
 
-        The numbers of a job's events rise as long as it may run again, also where its earlier events have expired. An
-        emission whose number, or a later one, was added under its lease before adds nothing.
+        The numbers of a job's events rise as long as it may run again, even where its earlier events have expired.
 
         Args:
-            emissions: The events, by job.
-            max_events: How many of its latest events a job keeps.
-            ttl_ms: For how long after the latest, in milliseconds.
+            emissions: The events, by job. An emission adds nothing if its lease no longer holds, or if its number or a
+                later one was added under the lease before.
+            max_events: How many events a job keeps, the latest.
+            ttl_ms: How long events are kept after the latest of them, in milliseconds.
 
         Returns:
-            For each emission, whether its lease still held; one that has lost it adds nothing.
+            For each emission, whether its lease still held.
         """
         ...
 
     async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
-        """Take back jobs whose lease has expired; they come before the others of their priority.
+        """Take back jobs whose lease has lapsed; they come before the others of their priority.
 
-        A job under which ``max_deaths`` workers died goes to the dead letter queue. After a time without recovery
-        longer than a lease it first waits a quarter of ``lease_ms``, so that living workers can extend.
+        If no call has looked at a queue for longer than a lease, the first one only notes the time, and recovery begins
+        a quarter of ``lease_ms`` later. Until then, workers that are alive can extend their leases.
+
+        Args:
+            queues: The queues.
+            lease_ms: How long a lease lasts, in milliseconds.
+            max_deaths: After how many workers that died while they ran it a job goes to the dead letter queue.
+
+        Returns:
+            What became of the jobs.
         """
         ...
 
     async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
-        """Make parked jobs of ``names`` ready, and bury those whose name no worker has known for ``grace_ms``.
+        """Make parked jobs ready that nothing holds back any longer, and bury those whose name stayed unknown.
 
-        They come before the others of their priority, in the order in which they were parked. Jobs that are held stay
-        parked. A call does a bounded amount of work; what is left is for the next.
+        The ready jobs come before the others of their priority, in the order in which they were parked. A call does a
+        bounded amount of work, and leaves the rest to the next call.
+
+        Args:
+            queues: The queues.
+            names: The job names that the worker knows; jobs that are parked for one of these become ready.
+            grace_ms: How long a job waits for a worker that knows its name, in milliseconds.
 
         Returns:
             How many jobs were made ready or buried.
@@ -89,11 +131,16 @@ class Work(Protocol):
         ...
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
-        """Forget dead jobs older than ``dead_ttl_ms``, and the oldest beyond ``max_dead`` a queue.
+        """Delete dead jobs that are too old, or too many.
 
-        A call does a bounded amount of work; what is left is for the next.
+        A call does a bounded amount of work, and leaves the rest to the next call.
+
+        Args:
+            queues: The queues.
+            dead_ttl_ms: How long a dead job is kept, in milliseconds.
+            max_dead: How many dead jobs are kept in each queue, the latest.
 
         Returns:
-            How many jobs were forgotten.
+            How many jobs were deleted.
         """
         ...

@@ -21,8 +21,8 @@ _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _App = Callable[[Scope, _Receive, _Send], Awaitable[None]]
 
-#: Returns the tenant's id, or ``None`` without a tenant, from the ASGI scope of a connection.
 TenantOf = Callable[[Scope], str | Awaitable[str | None] | None]
+"""Takes the ASGI scope of a connection, and returns the tenant's id, or ``None`` without a tenant."""
 
 _POLICY_VIOLATION = 1008
 

@@ -70,6 +70,9 @@ async def connect(
             if named here.
         required: Raise ``TenantError`` without a tenant.
 
+    Yields:
+        The connection.
+
     Raises:
         UnknownTenant: The tenant's schema is not there.
         TenantError: The tenant isn't resolved, its schema may not be used, or there is no tenant and one is required.

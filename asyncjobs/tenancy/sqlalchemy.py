@@ -97,6 +97,9 @@ async def connect(
             if named here.
         required: Raise ``TenantError`` without a tenant.
 
+    Yields:
+        The connection.
+
     Raises:
         UnknownTenant: The tenant's schema is not there.
         TenantError: The tenant isn't resolved, its schema may not be used, or there is no tenant and one is required.
@@ -129,6 +132,9 @@ async def open_session(
         mode: As ``connect`` takes it.
         shared: As ``connect`` takes it.
         required: As ``connect`` takes it.
+
+    Yields:
+        The session.
 
     Raises:
         UnknownTenant: As ``connect`` raises it.

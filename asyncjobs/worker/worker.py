@@ -44,6 +44,9 @@ class Worker:
         ```
     """
 
+    id: str
+    """The worker's id, with the name of its machine and the number of its process."""
+
     def __init__(
         self,
         app: WorkerApp,
@@ -62,7 +65,6 @@ class Worker:
         if isinstance(queues, Mapping) and not all(weight > 0 for weight in queues.values()):
             raise ConfigurationError(f"queues={dict(queues)!r}: expected weights above 0")
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
-        """The worker's id, with the name of its machine and the number of its process."""
         self._host = app._host
         self._concurrency = concurrency or self._host.settings.concurrency
         self._order = QueueOrder(_queues(self._host, queues), ageing=ageing)
@@ -142,6 +144,9 @@ class Worker:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
         """Run jobs in the background of a block, which must be entered and left in one task.
+
+        Yields:
+            The worker itself.
 
         Example:
             ```python

@@ -1,4 +1,4 @@
-"""All verbs of an app, side by side."""
+"""The verbs of an app, all groups side by side."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ __all__ = ["AllVerbs"]
 
 
 class AllVerbs(JobVerbs, DeadVerbs, HoldVerbs, FigureVerbs, ScheduleVerbs, TenantVerbs):
-    """What ``App`` inherits, and ``app.sync`` has twins of."""
+    """The methods that ``App`` inherits, and that ``app.sync`` has blocking counterparts of."""

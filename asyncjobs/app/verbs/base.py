@@ -1,4 +1,4 @@
-"""What the verbs of an app stand on."""
+"""The base of all groups of verbs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Verbs"]
 
 
 class Verbs:
-    """The parts of an app that its verbs use; each group of verbs adds methods, and no state."""
+    """The parts of an app that its verbs use. A group of verbs adds methods, and no state."""
 
     registry: Registry
     _connection: Connection
@@ -26,5 +26,5 @@ class Verbs:
         return self._connection.broker
 
     async def _queues(self, queue: str | None) -> list[str]:
-        """Return all queues ever used, or the one that was named."""
+        """Return the given queue; for ``None``, all queues ever used."""
         return await self._broker.queues() if queue is None else [checked_queue(queue)]

@@ -18,18 +18,18 @@ __all__ = ["DeadFilter", "DeadVerbs", "dead_pages"]
 
 
 class DeadFilter(TypedDict, total=False):
-    """Which jobs of the dead letter queues are meant; ``None`` lets everything pass."""
+    """A filter for jobs of the dead letter queues; ``None`` lets every job pass."""
 
     name: str | None
-    """Only those of this job name."""
+    """The job name."""
     error: str | None
-    """Only those whose last error is of this type, with its module or without."""
+    """The type of the last error, with its module or without."""
     tenant: str | None
-    """Only those of this tenant."""
+    """The id of the tenant."""
     since: datetime | None
-    """Only those that died from this time on (aware)."""
+    """The earliest time at which the job died, an aware datetime."""
     until: datetime | None
-    """Only those that died before this time (aware)."""
+    """The time before which the job died, an aware datetime."""
 
 
 class DeadVerbs(Verbs):
@@ -42,13 +42,16 @@ class DeadVerbs(Verbs):
         """Return jobs of the dead letter queues, latest first.
 
         Args:
-            limit: How many at most.
-            queue: Only those of this queue.
-            **which: Only those that pass the filter: ``name``, ``tenant``, ``error`` (the type of the last error, with
+            limit: How many jobs at most.
+            queue: Only jobs of this queue.
+            **which: Only jobs that pass the filter: ``name``, ``tenant``, ``error`` (the type of the last error, with
                 its module or without), ``since`` and ``until`` (aware datetimes, the first included).
 
         Raises:
             ArgumentsError: A time is naive.
+
+        Example:
+            ``await app.failed_jobs(error="ConnectionError", since=datetime.now(UTC) - timedelta(hours=1))``
         """
         wanted = _filter(which)
         found: list[Job] = []
@@ -67,7 +70,7 @@ class DeadVerbs(Verbs):
 
         Args:
             job_id: The job's id.
-            queue: Its queue, if you know it.
+            queue: Its queue; by default all queues are searched.
 
         Returns:
             Whether it was in the dead letter queue.
@@ -82,16 +85,16 @@ class DeadVerbs(Verbs):
 
     @on_app_loop
     async def retry_failed(self, *, queue: str | None = None, **which: Unpack[DeadFilter]) -> int:
-        """Make all jobs of the dead letter queues ready again that ``failed_jobs`` would list.
+        """Make jobs of the dead letter queues ready again, with all their retries.
 
-        The earliest to die comes first in each batch of 500. What fails again meanwhile isn't retried twice.
+        In each batch of 500 the job that died first comes first. A job that fails again meanwhile isn't retried twice.
 
         Args:
-            queue: Only those of this queue.
-            **which: Only those that pass the filter, as of ``failed_jobs``.
+            queue: Only jobs of this queue.
+            **which: Only jobs that pass the filter, as ``failed_jobs`` takes it.
 
         Returns:
-            How many there were.
+            How many jobs there were.
 
         Raises:
             ArgumentsError: A time is naive.
@@ -105,14 +108,14 @@ class DeadVerbs(Verbs):
 
     @on_app_loop
     async def delete_failed(self, *, queue: str | None = None, **which: Unpack[DeadFilter]) -> int:
-        """Forget all jobs of the dead letter queues that ``failed_jobs`` would list.
+        """Delete jobs of the dead letter queues.
 
         Args:
-            queue: Only those of this queue.
-            **which: Only those that pass the filter, as of ``failed_jobs``.
+            queue: Only jobs of this queue.
+            **which: Only jobs that pass the filter, as ``failed_jobs`` takes it.
 
         Returns:
-            How many there were.
+            How many jobs there were.
 
         Raises:
             ArgumentsError: A time is naive.
@@ -126,7 +129,13 @@ class DeadVerbs(Verbs):
 
 
 async def dead_pages(broker: JobStore, queue: str, wanted: JobFilter) -> AsyncIterator[list[Job]]:
-    """Yield the wanted jobs of a dead letter queue as it is now, latest first, in pages of which none is empty."""
+    """Yield the jobs of a dead letter queue that pass the filter, latest first, in pages of which none is empty.
+
+    Args:
+        broker: The broker.
+        queue: The queue.
+        wanted: The filter.
+    """
     async for page in pages(broker, queue, "dead", wanted.tenant or ""):
         found = [job for job in page if wanted.matches(job)]
         if found:

@@ -18,23 +18,25 @@ class FigureVerbs(Verbs):
 
     @on_app_loop
     async def stats(self) -> Stats:
-        """Return the figures of all queues and the workers that are present."""
+        """Return the statistics of all queues, and of the workers that are present."""
         broker = self._broker
         return stats(await broker.overview(await broker.queues()), await broker.workers())
 
     @on_app_loop
     async def queue_stats(self, queue: str) -> QueueStats:
-        """Return the figures of one queue."""
+        """Return the statistics of one queue."""
         [figures] = await self._broker.overview([checked_queue(queue)])
         return queue_stats(figures)
 
     @on_app_loop
     async def queue_minutes(self, queue: str, limit: int = 60) -> list[MinuteStats]:
-        """Return the figures of the last minutes, oldest first, without those in which no job of the queue ended.
+        """Return what the jobs of a queue came to in each of the last minutes, oldest first.
+
+        Minutes in which no job ended or was retried are left out.
 
         Args:
             queue: The queue.
-            limit: How far back to look, in minutes, the present one among them; six hours are kept.
+            limit: How many minutes to look back, the current one included; six hours are kept.
         """
         return [minute_stats(one) for one in await self._broker.minutes(checked_queue(queue), limit)]
 
@@ -44,9 +46,11 @@ class FigureVerbs(Verbs):
     ) -> list[HistoryEntry]:
         """Return how the last jobs of a name, of a tenant or of both ended, latest first.
 
+        In each queue, the ends of the last 1,000 jobs of a name and of the last 100 jobs of a tenant are kept.
+
         Args:
             name: The job name.
-            limit: How many at most. Of each queue the last 1,000 of a name are kept, and the last 100 of a tenant.
+            limit: How many jobs at most.
             tenant: The tenant's id.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The verbs of an app that hold jobs back: queues are paused, job names and tenants are suspended."""
+"""The verbs of an app that hold jobs back: they pause queues, and suspend job names and tenants."""
 
 from __future__ import annotations
 
@@ -20,22 +20,27 @@ class HoldVerbs(Verbs):
 
     @on_app_loop
     async def pause(self, queue: str) -> None:
-        """Let no more jobs of a queue start."""
+        """Let no more jobs of a queue start, until ``resume``.
+
+        Running jobs go on, and new ones are accepted.
+        """
         await self._broker.hold(checked_queue(queue), Hold("queue"), True)
 
     @on_app_loop
     async def resume(self, queue: str) -> None:
-        """Undo ``pause``."""
+        """Let the jobs of a paused queue start again."""
         await self._broker.hold(checked_queue(queue), Hold("queue"), False)
 
     @on_app_loop
     async def suspend_name(self, name: str, *, queue: str | None = None) -> None:
-        """Let no more jobs of a name start.
+        """Let no more jobs of a name start, until ``resume_name``.
+
+        Running jobs go on, and new ones are accepted.
 
         Args:
             name: The job name; an alias is a name of its own.
-            queue: Only in this queue. By default in all that were ever used, and in the one to which the job goes if
-                the app knows it.
+            queue: Only in this queue. By default in each queue that was ever used, and in the queue of the job's
+                definition.
 
         Raises:
             ArgumentsError: ``name`` is empty.
@@ -44,22 +49,32 @@ class HoldVerbs(Verbs):
 
     @on_app_loop
     async def resume_name(self, name: str, *, queue: str | None = None) -> None:
-        """Undo ``suspend_name``."""
+        """Let the jobs of a suspended name start again, before jobs that were sent later.
+
+        Args:
+            name: The job name.
+            queue: Only in this queue; by default in the queues of ``suspend_name``.
+
+        Raises:
+            ArgumentsError: ``name`` is empty.
+        """
         await self._resume("name", name, queue)
 
     @on_app_loop
     async def suspended_names(self) -> dict[str, list[str]]:
-        """Return the suspended job names of each queue that has any."""
+        """Return the suspended job names by queue, without queues that have none."""
         return await self._suspended("name")
 
     @on_app_loop
     async def suspend_tenant(self, tenant: str, *, queue: str | None = None) -> None:
-        """Let no more jobs of a tenant start.
+        """Let no more jobs of a tenant start, until ``resume_tenant``.
+
+        Running jobs go on, and new ones are accepted.
 
         Args:
             tenant: The tenant's id.
-            queue: Only in this queue. By default in all that were ever used, and in those to which the app's jobs go by
-                their code.
+            queue: Only in this queue. By default in each queue that was ever used, and in the queues of all job
+                definitions.
 
         Raises:
             ArgumentsError: ``tenant`` can't be the id of a tenant.
@@ -68,12 +83,20 @@ class HoldVerbs(Verbs):
 
     @on_app_loop
     async def resume_tenant(self, tenant: str, *, queue: str | None = None) -> None:
-        """Undo ``suspend_tenant``; the jobs that waited start before those that were sent later."""
+        """Let the jobs of a suspended tenant start again, before jobs that were sent later.
+
+        Args:
+            tenant: The tenant's id.
+            queue: Only in this queue; by default in the queues of ``suspend_tenant``.
+
+        Raises:
+            ArgumentsError: ``tenant`` can't be the id of a tenant.
+        """
         await self._resume("tenant", checked_tenant(tenant), queue)
 
     @on_app_loop
     async def suspended_tenants(self) -> dict[str, list[str]]:
-        """Return the suspended tenants of each queue that has any."""
+        """Return the ids of the suspended tenants by queue, without queues that have none."""
         return await self._suspended("tenant")
 
     # -- both kinds
@@ -86,7 +109,7 @@ class HoldVerbs(Verbs):
         grace_ms = round(self._connection.settings.unknown_job_grace * 1000)
         for one in await self._queues_of(kind, which, queue):
             await self._broker.hold(one, Hold(kind, which), False)
-            # Workers look every few seconds too; this is at once.
+            # Workers do this every few seconds; here, the jobs need not wait for that.
             await self._broker.unpark([one], frozenset({which} if kind == "name" else ()), grace_ms)
 
     async def _suspended(self, kind: _Suspendable) -> dict[str, list[str]]:
@@ -99,7 +122,7 @@ class HoldVerbs(Verbs):
             raise ArgumentsError(f"the {kind} is empty; expected which {kind} to suspend or resume")
         queues = set(await self._queues(queue))
         if queue is None:
-            # One to which nothing has been sent yet is none that the broker knows.
+            # The broker doesn't know a queue before the first job is sent to it.
             names = self.registry.names()
             in_code = names & {which} if kind == "name" else names
             queues |= {self.registry.get(name).options.queue or DEFAULT_QUEUE for name in in_code}

@@ -24,16 +24,18 @@ __all__ = ["JobVerbs"]
 
 R = TypeVar("R")
 
-#: Where jobs can be listed.
 ListedState = Literal["ready", "scheduled", "running", "parked", "failed"]
+"""The states by which jobs are listed; ``failed`` jobs are in the dead letter queue."""
 
-# For how long a job that is moved to another queue is held back in its old one.
+# How long a job that is on its way to another queue is held back in its old one.
 _HELD_BACK_MS = 60_000
+
+# What the reason of its cancellation in the old queue begins with.
 _MOVED = "moved to queue"
 
 
 class JobVerbs(Verbs):
-    """The verbs for jobs. Where ``queue`` isn't given, they look into all queues."""
+    """The verbs for jobs. Without ``queue``, they search all queues."""
 
     # -- sending
 
@@ -42,17 +44,20 @@ class JobVerbs(Verbs):
         """Send many jobs, 1,000 a round trip.
 
         Args:
-            requests: The calls, each made by ``job.request(…)``. Those made outside any ``tenant_scope`` are for the
-                tenant of this one.
+            requests: The calls, each made by ``job.request(…)``. A request without a tenant is sent for the tenant of
+                the ``tenant_scope`` around this call.
 
         Returns:
             Their handles, in order.
 
         Raises:
-            ArgumentsError: One of them can't be sent; nothing was sent.
-            PayloadTooLarge: One of them is larger than ``max_payload``; nothing was sent.
-            PartlySent: The broker failed on the way; it lists the handles of the jobs that were accepted and the
-                requests of those that were not.
+            ArgumentsError: A job can't be sent; nothing was sent.
+            PayloadTooLarge: A job is larger than the setting ``max_payload``; nothing was sent.
+            PartlySent: The broker failed on the way. The error holds the handles of the accepted jobs, and the requests
+                of the others.
+
+        Example:
+            ``await app.enqueue_many([send_email.request(user) for user in users])``
         """
         return await self._sender.send_many(requests)
 
@@ -65,6 +70,9 @@ class JobVerbs(Verbs):
             tenant: The tenant's id.
             request: The call, made by ``job.request(…)``.
 
+        Returns:
+            The handle of the job.
+
         Raises:
             ArgumentsError: ``tenant`` can't be the id of a tenant.
         """
@@ -74,7 +82,7 @@ class JobVerbs(Verbs):
     # -- jobs by id
 
     def handle(self, job_id: str, *, queue: str = DEFAULT_QUEUE) -> JobHandle[Any]:
-        """Return a handle of a job sent before, perhaps by another process.
+        """Return a handle of a job that was sent before, perhaps by another process.
 
         Args:
             job_id: The job's id.
@@ -84,11 +92,11 @@ class JobVerbs(Verbs):
 
     @on_app_loop
     async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
-        """Return the job as it stands, or ``None`` if there is no record.
+        """Return a job as it stands, or ``None`` if there is no record of it.
 
         Args:
             job_id: The job's id.
-            queue: Its queue, if you know it.
+            queue: Its queue; by default all queues are searched.
         """
         return await self._lookup.find_job(job_id, queue=queue)
 
@@ -100,12 +108,12 @@ class JobVerbs(Verbs):
 
         Args:
             job_id: The job's id.
-            queue: Its queue, if you know it.
-            reason: What ``JobHandle.result`` raises ``JobCancelled`` with.
+            queue: Its queue; by default all queues are searched.
+            reason: The reason in the ``JobCancelled`` that ``JobHandle.result`` raises.
 
         Returns:
-            ``cancelled``, or ``running``: its handler will be cancelled. ``ended`` and ``failed`` (in the dead letter
-            queue) were too late, and ``unknown`` has no record.
+            ``cancelled``, or ``running`` if the worker is to cancel its handler. It was too late if the job is
+            ``failed`` (in the dead letter queue) or ``ended``. ``unknown`` means that there is no record of the job.
         """
         return await self._lookup.cancel_job(job_id, queue=queue, reason=reason)
 
@@ -122,20 +130,20 @@ class JobVerbs(Verbs):
     ) -> EditReply:
         """Give a job that waits another priority, another time, or another queue.
 
-        In another queue the job keeps its id and its time, and has all its retries before it; under its old queue it is
-        cancelled, with that as the reason. Should this process die in between, it may run in both.
+        In another queue the job keeps its id and its time, and has all its retries again. In its old queue it is
+        cancelled, and the reason names the new queue. If this process dies meanwhile, the job may run in both.
 
         Args:
             job_id: The job's id.
-            queue: Its queue, if you know it.
+            queue: Its queue; by default all queues are searched.
             priority: Its new priority.
-            at: When it may start, an aware datetime; or
-            delay: in how many seconds (or a ``timedelta``) from now, 0 to start at once.
+            at: When it may start, an aware datetime.
+            delay: How long it waits from now, in place of ``at``: seconds or ``timedelta``, 0 to start at once.
             to_queue: The queue to which it moves.
 
         Returns:
-            ``edited``; ``running``, ``ended`` and ``failed`` (in the dead letter queue) were too late, and ``unknown``
-            has no record.
+            ``edited``. It was too late if the job is ``running``, ``failed`` (in the dead letter queue) or ``ended``.
+            ``unknown`` means that there is no record of the job.
 
         Raises:
             ArgumentsError: A value is wrong, or both ``at`` and ``delay`` are given.
@@ -159,7 +167,7 @@ class JobVerbs(Verbs):
         job = await broker.find(queue, job_id)
         if job is None:
             return "unknown"
-        # Held back, so that it does not start here while it goes there; lost on the way, it would start here after all.
+        # Held back, so that it doesn't start in both queues. If this process dies now, it starts in the old one, later.
         reply = await broker.edit(queue, job_id, priority=None, delay_ms=_HELD_BACK_MS, due_at_ms=None)
         if reply != "edited":
             return reply
@@ -167,7 +175,7 @@ class JobVerbs(Verbs):
             due_at_ms = job.due_at_ms
         before = await broker.find(to_queue, job_id)
         if before is not None and before.reason.startswith(_MOVED):
-            # It has been there and was moved away, so that its id is still known there.
+            # The job was in that queue before and was moved away, so the queue still knows its id.
             await broker.delete(to_queue, [job_id])
         moved = NewJob(
             to_queue,
@@ -186,14 +194,16 @@ class JobVerbs(Verbs):
 
     @on_app_loop
     async def delete_job(self, job_id: str, *, queue: str | None = None) -> bool:
-        """Forget a job that has ended or is in the dead letter queue; one that waits or runs is left alone.
+        """Delete a job that has ended or is in the dead letter queue.
+
+        A job that waits or runs must be cancelled first.
 
         Args:
             job_id: The job's id.
-            queue: Its queue, if you know it.
+            queue: Its queue; by default all queues are searched.
 
         Returns:
-            Whether there was one.
+            Whether a job was deleted.
         """
         where = await self._lookup.queue_of(job_id, queue)
         return where is not None and (await self._broker.delete(where, [job_id]))[0]
@@ -204,16 +214,19 @@ class JobVerbs(Verbs):
     async def jobs(
         self, state: ListedState, *, queue: str | None = None, tenant: str | None = None, limit: int = 100
     ) -> list[Job]:
-        """Return jobs of one state, in the order in which they will start, queue by queue; the dead, latest first.
+        """Return jobs of one state, queue by queue.
+
+        In a queue they are in the order in which they will start. Failed jobs are latest first, over all queues.
 
         Args:
-            state: ``ready``, ``scheduled``, ``running``, ``parked`` or ``failed`` (in the dead letter queue).
-            queue: Only of this queue.
-            tenant: Only of this tenant.
-            limit: How many at most.
+            state: ``ready``, ``scheduled``, ``running``, ``parked`` (set aside until a worker knows its name or a
+                suspension ends) or ``failed`` (in the dead letter queue).
+            queue: Only jobs of this queue.
+            tenant: Only jobs of this tenant.
+            limit: How many jobs at most.
 
         Raises:
-            ArgumentsError: ``state`` is another one, or ``tenant`` can't be the id of a tenant.
+            ArgumentsError: There is no such ``state``, or ``tenant`` can't be the id of a tenant.
         """
         of_tenant = "" if tenant is None else checked_tenant(tenant)
         if state not in get_args(ListedState):

@@ -1,4 +1,4 @@
-"""All jobs in one place of a queue, page by page."""
+"""The jobs in one place of a queue, page by page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ _ENTRIES_A_PAGE = 500
 
 
 async def pages(broker: JobStore, queue: str, place: Place, tenant: str = "") -> AsyncIterator[list[Job]]:
-    """Yield the jobs in ``place`` of ``queue`` in its order, all or those of one ``tenant``; no page is empty."""
+    """Yield the jobs in one place of a queue, in pages of which none is empty.
+
+    Args:
+        broker: The broker.
+        queue: The queue.
+        place: The place, which also says their order.
+        tenant: Only jobs of this tenant; empty for the jobs of all.
+    """
     cursor = ""
     while True:
         jobs, cursor = await broker.page(queue, place, cursor, _ENTRIES_A_PAGE, tenant)

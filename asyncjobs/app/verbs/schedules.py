@@ -1,4 +1,4 @@
-"""Schedules as users steer them at run time: add, list, pause, resume, remove, fire at once."""
+"""The verbs of an app for schedules: add, list, find, pause, resume, remove and trigger them at run time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A schedule as it stands."""
 
     id: str
-    """Its id."""
+    """The schedule's id."""
     name: str
     """The job name."""
     queue: str
@@ -38,7 +38,7 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str
     """The IANA name of its time zone."""
     missed: Missed
-    """What becomes of ticks when no worker was there: ``once``, ``skip`` or ``all``."""
+    """Which ticks fire that came while no worker was there: ``once``, ``skip`` or ``all``."""
     bound: int
     """How many missed ticks fire at most, with ``all``."""
     paused: bool
@@ -58,8 +58,8 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
         """Return the next ticks, in the schedule's time zone.
 
         Args:
-            count: How many.
-            after: The first of them comes after this time (aware); by default after now.
+            count: How many ticks.
+            after: The time after which they come, an aware datetime; by default now.
         """
         timing = Timing(
             cron=self.cron or "", every_ms=round((self.every or 0) * 1000), timezone=self.timezone, missed=self.missed
@@ -68,7 +68,7 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScheduleVerbs(Verbs):
-    """The verbs for schedules. ``queue`` finds a schedule without looking into all queues."""
+    """The verbs for schedules. Without ``queue``, they search all queues."""
 
     @on_app_loop
     async def add_schedule(
@@ -87,20 +87,20 @@ class ScheduleVerbs(Verbs):
         Each tick fires once, however many workers there are.
 
         Args:
-            schedule_id: Its id, 1 to 200 characters without white space.
+            schedule_id: The schedule's id, 1 to 200 characters without white space.
             request: The job of each tick, made by ``job.request(…)``.
-            cron: A cron expression: five fields, or six with seconds first; or
-            every: an interval in seconds or as a ``timedelta``, counted from 1970.
+            cron: A cron expression: five fields, or six with seconds first.
+            every: An interval, in place of ``cron``: seconds or ``timedelta``, 1 s or more, counted from 1970.
             timezone: The IANA name of the time zone in which ``cron`` is read.
-            missed: What becomes of ticks when no worker was there: ``once`` (the latest fires), ``skip`` (none older
-                than a minute fires), ``all`` (the latest ``bound`` of them fire).
-            bound: How many missed ticks fire at most, with ``all``; 1 to 1,000.
+            missed: Which ticks fire that came while no worker was there: the latest (``once``), none that is older than
+                a minute (``skip``), or each (``all``).
+            bound: How many missed ticks fire at most, with ``all``; 1 to 1,000, the latest.
 
         Returns:
             The schedule as it stands.
 
         Raises:
-            ArgumentsError: A value is wrong.
+            ArgumentsError: A value is wrong. The message names it.
             ConfigurationError: ``cron`` is used without the package cronsim.
 
         Example:
@@ -119,7 +119,7 @@ class ScheduleVerbs(Verbs):
 
     @on_app_loop
     async def schedules(self, queue: str | None = None) -> list[ScheduleInfo]:
-        """Return all schedules, or those of one queue, the next to fire first."""
+        """Return the schedules of all queues, or of one ``queue``; the next to fire comes first."""
         found = [
             _info(one, stored)
             for one in await self._queues(queue)
@@ -130,7 +130,15 @@ class ScheduleVerbs(Verbs):
 
     @on_app_loop
     async def find_schedule(self, schedule_id: str, *, queue: str | None = None) -> ScheduleInfo:
-        """Return a schedule; raise ``UnknownSchedule`` if there is none."""
+        """Return a schedule as it stands.
+
+        Args:
+            schedule_id: The schedule's id.
+            queue: Its queue; by default all queues are searched.
+
+        Raises:
+            UnknownSchedule: There is no such schedule.
+        """
         where, stored = await self._stored(schedule_id, queue)
         return _info(where, stored)
 
@@ -144,15 +152,28 @@ class ScheduleVerbs(Verbs):
 
     @on_app_loop
     async def pause_schedule(self, schedule_id: str, *, queue: str | None = None) -> None:
-        """Let a schedule fire no more until it is resumed; raise ``UnknownSchedule`` if there is none."""
+        """Let a schedule fire no more, until ``resume_schedule``.
+
+        Args:
+            schedule_id: The schedule's id.
+            queue: Its queue; by default all queues are searched.
+
+        Raises:
+            UnknownSchedule: There is no such schedule.
+        """
         where, _ = await self._stored(schedule_id, queue)
         await self._broker.move_schedule(where, schedule_id, None)
 
     @on_app_loop
     async def resume_schedule(self, schedule_id: str, *, queue: str | None = None) -> None:
-        """Let a paused schedule fire again from its next tick on; what it has missed meanwhile is left out.
+        """Let a paused schedule fire again, from its next tick on; ticks of the pause are left out.
 
-        Raises ``UnknownSchedule`` if there is none.
+        Args:
+            schedule_id: The schedule's id.
+            queue: Its queue; by default all queues are searched.
+
+        Raises:
+            UnknownSchedule: There is no such schedule.
         """
         where, stored = await self._stored(schedule_id, queue)
         now_ms = (await self._broker.schedules(where)).now_ms
@@ -161,16 +182,34 @@ class ScheduleVerbs(Verbs):
 
     @on_app_loop
     async def remove_schedule(self, schedule_id: str, *, queue: str | None = None) -> None:
-        """Forget a schedule; what it has enqueued stays. Raises ``UnknownSchedule`` if there is none.
+        """Delete a schedule; the jobs that it has enqueued stay.
 
-        One that belongs to the code (``@job(cron=…)``) comes back with the next worker that starts with it.
+        A schedule of ``@job(cron=…)`` or ``@job(every=…)`` comes back when a worker starts with that code.
+
+        Args:
+            schedule_id: The schedule's id.
+            queue: Its queue; by default all queues are searched.
+
+        Raises:
+            UnknownSchedule: There is no such schedule.
         """
         where, _ = await self._stored(schedule_id, queue)
         await self._broker.remove_schedule(where, schedule_id)
 
     @on_app_loop
     async def trigger_schedule(self, schedule_id: str, *, queue: str | None = None) -> JobHandle[Any]:
-        """Enqueue a schedule's job now, beside its ticks; raise ``UnknownSchedule`` if there is none."""
+        """Enqueue the job of a schedule now, in addition to its ticks.
+
+        Args:
+            schedule_id: The schedule's id.
+            queue: Its queue; by default all queues are searched.
+
+        Returns:
+            The handle of the job.
+
+        Raises:
+            UnknownSchedule: There is no such schedule.
+        """
         where, stored = await self._stored(schedule_id, queue)
         now_ms = (await self._broker.schedules(where)).now_ms
         [handle] = await self._sender.send_many([request_of(decode_schedule(stored.data), where, now_ms, new_id())])

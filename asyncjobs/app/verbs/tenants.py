@@ -1,4 +1,4 @@
-"""The verbs of an app for all that one tenant has."""
+"""The verbs of an app for one tenant: its statistics, and the end of all its jobs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from asyncjobs.ports import Hold, Place
 
 __all__ = ["TenantVerbs"]
 
-# In the order in which a job goes on, so that few slip from one place to the next behind a purge's back.
+# In the order in which a job passes them, so that a purge misses few of the jobs that move meanwhile.
 _PLACES: tuple[Place, ...] = ("scheduled", "parked", "ready", "running")
 
-# What a purge leaves after so many passes is being sent meanwhile.
+# How often a purge begins anew; jobs that are left after so many passes were sent meanwhile.
 _MAX_PASSES = 10
 
 
@@ -25,9 +25,9 @@ class TenantVerbs(Verbs):
 
     @on_app_loop
     async def tenant_stats(self, tenant: str) -> TenantStats:
-        """Return what the jobs of a tenant came to, in all and queue by queue; an unknown tenant has zeros.
+        """Return what the jobs of a tenant came to, in all and queue by queue; for an unknown tenant, zeros.
 
-        Counters begin anew in a queue where none of its jobs has ended for 30 days.
+        The counters of a queue begin anew if none of the tenant's jobs has ended in it for 30 days.
 
         Args:
             tenant: The tenant's id.
@@ -43,10 +43,10 @@ class TenantVerbs(Verbs):
 
     @on_app_loop
     async def purge_tenant(self, tenant: str, *, queue: str | None = None) -> int:
-        """Cancel all jobs of a tenant that wait or run, and forget its dead ones.
+        """Cancel the waiting and running jobs of a tenant, and delete its dead ones.
 
-        The handlers of running jobs are cancelled as by ``cancel_job``. Schedules stay, and what is sent meanwhile may
-        stay too: end those first.
+        Running handlers are cancelled as by ``cancel_job``. The tenant's schedules stay, and so may jobs that are sent
+        meanwhile. So remove the schedules and stop the senders first.
 
         Args:
             tenant: The tenant's id.
@@ -75,7 +75,10 @@ class TenantVerbs(Verbs):
         return count
 
     async def _cancel_all(self, queue: str, place: Place, tenant: str, running: set[str]) -> int:
-        """Cancel what is in one place; return how many were not in ``running``, and add those that now run."""
+        """Cancel the jobs in one place, and return how many there were, without those in ``running``.
+
+        Jobs that run, and so end later, are added to ``running``.
+        """
         count = 0
         reason = f"the jobs of tenant {tenant!r} were purged"
         async for page in pages(self._broker, queue, place, tenant):

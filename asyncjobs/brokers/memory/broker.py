@@ -48,16 +48,16 @@ __all__ = ["MemoryBroker", "MemoryLeaseKeeper"]
 _Found = TypeVar("_Found")
 _Item = TypeVar("_Item", NewJob, Settlement)
 
-#: Nothing here ever waits for I/O, so that a sender in a loop would never let another task run; after so many jobs it
-#: does.
+#: After how many jobs a sender lets other tasks run. Nothing here waits for I/O, so otherwise a loop that sends would
+#: never let them.
 _JOBS_A_TURN = 256
 
 
 class MemoryBroker:
-    """A broker in this process: nothing survives it. May be used from several threads and event loops at once.
+    """A broker in the memory of this process, which may be used from several threads and event loops at once.
 
     Args:
-        clock: What delays, leases and expiry go by; by default, the clock of the operating system.
+        clock: The clock for delays, leases and expiry; by default the one of the operating system.
 
     Example:
         >>> import asyncio
@@ -88,10 +88,10 @@ class MemoryBroker:
         return in_order(items, {name: verb(self._queue(name), group) for name, group in by_queue(items).items()})
 
     async def open(self) -> None:
-        """Nothing is to be done."""
+        """Do nothing: there is no connection."""
 
     async def close(self) -> None:
-        """What is queued stays, for as long as this object does."""
+        """Do nothing: jobs stay for as long as this object does."""
 
     # -- intake
 
@@ -129,7 +129,11 @@ class MemoryBroker:
     async def _await_news(
         self, queue: str, job_id: str, timeout: float | None, look: Callable[[Queue, int], tuple[bool, _Found]]
     ) -> tuple[bool, _Found]:
-        """Look, and again at each news of the job, until that is enough or the time is over; return the last look."""
+        """Call ``look`` now and at each news of the job, until it finds enough or the time is over.
+
+        Returns:
+            What ``look`` returned last: whether that is enough, and what it found.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._lock:
@@ -183,7 +187,7 @@ class MemoryBroker:
         return extension
 
     async def wait(self, queues: Sequence[str], timeout: float) -> bool:
-        # Other tasks must run, also while there is a token at each wait.
+        # Other tasks must run, even if each wait finds a token.
         await asyncio.sleep(0)
         with self._lock:
             bells = [self._queue(queue).bell for queue in queues]
@@ -198,7 +202,7 @@ class MemoryBroker:
             with self._lock:
                 drop(bells, sleeper)
                 if sleeper.woken_by is not None:
-                    # The token that was on its way here is for another one now.
+                    # Hand the token that was on its way here to another worker.
                     sleeper.woken_by.ring()
             raise
         with self._lock:
@@ -344,7 +348,7 @@ class MemoryLeaseKeeper:
         return self._broker.extend(leases, lease_ms)
 
     def close(self) -> None:
-        """There is no connection."""
+        """Do nothing: there is no connection."""
 
 
 def _system_now_ms() -> int:

@@ -1,4 +1,4 @@
-"""What the broker itself decides of jobs: settlements without a run."""
+"""The settlements that the broker itself makes, without a run of the job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["burial", "cancellation"]
 
 
 def cancellation(entry: Entry, reason: str, keep_ms: int, now_ms: int) -> Settlement:
-    """Return that ``entry`` is cancelled, its record to be kept for ``keep_ms``."""
+    """Return the settlement of a cancelled job, whose record is kept for ``keep_ms``."""
     tries = unpack_tries(entry.tries)
     attempt = tries.failures + tries.deaths + 1
     return Settlement(
@@ -32,7 +32,7 @@ def cancellation(entry: Entry, reason: str, keep_ms: int, now_ms: int) -> Settle
 
 
 def burial(entry: Entry, tries: Tries, error: JobError) -> Settlement:
-    """Return that ``entry`` is dead after ``tries``, for an error that no exception has brought about."""
+    """Return the settlement of a job that is dead after ``tries``, for an error that is no exception."""
     return Settlement(
         entry.queue,
         entry.id,

@@ -13,9 +13,9 @@ __all__ = ["Entry"]
 
 
 class Entry(msgspec.Struct, eq=False, gc=False):
-    """A job and the one place where it is. The first fields are those of a ``NewJob``.
+    """A job, and the one place where it is. The first fields are those of a ``NewJob``.
 
-    It refers to nothing that could refer back to it, so that Python's collector of cycles need not look at it.
+    No field can refer back to the entry, so Python's garbage collector need not track it (``gc=False``).
     """
 
     queue: str
@@ -27,20 +27,20 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     tenant: str
     acks_early: bool
     place: Place | Literal["", "ended"] = ""
-    """Where it is; empty between two places."""
+    """Its place, empty between two places."""
     number: int = 0
-    """Where it stands in the order of its place, if that has one of its own."""
+    """Its number in the line of its place, if the place has lines."""
     at_ms: int = 0
-    """When it is due, its lease lapses, it died, or its record expires; by its place."""
+    """When it is due, its lease lapses, it died, or its record expires; depends on its place."""
     fence: int = 0
-    """The number of its last claim, under which it runs."""
+    """The number of its last claim."""
     cancel_reason: str | None = None
-    """Why its run is to be cancelled, if it is."""
+    """Why its run is to be cancelled, ``None`` if it isn't."""
     hold: Hold | None = None
-    """What it is parked for."""
+    """The hold for which it is parked."""
     tries: bytes = b""
     """What earlier attempts came to (``core.record.tries``)."""
     last_event: tuple[int, int, int] = (0, 0, 0)
-    """The number of its last event, and fence and number of the emission to which that belongs."""
+    """The number of its last event, and the fence and the number of that event's emission."""
     ended_as: JobState | None = None
-    """How it ended."""
+    """The state in which it ended."""

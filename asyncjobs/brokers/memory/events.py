@@ -12,12 +12,12 @@ __all__ = ["EventStreams"]
 
 
 class EventStreams(Lapsing[str, deque[tuple[int, bytes]]]):
-    """Job id → its events, which may outlast the record of the job."""
+    """The events of each job, by its id. They may outlast the record of the job."""
 
     __slots__ = ()
 
     def add(self, entry: Entry, emission: Emission, max_events: int, ttl_ms: int, now_ms: int) -> None:
-        """Add what is new in ``emission``; keep the last ``max_events`` for ``ttl_ms``."""
+        """Add the events of ``emission``, unless it was added before; keep the last ``max_events`` for ``ttl_ms``."""
         last, fence, number = entry.last_event
         if fence == emission.lease.fence and number >= emission.number:
             return

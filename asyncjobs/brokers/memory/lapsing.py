@@ -11,21 +11,21 @@ __all__ = ["Lapsing"]
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
-#: How many lapsed values a ``put`` clears away at most: more than it adds, so that none stay.
+#: How many lapsed values a ``put`` removes at most: more than it adds, so that they don't pile up.
 _CLEARED_A_PUT = 2
 
 
 class Lapsing(Generic[_Key, _Value]):
-    """Key → value, until it lapses: exact when asked, and cleared away bit by bit."""
+    """A mapping whose values lapse. A lapsed value is never returned, and is removed by a later ``put``."""
 
     __slots__ = ("kept",)
 
     def __init__(self) -> None:
         self.kept: OrderedDict[_Key, tuple[int, _Value]] = OrderedDict()
-        """Until when each value is kept, and the value, the longest untouched first."""
+        """The time until which each value is kept, and the value; the one that was put first comes first."""
 
     def get(self, key: _Key, now_ms: int) -> _Value | None:
-        """Return the value, or ``None`` if there is none any longer."""
+        """Return the value, or ``None`` if there is none or it has lapsed."""
         kept = self.kept.get(key)
         return kept[1] if kept is not None and kept[0] > now_ms else None
 
@@ -41,9 +41,9 @@ class Lapsing(Generic[_Key, _Value]):
             del kept[oldest]
 
     def remove(self, key: _Key) -> None:
-        """Forget the value, if there is one."""
+        """Remove the value, if there is one."""
         self.kept.pop(key, None)
 
     def items(self, now_ms: int) -> Iterator[tuple[_Key, _Value]]:
-        """Return what has not lapsed."""
+        """Return the keys and values that have not lapsed."""
         return ((key, value) for key, (until_ms, value) in self.kept.items() if until_ms > now_ms)

@@ -1,4 +1,4 @@
-"""What the jobs of one queue came to: counters, histograms of durations, and how the last of them ended."""
+"""What the jobs of one queue came to: counters, histograms of durations, and how the last jobs ended."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ __all__ = ["Ledger", "Tally"]
 
 _MINUTE_MS = 60_000
 
-# Members of an enumeration as constants: Python 3.11 looks them up slowly, and this is done for each job.
+# Constants, since Python 3.11 looks up the members of an enumeration slowly, and this code runs for each job.
 _COMPLETE, _CANCEL, _DEAD, _RETRY = Verdict.COMPLETE, Verdict.CANCEL, Verdict.DEAD, Verdict.RETRY
 
 
 class Tally:
-    """How many jobs came to what, and how long they took; ``counts`` has the names that the figures have."""
+    """How many jobs ended or were retried, and how long they ran."""
 
     __slots__ = ("counts", "histogram")
 
     def __init__(self) -> None:
         self.counts: defaultdict[str, int] = defaultdict(int)
+        """The counters, by the names that the figures have."""
         self.histogram: defaultdict[int, int] = defaultdict(int)
+        """The durations of completed jobs, as in ``core.histogram``."""
 
     def add(self, one: Settlement) -> None:
         """Count one job."""
@@ -55,21 +57,21 @@ class _Account:
 
 
 class Ledger:
-    """The totals of a queue, those of its last hours by the minute and of its tenants, and the last ends by name."""
+    """The totals of a queue, its figures by minute and by tenant, and how the last jobs of each name ended."""
 
     __slots__ = ("_ends", "_minute", "_minutes", "_tenants", "total")
 
     def __init__(self) -> None:
         self.total = Tally()
-        # Minute → the totals when it was first counted in. What was counted in it is the difference to the next.
+        # The totals at the first count of each minute. The figures of a minute are the difference to the next totals.
         self._minutes: dict[int, dict[str, int]] = {}
         self._minute = 0
-        # The latest end last, as in the account of a tenant.
+        # The latest end is the last, as in the account of a tenant.
         self._ends: Lapsing[str, deque[bytes]] = Lapsing()
         self._tenants: Lapsing[str, _Account] = Lapsing()
 
     def enter(self, settlements: Iterable[Settlement], now_ms: int) -> None:
-        """Enter what became of jobs."""
+        """Count jobs, and add how they ended to the histories."""
         self._begin_minute(now_ms)
         add = self.total.add
         name, ends = "", None
@@ -83,7 +85,7 @@ class Ledger:
                 self._enter_of_tenant(one, now_ms)
 
     def enter_recovered(self, number: int, now_ms: int) -> None:
-        """Enter that so many jobs were taken back from workers that died."""
+        """Count jobs that were taken back from workers that died."""
         self._begin_minute(now_ms)
         self.total.counts["recovered"] += number
 
@@ -99,7 +101,7 @@ class Ledger:
             del self._minutes[oldest]
 
     def _open(self, name: str, now_ms: int) -> deque[bytes]:
-        """Return the ends of a job name, to add to them."""
+        """Return the history of a job name, to be added to."""
         ends = self._ends.get(name, now_ms)
         if ends is None:
             ends = deque(maxlen=MAX_HISTORY)
@@ -114,7 +116,7 @@ class Ledger:
         self._tenants.put(one.tenant, account, HISTORY_KEEP_MS, now_ms)
 
     def minutes(self, count: int, now_ms: int) -> list[MinuteFigures]:
-        """Return the figures of those of the last ``count`` minutes in which something was counted, oldest first."""
+        """Return the figures of the last ``count`` minutes, oldest first, without minutes in which nothing counted."""
         since_ms = max(now_ms - MINUTES_KEEP_MS, (now_ms // _MINUTE_MS - count) * _MINUTE_MS)
         totals = [*self._minutes.values(), self.total.counts]
         found = []
@@ -125,16 +127,16 @@ class Ledger:
         return sorted(found, key=lambda one: one.at_ms)
 
     def history(self, name: str, limit: int, now_ms: int) -> list[HistoryEntry]:
-        """Return up to ``limit`` ends of a name, the latest first."""
+        """Return how the last jobs of a name ended, up to ``limit``, the latest first."""
         return read_history(_latest(self._ends.get(name, now_ms) or (), limit), name)
 
     def tenant_history(self, tenant: str, limit: int, now_ms: int) -> list[HistoryEntry]:
-        """Return up to ``limit`` ends of a tenant, the latest first."""
+        """Return how the last jobs of a tenant ended, up to ``limit``, the latest first."""
         account = self._tenants.get(tenant, now_ms)
         return read_history(_latest(account.ends if account else (), limit))
 
     def tenant_figures(self, tenant: str, dead: int, now_ms: int) -> TenantFigures:
-        """Return the figures of a tenant that has ``dead`` jobs in the dead letter queue."""
+        """Return the figures of a tenant, with ``dead`` jobs in the dead letter queue."""
         tally = (self._tenants.get(tenant, now_ms) or _Account()).tally
         return TenantFigures(**tally.counts, histogram=dict(tally.histogram), dead=dead)
 

@@ -1,4 +1,4 @@
-"""What is held back, and the jobs that are parked (set aside) for it, or as no worker knows their name."""
+"""The holds of a queue, and the jobs that are parked (set aside): for a hold, or until a worker knows their name."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ __all__ = ["Parked"]
 
 
 class Parked:
-    """A line for each name and each tenant. ``holds``: what is held back."""
+    """The parked jobs of a queue, in a line for each name and each tenant."""
 
     __slots__ = ("_lines", "_since_ms", "holds")
 
     def __init__(self) -> None:
         self.holds: set[Hold] = set()
+        """What is held back."""
         self._lines: dict[Hold, Line] = {}
-        # When each line began, or what it waits for was last let go.
+        # When each line began, or when its hold last ended.
         self._since_ms: dict[Hold, int] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._lines.values()))
 
     def hold_of(self, entry: Entry, known: frozenset[str] | None) -> Hold | None:
-        """Return what keeps ``entry`` from being claimed by a worker that knows the names ``known``."""
+        """Return the hold that keeps a worker which knows the names ``known`` from claiming ``entry``, if any."""
         if (known is not None and entry.name not in known) or ("name", entry.name) in self.holds:
             return Hold("name", entry.name)
         if entry.tenant and ("tenant", entry.tenant) in self.holds:
@@ -35,7 +36,7 @@ class Parked:
         return None
 
     def add(self, entry: Entry, hold: Hold, now_ms: int) -> None:
-        """Add an entry behind those that wait for the same."""
+        """Add an entry to the line of ``hold``."""
         entry.hold = hold
         line = self._lines.get(hold)
         if line is None:
@@ -52,7 +53,7 @@ class Parked:
         entry.hold = None
 
     def set(self, hold: Hold, on: bool, now_ms: int) -> bool:
-        """Hold something back, or let it go; return whether that changed anything."""
+        """Begin or end a hold; return whether that changed anything."""
         if (hold in self.holds) == on:
             return False
         if on:
@@ -60,7 +61,7 @@ class Parked:
         else:
             self.holds.discard(hold)
             if hold in self._lines:
-                # The time to wait for a worker that knows the name begins now.
+                # The grace period of a name that no worker knows begins now.
                 self._since_ms[hold] = now_ms
         return True
 

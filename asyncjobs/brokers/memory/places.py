@@ -1,6 +1,6 @@
 """The places in which a job can be, made of lines and calendars.
 
-Those of parked and of scheduled jobs have modules of their own.
+The places of parked and of scheduled jobs have modules of their own.
 """
 
 from __future__ import annotations
@@ -26,19 +26,18 @@ class Listed(Protocol):
         ...
 
     def after(self, cursor: str) -> Iterator[Entry]:
-        """Return the entries behind ``cursor``, in the order of the place; all if it is empty."""
+        """Return the entries behind ``cursor``, in the order of the place; an empty cursor stands before the first."""
         ...
 
     def cursor(self, entry: Entry) -> str:
-        """Return the cursor behind which the others are found, also once ``entry`` has left."""
+        """Return the cursor that stands behind ``entry``, and still does once ``entry`` has left."""
         ...
 
 
 class Line:
-    """Entries in an order of their own: they join at the back or the front, and leave from anywhere.
+    """Entries that join at the back or the front, and leave from anywhere.
 
-    Each has a number, which rises along the line, so that the rest of the line can be found again by the number of an
-    entry that has left.
+    They are numbered along the line, so the number of an entry that has left still says where the entry stood.
     """
 
     __slots__ = ("_back", "_entries", "_front")
@@ -78,12 +77,12 @@ class Line:
         return map(self._entries.__getitem__, itertools.dropwhile(number.__ge__, self._entries))
 
     def before(self, number: int) -> Iterator[Entry]:
-        """Return the entries whose number is below ``number``, the last first."""
+        """Return the entries whose number is below ``number``, in reverse order."""
         return map(self._entries.__getitem__, itertools.dropwhile(number.__le__, reversed(self._entries)))
 
 
 class Calendar:
-    """Entries by the second of their ``at_ms``: in and out in constant time, and found once that second has begun."""
+    """Entries by the second of their ``at_ms``, so that adding and removing take constant time."""
 
     __slots__ = ("_by_second", "seconds")
 
@@ -114,7 +113,7 @@ class Calendar:
         del self._by_second[entry.at_ms // 1000][entry.id]
 
     def past(self, now_ms: int) -> list[Entry]:
-        """Return the entries whose moment was before ``now_ms``; they stay."""
+        """Return the entries whose ``at_ms`` is before ``now_ms``; they stay."""
         found: list[Entry] = []
         kept = []
         while self.seconds and self.seconds[0] * 1000 < now_ms:
@@ -134,7 +133,7 @@ class Calendar:
         found: list[Entry] = []
         while self.seconds and (self.seconds[0] + 1) * 1000 <= now_ms and len(found) < limit:
             entries = self._by_second[self.seconds[0]]
-            # Not from the front: a dictionary looks there at all that was taken out before.
+            # From the back: at its front, a dictionary passes over each slot that was emptied before.
             found += [entries.popitem()[1] for _ in range(min(len(entries), limit - len(found)))]
             if not entries:
                 del self._by_second[heappop(self.seconds)]
@@ -196,7 +195,7 @@ class Running(Calendar):
         return sorted(self.past(now_ms), key=lambda entry: (entry.at_ms, entry.fence, entry.id))
 
     def after(self, cursor: str) -> Iterator[Entry]:
-        # By what does not change while a job runs, as its deadline does.
+        # By fence and id, which stay the same while a job runs; each heartbeat moves the deadline.
         fence, _, job_id = cursor.partition(":")
         behind = int(fence or 0), job_id
         found = [entry for entry in self if _run_of(entry) > behind]
@@ -223,7 +222,7 @@ class Dead:
         return len(self._line)
 
     def count(self, tenant: str) -> int:
-        """Return how many of the dead are those of ``tenant``."""
+        """Return how many dead jobs ``tenant`` has."""
         return self._by_tenant[tenant]
 
     def add(self, entry: Entry, now_ms: int) -> None:
@@ -241,7 +240,7 @@ class Dead:
                 del self._by_tenant[entry.tenant]
 
     def surplus(self, ttl_ms: int, max_dead: int, limit: int, now_ms: int) -> list[Entry]:
-        """Return up to ``limit`` of those that are too old or too many, the oldest first."""
+        """Return up to ``limit`` jobs that are too old or too many, the oldest first."""
         excess = len(self._line) - max_dead
         oldest = enumerate(itertools.islice(self._line, limit))
         doomed = itertools.takewhile(lambda one: one[0] < excess or one[1].at_ms <= now_ms - ttl_ms, oldest)

@@ -1,7 +1,7 @@
-"""One queue: its jobs, the place that each of them is in, and every move between places.
+"""One queue: its jobs, the place that each job is in, and every move between places.
 
-All of it is plain and synchronous, with time as an argument; the broker calls it under its lock. The verbs on the way
-of a job are methods. The others are functions on a queue, in ``running``, ``upkeep`` and ``store``.
+The code is plain and synchronous, with the time as an argument; the broker calls it under its lock. The verbs on the
+way of a job are methods. The other verbs are functions on a queue, in ``running``, ``upkeep`` and ``store``.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _name_of = attrgetter("name")
 #: How many due jobs a claim makes ready at most.
 _MAX_PROMOTED = 1_000
 
-#: How many expired records a call clears away at most, beside two for each of its jobs.
+#: How many expired records a call removes at most, in addition to two for each of its jobs.
 _MIN_CLEARED = 16
 
-# Members of enumerations as constants: Python 3.11 looks them up slowly, and this is done for each job.
+# Constants, since Python 3.11 looks up the members of an enumeration slowly, and this code runs for each job.
 _COMPLETE, _COMPLETED = Verdict.COMPLETE, JobState.COMPLETED
 
 
 class Queue:
-    """One queue. Each job that is known has an entry in ``jobs``, and each entry is in exactly one place.
+    """One queue. Each known job has an entry in ``jobs``, and each entry is in exactly one place.
 
-    An entry moves by leaving its place and entering another one. Each kind of move has one method here, which does all
-    that goes with the move: rings the bell (the wake-up token of workers), wakes those that wait for news of the job.
+    An entry moves by leaving its place and entering another one. Each kind of move has one method here, which also
+    rings the bell (the wake-up token of workers) and wakes the tasks that wait for news of the job.
     """
 
     def __init__(self, name: str) -> None:
@@ -65,10 +65,11 @@ class Queue:
         self.ended = Calendar()
         self._places: Mapping[str, Listed | Calendar] = {**self.listed, "ended": self.ended}
         self.tried = 0
-        """How many jobs, living or dead, have tries."""
+        """How many jobs, dead ones included, have tries."""
         self.fence = 0
-        """The number of the last claim that got something."""
-        # Of each worker the last claim that got something: its number, its fence, until when it is kept, and the jobs.
+        """The number of the last claim that got jobs."""
+        # By worker, its last claim that got jobs: the number of the request, the fence, the time until which the claim
+        # is kept, and the jobs.
         self._claims: dict[str, tuple[int, int, int, list[Entry]]] = {}
         self.recovered_at_ms: int | None = None
         self.recover_from_ms = 0
@@ -85,7 +86,7 @@ class Queue:
         return _QUEUE in self.parked.holds
 
     def get(self, job_id: str, now_ms: int) -> Entry | None:
-        """Return the entry of a job, ``None`` if there is no record of it, or none any longer."""
+        """Return the entry of a job, ``None`` if there is no record of it or the record has expired."""
         entry = self.jobs.get(job_id)
         return None if entry is None or (entry.place == "ended" and entry.at_ms <= now_ms) else entry
 
@@ -102,7 +103,7 @@ class Queue:
         entry.place = ""
 
     def make_ready(self, entries: Sequence[Entry], *, first: bool = False) -> None:
-        """Let jobs be claimed: behind the others of their priority, or before them."""
+        """Make jobs ready to be claimed, behind the others of their priority or before them (``first``)."""
         if entries:
             self._enter_ready(entries, first=first)
             self.bell.ring()
@@ -129,7 +130,7 @@ class Queue:
             self.scheduled.add(entry, due_at_ms)
         first = self.scheduled.earliest()
         if first is not None and (earliest is None or first < earliest):
-            # The worker that keeps the timer has set it too late.
+            # The worker that keeps the timer has set it to a later time.
             self.timer.reset()
             self.bell.ring()
 
@@ -150,7 +151,7 @@ class Queue:
             self.watchers.tell(entry.id)
 
     def end(self, entry: Entry, state: JobState, body: bytes, expires_at_ms: int) -> None:
-        """Keep of a job how it ended, until ``expires_at_ms``."""
+        """End a job, and keep its record until ``expires_at_ms``."""
         if entry.place:
             self.leave(entry)
         entry.place = "ended"
@@ -163,16 +164,16 @@ class Queue:
             self.watchers.tell(entry.id)
 
     def forget(self, entry: Entry) -> None:
-        """Forget a job, and all that was kept for it."""
+        """Delete a job, with its tries and its events."""
         self.leave(entry)
         del self.jobs[entry.id]
         self.remember(entry, b"")
         self.events.remove(entry.id)
 
     def _clear(self, now_ms: int, settled: int) -> None:
-        """Forget some jobs whose records have expired: more than the ``settled`` or accepted, so that none pile up.
+        """Delete some jobs whose records have expired, without their events, which have a time of their own.
 
-        Their events stay for a time of their own.
+        They are more than the call has settled or accepted (``settled``), so that expired records don't pile up.
         """
         seconds = self.ended.seconds
         if seconds and (seconds[0] + 1) * 1000 <= now_ms:
@@ -180,14 +181,14 @@ class Queue:
                 del self.jobs[entry.id]
 
     def remember(self, entry: Entry, tries: bytes) -> None:
-        """Remember what attempts of a job came to."""
+        """Keep what the attempts of a job came to."""
         self.tried += bool(tries) - bool(entry.tries)
         entry.tries = tries
 
     # -- verdicts
 
     def carry_out(self, verdicts: Iterable[tuple[Entry, Settlement]], now_ms: int) -> None:
-        """Move jobs as the broker is to do with them, and enter that into the ledger."""
+        """Move jobs as their settlements say, and enter these into the ledger."""
         entered: list[Settlement] = []
         released: list[Entry] = []
         later: list[tuple[Entry, int]] = []
@@ -252,7 +253,7 @@ class Queue:
             leased = [_claimed(entry) for entry in entries if entry.fence == fence and entry.place == "running"]
             return leased, None, True
         if self.scheduled.slots:
-            # This claim rings the bell for what it leaves.
+            # Without a ring of the bell: this claim rings it for the jobs that it leaves.
             self._enter_ready(self.scheduled.due(now_ms, _MAX_PROMOTED), first=False)
         looked_at = [] if self.paused else self.ready.first(want, lowest_first=request.lowest_first)
         taken = self._unless_held(looked_at, request.names, now_ms)
@@ -268,7 +269,7 @@ class Queue:
         return [_claimed(entry) for entry in taken], self._next_due(request, now_ms), again
 
     def _unless_held(self, entries: list[Entry], known: frozenset[str] | None, now_ms: int) -> list[Entry]:
-        """Return those of ``entries`` that a worker which knows the names ``known`` may claim; park the others."""
+        """Return the entries that a worker which knows the names ``known`` may claim; park the others."""
         if not self.parked.holds and (known is None or known.issuperset(map(_name_of, entries))):
             return entries
         taken = []
@@ -292,7 +293,7 @@ class Queue:
 
     def _note_claim(self, request: ClaimRequest, taken: list[Entry], now_ms: int) -> None:
         until_ms = now_ms + max(CLAIM_KEEP_MS, 2 * request.lease_ms)
-        # The latest last, so that those of workers that are gone come to the front.
+        # The latest claim is the last, so that the claims of workers that are gone come to the front.
         self._claims.pop(request.worker, None)
         self._claims[request.worker] = request.number, self.fence, until_ms, taken
         oldest = next(iter(self._claims))
@@ -306,7 +307,7 @@ class Queue:
         return due_at_ms if self.timer.keep(request.worker, request.keep_timer_ms, now_ms) else None
 
     def leased(self, job_id: str, fence: int) -> Entry | None:
-        """Return the entry of a job that runs under the claim ``fence``, ``None`` if it does not."""
+        """Return the entry of a job, ``None`` unless it runs under the claim ``fence``."""
         entry = self.jobs.get(job_id)
         return entry if entry is not None and entry.fence == fence and entry.place == "running" else None
 
@@ -320,7 +321,7 @@ class Queue:
                 reply.append(False)
                 continue
             reply.append(True)
-            # At once, so that the same settlement named again is refused.
+            # At once, so that a second settlement of the same job is refused.
             self.leave(entry)
             held.append((entry, one))
         self.carry_out(held, now_ms)
@@ -329,7 +330,7 @@ class Queue:
 
 
 def job_of(entry: Entry) -> Job:
-    """Return the job of ``entry`` as it stands; a stand-in if it can't be read."""
+    """Return the job of ``entry`` as it stands, or a stand-in if it can't be read."""
     if entry.place == "running":
         return read_kept(entry, entry.body, entry.tries, state=JobState.RUNNING, fence=entry.fence)
     if entry.place == "scheduled":

@@ -9,7 +9,7 @@ __all__ = ["emit", "extend", "read_events"]
 
 
 def extend(queue: Queue, lease: Lease, deadline_ms: int) -> tuple[bool, str | None]:
-    """Return whether the lease holds, and why its job is to be cancelled, if it is."""
+    """Let a lease last until ``deadline_ms``; return whether it holds, and the reason if its job is to be cancelled."""
     entry = queue.leased(lease.id, lease.fence)
     if entry is None:
         return False, None

@@ -8,7 +8,7 @@ __all__ = ["Schedules"]
 
 
 class Schedules:
-    """Id → data, next tick (none while it is paused) and last tick."""
+    """Schedules by id: the data, the next tick (none while paused) and the last tick of each."""
 
     def __init__(self) -> None:
         self._data: dict[str, bytes] = {}
@@ -45,7 +45,7 @@ class Schedules:
         return self._data.pop(schedule_id, None) is not None
 
     def fire(self, firing: Firing, now_ms: int) -> bool:
-        """Go on to the next tick if the expected one is due; return whether its jobs are to be enqueued."""
+        """Go on to the next tick if the expected one is due; return whether the jobs are to be enqueued."""
         if firing.expected_ms > now_ms or self._next_ms.get(firing.schedule_id) != firing.expected_ms:
             return False
         self._next_ms[firing.schedule_id] = firing.next_ms

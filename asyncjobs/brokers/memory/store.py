@@ -1,4 +1,4 @@
-"""What operators do to jobs, by their place and by their id."""
+"""The verbs for operators: what is done to jobs by their place and by their id."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
 
 __all__ = ["cancel", "delete", "edit", "hold", "page", "retry"]
 
-#: What is said of a job that does not wait any more, by its place.
+#: The reply for a job that no longer waits, by its place.
 _TOO_LATE: dict[str, Literal["running", "ended", "failed"]] = {
     "running": "running",
     "ended": "ended",
@@ -44,7 +44,7 @@ def cancel(queue: Queue, job_id: str, reason: str, keep_ms: int, now_ms: int) ->
 
 
 def edit(queue: Queue, job_id: str, priority: int | None, due_at_ms: int | None, now_ms: int) -> EditReply:
-    """Give a waiting job another priority, or another time; ``None`` leaves each as it is."""
+    """Give a waiting job another priority, or another time; ``None`` leaves either as it is."""
     entry = queue.get(job_id, now_ms)
     if entry is None:
         return "unknown"
@@ -66,7 +66,7 @@ def edit(queue: Queue, job_id: str, priority: int | None, due_at_ms: int | None,
 
 
 def retry(queue: Queue, job_ids: Sequence[str]) -> list[bool]:
-    """Make dead jobs ready with their full retries; return for each whether there was one."""
+    """Make dead jobs ready with all their retries; return for each id whether it was that of a dead job."""
     reply = []
     retried = []
     for job_id in job_ids:
@@ -83,7 +83,7 @@ def retry(queue: Queue, job_ids: Sequence[str]) -> list[bool]:
 
 
 def delete(queue: Queue, job_id: str, now_ms: int) -> bool:
-    """Forget a dead or an ended job; return whether there was one."""
+    """Delete a dead or ended job; return whether there was one."""
     entry = queue.get(job_id, now_ms)
     if entry is None or entry.place not in ("dead", "ended"):
         return False
@@ -92,7 +92,7 @@ def delete(queue: Queue, job_id: str, now_ms: int) -> bool:
 
 
 def hold(queue: Queue, what: Hold, on: bool, now_ms: int) -> bool:
-    """Hold the queue, a name or a tenant back, or let it go; return whether that changed anything."""
+    """Begin or end a hold; return whether that changed anything."""
     changed = queue.parked.set(what, on, now_ms)
     if changed and not on:
         queue.ring()
@@ -100,6 +100,6 @@ def hold(queue: Queue, what: Hold, on: bool, now_ms: int) -> bool:
 
 
 def _leave_for(queue: Queue, entry: Entry, priority: int) -> None:
-    """Take a job out of its place, which may go by its priority, before that changes."""
+    """Take a job out of its place, then change its priority; the place may go by the old one."""
     queue.leave(entry)
     entry.priority = priority

@@ -1,4 +1,4 @@
-"""The jobs that wait for their time, and the one worker that wakes at the next."""
+"""The jobs that wait for their time, and the one worker that wakes at the next due time."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from asyncjobs.brokers.memory.entry import Entry
 
 __all__ = ["Scheduled", "Timer"]
 
-#: Due time, priority and id, by which jobs come up; a number that no other slot has; the entry.
+#: Due time, priority and id, which give the order; a number that no other slot has, so that no entries are compared;
+#: and the entry.
 _Slot = tuple[int, int, str, int, Entry]
 
-#: The heap is made anew once it has so many slots that are void, and more than others.
+#: The heap is rebuilt once it has more void slots than this, and more void slots than others.
 _MAX_VOID = 64
 
 
 class Scheduled:
-    """Jobs by due time; those due in the same millisecond go by priority, then by id."""
+    """Jobs by due time. Jobs that are due in the same millisecond go by priority, then by id."""
 
     __slots__ = ("_heap", "_numbers", "slots")
 
     def __init__(self) -> None:
         self.slots: dict[str, _Slot] = {}
         """The slot of each entry, by its id."""
-        # Also holds slots that are void, as their entries were removed; they are not, as an object, in slots.
+        # Also holds void slots, those of entries that were removed. A void slot isn't the object in ``slots``.
         self._heap: list[_Slot] = []
         self._numbers = 0
 
@@ -53,7 +54,7 @@ class Scheduled:
         return heap[0][0] if heap else None
 
     def due(self, now_ms: int, limit: int) -> list[Entry]:
-        """Return up to ``limit`` jobs that are due at ``now_ms``, in order; they are to be removed."""
+        """Return up to ``limit`` jobs that are due at ``now_ms``, in order; the caller must remove them."""
         found: list[Entry] = []
         heap = self._heap
         while heap and heap[0][0] <= now_ms and len(found) < limit:
@@ -77,7 +78,7 @@ class Scheduled:
 
 
 class Timer:
-    """Which worker wakes for the next due time: one, until it is late, or an earlier time comes."""
+    """The one worker that wakes at the next due time. Another takes over if it is late, or an earlier job comes."""
 
     __slots__ = ("_keeper", "_until_ms")
 
@@ -94,5 +95,5 @@ class Timer:
         return True
 
     def reset(self) -> None:
-        """Let another worker keep the timer: an earlier time has come."""
+        """Let any worker keep the timer, since there is an earlier due time."""
         self._keeper = ""

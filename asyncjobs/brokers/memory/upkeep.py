@@ -1,4 +1,4 @@
-"""What workers do now and then to keep a queue in order: take back, unpark and prune."""
+"""What workers do at intervals to keep a queue in order: recover, unpark and prune."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_BATCH = 1_000
 
 
 def recover(queue: Queue, lease_ms: int, max_deaths: int, now_ms: int) -> Recovery:
-    """Take back jobs whose lease has lapsed, unless nothing has looked for them for a while."""
+    """Take back jobs whose lease has lapsed, unless no worker has done so for longer than a lease."""
     if not _may_recover(queue, lease_ms, now_ms):
         return Recovery([], [], [])
     revived: list[Entry] = []
@@ -51,13 +51,13 @@ def _may_recover(queue: Queue, lease_ms: int, now_ms: int) -> bool:
     has_gap = last is None or now_ms - last > lease_ms
     queue.recovered_at_ms = now_ms
     if has_gap:
-        # No worker was there, so all leases have lapsed at once: let the living extend theirs first.
+        # No worker was there, so all leases have lapsed at once. Workers that are alive extend theirs first.
         queue.recover_from_ms = now_ms + lease_ms // 4
     return not has_gap and now_ms >= queue.recover_from_ms
 
 
 def unpark(queue: Queue, names: frozenset[str], grace_ms: int, now_ms: int) -> int:
-    """Make parked jobs ready that may be claimed, bury those of unknown names; return how many of both."""
+    """Make parked jobs ready that may be claimed, and bury jobs of unknown names; return how many jobs were moved."""
     startable = queue.parked.startable(names, _MAX_BATCH)
     unknown = queue.parked.unknown(names, now_ms - grace_ms, _MAX_BATCH)
     queue.make_ready(startable, first=True)
@@ -73,7 +73,7 @@ def _burial_of_unknown(entry: Entry, grace_ms: int, now_ms: int) -> Settlement:
 
 
 def prune(queue: Queue, dead_ttl_ms: int, max_dead: int, now_ms: int) -> int:
-    """Forget the dead that are too old or too many; return how many."""
+    """Delete dead jobs that are too old or too many; return how many."""
     doomed = queue.dead.surplus(dead_ttl_ms, max_dead, _MAX_BATCH, now_ms)
     for entry in doomed:
         queue.forget(entry)

@@ -1,6 +1,6 @@
 """Wakes tasks, in any event loop and thread.
 
-All of this is called under the broker's lock, except ``Sleeper.sleep``.
+Each function and method is called under the broker's lock, except ``Sleeper.sleep``.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Sleeper:
         self.woken_by: Bell | None = None
 
     def wake(self) -> bool:
-        """Let ``sleep`` return; return whether there is still a loop to return in."""
+        """Let ``sleep`` return; return whether its event loop is still open."""
         try:
             if threading.get_ident() == self._thread:
                 self._finish()
             else:
                 self._loop.call_soon_threadsafe(self._finish)
         except RuntimeError:
-            # The loop was closed with the task in it.
+            # The loop was closed while the task slept.
             return False
         return True
 
@@ -49,10 +49,10 @@ class Sleeper:
 
 
 class Bell:
-    """The wake-up token of one queue, of which there is one at most.
+    """The wake-up token of one queue. There is one token at most.
 
-    The worker that takes the token claims all that it can, and rings again if more is left. If there are sleepers, the
-    token goes straight to the one that has slept longest.
+    The worker that takes the token claims as many jobs as it can, and rings again if jobs are left. If workers sleep,
+    the token goes straight to the one that has slept longest.
     """
 
     __slots__ = ("_sleepers", "token")
@@ -68,7 +68,7 @@ class Bell:
         while self._sleepers:
             sleeper = next(iter(self._sleepers))
             del self._sleepers[sleeper]
-            # One that sleeps at several bells stays listed at the others until it wakes.
+            # A sleeper at several bells stays listed at the others until it wakes.
             if sleeper.woken_by is None and sleeper.wake():
                 sleeper.woken_by = self
                 return
@@ -79,12 +79,12 @@ class Bell:
         self._sleepers[sleeper] = None
 
     def drop(self, sleeper: Sleeper) -> None:
-        """Forget ``sleeper``."""
+        """Remove ``sleeper``."""
         self._sleepers.pop(sleeper, None)
 
 
 class Watchers(dict[str, set[Sleeper]]):
-    """Job id → the sleepers that wait for news of the job."""
+    """The sleepers that wait for news of a job, by its id."""
 
     __slots__ = ()
 
@@ -95,12 +95,12 @@ class Watchers(dict[str, set[Sleeper]]):
         return sleeper
 
     def tell(self, job_id: str) -> None:
-        """Wake all that wait for news of the job."""
+        """Wake the sleepers that wait for news of the job."""
         for sleeper in self.pop(job_id, ()):
             sleeper.wake()
 
     def drop(self, job_id: str, sleeper: Sleeper) -> None:
-        """Forget ``sleeper``."""
+        """Remove ``sleeper``."""
         sleepers = self.get(job_id)
         if sleepers is not None:
             sleepers.discard(sleeper)
@@ -118,6 +118,6 @@ def take_token(bells: Sequence[Bell]) -> bool:
 
 
 def drop(bells: Sequence[Bell], sleeper: Sleeper) -> None:
-    """Let ``sleeper`` have the token of none of ``bells`` any more."""
+    """Remove ``sleeper`` from each of ``bells``."""
     for bell in bells:
         bell.drop(sleeper)

@@ -1,4 +1,4 @@
-"""What scripts take as one text: a lease, a time, the label of what is held."""
+"""Arguments that scripts take as one text: a lease, a time, and the label of a hold."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def lease_member(lease: _Leased) -> str:
 
 
 def time_given(delay_ms: int | None, due_at_ms: int | None) -> str:
-    """Return a time as ``include/due.lua`` reads it: that long from now, at that Unix time, or ``""`` for neither."""
+    """Return a time as ``include/due.lua`` reads it: from now, in Unix time, or ``""`` if neither is given."""
     if due_at_ms is not None:
         return f"@{due_at_ms}"
     return "" if delay_ms is None else f"+{delay_ms}"
 
 
 def label_of(hold: Hold) -> str:
-    """Return the label of what is held."""
+    """Return the label of ``hold``."""
     return {"queue": HELD_QUEUE, "name": BY_NAME, "tenant": BY_TENANT}[hold.kind] + hold.which
 
 
 def hold_of(label: str) -> Hold:
-    """Return what ``label_of`` gave the label of."""
+    """Return the hold with this label."""
     if label.startswith(BY_NAME):
         return Hold("name", label.removeprefix(BY_NAME))
     if label.startswith(BY_TENANT):

@@ -1,9 +1,9 @@
-"""redis-py's clients, made for our purposes: one server, one behind Sentinel, or a Cluster.
+"""Makes redis-py's clients: for one server, one behind Sentinel, or a Cluster.
 
-redis-py's own retries and default timeouts are switched off: it would send a command again by itself after a read
-timeout (measured with 8.1: a blocking pop of 3 s under a timeout of 1 s raised after 15.6 s), and a blocked wait needs
-another bound than a command. A connection on which a command was cancelled or timed out is dropped by redis-py
-(``read_response`` disconnects on any error), so that its late reply can't reach the next caller.
+redis-py's own retries and default timeouts are switched off. With them, redis-py repeats a command after a read timeout
+(measured with 8.1: a blocking pop of 3 s under a timeout of 1 s raised after 15.6 s), and a blocked wait needs another
+bound than a command. redis-py drops a connection on which a command was cancelled or timed out (``read_response``
+disconnects on any error), so a late reply can't reach the next caller.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SyncClient = redis.Redis | redis.RedisCluster
 
 
 class _HiredisPacking:
-    """Packs commands in C: redis-py's asyncio connections do it in Python, a quarter of a worker's time."""
+    """Packs commands in C; redis-py's asyncio connections do so in Python, which took a quarter of a worker's time."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
         # redis-py writes some commands as two words in one argument.
@@ -86,7 +86,7 @@ def _asynchronous(settings: Server, read_timeout: float | None) -> AsyncClient:
         options.pop("db")
         cluster = redis.asyncio.RedisCluster(startup_nodes=nodes, max_connections=most, ssl=settings.tls, **options)
         if not settings.tls:
-            # No argument of its own takes the kind of connection.
+            # There is no argument for the class of connections.
             cluster.connection_kwargs["connection_class"] = _TcpConnection
         return cluster
     if settings.mode == "sentinel":
@@ -104,7 +104,7 @@ def _asynchronous(settings: Server, read_timeout: float | None) -> AsyncClient:
 
 
 async def listening(settings: Server, client: AsyncClient) -> redis.asyncio.Redis:
-    """Return a client to subscribe with; in a Cluster, what is published reaches every node, so any will do."""
+    """Return a client to subscribe with: in a Cluster, one of any node, since each message reaches every node."""
     if not isinstance(client, redis.asyncio.RedisCluster):
         return client
     await client.initialize()

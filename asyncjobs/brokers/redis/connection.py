@@ -1,4 +1,4 @@
-"""What Redis's errors mean to a user, and which servers will do."""
+"""Turns redis-py's errors into ours, and checks whether a server is fit for jobs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["MINIMUM_VERSION", "check_server", "translated"]
 MINIMUM_VERSION = (6, 2)
 
 
-# What a server says while it can't serve for a moment: it loads, fails over, or a slot is on its way to another node.
+# The errors of a server that can't serve for a moment: it loads, fails over, or moves a slot to another node.
 _PASSING = ("LOADING", "READONLY", "UNBLOCKED", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK", "MOVED", "NOREPLICAS")
 
 
 @contextlib.contextmanager
 def translated(server: Server) -> Iterator[None]:
-    """Turn redis-py's errors into ours: ``BrokerUnavailable`` for what may pass, ``BrokerRefused`` for what won't."""
+    """Turn redis-py's errors into ours: ``BrokerUnavailable`` where trying again may help, else ``BrokerRefused``."""
     try:
         yield
     except (redis.exceptions.RedisError, OSError) as error:
@@ -58,7 +58,7 @@ def _is_passing(text: str) -> bool:
 
 
 def check_server(server: Server, info: dict[str, Any]) -> None:
-    """Raise ``BrokerRefused`` if the server that ``INFO`` tells of can't keep our promises."""
+    """Raise ``BrokerRefused`` if a server can't keep a broker's promises; ``info`` is its reply to ``INFO``."""
     version = str(info.get("redis_version", "0"))
     if tuple(int(part) for part in version.split(".")[:2]) < MINIMUM_VERSION:
         raise BrokerRefused(

@@ -1,13 +1,13 @@
-"""What the header of a script declares; ``prelude.py`` binds it to names in Lua, ``scripts.py`` in Python.
+"""Reads what the header of a script declares; ``prelude.py`` binds the names in Lua, ``scripts.py`` in Python.
 
 Lines that begin with ``--- @``::
 
-    --- @args reason, limit: int, watch: flag    what the script is called with, in this order
+    --- @args reason, limit: int, watch: flag    the arguments, in this order
     --- @list ids                                then any number of values
     --- @each job: id, record                    or any number of rows
     --- @reply now_ms, jobs                      the parts of the reply
 
-A field is text; ``int`` is a number in Lua too, ``flag`` a boolean on both sides.
+A field is text, an ``int`` a number in Lua too, and a ``flag`` a boolean in both languages.
 """
 
 from __future__ import annotations
@@ -23,30 +23,42 @@ _FIELD = re.compile(r"(\w+)(?:: (int|flag))?")
 
 
 class Field(NamedTuple):
-    """One value: its name, and its kind, ``""`` for text."""
+    """One value."""
 
     name: str
+    """Its name."""
     kind: str
+    """``int`` or ``flag``; empty for text."""
 
 
 class Table(NamedTuple):
-    """Values that repeat: rows of ``columns``, or where ``is_list``, one value each."""
+    """Values that repeat, as rows or as a list."""
 
     name: str
+    """The name of a row, or of the list."""
     columns: list[Field]
+    """The fields of a row; for a list, one."""
     is_list: bool
+    """Whether it is a list."""
 
 
 class Declaration(NamedTuple):
-    """All that a script declares."""
+    """The header of a script."""
 
     args: list[Field]
+    """The arguments."""
     tables: list[Table]
+    """The rows and lists behind the arguments."""
     reply: list[Field]
+    """The parts of the reply."""
 
 
 def read_declaration(text: str) -> Declaration:
-    """Return what ``text`` declares; raise ``ValueError`` for what can't be read."""
+    """Return what ``text``, a script, declares.
+
+    Raises:
+        ValueError: A declaration can't be read.
+    """
     args: list[Field] = []
     tables: list[Table] = []
     reply: list[Field] = []

@@ -1,4 +1,4 @@
-"""Wakes those who await the end of a job: one subscription connection for all of them."""
+"""Wakes the tasks that await the end or the events of a job, over one connection for all subscriptions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 class EndListener:
-    """Listens on the channels of those queues from which somebody awaits a job.
+    """Listens on the channels of the queues whose jobs are awaited.
 
-    The channel only says "look again": who waits reads the job's record, also after every reconnect, because what is
-    published while the connection is down is lost.
+    A message only says "look again": the waiting task then reads the job's record. It does so after each reconnect too,
+    since messages are lost while the connection is down.
     """
 
     def __init__(self, client: AsyncClient, settings: Server) -> None:
@@ -40,7 +40,15 @@ class EndListener:
 
     @contextlib.asynccontextmanager
     async def watching(self, channel: str, job_id: str) -> AsyncIterator[asyncio.Event]:
-        """Give an event that is set whenever the job may have ended, listening from before the block begins."""
+        """Listen for news of a job inside an ``async with`` block.
+
+        Args:
+            channel: The channel of the job's queue.
+            job_id: The job's id.
+
+        Yields:
+            An event, which is set whenever the job may have ended.
+        """
         news = asyncio.Event()
         key = channel, job_id
         self._waiting.setdefault(key, set()).add(news)
@@ -55,7 +63,7 @@ class EndListener:
     async def _subscribe(self, channel: str) -> None:
         task = self._subscriptions.get(channel)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            # In a task of its own: a caller that is cancelled must not take along those who wait for the same.
+            # In a task of its own: a caller that is cancelled must not end the subscription of other callers.
             task = self._subscriptions[channel] = asyncio.create_task(self._start(channel), name="asyncjobs-subscribe")
         await asyncio.shield(task)
 
@@ -88,7 +96,7 @@ class EndListener:
                 for news in self._waiting.get((channel, message["data"].decode()), ()):
                     news.set()
             elif message["type"] == "subscribe":
-                # Also sent after a reconnect, when an end may have been missed.
+                # The server also confirms after a reconnect, and messages may have been missed before.
                 self._confirmed[channel].set()
                 for (watched, _), events in self._waiting.items():
                     if watched == channel:

@@ -24,14 +24,14 @@ T = TypeVar("T")
 
 _BYTES_A_CALL = 4 << 20
 
-# What is awaited is looked at again this often, whatever the channel says.
+# How often an awaited job is looked at again without a message.
 _LOOK_FOR_END_EVERY_S = 3_600.0
 _LOOK_FOR_EVENTS_EVERY_S = 60.0
 
 _FIND = load("find")
 _READ_EVENTS = load("read_events")
 
-# Bound once: it is called for each job.
+# Bound once, since it is called for each job.
 _new_job = ENQUEUE.rows["job"]
 
 
@@ -84,7 +84,11 @@ class RedisIntake(Session):
         look_every_s: float,
         look: Callable[[], Awaitable[tuple[bool, T]]],
     ) -> tuple[bool, T]:
-        """Look, and again at each news of the job, until that is enough or the time is over; return the last look."""
+        """Call ``look`` now and at each news of the job, until it finds enough or the time is over.
+
+        Returns:
+            What ``look`` returned last: whether that is enough, and what it found.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         async with self._endings.watching(self._keys.queue(queue).ended_channel, job_id) as news:
             while True:
@@ -101,7 +105,7 @@ class RedisIntake(Session):
 
 
 def _calls(jobs: Sequence[NewJob]) -> Iterator[list[Value]]:
-    """Yield the rows of ``jobs``, cut so that no part exceeds what one call may carry."""
+    """Yield the rows of ``jobs`` in parts, none larger than one call may carry."""
     rows: list[Value] = []
     count = size = 0
     for job in jobs:

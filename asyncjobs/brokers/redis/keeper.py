@@ -29,7 +29,7 @@ class RedisLeaseKeeper:
         self._settings = settings
         self._keys = keys
         self._client = synchronous(settings)
-        # Neither kind of client annotates it.
+        # As ``Any``, since neither kind of client annotates the method.
         self._execute: Any = self._client.execute_command
 
     def extend(self, leases: Sequence[Lease], lease_ms: int) -> Extension:

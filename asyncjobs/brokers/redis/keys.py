@@ -24,10 +24,10 @@ __all__ = [
     "QueueKeys",
 ]
 
-#: Where the end of an awaited job, and news of its events, is published, behind the base of the queue.
+#: The channel on which the end of an awaited job and news of its events are published, behind the base of the queue.
 ENDED_CHANNEL = "ended"
 
-#: The labels of what is held, and of lists of parked jobs: the queue, or a job name or a tenant behind one of these.
+#: The labels of holds, and of lists of parked jobs: that of the queue, and what stands before a job name or a tenant.
 HELD_QUEUE = "queue"
 BY_NAME = "name:"
 BY_TENANT = "tenant:"
@@ -44,7 +44,7 @@ Family = Literal[
     "tenant_stats",
 ]
 
-#: The keys that end with a part of their own, an id or a name: what stands before it, behind the base of the queue.
+#: The keys that end with an id or a name: what stands between the base of the queue and that part.
 FAMILIES: dict[Family, str] = {
     "claim": "claim:",
     "events": "events:",
@@ -59,7 +59,7 @@ FAMILIES: dict[Family, str] = {
 
 
 class QueueKeys:
-    """The keys of one queue. The annotated ones are those that a script can ask for by name."""
+    """The keys of one queue. Scripts can ask for the annotated ones by name."""
 
     ready: list[str]
     """Lists of ids, one a priority, first in first out."""
@@ -74,7 +74,7 @@ class QueueKeys:
     dead: str
     """Sorted set: id by the time of its death."""
     cfg: str
-    """Hash: holds, the fence, who keeps the timer, when expired leases were last looked for."""
+    """Hash: holds, the fence, the worker that keeps the timer, the time of the last recovery."""
     bell: str
     """List: at most one wake-up token."""
     stats: str
@@ -82,15 +82,15 @@ class QueueKeys:
     waiters: str
     """Hash: ids whose end or events are awaited."""
     cancels: str
-    """Hash: running jobs that shall be cancelled (as in ``leased``), with the reason."""
+    """Hash: running jobs that are to be cancelled (as in ``leased``), with the reason."""
     parked: str
-    """Hash: label of a list of parked jobs to since when it is there."""
+    """Hash: label of a list of parked jobs to the time since which it exists."""
     numbers: str
     """Hash: id to the number of its last event; only for jobs that have any."""
     schedules: str
     """Hash: ``d:<id>`` to the data of a schedule, ``l:<id>`` to its last tick that fired."""
     ticks: str
-    """Sorted set: id of a schedule by its next tick; one that is paused has none."""
+    """Sorted set: id of a schedule by its next tick; without paused schedules."""
 
     def __init__(self, prefix: str, queue: str) -> None:
         self.queue = queue
@@ -100,7 +100,7 @@ class QueueKeys:
         self.ready = [f"{self.base}ready:{priority.value}" for priority in Priority]
         self.barrier = f"{self.base}barrier"
         self.ended_channel = self.base + ENDED_CHANNEL
-        # Bound to the instance, so that the cache goes with it.
+        # A cache of this instance, which is freed with it.
         self.named = functools.cache(self._named)
 
     def of(self, family: Family, part: str | int) -> str:
@@ -108,7 +108,7 @@ class QueueKeys:
         return f"{self.base}{FAMILIES[family]}{part}"
 
     def _named(self, names: Sequence[str]) -> list[str]:
-        """Return the keys of ``names`` as a script is given them: ``ready`` counts for four."""
+        """Return the keys of ``names`` as a script takes them; ``ready`` stands for four keys."""
         keys: list[str] = []
         for name in names:
             key = getattr(self, name)
@@ -128,9 +128,9 @@ class GlobalKeys:
         self.meta = f"{prefix}:meta"
         self.queues = f"{prefix}:queues"
         self.workers = f"{prefix}:workers"
-        # Bound to the instance, so that the cache goes with it.
+        # A cache of this instance, which is freed with it.
         self.queue = functools.cache(lambda name: QueueKeys(prefix, name))
 
     def worker(self, worker_id: str) -> str:
-        """The record of one worker that is present."""
+        """Return the key of the record of one worker."""
         return f"{self.prefix}:worker:{worker_id}"

@@ -1,7 +1,7 @@
 """One connection for the calls of the hot path, one call at a time.
 
 redis-py's client takes a connection from its pool for each command, records the command for its own metrics and puts
-the connection back: some 40 microseconds, a third of a single send. What a worker does all the time needs none of that.
+the connection back. That costs some 40 microseconds, a third of a single send, and the hot path needs none of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Line"]
 
 
 class Line:
-    """Calls over one connection of ``pool``'s kind, made when it is first needed and anew after an error."""
+    """Calls over one connection of the kind that ``pool`` makes, opened at the first call and again after an error."""
 
     def __init__(self, pool: redis.asyncio.ConnectionPool) -> None:
         self._pool = pool
@@ -24,9 +24,10 @@ class Line:
         self._lock = asyncio.Lock()
 
     async def call(self, *args: Any) -> Any:
-        """Send a command and return its reply; raises redis-py's errors.
+        """Send a command, and return its reply; raises redis-py's errors.
 
-        A connection whose call was cancelled, timed out or broke is dropped, so that a late reply reaches nobody.
+        After a call that was cancelled, timed out or broke, the connection is dropped, so that the late reply is not
+        taken for the reply of the next call.
         """
         async with self._lock:
             connection = self._connection
@@ -38,7 +39,7 @@ class Line:
                 await connection.send_packed_command(connection.pack_command(*args))
                 return await connection.read_response()
             except BaseException as error:
-                # Of what the server says, only this means that the connection leads to the wrong one.
+                # An error that the server answers with leaves the connection usable, unless it now leads to a replica.
                 is_answer = isinstance(error, redis.exceptions.ResponseError)
                 if not is_answer or isinstance(error, redis.exceptions.ReadOnlyError):
                     self._connection = None

@@ -1,7 +1,7 @@
-"""Binds what a script shares with Python to names in Lua, so that no script names ``KEYS`` or ``ARGV``.
+"""Writes the Lua before a script, which binds names, so that no script uses ``KEYS`` or ``ARGV``.
 
-That is the numbers and messages of ``core/retention.py`` and the keys of ``keys.py``, those that the script uses, and
-the arguments that it declares.
+It binds the arguments that the script declares, and what the script uses of the numbers and messages in
+``core/retention.py`` and of the keys in ``keys.py``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ROW = re.compile(r"^( *)--- @row (\w+) (\w+): (.+)$", re.MULTILINE)
 
 
 def with_rows(text: str, tables: Sequence[Table]) -> str:
-    """Return ``text`` with the fields of a row bound where a line asks for some: ``--- @row job n: id, record``."""
+    """Return ``text`` with local variables for lines like ``--- @row job n: id, record``, which ask for fields."""
     by_name = {table.name: table for table in tables}
 
     def bind(found: re.Match[str]) -> str:
@@ -45,13 +45,13 @@ def with_rows(text: str, tables: Sequence[Table]) -> str:
 
 
 def keys_of(text: str) -> tuple[str, ...]:
-    """Return the keys of a queue that ``text`` names, as ``q.<name>``, in the order in which it is to be given them."""
+    """Return the names of the keys that ``text`` uses as ``q.<name>``, in the order in which it takes the keys."""
     named = set(_KEY.findall(text))
     return tuple(name for name in KEY_NAMES if name in named)
 
 
 def prelude(declared: Declaration, text: str) -> str:
-    """Return the Lua that is to stand before ``text``, which has ``declared`` its arguments."""
+    """Return the Lua to put before ``text``, a script with the header ``declared``."""
     named = set(_WORD.findall(text))
     lines = ["local KEYS, ARGV = KEYS, ARGV"]
     lines += [f"local {name} = {_literal(value)}" for name, value in _CONSTANTS.items() if name in named]
@@ -78,9 +78,9 @@ def _bound(field: Field, source: str) -> str:
 
 
 def _queue(names: Sequence[str], is_one: bool) -> Iterator[str]:
-    """Write the table ``q`` of the queue's keys by name, and ``ready`` by priority.
+    """Yield the lines that bind ``q``, the keys of the queue by name, with ``ready`` by priority.
 
-    A script of several queues asks for each, of ``QUEUES``, by ``queue(block)``.
+    In a script of several queues (``QUEUES``), they define ``queue(block)``, which returns such keys for each.
     """
     at = "" if is_one else "at + "
     fields, count = [], 0
@@ -99,14 +99,19 @@ def _queue(names: Sequence[str], is_one: bool) -> Iterator[str]:
 
 
 def _tables(tables: Sequence[Table], at: str) -> Iterator[str]:
-    """Write where each of ``tables`` stands behind ``at``, and how many rows it has; of a list, also its values."""
+    """Yield the lines that bind the place and the number of rows of each table, and the values of a list.
+
+    Args:
+        tables: The tables.
+        at: The index of the last argument before the tables, as Lua.
+    """
     for table in tables:
         name, width = table.name, len(table.columns)
         if table is tables[-1]:
             yield f"local {name}_at = {at}"
             yield f"local {name}_rows = (#ARGV - {name}_at) / {width}"
         else:
-            # All tables but the last stand behind their number of rows.
+            # Each table but the last stands behind its number of rows.
             yield f"local {name}_at = {at} + 1"
             yield f"local {name}_rows = tonumber(ARGV[{name}_at])"
         if table.is_list:

@@ -34,7 +34,7 @@ def ended_record(settlement: Settlement) -> bytes:
 
 
 def claimed_from(queue: str, job_id: str, fence: int, tries: bytes, record: bytes) -> Claimed:
-    """Return a leased job; one whose header can't be read has no name, and all of its record for a body."""
+    """Return a leased job. If its header can't be read, it has no name, and its body is the whole record."""
     try:
         header = decode_header(record)
     except EnvelopeError:
@@ -65,7 +65,7 @@ def job_from(
     due_at_ms: int | None = None,
     finished_at_ms: int | None = None,
 ) -> Job:
-    """Return the job of ``record``, or a stand-in if it can't be read; ``state``: by the place where a live one is."""
+    """Return the job of ``record``, or a stand-in if it can't be read; arguments as of ``core.stored.read_live``."""
     try:
         header = decode_header(record)
     except EnvelopeError:

@@ -1,4 +1,7 @@
-"""Writes that count once a replica has them: Redis answers before it replicates, so a failover may lose the rest."""
+"""Writes that return once a replica has them.
+
+Redis answers before it replicates, so a failover may lose other writes.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,12 @@ from asyncjobs.errors import BrokerUnavailable
 
 __all__ = ["ReplicatedWrites"]
 
+# How long the key is kept that is written for ``WAIT``.
 _BARRIER_MS = 1_000
 
 
 class ReplicatedWrites:
-    """Runs scripts and waits for a replica, on one connection each, as ``WAIT`` demands."""
+    """Runs scripts, and waits for a replica on the same connection, as ``WAIT`` demands."""
 
     def __init__(self, settings: Server, client: AsyncClient) -> None:
         self._settings = settings
@@ -29,9 +33,10 @@ class ReplicatedWrites:
         self._nodes: dict[str, redis.asyncio.Redis] = {}
 
     async def run(self, script: Script, keys: QueueKeys, values: Sequence[Value]) -> Any:
-        """Run ``script`` on the queue and return its reply, once at least one replica has written what it wrote.
+        """Run ``script`` on a queue, and return its reply once a replica has its writes too.
 
-        Raises ``BrokerUnavailable`` if none confirms within half the command timeout; the primary has the write then.
+        Raises:
+            BrokerUnavailable: No replica confirms within half the command timeout; the primary has the writes.
         """
         with translated(self._settings):
             client = await self._client_of(keys)
@@ -54,7 +59,7 @@ class ReplicatedWrites:
     async def _once(self, client: redis.asyncio.Redis, keys: QueueKeys, call: Sequence[Any]) -> tuple[Any, Any]:
         async with client.pipeline(transaction=False) as pipe:
             pipe.execute_command(*call)
-            # WAIT waits for this connection's own last write. A job sent again writes nothing, so something must.
+            # WAIT waits for the last write of this connection. A repeated job writes nothing, so this key is written.
             pipe.execute_command("SET", keys.barrier, "1", "PX", _BARRIER_MS)
             pipe.execute_command("WAIT", 1, round(self._settings.command_timeout * 500))
             reply, barrier, confirmed = await pipe.execute(raise_on_error=False)

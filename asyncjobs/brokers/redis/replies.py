@@ -47,14 +47,14 @@ _RECOVER = load("recover")
 
 _YES = ord("1")
 
-# By the place in which a job was found; elsewhere it is pending or retrying.
+# The state of a job by its place; in other places a job is pending or retrying.
 _STATES = {"failed": JobState.FAILED, "dead": JobState.FAILED, "running": JobState.RUNNING}
 
 _labels = msgspec.msgpack.Decoder(list[str])
 
 
 def read_flags(reply: bytes) -> list[bool]:
-    """Read a string of ``1`` and ``0``, one an item."""
+    """Read a string of ``1`` and ``0``, one for each item."""
     return [flag == _YES for flag in reply]
 
 

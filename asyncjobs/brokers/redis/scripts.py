@@ -1,4 +1,4 @@
-"""The Lua scripts: includes in place, arguments and replies by the names that the script declares."""
+"""The Lua scripts, with their includes, and with arguments and replies by the names that they declare."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ Value = str | bytes | int
 class Script:
     """One script.
 
-    ``text`` and ``sha``: as a server gets it, and the SHA-1 under which a server that has seen it knows it. ``keys``:
-    the names of the keys that it is to be given, of each queue. ``rows``: for each of its tables a function that takes
-    the columns by name and returns a row. ``reply``: takes the parts of the reply in order and gives them their names.
+    Args:
+        name: Its file, ``lua/<name>.lua``.
     """
 
     __slots__ = ("_args", "_widths", "keys", "name", "reply", "rows", "sha", "text")
@@ -34,19 +33,30 @@ class Script:
         body = without_unused(with_rows(source, declared.tables))
         self.name = name
         self.text = prelude(declared, body) + body
+        """The text, as a server takes it."""
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        """The SHA-1 by which a server knows a text that it has run before."""
         self.keys = keys_of(body)
+        """The names of the keys that the script takes of each queue."""
         self.rows = {table.name: _packer(table.columns) for table in declared.tables if not table.is_list}
+        """By the name of a row, a function that takes the columns by name and returns the row."""
         self.reply = _namer(declared.reply)
+        """Takes the parts of a reply in order, and returns them by name."""
         self._args = _packer(declared.args)
-        # All tables but the last stand behind their number of rows.
+        # Each table but the last stands behind its number of rows.
         self._widths = [len(table.columns) for table in declared.tables]
         self._widths[-1:] = [0] if declared.tables else []
 
     def values(self, /, *tables: Collection[Value], **args: Value) -> list[Value]:
-        """Return the arguments as the script wants them: each of ``tables`` as one flat list of its rows.
+        """Return the arguments in the form that the script takes.
 
-        Raises ``TypeError`` for other ``args``, and ``ValueError`` for other ``tables``, than the script declares.
+        Args:
+            *tables: The values of each table, as one flat list of its rows.
+            **args: The arguments, by name.
+
+        Raises:
+            TypeError: The script declares other arguments.
+            ValueError: The script declares another number of tables.
         """
         values = [*self._args(**args)]
         for width, table in zip(self._widths, tables, strict=True):
@@ -59,7 +69,8 @@ class Script:
 def _packer(fields: Sequence[Field]) -> Callable[..., tuple[Value, ...]]:
     """Return a function that takes ``fields`` by name and returns them in order.
 
-    Made from text, as ``collections.namedtuple`` makes its own: a generic one would cost each job half a microsecond.
+    It is compiled from text, as ``collections.namedtuple`` does it: a generic function would cost half a microsecond a
+    job.
     """
     names = ", ".join(field.name for field in fields)
     values = "".join(f"'1' if {one.name} else '0', " if one.kind == "flag" else f"{one.name}, " for one in fields)

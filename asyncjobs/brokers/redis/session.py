@@ -26,10 +26,10 @@ __all__ = ["CLAIM", "ENQUEUE", "JOBS_A_CALL", "SETTLE", "Session"]
 
 SCHEMA_VERSION = 1
 
-# How many jobs one script call may carry: Redis serves nobody else meanwhile, and Lua unpacks at most 8,000 values.
+# How many jobs one script call may carry: Redis serves no other client meanwhile, and Lua unpacks at most 8,000 values.
 JOBS_A_CALL = 1_000
 
-# A registered queue is registered anew after this time, so that it comes back even where Redis has lost its data.
+# How often the name of a queue is written again, so that it comes back even after Redis has lost its data.
 _REGISTER_EVERY_S = 60.0
 
 ENQUEUE = load("enqueue")
@@ -38,9 +38,11 @@ SETTLE = load("settle")
 
 
 class Session:
-    """Connections to where ``settings`` say, under keys that begin with ``prefix``.
+    """The connections of a broker, which belong to the event loop that opened it.
 
-    Bound to the event loop that opened it.
+    Args:
+        settings: Where Redis is.
+        prefix: What every key begins with.
     """
 
     def __init__(self, settings: Server, *, prefix: str = "asyncjobs") -> None:
@@ -53,12 +55,12 @@ class Session:
         self._connect()
 
     def _connect(self) -> None:
-        """Make everything that belongs to one event loop; nothing is sent yet."""
+        """Make the clients for the running event loop; nothing is sent yet."""
         settings = self._settings
         self._slots = asyncio.Semaphore(settings.max_connections)
         self._client = clients.commands(settings)
         self._waiting = clients.waiting(settings)
-        # What runs all the time has a connection of its own, save in a Cluster, where each node would need one.
+        # The scripts of the hot path have connections of their own, except in a Cluster: each node would need one.
         self._lines: dict[Script, Line] = {}
         if not isinstance(self._client, RedisCluster):
             pool = self._client.connection_pool
@@ -67,7 +69,7 @@ class Session:
         self._replicated = ReplicatedWrites(settings, self._client)
 
     async def open(self) -> None:
-        # Two apps may share a broker. A forked child must leave its parent's connections alone.
+        # Several apps may share a broker. A forked process must leave the connections of its parent alone.
         if self._opened and self._pid == os.getpid():
             self._opened += 1
             return
@@ -83,9 +85,9 @@ class Session:
         with translated(self._settings):
             for info in await self._infos():
                 check_server(self._settings, info)
-                # Valkey 8 and later say it under a name of their own.
+                # Valkey 8 and later have another name for the field.
                 self._one_slot = "cluster" in (info.get("redis_mode"), info.get("server_mode"))
-        # Read first: on a server that is full, workers must still be able to start.
+        # Read first, so that workers can start on a server that is full.
         schema = int(await self._command("HGET", self._keys.meta, "schema") or 0)
         if not schema:
             await self._command("HSETNX", self._keys.meta, "schema", SCHEMA_VERSION)
@@ -97,7 +99,7 @@ class Session:
             )
 
     async def _infos(self) -> list[dict[str, Any]]:
-        """What ``INFO`` says of the server, or of each primary of a Cluster."""
+        """Return the reply to ``INFO`` of the server, or of each primary of a Cluster."""
         if isinstance(self._client, RedisCluster):
             found: dict[str, dict[str, Any]] = await self._client.info(target_nodes=RedisCluster.PRIMARIES)
             return list(found.values())
@@ -123,17 +125,17 @@ class Session:
 
     async def _execute(self, *args: Any) -> Any:
         try:
-            # Where redis-py would raise for want of a connection we wait; its own waiting pool costs 25 µs a call.
+            # Without a free connection, redis-py would raise. Its own pool that waits costs 25 µs a call.
             async with self._slots:
                 return await self._client.execute_command(*args)
         except redis.exceptions.ReadOnlyError:
-            # A failover has made a replica of the server that these connections still lead to.
+            # After a failover, these connections lead to a server that is a replica now.
             if not isinstance(self._client, RedisCluster):
                 await self._client.connection_pool.disconnect(inuse_connections=False)
             raise
 
     async def _run(self, script: Script, queues: Sequence[str], values: Sequence[Value]) -> Any:
-        """Run ``script`` on ``queues``, which are of one slot, and return its reply."""
+        """Run ``script`` on ``queues``, which share a slot, and return its reply."""
         keys = self._keys.queue(queues[0]).named(script.keys)
         if len(queues) > 1:
             keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
@@ -143,11 +145,11 @@ class Session:
             try:
                 return await execute("EVALSHA", script.sha, len(keys), *keys, *values)
             except redis.exceptions.NoScriptError:
-                # A restart or a failover has emptied the server's cache; this also fills it again.
+                # A restart or a failover has emptied the server's cache of scripts; ``EVAL`` fills it again.
                 return await execute("EVAL", script.text, len(keys), *keys, *values)
 
     async def _on_queue(self, script: Script, queue: str, /, *tables: Collection[Value], **args: Value) -> Any:
-        """Run ``script`` on ``queue`` with what it declares (``Script.values``) and return its reply."""
+        """Run ``script`` on ``queue``, and return its reply; further arguments as of ``Script.values``."""
         return await self._run(script, (queue,), script.values(*tables, **args))
 
     async def _run_each(self, script: Script, groups: Sequence[Sequence[str]]) -> list[Any]:
@@ -164,7 +166,7 @@ class Session:
             return await self._commands([("EVAL", script.text, *call[2:]) for call in calls])
 
     async def _commands(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        """Send ``commands`` in one round trip, in a Cluster one to each node, and return their replies."""
+        """Send ``commands`` in one round trip, in a Cluster one for each node, and return the replies."""
         if isinstance(self._client, RedisCluster):
             return await asyncio.gather(*(self._command(*command) for command in commands))
         if not commands:

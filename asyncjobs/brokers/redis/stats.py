@@ -14,7 +14,7 @@ from asyncjobs.ports import MinuteFigures, QueueFigures, TenantFigures, WorkerIn
 
 __all__ = ["RedisStats"]
 
-# Redis serves nobody else while one script looks at its queues.
+# How many queues one script looks at, since Redis serves no other client meanwhile.
 _QUEUES_A_SCRIPT = 50
 
 _MINUTES = load("minutes")

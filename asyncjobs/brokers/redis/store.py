@@ -12,7 +12,7 @@ from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
 
 __all__ = ["RedisStore"]
 
-# The script that cancels holds all their records at once.
+# How many jobs one script cancels, since it holds the records of all of them at once.
 _CANCELLED_A_CALL = 250
 
 _CANCEL = load("cancel")

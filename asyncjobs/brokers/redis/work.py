@@ -1,4 +1,4 @@
-"""The way of a job to a worker and to its end, on Redis: each verb is one script a queue."""
+"""The way of a job to a worker and to its end, on Redis: each verb runs one script for each queue."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from asyncjobs.ports import Claim, Claimed, ClaimRequest, Emission, Recovery
 
 __all__ = ["RedisWork"]
 
+# How many jobs, or events, one script call handles.
 _RECOVERED_A_CALL = 1_000
 _UNPARKED_A_CALL = 1_000
 _EVENTS_A_CALL = 1_000
 
-# The bound on a blocked wait beyond its own timeout: Redis looks at timeouts 10 times a second.
+# How long the reply to a blocked wait may take beyond its timeout; Redis looks at timeouts 10 times a second.
 _WAIT_GRACE_S = 5.0
 
 _EMIT = load("emit")
@@ -31,7 +32,7 @@ _PRUNE = load("prune")
 _RECOVER = load("recover")
 _UNPARK = load("unpark")
 
-# Bound once: it is called for each job.
+# Bound once, since it is called for each job.
 _settled = SETTLE.rows["job"]
 
 
@@ -101,7 +102,7 @@ class RedisWork(Session):
         bells = [self._keys.queue(queue).bell for queue in queues]
         if not self._one_slot or len(bells) == 1:
             return await self._blpop(bells, timeout)
-        # A BLPOP in Cluster may name keys of one slot only.
+        # In a Cluster, the keys of one BLPOP must share a slot.
         waits = [asyncio.ensure_future(self._blpop([bell], timeout)) for bell in bells]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -114,7 +115,7 @@ class RedisWork(Session):
     async def _blpop(self, bells: list[str], timeout: float) -> bool:
         with translated(self._settings):
             async with asyncio.timeout(timeout + _WAIT_GRACE_S):
-                # Redis takes 0 for "for ever".
+                # Redis takes 0 as "for ever".
                 return await self._waiting.execute_command("BLPOP", *bells, max(timeout, 0.001)) is not None
 
     # -- events
@@ -163,7 +164,7 @@ class RedisWork(Session):
 
 
 def _parts(emissions: Sequence[Emission]) -> Iterator[Sequence[Emission]]:
-    """Cut ``emissions`` so that no call carries many more than ``_EVENTS_A_CALL`` events."""
+    """Yield ``emissions`` in parts that don't have many more than ``_EVENTS_A_CALL`` events."""
     start = count = 0
     for end, emission in enumerate(emissions, 1):
         count += len(emission.events)

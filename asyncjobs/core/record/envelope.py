@@ -33,34 +33,43 @@ class Envelope(
         "result_ttl_ms": "l",
     },
 ):
-    """What travels with a job: its arguments, and of its options only those that the call overrides.
-
-    ``arguments``: a msgpack array of the bound values in the order of the handler's parameters. ``keywords``: names
-    of the last ``len(keywords)`` values, where they must be passed by name. ``signature``: a 32-bit hash of the
-    parameters' names and types when it was sent. ``created_at_ms``: only where the id doesn't tell. ``headers``: trace
-    context and the like, by middleware.
-    """
+    """What travels with a job: its arguments, and those of its options that the call sets."""
 
     arguments: msgspec.Raw = _NO_ARGUMENTS
+    """The arguments as a msgpack array, in the order of the handler's parameters."""
     keywords: tuple[str, ...] = ()
+    """The names of the last arguments, those that must be passed by name."""
     signature: int = 0
+    """A 32-bit hash of the parameters' names and types in the code that sent the job."""
     created_at_ms: int = 0
+    """When the job was sent, in Unix milliseconds; 0 where its id tells the time."""
     expires_at_ms: int = 0
+    """When the job may no longer be started, in Unix milliseconds; 0 if it does not expire."""
     headers: dict[str, str] = {}
+    """What middleware sends along, such as a trace context."""
     metadata: dict[str, Any] = {}
+    """The mapping that the sender gave with it."""
     max_retries: int | None = None
+    """How many times the job is tried again; ``None`` if its policy says it."""
     timeout_ms: int | None = None
+    """How long one attempt may take, in milliseconds; ``None`` if the definition says it."""
     result_ttl_ms: int | None = None
+    """How long the result is kept, in milliseconds; ``None`` if the definition or the setting says it."""
 
 
 class JobError(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What went wrong in one attempt; ``traceback`` is empty where there was no exception."""
+    """What went wrong in one attempt."""
 
     type: str
+    """The exception's type, with its module unless it is built in."""
     message: str
+    """The exception's text."""
     traceback: str
+    """The traceback, empty where there was no exception."""
     attempt: int
+    """The number of the attempt, 1 for the first."""
     at_ms: int
+    """When the attempt ended, in Unix milliseconds."""
 
 
 class Final(
@@ -81,13 +90,15 @@ class Final(
         "finished_at_ms": "t",
     },
 ):
-    """The body of an ended job's record: how it ended, around the envelope it was sent with.
+    """The body of an ended job's record: how it ended, around the envelope that it was sent with.
 
-    ``result`` is absent where it isn't kept.
+    The fields that a ``Job`` has too mean the same here.
     """
 
     envelope: msgspec.Raw
+    """The encoded ``Envelope``, unchanged."""
     result: msgspec.Raw = _NO_RESULT
+    """What the handler returned, in msgpack; empty where it isn't kept."""
     reason: str = ""
     failures: int = 0
     deaths: int = 0
@@ -104,7 +115,11 @@ encode = _encoder.encode
 
 
 def decode_envelope(body: bytes | memoryview | msgspec.Raw) -> Envelope:
-    """Return the envelope in ``body``; raise ``EnvelopeError`` if it is damaged."""
+    """Return the envelope in ``body``.
+
+    Raises:
+        EnvelopeError: It is damaged.
+    """
     try:
         return _envelopes.decode(body)
     except msgspec.MsgspecError as error:
@@ -112,7 +127,11 @@ def decode_envelope(body: bytes | memoryview | msgspec.Raw) -> Envelope:
 
 
 def decode_final(body: bytes | memoryview) -> Final:
-    """Return the final in ``body``; raise ``EnvelopeError`` if it is damaged."""
+    """Return the content of ``body``, the body of an ended job's record.
+
+    Raises:
+        EnvelopeError: It is damaged.
+    """
     try:
         return _finals.decode(body)
     except msgspec.MsgspecError as error:

@@ -8,9 +8,9 @@ A record is a short header, then msgpack::
     bytes 4-7   lengths of: name, flow key, tenant, extension
     then        name, flow key, tenant, extension (UTF-8), and the body to the end
 
-The flow key is room for later. The extension holds letters for what scripts must know of a job, ``e`` (acknowledged
-early, so never run twice); readers pass over those they do not know. The body of a live record is an ``Envelope``; that
-of an ended one is a ``Final``, which carries the envelope's bytes unchanged.
+The flow key is room for later. The extension holds letters for what scripts must know of a job: ``e`` is acknowledged
+early, so never run twice. Readers pass over letters that they don't know. The body of a live record is an ``Envelope``,
+and the body of an ended one a ``Final``, which carries the envelope's bytes unchanged.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 #: The longest job name, flow key, tenant or extension, in bytes of UTF-8: its length is one byte of the header.
 MAX_NAME_BYTES = 255
 
-#: The kinds of records that are written here; scripts mark parked ones.
+#: The kinds of records that Python writes; scripts mark parked ones.
 LIVE, COMPLETED, CANCELLED = b"-", b"c", b"x"
 
 _VERSION = b"1"
@@ -77,6 +77,14 @@ def encode_header(
 ) -> bytes:
     """Return the header of a record.
 
+    Args:
+        name: The job name.
+        priority: 0 (critical) to 3 (low).
+        key: The flow key.
+        tenant: The id of the tenant.
+        acks_early: Whether the job is never run twice.
+        kind: ``LIVE``, ``COMPLETED`` or ``CANCELLED``.
+
     Raises:
         EnvelopeError: The name, the key or the tenant has more than 255 bytes.
     """
@@ -93,7 +101,7 @@ def decode_header(record: bytes) -> Header:
     """Return what the header of ``record`` says.
 
     Raises:
-        EnvelopeError: It isn't a record that this version can read.
+        EnvelopeError: ``record`` is none that this version can read.
     """
     if len(record) < _FIXED_BYTES or record[:1] != _VERSION:
         raise EnvelopeError(
@@ -128,5 +136,8 @@ def _decode_header(header: bytes) -> Header:
 
 
 def priority_of(record: bytes) -> int:
-    """Return the priority in the header of ``record``, also of one that can't be read; the lowest if it has none."""
+    """Return the priority in the header of ``record``, or the lowest if the header has none.
+
+    The rest of the record need not be readable.
+    """
     return record[2] - 48 if len(record) > 2 and 48 <= record[2] <= 51 else Priority.LOW.value

@@ -1,4 +1,4 @@
-"""What a job has been through before: stored beside its record, so that a script can count it up."""
+"""The earlier attempts of a job: stored beside its record, so that a script can count another one."""
 
 from __future__ import annotations
 
@@ -15,20 +15,27 @@ _errors = msgspec.msgpack.Decoder(tuple[JobError, ...])
 
 
 class Tries(NamedTuple):
-    """What a job has been through: failures, deaths, and the errors so far."""
+    """What the earlier attempts of a job came to."""
 
     failures: int = 0
+    """How many failed."""
     deaths: int = 0
+    """In how many the worker died."""
     errors: tuple[JobError, ...] = ()
+    """Their errors, oldest first."""
 
 
 def pack_tries(tries: Tries) -> bytes:
-    """Return ``tries`` as stored: ``failures:deaths:`` in decimal, which a script can count up, then msgpack."""
+    """Return ``tries`` as stored: ``failures:deaths:`` in decimal for the scripts, then the errors in msgpack."""
     return b"%d:%d:" % (tries.failures, tries.deaths) + encode(tries.errors)
 
 
 def unpack_tries(stored: bytes | None) -> Tries:
-    """Return what ``pack_tries`` stored; of nothing, no tries. Raise ``EnvelopeError`` if it is damaged."""
+    """Return what ``pack_tries`` has packed; no tries if nothing is stored.
+
+    Raises:
+        EnvelopeError: ``stored`` is damaged.
+    """
     if not stored:
         return Tries()
     try:

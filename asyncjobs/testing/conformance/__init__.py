@@ -10,11 +10,12 @@ To test a broker of your own, give the suite a kit of it::
             yield MyKit(broker)
             await broker.close()
 
-The tests are coroutines, run by anyio's pytest plugin. Each theme of the suite tests a part of one port; its first line
-says which. They assert what the docstrings of ``asyncjobs.ports`` say, and no more.
+The tests are coroutines, run by anyio's pytest plugin. Each theme of the suite tests a part of one port, which the
+first line of its module names. The tests assert what the docstrings of ``asyncjobs.ports`` say, and no more.
 """
 
-from asyncjobs.testing.conformance.kit import Bench, BrokerKit
+from asyncjobs.testing.conformance.bench import Bench
+from asyncjobs.testing.conformance.kit import BrokerKit
 from asyncjobs.testing.conformance.suite import BrokerConformance
 
 __all__ = ["Bench", "BrokerConformance", "BrokerKit"]

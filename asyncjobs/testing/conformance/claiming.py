@@ -1,10 +1,10 @@
-"""``Work.claim``: jobs handed out, in which order, and again after a lost reply."""
+"""``Work.claim``: which jobs are handed out, in which order, and again after a lost reply."""
 
 from __future__ import annotations
 
 from asyncjobs.core.priority import Priority
 from asyncjobs.ports import NewJob
-from asyncjobs.testing.conformance.kit import Bench, ids
+from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Claiming"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncjobs.core.priority import Priority
-from asyncjobs.testing.conformance.kit import SOON_S, Bench
+from asyncjobs.testing.conformance.bench import SOON_S, Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Editing"]

@@ -7,7 +7,7 @@ import itertools
 
 from asyncjobs.core.settlement import Snoozed
 from asyncjobs.ports import Claimed, Emission, EventPage
-from asyncjobs.testing.conformance.kit import QUIET_S, SOON_S, Bench, lease_of
+from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench, lease_of
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Events"]

@@ -6,7 +6,7 @@ import pytest
 
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Hold
-from asyncjobs.testing.conformance.kit import Bench, ids
+from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Holding"]
@@ -34,13 +34,13 @@ class Holding(Theme):
         waiting = await bench.send(count=2)
         [other] = await bench.send(bench.new("other"))
         assert await bench.claim_ids(names=BOTH) == [other]
-        # Neither a worker that knows it, nor the time, changes anything.
+        # They stay parked although a worker knows their name, and although the grace period is over.
         await bench.kit.advance(7_200_000)
         assert await bench.broker.unpark([bench.queue], BOTH, 3_600_000) == 0
         assert (await bench.figures()).parked == 2
         assert (await bench.figures()).holds == (Hold("name", "work"),)
         assert await bench.hold("name", "work", on=False)
-        # The time for which a worker that knows it is waited for begins anew.
+        # The grace period begins anew, so a worker that doesn't know their name doesn't bury them.
         assert await bench.broker.unpark([bench.queue], frozenset({"other"}), 3_600_000) == 0
         assert await bench.broker.unpark([bench.queue], BOTH, 3_600_000) == 2
         assert await bench.claim_ids(names=BOTH) == waiting

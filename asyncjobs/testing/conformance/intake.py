@@ -1,4 +1,4 @@
-"""``Intake``: jobs accepted, found, and awaited to their end; and the broker opened for that."""
+"""``Intake``: jobs accepted, found, and awaited; and ``Broker.open`` and ``Broker.close``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import ResultTimeout
-from asyncjobs.testing.conformance.kit import QUIET_S, SOON_S, Bench
+from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Intake"]

@@ -1,50 +1,27 @@
-"""What the suite needs of a broker's author, and the short verbs in which its tests are written."""
+"""What the author of a broker gives to the suite."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import itertools
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
-import msgspec
+from asyncjobs.ports import Broker
 
-from asyncjobs.core.job import Job, start_job
-from asyncjobs.core.priority import Priority
-from asyncjobs.core.record.envelope import Envelope, JobError, encode
-from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.core.settlement import Cancelled, Completed, Failed, Outcome, Released, Settlement, settle
-from asyncjobs.core.stored import read_live
-from asyncjobs.ports import (
-    Broker,
-    CancelReply,
-    Claim,
-    Claimed,
-    ClaimRequest,
-    Extension,
-    Hold,
-    Lease,
-    NewJob,
-    Place,
-    QueueFigures,
-    Recovery,
-    TenantFigures,
-)
-
-__all__ = ["QUIET_S", "SOON_S", "Bench", "BrokerKit", "ids", "lease_of"]
-
-#: Long enough for what is to happen soon, in seconds.
-SOON_S = 5.0
-
-#: Long enough to see that nothing happens, in seconds.
-QUIET_S = 0.05
-
-HoldKind = Literal["queue", "name", "tenant"]
+__all__ = ["BrokerKit"]
 
 
 class BrokerKit(Protocol):
-    """A broker under test, and a hand on its clock: what the author of a broker gives to the suite."""
+    """A broker under test, and control of its clock: what the author of a broker gives to the suite.
+
+    Example:
+        ```python
+        class MyKit:
+            def __init__(self, broker: MyBroker) -> None:
+                self.broker = broker
+
+            async def advance(self, milliseconds: int) -> None:
+                self.broker.clock.advance(milliseconds)
+        ```
+    """
 
     @property
     def broker(self) -> Broker:
@@ -52,250 +29,9 @@ class BrokerKit(Protocol):
         ...
 
     async def advance(self, milliseconds: int) -> None:
-        """Move the broker's time forward, in every queue, also for what expires.
+        """Move the broker's time forward in every queue, for due times, leases and expiry alike.
 
         Args:
             milliseconds: By how much, above 0; up to 30 days.
         """
         ...
-
-
-class Bench:
-    """Verbs on one queue of the broker under test, with defaults where a test does not care.
-
-    Args:
-        kit: The broker and its clock.
-        queue: The queue of all verbs that name no other.
-
-    Attributes:
-        kit: As given.
-        broker: The kit's broker.
-        queue: As given.
-
-    Example:
-        bench = Bench(kit)
-        [job_id] = await bench.send()
-        claim = await bench.claim()
-        assert await bench.settle(claim.jobs) == [True]
-    """
-
-    def __init__(self, kit: BrokerKit, queue: str = "bench") -> None:
-        self.kit = kit
-        self.broker = kit.broker
-        self.queue = queue
-        self._numbers = itertools.count(1)
-        self._claims = itertools.count(1)
-
-    def new(
-        self,
-        name: str = "work",
-        *,
-        priority: Priority = Priority.NORMAL,
-        job_id: str | None = None,
-        queue: str | None = None,
-        delay_ms: int = 0,
-        due_at_ms: int | None = None,
-        acks_early: bool = False,
-        tenant: str = "",
-    ) -> NewJob:
-        """Return a job to send, called with the arguments ``("a", 1)``.
-
-        Args:
-            name: The job name.
-            priority: Its priority.
-            job_id: Its id; by default one that sorts behind those before.
-            queue: Its queue; by default the bench's.
-            delay_ms: How long it waits before it may start, in milliseconds.
-            due_at_ms: When it may start, in Unix milliseconds; in place of ``delay_ms``.
-            acks_early: Whether it is never run twice.
-            tenant: The id of its tenant.
-        """
-        body = encode(Envelope(arguments=msgspec.Raw(encode(["a", 1])), created_at_ms=1))
-        return NewJob(
-            queue=queue or self.queue,
-            id=job_id or f"job-{next(self._numbers):06}",
-            name=name,
-            body=body,
-            priority=priority.value,
-            tenant=tenant,
-            acks_early=acks_early,
-            delay_ms=delay_ms,
-            due_at_ms=due_at_ms,
-        )
-
-    async def send(self, *jobs: NewJob, count: int = 1) -> list[str]:
-        """Send ``jobs``, or ``count`` plain ones, all of which must be new, and return their ids."""
-        sent = list(jobs) or [self.new() for _ in range(count)]
-        assert await self.broker.enqueue(sent) == [True] * len(sent)
-        return [job.id for job in sent]
-
-    async def claim(
-        self,
-        limit: int = 10,
-        *,
-        worker: str = "worker",
-        number: int | None = None,
-        queues: Sequence[str] | None = None,
-        lease_ms: int = 10_000,
-        names: frozenset[str] | None = None,
-        lowest_first: bool = False,
-        keep_timer_ms: int = 0,
-    ) -> Claim:
-        """Claim once.
-
-        Args:
-            limit: How many jobs at most.
-            worker: The claiming worker.
-            number: The number of its claim; by default the next.
-            queues: The queues, in this order; by default the bench's.
-            lease_ms: For how long the jobs belong to the worker, in milliseconds.
-            names: The job names that the worker knows, ``None`` for any.
-            lowest_first: Whether low priority comes first.
-            keep_timer_ms: For how long the worker would keep the timer, in milliseconds; 0: not at all.
-        """
-        return await self.broker.claim(
-            ClaimRequest(
-                worker=worker,
-                number=next(self._claims) if number is None else number,
-                queues=queues or [self.queue],
-                limit=limit,
-                lease_ms=lease_ms,
-                names=names,
-                lowest_first=lowest_first,
-                keep_timer_ms=keep_timer_ms,
-            )
-        )
-
-    async def claim_ids(self, limit: int = 10, **given: object) -> list[str]:
-        """Claim once, with the arguments of ``claim``, and return the ids."""
-        return ids((await self.claim(limit, **given)).jobs)  # type: ignore[arg-type]
-
-    def settlement(
-        self,
-        claimed: Claimed,
-        outcome: Outcome | None = None,
-        *,
-        policy: RetryPolicy | None = None,
-        ttl_ms: int = 60_000,
-        duration_us: int = 1_000,
-    ) -> Settlement:
-        """Return what the core decides after a run.
-
-        Args:
-            claimed: The job that ran.
-            outcome: What the run came to; by default it returned ``"result"``.
-            policy: The policy of retries; by default one retry after a second.
-            ttl_ms: For how long the record of an ended job is kept, in milliseconds.
-            duration_us: How long the run took, in microseconds.
-        """
-        job = start_job(read_live(claimed, claimed.body, claimed.tries), claimed.fence, 1_000)
-        settlement = settle(
-            job,
-            outcome or Completed(encode("result")),
-            policy or RetryPolicy(max_retries=1, initial=1, jitter=False),
-            1_000,
-            0.5,
-            body=claimed.body,
-            duration_us=duration_us,
-            result_ttl_ms=ttl_ms,
-        )
-        return msgspec.structs.replace(settlement, ttl_ms=ttl_ms)
-
-    async def settle(self, jobs: Sequence[Claimed], outcome: Outcome | None = None, **given: object) -> list[bool]:
-        """Settle claimed jobs, all alike, with the arguments of ``settlement``."""
-        settlements = [self.settlement(claimed, outcome, **given) for claimed in jobs]  # type: ignore[arg-type]
-        return await self.broker.settle(settlements)
-
-    async def fail(self, jobs: Sequence[Claimed], *, for_good: bool = False) -> list[bool]:
-        """Settle claimed jobs as failed: to be retried after a second, or for good."""
-        return await self.settle(jobs, Failed(JobError("ValueError", "no", "trace", 1, 1_000), retryable=not for_good))
-
-    async def release(self, jobs: Sequence[Claimed]) -> list[bool]:
-        """Give claimed jobs back."""
-        return await self.settle(jobs, Released())
-
-    async def cancel_run(self, jobs: Sequence[Claimed], reason: str = "enough") -> list[bool]:
-        """Settle claimed jobs as cancelled."""
-        return await self.settle(jobs, Cancelled(reason))
-
-    async def extend(self, jobs: Sequence[Claimed], lease_ms: int = 10_000) -> Extension:
-        """Extend the leases of claimed jobs, from another thread as the heartbeat does."""
-        leases = [lease_of(claimed) for claimed in jobs]
-        keeper = self.broker.lease_keeper()
-        with contextlib.closing(keeper):
-            return await asyncio.to_thread(keeper.extend, leases, lease_ms)
-
-    async def recover(self, lease_ms: int = 10_000, max_deaths: int = 3) -> Recovery:
-        """Recover once."""
-        return await self.broker.recover([self.queue], lease_ms, max_deaths)
-
-    async def lapse(self, lease_ms: int = 10_000) -> None:
-        """Let every lease lapse, and recover now and then meanwhile, so that there is no gap."""
-        for _ in range(3):
-            await self.recover(lease_ms)
-            await self.kit.advance(lease_ms // 2)
-
-    async def figures(self, queue: str | None = None) -> QueueFigures:
-        """Return the figures of the queue."""
-        [figures] = await self.broker.overview([queue or self.queue])
-        return figures
-
-    async def waiting(self, queue: str | None = None) -> int:
-        """Return how many jobs wait: are ready, parked or scheduled."""
-        figures = await self.figures(queue)
-        return sum(figures.ready) + figures.parked + figures.scheduled
-
-    async def jobs_in(self, place: Place, *, limit: int = 100, tenant: str = "") -> list[Job]:
-        """Return all jobs in a place, read in pages of ``limit``."""
-        found: list[Job] = []
-        cursor = ""
-        while True:
-            page = await self.broker.page(self.queue, place, cursor, limit, tenant)
-            found += page.jobs
-            cursor = page.next
-            if not cursor:
-                return found
-
-    async def ids_in(self, place: Place, *, limit: int = 100, tenant: str = "") -> list[str]:
-        """Return the ids of all jobs in a place."""
-        return [job.id for job in await self.jobs_in(place, limit=limit, tenant=tenant)]
-
-    async def cancel(self, job_id: str, *, queue: str | None = None, keep_ms: int = 60_000) -> CancelReply:
-        """Cancel one job."""
-        [reply] = await self.broker.cancel(queue or self.queue, [job_id], "enough", keep_ms)
-        return reply
-
-    async def bury(self, *jobs: NewJob, count: int = 1) -> list[str]:
-        """Send ``jobs``, or ``count`` plain ones, let them fail for good, and return their ids."""
-        sent = await self.send(*jobs, count=count)
-        await self.fail((await self.claim(len(sent))).jobs, for_good=True)
-        return sent
-
-    async def bury_of(self, *tenants: str) -> list[str]:
-        """Let a job of each of ``tenants`` fail for good, and return their ids."""
-        return await self.bury(*(self.new(tenant=tenant) for tenant in tenants))
-
-    async def tenant_figures(self, tenant: str) -> TenantFigures:
-        """Return the figures of a tenant in the queue."""
-        [figures] = await self.broker.tenant_figures([self.queue], tenant)
-        return figures
-
-    async def dead_of(self, tenant: str) -> list[str]:
-        """Return the ids of the dead jobs of a tenant, which are as many as its figures say."""
-        dead = await self.ids_in("dead", tenant=tenant)
-        assert (await self.tenant_figures(tenant)).dead == len(dead)
-        return dead
-
-    async def hold(self, kind: HoldKind, which: str = "", *, on: bool = True) -> bool:
-        """Hold the queue, a name or a tenant back, or let it go."""
-        return await self.broker.hold(self.queue, Hold(kind, which), on)
-
-
-def ids(jobs: Sequence[Claimed]) -> list[str]:
-    """Return the ids of claimed jobs."""
-    return [claimed.id for claimed in jobs]
-
-
-def lease_of(claimed: Claimed) -> Lease:
-    """Return the lease of a claimed job."""
-    return Lease(claimed.queue, claimed.id, claimed.priority, claimed.fence)

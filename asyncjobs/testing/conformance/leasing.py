@@ -1,10 +1,10 @@
-"""``Work.recover`` and ``LeaseKeeper.extend``: leases kept, lost, taken over, recovered."""
+"""``Work.recover`` and ``LeaseKeeper.extend``: leases that are kept, lost and recovered."""
 
 from __future__ import annotations
 
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Recovery
-from asyncjobs.testing.conformance.kit import Bench, ids, lease_of
+from asyncjobs.testing.conformance.bench import Bench, ids, lease_of
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Leasing"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncjobs.core.states import JobState
-from asyncjobs.testing.conformance.kit import Bench, ids
+from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Operating"]
@@ -41,7 +41,7 @@ class Operating(Theme):
         [behind] = await bench.send()
         await bench.cancel(job.id, keep_ms=1_000)
         await bench.kit.advance(1_001)
-        # It stands behind the other now, wherever it stood before.
+        # The job stands behind the other one now, although it was sent before it at first.
         await bench.send(job)
         assert await bench.waiting() == 2
         first = await bench.claim_ids(1) or await bench.claim_ids(1)

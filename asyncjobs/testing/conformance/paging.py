@@ -7,7 +7,7 @@ import pytest
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import NewJob, Place
-from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Paging"]
@@ -112,7 +112,7 @@ class Paging(Theme):
         sent = await bench.send(*jobs)
         if place == "parked":
             await bench.claim(100, names=frozenset({"work"}))
-        # Also the last of a page, behind which the next one goes on, and those before it.
+        # Among them are the last job of a page, whose place the cursor names, and jobs before it.
         leaving = {job_id for number, job_id in enumerate(sent) if number % 4 != 1}
         seen = await self._paged_while_jobs_leave(bench, place, leaving)
         assert len(seen) == len(set(seen))
@@ -135,7 +135,7 @@ class Paging(Theme):
         for _ in jobs:
             page = await bench.broker.page(bench.queue, "running", cursor, 3)
             seen += [job.id for job in page.jobs]
-            # Those that go on are extended, as a heartbeat does.
+            # A heartbeat extends the leases of the jobs that go on.
             await bench.extend(jobs[1::4])
             await bench.settle([job for job in jobs if job.id in seen[-3:] and job.id not in staying])
             cursor = page.next
@@ -159,7 +159,7 @@ class Paging(Theme):
         page = await bench.broker.page(bench.queue, "dead", "", 3)
         while page.jobs:
             seen += [job.id for job in page.jobs]
-            # What leaves between two pages, or joins, moves no other.
+            # A job that leaves or joins between two pages must not shift the others.
             await bench.broker.delete(bench.queue, [page.jobs[-1].id])
             await bench.bury(count=1)
             if not page.next:

@@ -1,8 +1,8 @@
-"""``Work.prune``: the dead that are too old or too many."""
+"""``Work.prune``: dead jobs that are too old or too many."""
 
 from __future__ import annotations
 
-from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Pruning"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from asyncjobs.ports import Firing, StoredSchedule
-from asyncjobs.testing.conformance.kit import SOON_S, Bench
+from asyncjobs.testing.conformance.bench import SOON_S, Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Schedules"]
@@ -80,11 +80,11 @@ class Schedules(Theme):
         assert await bench.broker.move_schedule(bench.queue, "nightly", None)
         firing = Firing("nightly", tick, tick + 1_000, tick, [bench.new()])
         assert (await bench.broker.fire(bench.queue, [firing])).fired == [False]
-        # Also with other data it stays paused.
+        # It stays paused, even with other data.
         await bench.broker.put_schedule(bench.queue, "nightly", b"new", tick)
         assert await self._stored(bench) == [StoredSchedule("nightly", b"new", None, None)]
         assert await bench.broker.move_schedule(bench.queue, "nightly", tick)
-        # One that goes on already is not moved.
+        # A schedule that isn't paused keeps its tick.
         assert await bench.broker.move_schedule(bench.queue, "nightly", tick + 9_000)
         assert (await bench.broker.fire(bench.queue, [firing])).fired == [True]
 

@@ -6,7 +6,7 @@ import msgspec
 
 from asyncjobs.core.settlement import Snoozed
 from asyncjobs.core.states import JobState
-from asyncjobs.testing.conformance.kit import Bench, ids
+from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Settling"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.priority import Priority
 from asyncjobs.ports import MinuteFigures, WorkerInfo
-from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Stats"]
@@ -41,7 +41,7 @@ class Stats(Theme):
         assert (await bench.figures()).oldest_wait_ms == 0
         await bench.send()
         now_ms = (await bench.claim(0)).now_ms
-        # The bench's jobs claim to have been sent a millisecond after 1970 began.
+        # By their records, the bench's jobs were sent 1 ms after 1970 began.
         assert (await bench.figures()).oldest_wait_ms >= now_ms - 1
 
     async def test_the_history_tells_the_latest_ends_first(self, bench: Bench) -> None:

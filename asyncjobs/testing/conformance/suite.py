@@ -21,7 +21,7 @@ __all__ = ["BrokerConformance"]
 
 
 class _Work(Claiming, Settling, Leasing, Waking, Pruning):
-    """What ``ports.Work`` promises, beside ``emit`` and ``unpark``, which stand with the verbs that they belong to."""
+    """What ``ports.Work`` promises; ``emit`` is tested by ``Events``, and ``unpark`` by ``Holding``."""
 
 
 class _Store(Paging, Operating, Editing, Holding):
@@ -33,8 +33,19 @@ class _Stats(Stats, Tenants):
 
 
 class BrokerConformance(Intake, Events, _Work, _Store, _Stats, Schedules):
-    """Everything that a ``ports.Broker`` promises.
+    """The tests of everything that a ``ports.Broker`` promises.
 
-    A subclass is a test class of pytest. It gives the fixture ``kit``: a ``BrokerKit`` whose broker is open and empty
-    when a test begins.
+    Make a test class of pytest from it, with a fixture ``kit``: a ``BrokerKit`` whose broker is open and empty when a
+    test begins.
+
+    Example:
+        ```python
+        class TestMyBroker(BrokerConformance):
+            @pytest.fixture
+            async def kit(self) -> AsyncIterator[MyKit]:
+                broker = MyBroker()
+                await broker.open()
+                yield MyKit(broker)
+                await broker.close()
+        ```
     """

@@ -1,4 +1,4 @@
-"""``JobStats`` of one tenant: its figures, its history and its dead."""
+"""``JobStats`` of one tenant: its figures, its history and its dead jobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.ports import TenantFigures
-from asyncjobs.testing.conformance.kit import Bench
+from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Tenants"]
@@ -15,7 +15,7 @@ MONTH_MS = 30 * 24 * 3_600_000
 
 
 class Tenants(Theme):
-    """What ``tenant_figures``, and ``history`` and the dead of a tenant promise."""
+    """What ``tenant_figures`` promises, and ``history`` and ``page`` of one tenant."""
 
     @pytest.mark.parametrize("tenant", ["acme", "a", " acme", "29417520", "{globex}", "größe: 1", "x" * 255])
     async def test_the_ends_of_a_tenants_jobs_are_counted_apart(self, bench: Bench, tenant: str) -> None:
@@ -156,7 +156,7 @@ class Tenants(Theme):
         assert await bench.broker.retry(bench.queue, [retried, retried]) == [True, False]
         assert await bench.broker.delete(bench.queue, [deleted, deleted]) == [True, False]
         assert await bench.dead_of("acme") == [stays]
-        # What comes back, or is sent anew, dies anew.
+        # The retried job and the deleted one, which is sent again, die again.
         await bench.send(bench.new(job_id=deleted, tenant="globex"))
         await bench.fail((await bench.claim()).jobs, for_good=True)
         assert sorted(await bench.dead_of("acme")) == [retried, stays]

@@ -1,19 +1,20 @@
-"""What the themes of the suite share."""
+"""The base of the themes of the suite."""
 
 from __future__ import annotations
 
 import pytest
 
-from asyncjobs.testing.conformance.kit import Bench, BrokerKit
+from asyncjobs.testing.conformance.bench import Bench
+from asyncjobs.testing.conformance.kit import BrokerKit
 
 __all__ = ["Theme"]
 
 
 @pytest.mark.anyio
 class Theme:
-    """Tests of one part of the promise, on a bench made of the subclass's ``kit``."""
+    """The base of a theme: tests of one part of a port, on a bench that is made from the subclass's ``kit``."""
 
     @pytest.fixture
     def bench(self, kit: BrokerKit) -> Bench:
-        """Verbs on one queue of the broker under test."""
+        """Return short verbs on one queue of the broker of ``kit``."""
         return Bench(kit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from asyncjobs.testing.conformance.kit import QUIET_S, SOON_S, Bench, ids
+from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Waking"]
