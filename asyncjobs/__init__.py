@@ -106,10 +106,17 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# What is exported says that it comes from here, so that files may move: the type of an error is stored with its module.
-# Errors stay in asyncjobs.errors, which is public too, and structs where msgspec looks up their annotations.
-for _name in __all__:
-    _value = globals()[_name]
-    if _value.__module__ != "asyncjobs.errors" and not hasattr(_value, "__struct_fields__"):
-        _value.__module__ = __name__
-del _name, _value
+
+def _say_where_exported() -> None:
+    """Let what is exported say that it comes from here, so that files may move.
+
+    Errors stay in ``asyncjobs.errors``, which is public too and which is stored with an error's type. So do structs in
+    their modules, where msgspec looks up their annotations.
+    """
+    for name in __all__:
+        value = globals()[name]
+        if value.__module__ != "asyncjobs.errors" and not hasattr(value, "__struct_fields__"):
+            value.__module__ = __name__
+
+
+_say_where_exported()
