@@ -133,12 +133,12 @@ class JobContext:
         with other events.
 
         Args:
-            done: how much is done, in a unit of your own.
-            total: how much there is to do, in the same unit; ``None`` if that isn't known.
-            note: a text for people.
+            done: How much is done, in a unit of your own.
+            total: How much there is to do, in the same unit; ``None`` if that isn't known.
+            note: A text for people.
 
         Raises:
-            ArgumentsError: the event has more than 64 KiB.
+            ArgumentsError: The event has more than 64 KiB.
         """
         self._emit("progress", (done, total, note))
 
@@ -146,10 +146,10 @@ class JobContext:
         """Send ``data`` as an event, to readers of ``handle.events()``; otherwise like ``progress``.
 
         Args:
-            data: anything that msgspec encodes, at most 64 KiB.
+            data: Anything that msgspec encodes, at most 64 KiB.
 
         Raises:
-            ArgumentsError: the data can't be encoded, or has more than 64 KiB.
+            ArgumentsError: The data can't be encoded, or has more than 64 KiB.
         """
         self._emit("data", data)
 
@@ -222,7 +222,7 @@ def current_job() -> JobContext:
         The job's context, with its id, attempt, metadata, deadline and ``progress``.
 
     Raises:
-        LookupError: no job runs here.
+        LookupError: No job runs here.
 
     Example:
         ```python

@@ -29,7 +29,7 @@ def dispatcher_for(name: str) -> Dispatcher:
     context variable that is set in its lifespan, so the open apps are remembered in the process.)
 
     Raises:
-        AppNotOpen: no app is open, or more than one.
+        AppNotOpen: No app is open, or more than one.
     """
     context = running.get()
     if context is not None:

@@ -20,9 +20,9 @@ class Retry(Steering):
     the dead letter queue.
 
     Args:
-        after: how long to wait, in seconds or as a ``timedelta``. By default the job's retry policy decides; where the
+        after: How long to wait, in seconds or as a ``timedelta``. By default the job's retry policy decides; where the
             policy is a function, it is called only without ``after``.
-        reason: the message of the failed attempt.
+        reason: The message of the failed attempt.
 
     Raises:
         ArgumentsError: ``after`` is no duration.
@@ -45,7 +45,7 @@ class Snooze(Steering):
     """Run the job again later, because it was too early; no attempt and no failure is counted.
 
     Args:
-        after: how long to wait, in seconds or as a ``timedelta``; more than 0.
+        after: How long to wait, in seconds or as a ``timedelta``; more than 0.
 
     Raises:
         ArgumentsError: ``after`` is no duration.
@@ -66,7 +66,7 @@ class Discard(Steering):
     """Give up now: the job goes to the dead letter queue, whatever retries it has left.
 
     Args:
-        reason: the message of the failed attempt.
+        reason: The message of the failed attempt.
     """
 
     def __init__(self, reason: str = "the handler discarded the job") -> None:
@@ -79,7 +79,7 @@ class Cancel(Steering):
     """End the job as cancelled; ``handle.result()`` raises ``JobCancelled``.
 
     Args:
-        reason: why, as ``JobCancelled`` and the job's record show it.
+        reason: Why, as ``JobCancelled`` and the job's record show it.
     """
 
     def __init__(self, reason: str = "the handler cancelled the job") -> None:

@@ -28,15 +28,15 @@ class Worker:
     """Runs jobs of an app in the running event loop.
 
     Args:
-        app: the app whose jobs are run; the worker opens it while it runs.
-        queues: names of queues, served in strict order, or a mapping of names to weights above 0, served at random by
+        app: The app whose jobs are run; the worker opens it while it runs.
+        queues: Names of queues, served in strict order, or a mapping of names to weights above 0, served at random by
             weight. By default the setting ``queues``, else the queues that the app's jobs name.
-        concurrency: how many jobs run at once, 1 or more; by default the setting.
-        ageing: the share of claims, from 0 to 1, that serve low priority first, so that it never starves.
-        clock: a clock in place of the system's, for tests.
+        concurrency: How many jobs run at once, 1 or more; by default the setting.
+        ageing: The share of claims, from 0 to 1, that serve low priority first, so that it never starves.
+        clock: A clock in place of the system's, for tests.
 
     Raises:
-        ConfigurationError: an argument has a wrong value.
+        ConfigurationError: An argument has a wrong value.
 
     Example:
         ```python
@@ -85,7 +85,7 @@ class Worker:
         A worker that isn't running, or whose broker is away, is not healthy.
 
         Args:
-            within: how long ago that may be, in seconds.
+            within: How long ago that may be, in seconds.
         """
         return Health(False, None, 0) if self._current_run is None else self._current_run.health(within)
 
@@ -105,11 +105,11 @@ class Worker:
         back to their queues.
 
         Args:
-            signals: whether SIGTERM and SIGINT stop the worker, a second one without waiting for handlers.
+            signals: Whether SIGTERM and SIGINT stop the worker, a second one without waiting for handlers.
 
         Raises:
-            DefinitionError: a job of the app could not be run.
-            BrokerError: the broker can't be reached at the start; later, the worker waits for it.
+            DefinitionError: A job of the app could not be run.
+            BrokerError: The broker can't be reached at the start; later, the worker waits for it.
         """
         with self._on_signals() if signals else contextlib.nullcontext():
             async with self._started() as run:
@@ -122,8 +122,8 @@ class Worker:
             How many jobs have ended.
 
         Raises:
-            DefinitionError: a job of the app could not be run.
-            BrokerError: the broker can't be reached.
+            DefinitionError: A job of the app could not be run.
+            BrokerError: The broker can't be reached.
         """
         async with self._started() as run:
             return await run.until_empty()
@@ -135,8 +135,8 @@ class Worker:
             Whether there was a job.
 
         Raises:
-            DefinitionError: a job of the app could not be run.
-            BrokerError: the broker can't be reached.
+            DefinitionError: A job of the app could not be run.
+            BrokerError: The broker can't be reached.
         """
         async with self._started() as run:
             return await run.once()

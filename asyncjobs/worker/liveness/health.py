@@ -38,7 +38,7 @@ async def health_file(health: Callable[[], Health], path: Path) -> AsyncIterator
     """Write ``path`` anew each second while the worker is healthy; a probe looks at the file's age.
 
     Raises:
-        OSError: the file can't be written.
+        OSError: The file can't be written.
     """
     file = anyio.Path(path)
     await file.write_text("starting\n")
