@@ -155,6 +155,9 @@ class Claimer(Duty):
             return
         if buffered:
             self._ahead = 0
+            # The next look counts from here: what ended before says nothing of the jobs that hold the slots now.
+            # Were the jobs behind these claimed ahead at once, they would come back later, and in front of these.
+            self._finished_at_look = finished
             self._executor.give_back()
         elif self._timer_interval is not None:
             # All slots are taken; what is due must still be made ready, for other workers.
