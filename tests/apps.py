@@ -6,6 +6,7 @@ from typing import Any
 
 from asyncjobs import App, Job, JobRequest
 from asyncjobs.ports import NewJob
+from tests.waiting import SOON
 
 __all__ = ["broker_of", "host_of", "prepared", "wait_ended"]
 
@@ -25,6 +26,6 @@ def prepared(app: App, request: JobRequest[Any], *, sent_at_ms: int | None = Non
     return app._sender.prepare(request, sent_at_ms=sent_at_ms)
 
 
-async def wait_ended(app: App, job_id: str, *, queue: str = "default", timeout: float | None = 20.0) -> Job | None:
+async def wait_ended(app: App, job_id: str, *, queue: str = "default", timeout: float | None = SOON) -> Job | None:
     """Wait until a job has ended and return it."""
     return await app._lookup.wait_for_end(job_id, queue=queue, timeout=timeout)

@@ -12,14 +12,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from tests.servers import STARTS_WITHIN_S, die_with_parent, free_port, in_package
+from tests.servers import die_with_parent, free_port, in_package, until_started
+from tests.waiting import SOON
 
 __all__ = ["LANES", "PGBOUNCER", "Postgres", "PostgresLane", "pgbouncer", "postgres"]
 
@@ -103,13 +103,13 @@ class Postgres:
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         self._process = _started(command, self.folder / "log")
-        _until_it_answers(self._process, self.url, self.folder / "log")
+        until_started(self._process, self.folder / "log", lambda: _answers(self.url))
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
             # Immediate shutdown: its children end too.
             self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(STARTS_WITHIN_S)
+            self._process.wait(SOON)
         self._folder.cleanup()
 
 
@@ -145,18 +145,12 @@ def _started(command: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _until_it_answers(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    until = time.monotonic() + STARTS_WITHIN_S
-    while True:
-        if process.poll() is not None:
-            raise ChildProcessError(log.read_text(errors="replace")[-2000:])
-        try:
-            psycopg.connect(url, connect_timeout=2).close()
-            return
-        except psycopg.OperationalError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.02)
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -198,8 +192,8 @@ max_client_conn = 500
         process = _started([PGBOUNCER, str(folder / "pgbouncer.ini")], folder / "log")
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         try:
-            _until_it_answers(process, url, folder / "log")
+            until_started(process, folder / "log", lambda: _answers(url))
             yield url
         finally:
             process.kill()
-            process.wait(STARTS_WITHIN_S)
+            process.wait(SOON)

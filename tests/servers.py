@@ -12,11 +12,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import redis
+
+from tests.waiting import SOON, until_sync
 
 __all__ = [
     "LANES",
@@ -31,9 +32,8 @@ __all__ = [
     "sentinel_url",
     "sentinels",
     "server",
+    "until_started",
 ]
-
-STARTS_WITHIN_S = 15.0
 
 # A primary waits some seconds for more replicas before it sends its data.
 _AT_ONCE = ("--repl-diskless-sync-delay", "0")
@@ -86,6 +86,17 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
+def until_started(process: subprocess.Popen[bytes], log: Path, answers: Callable[[], bool]) -> None:
+    """Wait until a server ``answers``; raise ``ChildProcessError`` with the end of its log if it ends instead."""
+
+    def has_started() -> bool:
+        if process.poll() is not None:
+            raise ChildProcessError(log.read_text(errors="replace")[-2000:])
+        return answers()
+
+    until_sync(has_started, f"the server answers whose log is {log}")
+
+
 class Server:
     """One server process on a port that was free; ``stop`` and ``start`` again keep port and data folder."""
 
@@ -121,7 +132,7 @@ class Server:
 
     def client(self) -> redis.Redis:
         """Return a new synchronous client; close it."""
-        return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=STARTS_WITHIN_S, protocol=2)
+        return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=SOON, protocol=2)
 
     def start(self) -> None:
         """Start the process and wait until it answers; raise ``ChildProcessError`` if it ends instead."""
@@ -139,30 +150,27 @@ class Server:
             self._process = subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent
             )
-        until = time.monotonic() + STARTS_WITHIN_S
         with contextlib.closing(self.client()) as client:
-            while True:
-                if self._process.poll() is not None:
-                    raise ChildProcessError((self.folder / "log").read_text(errors="replace")[-2000:])
+
+            def answers() -> bool:
                 try:
-                    client.ping()
-                    return
+                    return bool(client.ping())
                 except (redis.ConnectionError, redis.ResponseError):
-                    if time.monotonic() > until:
-                        raise
-                    time.sleep(0.02)
+                    return False
+
+            until_started(self._process, self.folder / "log", answers)
 
     def kill(self, how: int = signal.SIGKILL) -> None:
         """Send a signal, and wait for the end unless it only stops or continues the process."""
         assert self._process is not None
         self._process.send_signal(how)
         if how not in (signal.SIGSTOP, signal.SIGCONT):
-            self._process.wait(STARTS_WITHIN_S)
+            self._process.wait(SOON)
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
-            self._process.wait(STARTS_WITHIN_S)
+            self._process.wait(SOON)
         self._folder.cleanup()
 
 
@@ -187,7 +195,7 @@ def server(lane: Lane | None = None, *arguments: str) -> Iterator[Server]:
         if "--cluster-enabled" in lane.arguments:
             with contextlib.closing(running.client()) as client:
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-                _until(lambda: _cluster_state(client) == "ok")
+                until_sync(lambda: _cluster_state(client) == "ok", "the node serves all slots")
         yield running
     finally:
         running.close()
@@ -210,12 +218,14 @@ def cluster(primaries: int = 3, replicas: int = 0) -> Iterator[list[Server]]:
         for node in nodes[1:]:
             clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", node.port)
         for client in clients:
-            _until(lambda client=client: len(client.execute_command("CLUSTER NODES")) == len(nodes))
+            until_sync(
+                lambda client=client: len(client.execute_command("CLUSTER NODES")) == len(nodes), "all nodes have met"
+            )
         for number, client in enumerate(clients[primaries:]):
             primary = clients[number % primaries].execute_command("CLUSTER", "MYID").decode()
-            _until(lambda client=client, primary=primary: _replicates(client, primary))
+            until_sync(lambda client=client, primary=primary: _replicates(client, primary), "the node is a replica")
         for client in clients:
-            _until(lambda client=client: _cluster_state(client) == "ok")
+            until_sync(lambda client=client: _cluster_state(client) == "ok", "the Cluster serves all slots")
         yield nodes
 
 
@@ -233,7 +243,7 @@ def sentinels(count: int = 3) -> Iterator[tuple[list[Server], Server, Server]]:
         replica = Server(find_binary(), "--appendonly", "yes", "--replicaof", "127.0.0.1", str(primary.port))
         stack.callback(replica.close)
         with contextlib.closing(primary.client()) as client:
-            _until(lambda: client.info("replication")["connected_slaves"] == 1)
+            until_sync(lambda: client.info("replication")["connected_slaves"] == 1, "the primary has its replica")
         config = (
             f"sentinel monitor main 127.0.0.1 {primary.port} 2",
             "sentinel down-after-milliseconds main 1000",
@@ -245,7 +255,7 @@ def sentinels(count: int = 3) -> Iterator[tuple[list[Server], Server, Server]]:
             stack.callback(watchers[-1].close)
         for watcher in watchers:
             with contextlib.closing(watcher.client()) as client:
-                _until(lambda client=client: _watches(client, count))
+                until_sync(lambda client=client: _watches(client, count), "the sentinels have found each other")
         yield watchers, primary, replica
 
 
@@ -269,12 +279,3 @@ def _replicates(client: redis.Redis, primary: str) -> bool:
 
 def _cluster_state(client: redis.Redis) -> str:
     return str(client.execute_command("CLUSTER INFO")["cluster_state"])
-
-
-def _until(condition: object) -> None:
-    """Wait until ``condition`` holds, with a bound."""
-    until = time.monotonic() + STARTS_WITHIN_S
-    while not condition():  # type: ignore[operator]
-        if time.monotonic() > until:
-            raise TimeoutError("the servers did not come together in time")
-        time.sleep(0.02)

@@ -37,10 +37,9 @@ from asyncjobs import (
 from asyncjobs.app.verbs.schedules import ScheduleVerbs
 from asyncjobs.ports import NewJob
 from tests.apps import broker_of
+from tests.waiting import SOON
 
 pytestmark = pytest.mark.anyio
-
-SOON = 5.0
 
 
 @job

@@ -11,10 +11,9 @@ import pytest
 
 from asyncjobs import App, ArgumentsError, JobCancelled, JobDefinition, JobState, RetryPolicy, Worker
 from asyncjobs.app.verbs import tenants as tenant_verbs
+from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
-
-SOON = 5.0
 
 
 @pytest.fixture
@@ -157,7 +156,7 @@ async def test_a_purge_takes_everything_of_one_tenant_and_nothing_else(app: App,
         await _run_all(app)
         async with app.worker(queues=["default"]):
             running = await _of("acme", hang).delay()
-            await asyncio.wait_for(started.wait(), SOON)
+            await until(started, "the handler has started")
             await app.suspend_tenant("acme", queue="default")
             parked = await _of("acme", work).delay()
             await (await work.delay()).result(SOON)

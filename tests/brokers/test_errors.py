@@ -12,6 +12,7 @@ from asyncjobs import App, BrokerRefused, BrokerUnavailable
 from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.core.server import Server as Address
 from tests.servers import Server
+from tests.waiting import SOON
 
 PASSING = [
     redis.exceptions.BusyLoadingError("Redis is loading the dataset in memory"),
@@ -56,10 +57,10 @@ async def test_scripts_that_the_server_has_forgotten_are_sent_again(redis_server
         return "done"
 
     async with app, app.worker():
-        assert await (await work.delay()).result(5) == "done"
+        assert await (await work.delay()).result(SOON) == "done"
         with contextlib.closing(redis_server.client()) as client:
             client.script_flush()
-        assert await (await work.delay()).result(5) == "done"
+        assert await (await work.delay()).result(SOON) == "done"
 
 
 @pytest.mark.anyio
@@ -94,7 +95,7 @@ async def test_a_caller_cancelled_while_he_subscribes_leaves_the_others_waiting_
         # However far the first one has come when he is cancelled.
         async with app, app.worker():
             handle = await work.schedule_in(0.05)
-            waits = [asyncio.create_task(handle.result(5)) for _ in range(3)]
+            waits = [asyncio.create_task(handle.result(SOON)) for _ in range(3)]
             for _ in range(loops):
                 await asyncio.sleep(0)
             waits[0].cancel()

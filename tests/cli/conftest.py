@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -80,16 +79,3 @@ def command(tmp_path: Path, redis_url: str) -> Iterator[Command]:
     command = Command(tmp_path, redis_url)
     yield command
     command.close()
-
-
-@pytest.fixture
-def until() -> Callable[..., None]:
-    """Wait until a condition holds, with a bound."""
-
-    def wait(condition: Callable[[], object], within: float = 20) -> None:
-        end = time.monotonic() + within
-        while not condition():
-            assert time.monotonic() < end, "it did not come about in time"
-            time.sleep(0.02)
-
-    return wait

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -19,6 +18,7 @@ import pytest
 from asyncjobs import App
 from tests.cli.conftest import Command
 from tests.servers import server
+from tests.waiting import SOON, until_sync
 
 
 @pytest.fixture
@@ -131,53 +131,51 @@ def test_burst_runs_what_is_there_and_ends(command: Command, app: App, tmp_path:
     assert "20 jobs ended" in done.stdout
 
 
-def test_a_worker_ends_with_0_on_sigterm_and_its_job_goes_back(
-    command: Command, app: App, tmp_path: Path, until: Callable[..., None]
-) -> None:
+def test_a_worker_ends_with_0_on_sigterm_and_its_job_goes_back(command: Command, app: App, tmp_path: Path) -> None:
     command.environ["ASYNCJOBS_SHUTDOWN_TIMEOUT"] = "0.1"
     job_id = send(app, "hang", str(tmp_path / "hangs"))
     worker = command.start("worker", "shop:app")
-    until(lambda: (tmp_path / "hangs").exists())
+    until_sync((tmp_path / "hangs").exists, "the handler runs")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(SOON) == 0
     job = app.sync.find_job(job_id)
     assert job is not None
     assert (job.state.value, job.attempt) == ("pending", 1)
 
 
-def test_a_second_signal_does_not_wait(command: Command, app: App, tmp_path: Path, until: Callable[..., None]) -> None:
+def test_a_second_signal_does_not_wait(command: Command, app: App, tmp_path: Path) -> None:
     command.environ["ASYNCJOBS_SHUTDOWN_TIMEOUT"] = "60"
     send(app, "hang", str(tmp_path / "hangs"))
     worker = command.start("worker", "shop:app")
-    until(lambda: (tmp_path / "hangs").exists())
+    until_sync((tmp_path / "hangs").exists, "the handler runs")
     worker.send_signal(signal.SIGINT)
     # Two signals sent at once could be delivered as one.
-    until(lambda: not app.sync.stats().workers or app.sync.stats().workers[0].status == "stopping", within=20)
+    until_sync(lambda: all(one.status == "stopping" for one in app.sync.stats().workers), "the worker is stopping")
     worker.send_signal(signal.SIGINT)
     assert worker.wait(15) == 0
 
 
 def test_a_killed_worker_process_is_replaced_and_none_outlives_the_supervisor(
-    command: Command, app: App, tmp_path: Path, until: Callable[..., None]
+    command: Command, app: App, tmp_path: Path
 ) -> None:
     supervisor = command.start("worker", "shop:app", "--processes", "2")
-    until(lambda: len(app.sync.stats().workers) == 2)
+    until_sync(lambda: len(app.sync.stats().workers) == 2, "both workers are there")
     before = {worker.pid for worker in app.sync.stats().workers}
     os.kill(min(before), signal.SIGKILL)
-    until(lambda: {worker.pid for worker in app.sync.stats().workers} - before)
+    until_sync(lambda: {worker.pid for worker in app.sync.stats().workers} - before, "there is a new worker")
     job_id = send(app, "note", str(tmp_path / "notes"), "alive")
-    assert app.sync.result(app.handle(job_id), 20) == "alive"
+    assert app.sync.result(app.handle(job_id), SOON) == "alive"
     children = psutil.Process(supervisor.pid).children()
     assert len(children) == 2
     supervisor.kill()
-    assert psutil.wait_procs(children, 20)[1] == []
+    assert psutil.wait_procs(children, SOON)[1] == []
 
 
-def test_a_supervisor_passes_sigterm_on_and_ends_with_0(command: Command, app: App, until: Callable[..., None]) -> None:
+def test_a_supervisor_passes_sigterm_on_and_ends_with_0(command: Command, app: App) -> None:
     supervisor = command.start("worker", "shop:app", "--processes", "2")
-    until(lambda: len(app.sync.stats().workers) == 2)
+    until_sync(lambda: len(app.sync.stats().workers) == 2, "both workers are there")
     supervisor.send_signal(signal.SIGTERM)
-    assert supervisor.wait(20) == 0
+    assert supervisor.wait(SOON) == 0
     assert app.sync.stats().workers == []
 
 

@@ -21,7 +21,7 @@ from tests.servers import Server
 __all__ = ["ClusterKit", "MemoryKit", "RedisKit"]
 
 PLACES: list[Place] = ["ready", "scheduled", "running", "parked", "dead"]
-QUEUES = ["bench", "other", "third", "parking", "first", "second", "a", "b", "unused", "served"]
+QUEUES = ["default", "bench", "other", "third", "parking", "first", "second", "a", "b", "unused", "served"]
 
 
 class MemoryKit:

@@ -20,10 +20,12 @@ from typing import Any, TypeVar
 import anyio
 
 from asyncjobs import App, BrokerError, JobHandle, JobState
-from tests.apps import broker_of
+from asyncjobs.brokers.redis import clients
+from asyncjobs.brokers.redis.keys import QueueKeys
 from tests.faults.program import define
+from tests.waiting import SOON, until
 
-__all__ = ["LEASE_S", "SECONDS", "Load", "Report", "Workers", "opened", "retried", "until"]
+__all__ = ["LEASE_S", "SECONDS", "Load", "Report", "Workers", "opened", "retried"]
 
 PROGRAM = Path(__file__).with_name("program.py")
 
@@ -73,20 +75,19 @@ class Workers:
             self.processes.remove(process)
             process.wait(10)
 
-    async def until_present(self, app: App, process: subprocess.Popen[bytes], within: float = 20) -> None:
+    async def until_present(self, app: App, process: subprocess.Popen[bytes]) -> None:
         """Wait until one has announced itself, which it does once it takes jobs."""
-        with anyio.fail_after(within):
-            while process.pid not in [worker.pid for worker in (await app.stats()).workers]:
-                await asyncio.sleep(0.02)
 
-    async def end(self, process: subprocess.Popen[bytes], within: float = 20) -> int:
+        async def is_present() -> bool:
+            return process.pid in [worker.pid for worker in (await app.stats()).workers]
+
+        await until(is_present, f"the worker of process {process.pid} is there")
+
+    async def end(self, process: subprocess.Popen[bytes]) -> int:
         """Stop one by SIGTERM and return its exit code."""
         self.processes.remove(process)
         process.terminate()
-        with anyio.fail_after(within):
-            while process.poll() is None:
-                await asyncio.sleep(0.02)
-        return int(process.returncode)
+        return await asyncio.to_thread(process.wait, SOON)
 
     def close(self) -> None:
         for process in self.processes:
@@ -173,10 +174,13 @@ class Load:
 
     async def _distinct_ends(self) -> int:
         """How many different jobs have ended, counted in the keys of Redis themselves."""
-        ids = set()
-        # The broker's own client: it finds the servers behind any address.
-        async for key in broker_of(self.app)._client.scan_iter(match="asyncjobs:{default}:job:*", count=1000):
-            ids.add(key.decode().rpartition(":job:")[2])
+        start = QueueKeys("asyncjobs", "default").of("job", "")
+        # Made as the broker makes its own, it finds the servers behind any address.
+        client = clients.commands(self.app.settings.server)
+        try:
+            ids = {key.decode().removeprefix(start) async for key in client.scan_iter(match=f"{start}*", count=1000)}
+        finally:
+            await clients.close(client)
         jobs = [await self.app.find_job(job_id, queue="default") for job_id in ids]
         ends = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
         return sum(1 for job in jobs if job is not None and job.state in ends)
@@ -200,7 +204,7 @@ class Load:
 T = TypeVar("T")
 
 
-async def retried(call: Callable[[], Awaitable[T]], within: float = 20) -> T:
+async def retried(call: Callable[[], Awaitable[T]], within: float = SOON) -> T:
     """Call again while the broker is away."""
     until_at = time.monotonic() + within
     while True:
@@ -210,13 +214,6 @@ async def retried(call: Callable[[], Awaitable[T]], within: float = 20) -> T:
             if time.monotonic() > until_at:
                 raise
             await asyncio.sleep(0.1)
-
-
-async def until(condition: Callable[[], object], within: float = 20) -> None:
-    """Wait until ``condition`` holds."""
-    with anyio.fail_after(within):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager

@@ -21,8 +21,9 @@ class Proxy:
         self._random = random.Random(seed)
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._flows = asyncio.Event()
+        self._flows.set()
         self.delay = 0.0
-        self.hang = False
         self.drop_replies = 0.0
         self.port = 0
         self.dropped = 0
@@ -38,6 +39,17 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def hang(self) -> bool:
+        return not self._flows.is_set()
+
+    @hang.setter
+    def hang(self, hang: bool) -> None:
+        if hang:
+            self._flows.clear()
+        else:
+            self._flows.set()
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -60,8 +72,7 @@ class Proxy:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_reply: bool) -> None:
         try:
             while data := await source.read(65_536):
-                while self.hang:
-                    await asyncio.sleep(0.02)
+                await self._flows.wait()
                 if is_reply and self.delay:
                     await asyncio.sleep(self.delay)
                 if is_reply and self._random.random() < self.drop_replies:

@@ -14,9 +14,10 @@ import pytest
 import redis
 
 from asyncjobs import BrokerRefused, JobState
-from tests.faults.harness import LEASE_S, SECONDS, Load, Report, Workers, opened, retried, until
+from tests.faults.harness import LEASE_S, SECONDS, Load, Report, Workers, opened, retried
 from tests.faults.proxy import Proxy
 from tests.servers import Server, cluster, cluster_url, sentinel_url, sentinels, server
+from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +56,10 @@ async def test_redis_away_for_longer_than_a_lease(
         workers.start(2)
         for number in range(40):
             await load.add(work.delay(number, 3 * LEASE_S))
-        await until(lambda: sum(len(path.read_text().splitlines()) for path in tmp_path.glob("journal-*")) == 40)
+        await until(
+            lambda: sum(len(path.read_text().splitlines()) for path in tmp_path.glob("journal-*")) == 40,
+            "all 40 jobs have started",
+        )
         durable.kill()
         await asyncio.sleep(1.5 * LEASE_S)
         await asyncio.to_thread(durable.start)
@@ -139,7 +143,7 @@ async def test_maxmemory_reached_and_relieved(
                 # Full as it is, claiming, settling and recovering go on.
                 workers.start(1)
                 first = next(iter(load.accepted.values()))
-                job = await first.result(timeout=20)
+                job = await first.result(timeout=SOON)
                 assert job == 0
             finally:
                 client.config_set("maxmemory", 0)
@@ -193,7 +197,7 @@ async def test_a_cluster_failover(tmp_path: Path, report: Report, assert_nothing
             work = load.app.registry.get("work")
             # The replica takes over; then there is nobody to wait for.
             after = await retried(lambda: work.with_options(durability="local").delay(7, 0.0), within=30)
-            assert await retried(lambda: after.result(timeout=20), within=30) == 7
+            assert await retried(lambda: after.result(timeout=SOON), within=30) == 7
             load.accepted[after.id] = after
             await load.settle(report)
     assert_nothing_lost(report)
@@ -245,7 +249,7 @@ async def test_callers_cancelled_at_random_while_they_send_and_await(
         handle = await work.delay(number, 0.0)
         load.accepted[handle.id] = handle
         # Each caller must get its own answer, whoever was cancelled beside it.
-        result = await handle.result(timeout=20)
+        result = await handle.result(timeout=SOON)
         if result != number:
             wrong.append((number, result))
 

@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import anyio
 import msgspec
 import pytest
 import redis.asyncio as redis
 
+from asyncjobs.brokers.redis.keys import QueueKeys
 from asyncjobs.ports import NewJob
 from tests.apps import broker_of
-from tests.faults.harness import LEASE_S, SECONDS, Load, Report, Workers, opened, until
+from tests.faults.harness import LEASE_S, SECONDS, Load, Report, Workers, opened
+from tests.waiting import SOON, until, until_workers
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +43,7 @@ async def test_recovery_after_kill_9_takes_a_lease_and_a_second(
     load, workers = Load(redis_url, tmp_path), Workers(redis_url, tmp_path)
     async with opened(load, workers):
         workers.start(2)
-        await until(lambda: len(list(tmp_path.glob("journal-*"))) == 2)
+        await until(lambda: len(list(tmp_path.glob("journal-*"))) == 2, "both workers have started")
         load.start(seconds=0.3, pause=0.02)
         await asyncio.sleep(1)
         workers.kill(workers.processes[0])
@@ -124,11 +125,12 @@ async def test_poison_that_kills_its_worker(
                     workers.start()
                 await asyncio.sleep(0.05)
 
+        async def is_dead() -> bool:
+            return "poison" in [job.name for job in await load.app.failed_jobs()]
+
         workers.start(2)
         replacing = asyncio.create_task(replace_the_dead())
-        with anyio.fail_after(60):
-            while not [job for job in await load.app.failed_jobs() if job.name == "poison"]:
-                await asyncio.sleep(0.1)
+        await until(is_dead, "the poison is in the dead letter queue", within=60)
         await load.settle(report)
         replacing.cancel()
         [dead] = [job for job in await load.app.failed_jobs() if job.name == "poison"]
@@ -151,7 +153,7 @@ async def test_random_bytes_as_payloads(
         async with redis.from_url(redis_url) as client:
             for job in waiting:
                 damaged = chance.choice(heads) + chance.randbytes(chance.randrange(40))
-                await client.set(f"asyncjobs:{{default}}:job:{job.id}", damaged, xx=True)
+                await client.set(QueueKeys("asyncjobs", "default").of("job", job.id), damaged, xx=True)
         for job in junk:
             load.accepted[job.id] = load.app.handle(job.id)
         await load.settle(report)
@@ -169,7 +171,7 @@ async def test_a_worker_whose_clock_is_an_hour_off(
         load.start()
         began = time.monotonic()
         later = await work.schedule_in(1, 1, 0.0)
-        assert await later.result(timeout=20) == 1
+        assert await later.result(timeout=SOON) == 1
         assert time.monotonic() - began >= 1
         await asyncio.sleep(LEASE_S + 1)
         await load.settle(report)
@@ -185,19 +187,12 @@ async def test_64_workers_on_one_queue(
     async with opened(load, workers):
         # Objects in four processes.
         workers.start(4, CREW="16")
-        await until_present(load, 64)
+        await until_workers(load.app, 64)
         sent = await load.app.enqueue_many([work.request(number, 0.0) for number in range(3_000)])
         for handle in sent:
             load.accepted[handle.id] = handle
         await load.settle(report)
-        results = [await handle.result(timeout=20) for handle in sent]
+        results = [await handle.result(timeout=SOON) for handle in sent]
     assert results == list(range(3_000))
     assert_nothing_lost(report)
     assert report.again == 0
-
-
-async def until_present(load: Load, count: int) -> None:
-    """Wait until so many workers have announced themselves."""
-    with anyio.fail_after(30):
-        while len((await load.app.stats()).workers) < count:
-            await asyncio.sleep(0.05)

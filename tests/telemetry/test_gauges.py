@@ -20,10 +20,10 @@ from asyncjobs import (
 )
 from asyncjobs.telemetry import QueueGauges
 from tests.telemetry.conftest import Measured
+from tests.waiting import SOON, Notes
 
 pytestmark = pytest.mark.anyio
 
-SOON = 5.0
 AT_ONCE = RetryPolicy(max_retries=1, initial=0.0)
 
 
@@ -110,15 +110,16 @@ async def test_the_exporters_thread_reads_what_the_loop_has_fetched(
 
 
 class Away:
-    """An app whose broker is away at first, and again after the second call."""
+    """An app whose broker is away at first, and again after the second call; it notes what was told before each."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, measured: Measured) -> None:
         self._app = app
-        self.calls = 0
+        self._measured = measured
+        self.seen: Notes[bool] = Notes()
 
     async def stats(self) -> Stats:
-        self.calls += 1
-        if self.calls != 2:
+        self.seen.append(bool(depths(self._measured, "default")))
+        if len(self.seen) != 2:
             raise BrokerUnavailable("not today")
         return await self._app.stats()
 
@@ -127,7 +128,7 @@ async def test_figures_are_kept_fresh_and_dropped_when_they_no_longer_hold(
     make_app: Callable[..., App], measured: Measured
 ) -> None:
     app, gauges = make_app(), QueueGauges(measured.provider)
-    away = Away(app)
+    away = Away(app, measured)
 
     @app.job
     async def work() -> None: ...
@@ -135,14 +136,12 @@ async def test_figures_are_kept_fresh_and_dropped_when_they_no_longer_hold(
     async with app:
         await work.delay()
         task = asyncio.create_task(gauges.keep_refreshed(away, every=0.05))
-        seen: dict[int, bool] = {}
-        while away.calls < 4:
-            seen[away.calls] = bool(depths(measured, "default"))
-            await asyncio.sleep(0.01)
+        await away.seen.reach(4)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert (seen[1], seen[2], seen[3]) == (False, True, False)
+    # Before the first call, and after each.
+    assert away.seen[:4] == [False, False, True, False]
 
 
 async def test_a_wrong_interval_is_refused(app: App) -> None:

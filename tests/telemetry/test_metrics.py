@@ -25,10 +25,10 @@ from asyncjobs import (
 from asyncjobs.middleware.base import Send
 from asyncjobs.telemetry import Metrics, Tracing
 from tests.telemetry.conftest import Measured, Spans
+from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
 
-SOON = 5.0
 AT_ONCE = RetryPolicy(max_retries=1, initial=0.001, jitter=False)
 
 
@@ -159,7 +159,7 @@ async def test_the_lateness_of_a_schedules_job_is_that_to_its_tick(
         ran.set()
 
     async with app, app.worker():
-        await asyncio.wait_for(ran.wait(), SOON)
+        await until(ran, "the job of a tick has run")
 
     [point] = measured.points("asyncjobs.schedule.lateness")
     assert point.sum < 1
@@ -191,11 +191,11 @@ async def test_a_job_revived_from_the_dead_is_not_late_once_more(
 async def test_slots_in_use_are_counted_while_handlers_run(make_app: Callable[..., App], measured: Measured) -> None:
     app = make_app(middleware=[Metrics(measured.provider)])
     go = asyncio.Event()
-    running = asyncio.Semaphore(0)
+    running: Notes[bool] = Notes()
 
     @app.job
     async def work(fails: bool) -> None:
-        running.release()
+        running.append(fails)
         await go.wait()
         if fails:
             raise Snooze(3600)
@@ -203,8 +203,7 @@ async def test_slots_in_use_are_counted_while_handlers_run(make_app: Callable[..
     async with app, app.worker():
         for fails in (True, False, False):
             await work.delay(fails)
-        for _ in range(3):
-            await asyncio.wait_for(running.acquire(), SOON)
+        await running.reach(3)
         [during] = measured.points("asyncjobs.slots.used", queue="default")
         go.set()
     [after] = measured.points("asyncjobs.slots.used", queue="default")

@@ -45,10 +45,10 @@ from asyncjobs.middleware.logging import Logging
 from asyncjobs.middleware.translate import Translate
 from asyncjobs.telemetry import Tracing
 from tests.telemetry.conftest import Spans
+from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
 
-SOON = 5.0
 NO_RETRY = RetryPolicy(max_retries=0)
 AT_ONCE = RetryPolicy(max_retries=2, initial=0.001, jitter=False)
 
@@ -232,7 +232,7 @@ async def test_the_job_of_a_schedule_begins_a_trace_that_names_the_schedule(
         ran.set()
 
     async with app, app.worker():
-        await asyncio.wait_for(ran.wait(), SOON)
+        await until(ran, "the job of a tick has run")
 
     # The worker that fires a tick is the sender of its job.
     sent, processed = spans.named("send default")[0], spans.named("process default")[0]

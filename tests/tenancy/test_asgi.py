@@ -10,10 +10,10 @@ import pytest
 
 from asyncjobs import App, ConfigurationError, current_job, current_tenant, job
 from asyncjobs.tenancy import StaticTenants, TenantMiddleware, Tenants, from_header, from_subdomain
+from tests.waiting import SOON
 
 pytestmark = pytest.mark.anyio
 
-SOON = 10.0
 TENANTS = StaticTenants({"acme": "tenant_acme", "late": "tenant_late"}, suspended=["late"])
 
 

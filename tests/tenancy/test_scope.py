@@ -25,10 +25,10 @@ from asyncjobs.jobs.steering import Snooze
 from asyncjobs.middleware.translate import Translate
 from asyncjobs.tenancy import CachedTenants, StaticTenants, Tenants
 from tests.tenancy import cpu_jobs
+from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
 
-SOON = 20.0
 NO_RETRY = RetryPolicy(max_retries=0)
 
 
@@ -223,7 +223,7 @@ async def test_the_jobs_of_a_suspended_tenant_may_wait_until_it_is_back(make_app
 
     async with app, app.worker():
         handle = await work.with_options(tenant="acme").delay()
-        await asyncio.wait_for(seen.wait(), SOON)
+        await until(seen, "the tenant has been asked for")
         suspended.clear()
         assert await handle.result(SOON) == 1
 

@@ -20,17 +20,17 @@ from asyncjobs import (
     JobCancelled,
     JobContext,
     JobFailed,
+    JobHandle,
     JobState,
     Middleware,
     Worker,
 )
 from asyncjobs.middleware import CallNext, DefaultTimeout
 from tests.apps import broker_of
+from tests.waiting import SOON, until
 from tests.worker import cpu_jobs
 
 pytestmark = pytest.mark.anyio
-
-SOON = 20.0
 
 
 def _children() -> list[psutil.Process]:
@@ -64,9 +64,7 @@ async def test_a_shutdown_kills_what_does_not_end_and_its_job_goes_back(make_app
     async with app:
         async with app.worker(queues=["cpu"]):
             handle = await cpu_jobs.spin.with_options(app=app, timeout=60).delay()
-            async with asyncio.timeout(SOON):
-                while not _children():
-                    await asyncio.sleep(0.02)
+            await until(_children, "a process has been started")
         assert _children() == []
         job = await handle.refresh()
         assert (job.state, job.failures, job.deaths) == (JobState.PENDING, 0, 0)
@@ -83,9 +81,7 @@ async def test_a_handler_that_never_returns_is_killed_at_its_timeout(app: App) -
 async def test_a_running_handler_is_killed_when_its_job_is_cancelled(app: App) -> None:
     async with app, app.worker(queues=["cpu"]):
         handle = await cpu_jobs.spin.with_options(app=app, timeout=60).delay()
-        async with asyncio.timeout(SOON):
-            while not _children():
-                await asyncio.sleep(0.02)
+        await until(_children, "a process has been started")
         began = time.monotonic()
         assert await handle.cancel()
         with pytest.raises(JobCancelled):
@@ -161,10 +157,8 @@ async def test_a_worker_that_stops_gives_back_what_waits_for_a_process(
             waiting = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
             await _until_running(app, 2)
             worker.stop()
-            async with asyncio.timeout(SOON):
-                # While the first still runs. Acknowledged early, a job that had begun would have failed by this.
-                while await waiting.status() is not JobState.PENDING:
-                    await asyncio.sleep(0.02)
+            # While the first still runs. Acknowledged early, a job that had begun would have failed by this.
+            await _until_pending(waiting)
             assert await first.status() is JobState.RUNNING
             gate.touch()
         assert await first.status() is JobState.COMPLETED
@@ -193,21 +187,27 @@ async def test_a_job_that_was_just_being_claimed_at_the_stop_does_not_wait_for_a
             await _until_running(app, 1)
             is_busy = True
             claimed = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
-            await asyncio.wait_for(is_claimed.wait(), SOON)
+            await until(is_claimed, "the second job is being claimed")
             worker.stop()
             is_stopped.set()
-            async with asyncio.timeout(SOON):
-                while await claimed.status() is not JobState.PENDING:
-                    await asyncio.sleep(0.02)
+            await _until_pending(claimed)
             assert await first.status() is JobState.RUNNING
             gate.touch()
         assert await first.status() is JobState.COMPLETED
 
 
 async def _until_running(app: App, count: int) -> None:
-    async with asyncio.timeout(SOON):
-        while (await app.queue_stats("cpu")).running < count:
-            await asyncio.sleep(0.02)
+    async def are_running() -> bool:
+        return (await app.queue_stats("cpu")).running >= count
+
+    await until(are_running, f"{count} jobs are running")
+
+
+async def _until_pending(handle: JobHandle[Any]) -> None:
+    async def is_pending() -> bool:
+        return await handle.status() is JobState.PENDING
+
+    await until(is_pending, "the job has gone back")
 
 
 async def test_the_error_of_the_child_is_the_jobs_with_its_traceback_and_its_policy(app: App) -> None:

@@ -11,10 +11,9 @@ import pytest
 from asyncjobs import App, BrokerUnavailable, Inject, Worker, resource
 from asyncjobs.worker.duty import Duty, on_duty
 from tests.apps import broker_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-SOON = 5.0
 
 
 class Told(Duty):
@@ -49,7 +48,7 @@ async def test_duties_stop_in_the_reverse_order_each_while_it_still_runs() -> No
         for name in ("first", "second"):
             duty = Told(name, notes)
             await stack.enter_async_context(on_duty(name, duty))
-            await asyncio.wait_for(duty.is_running.wait(), SOON)
+            await until(duty.is_running, "the duty runs")
     assert notes == [
         "first starts",
         "second starts",
@@ -63,7 +62,7 @@ async def test_duties_stop_in_the_reverse_order_each_while_it_still_runs() -> No
 async def test_a_duty_that_fails_runs_again_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     duty = Told("settler", [], failures=1)
     async with on_duty("settler", duty):
-        await asyncio.wait_for(duty.is_running.wait(), SOON)
+        await until(duty.is_running, "the duty runs")
     [record] = caplog.records
     assert record.getMessage() == "the worker's settler failed and starts again in 0.1 s"
 

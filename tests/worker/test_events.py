@@ -27,10 +27,9 @@ from asyncjobs.ports import Emission
 from tests.apps import broker_of
 from tests.faults.proxy import Proxy
 from tests.servers import Server
+from tests.waiting import SOON
 
 pytestmark = pytest.mark.anyio
-
-SOON = 10.0
 
 
 async def _all(app: App, job_id: str, after: int = 0) -> list[JobEvent]:
@@ -64,7 +63,7 @@ async def test_progress_data_and_log_lines_are_followed_to_the_end(app: App) -> 
         assert events[0].progress == Progress(1, 3, "first")
         assert events[1].data == {"rows": [1, 2]}
         assert events[2].data == {"level": "info", "message": "half of 3"}
-        assert abs(events[0].at - datetime.now(UTC)) < timedelta(seconds=SOON)
+        assert abs(events[0].at - datetime.now(UTC)) < timedelta(seconds=10)
         assert [event.number for event in await _all(app, handle.id, after=2)] == [3]
         with pytest.raises(UnknownJob):
             await _all(app, "nobody")

@@ -8,25 +8,21 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import anyio
 import pytest
 
 from asyncjobs import App, BrokerUnavailable, Worker
 from asyncjobs.worker.liveness.health import Health, health_file, health_server
 from tests.apps import broker_of
+from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
-
-SOON = 5.0
 
 
 async def test_a_worker_is_healthy_while_it_claims_or_waits(app: App) -> None:
     worker = Worker(app)
     assert not worker.health().is_healthy
     async with app, worker.running():
-        with anyio.fail_after(SOON):
-            while not worker.health(within=2).is_healthy:
-                await asyncio.sleep(0.02)
+        await until(lambda: worker.health(within=2).is_healthy, "the worker is healthy")
     assert not worker.health().is_healthy
 
 
@@ -37,9 +33,7 @@ async def test_a_worker_whose_broker_is_away_is_not_healthy(app: App, monkeypatc
     worker = Worker(app)
     async with app, worker.running():
         monkeypatch.setattr(broker_of(app), "claim", away)
-        with anyio.fail_after(SOON):
-            while worker.health(within=0.5).is_healthy:
-                await asyncio.sleep(0.02)
+        await until(lambda: not worker.health(within=0.5).is_healthy, "the worker is not healthy")
 
 
 def get(port: int) -> tuple[int, dict[str, object]]:
@@ -62,7 +56,5 @@ async def test_the_probe_answers_200_or_503() -> None:
 async def test_the_file_is_there_while_the_worker_is(tmp_path: Path) -> None:
     path = tmp_path / "health"
     async with health_file(lambda: Health(True, 0.1, 0), path):
-        with anyio.fail_after(SOON):
-            while path.read_text() != "healthy\n":
-                await asyncio.sleep(0.02)
+        await until(lambda: path.read_text() == "healthy\n", "the file says so")
     assert not path.exists()

@@ -24,10 +24,10 @@ from asyncjobs import (
     resource,
 )
 from tests.apps import broker_of
+from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
 
-SOON = 5.0
 NO_RETRY = RetryPolicy(max_retries=0)
 
 
@@ -39,7 +39,7 @@ class Session:
 
 
 #: What happened to resources; cleared by each test.
-events: list[str] = []
+events: Notes[str] = Notes()
 
 
 @pytest.fixture(autouse=True)
@@ -131,7 +131,7 @@ async def test_a_jobs_resource_is_closed_exactly_once(make_app: Callable[..., Ap
     async with app:
         handle = await work.delay()
         async with app.worker():
-            await asyncio.wait_for(started.wait(), SOON)
+            await until(started, "the handler has started")
             if way == "success":
                 await handle.result(SOON)
             elif way in ("failure", "timeout"):
@@ -143,7 +143,7 @@ async def test_a_jobs_resource_is_closed_exactly_once(make_app: Callable[..., Ap
                     await handle.result(SOON)
             elif way == "lost lease":
                 await _take_over(app, handle.id)
-                await _until(lambda: "session closed" in events)
+                await events.until(lambda: "session closed" in events, "the session is closed")
         if way == "shutdown":
             assert await handle.status() is JobState.PENDING
     counted = Counter(events)
@@ -163,12 +163,6 @@ async def _take_over(app: App, job_id: str) -> None:
     assert await broker_of(app).settle([released]) == [True]
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SOON):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def test_closing_is_not_broken_off_by_a_cancellation_that_comes_meanwhile(make_app: Callable[..., App]) -> None:
     app = make_app(lease=1)
     closing = asyncio.Event()
@@ -185,7 +179,7 @@ async def test_closing_is_not_broken_off_by_a_cancellation_that_comes_meanwhile(
 
     async with app, app.worker():
         handle = await work.delay()
-        await asyncio.wait_for(closing.wait(), SOON)
+        await until(closing, "the resource is being closed")
         await handle.cancel()
         # The handler has done its work by then.
         assert await handle.result(SOON) == 1

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import anyio
 import pytest
 
 from asyncjobs import App, BrokerUnavailable, JobFailed, JobState, RetryPolicy, Worker, current_job
@@ -23,10 +22,9 @@ from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.settler import Settler
 from tests.apps import broker_of, host_of
+from tests.waiting import SOON, Notes, until, until_workers
 
 pytestmark = pytest.mark.anyio
-
-SOON = 8.0
 
 
 async def test_a_handler_that_blocks_the_loop_for_several_leases_keeps_them_all(make_app: Callable[..., App]) -> None:
@@ -76,9 +74,7 @@ async def test_a_handler_that_blocks_the_loop_is_named_with_its_stack(
     async with app, app.worker():
         handle = await blocker.delay()
         await handle.result(SOON)
-        with anyio.fail_after(SOON):
-            while "runs again" not in caplog.text:
-                await asyncio.sleep(0.05)
+        await until(lambda: "runs again" in caplog.text, "the log says that the loop runs again")
     [report] = [record.getMessage() for record in caplog.records if "has been blocked" in record.getMessage()]
     assert f"by job {handle.id} (blocker)" in report
     assert "time.sleep(2)" in report
@@ -99,8 +95,11 @@ async def test_a_loop_that_stands_still_past_its_limit_keeps_its_jobs_no_longer(
     def recover_elsewhere() -> None:
         async def recover() -> None:
             async with make_app(lease=1) as other:
-                while not (await broker_of(other).recover(["default"], 1000, 3)).recovered:
-                    await asyncio.sleep(0.05)
+
+                async def recovered() -> object:
+                    return (await broker_of(other).recover(["default"], 1000, 3)).recovered
+
+                await until(recovered, "the blocked worker's job has been recovered")
 
         asyncio.run(recover())
         took_over.set()
@@ -132,8 +131,8 @@ async def test_a_worker_whose_lease_was_taken_over_cancels_its_handler_and_settl
     make_app: Callable[..., App],
 ) -> None:
     app = make_app(lease=1)
-    cancelled = anyio.Event()
-    runs: list[int] = []
+    cancelled = asyncio.Event()
+    runs: Notes[int] = Notes()
 
     @app.job
     async def hang() -> str:
@@ -149,14 +148,12 @@ async def test_a_worker_whose_lease_was_taken_over_cancels_its_handler_and_settl
     async with app:
         handle = await hang.delay()
         async with app.worker():
-            with anyio.fail_after(SOON):
-                while not runs:
-                    await asyncio.sleep(0.01)
-                job = await handle.refresh()
-                # Somebody else takes the job from under the running handler.
-                away = Settlement("default", job.id, "", job.priority, job.fence, Verdict.RELEASE)
-                assert await broker_of(app).settle([away]) == [True]
-                await cancelled.wait()
+            await runs.reach(1)
+            job = await handle.refresh()
+            # Somebody else takes the job from under the running handler.
+            away = Settlement("default", job.id, "", job.priority, job.fence, Verdict.RELEASE)
+            assert await broker_of(app).settle([away]) == [True]
+            await until(cancelled, "the handler has been cancelled")
             assert await handle.result(SOON) == "second"
         assert (await app.queue_stats("default")).succeeded_total == 1
 
@@ -217,18 +214,14 @@ async def test_a_job_whose_worker_was_killed_is_run_again_within_a_lease_and_a_s
     try:
         async with app:
             handle = await work.delay(str(journal))
-            with anyio.fail_after(20):
-                while not journal.exists():
-                    await asyncio.sleep(0.02)
+            await until(journal.exists, "the victim runs the job")
             rescuer = await asyncio.create_subprocess_exec(sys.executable, str(program), redis_url, "work")
-            with anyio.fail_after(20):
-                while len((await app.stats()).workers) < 2:
-                    await asyncio.sleep(0.02)
-                # It recovers, so the gap rule does not add to the wait.
-                await asyncio.sleep(0.6)
+            await until_workers(app, 2)
+            # It recovers, so the gap rule does not add to the wait.
+            await asyncio.sleep(0.6)
             os.kill(victim.pid, signal.SIGKILL)
             killed = time.monotonic()
-            assert await handle.result(20) == "done"
+            assert await handle.result(SOON) == "done"
             took = time.monotonic() - killed
             job = await handle.refresh()
     finally:
@@ -314,9 +307,11 @@ async def test_a_job_acknowledged_early_is_not_run_again_when_its_lease_lapses(m
         request = ClaimRequest(worker="dead", number=1, queues=["default"], limit=1, lease_ms=1)
         await broker_of(app).recover(["default"], 1000, 3)
         assert len((await broker_of(app).claim(request)).jobs) == 1
-        with anyio.fail_after(SOON):
-            while not (await broker_of(app).recover(["default"], 1000, 3)).dead:
-                await asyncio.sleep(0.05)
+
+        async def has_died() -> object:
+            return (await broker_of(app).recover(["default"], 1000, 3)).dead
+
+        await until(has_died, "the lapsed job has been found dead")
         with pytest.raises(JobFailed, match="WorkerDied"):
             await died.result(SOON)
     assert runs == [1]

@@ -25,10 +25,10 @@ from asyncjobs import (
     current_job,
 )
 from asyncjobs.middleware import CallNext, DefaultTimeout, Logging, Send, Translate
+from tests.waiting import SOON, Notes
 
 pytestmark = pytest.mark.anyio
 
-SOON = 5.0
 NO_RETRY = RetryPolicy(max_retries=0)
 
 
@@ -90,15 +90,15 @@ async def test_sync_sends_and_the_jobs_of_schedules_pass_the_chain(
     make_app: Callable[..., App],
 ) -> None:
     app = make_app(middleware=[Noting("only", [])])
-    found: dict[str, dict[str, str]] = {}
+    found: Notes[tuple[str, dict[str, str]]] = Notes()
 
     @app.job
     async def work(how: str) -> None:
-        found[how] = {name: value for name, value in current_job().headers.items() if name == "only"}
+        found.append((how, {name: value for name, value in current_job().headers.items() if name == "only"}))
 
     @app.job(every=1)
     async def tick(how: str = "code") -> None:
-        found[how] = {name: value for name, value in current_job().headers.items() if name == "only"}
+        found.append((how, {name: value for name, value in current_job().headers.items() if name == "only"}))
 
     async with app:
         await app.add_schedule("added", work.request("added"), every=1)
@@ -106,12 +106,10 @@ async def test_sync_sends_and_the_jobs_of_schedules_pass_the_chain(
         await asyncio.to_thread(work.delay_sync, "sync")
         await asyncio.to_thread(app.sync.enqueue_many, [work.request("sync bulk")])
         async with app.worker():
-            async with asyncio.timeout(SOON):
-                while len(found) < 4:
-                    await asyncio.sleep(0.01)
+            await found.until(lambda: len(dict(found)) >= 4, "a job sent in each of four ways")
     # What a schedule has made has two headers already.
     plain, scheduled = {"only": "0"}, {"only": "2"}
-    assert found == {"sync": plain, "sync bulk": plain, "added": scheduled, "code": scheduled}
+    assert dict(found) == {"sync": plain, "sync bulk": plain, "added": scheduled, "code": scheduled}
 
 
 async def test_what_a_handler_is_given_can_be_seen_and_changed_by_a_layer(make_app: Callable[..., App]) -> None:

@@ -28,11 +28,10 @@ from asyncjobs.jobs.ids import new_id
 from asyncjobs.worker.processes.child import emit
 from asyncjobs.worker.processes.pool import HandlerFailed, HandlerProcesses, ProcessCall, ProcessDied
 from asyncjobs.worker.processes.protocol import Event, Frames, encode_message
+from tests.waiting import SOON, until
 from tests.worker import process_handlers as handlers
 
 pytestmark = pytest.mark.anyio
-
-SOON = 10.0
 
 
 @pytest.fixture
@@ -64,11 +63,8 @@ def runs(pid: int) -> bool:
         return False
 
 
-async def gone(pid: int, timeout: float = 3.0) -> bool:
-    until = time.monotonic() + timeout
-    while runs(pid) and time.monotonic() < until:
-        await asyncio.sleep(0.01)
-    return not runs(pid)
+async def until_gone(pid: int) -> None:
+    await until(lambda: not runs(pid), f"process {pid} has ended", within=3)
 
 
 def call_of(definition: JobDefinition[..., Any], *args: Any, **kwargs: Any) -> ProcessCall:
@@ -341,9 +337,7 @@ async def test_a_process_that_somebody_kills_is_told_with_the_likely_reason(pool
 async def test_an_idle_process_that_ends_is_replaced(pool: HandlerProcesses) -> None:
     before = await run(pool, handlers.whoami)
     os.kill(before, signal.SIGKILL)
-    async with asyncio.timeout(SOON):
-        while pool.pids:
-            await asyncio.sleep(0.01)
+    await until(lambda: not pool.pids, "the pool knows that its process has ended")
     assert await run(pool, handlers.whoami) != before
 
 
@@ -385,7 +379,7 @@ async def test_what_a_handler_has_started_is_killed_with_it(pool: HandlerProcess
     running = Running(pool, handlers.spin_with_a_program)
     program = await running.number()
     await running.cancelled()
-    assert await gone(program)
+    await until_gone(program)
 
 
 async def test_a_call_cancelled_while_its_process_starts_leaves_nothing(pool: HandlerProcesses) -> None:
@@ -520,7 +514,8 @@ async def test_processes_end_when_their_worker_is_killed(tmp_path: Path) -> None
         assert all(map(runs, pids))
         worker.kill()
         # Of a process that is idle and one that spins.
-        assert [await gone(pid) for pid in pids] == [True, True]
+        for pid in pids:
+            await until_gone(pid)
 
 
 @pytest.mark.parametrize("command", [["program.py"], ["-m", "program"], ["."]], ids=["script", "module", "folder"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,11 +25,11 @@ from asyncjobs import (
     current_job,
 )
 from asyncjobs.worker import maintenance
-from tests.apps import broker_of
+from tests.conformance.kits import MemoryKit, RedisKit
+from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
 
-SOON = 5.0
 FAST = RetryPolicy(max_retries=2, initial=0.01, jitter=False)
 
 
@@ -296,7 +297,7 @@ async def test_a_running_worker_keeps_no_more_dead_than_it_should_the_latest(
 ) -> None:
     # Once is enough, however many there are.
     monkeypatch.setattr(maintenance, "_PRUNE_EVERY_S", 0.5)
-    prunes: list[int] = []
+    prunes: Notes[int] = Notes()
 
     async def prune_once(self: maintenance.Maintenance) -> None:
         if not prunes:
@@ -311,29 +312,32 @@ async def test_a_running_worker_keeps_no_more_dead_than_it_should_the_latest(
         # On a slow machine the worker that let them die has pruned too, before all were dead.
         prunes.clear()
         async with app.worker():
-            await _until(lambda: bool(prunes))
+            await prunes.reach(1)
     assert prunes[0] == 3
 
 
+@pytest.fixture(params=["memory", "redis"])
+def kit(request: pytest.FixtureRequest) -> Iterator[MemoryKit | RedisKit]:
+    """Each broker, with a hand on its clock."""
+    if request.param == "memory":
+        yield MemoryKit()
+    else:
+        with contextlib.closing(RedisKit(request.getfixturevalue("redis_server"))) as kit:
+            yield kit
+
+
 async def test_a_running_worker_forgets_the_dead_that_are_too_old(
-    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+    kit: MemoryKit | RedisKit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(maintenance, "_PRUNE_EVERY_S", 0.2)
-    app = make_app(dead_ttl=60)
+    app = App("memory://", broker=kit.broker, lease=2, dead_ttl=60)
+
+    async def none_is_left() -> bool:
+        return not await app.failed_jobs()
+
     async with app:
         await _dead(app, 2)
-        if hasattr(broker_of(app), "_clock"):
-            now_ms = broker_of(app)._clock.now_ms
-            monkeypatch.setattr(broker_of(app)._clock, "now_ms", lambda: now_ms() + 61_000)
-        else:
-            await broker_of(app)._command("HSET", broker_of(app)._keys.queue("default").cfg, "shift_ms", 61_000)
+        assert len(await app.failed_jobs()) == 2
+        await kit.advance(61_000)
         async with app.worker():
-            async with asyncio.timeout(SOON):
-                while await app.failed_jobs():
-                    await asyncio.sleep(0.02)
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SOON):
-        while not condition():
-            await asyncio.sleep(0.01)
+            await until(none_is_left, "the dead are forgotten")

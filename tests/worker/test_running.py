@@ -9,18 +9,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import anyio
 import msgspec
 import pydantic
 import pytest
 import redis.asyncio as redis
 
 from asyncjobs import App, JobFailed, JobState, RetryPolicy, Worker, current_job
+from asyncjobs.brokers.redis.keys import QueueKeys
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.header import encode_header
 from asyncjobs.ports import NewJob
 from asyncjobs.worker.execution import verdict
 from tests.apps import broker_of, wait_ended
+from tests.waiting import SOON, Notes, until
 
 
 class Order(pydantic.BaseModel):
@@ -30,7 +31,6 @@ class Order(pydantic.BaseModel):
 
 pytestmark = pytest.mark.anyio
 
-SOON = 5.0
 FAST = RetryPolicy(max_retries=2, initial=0.01, jitter=False)
 
 
@@ -84,20 +84,19 @@ async def test_what_a_handler_puts_into_a_context_variable_does_not_reach_the_ne
 
 async def test_nor_does_it_where_jobs_are_claimed_ahead_and_follow_one_another_at_once(app: App) -> None:
     variable = contextvars.ContextVar("variable", default="clean")
-    seen: set[str] = set()
+    seen: Notes[str] = Notes()
 
     @app.job
     async def leak() -> None:
-        seen.add(variable.get())
+        seen.append(variable.get())
         variable.set("dirty")
 
     async with app:
         await app.enqueue_many([leak.request() for _ in range(3_000)])
         async with app.worker(concurrency=2):
-            async with asyncio.timeout(SOON * 4):
-                while (await app.queue_stats("default")).succeeded_total < 3_000:
-                    await asyncio.sleep(0.02)
-    assert seen == {"clean"}
+            await seen.reach(3_000)
+        assert (await app.queue_stats("default")).succeeded_total == 3_000
+    assert seen == ["clean"] * 3_000
 
 
 async def test_current_job_tells_id_attempt_and_metadata_in_a_loop_and_in_a_thread(app: App) -> None:
@@ -178,7 +177,7 @@ async def test_a_call_may_allow_other_retries_than_its_definition(app: App) -> N
 
 
 async def test_a_timeout_cancels_the_handler_and_fails_the_attempt(app: App) -> None:
-    cancelled = anyio.Event()
+    cancelled = asyncio.Event()
 
     @app.job(timeout=0.05, retry=RetryPolicy(max_retries=0))
     async def hang() -> None:
@@ -360,8 +359,9 @@ async def test_bytes_in_redis_that_are_no_record_go_to_the_dead_letter_queue_and
     async with App(redis_url) as app, redis.from_url(redis_url) as client:
         junk = [NewJob("default", f"junk-{n}", "well", b"") for n in range(len(JUNK))]
         await broker_of(app).enqueue(junk)
+        keys = QueueKeys("asyncjobs", "default")
         for job, record in zip(junk, JUNK, strict=True):
-            assert await client.set(f"asyncjobs:{{default}}:job:{job.id}", record, xx=True)
+            assert await client.set(keys.of("job", job.id), record, xx=True)
         await _all_are_dead_and_others_run(app, [job.id for job in junk])
 
 
@@ -530,8 +530,8 @@ async def test_a_paused_queue_is_left_alone_until_it_is_resumed(app: App) -> Non
 
 
 async def test_a_running_job_that_is_cancelled_has_its_handler_cancelled(app: App) -> None:
-    started = anyio.Event()
-    ended = anyio.Event()
+    started = asyncio.Event()
+    ended = asyncio.Event()
 
     @app.job
     async def hang() -> None:
@@ -543,11 +543,9 @@ async def test_a_running_job_that_is_cancelled_has_its_handler_cancelled(app: Ap
 
     async with app, app.worker():
         handle = await hang.delay()
-        with anyio.fail_after(SOON):
-            await started.wait()
+        await until(started, "the handler has started")
         assert await handle.cancel("not wanted")
-        with anyio.fail_after(SOON):
-            await ended.wait()
+        await until(ended, "the handler has been cancelled")
         await wait_ended(app, handle.id, queue=handle.queue, timeout=SOON)
         job = await handle.refresh()
     assert (job.state, job.reason) == (JobState.CANCELLED, "not wanted")

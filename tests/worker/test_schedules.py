@@ -31,26 +31,13 @@ from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
 from asyncjobs.middleware import Send
 from asyncjobs.ports import ScheduleList
 from tests.apps import broker_of, prepared
+from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
 
-SOON = 10.0
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SOON):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-async def _until_fired(app: App, schedule_id: str) -> None:
-    async with asyncio.timeout(SOON):
-        while (await app.find_schedule(schedule_id)).last_at is None or not await app.job_history("work"):
-            await asyncio.sleep(0.01)
-
 
 async def test_a_job_with_an_interval_runs_at_each_tick_and_knows_which(app: App) -> None:
-    ran: list[tuple[datetime | None, str | None, float]] = []
+    ran: Notes[tuple[datetime | None, str | None, float]] = Notes()
 
     @app.job(every=1)
     async def work(size: int = 3) -> None:
@@ -59,7 +46,7 @@ async def test_a_job_with_an_interval_runs_at_each_tick_and_knows_which(app: App
         ran.append((job.tick, job.schedule, (datetime.now(UTC) - job.tick).total_seconds()))
 
     async with app, app.worker():
-        await _until(lambda: len(ran) >= 3)
+        await ran.reach(3)
     ticks = [tick for tick, _, _ in ran if tick is not None]
     assert all(after - before == timedelta(seconds=1) for before, after in itertools.pairwise(ticks))
     assert {schedule for _, schedule, _ in ran} == {"work"}
@@ -68,10 +55,10 @@ async def test_a_job_with_an_interval_runs_at_each_tick_and_knows_which(app: App
 
 async def test_many_workers_fire_each_tick_once(make_app: Callable[..., App]) -> None:
     apps = [make_app() for _ in range(5)]
-    ticks: Counter[datetime | None] = Counter()
+    ran: Notes[datetime | None] = Notes()
 
     async def work() -> None:
-        ticks[current_job().tick] += 1
+        ran.append(current_job().tick)
 
     for app in apps:
         app.job(cron="* * * * * *", name="work")(work)
@@ -80,12 +67,12 @@ async def test_many_workers_fire_each_tick_once(make_app: Callable[..., App]) ->
             await stack.enter_async_context(app)
             for _ in range(2):
                 await stack.enter_async_context(app.worker())
-        await _until(lambda: len(ticks) >= 3)
-    assert set(ticks.values()) == {1}
+        await ran.until(lambda: len(set(ran)) >= 3, "three ticks")
+    assert set(Counter(ran).values()) == {1}
 
 
 async def test_a_schedule_added_at_run_time_sends_its_arguments_and_options(app: App) -> None:
-    seen = []
+    seen: Notes[tuple[Any, ...]] = Notes()
 
     @app.job(queue="reports")
     async def report(customer: str, pages: int) -> None:
@@ -104,7 +91,7 @@ async def test_a_schedule_added_at_run_time_sends_its_arguments_and_options(app:
             "t1",
         )
         async with app.worker():
-            await _until(lambda: len(seen) >= 2)
+            await seen.reach(2)
         assert set(map(str, seen)) == {str(("acme", 2, "t1", {"by": "me"}, "high"))}
         [listed] = await app.schedules()
         assert listed.last_at is not None
@@ -113,7 +100,7 @@ async def test_a_schedule_added_at_run_time_sends_its_arguments_and_options(app:
 
 
 async def test_a_job_of_a_schedule_expires_so_long_after_its_tick(app: App) -> None:
-    seen: list[tuple[str | None, int]] = []
+    seen: Notes[tuple[str | None, int]] = Notes()
 
     @app.job(every=1, expires=5)
     async def work() -> None:
@@ -124,7 +111,7 @@ async def test_a_job_of_a_schedule_expires_so_long_after_its_tick(app: App) -> N
     async with app:
         await app.add_schedule("added", work.request().with_options(expires=7), every=1)
         async with app.worker():
-            await _until(lambda: len(seen) >= 4)
+            await seen.reach(4)
     assert set(seen) == {("work", 5_000), ("added", 7_000)}
 
 
@@ -133,7 +120,7 @@ async def test_a_schedule_added_while_workers_run_misses_none_of_its_first_ticks
     make_app: Callable[..., App], missed: Literal["once", "skip"]
 ) -> None:
     app = make_app(scheduler_interval=3)
-    ticks: list[datetime | None] = []
+    ticks: Notes[datetime | None] = Notes()
 
     @app.job
     async def work() -> None:
@@ -144,7 +131,7 @@ async def test_a_schedule_added_while_workers_run_misses_none_of_its_first_ticks
         await _until_looked(app)
         first = (await app.add_schedule("new", work.request(), every=1, missed=missed)).next_at
         assert first is not None
-        await _until(lambda: len(ticks) >= 5)
+        await ticks.reach(5)
     assert ticks[:5] == [first + timedelta(seconds=n) for n in range(5)]
 
 
@@ -157,7 +144,7 @@ async def _until_looked(app: App) -> None:
 
     broker_of(app).schedules = look  # type: ignore[method-assign]
     try:
-        await asyncio.wait_for(looked.wait(), SOON)
+        await until(looked, "the worker has looked for schedules")
     finally:
         broker_of(app).schedules = schedules  # type: ignore[method-assign]
 
@@ -202,13 +189,18 @@ async def test_schedules_of_the_code_come_change_and_go_with_it(make_app: Callab
 
 
 async def test_the_job_of_a_tick_expires_so_long_after_its_tick(app: App) -> None:
+    ran: Notes[str] = Notes()
+
     @app.job(expires=60)
-    async def work() -> None: ...
+    async def work() -> None:
+        ran.append(current_job().id)
 
     async with app:
         await app.add_schedule("soon", work.request(), every=1)
         async with app.worker():
-            await _until_fired(app, "soon")
+            await ran.reach(1)
+            await app.handle(ran[0]).result(SOON)
+        assert (await app.find_schedule("soon")).last_at is not None
         handle = await app.trigger_schedule("soon")
         triggered = await handle.refresh()
         [entry, *_] = await app.job_history("work")
@@ -234,7 +226,7 @@ async def test_a_schedule_of_the_code_is_the_same_at_each_start(app: App) -> Non
 
 
 async def test_ticks_missed_during_a_deploy_fire_though_the_job_has_changed(make_app: Callable[..., App]) -> None:
-    ran: list[tuple[datetime | None, int]] = []
+    ran: Notes[tuple[datetime | None, int]] = Notes()
 
     def deploy(size: int, **timing: object) -> App:
         app = make_app()
@@ -256,7 +248,7 @@ async def test_ticks_missed_during_a_deploy_fire_though_the_job_has_changed(make
         await broker_of(old).move_schedule("default", "work", missed_ms)
     new = deploy(2, every=3600)
     async with new, new.worker():
-        await _until(lambda: bool(ran))
+        await ran.reach(1)
         assert ran == [(datetime.fromtimestamp((missed_ms + 5 * 3_600_000) / 1000, UTC), 2)]
     newer = deploy(3, every=1800)
     async with newer:
@@ -271,7 +263,8 @@ async def test_ticks_missed_during_a_deploy_fire_though_the_job_has_changed(make
 async def test_a_schedule_that_can_not_fire_leaves_the_others_alone(
     make_app: Callable[..., App], caplog: pytest.LogCaptureFixture
 ) -> None:
-    app, ran = make_app(scheduler_interval=0.5), []
+    app = make_app(scheduler_interval=0.5)
+    ran: Notes[str | None] = Notes()
 
     @app.job(every=1)
     async def work() -> None:
@@ -287,7 +280,7 @@ async def test_a_schedule_that_can_not_fire_leaves_the_others_alone(
             await broker_of(app).put_schedule("default", broken.id, encode_schedule(broken), now_ms)
         await broker_of(app).put_schedule("default", "nothing", b"no schedule", now_ms)
         async with app.worker():
-            await _until(lambda: len(ran) >= 3)
+            await ran.reach(3)
     told = [record.message for record in caplog.records if "left alone" in record.message]
     assert sorted(message.split(" and ")[0] for message in told) == [
         "a schedule can't be read",
@@ -356,7 +349,7 @@ async def test_the_job_of_each_tick_passes_the_middleware_of_the_worker_that_fir
 ) -> None:
     stamp = Stamp()
     app = make_app(middleware=[stamp])
-    ran: list[tuple[str | None, str, str]] = []
+    ran: Notes[tuple[str | None, str, str]] = Notes()
 
     async def work() -> None:
         job = current_job()
@@ -368,7 +361,7 @@ async def test_the_job_of_each_tick_passes_the_middleware_of_the_worker_that_fir
         await app.add_schedule("one", added.request(), every=1)
         assert stamp.seen == []
         async with app.worker():
-            await _until(lambda: len({name for name, _, _ in ran}) == 2 and len(ran) >= 4)
+            await ran.until(lambda: len({name for name, _, _ in ran}) == 2 and len(ran) >= 4, "four jobs, of both")
         assert all(stamp.seen[int(number) - 1].id == job_id for _, job_id, number in ran)
         assert {request.headers["schedule"] for request in stamp.seen} == {"of_the_code", "one"}
         before = len(stamp.seen)
@@ -380,10 +373,10 @@ async def test_the_job_of_each_tick_passes_the_middleware_of_the_worker_that_fir
 async def test_many_workers_fire_each_tick_once_through_middleware(make_app: Callable[..., App]) -> None:
     stamps = [Stamp() for _ in range(5)]
     apps = [make_app(middleware=[stamp]) for stamp in stamps]
-    ticks: Counter[datetime | None] = Counter()
+    ran: Notes[datetime | None] = Notes()
 
     async def work() -> None:
-        ticks[current_job().tick] += 1
+        ran.append(current_job().tick)
 
     for app in apps:
         app.job(every=1, name="work")(work)
@@ -391,10 +384,10 @@ async def test_many_workers_fire_each_tick_once_through_middleware(make_app: Cal
         for app in apps:
             await stack.enter_async_context(app)
             await stack.enter_async_context(app.worker())
-        await _until(lambda: len(ticks) >= 3)
-    assert set(ticks.values()) == {1}
+        await ran.until(lambda: len(set(ran)) >= 3, "three ticks")
+    assert set(Counter(ran).values()) == {1}
     # At the first tick all of them try; then those who came second ask before they do.
-    assert sum(len(stamp.seen) for stamp in stamps) < 5 * len(ticks)
+    assert sum(len(stamp.seen) for stamp in stamps) < 5 * len(ran)
 
 
 async def test_a_layer_that_raises_keeps_no_tick_for_ever_and_no_other_schedule_from_firing(
@@ -402,7 +395,7 @@ async def test_a_layer_that_raises_keeps_no_tick_for_ever_and_no_other_schedule_
 ) -> None:
     stamp = Stamp()
     app = make_app(middleware=[stamp], scheduler_interval=1)
-    ticks: dict[str | None, list[datetime | None]] = {"first": [], "second": []}
+    ticks: dict[str | None, Notes[datetime | None]] = {"first": Notes(), "second": Notes()}
 
     @app.job
     async def work() -> None:
@@ -414,14 +407,14 @@ async def test_a_layer_that_raises_keeps_no_tick_for_ever_and_no_other_schedule_
         due = (await app.find_schedule("first")).next_at
         stamp.broken = {"first"}
         async with app.worker():
-            await _until(lambda: len(ticks["second"]) >= 3)
+            await ticks["second"].reach(3)
             assert ticks["first"] == []
             assert "failed for a tick of schedule first in queue default: LookupError: not now" in caplog.text
             # No more often than the worker looks.
             tried = [one for one in stamp.seen if one.headers["schedule"] == "first"]
             assert len(tried) <= len(ticks["second"]) + 3
             stamp.broken = set()
-            await _until(lambda: len(ticks["first"]) >= 5)
+            await ticks["first"].reach(5)
     in_order = sorted(tick for tick in ticks["first"] if tick is not None)
     assert in_order[0] == due
     assert all(after - before == timedelta(seconds=1) for before, after in itertools.pairwise(in_order))
@@ -433,14 +426,14 @@ async def test_a_tick_whose_layer_raises_after_it_has_sent_is_not_fired_again(
     stamp = Stamp()
     stamp.fails_afterwards = True
     app = make_app(middleware=[stamp])
-    ticks: list[datetime | None] = []
+    ticks: Notes[datetime | None] = Notes()
 
     @app.job(every=1)
     async def work() -> None:
         ticks.append(current_job().tick)
 
     async with app, app.worker():
-        await _until(lambda: len(ticks) >= 2)
+        await ticks.reach(2)
     [first, second] = ticks[:2]
     assert first is not None
     # Right at the next tick: this one is not tried again first.
@@ -458,14 +451,14 @@ async def test_a_layer_can_not_send_a_tick_to_another_queue_or_twice(make_app: C
 
     sent: set[tuple[bool, bool]] = set()
     app = make_app(middleware=[Elsewhere()])
-    ran: list[tuple[str, str, datetime | None]] = []
+    ran: Notes[tuple[str, str, datetime | None]] = Notes()
 
     @app.job(every=1)
     async def work() -> None:
         ran.append((current_job().queue, current_job().priority, current_job().tick))
 
     async with app, app.worker():
-        await _until(lambda: len(ran) >= 2)
+        await ran.reach(2)
     assert {(queue, priority) for queue, priority, _ in ran} == {("default", "high")}
     assert len({tick for _, _, tick in ran}) == len(ran)
     assert (True, False) in sent
