@@ -10,7 +10,7 @@ from asyncjobs import App
 from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.jobs import open_apps
 from asyncjobs.jobs.ids import new_id
-from tests.servers import LANES, Lane, Server, server
+from tests.servers import LANES, Lane, Server, cluster, server
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +44,13 @@ def lane(request: pytest.FixtureRequest) -> Iterator[Server]:
 def redis_server() -> Iterator[Server]:
     """One server that is always there, for tests that need no more than one kind."""
     with server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[list[Server]]:
+    """The nodes of a Cluster."""
+    with cluster() as running:
         yield running
 
 

@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
-import os
 import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-WITHIN_S = 60
-
-
-def run(*arguments: str, url: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a Python program in the folder of the examples, where the environment names the broker."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=EXAMPLES,
-        env=environment(url),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-
-
-def environment(url: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASYNCJOBS_", "REDIS_"))}
-    return kept | ({"ASYNCJOBS_URL": url} if url else {})
+from tests.examples import EXAMPLES, WITHIN_S, environment, run_example
+from tests.waiting import SOON
 
 
 def test_quickstart_completes_ten_thousand_jobs_in_memory() -> None:
-    ended = run("quickstart.py", "memory://")
+    ended = run_example("quickstart.py", "memory://")
 
     assert ended.returncode == 0, ended.stderr
     assert "completed 10,000 jobs, failed 0, counted by memory://" in ended.stdout
 
 
 def test_quickstart_completes_ten_thousand_jobs_on_a_server_again_and_again(redis_url: str) -> None:
-    first = run("quickstart.py", redis_url)
-    second = run("quickstart.py", url=redis_url)
+    first = run_example("quickstart.py", redis_url)
+    second = run_example("quickstart.py", ASYNCJOBS_URL=redis_url)
 
     for ended in (first, second):
         assert ended.returncode == 0, ended.stderr
@@ -54,7 +32,7 @@ def test_quickstart_completes_ten_thousand_jobs_on_a_server_again_and_again(redi
 
 
 def test_quickstart_tells_of_an_unreachable_server_without_a_traceback() -> None:
-    ended = run("quickstart.py", "redis://127.0.0.1:1/0")
+    ended = run_example("quickstart.py", "redis://127.0.0.1:1/0")
 
     assert ended.returncode == 1
     assert "can't be reached" in ended.stderr
@@ -65,14 +43,14 @@ def test_the_shop_gets_its_results_from_a_worker_of_the_command_line(redis_url: 
     worker = subprocess.Popen(
         [sys.executable, "-m", "asyncjobs", "worker", "shop:app"],
         cwd=EXAMPLES,
-        env=environment(redis_url),
+        env=environment(ASYNCJOBS_URL=redis_url),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        ended = run("shop.py", url=redis_url)
+        ended = run_example("shop.py", ASYNCJOBS_URL=redis_url)
     finally:
         worker.terminate()
         _, log = worker.communicate(timeout=WITHIN_S)
@@ -85,7 +63,7 @@ def test_the_shop_gets_its_results_from_a_worker_of_the_command_line(redis_url: 
 
 
 def test_schedules_fire_in_the_example() -> None:
-    ended = run("schedules.py")
+    ended = run_example("schedules.py")
 
     assert ended.returncode == 0, ended.stderr
     assert "the report of acme, by report-acme" in ended.stdout
@@ -95,7 +73,7 @@ def test_schedules_fire_in_the_example() -> None:
 
 
 def test_a_reader_that_comes_back_sees_each_event_of_the_example_once() -> None:
-    ended = run("progress.py")
+    ended = run_example("progress.py")
 
     assert ended.returncode == 0, ended.stderr
     numbers = [int(line.partition(" ")[0]) for line in ended.stdout.splitlines() if "(attempt" in line]
@@ -104,7 +82,7 @@ def test_a_reader_that_comes_back_sees_each_event_of_the_example_once() -> None:
 
 
 def test_what_a_failed_job_of_the_example_has_written_is_undone() -> None:
-    ended = run("resources.py")
+    ended = run_example("resources.py")
 
     assert ended.returncode == 0, ended.stderr
     assert "failed with sqlite3.IntegrityError" in ended.stdout
@@ -158,7 +136,7 @@ async def test_a_web_request_sends_a_job_that_the_worker_inside_completes(fastap
 
     async with web.router.lifespan_context(web):
         accepted, answer = await call(web, "POST", "/signups", "address=ada@example.com")
-        await asyncio.wait_for(app.handle(answer["job"], queue="emails").result(), WITHIN_S)
+        await app.handle(answer["job"], queue="emails").result(SOON)
         found, state = await call(web, "GET", f"/signups/{answer['job']}")
         unknown, _ = await call(web, "GET", "/signups/nobody")
 

@@ -10,17 +10,10 @@ import anyio
 import pytest
 
 from asyncjobs import App, BrokerUnavailable, JobState, Worker
-from tests.servers import Server, cluster, cluster_url, sentinel_url, sentinels
+from tests.servers import Server, cluster_url, sentinel_url, sentinels
+from tests.waiting import SOON
 
 pytestmark = pytest.mark.anyio
-
-SOON = 20.0
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[list[Server]]:
-    with cluster() as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from asyncjobs.testing.conformance import BrokerConformance
 from tests.conformance.kits import ClusterKit, MemoryKit, RedisKit
-from tests.servers import Server, cluster
+from tests.servers import Server
 
 
 class TestMemory(BrokerConformance):
@@ -25,12 +25,6 @@ class TestRedis(BrokerConformance):
         yield kit
         await kit.broker.close()
         kit.close()
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[list[Server]]:
-    with cluster() as running:
-        yield running
 
 
 class TestCluster(BrokerConformance):

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.examples import run_example
 
 
 def test_the_example_prints_one_trace_over_two_jobs() -> None:
-    ended = subprocess.run(
-        [sys.executable, "examples/telemetry.py"],
-        cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("OTEL_")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = run_example("telemetry.py")
 
     assert ended.returncode == 0, ended.stderr
     assert "confirmed to ada@example.com" in ended.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,12 @@ def admin(pg_lane: postgres.Postgres) -> Iterator[Admin]:
         yield found
     finally:
         found.close()
+
+
+@pytest.fixture(params=["transaction", "session"])
+def mode(request: pytest.FixtureRequest) -> Any:
+    """Both ways to set the schema."""
+    return request.param
 
 
 @pytest.fixture(params=list(ADAPTERS))

@@ -20,7 +20,10 @@ from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.tenancy import psycopg as on_psycopg
 from asyncjobs.tenancy import sqlalchemy as on_sqlalchemy
 
-__all__ = ["ADAPTERS", "Adapter", "Admin", "PsycopgAdapter", "SqlAlchemyAdapter", "scope_of"]
+__all__ = ["ADAPTERS", "INSERT", "Adapter", "Admin", "PsycopgAdapter", "SqlAlchemyAdapter", "scope_of"]
+
+#: Writes a note into the schema that the path of the connection names first.
+INSERT = "INSERT INTO notes (job, tenant) VALUES (:job, :tenant)"
 
 _DEFAULT_PATH = '"$user", public'
 
@@ -35,12 +38,16 @@ class Admin:
         cursor = self._connection.execute(statement, parameters or None)
         return cursor.fetchall() if cursor.description else []
 
-    def empty(self) -> None:
-        """Drop all schemas but the system's own; whoever is still at work in them is ended."""
+    def end_others(self) -> None:
+        """End every other connection."""
         self.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
+
+    def empty(self) -> None:
+        """Drop all schemas but the system's own, and end what is still at work in them."""
+        self.end_others()
         for (name,) in self.run(
             "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
         ):

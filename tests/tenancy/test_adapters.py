@@ -9,21 +9,14 @@ import pytest
 
 from asyncjobs import ConfigurationError, TenantContext, TenantError, TenantSuspended, UnknownTenant, tenant_scope
 from tests import postgres
-from tests.tenancy.databases import Adapter, Admin, scope_of
+from tests.tenancy.databases import INSERT, Adapter, Admin, scope_of
 from tests.tenancy.test_schema_names import HOSTILE
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-INSERT = "INSERT INTO notes (job, tenant) VALUES (:job, :tenant)"
 PATH = "SHOW search_path"
 SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'"
-SOON = 10.0
-
-
-@pytest.fixture(params=["transaction", "session"])
-def mode(request: pytest.FixtureRequest) -> Any:
-    """Both ways to set the schema."""
-    return request.param
 
 
 async def test_what_is_written_lands_in_the_schema_of_the_tenant_and_without_one_in_public(
@@ -82,9 +75,7 @@ async def test_cancelled_in_the_middle_of_a_statement_the_connection_comes_back_
         for _ in range(3):
             with scope_of("one"):
                 task = asyncio.create_task(write(pool))
-            async with asyncio.timeout(SOON):
-                while admin.run(SLEEPING) == [(0,)]:
-                    await asyncio.sleep(0.01)
+            await until(lambda: admin.run(SLEEPING) != [(0,)], "the server runs the statement")
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

@@ -11,17 +11,9 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
 from asyncjobs import TenantError
 from asyncjobs.tenancy.lending import block
-from tests.tenancy.databases import Adapter, Admin, scope_of
+from tests.tenancy.databases import INSERT, Adapter, Admin, scope_of
 
 pytestmark = pytest.mark.anyio
-
-INSERT = "INSERT INTO notes (job, tenant) VALUES (:job, :tenant)"
-
-
-@pytest.fixture(params=["transaction", "session"])
-def mode(request: pytest.FixtureRequest) -> Any:
-    """Both ways to set the schema."""
-    return request.param
 
 
 async def test_after_a_transaction_a_server_that_tells_its_path_by_itself_is_not_asked_for_it(

@@ -10,21 +10,15 @@ import psycopg
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
-from tests.tenancy.databases import Adapter, Admin, scope_of
+from tests.tenancy.databases import INSERT, Adapter, Admin, scope_of
+from tests.waiting import SOON
 
 pytestmark = pytest.mark.parametrize("pg_lane", ["postgres-18"], indirect=True)
 
-INSERT = "INSERT INTO notes (job, tenant) VALUES (:job, 'one')"
 MOST_STEPS = 500
 
 #: What a cut may show of itself: the cancellation, what the handler raised, or the end of the connection.
 EXPECTED = (asyncio.CancelledError, ZeroDivisionError, psycopg.Error, SQLAlchemyError, ConnectionError)
-
-
-@pytest.fixture(params=["transaction", "session"])
-def mode(request: pytest.FixtureRequest) -> Any:
-    """Both ways to set the schema."""
-    return request.param
 
 
 @pytest.mark.parametrize("cuts", ["cancel", "cancel cancel", "kill cancel"])
@@ -44,7 +38,7 @@ async def _cut_after_each_step(adapter: Adapter, admin: Admin, url: str, mode: A
 
     async def write(pool: Any, number: int) -> None:
         async with adapter.connect(pool, mode=mode) as db:
-            await adapter.run(db, INSERT, job=str(number))
+            await adapter.run(db, INSERT, job=str(number), tenant="one")
             if number % 2:
                 raise ZeroDivisionError
 
@@ -56,10 +50,10 @@ async def _cut_after_each_step(adapter: Adapter, admin: Admin, url: str, mode: A
             await _pass(number, task)
             has_ended = task.done()
             for cut in [] if has_ended else cuts:
-                task.cancel() if cut == "cancel" else _kill_others(admin)
+                task.cancel() if cut == "cancel" else admin.end_others()
                 await _pass(3, task)
             with contextlib.suppress(*EXPECTED):
-                await asyncio.wait_for(task, 10)
+                await asyncio.wait_for(task, SOON)
             assert await _path(adapter, pool) == '"$user", public'
             if has_ended:
                 return
@@ -73,18 +67,11 @@ async def _pass(steps: int, task: asyncio.Task[None]) -> None:
             await asyncio.sleep(0.0001 if step % 3 == 2 else 0)
 
 
-def _kill_others(admin: Admin) -> None:
-    admin.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    )
-
-
 async def _path(adapter: Adapter, pool: Any) -> str:
     """Return the path of the pool's next connection that isn't dead."""
     for _ in range(3):
         with contextlib.suppress(psycopg.Error, SQLAlchemyError):
-            async with asyncio.timeout(10), adapter.connect(pool) as db:
+            async with asyncio.timeout(SOON), adapter.connect(pool) as db:
                 [(path,)] = await adapter.run(db, "SHOW search_path")
                 return str(path)
     raise AssertionError("the pool lends dead connections alone")

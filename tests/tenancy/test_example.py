@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
+from tests.examples import run_example
 from tests.tenancy.databases import Admin
 
 pytest.importorskip("fastapi")
 
-ROOT = Path(__file__).parents[2]
-WITHIN_S = 60
-
 
 def run(**variables: str) -> str:
-    """Run the example with these variables alone to say where its servers are; return what it printed."""
-    ours = ("ASYNCJOBS_", "REDIS_", "DATABASE_URL", "PG")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    ended = subprocess.run(
-        [sys.executable, "examples/tenants/demo.py"],
-        cwd=ROOT,
-        env=kept | variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
+    """Run the example to its end; return what it printed."""
+    ended = run_example("tenants/demo.py", **variables)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
     return ended.stdout

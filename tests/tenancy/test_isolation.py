@@ -17,7 +17,7 @@ from asyncjobs.jobs.ids import new_id
 from asyncjobs.tenancy import CachedTenants, StaticTenants, Tenants
 from tests import postgres
 from tests.apps import wait_ended
-from tests.tenancy.databases import Adapter, Admin, PsycopgAdapter, SqlAlchemyAdapter
+from tests.tenancy.databases import INSERT, Adapter, Admin, PsycopgAdapter, SqlAlchemyAdapter
 
 pytestmark = pytest.mark.anyio
 
@@ -94,7 +94,7 @@ class World:
             job, fate = current_job(), fate_of(number)
             tenant = current_tenant()
             assert (tenant.tenant_schema if tenant else None) == job.tenant
-            await run(db, "INSERT INTO notes (job, tenant) VALUES (:job, :tenant)", job=job.id, tenant=job.tenant)
+            await run(db, INSERT, job=job.id, tenant=job.tenant)
             strangers = await run(
                 db, "SELECT count(*) FROM notes WHERE tenant IS DISTINCT FROM :tenant", tenant=job.tenant
             )
@@ -131,12 +131,6 @@ class World:
 async def _cancel_what_runs(app: App, running: asyncio.Queue[str]) -> None:
     while True:
         await app.cancel_job(await running.get(), queue="default", reason="enough")
-
-
-@pytest.fixture(params=["transaction", "session"])
-def mode(request: pytest.FixtureRequest) -> Any:
-    """Both ways to set the schema."""
-    return request.param
 
 
 @pytest.mark.parametrize("pg_lane", ["postgres-18"], indirect=True)

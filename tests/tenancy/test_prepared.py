@@ -10,7 +10,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.tenancy.databases import Adapter, Admin, scope_of
+from tests.tenancy.databases import INSERT, Adapter, Admin, scope_of
 
 pytestmark = pytest.mark.anyio
 
@@ -46,9 +46,7 @@ async def test_a_prepared_statement_reads_and_writes_the_tables_of_the_tenant_of
             for name in ("one", "two"):
                 with scope_of(name):
                     async with adapter.connect(source, mode=mode) as db:
-                        await adapter.run(
-                            db, "INSERT INTO notes (job, tenant) VALUES (:job, :tenant)", job="1", tenant=name
-                        )
+                        await adapter.run(db, INSERT, job="1", tenant=name)
                         [(count, tenant)] = await adapter.run(db, "SELECT count(*), min(tenant) FROM notes")
                         assert (count, tenant) == (turn + 1, name)
         prepared = await _prepared(adapter, source)

@@ -17,12 +17,6 @@ pytestmark = pytest.mark.anyio
 INSERT = "INSERT INTO notes (job, tenant) VALUES ('1', 'one')"
 
 
-@pytest.fixture(params=["transaction", "session"])
-def mode(request: pytest.FixtureRequest) -> Any:
-    """Both ways to set the schema."""
-    return request.param
-
-
 @pytest.mark.parametrize("cursor_factory", [psycopg.AsyncRawCursor, psycopg.AsyncClientCursor])
 async def test_connections_may_have_cursors_and_rows_of_another_kind(
     admin: Admin, pg_url: str, mode: Any, cursor_factory: Any

@@ -10,21 +10,14 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from asyncjobs import ConfigurationError, UnknownTenant
-from tests.tenancy.databases import Adapter, Admin, scope_of
+from tests.tenancy.databases import INSERT, Adapter, Admin, scope_of
 
 pytestmark = pytest.mark.anyio
 
-INSERT = "INSERT INTO notes (job, tenant) VALUES (:job, :tenant)"
 
 on_sqlalchemy = pytest.mark.parametrize(
     "adapter", ["sqlalchemy-asyncpg", "sqlalchemy-asyncpg-sessions", "sqlalchemy-psycopg"], indirect=True
 )
-
-
-@pytest.fixture(params=["transaction", "session"])
-def mode(request: pytest.FixtureRequest) -> Any:
-    """Both ways to set the schema."""
-    return request.param
 
 
 @on_sqlalchemy
