@@ -98,7 +98,8 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     lease_ms: int
     """For how long the jobs belong to the worker, in milliseconds."""
     names: frozenset[str] | None = None
-    """The job names that the worker can run, ``None`` for any. Jobs of other names are parked (set aside)."""
+    """The job names that the worker can run, ``None`` for any. Jobs of other names are parked (set aside); for an
+    empty set, all jobs are."""
     lowest_first: bool = False
     """Whether this claim serves low priority first."""
     keep_timer_ms: int = 0

@@ -63,6 +63,7 @@ class RedisWork(Session):
             lease_ms=request.lease_ms,
             lowest_first=request.lowest_first,
             timer_ms=request.keep_timer_ms,
+            any_name=request.names is None,
         )
         return read_claim(queues, await self._run(CLAIM, queues, values))
 

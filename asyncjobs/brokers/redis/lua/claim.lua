@@ -1,11 +1,12 @@
 -- claim: promote what is due, take startable jobs from several queues in the order given, and lease them.
 -- The same worker and number get the same jobs again, less those no longer leased: a lost reply loses nothing.
---- @args worker, number, limit: int, lease_ms: int, lowest_first: flag, timer_ms: int
+--- @args worker, number, limit: int, lease_ms: int, lowest_first: flag, timer_ms: int, any_name: flag
 --- @list known
 -- number        of this claim, rising          limit     how many jobs at most
 -- lowest_first  serve the lowest priority first
 -- timer_ms      for how many ms the worker would keep a queue's timer, 0 for not at all
--- known         the job names that the worker knows, none for any
+-- any_name      whether the worker takes jobs of any name
+-- known         the job names that it takes otherwise; with none of them, it takes no job
 --- @reply now_ms, due_ms, again, fence, jobs
 -- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
 -- again   1 if there may be more that this claim did not look at
@@ -20,9 +21,8 @@
 --- @include parking
 local MAX_PROMOTED = 1000
 
-local is_known = nil
+local is_known = not any_name and {} or nil
 for _, name in ipairs(known) do
-  is_known = is_known or {}
   is_known[name] = true
 end
 
