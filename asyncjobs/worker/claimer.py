@@ -68,6 +68,8 @@ class Claimer(Duty):
         self._names = frozenset(executor.plans)
         self._numbers = numbers
         self._number = next(numbers)
+        # A claim without an answer, also one of an earlier run, may arrive after the next one.
+        self._keep_number = True
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_task: asyncio.Task[None] | None = None
@@ -101,9 +103,12 @@ class Claimer(Duty):
                 names=self._names,
                 lowest_first=self._order.is_lowest_first(self._number),
                 keep_timer_ms=self._keep_timer_ms,
+                keep_number=self._keep_number,
+                sent_at_ms=self._clock.now_ms() if self._clock.is_set else 0,
             )
+            self._keep_number = True
             claim = await self._broker.claim(request)
-            self._number = next(self._numbers)
+            self._number, self._keep_number = next(self._numbers), False
             self._clock.set(claim.now_ms)
             self.last_active = self._clock.monotonic()
             if claim.jobs:

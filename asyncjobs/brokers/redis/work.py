@@ -59,6 +59,8 @@ class RedisWork(Session):
             request.names or (),
             worker=request.worker,
             number=request.number,
+            keep_number=request.keep_number,
+            sent_at=request.sent_at_ms,
             limit=limit,
             lease_ms=request.lease_ms,
             lowest_first=request.lowest_first,
