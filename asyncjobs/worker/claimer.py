@@ -137,8 +137,14 @@ class Claimer(Duty):
         claim = await self.step(limit)
         if self.is_stopping or claim.again or len(claim.jobs) >= limit:
             return
+        await self.wait(self._poll_interval)
+
+    async def wait(self, timeout: float) -> None:
+        """Wait for a wake-up token, for at most ``timeout`` seconds; not at all once claiming is to stop."""
+        if self.is_stopping:
+            return
         with anyio.CancelScope() as self._wait_scope:
-            await self._broker.wait(self._order.queues, self._poll_interval)
+            await self._broker.wait(self._order.queues, timeout)
         self._wait_scope = None
         self.last_active = self._clock.monotonic()
 
@@ -197,6 +203,7 @@ class Claimer(Duty):
             self._timer.cancel()
         if self._wait_scope is not None:
             self._wait_scope.cancel()
+        self._executor.wake()
 
     async def stop(self) -> None:
         """Claim no more, and wait for a claim that the timer has begun."""
