@@ -64,6 +64,8 @@ class Claimer(Duty):
         self._lease_ms = lease_ms
         self._poll_interval = poll_interval
         self._timer_interval = timer_interval
+        #: The longest time between two signs of health, in seconds: a wait for a token, or for a free slot.
+        self.longest_wait_s = max(poll_interval, timer_interval or 0.0)
         self._keep_timer_ms = 0 if timer_interval is None else round(_KEEP_TIMER_POLLS * 1000 * poll_interval)
         self._names = frozenset(executor.plans)
         self._numbers = numbers

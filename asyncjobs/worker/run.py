@@ -20,7 +20,7 @@ from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.leftovers import Leftovers
-from asyncjobs.worker.liveness.health import Health
+from asyncjobs.worker.liveness.health import Health, healthy_within
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.liveness.watchdog import Watchdog
 from asyncjobs.worker.maintenance import Maintenance
@@ -160,8 +160,10 @@ class WorkerRun:
 
     # -- what a worker does with its run
 
-    def health(self, within: float) -> Health:
-        """Return whether a claim or an idle wait ended within the last ``within`` seconds."""
+    def health(self, within: float | None) -> Health:
+        """Return whether a claim or a wait ended within the last ``within`` seconds, by default as the waits allow."""
+        if within is None:
+            within = healthy_within(self._claimer.longest_wait_s)
         idle_s = self._clock.monotonic() - self._claimer.last_active
         return Health(idle_s <= within, idle_s, self._executor.running)
 

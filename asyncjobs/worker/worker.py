@@ -17,7 +17,7 @@ from asyncjobs.jobs.ids import new_id
 from asyncjobs.ports import Clock
 from asyncjobs.ports.clock import SystemClock
 from asyncjobs.worker.host import WorkerApp, WorkerHost
-from asyncjobs.worker.liveness.health import HEALTHY_WITHIN_S, Health
+from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.run import WorkerRun
 
@@ -79,13 +79,14 @@ class Worker:
         """The names of the queues that the worker serves, in the order given."""
         return self._order.queues
 
-    def health(self, within: float = HEALTHY_WITHIN_S) -> Health:
+    def health(self, within: float | None = None) -> Health:
         """Return whether the worker does its work: a claim, or a wait for jobs, has ended lately.
 
         A worker that isn't running, or whose broker is away, is not healthy.
 
         Args:
-            within: how long ago that may be, in seconds.
+            within: how long ago that may be, in seconds; by default 10 seconds more than the longest wait that the
+                settings ``poll_interval`` and ``scheduler_interval`` allow, and at least 15.
         """
         return Health(False, None, 0) if self._current_run is None else self._current_run.health(within)
 
