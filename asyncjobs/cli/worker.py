@@ -40,7 +40,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--queues", help="names in strict order, or name=weight; by default all queues of its jobs")
     parser.add_argument("--concurrency", type=int, help="how many jobs each process runs at once (100)")
     parser.add_argument("--processes", type=int, help="how many worker processes (1, or WORKER_COUNT)")
-    parser.add_argument("--burst", action="store_true", help="end when no job can start any more")
+    parser.add_argument("--burst", action="store_true", help="end when no job can start, or is left by a killed worker")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--health-file", metavar="PATH", help="a file to write each second while the worker is healthy")
     parser.add_argument(
@@ -71,7 +71,7 @@ def _worker(options: argparse.Namespace) -> int:
 
 async def _run_until_empty(worker: Worker) -> None:
     ended = await worker.run_until_empty()
-    print(f"{ended} jobs ended; nothing is left to start in {', '.join(worker.queues)}")
+    print(f"{ended} jobs ended in {', '.join(worker.queues)}")
 
 
 async def _run_until_stopped(worker: Worker, options: argparse.Namespace) -> None:

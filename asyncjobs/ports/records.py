@@ -87,10 +87,11 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A claim that a worker makes: from which queues, how many jobs, for how long."""
 
     worker: str
-    """The worker's id."""
+    """The worker's id, which no other worker has had."""
     number: int
-    """The number of the request, which rises by one with each claim of the worker. A request that is repeated under its
-    number gets the same jobs."""
+    """The number of the request, from 1 on, which rises by one with each claim of the worker. A request repeated under
+    its number gets the same jobs. A request with a number below the last one known gets none: the network held it up,
+    and the worker has gone on."""
     queues: Sequence[str]
     """The queues to claim from, in this order."""
     limit: int
@@ -98,9 +99,16 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     lease_ms: int
     """For how long the jobs belong to the worker, in milliseconds."""
     names: frozenset[str] | None = None
-    """The job names that the worker can run, ``None`` for any. Jobs of other names are parked (set aside)."""
+    """The job names that the worker can run, ``None`` for any. Jobs of other names are parked (set aside); for an
+    empty set, all jobs are."""
     lowest_first: bool = False
     """Whether this claim serves low priority first."""
+    keep_number: bool = False
+    """Whether the number is to be known later even if the request gets no jobs. It must be where an earlier request may
+    still arrive: after an error, and at the start of a run."""
+    sent_at_ms: int = 0
+    """When the request was sent by the broker's clock, in Unix milliseconds; 0 if the worker doesn't know. A request
+    that arrives later than numbers are kept (``core.retention.CLAIM_KEEP_MS``) gets no jobs."""
     keep_timer_ms: int = 0
     """For how long the worker offers to keep the timer, which is to wake at the next due time, in milliseconds; 0 if it
     doesn't."""
@@ -139,7 +147,7 @@ class Claim(msgspec.Struct, frozen=True):
     next_due_ms: int | None = None
     """When the earliest scheduled job is due, in Unix milliseconds, if this worker is to keep the timer."""
     again: bool = False
-    """Whether to claim again without waiting, because this claim has not looked at all jobs."""
+    """Whether to claim again without waiting, because this claim was refused or has not looked at all jobs."""
 
 
 class Extension(NamedTuple):

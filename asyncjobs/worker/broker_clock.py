@@ -13,10 +13,13 @@ class BrokerClock:
     def __init__(self, clock: Clock) -> None:
         self.monotonic = clock.monotonic
         self._offset_ms = clock.now_ms() - clock.monotonic() * 1000
+        self.is_set = False
+        """Whether the broker has ever sent its time; before, the clock shows this machine's."""
 
     def set(self, now_ms: int) -> None:
         """Set the clock to the time that the broker has just sent."""
         self._offset_ms = now_ms - self.monotonic() * 1000
+        self.is_set = True
 
     def now_ms(self) -> int:
         """Return the broker's Unix time in milliseconds."""

@@ -64,10 +64,14 @@ class Claimer(Duty):
         self._lease_ms = lease_ms
         self._poll_interval = poll_interval
         self._timer_interval = timer_interval
+        #: The longest time between two signs of health, in seconds: a wait for a token, or for a free slot.
+        self.longest_wait_s = max(poll_interval, timer_interval or 0.0)
         self._keep_timer_ms = 0 if timer_interval is None else round(_KEEP_TIMER_POLLS * 1000 * poll_interval)
         self._names = frozenset(executor.plans)
         self._numbers = numbers
         self._number = next(numbers)
+        # A claim without an answer, also one of an earlier run, may arrive after the next one.
+        self._keep_number = True
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_task: asyncio.Task[None] | None = None
@@ -101,9 +105,12 @@ class Claimer(Duty):
                 names=self._names,
                 lowest_first=self._order.is_lowest_first(self._number),
                 keep_timer_ms=self._keep_timer_ms,
+                keep_number=self._keep_number,
+                sent_at_ms=self._clock.now_ms() if self._clock.is_set else 0,
             )
+            self._keep_number = True
             claim = await self._broker.claim(request)
-            self._number = next(self._numbers)
+            self._number, self._keep_number = next(self._numbers), False
             self._clock.set(claim.now_ms)
             self.last_active = self._clock.monotonic()
             if claim.jobs:
@@ -132,8 +139,14 @@ class Claimer(Duty):
         claim = await self.step(limit)
         if self.is_stopping or claim.again or len(claim.jobs) >= limit:
             return
+        await self.wait(self._poll_interval)
+
+    async def wait(self, timeout: float) -> None:
+        """Wait for a wake-up token, for at most ``timeout`` seconds; not at all once claiming is to stop."""
+        if self.is_stopping:
+            return
         with anyio.CancelScope() as self._wait_scope:
-            await self._broker.wait(self._order.queues, self._poll_interval)
+            await self._broker.wait(self._order.queues, timeout)
         self._wait_scope = None
         self.last_active = self._clock.monotonic()
 
@@ -195,6 +208,7 @@ class Claimer(Duty):
             self._timer.cancel()
         if self._wait_scope is not None:
             self._wait_scope.cancel()
+        self._executor.wake()
 
     async def stop(self) -> None:
         """Claim no more, and wait for a claim that the timer has begun."""

@@ -19,7 +19,8 @@ from asyncjobs.worker.duty import Duty, keep_running, on_duty
 from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
-from asyncjobs.worker.liveness.health import Health
+from asyncjobs.worker.leftovers import Leftovers
+from asyncjobs.worker.liveness.health import Health, healthy_within
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.liveness.watchdog import Watchdog
 from asyncjobs.worker.maintenance import Maintenance
@@ -159,8 +160,10 @@ class WorkerRun:
 
     # -- what a worker does with its run
 
-    def health(self, within: float) -> Health:
-        """Return whether a claim or an idle wait ended within the last ``within`` seconds."""
+    def health(self, within: float | None) -> Health:
+        """Return whether a claim or a wait ended within the last ``within`` seconds, by default as the waits allow."""
+        if within is None:
+            within = healthy_within(self._claimer.longest_wait_s)
         idle_s = self._clock.monotonic() - self._claimer.last_active
         return Health(idle_s <= within, idle_s, self._executor.running)
 
@@ -176,24 +179,49 @@ class WorkerRun:
         await keep_running("claimer", self._claimer.serve)
 
     async def until_empty(self) -> int:
-        """Claim and run jobs until nothing is startable and all that ran is settled; return how many ended."""
-        while not self._claimer.is_stopping:
-            limit = self._claimer.room
-            claim = await self._claimer.step(limit) if limit > 0 else None
-            if claim is not None and (claim.jobs or claim.again):
+        """Claim and run jobs until nothing is startable, all that ran is settled, and no killed worker has left a job.
+
+        Returns:
+            How many jobs ended.
+        """
+        claimer, leftovers = self._claimer, self._leftovers()
+        while not claimer.is_stopping:
+            limit = claimer.room
+            claim = await claimer.step(limit) if limit > 0 else None
+            if claim is not None and claim.jobs:
+                leftovers.found()
+            elif claim is not None and claim.again:
                 continue
-            if not self._executor.running and self._settler.is_idle:
+            elif not await self._settled() and not claimer.is_stopping and not await leftovers.wait():
                 break
-            if self._executor.running:
-                await self._executor.job_ended(self._host.settings.poll_interval)
-            else:
-                await self._settler.flush()
         return self._executor.finished
 
     async def once(self) -> bool:
         """Claim one job, run it and settle it; return whether there was one."""
-        claim = await self._claimer.step(1)
-        while self._executor.running:
-            await self._executor.job_ended(self._host.settings.poll_interval)
-        await self._settler.flush()
+        claimer, leftovers = self._claimer, self._leftovers()
+        claim = await claimer.step(1)
+        while not (claim.jobs or claimer.is_stopping) and (claim.again or await leftovers.wait()):
+            claim = await claimer.step(1)
+        while await self._settled() and not claimer.is_stopping:
+            continue
         return bool(claim.jobs)
+
+    async def _settled(self) -> bool:
+        """Wait a little for a job to end and be settled; return whether any ran, or was still to be settled.
+
+        The wait ends when the worker is stopped.
+        """
+        executor, longest_s = self._executor, self._host.settings.poll_interval
+        if self._claimer.is_stopping:
+            return False
+        if executor.running:
+            await executor.job_ended(longest_s)
+            return True
+        if not self._settler.is_idle:
+            await self._settler.flush(longest_s)
+            return True
+        return False
+
+    def _leftovers(self) -> Leftovers:
+        settings = self._host.settings
+        return Leftovers(self._host.connection.broker, self._claimer, self._order.queues, settings.lease)

@@ -17,7 +17,7 @@ from asyncjobs.jobs.ids import new_id
 from asyncjobs.ports import Clock
 from asyncjobs.ports.clock import SystemClock
 from asyncjobs.worker.host import WorkerApp, WorkerHost
-from asyncjobs.worker.liveness.health import HEALTHY_WITHIN_S, Health
+from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.run import WorkerRun
 
@@ -79,13 +79,14 @@ class Worker:
         """The names of the queues that the worker serves, in the order given."""
         return self._order.queues
 
-    def health(self, within: float = HEALTHY_WITHIN_S) -> Health:
+    def health(self, within: float | None = None) -> Health:
         """Return whether the worker does its work: a claim, or a wait for jobs, has ended lately.
 
         A worker that isn't running, or whose broker is away, is not healthy.
 
         Args:
-            within: How long ago that may be, in seconds.
+            within: How long ago that may be, in seconds; by default 10 seconds more than the longest wait that the
+                settings ``poll_interval`` and ``scheduler_interval`` allow, and at least 15.
         """
         return Health(False, None, 0) if self._current_run is None else self._current_run.health(within)
 
@@ -115,8 +116,14 @@ class Worker:
             async with self._started() as run:
                 await run.until_stopped()
 
-    async def run_until_empty(self) -> int:
+    async def run_until_empty(self, *, signals: bool = True) -> int:
         """Run jobs until none is startable and none runs; scheduled jobs and retries that are due later are left alone.
+
+        While other workers hold jobs of the queues, one of them may have been killed. So the worker waits for their
+        leases to expire, for up to a lease and a second, and runs the jobs that it recovers.
+
+        Args:
+            signals: As of ``run``.
 
         Returns:
             How many jobs have ended.
@@ -125,11 +132,17 @@ class Worker:
             DefinitionError: A job of the app could not be run.
             BrokerError: The broker can't be reached.
         """
-        async with self._started() as run:
-            return await run.until_empty()
+        with self._on_signals() if signals else contextlib.nullcontext():
+            async with self._started() as run:
+                return await run.until_empty()
 
-    async def run_once(self) -> bool:
+    async def run_once(self, *, signals: bool = True) -> bool:
         """Claim one job and run it to its end.
+
+        If none is startable, the worker waits for a job that a killed worker has left, as ``run_until_empty`` does.
+
+        Args:
+            signals: As of ``run``.
 
         Returns:
             Whether there was a job.
@@ -138,8 +151,9 @@ class Worker:
             DefinitionError: A job of the app could not be run.
             BrokerError: The broker can't be reached.
         """
-        async with self._started() as run:
-            return await run.once()
+        with self._on_signals() if signals else contextlib.nullcontext():
+            async with self._started() as run:
+                return await run.once()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
@@ -200,14 +214,18 @@ class Worker:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        wanted = (signal.SIGTERM, signal.SIGINT)
-        for one in wanted:
+        before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+        for one in before:
             loop.add_signal_handler(one, self.stop)
+        # What the interpreter calls for each signal that a loop handles; without the loop's own entry it does nothing.
+        of_loop = signal.getsignal(signal.SIGTERM)
         try:
             yield
         finally:
-            for one in wanted:
+            for one, handler in before.items():
                 loop.remove_signal_handler(one)
+                if handler is not None and handler is not of_loop:
+                    signal.signal(one, handler)
 
 
 def _queues(host: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:

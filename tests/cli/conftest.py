@@ -30,6 +30,12 @@ async def note(path: str, text: str) -> str:
 async def hang(path: str) -> None:
     Path(path).write_text(str(os.getpid()))
     await asyncio.sleep(60)
+
+@app.job
+async def note_or_hang(path: str) -> str:
+    if Path(path).exists():
+        return "second"
+    await hang(path)
 """
 
 

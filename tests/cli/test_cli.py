@@ -32,6 +32,9 @@ def app(redis_url: str) -> App:
     @app.job
     async def hang(path: str) -> None: ...
 
+    @app.job
+    async def note_or_hang(path: str) -> str: ...
+
     return app
 
 
@@ -141,6 +144,30 @@ def test_a_worker_ends_with_0_on_sigterm_and_its_job_goes_back(command: Command,
     job = app.sync.find_job(job_id)
     assert job is not None
     assert (job.state.value, job.attempt) == ("pending", 1)
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_burst_ends_with_0_on_sigterm_and_its_job_goes_back(
+    command: Command, app: App, tmp_path: Path, processes: str
+) -> None:
+    command.environ |= {"ASYNCJOBS_SHUTDOWN_TIMEOUT": "0.1", "ASYNCJOBS_POLL_INTERVAL": "60"}
+    job_id = send(app, "hang", str(tmp_path / "hangs"))
+    worker = command.start("worker", "shop:app", "--burst", "--processes", processes)
+    until_sync((tmp_path / "hangs").exists, "the handler runs")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0
+    job = app.sync.find_job(job_id)
+    assert job is not None
+    assert (job.state.value, job.attempt) == ("pending", 1)
+
+
+def test_a_burst_runs_what_a_killed_one_left(command: Command, app: App, tmp_path: Path) -> None:
+    job_id = send(app, "note_or_hang", str(tmp_path / "hangs"))
+    killed = command.start("worker", "shop:app", "--burst")
+    until_sync((tmp_path / "hangs").exists, "the handler runs")
+    killed.kill()
+    assert "1 jobs ended" in command.run("worker", "shop:app", "--burst").stdout
+    assert app.sync.result(app.handle(job_id), 1) == "second"
 
 
 def test_a_second_signal_does_not_wait(command: Command, app: App, tmp_path: Path) -> None:

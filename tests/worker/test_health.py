@@ -6,11 +6,13 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from asyncjobs import App, BrokerUnavailable, Worker
+from asyncjobs.testing import ManualClock
 from asyncjobs.worker.liveness.health import Health, health_file, health_server
 from tests.apps import broker_of
 from tests.waiting import SOON, until
@@ -34,6 +36,35 @@ async def test_a_worker_whose_broker_is_away_is_not_healthy(app: App, monkeypatc
     async with app, worker.running():
         monkeypatch.setattr(broker_of(app), "claim", away)
         await until(lambda: not worker.health(within=0.5).is_healthy, "the worker is not healthy")
+
+
+@pytest.mark.parametrize("interval", ["poll_interval", "scheduler_interval"])
+async def test_a_worker_that_waits_as_long_as_its_settings_say_is_healthy(
+    make_app: Callable[..., App], interval: str
+) -> None:
+    app = make_app(**{interval: 30})
+    started, release = asyncio.Event(), asyncio.Event()
+
+    @app.job
+    async def work() -> None:
+        started.set()
+        await release.wait()
+
+    clock = ManualClock()
+    worker = Worker(app, concurrency=1, clock=clock)
+    async with app, worker.running():
+        if interval == "scheduler_interval":
+            # This is how long a worker waits whose slots are all taken.
+            await work.delay()
+            await asyncio.wait_for(started.wait(), SOON)
+        assert worker.health().is_healthy
+        clock.advance(35_000)
+        assert worker.health().is_healthy
+        assert not worker.health(within=15).is_healthy
+        clock.advance(10_000)
+        assert not worker.health().is_healthy
+        clock.advance(-45_000)
+        release.set()
 
 
 def get(port: int) -> tuple[int, dict[str, object]]:

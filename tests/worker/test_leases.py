@@ -315,3 +315,29 @@ async def test_a_job_acknowledged_early_is_not_run_again_when_its_lease_lapses(m
         with pytest.raises(JobFailed, match="WorkerDied"):
             await died.result(SOON)
     assert runs == [1]
+
+
+async def test_a_claim_that_the_network_delivers_late_leases_nothing(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    @app.job
+    async def work() -> None: ...
+
+    held_up: list[ClaimRequest] = []
+    gone_on = asyncio.Event()
+    async with app:
+        broker = broker_of(app)
+        claim = broker.claim
+
+        async def hold_up_the_first(request: ClaimRequest) -> Claim:
+            if not held_up:
+                held_up.append(request)
+                raise BrokerUnavailable("no reply")
+            reply = await claim(request)
+            gone_on.set()
+            return reply
+
+        monkeypatch.setattr(broker, "claim", hold_up_the_first)
+        async with Worker(app).running():
+            await asyncio.wait_for(gone_on.wait(), SOON)
+        handle = await work.delay()
+        assert (await claim(held_up[0])).jobs == []
+        assert await handle.status() is JobState.PENDING

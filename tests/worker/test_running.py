@@ -18,6 +18,7 @@ from asyncjobs import App, JobFailed, JobState, RetryPolicy, Worker, current_job
 from asyncjobs.brokers.redis.keys import QueueKeys
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.header import encode_header
+from asyncjobs.jobs.registry import Registry
 from asyncjobs.ports import NewJob
 from asyncjobs.worker.execution import verdict
 from tests.apps import broker_of, wait_ended
@@ -406,6 +407,22 @@ async def test_a_job_of_an_unknown_name_waits_for_a_worker_that_knows_it(make_ap
         assert await handle.status() is JobState.PENDING
         await Worker(app).run_until_empty()
         assert await handle.status() is JobState.COMPLETED
+
+
+async def test_a_worker_whose_app_knows_no_job_buries_none(make_app: Callable[..., App]) -> None:
+    app, empty = make_app(), make_app()
+    empty.registry = Registry()
+
+    @app.job
+    async def known() -> int:
+        return 1
+
+    async with app:
+        handle = await known.delay()
+        assert await Worker(empty).run_until_empty() == 0
+        assert (await app.queue_stats("default")).parked == 1
+        await Worker(app).run_until_empty()
+        assert await handle.result(SOON) == 1
 
 
 async def test_a_job_that_expired_before_it_could_start_is_cancelled(app: App) -> None:

@@ -68,8 +68,8 @@ class Queue:
         """How many jobs, dead ones included, have tries."""
         self.fence = 0
         """The number of the last claim that got jobs."""
-        # By worker, its last claim that got jobs: the number of the request, the fence, the time until which the claim
-        # is kept, and the jobs.
+        # By worker, its last claim that got jobs, or whose number is to be kept: the number of the request, the fence,
+        # the time until which the claim is kept, and the jobs.
         self._claims: dict[str, tuple[int, int, int, list[Entry]]] = {}
         self.recovered_at_ms: int | None = None
         self.recover_from_ms = 0
@@ -249,9 +249,13 @@ class Queue:
     def claim(self, request: ClaimRequest, want: int, now_ms: int) -> tuple[list[Claimed], int | None, bool]:
         """Return the jobs, the next due time if this worker keeps the timer, and whether to claim again at once."""
         number, fence, until_ms, entries = self._claims.get(request.worker, _NO_CLAIM)
-        if number == request.number and until_ms > now_ms:
-            leased = [_claimed(entry) for entry in entries if entry.fence == fence and entry.place == "running"]
+        if number >= request.number and until_ms > now_ms:
+            # For a lower number there is nothing: nobody waits for its jobs, since the worker has gone on.
+            known = entries if number == request.number else []
+            leased = [_claimed(entry) for entry in known if entry.fence == fence and entry.place == "running"]
             return leased, None, True
+        if 0 < request.sent_at_ms < now_ms - CLAIM_KEEP_MS:
+            return [], None, True
         if self.scheduled.slots:
             # Without a ring of the bell: this claim rings it for the jobs that it leaves.
             self._enter_ready(self.scheduled.due(now_ms, _MAX_PROMOTED), first=False)
@@ -259,6 +263,7 @@ class Queue:
         taken = self._unless_held(looked_at, request.names, now_ms)
         if taken:
             self._lease(taken, now_ms + request.lease_ms)
+        if taken or request.keep_number:
             self._note_claim(request, taken, now_ms)
         more = len(self.ready) > 0
         again = more and len(taken) < len(looked_at)

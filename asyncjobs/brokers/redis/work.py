@@ -59,10 +59,13 @@ class RedisWork(Session):
             request.names or (),
             worker=request.worker,
             number=request.number,
+            keep_number=request.keep_number,
+            sent_at=request.sent_at_ms,
             limit=limit,
             lease_ms=request.lease_ms,
             lowest_first=request.lowest_first,
             timer_ms=request.keep_timer_ms,
+            any_name=request.names is None,
         )
         return read_claim(queues, await self._run(CLAIM, queues, values))
 

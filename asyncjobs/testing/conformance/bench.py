@@ -131,6 +131,8 @@ class Bench:
         names: frozenset[str] | None = None,
         lowest_first: bool = False,
         keep_timer_ms: int = 0,
+        keep_number: bool = False,
+        sent_at_ms: int = 0,
     ) -> Claim:
         """Return the broker's answer to a claim.
 
@@ -143,6 +145,8 @@ class Bench:
             names: The job names that the worker knows, ``None`` for any.
             lowest_first: Whether low priority comes first.
             keep_timer_ms: For how long the worker offers to keep the timer, in milliseconds; 0 if it doesn't.
+            keep_number: Whether to keep the number even without jobs, since an earlier claim may still arrive.
+            sent_at_ms: When it was sent by the broker's clock, in Unix milliseconds; 0 if the worker doesn't know.
         """
         return await self.broker.claim(
             ClaimRequest(
@@ -154,6 +158,8 @@ class Bench:
                 names=names,
                 lowest_first=lowest_first,
                 keep_timer_ms=keep_timer_ms,
+                keep_number=keep_number,
+                sent_at_ms=sent_at_ms,
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncjobs.core.priority import Priority
+from asyncjobs.core.retention import CLAIM_KEEP_MS
 from asyncjobs.ports import NewJob
 from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
@@ -62,6 +63,51 @@ class Claiming(Theme):
         claim = await bench.claim(number=3)
         await bench.settle(claim.jobs[:1])
         assert await bench.claim_ids(number=3) == sent[1:]
+
+    async def test_a_claim_that_arrives_after_a_later_one_gets_nothing(self, bench: Bench) -> None:
+        sent = await bench.send(count=3)
+        assert await bench.claim_ids(1, number=7) == sent[:1]
+        late = await bench.claim(number=6)
+        assert (late.jobs, late.again) == ([], True)
+        assert await bench.claim_ids(number=6, keep_number=True) == []
+        assert await bench.ids_in("running") == sent[:1]
+        # By their values: as text, 10 stands before 7.
+        assert await bench.claim_ids(1, number=10) == sent[1:2]
+        assert await bench.claim_ids(number=9) == []
+        assert await bench.claim_ids(number=11) == sent[2:]
+
+    async def test_a_repeated_claim_that_got_nothing_is_known_too(self, bench: Bench) -> None:
+        assert await bench.claim_ids(number=5, keep_number=True) == []
+        sent = await bench.send()
+        # What was sent first under this number arrives last, and so does one before it.
+        assert await bench.claim_ids(number=5) == []
+        assert await bench.claim_ids(number=4) == []
+        assert (await bench.figures()).running == 0
+        assert await bench.claim_ids(number=6) == sent
+
+    async def test_a_repeated_claim_that_parked_all_it_saw_is_known_too(self, bench: Bench) -> None:
+        await bench.send()
+        assert await bench.claim_ids(number=5, names=KNOWN, keep_number=True) == []
+        sent = await bench.send(bench.new("known"))
+        assert await bench.claim_ids(number=5, names=KNOWN) == []
+        assert await bench.claim_ids(number=6, names=KNOWN) == sent
+
+    async def test_a_claim_that_arrives_when_no_number_is_kept_any_longer_gets_nothing(self, bench: Bench) -> None:
+        await bench.send()
+        claim = await bench.claim(number=7)
+        await bench.settle(claim.jobs)
+        await bench.kit.advance(CLAIM_KEEP_MS + 10_000)
+        sent = await bench.send()
+        late = await bench.claim(number=6, sent_at_ms=claim.now_ms)
+        assert (late.jobs, late.again) == ([], True)
+        assert await bench.claim_ids(number=8, sent_at_ms=late.now_ms) == sent
+
+    async def test_a_workers_numbers_begin_again_once_its_claims_are_forgotten(self, bench: Bench) -> None:
+        await bench.send()
+        await bench.settle((await bench.claim(number=100)).jobs)
+        await bench.kit.advance(CLAIM_KEEP_MS + 10_000)
+        sent = await bench.send()
+        assert await bench.claim_ids(number=1) == sent
 
     async def test_another_workers_equal_number_is_another_claim(self, bench: Bench) -> None:
         sent = await bench.send(count=2)

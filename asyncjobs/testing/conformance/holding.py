@@ -104,6 +104,14 @@ class Holding(Theme):
         assert await bench.broker.unpark([bench.queue], frozenset({"other"}), 60_000) == 1
         assert await bench.claim_ids(names=frozenset({"other"})) == [other]
 
+    async def test_a_worker_that_knows_no_name_parks_every_job(self, bench: Bench) -> None:
+        sent = await bench.send(bench.new(), bench.new("other"))
+        assert await bench.claim_ids(names=frozenset()) == []
+        assert sorted(await bench.ids_in("parked")) == sent
+        assert await bench.broker.unpark([bench.queue], frozenset(), 60_000) == 0
+        assert await bench.broker.unpark([bench.queue], BOTH, 60_000) == 2
+        assert sorted(await bench.claim_ids(names=BOTH)) == sent
+
     async def test_unparked_jobs_keep_their_order_and_come_first(self, bench: Bench) -> None:
         parked = await bench.send(*(bench.new("other") for _ in range(3)))
         assert await bench.claim_ids(names=KNOWN) == []

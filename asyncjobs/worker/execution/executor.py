@@ -114,6 +114,10 @@ class Executor(Duty):
         except TimeoutError:
             return
 
+    def wake(self) -> None:
+        """Let ``job_ended`` return at once, although no job has ended."""
+        self._ended.set()
+
     # -- from the claim to the end
 
     def accept(self, jobs: Sequence[Claimed]) -> None:
@@ -201,7 +205,7 @@ class Executor(Duty):
     def hurry(self) -> None:
         """Let ``stop`` wait no longer for handlers to finish by themselves."""
         self._is_hurried = True
-        self._ended.set()
+        self.wake()
 
     def cancel_all(self) -> None:
         """Cancel every handler; their jobs go back to ready at once, the attempt not counted."""

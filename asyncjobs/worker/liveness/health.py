@@ -11,10 +11,11 @@ from pathlib import Path
 import anyio
 import msgspec
 
-__all__ = ["HEALTHY_WITHIN_S", "Health", "health_file", "health_server"]
+__all__ = ["Health", "health_file", "health_server", "healthy_within"]
 
-#: A worker is healthy, by default, if a claim or an idle wait has ended within so many seconds.
-HEALTHY_WITHIN_S = 15.0
+# How much longer than its longest wait a healthy worker may take for a claim or a wait, and the least that it may.
+_GRACE_S = 10.0
+_HEALTHY_WITHIN_S = 15.0
 
 _WRITE_EVERY_S = 1.0
 
@@ -31,6 +32,11 @@ class Health(msgspec.Struct, frozen=True):
     """How many seconds ago that was; ``None`` if the worker doesn't run."""
     running: int
     """How many jobs run."""
+
+
+def healthy_within(longest_wait_s: float) -> float:
+    """Return how many seconds ago a claim or a wait must have ended, if a wait takes up to ``longest_wait_s``."""
+    return max(_HEALTHY_WITHIN_S, longest_wait_s + _GRACE_S)
 
 
 @contextlib.asynccontextmanager

@@ -1,14 +1,20 @@
 -- claim: promote what is due, take startable jobs from several queues in the order given, and lease them.
 -- The same worker and number get the same jobs again, less those no longer leased: a lost reply loses nothing.
---- @args worker, number, limit: int, lease_ms: int, lowest_first: flag, timer_ms: int
+-- A claim that the network has held up until its worker has gone on is refused, since nobody waits for its jobs: its
+-- number is below the last one that is kept, or it was sent before any that would still be kept.
+--- @args worker, number: int, keep_number: flag, sent_at: int
+--- @args limit: int, lease_ms: int, lowest_first: flag, timer_ms: int, any_name: flag
 --- @list known
 -- number        of this claim, rising          limit     how many jobs at most
+-- keep_number   whether to keep the number even without jobs, since an earlier claim may still arrive
+-- sent_at       when it was sent, in ms of the server's clock; 0 if the worker doesn't know
 -- lowest_first  serve the lowest priority first
 -- timer_ms      for how many ms the worker would keep a queue's timer, 0 for not at all
--- known         the job names that the worker knows, none for any
+-- any_name      whether the worker takes jobs of any name
+-- known         the job names that it takes otherwise; with none of them, it takes no job
 --- @reply now_ms, due_ms, again, fence, jobs
 -- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
--- again   1 if there may be more that this claim did not look at
+-- again   1 if there may be more that this claim did not look at, or if it was refused
 -- jobs    {id, tries, record, …}
 -- reply   a list of those, one a queue
 -- cost    O(log n) a job
@@ -20,9 +26,8 @@
 --- @include parking
 local MAX_PROMOTED = 1000
 
-local is_known = nil
+local is_known = not any_name and {} or nil
 for _, name in ipairs(known) do
-  is_known = is_known or {}
   is_known[name] = true
 end
 
@@ -42,6 +47,9 @@ end
 -- What the claim of this number was given before, less what is no longer leased.
 local function replayed(q, now, claim)
   local fence, rest = string.match(claim, '^%d+ (%d+) (.*)$')
+  if rest == '' then
+    return {now, -1, 1, 0, {}}, 0
+  end
   local members, ids = {}, {}
   for member, id in string.gmatch(rest, '(%d+:%d:(%S+))') do
     members[#members + 1] = member
@@ -175,6 +183,8 @@ local function write(q, found, sorted, fence, now)
   if #sorted.members > 0 then
     redis.call('HSET', q.cfg, 'fence', fence)
     redis.call('ZADD', q.leased, unpack(sorted.leases))
+  end
+  if #sorted.members > 0 or keep_number then
     redis.call('SET', claim_key(q, worker), number .. ' ' .. fence .. ' ' .. table.concat(sorted.members, ' '), 'PX',
       math.max(CLAIM_KEEP_MS, 2 * lease_ms))
   end
@@ -195,12 +205,15 @@ local function claim(q, want)
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until')
   local now, held, fence = shifted_now(cfg[1]), read_held(cfg[2]), (tonumber(cfg[3]) or 0) + 1
   local is_paused = held and held[HELD_QUEUE]
-  if last and string.match(last, '^%d+') == number then
+  local last_number = last and tonumber(string.match(last, '^%d+')) or 0
+  if last_number == number then
     return replayed(q, now, last)
+  elseif last_number > number or (sent_at > 0 and now - sent_at > CLAIM_KEEP_MS) then
+    return {now, -1, 1, 0, {}}, 0
   end
   local found = candidates(q, want, now, is_paused)
   local next_due = read_timer(q, now, cfg[4], cfg[5])
-  if #found.ids == 0 and #found.promoted == 0 and next_due < 0 then
+  if #found.ids == 0 and #found.promoted == 0 and next_due < 0 and not keep_number then
     if not found.more and redis.call('EXISTS', q.bell) == 1 then
       redis.call('DEL', q.bell)
     end

@@ -1,0 +1,55 @@
+"""Lets a worker that ends with its queues wait for the jobs of workers that were killed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from asyncjobs.ports import Broker
+from asyncjobs.worker.claimer import Claimer
+
+__all__ = ["Leftovers"]
+
+# Recovery finds an expired lease within this time.
+_FOUND_WITHIN_S = 1.0
+
+# How often the leases are counted. It is no latency: a recovered job ends the wait.
+_COUNT_EVERY_S = 0.5
+
+
+class Leftovers:
+    """The leased jobs of ``queues`` that aren't this worker's own; ``lease_s`` is how long a lease lasts, in seconds.
+
+    The lease of a killed worker expires within ``lease_s``, and then maintenance recovers its jobs. A living worker
+    extends its leases, so a wait for these would have no end.
+    """
+
+    def __init__(self, broker: Broker, claimer: Claimer, queues: Sequence[str], lease_s: float) -> None:
+        self._broker = broker
+        self._claimer = claimer
+        self._queues = queues
+        self._longest_s = lease_s + _FOUND_WITHIN_S
+        self._ends_at: float | None = None
+
+    def found(self) -> None:
+        """Note that a claim got jobs: from the end of these on, others are waited for anew."""
+        self._ends_at = None
+
+    async def wait(self) -> bool:
+        """Wait a little for a recovered job. Call it only while this worker holds no lease.
+
+        Returns:
+            Whether to claim again. If not, no job is leased, or the leases that are left belong to living workers.
+
+        Raises:
+            BrokerError: The broker can't be reached.
+        """
+        if not any(figures.running for figures in await self._broker.overview(self._queues)):
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._ends_at is None:
+            self._ends_at = now + self._longest_s
+        if now >= self._ends_at:
+            return False
+        await self._claimer.wait(min(_COUNT_EVERY_S, self._ends_at - now))
+        return True

@@ -1,0 +1,110 @@
+"""Workers that end by themselves: what they wait for, and how they are stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from asyncjobs import App, JobState, Worker
+from asyncjobs.ports import ClaimRequest
+from tests.apps import broker_of
+
+pytestmark = pytest.mark.anyio
+
+SOON = 8.0
+
+
+async def claim_and_die(app: App, lease_ms: int = 1_000, limit: int = 10) -> None:
+    """Claim jobs for a worker that never settles them."""
+    request = ClaimRequest(worker="dead", number=1, queues=["default"], limit=limit, lease_ms=lease_ms)
+    assert (await broker_of(app).claim(request)).jobs
+
+
+@pytest.mark.parametrize("with_another", [False, True])
+async def test_run_until_empty_runs_what_a_killed_worker_has_left(
+    make_app: Callable[..., App], with_another: bool
+) -> None:
+    app = make_app(lease=1)
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        left = await work.delay()
+        await claim_and_die(app)
+        if with_another:
+            await work.delay()
+        with anyio.fail_after(SOON):
+            assert await Worker(app).run_until_empty() == 1 + with_another
+        assert await left.status() is JobState.COMPLETED
+
+
+async def test_run_once_runs_what_a_killed_worker_has_left(make_app: Callable[..., App]) -> None:
+    app = make_app(lease=1)
+
+    @app.job
+    async def work() -> str:
+        return "done"
+
+    async with app:
+        left = await work.delay()
+        await claim_and_die(app)
+        with anyio.fail_after(SOON):
+            assert await Worker(app).run_once()
+        assert await left.result(SOON) == "done"
+        assert not await Worker(app).run_once()
+
+
+async def test_a_burst_does_not_wait_for_the_jobs_of_living_workers(make_app: Callable[..., App]) -> None:
+    app = make_app(lease=1)
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        await work.delay()
+        await claim_and_die(app, lease_ms=60_000)
+        with anyio.fail_after(SOON):
+            assert await Worker(app).run_until_empty() == 0
+            assert not await Worker(app).run_once()
+
+
+@pytest.mark.parametrize("way", ["run_until_empty", "run_once"])
+async def test_a_burst_that_waits_for_a_lease_or_a_handler_is_stopped_at_once(
+    make_app: Callable[..., App], way: str
+) -> None:
+    app = make_app(lease=60, poll_interval=60, shutdown_timeout=0.05)
+    started = asyncio.Event()
+
+    @app.job
+    async def hang() -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    async with app:
+        left = await hang.delay()
+        await claim_and_die(app, lease_ms=60_000)
+        worker = Worker(app)
+        burst = asyncio.create_task(getattr(worker, way)())
+        if way == "run_until_empty":
+            running = await hang.delay()
+            await asyncio.wait_for(started.wait(), SOON)
+        else:
+            while not worker.health().is_healthy:
+                await asyncio.sleep(0.01)
+        worker.stop()
+        await asyncio.wait_for(burst, SOON)
+        if way == "run_until_empty":
+            assert await running.status() is JobState.PENDING
+        assert await left.status() is JobState.RUNNING
+
+
+async def test_a_burst_leaves_the_handlers_of_signals_as_they_were(app: App) -> None:
+    async with app:
+        before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
+        await Worker(app).run_until_empty()
+        assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)] == before
