@@ -75,7 +75,7 @@ class QueueKeys:
     dead: str
     """Sorted set: id by the time of its death."""
     cfg: str
-    """Hash: holds, the fence, the worker that keeps the timer, the time of the last recovery."""
+    """Hash: holds, the fence, the worker that keeps the timer, the last recovery, until when events last."""
     bell: str
     """List: at most one wake-up token."""
     stats: str
