@@ -337,3 +337,24 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(SOON):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def test_a_job_that_runs_again_is_running_and_not_retrying(app: App) -> None:
+    is_running, may_end = asyncio.Event(), asyncio.Event()
+
+    @app.job(retry=RetryPolicy(max_retries=1, initial=0.01))
+    async def work() -> None:
+        if current_job().attempt == 1:
+            raise ValueError("once")
+        is_running.set()
+        await may_end.wait()
+
+    async with app:
+        handle = await work.delay()
+        async with app.worker():
+            async with asyncio.timeout(SOON):
+                await is_running.wait()
+            stats = await app.queue_stats("default")
+            may_end.set()
+            await handle.result(SOON)
+    assert (stats.running, stats.retrying) == (1, 0)
