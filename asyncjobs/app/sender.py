@@ -148,9 +148,10 @@ class Sender:
             handles += map(self.handle_of, chunk, requests, replies)
         return handles
 
-    async def send_new(self, job: NewJob) -> None:
-        """Send a job past the middleware, one that is not the request of a program."""
-        await self._batchers["local"].send_many([job])
+    async def send_new(self, job: NewJob) -> bool:
+        """Send a job past the middleware, one that is not the request of a program; return whether it is new."""
+        [is_new] = await self._batchers["local"].send_many([job])
+        return is_new
 
     def _batcher(self, request: JobRequest[Any]) -> Batcher:
         if not self._batchers:

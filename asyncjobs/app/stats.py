@@ -46,7 +46,7 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     """Jobs that workers hold."""
     retrying: int
-    """Jobs that have not ended, and of which an attempt has failed."""
+    """Jobs that wait, and of which an attempt has failed."""
     failed: int
     """Jobs in the dead letter queue."""
     paused: bool
@@ -198,8 +198,8 @@ def queue_stats(figures: QueueFigures) -> QueueStats:
         scheduled=figures.scheduled,
         parked=figures.parked,
         running=figures.running,
-        # The broker counts a job as tried until it ends, so dead jobs are among them.
-        retrying=max(0, figures.tried - figures.dead),
+        # The broker counts a job as tried until it ends, so dead and running jobs are among them.
+        retrying=max(0, figures.tried - figures.dead - figures.tried_running),
         paused=figures.paused,
         recovered_total=figures.recovered,
         oldest_wait_ms=figures.oldest_wait_ms,

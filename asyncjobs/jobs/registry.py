@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 from asyncjobs.core.options import DefinitionOptions, JobOptions
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
+from asyncjobs.jobs.origin import Origin
 from asyncjobs.jobs.request import SendingApp
 
 __all__ = ["JobDecorator", "Registry", "default_registry", "job"]
@@ -41,6 +42,7 @@ class Registry:
         self._app = app
         self._beneath = beneath
         self._jobs: dict[str, JobDefinition[..., Any]] = {}
+        self._origins: dict[str, Origin] = {}
 
     def define(
         self, function: Callable[..., Any], *, name: str | None, aliases: tuple[str, ...], options: DefinitionOptions
@@ -59,15 +61,23 @@ class Registry:
         kind = AsyncJobDefinition if inspect.iscoroutinefunction(function) else SyncJobDefinition
         definition: JobDefinition[..., Any] = kind(function, name=name, aliases=aliases, options=options, app=self._app)
         names = (definition.name, *definition.aliases)
+        origin = Origin.of(function)
         for one in names:
-            other = self._find(one)
-            if other is not None and not _is_same_code(other.function, function):
+            earlier = self._origin(one)
+            if earlier is not None and not origin.is_again(earlier):
                 raise DefinitionError(
-                    f"two jobs are named {one!r}: {_where(other.function)} and {_where(function)}. "
-                    "Give one another name: @job(name='…')"
+                    f"two jobs are named {one!r}: {_where(earlier.function)} and {_where(function)}. "
+                    "Give one another name: @job(name='…'); a wrapper takes that of its function by functools.wraps"
                 )
         self._jobs.update(dict.fromkeys(names, definition))
+        self._origins.update(dict.fromkeys(names, origin))
         return definition
+
+    def _origin(self, name: str) -> Origin | None:
+        found = self._origins.get(name)
+        if found is None and self._beneath is not None:
+            return self._beneath._origin(name)
+        return found
 
     def _find(self, name: str) -> JobDefinition[..., Any] | None:
         found = self._jobs.get(name)
@@ -100,13 +110,6 @@ class Registry:
             definition = self.get(name)
             if definition.name == name:
                 yield definition
-
-
-def _is_same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Return whether both come from one place in the source, as when a module is reloaded, or run and imported too."""
-    codes = [getattr(inspect.unwrap(function), "__code__", None) for function in (one, other)]
-    places = [code and (code.co_filename, code.co_firstlineno, code.co_name) for code in codes]
-    return places[0] is not None and places[0] == places[1]
 
 
 def _where(function: Callable[..., Any]) -> str:

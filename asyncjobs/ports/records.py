@@ -207,6 +207,8 @@ class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs in the dead letter queue."""
     tried: int
     """Jobs that have not ended, dead ones included, of which an attempt has failed or a worker has died."""
+    tried_running: int = 0
+    """Those of the tried jobs that are leased."""
     oldest_wait_ms: int
     """For how long the oldest startable job has waited, in milliseconds."""
     succeeded: int

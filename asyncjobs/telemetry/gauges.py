@@ -35,7 +35,7 @@ class QueueGauges:
     """Reports what the broker counts of each queue, for all workers together.
 
     - ``asyncjobs.queue.depth``: jobs by ``asyncjobs.state``, which is pending, scheduled, parked, running or failed.
-    - ``asyncjobs.queue.retrying``: jobs that have failed before and will be tried again.
+    - ``asyncjobs.queue.retrying``: jobs that have failed before and wait to be tried again.
     - ``asyncjobs.queue.oldest_wait``: seconds since the first job in line was sent.
     - ``asyncjobs.retries``, ``asyncjobs.deaths``, ``asyncjobs.recoveries``: failed attempts that were tried again, jobs
       that went to the dead letter queue, and attempts taken over from a worker that died; counters.

@@ -341,3 +341,23 @@ async def test_a_running_worker_forgets_the_dead_that_are_too_old(
         await kit.advance(61_000)
         async with app.worker():
             await until(none_is_left, "the dead are forgotten")
+
+
+async def test_a_job_that_runs_again_is_running_and_not_retrying(app: App) -> None:
+    is_running, may_end = asyncio.Event(), asyncio.Event()
+
+    @app.job(retry=RetryPolicy(max_retries=1, initial=0.01))
+    async def work() -> None:
+        if current_job().attempt == 1:
+            raise ValueError("once")
+        is_running.set()
+        await may_end.wait()
+
+    async with app:
+        handle = await work.delay()
+        async with app.worker():
+            await until(is_running, "the second attempt runs")
+            stats = await app.queue_stats("default")
+            may_end.set()
+            await handle.result(SOON)
+    assert (stats.running, stats.retrying) == (1, 0)

@@ -8,17 +8,16 @@ from typing import Any, Literal, TypeVar, get_args
 
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.app.verbs.moving import MoveReply, move
 from asyncjobs.app.verbs.paging import pages
 from asyncjobs.core.duration import Duration, due_ms, to_ms
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue, checked_tenant
 from asyncjobs.core.priority import Priority, PriorityName
-from asyncjobs.core.record.envelope import encode
-from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.request import JobRequest
-from asyncjobs.ports import CancelReply, EditReply, NewJob, Place
+from asyncjobs.ports import CancelReply, Place
 
 __all__ = ["JobVerbs"]
 
@@ -26,12 +25,6 @@ R = TypeVar("R")
 
 ListedState = Literal["ready", "scheduled", "running", "parked", "failed"]
 """The states by which jobs are listed; ``failed`` jobs are in the dead letter queue."""
-
-# How long a job that is on its way to another queue is held back in its old one.
-_HELD_BACK_MS = 60_000
-
-# What the reason of its cancellation in the old queue begins with.
-_MOVED = "moved to queue"
 
 
 class JobVerbs(Verbs):
@@ -127,11 +120,12 @@ class JobVerbs(Verbs):
         at: datetime | None = None,
         delay: Duration | None = None,
         to_queue: str | None = None,
-    ) -> EditReply:
+    ) -> MoveReply:
         """Give a job that waits another priority, another time, or another queue.
 
         In another queue the job keeps its id and its time, and has all its retries again. In its old queue it is
-        cancelled, and the reason names the new queue. If this process dies meanwhile, the job may run in both.
+        cancelled, and the reason names the new queue. If this process dies or loses the broker meanwhile, the job may
+        run in both.
 
         Args:
             job_id: The job's id.
@@ -143,10 +137,13 @@ class JobVerbs(Verbs):
 
         Returns:
             ``edited``. It was too late if the job is ``running``, ``failed`` (in the dead letter queue) or ``ended``.
-            ``unknown`` means that there is no record of the job.
+            ``unknown`` means that there is no record of the job. ``known`` means that the other queue knows another job
+            of this id, so this one stays where it is.
 
         Raises:
             ArgumentsError: A value is wrong, or both ``at`` and ``delay`` are given.
+            BrokerUnavailable: The broker can't be reached. A job on its way to another queue stays in its own.
+            BrokerRefused: The broker refused the job, which stays as it was.
         """
         if at is not None and delay is not None:
             raise ArgumentsError("edit_job takes at=… or delay=…, not both")
@@ -157,40 +154,17 @@ class JobVerbs(Verbs):
         if where is None:
             return "unknown"
         if to_queue is not None and checked_queue(to_queue) != where:
-            return await self._move(job_id, where, to_queue, level, delay_ms, due_at_ms)
+            return await move(
+                self._broker,
+                self._sender,
+                job_id,
+                where,
+                to_queue,
+                priority=level,
+                delay_ms=delay_ms,
+                due_at_ms=due_at_ms,
+            )
         return await self._broker.edit(where, job_id, priority=level, delay_ms=delay_ms, due_at_ms=due_at_ms)
-
-    async def _move(
-        self, job_id: str, queue: str, to_queue: str, priority: int | None, delay_ms: int | None, due_at_ms: int | None
-    ) -> EditReply:
-        broker = self._broker
-        job = await broker.find(queue, job_id)
-        if job is None:
-            return "unknown"
-        # Held back, so that it doesn't start in both queues. If this process dies now, it starts in the old one, later.
-        reply = await broker.edit(queue, job_id, priority=None, delay_ms=_HELD_BACK_MS, due_at_ms=None)
-        if reply != "edited":
-            return reply
-        if delay_ms is None and due_at_ms is None:
-            due_at_ms = job.due_at_ms
-        before = await broker.find(to_queue, job_id)
-        if before is not None and before.reason.startswith(_MOVED):
-            # The job was in that queue before and was moved away, so the queue still knows its id.
-            await broker.delete(to_queue, [job_id])
-        moved = NewJob(
-            to_queue,
-            job_id,
-            job.name,
-            encode(job.envelope),
-            job.priority.value if priority is None else priority,
-            job.tenant,
-            job.acks_early,
-            delay_ms or 0,
-            due_at_ms,
-        )
-        await self._sender.send_new(moved)
-        await broker.cancel(queue, [job_id], f"{_MOVED} {to_queue!r}", TOMBSTONE_MS)
-        return "edited"
 
     @on_app_loop
     async def delete_job(self, job_id: str, *, queue: str | None = None) -> bool:

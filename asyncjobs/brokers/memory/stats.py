@@ -23,6 +23,7 @@ def figures(queue: Queue, now_ms: int) -> QueueFigures:
         running=len(queue.running),
         dead=len(queue.dead),
         tried=queue.tried,
+        tried_running=sum(bool(entry.tries) for entry in queue.running) if queue.tried > len(queue.dead) else 0,
         oldest_wait_ms=_oldest_wait_ms(queue, now_ms),
         **{what: total.counts.get(what, 0) for what in _COUNTERS},
         histogram=dict(total.histogram),

@@ -1,7 +1,8 @@
 """Every key name in Redis.
 
 All keys of a queue share the hash tag ``{queue}``, so a queue is one slot of a Cluster and each script is legal there.
-The scripts get these names from here (``prelude.py``).
+The scripts get these names from here (``prelude.py``). No prefix and no queue has a brace in it, so the first ones of a
+key tell where both end, and no two apps share a key, whatever prefixes, ids and names they choose.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class QueueKeys:
     dead: str
     """Sorted set: id by the time of its death."""
     cfg: str
-    """Hash: holds, the fence, the worker that keeps the timer, the time of the last recovery."""
+    """Hash: holds, the fence, the worker that keeps the timer, the last recovery, until when events last."""
     bell: str
     """List: at most one wake-up token."""
     stats: str
@@ -132,5 +133,5 @@ class GlobalKeys:
         self.queue = functools.cache(lambda name: QueueKeys(prefix, name))
 
     def worker(self, worker_id: str) -> str:
-        """Return the key of the record of one worker."""
-        return f"{self.prefix}:worker:{worker_id}"
+        """Return the key of the record of one worker; the empty braces are no hash tag, and no queue has that name."""
+        return f"{self.prefix}:{{}}:worker:{worker_id}"

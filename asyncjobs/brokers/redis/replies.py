@@ -135,7 +135,8 @@ def _figures(queue: str, part: Any) -> QueueFigures:
     counters = _counters(part.stats)
     since_ms = part.now_ms
     if part.oldest_id:
-        since_ms = job_from(queue, part.oldest_id.decode(), part.oldest_record).created_at_ms
+        # A record that can't be read doesn't say when the job was sent.
+        since_ms = job_from(queue, part.oldest_id.decode(), part.oldest_record).created_at_ms or since_ms
     return QueueFigures(
         name=queue,
         holds=tuple(sorted(map(hold_of, _labels.decode(part.held)))) if part.held else (),
@@ -145,6 +146,7 @@ def _figures(queue: str, part: Any) -> QueueFigures:
         running=part.running,
         dead=part.dead,
         tried=part.tried,
+        tried_running=part.tried_now,
         oldest_wait_ms=max(0, part.now_ms - since_ms),
         recovered=counters.get("recovered", 0),
         **_totals(counters),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from asyncjobs.core.settlement import Snoozed
-from asyncjobs.ports import Claimed, Emission, EventPage
+from asyncjobs.core.settlement import Cancelled, Snoozed
+from asyncjobs.ports import Claimed, Emission, EventPage, Firing
 from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench, lease_of
 from asyncjobs.testing.conformance.theme import Theme
 
@@ -202,6 +202,47 @@ class Events(Theme):
             assert await self._read(bench, "again") == EventPage([(1, b"c")], False), end.__name__
             await bench.settle([anew])
             await bench.broker.delete(bench.queue, ["again"])
+
+    async def test_a_job_whose_record_expired_leaves_no_events_to_one_of_the_same_id(self, bench: Bench) -> None:
+        async def completed(claimed: Claimed) -> None:
+            await bench.settle([claimed], ttl_ms=1_000)
+
+        async def discarded(claimed: Claimed) -> None:
+            await bench.settle([claimed], Cancelled("not needed"), ttl_ms=1_000)
+
+        async def cancelled(claimed: Claimed) -> None:
+            await bench.release([claimed])
+            await bench.cancel(claimed.id, keep_ms=1_000)
+
+        for end in (completed, discarded, cancelled):
+            for delay_ms in (0, 1):
+                what = f"{end.__name__}, {delay_ms}"
+                await bench.send(bench.new(job_id="again"))
+                [claimed] = (await bench.claim()).jobs
+                await self._emit(bench, claimed, b"a", b"b")
+                await end(claimed)
+                await bench.kit.advance(1_001)
+                # Others' jobs go on, and a repeated send of the new one takes nothing from it.
+                await bench.send(bench.new(job_id="again", delay_ms=delay_ms), bench.new(job_id="another"))
+                assert await self._read(bench, "again") == EventPage([], False), what
+                await bench.kit.advance(2)
+                [anew, another] = sorted((await bench.claim()).jobs, key=lambda job: job.id)
+                await self._emit(bench, anew, b"c")
+                assert await bench.broker.enqueue([bench.new(job_id="again")]) == [False]
+                assert await self._read(bench, "again") == EventPage([(1, b"c")], False), what
+                await bench.settle([anew, another])
+                await bench.broker.delete(bench.queue, ["again", "another"])
+
+    async def test_the_job_of_a_tick_finds_no_events_of_an_earlier_one_of_its_id(self, bench: Bench) -> None:
+        await bench.send(bench.new(job_id="daily@1"))
+        [claimed] = (await bench.claim()).jobs
+        await self._emit(bench, claimed, b"a")
+        await bench.settle([claimed], ttl_ms=1_000)
+        await bench.kit.advance(1_001)
+        await bench.broker.put_schedule(bench.queue, "daily", b"data", 1)
+        firing = Firing("daily", 1, 2, 1, [bench.new(job_id="daily@1")])
+        assert (await bench.broker.fire(bench.queue, [firing])).fired == [True]
+        assert await self._read(bench, "daily@1") == EventPage([], False)
 
     async def test_events_expire_and_unknown_jobs_have_none(self, bench: Bench) -> None:
         claimed = await self._run(bench)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.priority import Priority
-from asyncjobs.ports import MinuteFigures, WorkerInfo
+from asyncjobs.core.record.envelope import Envelope, encode
+from asyncjobs.ports import MinuteFigures, NewJob, WorkerInfo
 from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
@@ -43,6 +46,47 @@ class Stats(Theme):
         now_ms = (await bench.claim(0)).now_ms
         # By their records, the bench's jobs were sent 1 ms after 1970 began.
         assert (await bench.figures()).oldest_wait_ms >= now_ms - 1
+
+    async def test_nothing_has_waited_where_nothing_is_ready(self, bench: Bench) -> None:
+        [cancelled] = await bench.send()
+        await bench.cancel(cancelled, keep_ms=1_000)
+        assert (await bench.figures()).oldest_wait_ms == 0
+        # Its record has expired, and its entry may still be in a list.
+        await bench.kit.advance(1_001)
+        assert (await bench.figures()).oldest_wait_ms == 0
+        [put_off] = await bench.send()
+        await bench.broker.edit(bench.queue, put_off, priority=None, delay_ms=60_000, due_at_ms=None)
+        assert (await bench.figures()).oldest_wait_ms == 0
+        await bench.send(NewJob(bench.queue, "damaged", "work", b"\xc1"))
+        figures = await bench.figures()
+        assert (sum(figures.ready), figures.oldest_wait_ms) == (1, 0)
+
+    async def test_the_oldest_wait_is_that_of_a_job_behind_many_that_were_cancelled(self, bench: Bench) -> None:
+        cancelled = await bench.send(count=120)
+        now_ms = (await bench.claim(0)).now_ms
+        sent = encode(Envelope(arguments=msgspec.Raw(encode([])), created_at_ms=now_ms - 5_000))
+        await bench.send(NewJob(bench.queue, "waiting", "work", sent))
+        await bench.broker.cancel(bench.queue, cancelled, "enough", 1_000)
+        for _ in range(2):
+            assert 5_000 <= (await bench.figures()).oldest_wait_ms < 60_000
+            await bench.kit.advance(1_001)
+
+    async def test_a_tried_job_that_runs_is_told_from_one_that_waits(self, bench: Bench) -> None:
+        async def tried() -> tuple[int, int, int]:
+            figures = await bench.figures()
+            return figures.running, figures.tried, figures.tried_running
+
+        await bench.send(count=3)
+        jobs = (await bench.claim()).jobs
+        assert await tried() == (3, 0, 0)
+        await bench.fail(jobs[:2])
+        await bench.fail(jobs[2:], for_good=True)
+        assert await tried() == (0, 3, 0)
+        await bench.kit.advance(1_001)
+        [again] = (await bench.claim(1)).jobs
+        assert await tried() == (1, 3, 1)
+        await bench.settle([again])
+        assert await tried() == (0, 2, 0)
 
     async def test_the_history_tells_the_latest_ends_first(self, bench: Bench) -> None:
         sent = await bench.send(count=3)

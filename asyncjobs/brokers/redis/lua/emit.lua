@@ -8,6 +8,7 @@
 -- skipped     how many events were dropped before these    count  how many of the events are its own
 -- reply       a string of '1' (added, now or before) and '0' (refused), one an emission
 -- cost        O(1) an event
+--- @include clock
 --- @include leases
 --- @include waiters
 --- @include events
@@ -32,6 +33,15 @@ for n = 1, emission_rows do
   events_before = events_before + count
 end
 
+if #adds == 0 then
+  return table.concat(reply)
+end
+local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'events_until')
+-- A job that comes to have the id of an earlier one must not find its events: until then they are looked for.
+local events_until = shifted_now(cfg[1]) + keep_ms
+if events_until > (tonumber(cfg[2]) or 0) then
+  redis.call('HSET', q.cfg, 'events_until', events_until)
+end
 for _, add in ipairs(adds) do
   for number = add.first, add.last do
     local event = events[add.events_before + 1 + number - add.first]

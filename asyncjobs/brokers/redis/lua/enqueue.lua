@@ -3,11 +3,11 @@
 -- when   '' now, '+ms' that long from now by the server's clock, '@ms' at that Unix time
 -- reply  a string of '1' (new) and '0' (known), one a job
 -- cost   O(1) a job, O(log n) a scheduled one
---- @include clock
 --- @include admit
 local ids, whens, records = {}, {}, {}
 for n = 1, job_rows do
   --- @row job n: id, when, record
   ids[n], whens[n], records[n] = id, when, record
 end
-return table.concat(admit(q, now_ms(q), ids, records, whens))
+local now, has_events = read_admission(q)
+return table.concat(admit(q, now, has_events, ids, records, whens))

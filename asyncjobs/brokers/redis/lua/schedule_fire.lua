@@ -7,9 +7,8 @@
 --- @reply now_ms, fired
 -- fired  a string of '1' and '0' (not due yet, paused, or fired by another), one a firing
 -- cost   O(log n) a firing, O(1) a job
---- @include clock
 --- @include admit
-local now = now_ms(q)
+local now, has_events = read_admission(q)
 local fired, ids, records, jobs_before = {}, {}, {}, 0
 for n = 1, firing_rows do
   --- @row firing n: id, expected, count
@@ -23,7 +22,7 @@ for n = 1, firing_rows do
   jobs_before = jobs_before + count
 end
 
-admit(q, now, ids, records)
+admit(q, now, has_events, ids, records)
 for n = 1, firing_rows do
   --- @row firing n: id, next_tick, last
   if fired[n] == '1' then

@@ -1,16 +1,24 @@
 -- The one way for a new job into the queue; one whose id is known already is left as it is.
+--- @include clock
 --- @include header
 --- @include records
 --- @include ready
 --- @include due
 
+-- The time, and whether the queue may still have events of jobs that are no more: only then are they looked for.
+local function read_admission(q)
+  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'events_until')
+  local now = shifted_now(cfg[1])
+  return now, now <= (tonumber(cfg[2]) or 0)
+end
+
 -- Reads before it writes. `whens`: '' for now, or what time_given reads, one a job; nil for all of them now.
 -- reply  '1' (new) or '0' (known), one a job
-local function admit(q, now, ids, records, whens)
+local function admit(q, now, has_events, ids, records, whens)
   local keys = record_keys(q, ids)
   local known, earliest = read_records(keys), earliest_due(q)
 
-  local accepted, waiting, dues, seen, reply = {}, {}, {}, {}, {}
+  local accepted, streams, waiting, dues, seen, reply = {}, {}, {}, {}, {}, {}
   for n, id in ipairs(ids) do
     if known[n] or seen[id] then
       reply[n] = '0'
@@ -19,6 +27,9 @@ local function admit(q, now, ids, records, whens)
       seen[id] = true
       accepted[#accepted + 1] = keys[n]
       accepted[#accepted + 1] = records[n]
+      if has_events then
+        streams[#streams + 1] = events_key(q, id)
+      end
       local when = whens and whens[n] or ''
       local due = when == '' and now or time_given(when, now)
       local priority = priority_of(records[n])
@@ -32,6 +43,9 @@ local function admit(q, now, ids, records, whens)
 
   for first = 1, #accepted, PART do
     redis.call('MSET', unpack(accepted, first, math.min(first + PART - 1, #accepted)))
+  end
+  for first = 1, #streams, PART do
+    redis.call('DEL', unpack(streams, first, math.min(first + PART - 1, #streams)))
   end
   make_ready(q, waiting)
   make_due(q, dues, earliest)

@@ -1,0 +1,101 @@
+"""Moving a waiting job to another queue. On a Cluster the two are on different servers, so it takes several steps."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from asyncjobs.app.sender import Sender
+from asyncjobs.core.record.envelope import encode
+from asyncjobs.core.retention import TOMBSTONE_MS
+from asyncjobs.errors import BrokerError
+from asyncjobs.ports import Broker, EditReply, NewJob
+
+__all__ = ["MoveReply", "move"]
+
+MoveReply = EditReply | Literal["known"]
+"""What became of a move: ``known`` if the other queue knows the id, else as of an edit."""
+
+#: How long a job that is on its way to another queue is held back in its old one.
+_HELD_BACK_MS = 60_000
+
+#: What the reason of its cancellation in the old queue begins with.
+_MOVED = "moved to queue"
+
+
+async def move(
+    broker: Broker,
+    sender: Sender,
+    job_id: str,
+    queue: str,
+    to_queue: str,
+    *,
+    priority: int | None,
+    delay_ms: int | None,
+    due_at_ms: int | None,
+) -> MoveReply:
+    """Move a waiting job to another queue. Until that queue has it, the job stays in its old one.
+
+    Args:
+        broker: The broker.
+        sender: Sends the job to the other queue.
+        job_id: The job's id.
+        queue: Its queue.
+        to_queue: The other queue.
+        priority: Its new priority; ``None`` for its own.
+        delay_ms: How long it waits from now.
+        due_at_ms: When it is due, in place of ``delay_ms``; without both it keeps its time.
+
+    Raises:
+        BrokerError: The broker failed on the way. If it can be told that the job did not arrive, the job waits in its
+            old queue as before. Otherwise it is held back there for a minute, and may run in both.
+    """
+    job = await broker.find(queue, job_id)
+    if job is None:
+        return "unknown"
+    before = await broker.find(to_queue, job_id)
+    if before is not None and not before.reason.startswith(_MOVED):
+        return "known"
+    # Held back, so that it doesn't start in both queues. If this process dies now, it starts in the old one, later.
+    if job.due_at_ms is None:
+        reply = await broker.edit(queue, job_id, priority=None, delay_ms=_HELD_BACK_MS, due_at_ms=None)
+    else:
+        held_until_ms = job.due_at_ms + _HELD_BACK_MS
+        reply = await broker.edit(queue, job_id, priority=None, delay_ms=None, due_at_ms=held_until_ms)
+    if reply != "edited":
+        return reply
+    moved = NewJob(
+        to_queue,
+        job_id,
+        job.name,
+        encode(job.envelope),
+        job.priority.value if priority is None else priority,
+        job.tenant,
+        job.acks_early,
+        delay_ms or 0,
+        job.due_at_ms if delay_ms is None and due_at_ms is None else due_at_ms,
+    )
+    failure: BrokerError | None = None
+    try:
+        if before is not None:
+            # The job was in that queue before and was moved away, so the queue still knows its id.
+            await broker.delete(to_queue, [job_id])
+        has_arrived = await sender.send_new(moved)
+    except BrokerError as error:
+        failure, has_arrived = error, False
+    # An earlier try may have got through, and its reply was lost.
+    if not has_arrived and not await _has_arrived(broker, moved, failure):
+        delay_back_ms = 0 if job.due_at_ms is None else None
+        await broker.edit(queue, job_id, priority=None, delay_ms=delay_back_ms, due_at_ms=job.due_at_ms)
+        if failure is not None:
+            raise failure
+        return "known"
+    await broker.cancel(queue, [job_id], f"{_MOVED} {to_queue!r}", TOMBSTONE_MS)
+    return "edited"
+
+
+async def _has_arrived(broker: Broker, moved: NewJob, failure: BrokerError | None) -> bool:
+    try:
+        found = await broker.find(moved.queue, moved.id)
+    except BrokerError as error:
+        raise failure or error from error
+    return found is not None and encode(found.envelope) == moved.body
