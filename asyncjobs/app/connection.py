@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from asyncjobs.app.loop import AppLoop
 from asyncjobs.errors import AppNotOpen
 from asyncjobs.ports import Broker
+from asyncjobs.ports.sharing import Shared
 from asyncjobs.settings import Settings
 
 __all__ = ["Connected", "Connection", "ConnectionUser", "on_app_loop"]
@@ -47,8 +48,8 @@ class Connection:
         self.loop = AppLoop(self.open, self.close, self._forget)
         self._broker = broker
         self._users: list[ConnectionUser] = []
-        self.times_opened = 0
-        """How often the app was entered and not left."""
+        self.shared = Shared(self._open, self._close)
+        """How often the app was entered and not left: its ``users``."""
 
     def add_user(self, user: ConnectionUser) -> None:
         """Call ``user`` whenever the connection opens and closes."""
@@ -56,7 +57,7 @@ class Connection:
 
     def check_open(self) -> None:
         """Raise ``AppNotOpen`` unless the app is open."""
-        if not self.times_opened:
+        if not self.shared.users:
             raise AppNotOpen(
                 "the app is not open; use it inside `async with app:`, or give a web app lifespan=app.lifespan"
             )
@@ -92,27 +93,29 @@ class Connection:
 
     async def open(self) -> None:
         """Open the broker; if it is open, only count."""
-        if not self.times_opened:
-            await self._broker.open()
-            self.loop.attach()
-            for user in self._users:
-                user.opened(self._broker)
-        self.times_opened += 1
+        await self.shared.enter()
+
+    async def _open(self) -> None:
+        await self._broker.open()
+        self.loop.attach()
+        for user in self._users:
+            user.opened(self._broker)
 
     async def close(self) -> None:
         """Close the broker, once this was called as often as ``open``."""
-        self.times_opened -= 1
-        if not self.times_opened:
-            try:
-                for user in self._users:
-                    await user.closing()
-            finally:
-                self.loop.detach()
-                await self._broker.close()
+        await self.shared.leave()
+
+    async def _close(self) -> None:
+        try:
+            for user in self._users:
+                await user.closing()
+        finally:
+            self.loop.detach()
+            await self._broker.close()
 
     def _forget(self) -> None:
         """Reset to closed, without touching the connections, which belong to the parent of this forked process."""
-        self.times_opened = 0
+        self.shared.forget()
         for user in self._users:
             user.forgotten()
 

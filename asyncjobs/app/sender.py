@@ -87,7 +87,7 @@ class Sender:
         """
         new = self.prepare(request)
         connection = self._connection
-        if not connection.times_opened:
+        if not connection.shared.users:
             connection.check_open()
         return Sending(partial(connection.run, partial(self._send, new, request)), request.name, where)
 

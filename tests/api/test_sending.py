@@ -34,6 +34,7 @@ from asyncjobs import (
     current_job,
     job,
 )
+from asyncjobs.app.brokers import make_broker
 from asyncjobs.app.verbs.schedules import ScheduleVerbs
 from asyncjobs.ports import NewJob
 from tests.apps import broker_of
@@ -203,6 +204,36 @@ async def test_a_librarys_job_needs_exactly_one_open_app_or_a_name() -> None:
                 of_a_library.delay("x")
             await of_a_library.with_options(app=other).delay("x")
             assert [(await app.queue_stats("default")).size for app in (one, other)] == [1, 1]
+
+
+async def test_an_app_that_is_opened_twice_at_once_is_open_once(app: App, make_app: Callable[..., App]) -> None:
+    async def use(one: App, passes: int) -> None:
+        for _ in range(passes):
+            async with one:
+                await asyncio.sleep(0)
+                await of_a_library.with_options(app=one).delay("x")
+
+    await asyncio.gather(*(use(app, passes) for passes in range(1, 8)))
+    with pytest.raises(AppNotOpen, match="no app is open"):
+        of_a_library.delay("x")
+    async with app:
+        await of_a_library.delay("x")
+        assert (await app.queue_stats("default")).size == 29
+
+
+async def test_a_broker_that_several_apps_open_at_once_is_closed_after_the_last(redis_url: str) -> None:
+    broker: Any = make_broker(App(redis_url).settings.server, "shared")
+    first, second = App("memory://", broker=broker), App("memory://", broker=broker)
+
+    def connected() -> int:
+        return sum(one.is_connected for one in broker._client.connection_pool._available_connections)
+
+    await asyncio.gather(first.__aenter__(), second.__aenter__())
+    assert connected()
+    await first.__aexit__(None, None, None)
+    assert connected()
+    await second.__aexit__(None, None, None)
+    assert not connected()
 
 
 async def test_an_app_that_is_not_open_says_so_at_the_call(app: App) -> None:

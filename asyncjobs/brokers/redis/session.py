@@ -21,6 +21,7 @@ from asyncjobs.brokers.redis.replies import read_flags
 from asyncjobs.brokers.redis.scripts import Script, Value, load
 from asyncjobs.core.server import Server
 from asyncjobs.errors import BrokerRefused
+from asyncjobs.ports.sharing import Shared
 
 __all__ = ["CLAIM", "ENQUEUE", "JOBS_A_CALL", "SETTLE", "Session"]
 
@@ -50,7 +51,7 @@ class Session:
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
         self._one_slot = False
-        self._opened = 0
+        self._shared = Shared(self._open, self._disconnect)
         self._pid = os.getpid()
         self._connect()
 
@@ -70,16 +71,18 @@ class Session:
 
     async def open(self) -> None:
         # Several apps may share a broker. A forked process must leave the connections of its parent alone.
-        if self._opened and self._pid == os.getpid():
-            self._opened += 1
-            return
+        if self._pid != os.getpid():
+            self._shared.forget()
+            self._pid = os.getpid()
+        await self._shared.enter()
+
+    async def _open(self) -> None:
         self._connect()
         try:
             await self._check()
         except BaseException:
             await self._disconnect()
             raise
-        self._opened, self._pid = 1, os.getpid()
 
     async def _check(self) -> None:
         with translated(self._settings):
@@ -106,9 +109,7 @@ class Session:
         return [await self._client.info()]
 
     async def close(self) -> None:
-        self._opened -= 1
-        if not self._opened:
-            await self._disconnect()
+        await self._shared.leave()
 
     async def _disconnect(self) -> None:
         await self._endings.close()
