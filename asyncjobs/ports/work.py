@@ -99,7 +99,7 @@ class Work(Protocol):
         ...
 
     async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
-        """Take back jobs whose lease has lapsed; they come before the others of their priority.
+        """Take back jobs whose lease has lapsed; they come, in order, before the others of their priority.
 
         If no call has looked at a queue for longer than a lease, the first one only notes the time, and recovery begins
         a quarter of ``lease_ms`` later. Until then, workers that are alive can extend their leases.

@@ -267,7 +267,7 @@ async def test_the_dead_are_listed_retried_and_discarded_by_filter(make_app: Cal
             await app.failed_jobs(since=datetime(2026, 1, 1))  # noqa: DTZ001
 
 
-async def test_more_dead_than_a_page_are_all_retried(make_app: Callable[..., App]) -> None:
+async def test_more_dead_than_a_page_are_all_retried_in_the_order_of_their_deaths(make_app: Callable[..., App]) -> None:
     app = make_app()
 
     @app.job(retry=RetryPolicy(max_retries=0))
@@ -278,7 +278,9 @@ async def test_more_dead_than_a_page_are_all_retried(make_app: Callable[..., App
         await app.enqueue_many([bad.request(number) for number in range(1_201)])
         await Worker(app).run_until_empty()
         assert len(await app.failed_jobs(5_000)) == 1_201
+        died = [job.id for job in await app.failed_jobs(5_000)]
         assert await app.retry_failed(name="bad") == 1_201
+        assert [job.id for job in await app.jobs("ready", limit=5_000)] == died[::-1]
         figures = await app.queue_stats("default")
         assert (figures.pending, figures.failed) == (1_201, 0)
 

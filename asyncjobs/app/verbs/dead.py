@@ -17,6 +17,9 @@ from asyncjobs.ports import JobStore
 __all__ = ["DeadFilter", "DeadVerbs", "dead_pages"]
 
 
+_RETRIED_A_CALL = 500
+
+
 class DeadFilter(TypedDict, total=False):
     """A filter for jobs of the dead letter queues; ``None`` lets every job pass."""
 
@@ -87,7 +90,7 @@ class DeadVerbs(Verbs):
     async def retry_failed(self, *, queue: str | None = None, **which: Unpack[DeadFilter]) -> int:
         """Make jobs of the dead letter queues ready again, with all their retries.
 
-        In each batch of 500 the job that died first comes first. A job that fails again meanwhile isn't retried twice.
+        The job that died first comes first. A job that fails again meanwhile isn't retried twice.
 
         Args:
             queue: Only jobs of this queue.
@@ -102,8 +105,11 @@ class DeadVerbs(Verbs):
         wanted = _filter(which)
         count = 0
         for one in await self._queues(queue):
-            async for page in dead_pages(self._broker, one, wanted):
-                count += sum(await self._broker.retry(one, [job.id for job in reversed(page)]))
+            found = [job.id async for page in dead_pages(self._broker, one, wanted) for job in page]
+            # They are listed latest first.
+            found.reverse()
+            for start in range(0, len(found), _RETRIED_A_CALL):
+                count += sum(await self._broker.retry(one, found[start : start + _RETRIED_A_CALL]))
         return count
 
     @on_app_loop

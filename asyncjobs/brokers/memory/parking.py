@@ -65,13 +65,13 @@ class Parked:
                 self._since_ms[hold] = now_ms
         return True
 
-    def startable(self, known: frozenset[str], limit: int) -> list[Entry]:
-        """Return up to ``limit`` jobs of each line whose hold is over, of names that are ``known``."""
+    def startable(self, known: frozenset[str]) -> list[Entry]:
+        """Return the jobs of each line whose hold is over, of names that are ``known``."""
         return [
             entry
             for hold in sorted(self._lines)
             if hold not in self.holds and (hold.kind == "tenant" or hold.which in known)
-            for entry in itertools.islice(self._lines[hold], limit)
+            for entry in self._lines[hold]
         ]
 
     def unknown(self, known: frozenset[str], since_ms: int, limit: int) -> list[Entry]:

@@ -13,7 +13,7 @@ from asyncjobs.ports import Recovery
 
 __all__ = ["prune", "recover", "unpark"]
 
-#: How many jobs a call unparks of each hold, and how many it prunes.
+#: How many jobs of unknown names a call buries of each hold, and how many dead ones it prunes.
 _MAX_BATCH = 1_000
 
 
@@ -58,7 +58,7 @@ def _may_recover(queue: Queue, lease_ms: int, now_ms: int) -> bool:
 
 def unpark(queue: Queue, names: frozenset[str], grace_ms: int, now_ms: int) -> int:
     """Make parked jobs ready that may be claimed, and bury jobs of unknown names; return how many jobs were moved."""
-    startable = queue.parked.startable(names, _MAX_BATCH)
+    startable = queue.parked.startable(names)
     unknown = queue.parked.unknown(names, now_ms - grace_ms, _MAX_BATCH)
     queue.make_ready(startable, first=True)
     queue.carry_out([(entry, _burial_of_unknown(entry, grace_ms, now_ms)) for entry in unknown], now_ms)

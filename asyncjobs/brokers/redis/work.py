@@ -24,6 +24,9 @@ _RECOVERED_A_CALL = 1_000
 _UNPARKED_A_CALL = 1_000
 _EVENTS_A_CALL = 1_000
 
+# How many calls of a script may follow one another where one leaves something to the next.
+_MAX_CALLS_IN_A_ROW = 100
+
 # How long the reply to a blocked wait may take beyond its timeout; Redis looks at timeouts 10 times a second.
 _WAIT_GRACE_S = 5.0
 
@@ -146,17 +149,28 @@ class RedisWork(Session):
     async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
         total = Recovery([], [], [])
         for queue in queues:
-            reply = await self._on_queue(
-                _RECOVER, queue, lease_ms=lease_ms, max_deaths=max_deaths, limit=_RECOVERED_A_CALL
-            )
-            for ids, more in zip(total, read_recovery(reply), strict=True):
-                ids += more
+            # All calls at once, since each puts jobs before those of the call before it.
+            for _ in range(_MAX_CALLS_IN_A_ROW):
+                reply = await self._on_queue(
+                    _RECOVER, queue, lease_ms=lease_ms, max_deaths=max_deaths, limit=_RECOVERED_A_CALL
+                )
+                part = read_recovery(reply)
+                for ids, more in zip(total, part, strict=True):
+                    ids[:0] = more
+                if not any(part):
+                    break
         return total
 
     async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
         moved = 0
         for queue in queues:
-            moved += sum(await self._on_queue(_UNPARK, queue, names, grace_ms=grace_ms, limit=_UNPARKED_A_CALL))
+            # All calls at once, since each puts jobs before those of the call before it.
+            for _ in range(_MAX_CALLS_IN_A_ROW):
+                reply = await self._on_queue(_UNPARK, queue, names, grace_ms=grace_ms, limit=_UNPARKED_A_CALL)
+                unparked, dead, more = _UNPARK.reply(*reply)
+                moved += unparked + dead
+                if not more:
+                    break
         return moved
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:

@@ -89,8 +89,26 @@ class Holding(Theme):
         while number := await bench.broker.unpark([bench.queue], BOTH, 60_000):
             unparked += number
         assert unparked == 1_500
-        assert sorted(await bench.ids_in("ready", limit=500)) == parked
+        assert await bench.ids_in("ready", limit=500) == parked
         assert (await bench.figures()).parked == 0
+
+    async def test_many_jobs_keep_their_order_and_the_cancelled_among_them_are_passed_over(self, bench: Bench) -> None:
+        parked: list[str] = []
+        for _ in range(5):
+            parked += await bench.send(*(bench.new("other", tenant="acme") for _ in range(500)))
+            await bench.claim(500, names=KNOWN)
+        dropped = set(parked[::7])
+        await bench.broker.cancel(bench.queue, sorted(dropped), "enough", 1_000)
+        await bench.kit.advance(1_001)
+        # One that was cancelled is sent and parked anew, behind all others.
+        await bench.send(bench.new("other", job_id=parked[0]), bench.new("other", job_id=parked[7]))
+        await bench.claim(500, names=KNOWN)
+        await bench.cancel(parked[7])
+        while await bench.broker.unpark([bench.queue], BOTH, 60_000):
+            continue
+        kept = [one for one in parked if one not in dropped]
+        assert await bench.ids_in("ready", limit=500) == [*kept, parked[0]]
+        assert await bench.waiting() == len(kept) + 1
 
     async def test_jobs_of_unknown_names_are_parked_until_a_worker_knows_them(self, bench: Bench) -> None:
         [other] = await bench.send(bench.new("other"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from asyncjobs.core.states import JobState
-from asyncjobs.ports import Recovery
+from asyncjobs.ports import Claimed, Recovery
 from asyncjobs.testing.conformance.bench import Bench, ids, lease_of
 from asyncjobs.testing.conformance.theme import Theme
 
@@ -109,6 +111,26 @@ class Leasing(Theme):
             await bench.kit.advance(5_000)
         assert told == ([revived], [dead], [cancelled])
         assert (await bench.figures()).recovered == 1
+
+    @pytest.mark.parametrize("extended", [False, True])
+    async def test_many_jobs_that_are_recovered_keep_their_order(self, bench: Bench, extended: bool) -> None:
+        sent: list[str] = []
+        leased: list[Claimed] = []
+        for _ in range(12):
+            sent += await bench.send(count=200)
+            leased += (await bench.claim(200)).jobs
+        if extended:
+            # All leases of a worker lapse at one moment.
+            assert await bench.extend(leased) == ([], [])
+        [later] = await bench.send()
+        for _ in range(2):
+            await bench.recover()
+            await bench.kit.advance(6_000)
+        recovered: list[str] = []
+        while some := (await bench.recover()).recovered:
+            recovered = [*some, *recovered]
+        assert recovered == sent
+        assert await bench.ids_in("ready", limit=500) == [*sent, later]
 
     async def test_a_job_acknowledged_early_is_never_handed_out_twice(self, bench: Bench) -> None:
         [job_id] = await bench.send(bench.new(acks_early=True))

@@ -5,6 +5,7 @@
 -- heartbeat, a quarter of the lease, in which the living extend theirs.
 --- @args lease_ms: int, max_deaths: int, limit: int
 -- lease_ms  the caller's    limit  how many jobs at most
+-- Jobs go to the front, so those that lapsed last go first: those of the next call stand before them then.
 --- @reply recovered, dead, cancelled
 -- cost   O(log n) a job
 --- @include clock
@@ -14,10 +15,35 @@
 --- @include ending
 --- @include forget
 --- @include waiters
+-- All leases of a worker may lapse at one moment, and the set orders these by the text of their fence.
+local LOOKED_AT = 5 * limit
+
+-- Up to `limit` leases that lapsed last, in the order in which they lapsed, and of one moment in that of their fences.
+local function latest_expired(q, now)
+  local leases = {}
+  local found = redis.call('ZREVRANGEBYSCORE', q.leased, now - 1, '-inf', 'WITHSCORES', 'LIMIT', 0, LOOKED_AT)
+  for n = 1, #found, 2 do
+    local fence, _, id = read_member(found[n])
+    leases[#leases + 1] = {member = found[n], deadline = tonumber(found[n + 1]), fence = tonumber(fence), id = id}
+  end
+  table.sort(leases, function(one, other)
+    if one.deadline ~= other.deadline then
+      return one.deadline < other.deadline
+    elseif one.fence ~= other.fence then
+      return one.fence < other.fence
+    end
+    return one.id < other.id
+  end)
+  local members = {}
+  for n = math.max(1, #leases - limit + 1), #leases do
+    members[#members + 1] = leases[n].member
+  end
+  return members
+end
 
 -- Reads the expired leases: members, and by their order the ids, records, tries and reasons of a cancellation.
 local function expired_jobs(q, now)
-  local members = redis.call('ZRANGEBYSCORE', q.leased, '-inf', now - 1, 'LIMIT', 0, limit)
+  local members = latest_expired(q, now)
   if #members == 0 then
     return nil
   end

@@ -3,7 +3,9 @@
 --- @args grace_ms: int, limit: int
 --- @list known
 -- limit  how many at most a list    known  the job names that the caller knows
---- @reply unparked, dead
+-- Jobs go to the front, so those that were parked last go first: those of the next call stand before them then.
+--- @reply unparked, dead, more
+-- more   1 if a list had more jobs than it was asked for
 -- cost   O(1) a job unparked, O(log n) a dead one
 --- @include clock
 --- @include ready
@@ -29,16 +31,17 @@ local function fate(label, since, held, now)
   return since + grace_ms <= now and 'dead' or nil
 end
 
--- Reads the first jobs of a list, and what is needed to move them.
-local function read_list(q, label)
+-- Reads the last jobs of a list that may run, or the first ones of another, and what is needed to move them.
+local function read_list(q, label, fate)
   local key = parked_jobs_key(q, label)
-  local ids = redis.call('LRANGE', key, 0, limit - 1)
+  local is_ready = fate == 'ready'
+  local ids = redis.call('LRANGE', key, is_ready and -limit or 0, is_ready and -1 or limit - 1)
   local fields = {}
   for n, id in ipairs(ids) do
     fields[n] = gone_field(label, id)
   end
   return {
-    label = label, key = key, ids = ids, length = redis.call('LLEN', key), records = records_of(q, ids),
+    label = label, fate = fate, key = key, ids = ids, length = redis.call('LLEN', key), records = records_of(q, ids),
     tries = values_of(q.tries, ids), skips = values_of(q.gone, fields), awaited = awaited_ids(q, ids),
   }
 end
@@ -50,16 +53,41 @@ local function bury_unknown(q, figures, id, record, tries, now)
   end_dead(q, figures, job, job.failures + job.deaths + 1, now, 'UnknownJobName', message)
 end
 
+-- How many entries of each id are to be passed over, the first ones. At the end of a list, the last entry of an id
+-- counts if the job is in this list.
+local function skips_of(list)
+  local skips, last = {}, {}
+  for n, id in ipairs(list.ids) do
+    skips[id], last[id] = tonumber(list.skips[n]) or 0, n
+  end
+  if list.fate == 'ready' then
+    local counts = {}
+    for n, id in ipairs(list.ids) do
+      local record = list.records[n]
+      counts[id] = (counts[id] or 0) + 1
+      if n == last[id] and skips[id] > 0 then
+        local is_here = record and is_readable(record) and is_parked(record) and label_of(record) == list.label
+        skips[id] = is_here and counts[id] - 1 or counts[id]
+      end
+    end
+  end
+  return skips
+end
+
 -- Takes the jobs out of their list; those that may run go to `waiting`. Returns how many were unparked, how many died.
 local function move(q, list, waiting, figures, now)
-  local skipped, unparked, dead = {}, 0, 0
-  redis.call('LTRIM', list.key, #list.ids, -1)
+  local skips, skipped, unparked, dead = skips_of(list), {}, 0, 0
   if list.length <= #list.ids then
+    redis.call('DEL', list.key)
     redis.call('HDEL', q.parked, list.label)
+  elseif list.fate == 'ready' then
+    redis.call('LTRIM', list.key, 0, -#list.ids - 1)
+  else
+    redis.call('LTRIM', list.key, #list.ids, -1)
   end
   for n, id in ipairs(list.ids) do
     local record = list.records[n]
-    if (tonumber(list.skips[n]) or 0) > (skipped[id] or 0) then
+    if skips[id] > (skipped[id] or 0) then
       skipped[id] = (skipped[id] or 0) + 1
       forget_gone(q, list.label, id)
     elseif record then
@@ -86,17 +114,16 @@ local lists = {}
 for i = 1, #parked, 2 do
   local what = fate(parked[i], tonumber(parked[i + 1]), held, now)
   if what then
-    local list = read_list(q, parked[i])
-    list.fate = what
-    lists[#lists + 1] = list
+    lists[#lists + 1] = read_list(q, parked[i], what)
   end
 end
 
-local unparked, dead, waiting, figures = 0, 0, {}, new_figures()
+local unparked, dead, more, waiting, figures = 0, 0, 0, {}, new_figures()
 for _, list in ipairs(lists) do
+  more = list.length > #list.ids and 1 or more
   local moved, died = move(q, list, waiting, figures, now)
   unparked, dead = unparked + moved, dead + died
 end
 make_ready_again(q, waiting)
 write_figures(q, figures, now)
-return {unparked, dead}
+return {unparked, dead, more}
