@@ -16,12 +16,13 @@ from typing import Annotated, Any, NamedTuple, TypedDict
 import msgspec
 from msgspec import UNSET
 
-from asyncjobs.core.duration import Duration
+from asyncjobs.core.bounds import MAX_COUNT, MAX_DURATION_MS, shown
+from asyncjobs.core.duration import Duration, to_ms
 from asyncjobs.core.options import Durability
 from asyncjobs.core.server import Server, parse_url
 from asyncjobs.errors import ConfigurationError, UnknownSetting, closest
 
-__all__ = ["Server", "SettingOptions", "Settings", "load_settings"]
+__all__ = ["Server", "SettingOptions", "Settings", "load_settings", "to_ms"]
 
 
 class SettingOptions(TypedDict, total=False):
@@ -98,27 +99,26 @@ class _Rule(NamedTuple):
     expected: str
 
 
-def _seconds(at_least: float, *, or_inf: bool = False) -> _Rule:
+def _seconds(at_least: float, at_most: int = MAX_DURATION_MS // 1_000, *, or_inf: bool = False) -> _Rule:
     def parse(value: Any) -> float:
         seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
-        is_known = math.isfinite(seconds) or (or_inf and seconds > 0)
+        is_known = seconds <= at_most or (or_inf and seconds == math.inf)
         if isinstance(value, bool) or not is_known or seconds < at_least:
             raise ValueError
         return seconds
 
-    return _Rule(
-        parse, f"seconds, at least {at_least:g}, or a timedelta" + (", or inf to wait for ever" if or_inf else "")
-    )
+    bounds = f"seconds, at least {at_least:g}, or a timedelta, at most {at_most // 86_400:,} days"
+    return _Rule(parse, bounds + (", or inf to wait for ever" if or_inf else ""))
 
 
-def _whole(at_least: int, at_most: int | None = None) -> _Rule:
+def _whole(at_least: int, at_most: int = MAX_COUNT) -> _Rule:
     def parse(value: Any) -> int:
         number = int(value)
-        if isinstance(value, bool | float) or number < at_least or (at_most is not None and number > at_most):
+        if isinstance(value, bool | float) or not at_least <= number <= at_most:
             raise ValueError
         return number
 
-    bounds = f", {at_least} or more" if at_most is None else f" from {at_least} to {at_most}"
+    bounds = f", {at_least} or more" if at_most == MAX_COUNT else f" from {at_least} to {at_most}"
     return _Rule(parse, f"a whole number{bounds}")
 
 
@@ -196,11 +196,14 @@ _ADDRESS: dict[str, _Rule] = {
     "port": _whole(1, 65_535),
     "database": _whole(0),
 }
+# Python waits for a socket at most 2**31 ms, some 24 days.
+_MAX_SOCKET_TIMEOUT_S = 20 * 86_400
+
 _CONNECTING: dict[str, _Rule] = {
     "password": _Rule(str, "text"),
     "max_connections": _whole(2),
-    "connect_timeout": _seconds(0.01),
-    "command_timeout": _seconds(0.01),
+    "connect_timeout": _seconds(0.01, _MAX_SOCKET_TIMEOUT_S),
+    "command_timeout": _seconds(0.01, _MAX_SOCKET_TIMEOUT_S),
 }
 _RULES = _SETTINGS | _ADDRESS | _CONNECTING
 
@@ -276,4 +279,4 @@ def _checked(name: str, value: Any, source: str) -> Any:
         return rule.parse(value)
     except (TypeError, ValueError, KeyError, OverflowError):
         where = f" (from {source})" if source else ""
-        raise ConfigurationError(f"{name}={value!r}{where}: expected {rule.expected}") from None
+        raise ConfigurationError(f"{name}={shown(value)}{where}: expected {rule.expected}") from None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from asyncjobs.core.duration import utc_time
 from asyncjobs.core.histogram import mean_ms, percentile_ms
 from asyncjobs.core.priority import Priority
 from asyncjobs.ports import MinuteFigures, QueueFigures, TenantFigures, WorkerInfo
@@ -210,7 +211,7 @@ def queue_stats(figures: QueueFigures) -> QueueStats:
 def minute_stats(figures: MinuteFigures) -> MinuteStats:
     """Return the statistics of one minute of a queue."""
     return MinuteStats(
-        at=datetime.fromtimestamp(figures.at_ms / 1000, UTC),
+        at=utc_time(figures.at_ms),
         succeeded=figures.succeeded,
         failed=figures.failed,
         cancelled=figures.cancelled,
@@ -269,7 +270,7 @@ def worker_stats(info: WorkerInfo) -> WorkerStats:
         status=info.status,
         host=info.host,
         pid=info.pid,
-        started_at=datetime.fromtimestamp(info.started_at_ms / 1000, UTC),
+        started_at=utc_time(info.started_at_ms),
         queues=info.queues,
         concurrency=info.concurrency,
         running=info.running,

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime, timedelta
 from typing import overload
 
+from asyncjobs.core.bounds import MAX_DURATION_MS, shown
 from asyncjobs.errors import ArgumentsError
 
 __all__ = ["Duration", "due_ms", "to_ms", "utc_time"]
 
 Duration = float | timedelta
+
+_MAX_SECONDS = MAX_DURATION_MS // 1_000
+_MAX_TEXT = f"{_MAX_SECONDS // 86_400:,} days (100 years)"
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+# The first and the last millisecond of a datetime.
+_FIRST_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def to_ms(name: str, value: object, *, least_ms: int = 0) -> int:
@@ -22,41 +30,50 @@ def to_ms(name: str, value: object, *, least_ms: int = 0) -> int:
         least_ms: The shortest duration that is accepted, in milliseconds.
 
     Raises:
-        ArgumentsError: ``value`` is no duration, or shorter than ``least_ms``.
+        ArgumentsError: ``value`` is no duration, shorter than ``least_ms``, or longer than ``MAX_DURATION_MS``.
     """
+    seconds: float
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
-    elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf"):
         seconds = value
     else:
-        raise ArgumentsError(f"{name}={value!r}: expected seconds or a timedelta")
+        raise ArgumentsError(f"{name}={shown(value)}: expected seconds or a timedelta")
+    if seconds > _MAX_SECONDS:
+        raise ArgumentsError(f"{name}={shown(value)}: expected at most {_MAX_TEXT}, or {_MAX_SECONDS:,} s")
+    if seconds < 0:
+        raise ArgumentsError(f"{name}={shown(value)}: expected at least {least_ms / 1000:g} s")
     milliseconds = round(seconds * 1000)
     if milliseconds < least_ms:
-        raise ArgumentsError(f"{name}={value!r}: expected at least {least_ms / 1000:g} s")
+        raise ArgumentsError(f"{name}={shown(value)}: expected at least {least_ms / 1000:g} s")
     return milliseconds
 
 
-def due_ms(when: object, verb: str, instead: str) -> int:
+def due_ms(when: object, verb: str, instead: str, now_ms: int) -> int:
     """Return an aware datetime in Unix milliseconds.
 
     Args:
         when: The datetime.
         verb: The method that was called with it, for the error.
         instead: What takes a delay, for the error.
+        now_ms: The time, in Unix milliseconds.
 
     Raises:
-        ArgumentsError: ``when`` is no datetime, or a naive one.
+        ArgumentsError: ``when`` is no datetime, a naive one, or more than ``MAX_DURATION_MS`` ahead.
     """
     if isinstance(when, timedelta | int | float):
-        raise ArgumentsError(f"{verb} takes a datetime, not {when!r}; for a delay use {instead}")
+        raise ArgumentsError(f"{verb} takes a datetime, not {shown(when)}; for a delay use {instead}")
     if not isinstance(when, datetime):
-        raise ArgumentsError(f"{verb} takes an aware datetime, not {when!r:.80}")
+        raise ArgumentsError(f"{verb} takes an aware datetime, not {shown(when)}")
     if when.tzinfo is None or when.utcoffset() is None:
         raise ArgumentsError(
             f"{verb} was given the naive datetime {when.isoformat()}, whose time zone is unknown; give it one, as in "
             "datetime.now(UTC) or when.replace(tzinfo=ZoneInfo('Europe/Berlin'))"
         )
-    return round(when.timestamp() * 1000)
+    at_ms = round(when.timestamp() * 1000)
+    if at_ms - now_ms > MAX_DURATION_MS:
+        raise ArgumentsError(f"{verb} was given {when.isoformat()}: expected a time at most {_MAX_TEXT} from now")
+    return at_ms
 
 
 @overload
@@ -64,5 +81,8 @@ def utc_time(at_ms: int) -> datetime: ...
 @overload
 def utc_time(at_ms: int | None) -> datetime | None: ...
 def utc_time(at_ms: int | None) -> datetime | None:
-    """Return Unix milliseconds as a datetime in UTC, and ``None`` for ``None``."""
-    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
+    """Return Unix milliseconds as a datetime in UTC, and ``None`` for ``None``.
+
+    A time that no datetime can hold, as another program may have stored it, is the nearest one.
+    """
+    return None if at_ms is None else datetime.fromtimestamp(min(max(at_ms, _FIRST_MS), _LAST_MS) / 1000, UTC)

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import Duration, to_ms
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.record.header import MAX_NAME_BYTES
@@ -173,12 +174,6 @@ def _checked_retry(given: Any) -> Any:
     return given
 
 
-def _checked_max_retries(given: Any) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
-        raise ArgumentsError(f"max_retries={given!r}: expected a whole number, 0 or more")
-    return given
-
-
 def _checked_acks(given: Any) -> Any:
     if given not in ("late", "early"):
         raise ArgumentsError(f"acks={given!r}: expected 'late' (at least once) or 'early' (at most once)")
@@ -218,7 +213,7 @@ _CHECKS = {
     "queue": _Check("queue", checked_queue),
     "priority": _Check("priority", Priority.parse),
     "retry": _Check("retry", _checked_retry),
-    "max_retries": _Check("max_retries", _checked_max_retries),
+    "max_retries": _Check("max_retries", functools.partial(checked_count, "max_retries")),
     "timeout": _duration("timeout", least_ms=1),
     "expires": _duration("expires", least_ms=1),
     "result_ttl": _duration("result_ttl"),

@@ -8,9 +8,11 @@ from typing import Literal
 
 import msgspec
 
+from asyncjobs.core.bounds import MAX_COUNT, bounded_ms, checked_count
+from asyncjobs.core.duration import to_ms
 from asyncjobs.core.job import Job, JobError, transition
 from asyncjobs.core.states import JobState
-from asyncjobs.errors import ConfigurationError
+from asyncjobs.errors import ArgumentsError, ConfigurationError
 
 __all__ = ["UNLIMITED", "RetryPolicy", "RetryRule", "calculate_retry_delay", "prepare_retry"]
 
@@ -58,12 +60,12 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     holds as a whole. Its ``max_retries`` counts all failures of the job, whatever their type."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0:
-            raise ConfigurationError(f"max_retries={self.max_retries!r}: expected a whole number, 0 or more")
-        for name in ("initial", "cap"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float | timedelta) or not 0 <= _seconds(value) < float("inf"):
-                raise ConfigurationError(f"{name}={value!r}: expected seconds or a timedelta, 0 or more")
+        try:
+            checked_count("max_retries", self.max_retries)
+            to_ms("initial", self.initial)
+            to_ms("cap", self.cap)
+        except ArgumentsError as error:
+            raise ConfigurationError(str(error)) from None
         if self.backoff not in ("exponential", "linear", "constant"):
             raise ConfigurationError(f"backoff={self.backoff!r}: expected exponential, linear or constant")
         for name in ("retry_on", "give_up_on"):
@@ -91,7 +93,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 #: Tries without end, for jobs whose retries a function decides about (``RetryRule``).
-UNLIMITED = RetryPolicy(max_retries=1 << 62)
+UNLIMITED = RetryPolicy(max_retries=MAX_COUNT)
 
 
 def calculate_retry_delay(policy: RetryPolicy, failures: int, chance: float) -> int:
@@ -114,7 +116,7 @@ def calculate_retry_delay(policy: RetryPolicy, failures: int, chance: float) -> 
     delay = min(_seconds(policy.cap), _seconds(policy.initial) * factor)
     if policy.jitter:
         delay = delay / 2 + chance * delay / 2
-    return round(delay * 1000)
+    return bounded_ms(round(delay * 1000))
 
 
 def prepare_retry(

@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from asyncjobs.core.bounds import MAX_DURATION_MS, shown
+from asyncjobs.core.duration import utc_time
 from asyncjobs.core.priority import Priority
 from asyncjobs.errors import ArgumentsError, ConfigurationError
 
@@ -39,6 +41,9 @@ TICK_HEADER = "tick"
 
 #: A tick counts as missed once it is due for so long, in milliseconds; ``skip`` then leaves it out.
 MISSED_AFTER_MS = 60_000
+
+# No tick is shown that is later than the year 9998, since the year 10000 may have begun in its time zone.
+_LAST_TICK_MS = 253_370_764_800_000
 
 _NO_TIME = timedelta()
 _NAMES = {
@@ -88,7 +93,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if missed not in ("once", "skip", "all"):
             raise ArgumentsError(f"missed={missed!r}: expected 'once', 'skip' or 'all'")
         if isinstance(bound, bool) or not isinstance(bound, int) or not 1 <= bound <= 1_000:
-            raise ArgumentsError(f"bound={bound!r}: expected a whole number from 1 to 1000")
+            raise ArgumentsError(f"bound={shown(bound)}: expected a whole number from 1 to 1000")
         timing = cls(cron=cron or "", every_ms=every_ms or 0, timezone=timezone, missed=missed, bound=bound)  # type: ignore[arg-type]
         _zone(timezone)
         if cron is not None:
@@ -151,15 +156,15 @@ def due_ticks(timing: Timing, next_ms: int, now_ms: int) -> Due:
 
 
 def next_tick(timing: Timing, after_ms: int) -> int:
-    """Return the first tick after ``after_ms``, in Unix milliseconds."""
-    return next(_ticks_after(timing, after_ms))
+    """Return the first tick after ``after_ms``, in Unix milliseconds, at most ``MAX_DURATION_MS`` later."""
+    return min(next(_ticks_after(timing, after_ms)), after_ms + MAX_DURATION_MS)
 
 
 def upcoming(timing: Timing, after_ms: int, count: int) -> list[datetime]:
     """Return the next ``count`` ticks after ``after_ms`` (Unix milliseconds), in the schedule's time zone."""
     zone = _zone(timing.timezone)
     ticks = itertools.islice(_ticks_after(timing, after_ms), count)
-    return [datetime.fromtimestamp(tick / 1000, zone) for tick in ticks]
+    return [utc_time(tick).astimezone(zone) for tick in itertools.takewhile(lambda tick: tick <= _LAST_TICK_MS, ticks)]
 
 
 def _ticks_after(timing: Timing, after_ms: int) -> Iterator[int]:

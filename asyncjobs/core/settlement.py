@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job, transition
 from asyncjobs.core.record.envelope import JobError, encode
 from asyncjobs.core.record.tries import Tries, pack_tries
@@ -201,7 +202,7 @@ def settle(
                 fence=job.fence,
                 verdict=Verdict.RETRY,
                 tries=_tries_of(after),
-                delay_ms=max(0, (after.due_at_ms or 0) - now_ms),
+                delay_ms=bounded_ms((after.due_at_ms or 0) - now_ms),
                 duration_us=duration_us,
                 tenant=job.tenant,
             )
@@ -210,7 +211,7 @@ def settle(
         case Released() | Snoozed() if job.acks_early:
             after, verdict = fail_job(job, _interrupted(job, outcome, now_ms), now_ms), Verdict.DEAD
         case Snoozed():
-            return _given_back(job, Verdict.SNOOZE, outcome.after_ms)
+            return _given_back(job, Verdict.SNOOZE, bounded_ms(outcome.after_ms))
         case Released():
             return _given_back(job, Verdict.RELEASE)
     is_dead = verdict is Verdict.DEAD
@@ -222,7 +223,7 @@ def settle(
         fence=job.fence,
         verdict=verdict,
         body=b"" if is_dead else encode_final(after, body),
-        ttl_ms=max(result_ttl_ms, TOMBSTONE_MS),
+        ttl_ms=min(max(result_ttl_ms, TOMBSTONE_MS), MAX_DURATION_MS),
         tries=_tries_of(after) if is_dead else b"",
         duration_us=duration_us,
         entry=_entry_of(after, duration_us),

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from asyncjobs.core.duration import utc_time
@@ -112,7 +112,7 @@ class JobContext:
     @property
     def created_at(self) -> datetime:
         """When the job was sent, in UTC, by its sender's clock."""
-        return datetime.fromtimestamp(self._job.created_at_ms / 1000, UTC)
+        return utc_time(self._job.created_at_ms)
 
     @property
     def deadline(self) -> datetime | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from types import FrameType
@@ -81,7 +82,7 @@ class _Verbs(Generic[P, R]):
         Raises:
             ArgumentsError: ``when`` is no aware ``datetime``. Otherwise raises as ``delay`` does.
         """
-        due_at_ms = due_ms(when, "schedule_at", "schedule_in")
+        due_at_ms = due_ms(when, "schedule_at", "schedule_in", time.time_ns() // 1_000_000)
         return self._send(self._request(args, kwargs, due_at_ms=due_at_ms), sys._getframe(1))
 
     def schedule_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
@@ -129,7 +130,7 @@ class _Verbs(Generic[P, R]):
         Raises:
             AppNotOpen: It was called inside a running event loop. Otherwise raises as ``schedule_at`` does.
         """
-        due_at_ms = due_ms(when, "schedule_at", "schedule_in")
+        due_at_ms = due_ms(when, "schedule_at", "schedule_in", time.time_ns() // 1_000_000)
         return self._send_sync(self._request(args, kwargs, due_at_ms=due_at_ms), "schedule_at")
 
     def schedule_in_sync(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from asyncjobs.core.duration import utc_time
 from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import ArgumentsError
 
@@ -80,7 +81,7 @@ def decode_event(number: int, stored: bytes, dropped: int) -> JobEvent:
     return JobEvent(
         number=number,
         attempt=event.attempt,
-        at=datetime.fromtimestamp(event.at_ms / 1000, UTC),
+        at=utc_time(event.at_ms),
         kind=event.kind,
         data=event.data,
         dropped=dropped,

@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
+from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import to_ms
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
@@ -146,12 +147,14 @@ class JobHandle(Generic[R_co]):
             The events. Where the job has told more than is kept, ``dropped`` says how many are missing before one.
 
         Raises:
+            ArgumentsError: ``after`` is no number of an event.
             UnknownJob: There are neither a record nor events of the job, and this handle doesn't come from sending it.
             ResultExpired: The job has ended, and neither its record nor its events are kept any longer.
 
         Example:
             ``async for event in handle.events(after=last): …``
         """
+        checked_count("after", after)
         outage = Outage(_log, "the events of job %s must wait: %s")
         while True:
             try:

@@ -12,6 +12,7 @@ import msgspec
 from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode
+from asyncjobs.core.values import ENCODING_ERRORS
 from asyncjobs.errors import ArgumentsError, PayloadTooLarge
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.ports import NewJob
@@ -121,7 +122,7 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
             envelope[name] = value
     try:
         body = encode(Envelope(**envelope))
-    except TypeError as error:
+    except ENCODING_ERRORS as error:
         raise ArgumentsError(f"{request.name}: the metadata can't be encoded: {error}") from error
     if len(body) > max_payload:
         raise PayloadTooLarge(

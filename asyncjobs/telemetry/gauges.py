@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import NamedTuple, Protocol
@@ -13,7 +12,8 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 from opentelemetry.util.types import AttributeValue
 
 from asyncjobs import QueueStats, Stats
-from asyncjobs.errors import ArgumentsError, BrokerError
+from asyncjobs.errors import BrokerError
+from asyncjobs.settings import to_ms
 from asyncjobs.telemetry import names
 
 __all__ = ["HasStats", "QueueGauges"]
@@ -93,7 +93,7 @@ class QueueGauges:
         Raises:
             ArgumentsError: ``every`` is no duration, or shorter than a millisecond.
         """
-        seconds = _seconds("every", every)
+        seconds = to_ms("every", every, least_ms=1) / 1000
         is_away = False
         try:
             while True:
@@ -155,12 +155,3 @@ _COUNTERS = (
 
 def _attributes(queue: QueueStats) -> dict[str, AttributeValue]:
     return {names.SYSTEM: names.SYSTEM_NAME, names.DESTINATION: queue.queue_name}
-
-
-def _seconds(name: str, value: object) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
-        raise ArgumentsError(f"{name}={value!r}: expected seconds or a timedelta")
-    if seconds < 0.001:
-        raise ArgumentsError(f"{name}={value!r}: expected at least 0.001 s")
-    return seconds

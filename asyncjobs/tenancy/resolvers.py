@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
@@ -13,6 +12,7 @@ from datetime import timedelta
 from asyncjobs import TenantContext
 from asyncjobs.errors import ArgumentsError, TenantError, TenantSuspended, UnknownTenant
 from asyncjobs.ports import TenantResolver
+from asyncjobs.settings import to_ms
 from asyncjobs.tenancy.checks import checked_resolver
 
 __all__ = ["CachedTenants", "StaticTenants"]
@@ -88,10 +88,10 @@ class CachedTenants:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            raise ArgumentsError(f"most={most!r}: expected a whole number of tenants, 1 or more")
+            raise ArgumentsError(f"most={most!r:.80}: expected a whole number of tenants, 1 or more")
         self._resolver = checked_resolver("CachedTenants(…)", resolver)
-        self._ttl = _seconds("ttl", ttl)
-        self._failure_ttl = _seconds("failure_ttl", failure_ttl)
+        self._ttl = to_ms("ttl", ttl) / 1000
+        self._failure_ttl = to_ms("failure_ttl", failure_ttl) / 1000
         self._most = most
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, TenantContext | TenantError]] = OrderedDict()
@@ -149,12 +149,3 @@ class CachedTenants:
         self._known.move_to_end(tenant_id)
         while len(self._known) > self._most:
             self._known.popitem(last=False)
-
-
-def _seconds(name: str, value: object) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
-        raise ArgumentsError(f"{name}={value!r}: expected seconds or a timedelta")
-    if seconds < 0:
-        raise ArgumentsError(f"{name}={value!r}: expected at least 0 s")
-    return seconds

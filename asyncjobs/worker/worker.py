@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import os
 import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
+from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.options import DEFAULT_QUEUE, UnsetType, checked_queue
-from asyncjobs.errors import ConfigurationError
+from asyncjobs.errors import ArgumentsError, ConfigurationError
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.ports import Clock
 from asyncjobs.ports.clock import SystemClock
@@ -58,11 +60,14 @@ class Worker:
     ) -> None:
         if isinstance(queues, str):
             raise ConfigurationError(f"queues={queues!r}: expected a list of names, or a mapping of names to weights")
-        if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
-            raise ConfigurationError(f"concurrency={concurrency!r}: expected a whole number, 1 or more")
+        if concurrency is not None:
+            try:
+                checked_count("concurrency", concurrency, least=1)
+            except ArgumentsError as error:
+                raise ConfigurationError(str(error)) from None
         if not 0 <= ageing <= 1:
             raise ConfigurationError(f"ageing={ageing!r}: expected a share from 0 to 1")
-        if isinstance(queues, Mapping) and not all(weight > 0 for weight in queues.values()):
+        if isinstance(queues, Mapping) and not all(0 < weight < math.inf for weight in queues.values()):
             raise ConfigurationError(f"queues={dict(queues)!r}: expected weights above 0")
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
         self._host = app._host

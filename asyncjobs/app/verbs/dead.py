@@ -9,6 +9,7 @@ from typing import TypedDict, Unpack
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.paging import pages
+from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
 from asyncjobs.errors import ArgumentsError, UnknownJob
@@ -51,11 +52,12 @@ class DeadVerbs(Verbs):
                 its module or without), ``since`` and ``until`` (aware datetimes, the first included).
 
         Raises:
-            ArgumentsError: A time is naive.
+            ArgumentsError: A time is naive, or ``limit`` is no count.
 
         Example:
             ``await app.failed_jobs(error="ConnectionError", since=datetime.now(UTC) - timedelta(hours=1))``
         """
+        checked_count("limit", limit)
         wanted = _filter(which)
         found: list[Job] = []
         for one in await self._queues(queue):
@@ -165,5 +167,5 @@ def _unix_ms(what: str, when: object) -> int | None:
     if when is None:
         return None
     if not isinstance(when, datetime) or when.tzinfo is None:
-        raise ArgumentsError(f"{what}={when!r}: expected an aware datetime, as in datetime.now(UTC)")
+        raise ArgumentsError(f"{what}={shown(when)}: expected an aware datetime, as in datetime.now(UTC)")
     return round(when.timestamp() * 1000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, minute_stats, queue_stats, stats
 from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.options import checked_queue, checked_tenant
 from asyncjobs.core.retention import MAX_TENANT_HISTORY
 from asyncjobs.core.settlement import HistoryEntry
@@ -37,7 +38,11 @@ class FigureVerbs(Verbs):
         Args:
             queue: The queue.
             limit: How many minutes to look back, the current one included; six hours are kept.
+
+        Raises:
+            ArgumentsError: ``limit`` is no count, or ``queue`` can't be the name of a queue.
         """
+        checked_count("limit", limit)
         return [minute_stats(one) for one in await self._broker.minutes(checked_queue(queue), limit)]
 
     @on_app_loop
@@ -54,8 +59,10 @@ class FigureVerbs(Verbs):
             tenant: The tenant's id.
 
         Raises:
-            ArgumentsError: Neither ``name`` nor ``tenant`` is given, or ``tenant`` can't be the id of a tenant.
+            ArgumentsError: Neither ``name`` nor ``tenant`` is given, ``tenant`` can't be the id of a tenant, or
+                ``limit`` isn't a count.
         """
+        checked_count("limit", limit)
         if tenant is not None:
             checked_tenant(tenant)
         elif name is None:

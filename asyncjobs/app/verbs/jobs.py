@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, TypeVar, get_args
@@ -10,6 +11,7 @@ from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.moving import MoveReply, move
 from asyncjobs.app.verbs.paging import pages
+from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import Duration, due_ms, to_ms
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue, checked_tenant
@@ -148,7 +150,7 @@ class JobVerbs(Verbs):
         if at is not None and delay is not None:
             raise ArgumentsError("edit_job takes at=… or delay=…, not both")
         level = None if priority is None else Priority.parse(priority).value
-        due_at_ms = None if at is None else due_ms(at, "edit_job", "delay=")
+        due_at_ms = None if at is None else due_ms(at, "edit_job", "delay=", time.time_ns() // 1_000_000)
         delay_ms = None if delay is None else to_ms("delay", delay)
         where = await self._lookup.queue_of(job_id, queue)
         if where is None:
@@ -200,8 +202,10 @@ class JobVerbs(Verbs):
             limit: How many jobs at most.
 
         Raises:
-            ArgumentsError: There is no such ``state``, or ``tenant`` can't be the id of a tenant.
+            ArgumentsError: There is no such ``state``, ``tenant`` can't be the id of a tenant, or ``limit`` isn't a
+                count.
         """
+        checked_count("limit", limit)
         of_tenant = "" if tenant is None else checked_tenant(tenant)
         if state not in get_args(ListedState):
             raise ArgumentsError(f"state={state!r}: expected ready, scheduled, running, parked or failed")

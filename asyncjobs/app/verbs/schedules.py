@@ -9,6 +9,7 @@ import msgspec
 
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import Duration, to_ms, utc_time
 from asyncjobs.core.options import checked_id
 from asyncjobs.core.schedule import Missed, Timing, next_tick, upcoming
@@ -60,7 +61,11 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             count: How many ticks.
             after: The time after which they come, an aware datetime; by default now.
+
+        Raises:
+            ArgumentsError: ``count`` is no count.
         """
+        checked_count("count", count)
         timing = Timing(
             cron=self.cron or "", every_ms=round((self.every or 0) * 1000), timezone=self.timezone, missed=self.missed
         )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from asyncjobs.core.bounds import bounded_ms
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.settlement import Cancelled, Outcome, Released, Settlement
 from asyncjobs.core.stored import read_live
@@ -140,7 +141,7 @@ class Pipeline:
         if 0 < envelope.expires_at_ms < now_ms:
             expired = Cancelled("it expired before a worker was free")
             raise NotRun(self._decide(attempt.claimed, job, plan, expired))
-        timeout_ms = plan.timeout_ms if envelope.timeout_ms is None else envelope.timeout_ms
+        timeout_ms = plan.timeout_ms if envelope.timeout_ms is None else bounded_ms(envelope.timeout_ms)
         due_ms = None
         if timeout_ms is not None:
             timeout_s, due_ms = timeout_ms / 1000, now_ms + timeout_ms
