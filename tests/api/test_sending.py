@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import redis.asyncio as redis
 
 from asyncjobs import (
     App,
@@ -38,7 +39,7 @@ from asyncjobs.app.brokers import make_broker
 from asyncjobs.app.verbs.schedules import ScheduleVerbs
 from asyncjobs.ports import NewJob
 from tests.apps import broker_of
-from tests.waiting import SOON
+from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
 
@@ -222,18 +223,20 @@ async def test_an_app_that_is_opened_twice_at_once_is_open_once(app: App, make_a
 
 
 async def test_a_broker_that_several_apps_open_at_once_is_closed_after_the_last(redis_url: str) -> None:
-    broker: Any = make_broker(App(redis_url).settings.server, "shared")
+    broker = make_broker(App(redis_url).settings.server, "shared")
     first, second = App("memory://", broker=broker), App("memory://", broker=broker)
+    async with redis.from_url(redis_url) as client:
+        others = len(await client.client_list())
 
-    def connected() -> int:
-        return sum(one.is_connected for one in broker._client.connection_pool._available_connections)
+        async def is_closed() -> bool:
+            return len(await client.client_list()) <= others
 
-    await asyncio.gather(first.__aenter__(), second.__aenter__())
-    assert connected()
-    await first.__aexit__(None, None, None)
-    assert connected()
-    await second.__aexit__(None, None, None)
-    assert not connected()
+        await asyncio.gather(first.__aenter__(), second.__aenter__())
+        assert not await is_closed()
+        await first.__aexit__(None, None, None)
+        assert not await is_closed()
+        await second.__aexit__(None, None, None)
+        await until(is_closed, "the server has no connection of the broker")
 
 
 async def test_an_app_that_is_not_open_says_so_at_the_call(app: App) -> None:
