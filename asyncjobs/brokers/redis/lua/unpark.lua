@@ -1,12 +1,13 @@
 -- unpark: jobs set aside because a worker didn't know their name, or because that or their tenant was held, go back
 -- to the front once neither holds; those whose name no worker has known for the grace time go to the dead letter queue.
---- @args grace_ms: int, limit: int
+--- @args grace_ms: ms, limit: int
 --- @list known
 -- limit  how many at most a list    known  the job names that the caller knows
 --- @reply unparked, dead
 -- cost   O(1) a job unparked, O(log n) a dead one
 --- @include clock
 --- @include ready
+--- @include checks
 --- @include records
 --- @include fields
 --- @include gone
@@ -46,7 +47,7 @@ end
 local function bury_unknown(q, figures, id, record, tries, now)
   local job = {id = id, record = record}
   job.failures, job.deaths, job.errors = read_tries(tries)
-  local message = string.format(UNKNOWN_NAME, name_of(record), grace_ms / 1000)
+  local message = string.format(UNKNOWN_NAME, is_readable(record) and name_of(record) or '', grace_ms / 1000)
   end_dead(q, figures, job, job.failures + job.deaths + 1, now, 'UnknownJobName', message)
 end
 
@@ -59,7 +60,7 @@ local function move(q, list, waiting, figures, now)
   end
   for n, id in ipairs(list.ids) do
     local record = list.records[n]
-    if (tonumber(list.skips[n]) or 0) > (skipped[id] or 0) then
+    if whole_in(list.skips[n]) > (skipped[id] or 0) then
       skipped[id] = (skipped[id] or 0) + 1
       forget_gone(q, list.label, id)
     elseif record then
@@ -84,7 +85,7 @@ local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held')
 local now, held = shifted_now(cfg[1]), read_held(cfg[2]) or {}
 local lists = {}
 for i = 1, #parked, 2 do
-  local what = fate(parked[i], tonumber(parked[i + 1]), held, now)
+  local what = fate(parked[i], whole_in(parked[i + 1]), held, now)
   if what then
     local list = read_list(q, parked[i])
     list.fate = what
@@ -92,6 +93,7 @@ for i = 1, #parked, 2 do
   end
 end
 
+check_places(q)
 local unparked, dead, waiting, figures = 0, 0, {}, new_figures()
 for _, list in ipairs(lists) do
   local moved, died = move(q, list, waiting, figures, now)
