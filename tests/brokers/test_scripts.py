@@ -28,7 +28,7 @@ LUA_NAMES = set(
     re.findall(
         r"\w+",
         "and break do else elseif end false for function if in local nil not or repeat return then true until while "
-        "cmsgpack ipairs math next pairs redis select string table tonumber tostring type unpack KEYS ARGV",
+        "cmsgpack ipairs math next pairs pcall redis select string table tonumber tostring type unpack KEYS ARGV",
     )
 )
 KEYS = QueueKeys("asyncjobs", "numbers")
@@ -243,7 +243,7 @@ local redis = (function(real, keys)
     end
   end
   local reads, shrinks, grows = {%(reads)s}, {%(shrinks)s}, {%(grows)s}
-  function guarded.call(command, ...)
+  local function check(command, ...)
     local key = ...
     if command ~= 'TIME' and command ~= 'PUBLISH' then
       assert(reads[command] or shrinks[command] or grows[command], 'the guard does not know ' .. command)
@@ -257,7 +257,12 @@ local redis = (function(real, keys)
         wrote[base] = true
       end
     end
-    return real.call(command, ...)
+  end
+  for _, how in ipairs({'call', 'pcall'}) do
+    guarded[how] = function(command, ...)
+      check(command, ...)
+      return real[how](command, ...)
+    end
   end
   return guarded
 end)(redis, KEYS)

@@ -17,6 +17,7 @@ from asyncjobs.brokers.memory.places import Calendar, Dead, Listed, Ready, Runni
 from asyncjobs.brokers.memory.schedules import Schedules
 from asyncjobs.brokers.memory.timetable import Scheduled, Timer
 from asyncjobs.brokers.memory.waking import Bell, Watchers
+from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.job import Job
 from asyncjobs.core.retention import CLAIM_KEEP_MS
 from asyncjobs.core.settlement import Settlement, Verdict
@@ -206,7 +207,7 @@ class Queue:
             else:
                 if verdict is Verdict.RETRY:
                     self.remember(entry, one.tries)
-                later.append((entry, now_ms + one.delay_ms))
+                later.append((entry, now_ms + bounded_ms(one.delay_ms)))
         self.schedule(later)
         self.make_ready(released, first=True)
         self.ledger.enter(entered, now_ms)
@@ -233,7 +234,7 @@ class Queue:
             known[job.id] = entry
             due_at_ms = now_ms + job.delay_ms if job.due_at_ms is None else job.due_at_ms
             if due_at_ms > now_ms:
-                later.append((entry, due_at_ms))
+                later.append((entry, min(due_at_ms, now_ms + MAX_DURATION_MS)))
             else:
                 startable.append(entry)
         self.make_ready(startable)

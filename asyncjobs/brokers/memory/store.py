@@ -9,6 +9,7 @@ from typing import Literal
 from asyncjobs.brokers.memory.endings import cancellation
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.queue import Queue, job_of
+from asyncjobs.core.bounds import MAX_DURATION_MS
 from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
 from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
 
@@ -56,7 +57,7 @@ def edit(queue: Queue, job_id: str, priority: int | None, due_at_ms: int | None,
         due_at_ms = entry.at_ms if entry.place == "scheduled" else now_ms
     if due_at_ms > now_ms:
         _leave_for(queue, entry, priority)
-        queue.schedule([(entry, due_at_ms)])
+        queue.schedule([(entry, min(due_at_ms, now_ms + MAX_DURATION_MS))])
     elif entry.place == "scheduled" or (entry.place == "ready" and priority != entry.priority):
         _leave_for(queue, entry, priority)
         queue.make_ready([entry])

@@ -7,7 +7,8 @@ Lines that begin with ``--- @``::
     --- @each job: id, record                    or any number of rows
     --- @reply now_ms, jobs                      the parts of the reply
 
-A field is text, an ``int`` a number in Lua too, and a ``flag`` a boolean in both languages.
+A field is text, an ``int`` a whole number in Lua, ``ms`` a duration, and a ``flag`` a boolean in both languages. Lua
+sees numbers within their bounds, whatever was passed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import NamedTuple
 __all__ = ["Declaration", "Field", "Table", "read_declaration"]
 
 _LINE = re.compile(r"^--- @(\w+) (.+)$", re.MULTILINE)
-_FIELD = re.compile(r"(\w+)(?:: (int|flag))?")
+_FIELD = re.compile(r"(\w+)(?:: (int|ms|flag))?")
 
 
 class Field(NamedTuple):
@@ -28,7 +29,7 @@ class Field(NamedTuple):
     name: str
     """Its name."""
     kind: str
-    """``int`` or ``flag``; empty for text."""
+    """``int``, ``ms`` or ``flag``; empty for text."""
 
 
 class Table(NamedTuple):

@@ -13,14 +13,37 @@ from asyncjobs.brokers.redis import keys
 from asyncjobs.brokers.redis.declaration import Declaration, Field, Table
 from asyncjobs.brokers.redis.keys import FAMILIES, KEY_NAMES
 from asyncjobs.core import retention
+from asyncjobs.core.bounds import MAX_DURATION_MS
 
 __all__ = ["keys_of", "prelude", "with_rows"]
 
 _CONSTANTS: dict[str, int | str] = {
     **{name: getattr(retention, name) for name in retention.__all__},
     **{name: getattr(keys, name) for name in ("BY_NAME", "BY_TENANT", "ENDED_CHANNEL", "HELD_QUEUE")},
+    "MAX_DURATION_MS": MAX_DURATION_MS,
 }
 _PRIORITIES = 4
+
+# What scripts read numbers with, so that no command refuses one after the first write: whole and within bounds. Lua
+# writes a number of 15 digits as 1e+14.
+_READERS = {
+    "whole_in": """\
+local function whole_in(text)
+  local number = tonumber(text)
+  if not number or number ~= number then
+    return 0
+  end
+  return math.max(-99999999999998, math.min(math.floor(number), 99999999999998))
+end""",
+    "ms_in": f"""\
+local function ms_in(text)
+  local number = tonumber(text)
+  if not number or not (number > 0) then
+    return 0
+  end
+  return math.min(math.floor(number), {MAX_DURATION_MS})
+end""",
+}
 
 _WORD = re.compile(r"\w+")
 _KEY = re.compile(r"\bq\.(\w+)")
@@ -53,14 +76,17 @@ def keys_of(text: str) -> tuple[str, ...]:
 def prelude(declared: Declaration, text: str) -> str:
     """Return the Lua to put before ``text``, a script with the header ``declared``."""
     named = set(_WORD.findall(text))
+    args = [f"local {field.name} = {_bound(field, f'ARGV[{at}]')}" for at, field in enumerate(declared.args, 1)]
+    args += _tables(declared.tables, str(len(declared.args)))
+    named.update(_WORD.findall("\n".join(args)))
     lines = ["local KEYS, ARGV = KEYS, ARGV"]
+    lines += [reader for name, reader in _READERS.items() if name in named]
     lines += [f"local {name} = {_literal(value)}" for name, value in _CONSTANTS.items() if name in named]
     for family, start in FAMILIES.items():
         if f"{family}_key" in named:
             lines += [f"local function {family}_key(q, part)", f"  return q.base .. '{start}' .. part", "end"]
     lines += _queue(keys_of(text), is_one="QUEUES" not in named)
-    lines += [f"local {field.name} = {_bound(field, f'ARGV[{at}]')}" for at, field in enumerate(declared.args, 1)]
-    lines += _tables(declared.tables, str(len(declared.args)))
+    lines += args
     return "\n".join(lines) + "\n"
 
 
@@ -72,8 +98,8 @@ def _literal(value: int | str) -> str:
 
 
 def _bound(field: Field, source: str) -> str:
-    if field.kind == "int":
-        return f"tonumber({source})"
+    if field.kind in ("int", "ms"):
+        return f"{'whole_in' if field.kind == 'int' else 'ms_in'}({source})"
     return f"{source} == '1'" if field.kind == "flag" else source
 
 
@@ -113,7 +139,7 @@ def _tables(tables: Sequence[Table], at: str) -> Iterator[str]:
         else:
             # Each table but the last stands behind its number of rows.
             yield f"local {name}_at = {at} + 1"
-            yield f"local {name}_rows = tonumber(ARGV[{name}_at])"
+            yield f"local {name}_rows = math.max(0, math.min(whole_in(ARGV[{name}_at]), #ARGV))"
         if table.is_list:
             yield f"local {name} = {{}}"
             yield f"for n = 1, {name}_rows do"

@@ -12,6 +12,9 @@ from asyncjobs.ports import FireReply, Firing, ScheduleList, StoredSchedule
 
 __all__ = ["RedisSchedules"]
 
+# The latest tick that is read: some day in the year 5138.
+_LATEST_MS = 10**14
+
 _PUT = load("schedule_put")
 _LIST = load("schedule_list")
 _MOVE = load("schedule_move")
@@ -39,8 +42,8 @@ class RedisSchedules(Session):
                     StoredSchedule(
                         name.decode(),
                         stored[field],
-                        int(due[name]) if name in due else None,
-                        int(last) if last is not None else None,
+                        _tick(due[name]) if name in due else None,
+                        _tick(last) if last is not None else None,
                     )
                 )
         return ScheduleList(now_ms, found)
@@ -67,3 +70,8 @@ class RedisSchedules(Session):
                 jobs += _FIRE.rows["job"](id=job.id, record=new_record(job))
         reply = _FIRE.reply(*await self._on_queue(_FIRE, queue, ticks, jobs))
         return FireReply(reply.now_ms, read_flags(reply.fired))
+
+
+def _tick(stored: bytes) -> int:
+    """Return a stored tick; Redis writes one that an earlier version has put far off as ``1e+18``, or ``inf``."""
+    return int(max(0.0, min(float(stored), _LATEST_MS)))

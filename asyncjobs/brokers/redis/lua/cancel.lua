@@ -1,5 +1,5 @@
 -- cancel: waiting jobs end here and now; running ones are marked, and their workers learn of it by extend.
---- @args reason, keep_ms
+--- @args reason, keep_ms: ms
 --- @list ids
 -- keep_ms  how long the records of those that end are kept
 -- reply    'unknown', 'ended', 'failed', 'running' (marked) or 'cancelled', one a job
@@ -48,6 +48,8 @@ local now = now_ms(q)
 if #marks == 0 and #ends == 0 then
   return reply
 end
+redis.call('HLEN', q.cancels)
+check_gone(q)
 begin_writes(q)
 if #marks > 0 then
   redis.call('HSET', q.cancels, unpack(marks))

@@ -3,7 +3,7 @@
 -- A claim that the network has held up until its worker has gone on is refused, since nobody waits for its jobs: its
 -- number is below the last one that is kept, or it was sent before any that would still be kept.
 --- @args worker, number: int, keep_number: flag, sent_at: int
---- @args limit: int, lease_ms: int, lowest_first: flag, timer_ms: int, any_name: flag
+--- @args limit: int, lease_ms: ms, lowest_first: flag, timer_ms: ms, any_name: flag
 --- @list known
 -- number        of this claim, rising          limit     how many jobs at most
 -- keep_number   whether to keep the number even without jobs, since an earlier claim may still arrive
@@ -73,7 +73,7 @@ local function read_due(q, now)
   end
   local due, members = {}, redis.call('ZRANGEBYSCORE', q.scheduled, '-inf', now, 'LIMIT', 0, MAX_PROMOTED)
   for _, member in ipairs(members) do
-    line_up(due, tonumber(string.sub(member, 1, 1)), string.sub(member, 3))
+    line_up(due, math.min(tonumber(string.sub(member, 1, 1)) or 3, 3), string.sub(member, 3))
   end
   return due, members
 end
@@ -138,7 +138,7 @@ local function sort(found, fence, deadline, held)
     local record = records[n]
     local field = priorities[n] .. ':' .. id
     local skip = skips[n]
-    if skip and tonumber(skip) > (skipped[field] or 0) then
+    if skip and whole_in(skip) > (skipped[field] or 0) then
       skipped[field] = (skipped[field] or 0) + 1
       passed[#passed + 1] = {priorities[n], id}
     elseif record then
@@ -161,8 +161,27 @@ local function sort(found, fence, deadline, held)
   return {jobs = jobs, leases = leases, members = members, parked = parked, passed = passed}
 end
 
--- Takes the candidates from where they were, and puts each where it is to be.
+-- To be called before the script writes.
+local function check_parked(q, parked)
+  if next(parked) then
+    redis.call('HLEN', q.parked)
+    for label in pairs(parked) do
+      redis.call('LLEN', parked_jobs_key(q, label))
+    end
+  end
+end
+
+-- Takes the candidates from where they were, and puts each where it is to be. The leases come first: where they are
+-- refused, nothing has been taken.
 local function write(q, found, sorted, fence, now)
+  if #sorted.members > 0 then
+    redis.call('ZADD', q.leased, unpack(sorted.leases))
+    redis.call('HSET', q.cfg, 'fence', fence)
+  end
+  if #sorted.members > 0 or keep_number then
+    redis.call('SET', claim_key(q, worker), number .. ' ' .. fence .. ' ' .. table.concat(sorted.members, ' '), 'PX',
+      math.max(CLAIM_KEEP_MS, 2 * lease_ms))
+  end
   for priority, count in pairs(found.taken) do
     redis.call('LTRIM', q.ready[priority], count, -1)
   end
@@ -180,19 +199,11 @@ local function write(q, found, sorted, fence, now)
       set_kind(job_key(q, id), ids.kind)
     end
   end
-  if #sorted.members > 0 then
-    redis.call('HSET', q.cfg, 'fence', fence)
-    redis.call('ZADD', q.leased, unpack(sorted.leases))
-  end
-  if #sorted.members > 0 or keep_number then
-    redis.call('SET', claim_key(q, worker), number .. ' ' .. fence .. ' ' .. table.concat(sorted.members, ' '), 'PX',
-      math.max(CLAIM_KEEP_MS, 2 * lease_ms))
-  end
 end
 
 -- The next due time, if the worker keeps the queue's timer from now on, or -1.
 local function read_timer(q, now, keeper, keeper_until)
-  if timer_ms == 0 or (keeper and keeper ~= worker and tonumber(keeper_until) >= now) then
+  if timer_ms == 0 or (keeper and keeper ~= worker and whole_in(keeper_until) >= now) then
     return -1
   end
   local after = redis.call('ZRANGEBYSCORE', q.scheduled, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
@@ -203,7 +214,7 @@ end
 local function claim(q, want)
   local last = redis.call('GET', claim_key(q, worker))
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until')
-  local now, held, fence = shifted_now(cfg[1]), read_held(cfg[2]), (tonumber(cfg[3]) or 0) + 1
+  local now, held, fence = shifted_now(cfg[1]), read_held(cfg[2]), whole_in(cfg[3]) + 1
   local is_paused = held and held[HELD_QUEUE]
   local last_number = last and tonumber(string.match(last, '^%d+')) or 0
   if last_number == number then
@@ -221,6 +232,7 @@ local function claim(q, want)
   end
   local sorted = sort(found, fence, now + lease_ms, held)
 
+  check_parked(q, sorted.parked)
   begin_writes(q)
   write(q, found, sorted, fence, now)
   if next_due >= 0 then

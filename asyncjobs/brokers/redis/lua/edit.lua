@@ -25,12 +25,14 @@ if place == 'failed' or place == 'running' then
 end
 local now, earliest = now_ms(q), earliest_due(q)
 local old = priority_of(record)
-local new = priority == '' and old or tonumber(priority)
+local new = priority == '' and old or math.max(0, math.min(whole_in(priority), 3))
 local due = place == 'scheduled' and number or now
 if when ~= '' then
   due = time_given(when, now)
 end
 
+check_gone(q)
+redis.call('LLEN', q.ready[new])
 begin_writes(q)
 if place == 'scheduled' then
   redis.call('ZREM', q.scheduled, old .. ':' .. id)

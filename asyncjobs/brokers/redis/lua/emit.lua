@@ -1,6 +1,6 @@
 -- emit: add events of running jobs to their streams; an attempt that has lost its lease adds nothing, nor does an
 -- emission that was added before.
---- @args max_events, keep_ms
+--- @args max_events: int, keep_ms: ms
 --- @each emission: member, number, skipped: int, count: int
 --- @list events
 -- max_events  how many events a job keeps, for `keep_ms` after the latest
@@ -15,6 +15,7 @@
 local reply, adds, numbers, events_before = {}, {}, {}, 0
 for n = 1, emission_rows do
   --- @row emission n: member, number, skipped, count
+  count = math.max(0, math.min(count, #events - events_before))
   reply[n] = '0'
   if redis.call('ZSCORE', q.leased, member) then
     reply[n] = '1'
@@ -45,7 +46,11 @@ end
 for _, add in ipairs(adds) do
   for number = add.first, add.last do
     local event = events[add.events_before + 1 + number - add.first]
-    redis.call('XADD', events_key(q, add.id), 'MAXLEN', max_events, number .. '-0', 'e', event)
+    local added = redis.pcall('XADD', events_key(q, add.id), 'MAXLEN', max_events, number .. '-0', 'e', event)
+    -- A full server refuses the first one, and nothing has been written. Where a stream takes no event, the gap shows.
+    if type(added) == 'table' and string.find(added.err, 'OOM', 1, true) then
+      return added
+    end
   end
   redis.call('PEXPIRE', events_key(q, add.id), keep_ms)
   redis.call('HSET', q.numbers, add.id, add.last .. ' ' .. add.mark)

@@ -1,5 +1,5 @@
 -- extend: keep leases alive. One that lapsed but was not taken over is extended too.
---- @args lease_ms: int
+--- @args lease_ms: ms
 --- @list members
 -- members  fence:priority:id
 --- @reply lost, cancelled

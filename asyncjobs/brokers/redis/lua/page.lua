@@ -144,8 +144,8 @@ local function counts_in(list, position, id, record)
   elseif is_ended(record) or list_of(record) ~= list.where then
     return false
   end
-  local gone = redis.call('HGET', q.gone, gone_field(list.where, id))
-  for _, at in ipairs(gone and redis.call('LPOS', list.key, id, 'COUNT', gone, 'MAXLEN', position + 1) or {}) do
+  local gone = whole_in(redis.call('HGET', q.gone, gone_field(list.where, id)))
+  for _, at in ipairs(gone > 0 and redis.call('LPOS', list.key, id, 'COUNT', gone, 'MAXLEN', position + 1) or {}) do
     if at == position then
       return false
     end

@@ -1,5 +1,5 @@
 -- prune: forget the dead that are too old, and the oldest of too many.
---- @args keep_ms: int, max_dead: int, limit: int
+--- @args keep_ms: ms, max_dead: int, limit: int
 -- keep_ms  how long a dead job is kept    limit  how many to forget at most
 -- reply    how many were forgotten
 -- cost     O(log n) a job
@@ -14,7 +14,8 @@ if doomed <= 0 then
 end
 local ids, tenants = redis.call('ZRANGE', q.dead, 0, doomed - 1), {}
 for i, id in ipairs(ids) do
-  tenants[i] = tenant_in(redis.call('GETRANGE', job_key(q, id), 0, MAX_HEADER - 1))
+  local header = redis.pcall('GETRANGE', job_key(q, id), 0, MAX_HEADER - 1)
+  tenants[i] = type(header) == 'string' and tenant_in(header) or ''
 end
 exhume(q, ids, tenants)
 forget_all(q, ids)

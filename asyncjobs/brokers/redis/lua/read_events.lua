@@ -7,7 +7,7 @@
 --- @include header
 --- @include waiters
 local record = redis.call('GET', job_key(q, id))
-local found = redis.call('XRANGE', events_key(q, id), (after + 1) .. '-0', '+', 'COUNT', limit)
+local found = redis.call('XRANGE', events_key(q, id), (after + 1) .. '-0', '+', 'COUNT', math.max(limit, 1))
 if not record and #found == 0 and redis.call('EXISTS', events_key(q, id)) == 0 then
   return false
 end

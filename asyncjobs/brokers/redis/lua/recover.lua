@@ -3,13 +3,14 @@
 -- under way is cancelled. All workers run it, at any time, so it needs no lock.
 -- After a gap longer than a lease (no worker, or no Redis, was there) all leases have lapsed at once; then it waits a
 -- heartbeat, a quarter of the lease, in which the living extend theirs.
---- @args lease_ms: int, max_deaths: int, limit: int
+--- @args lease_ms: ms, max_deaths: int, limit: int
 -- lease_ms  the caller's    limit  how many jobs at most
 -- Jobs go to the front, so those that lapsed last go first: those of the next call stand before them then.
 --- @reply recovered, dead, cancelled
 -- cost   O(log n) a job
 --- @include clock
 --- @include ready
+--- @include checks
 --- @include leases
 --- @include records
 --- @include ending
@@ -24,7 +25,9 @@ local function latest_expired(q, now)
   local found = redis.call('ZREVRANGEBYSCORE', q.leased, now - 1, '-inf', 'WITHSCORES', 'LIMIT', 0, LOOKED_AT)
   for n = 1, #found, 2 do
     local fence, _, id = read_member(found[n])
-    leases[#leases + 1] = {member = found[n], deadline = tonumber(found[n + 1]), fence = tonumber(fence), id = id}
+    leases[#leases + 1] = {
+      member = found[n], deadline = tonumber(found[n + 1]), fence = whole_in(fence), id = id or '',
+    }
   end
   table.sort(leases, function(one, other)
     if one.deadline ~= other.deadline then
@@ -47,14 +50,19 @@ local function expired_jobs(q, now)
   if #members == 0 then
     return nil
   end
-  local ids = {}
-  for i, member in ipairs(members) do
+  -- What can't be read is no lease, and is only taken away.
+  local ids, held = {}, {}
+  for _, member in ipairs(members) do
     local _, _, id = read_member(member)
-    ids[i] = id
+    if id then
+      ids[#ids + 1] = id
+      held[#held + 1] = member
+    end
   end
+  check_places(q)
   return {
-    members = members, ids = ids, records = records_of(q, ids), tries = values_of(q.tries, ids),
-    reasons = values_of(q.cancels, members), awaited = awaited_ids(q, ids),
+    expired = members, members = held, ids = ids, records = records_of(q, ids), tries = values_of(q.tries, ids),
+    reasons = values_of(q.cancels, held), awaited = awaited_ids(q, ids),
   }
 end
 
@@ -69,7 +77,7 @@ end
 
 local function recover(q, expired, now)
   local recovered, dead, cancelled, lives, waiting, figures = {}, {}, {}, {}, {}, new_figures()
-  end_leases(q, expired.members)
+  end_leases(q, expired.expired)
   for i, id in ipairs(expired.ids) do
     local job, reason = {id = id, record = expired.records[i]}, expired.reasons[i]
     job.failures, job.deaths, job.errors = read_tries(expired.tries[i])
@@ -105,7 +113,7 @@ local function recover(q, expired, now)
 end
 
 local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from')
-local now, last, from = shifted_now(cfg[1]), tonumber(cfg[2]), tonumber(cfg[3]) or 0
+local now, last, from = shifted_now(cfg[1]), tonumber(cfg[2]), whole_in(cfg[3])
 local is_gap = not last or now - last > lease_ms
 local expired = not is_gap and now >= from and expired_jobs(q, now)
 

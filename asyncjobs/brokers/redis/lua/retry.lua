@@ -27,6 +27,8 @@ for i, id in ipairs(ids) do
   end
 end
 if #retried > 0 then
+  check_ready(q, waiting)
+  redis.call('HLEN', q.tries)
   exhume(q, retried, tenants)
   redis.call('HSET', q.tries, unpack(fresh_tries))
   make_ready(q, waiting)

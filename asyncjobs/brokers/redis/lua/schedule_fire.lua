@@ -1,5 +1,5 @@
 -- schedule_fire: enqueue the jobs of ticks, each once however many workers ask: the second finds another tick.
---- @each firing: id, expected: int, next_tick, last, count: int
+--- @each firing: id, expected: int, next_tick: int, last, count: int
 --- @each job: id, record
 -- expected  the tick that the caller takes for the next one    next_tick  the one after it
 -- last      the latest tick that fires now, '' if they are only left out
@@ -12,6 +12,7 @@ local now, has_events = read_admission(q)
 local fired, ids, records, jobs_before = {}, {}, {}, 0
 for n = 1, firing_rows do
   --- @row firing n: id, expected, count
+  count = math.max(0, math.min(count, job_rows - jobs_before))
   local fires = expected <= now and tonumber(redis.call('ZSCORE', q.ticks, id)) == expected
   fired[n] = fires and '1' or '0'
   for own = jobs_before + 1, fires and jobs_before + count or 0 do
@@ -22,6 +23,7 @@ for n = 1, firing_rows do
   jobs_before = jobs_before + count
 end
 
+redis.call('HLEN', q.schedules)
 admit(q, now, has_events, ids, records)
 for n = 1, firing_rows do
   --- @row firing n: id, next_tick, last

@@ -9,6 +9,6 @@ end
 if next_tick == '' then
   redis.call('ZREM', q.ticks, id)
 else
-  redis.call('ZADD', q.ticks, 'NX', next_tick, id)
+  redis.call('ZADD', q.ticks, 'NX', whole_in(next_tick), id)
 end
 return 1

@@ -2,6 +2,7 @@
 --- @args id
 -- reply  1, or 0 if there is none
 -- cost   O(log n)
+redis.call('HLEN', q.schedules)
 redis.call('ZREM', q.ticks, id)
 redis.call('HDEL', q.schedules, 'l:' .. id)
 return redis.call('HDEL', q.schedules, 'd:' .. id)

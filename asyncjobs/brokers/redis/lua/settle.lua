@@ -1,5 +1,5 @@
 -- settle: end, retry, bury or release leased jobs. A job whose lease was taken over is refused: its fence is gone.
---- @each job: member, id, name, verdict, value, ms, duration_us: int, bucket, entry, tenant
+--- @each job: member, id, name, verdict, value, ms: ms, duration_us: int, bucket, entry, tenant
 -- member   fence:priority:id of the lease
 -- verdict  'c' complete, 'x' cancel: `value` is the final record, kept for `ms`
 --          'r' retry: `value` is the tries, due in `ms`    's' snooze: due in `ms`, nothing counted
@@ -9,7 +9,9 @@
 -- cost     O(log n) a job
 --- @include clock
 --- @include ready
+--- @include checks
 --- @include due
+--- @include header
 --- @include leases
 --- @include figures
 --- @include dead
@@ -23,7 +25,7 @@ for n = 1, job_rows do
   members[n] = member
 end
 local leases = redis.call('ZMSCORE', q.leased, unpack(members))
-local held, seen = {}, {}
+local held, seen, all_over = {}, {}, true
 for n, member in ipairs(members) do
   --- @row job n: id, verdict
   -- A member that is named twice in one call counts once.
@@ -32,6 +34,7 @@ for n, member in ipairs(members) do
   if holds then
     seen[member] = true
     held[#held + 1] = member
+    all_over = all_over and (verdict == 'c' or verdict == 'x')
     if ENDS[verdict] then
       ended[#ended + 1] = id
     end
@@ -42,6 +45,9 @@ if #held == 0 then
 end
 local awaited = awaited_ids(q, ended)
 local now, earliest = now_ms(q), earliest_due(q)
+if not all_over then
+  check_places(q)
+end
 
 begin_writes(q)
 end_leases(q, held)
@@ -52,13 +58,13 @@ for n = 1, job_rows do
     local counts = counts_of(figures, tenant)
     if verdict == 'c' then
       --- @row job n: duration_us, bucket
-      redis.call('SET', job_key(q, id), value, 'PX', ms)
+      set_ended(job_key(q, id), value, ms)
       over[#over + 1] = id
       add(counts, 'succeeded', 1)
       add(counts, 'duration_us', duration_us)
       add(counts, 'h:' .. bucket, 1)
     elseif verdict == 'x' then
-      redis.call('SET', job_key(q, id), value, 'PX', ms)
+      set_ended(job_key(q, id), value, ms)
       over[#over + 1] = id
       add(counts, 'cancelled', 1)
     elseif verdict == 'r' then

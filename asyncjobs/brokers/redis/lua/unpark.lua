@@ -1,6 +1,6 @@
 -- unpark: jobs set aside because a worker didn't know their name, or because that or their tenant was held, go back
 -- to the front once neither holds; those whose name no worker has known for the grace time go to the dead letter queue.
---- @args grace_ms: int, limit: int
+--- @args grace_ms: ms, limit: int
 --- @list known
 -- limit  how many at most a list    known  the job names that the caller knows
 -- Jobs go to the front, so those that were parked last go first: those of the next call stand before them then.
@@ -9,6 +9,7 @@
 -- cost   O(1) a job unparked, O(log n) a dead one
 --- @include clock
 --- @include ready
+--- @include checks
 --- @include records
 --- @include fields
 --- @include gone
@@ -49,7 +50,7 @@ end
 local function bury_unknown(q, figures, id, record, tries, now)
   local job = {id = id, record = record}
   job.failures, job.deaths, job.errors = read_tries(tries)
-  local message = string.format(UNKNOWN_NAME, name_of(record), grace_ms / 1000)
+  local message = string.format(UNKNOWN_NAME, is_readable(record) and name_of(record) or '', grace_ms / 1000)
   end_dead(q, figures, job, job.failures + job.deaths + 1, now, 'UnknownJobName', message)
 end
 
@@ -58,7 +59,7 @@ end
 local function skips_of(list)
   local skips, last = {}, {}
   for n, id in ipairs(list.ids) do
-    skips[id], last[id] = tonumber(list.skips[n]) or 0, n
+    skips[id], last[id] = whole_in(list.skips[n]), n
   end
   if list.fate == 'ready' then
     local counts = {}
@@ -112,12 +113,13 @@ local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held')
 local now, held = shifted_now(cfg[1]), read_held(cfg[2]) or {}
 local lists = {}
 for i = 1, #parked, 2 do
-  local what = fate(parked[i], tonumber(parked[i + 1]), held, now)
+  local what = fate(parked[i], whole_in(parked[i + 1]), held, now)
   if what then
     lists[#lists + 1] = read_list(q, parked[i], what)
   end
 end
 
+check_places(q)
 local unparked, dead, more, waiting, figures = 0, 0, 0, {}, new_figures()
 for _, list in ipairs(lists) do
   more = list.length > #list.ids and 1 or more

@@ -41,6 +41,7 @@ local function admit(q, now, has_events, ids, records, whens)
     end
   end
 
+  check_ready(q, waiting)
   for first = 1, #accepted, PART do
     redis.call('MSET', unpack(accepted, first, math.min(first + PART - 1, #accepted)))
   end

@@ -7,6 +7,8 @@ end
 
 -- At maxmemory with noeviction Redis refuses a script whose first write could grow memory, but lets it go on once a
 -- shrinking one has passed. What brings nothing new begins with this: a full server must still be drained and steered.
+-- A script that raises later takes nothing back, so what may be refused is looked at before: HLEN, LLEN and ZCARD raise
+-- where a key holds another type. What only counts or cleans up goes through redis.pcall, and costs no job.
 local function begin_writes(q)
   redis.call('LTRIM', q.bell, 0, 0)
 end

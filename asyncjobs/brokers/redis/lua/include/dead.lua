@@ -2,7 +2,7 @@
 local function bury(q, now, id, tenant)
   redis.call('ZADD', q.dead, now, id)
   if tenant ~= '' then
-    redis.call('ZADD', tenant_dead_key(q, tenant), now, id)
+    redis.pcall('ZADD', tenant_dead_key(q, tenant), now, id)
   end
 end
 
@@ -20,6 +20,6 @@ local function exhume(q, ids, tenants)
   end
   redis.call('ZREM', q.dead, unpack(ids))
   for tenant, own in pairs(by_tenant) do
-    redis.call('ZREM', tenant_dead_key(q, tenant), unpack(own))
+    redis.pcall('ZREM', tenant_dead_key(q, tenant), unpack(own))
   end
 end

@@ -2,9 +2,11 @@
 --- @include bell
 --- @include parts
 
--- The time that a caller gave: '+ms' that long from now by the server's clock, '@ms' that Unix time.
+-- The time that a caller gave: '+ms' that long from now by the server's clock, '@ms' that Unix time, no further ahead
+-- than the longest duration.
 local function time_given(when, now)
-  return tonumber(string.sub(when, 2)) + (string.sub(when, 1, 1) == '+' and now or 0)
+  local ms = string.sub(when, 2)
+  return string.sub(when, 1, 1) == '+' and now + ms_in(ms) or math.min(whole_in(ms), now + MAX_DURATION_MS)
 end
 
 local function scheduled_member(priority, id)

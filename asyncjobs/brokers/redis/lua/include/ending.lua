@@ -15,7 +15,7 @@ end
 
 -- Writes the final record; forget_live is for the caller, for many at once.
 local function end_cancelled(q, figures, job, attempt, now, reason, keep_ms)
-  redis.call('SET', job_key(q, job.id), cancelled_record(job.record, reason, now), 'PX', keep_ms)
+  set_ended(job_key(q, job.id), cancelled_record(job.record, reason, now), keep_ms)
   note_end(figures, job, 'cancelled', attempt, now, reason)
 end
 

@@ -17,6 +17,6 @@ end
 
 local function remove_fields(key, fields)
   if #fields > 0 and redis.call('EXISTS', key) == 1 then
-    redis.call('HDEL', key, unpack(fields))
+    redis.pcall('HDEL', key, unpack(fields))
   end
 end

@@ -1,4 +1,5 @@
--- What a script enters into counters and histories: gathered first, then written at once.
+-- What a script enters into counters and histories: gathered first, then written at once. Where that is refused, since
+-- a counter is none or a key holds another type, it is left out.
 
 -- counts: those of jobs without a tenant; tenants: tenant -> its counts; each history is a list of entries.
 local function new_figures()
@@ -40,9 +41,9 @@ local function enter(figures, name, tenant, entry)
 end
 
 local function write_history(key, entries, length)
-  redis.call('LPUSH', key, unpack(entries, math.max(1, #entries - length + 1)))
-  redis.call('LTRIM', key, 0, length - 1)
-  redis.call('PEXPIRE', key, HISTORY_KEEP_MS)
+  redis.pcall('LPUSH', key, unpack(entries, math.max(1, #entries - length + 1)))
+  redis.pcall('LTRIM', key, 0, length - 1)
+  redis.pcall('PEXPIRE', key, HISTORY_KEEP_MS)
 end
 
 -- Adds the counts to the totals of their tenants, and all of them to those of the queue and of this minute.
@@ -51,20 +52,20 @@ local function write_counts(q, figures, now)
   for tenant, counts in pairs(figures.tenants) do
     local key = tenant_stats_key(q, tenant)
     for field, number in pairs(counts) do
-      redis.call('HINCRBY', key, field, number)
+      redis.pcall('HINCRBY', key, field, number)
       add(totals, field, number)
     end
-    redis.call('PEXPIRE', key, HISTORY_KEEP_MS)
+    redis.pcall('PEXPIRE', key, HISTORY_KEEP_MS)
   end
   if next(totals) then
     local minute = minute_key(q, math.floor(now / 60000))
     for field, number in pairs(totals) do
-      redis.call('HINCRBY', q.stats, field, number)
+      redis.pcall('HINCRBY', q.stats, field, number)
       if string.sub(field, 1, 2) ~= 'h:' then
-        redis.call('HINCRBY', minute, field, number)
+        redis.pcall('HINCRBY', minute, field, number)
       end
     end
-    redis.call('PEXPIRE', minute, MINUTES_KEEP_MS)
+    redis.pcall('PEXPIRE', minute, MINUTES_KEEP_MS)
   end
 end
 

@@ -12,14 +12,26 @@ local function gone_total(where)
   return 'gone:' .. (type(where) == 'number' and where or 'parked')
 end
 
+-- Adds to a field, and returns the sum; one that holds no whole number counts as 0.
+local function add_to(q, where, id, number)
+  local sum = redis.pcall('HINCRBY', q.gone, gone_field(where, id), number)
+  redis.pcall('HINCRBY', q.cfg, gone_total(where), number)
+  return type(sum) == 'number' and sum
+end
+
+-- To be called before the script writes.
+local function check_gone(q)
+  redis.call('HLEN', q.gone)
+end
+
 local function add_gone(q, where, id)
-  redis.call('HINCRBY', q.gone, gone_field(where, id), 1)
-  redis.call('HINCRBY', q.cfg, gone_total(where), 1)
+  if not add_to(q, where, id, 1) then
+    redis.call('HSET', q.gone, gone_field(where, id), 1)
+  end
 end
 
 local function forget_gone(q, where, id)
-  if redis.call('HINCRBY', q.gone, gone_field(where, id), -1) <= 0 then
+  if (add_to(q, where, id, -1) or 0) <= 0 then
     redis.call('HDEL', q.gone, gone_field(where, id))
   end
-  redis.call('HINCRBY', q.cfg, gone_total(where), -1)
 end

@@ -24,6 +24,11 @@ local function is_ended(record)
   return kind_of(record) ~= LIVE and not is_parked(record)
 end
 
+-- Stores the record of a job that has ended.
+local function set_ended(key, record, keep_ms)
+  redis.call('SET', key, record, 'PX', math.max(keep_ms, 1))
+end
+
 -- Marks the stored record of a live job as parked or not.
 local function set_kind(key, kind)
   redis.call('SETRANGE', key, 1, kind)

@@ -7,7 +7,7 @@ local function read_member(member)
 end
 
 local function priority_in(member)
-  return tonumber(string.match(member, ':(%d):'))
+  return math.min(tonumber(string.match(member, ':(%d):')) or 3, 3)
 end
 
 -- Takes leases away, and with each the mark that its run is to be cancelled.

@@ -12,6 +12,14 @@ local function line_up(waiting, priority, id)
   end
 end
 
+-- Looks at the lists of these priorities, and at the bell; to be called before the script writes.
+local function check_ready(q, by_priority)
+  for priority in pairs(by_priority) do
+    redis.call('LLEN', q.ready[priority])
+  end
+  redis.call('LLEN', q.bell)
+end
+
 local function push(q, command, priority, ids)
   for first = 1, #ids, PART do
     redis.call(command, q.ready[priority], unpack(ids, first, math.min(first + PART - 1, #ids)))

@@ -23,11 +23,11 @@ local function awaited_ids(q, ids)
 end
 
 local function publish(q, id)
-  redis.call('PUBLISH', q.base .. ENDED_CHANNEL, id)
+  redis.pcall('PUBLISH', q.base .. ENDED_CHANNEL, id)
 end
 
 local function tell_waiter(q, id)
-  redis.call('HDEL', q.waiters, id)
+  redis.pcall('HDEL', q.waiters, id)
   publish(q, id)
 end
 
