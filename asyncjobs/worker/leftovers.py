@@ -30,10 +30,13 @@ class Leftovers:
         self._queues = queues
         self._longest_s = lease_s + _FOUND_WITHIN_S
         self._ends_at: float | None = None
+        # A job may be recovered between a claim that got none and the look at the leases.
+        self._may_be_ready = True
 
     def found(self) -> None:
         """Note that a claim got jobs: from the end of these on, others are waited for anew."""
         self._ends_at = None
+        self._may_be_ready = True
 
     async def wait(self) -> bool:
         """Wait a little for a recovered job. Call it only while this worker holds no lease.
@@ -45,7 +48,9 @@ class Leftovers:
             BrokerError: The broker can't be reached.
         """
         if not any(figures.running for figures in await self._broker.overview(self._queues)):
-            return False
+            may_be_ready, self._may_be_ready = self._may_be_ready, False
+            return may_be_ready
+        self._may_be_ready = True
         now = asyncio.get_running_loop().time()
         if self._ends_at is None:
             self._ends_at = now + self._longest_s

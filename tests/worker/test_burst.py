@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import anyio
 import pytest
@@ -27,7 +28,7 @@ async def claim_and_die(app: App, lease_ms: int = 1_000, limit: int = 10) -> Non
 async def test_run_until_empty_runs_what_a_killed_worker_has_left(
     make_app: Callable[..., App], with_another: bool
 ) -> None:
-    # A busy machine may not look for a second: recovery takes that for a gap if it is longer than the lease.
+    # Recovery takes it for a gap if a busy machine does not look for a lease.
     app = make_app(lease=2)
 
     @app.job
@@ -108,3 +109,25 @@ async def test_a_burst_leaves_the_handlers_of_signals_as_they_were(app: App) -> 
         before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
         await Worker(app).run_until_empty()
         assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+@pytest.mark.parametrize("way", ["run_until_empty", "run_once"])
+async def test_a_burst_runs_a_job_that_is_recovered_after_its_last_claim(
+    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    app = make_app()
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        broker = broker_of(app)
+        overview, claim_anew = broker.overview, [True]
+
+        async def recovered_before(queues: Sequence[str]) -> Any:
+            if claim_anew and claim_anew.pop():
+                await work.delay()
+            return await overview(queues)
+
+        monkeypatch.setattr(broker, "overview", recovered_before)
+        assert await getattr(Worker(app), way)() == 1
