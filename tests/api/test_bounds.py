@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import sys
 from collections.abc import Callable
@@ -17,10 +16,10 @@ from asyncjobs.core.duration import utc_time
 from asyncjobs.middleware import DefaultTimeout
 from asyncjobs.settings import load_settings
 from asyncjobs.tenancy import CachedTenants, StaticTenants
+from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
 
-SOON = 5.0
 LONGEST_S = MAX_DURATION_MS / 1000
 
 TOO_LONG = [sys.maxsize, 1e13, 1e16, 1e18, 1e300, 10**400, 10**5_000, LONGEST_S + 1, timedelta.max]
@@ -170,6 +169,8 @@ async def test_a_wait_that_is_changed_behind_the_check_loses_no_job_and_spoils_n
 
 
 async def _until_none_is_startable(app: App) -> None:
-    async with asyncio.timeout(SOON):
-        while (figures := await app.queue_stats("default")).pending or figures.running:
-            await asyncio.sleep(0.01)
+    async def none_is() -> bool:
+        figures = await app.queue_stats("default")
+        return not (figures.pending or figures.running)
+
+    await until(none_is, "no job can be started")

@@ -155,7 +155,7 @@ def test_a_burst_ends_with_0_on_sigterm_and_its_job_goes_back(
     worker = command.start("worker", "shop:app", "--burst", "--processes", processes)
     until_sync((tmp_path / "hangs").exists, "the handler runs")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(SOON) == 0
     job = app.sync.find_job(job_id)
     assert job is not None
     assert (job.state.value, job.attempt) == ("pending", 1)

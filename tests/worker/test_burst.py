@@ -13,7 +13,7 @@ import pytest
 from asyncjobs import App, JobState, Worker
 from asyncjobs.ports import ClaimRequest
 from tests.apps import broker_of
-from tests.waiting import SOON
+from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
 
@@ -93,10 +93,9 @@ async def test_a_burst_that_waits_for_a_lease_or_a_handler_is_stopped_at_once(
         burst = asyncio.create_task(getattr(worker, way)())
         if way == "run_until_empty":
             running = await hang.delay()
-            await asyncio.wait_for(started.wait(), SOON)
+            await until(started, "the handler has started")
         else:
-            while not worker.health().is_healthy:
-                await asyncio.sleep(0.01)
+            await until(lambda: worker.health().is_healthy, "the worker has claimed")
         worker.stop()
         await asyncio.wait_for(burst, SOON)
         if way == "run_until_empty":

@@ -56,7 +56,7 @@ async def test_a_worker_that_waits_as_long_as_its_settings_say_is_healthy(
         if interval == "scheduler_interval":
             # This is how long a worker waits whose slots are all taken.
             await work.delay()
-            await asyncio.wait_for(started.wait(), SOON)
+            await until(started, "the handler has started")
         assert worker.health().is_healthy
         clock.advance(35_000)
         assert worker.health().is_healthy

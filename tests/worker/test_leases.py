@@ -337,7 +337,7 @@ async def test_a_claim_that_the_network_delivers_late_leases_nothing(app: App, m
 
         monkeypatch.setattr(broker, "claim", hold_up_the_first)
         async with Worker(app).running():
-            await asyncio.wait_for(gone_on.wait(), SOON)
+            await until(gone_on, "the worker has claimed once more")
         handle = await work.delay()
         assert (await claim(held_up[0])).jobs == []
         assert await handle.status() is JobState.PENDING
