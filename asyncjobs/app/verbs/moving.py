@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from asyncjobs.app.sender import Sender
+from asyncjobs.core.job import Job
 from asyncjobs.core.record.envelope import encode
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.errors import BrokerError
@@ -56,11 +57,7 @@ async def move(
     if before is not None and not before.reason.startswith(_MOVED):
         return "known"
     # Held back, so that it doesn't start in both queues. If this process dies now, it starts in the old one, later.
-    if job.due_at_ms is None:
-        reply = await broker.edit(queue, job_id, priority=None, delay_ms=_HELD_BACK_MS, due_at_ms=None)
-    else:
-        held_until_ms = job.due_at_ms + _HELD_BACK_MS
-        reply = await broker.edit(queue, job_id, priority=None, delay_ms=None, due_at_ms=held_until_ms)
+    reply = await _hold_back(broker, job, _HELD_BACK_MS)
     if reply != "edited":
         return reply
     moved = NewJob(
@@ -84,13 +81,19 @@ async def move(
         failure, has_arrived = error, False
     # An earlier try may have got through, and its reply was lost.
     if not has_arrived and not await _has_arrived(broker, moved, failure):
-        delay_back_ms = 0 if job.due_at_ms is None else None
-        await broker.edit(queue, job_id, priority=None, delay_ms=delay_back_ms, due_at_ms=job.due_at_ms)
+        await _hold_back(broker, job, 0)
         if failure is not None:
             raise failure
         return "known"
     await broker.cancel(queue, [job_id], f"{_MOVED} {to_queue!r}", TOMBSTONE_MS)
     return "edited"
+
+
+async def _hold_back(broker: Broker, job: Job, by_ms: int) -> EditReply:
+    """Let a job start ``by_ms`` after its own time, in its own queue."""
+    if job.due_at_ms is None:
+        return await broker.edit(job.queue, job.id, priority=None, delay_ms=by_ms, due_at_ms=None)
+    return await broker.edit(job.queue, job.id, priority=None, delay_ms=None, due_at_ms=job.due_at_ms + by_ms)
 
 
 async def _has_arrived(broker: Broker, moved: NewJob, failure: BrokerError | None) -> bool:

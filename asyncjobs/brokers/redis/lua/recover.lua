@@ -26,7 +26,7 @@ local function latest_expired(q, now)
   for n = 1, #found, 2 do
     local fence, _, id = read_member(found[n])
     leases[#leases + 1] = {
-      member = found[n], deadline = tonumber(found[n + 1]), fence = whole_in(fence), id = id or '',
+      member = found[n], deadline = tonumber(found[n + 1]), fence = whole_in(fence), id = id,
     }
   end
   table.sort(leases, function(one, other)
@@ -35,28 +35,28 @@ local function latest_expired(q, now)
     elseif one.fence ~= other.fence then
       return one.fence < other.fence
     end
-    return one.id < other.id
+    return (one.id or '') < (other.id or '')
   end)
-  local members = {}
+  local latest = {}
   for n = math.max(1, #leases - limit + 1), #leases do
-    members[#members + 1] = leases[n].member
+    latest[#latest + 1] = leases[n]
   end
-  return members
+  return latest
 end
 
 -- Reads the expired leases: members, and by their order the ids, records, tries and reasons of a cancellation.
 local function expired_jobs(q, now)
-  local members = latest_expired(q, now)
-  if #members == 0 then
+  local leases = latest_expired(q, now)
+  if #leases == 0 then
     return nil
   end
   -- What can't be read is no lease, and is only taken away.
-  local ids, held = {}, {}
-  for _, member in ipairs(members) do
-    local _, _, id = read_member(member)
-    if id then
-      ids[#ids + 1] = id
-      held[#held + 1] = member
+  local members, ids, held = {}, {}, {}
+  for n, lease in ipairs(leases) do
+    members[n] = lease.member
+    if lease.id then
+      ids[#ids + 1] = lease.id
+      held[#held + 1] = lease.member
     end
   end
   check_places(q)
