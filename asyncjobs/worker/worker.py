@@ -117,7 +117,7 @@ class Worker:
             DefinitionError: A job of the app could not be run.
             BrokerError: The broker can't be reached at the start; later, the worker waits for it.
         """
-        with self._on_signals() if signals else contextlib.nullcontext():
+        with self._on_signals(signals):
             async with self._started() as run:
                 await run.until_stopped()
 
@@ -137,7 +137,7 @@ class Worker:
             DefinitionError: A job of the app could not be run.
             BrokerError: The broker can't be reached.
         """
-        with self._on_signals() if signals else contextlib.nullcontext():
+        with self._on_signals(signals):
             async with self._started() as run:
                 return await run.until_empty()
 
@@ -156,7 +156,7 @@ class Worker:
             DefinitionError: A job of the app could not be run.
             BrokerError: The broker can't be reached.
         """
-        with self._on_signals() if signals else contextlib.nullcontext():
+        with self._on_signals(signals):
             async with self._started() as run:
                 return await run.once()
 
@@ -213,12 +213,12 @@ class Worker:
             await connection.close()
 
     @contextlib.contextmanager
-    def _on_signals(self) -> Iterator[None]:
-        """Stop on SIGTERM and SIGINT, where this thread may handle signals."""
-        loop = asyncio.get_running_loop()
-        if threading.current_thread() is not threading.main_thread():
+    def _on_signals(self, wanted: bool) -> Iterator[None]:
+        """Stop on SIGTERM and SIGINT, if ``wanted`` and where this thread may handle signals."""
+        if not wanted or threading.current_thread() is not threading.main_thread():
             yield
             return
+        loop = asyncio.get_running_loop()
         before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
         for one in before:
             loop.add_signal_handler(one, self.stop)
