@@ -15,7 +15,7 @@ from asyncjobs.brokers.redis import clients
 from asyncjobs.brokers.redis.connection import check_server, translated
 from asyncjobs.brokers.redis.endings import EndListener
 from asyncjobs.brokers.redis.keys import GlobalKeys
-from asyncjobs.brokers.redis.line import Line
+from asyncjobs.brokers.redis.line import Line, Lines
 from asyncjobs.brokers.redis.replicated import ReplicatedWrites
 from asyncjobs.brokers.redis.replies import read_flags
 from asyncjobs.brokers.redis.scripts import Script, Value, load
@@ -61,11 +61,13 @@ class Session:
         self._slots = asyncio.Semaphore(settings.max_connections)
         self._client = clients.commands(settings)
         self._waiting = clients.waiting(settings)
-        # The scripts of the hot path have connections of their own, except in a Cluster: each node would need one.
+        # What the hot path calls has connections of its own, except in a Cluster: each node would need one.
         self._lines: dict[Script, Line] = {}
-        if not isinstance(self._client, RedisCluster):
-            pool = self._client.connection_pool
-            self._lines = {script: Line(pool) for script in (ENQUEUE, CLAIM, SETTLE)}
+        self._waits: Lines | None = None
+        if not isinstance(self._waiting, RedisCluster):
+            pool = self._waiting.connection_pool
+            self._lines = {script: Line(settings, pool) for script in (ENQUEUE, CLAIM, SETTLE)}
+            self._waits = Lines(settings, pool)
         self._endings = EndListener(self._waiting, settings)
         self._replicated = ReplicatedWrites(settings, self._client)
 
@@ -116,6 +118,8 @@ class Session:
         await self._replicated.close()
         for line in self._lines.values():
             await line.close()
+        if self._waits is not None:
+            await self._waits.close()
         for client in (self._client, self._waiting):
             await clients.close(client)
         self._registered.clear()

@@ -24,11 +24,11 @@ _RECOVERED_A_CALL = 1_000
 _UNPARKED_A_CALL = 1_000
 _EVENTS_A_CALL = 1_000
 
-# How many calls of a script may follow one another where one leaves something to the next.
-_MAX_CALLS_IN_A_ROW = 100
-
 # How long the reply to a blocked wait may take beyond its timeout; Redis looks at timeouts 10 times a second.
 _WAIT_GRACE_S = 5.0
+
+# How many calls of a script may follow one another where one leaves something to the next.
+_MAX_CALLS_IN_A_ROW = 100
 
 _EMIT = load("emit")
 _PRUNE = load("prune")
@@ -119,10 +119,13 @@ class RedisWork(Session):
             await asyncio.gather(*waits, return_exceptions=True)
 
     async def _blpop(self, bells: list[str], timeout: float) -> bool:
+        # Redis takes 0 as "for ever".
+        command: list[str | float] = ["BLPOP", *bells, max(timeout, 0.001)]
         with translated(self._settings):
+            if self._waits is not None:
+                return await self._waits.call(*command, timeout=timeout + _WAIT_GRACE_S) is not None
             async with asyncio.timeout(timeout + _WAIT_GRACE_S):
-                # Redis takes 0 as "for ever".
-                return await self._waiting.execute_command("BLPOP", *bells, max(timeout, 0.001)) is not None
+                return await self._waiting.execute_command(*command) is not None
 
     # -- events
 

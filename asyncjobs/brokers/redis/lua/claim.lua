@@ -101,13 +101,17 @@ local function candidates(q, want, now, is_paused)
   local ids, priorities, taken, more = {}, {}, {}, false
   for step = 0, 3 do
     local priority = lowest_first and 3 - step or step
-    local length, room = redis.call('LLEN', q.ready[priority]), is_paused and 0 or want - #ids
-    local first = #ids
-    if length > 0 and room > 0 then
-      for _, id in ipairs(redis.call('LRANGE', q.ready[priority], 0, room - 1)) do
-        ids[#ids + 1] = id
+    local first, room = #ids, is_paused and 0 or want - #ids
+    if room > 0 then
+      -- One more than there is room for tells whether there are more.
+      local ready = redis.call('LRANGE', q.ready[priority], 0, room)
+      for n = 1, math.min(#ready, room) do
+        ids[first + n] = ready[n]
       end
-      taken[priority] = #ids - first
+      taken[priority] = #ids > first and #ids - first or nil
+      more = more or #ready > room
+    elseif due[priority] or not more then
+      more = redis.call('LLEN', q.ready[priority]) > 0 or more
     end
     local rest = {}
     for _, id in ipairs(due[priority] or rest) do
@@ -118,7 +122,7 @@ local function candidates(q, want, now, is_paused)
     for n = first + 1, #ids do
       priorities[n] = priority
     end
-    more = more or length > (taken[priority] or 0) or rest[1] ~= nil
+    more = more or rest[1] ~= nil
   end
   return {
     ids = ids, priorities = priorities, taken = taken, due = due, promoted = promoted, more = more,

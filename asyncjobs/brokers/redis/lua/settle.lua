@@ -44,12 +44,13 @@ if #held == 0 then
   return table.concat(reply)
 end
 local awaited = awaited_ids(q, ended)
-local now, earliest = now_ms(q), earliest_due(q)
+local now, earliest = now_ms(q), nil
 if not all_over then
   check_places(q)
+  earliest = earliest_due(q)
 end
 
-begin_writes(q)
+-- The first write only shrinks, as begin_writes does.
 end_leases(q, held)
 local figures, over, dues, waiting = new_figures(), {}, {}, {}
 for n = 1, job_rows do
