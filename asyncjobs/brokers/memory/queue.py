@@ -72,7 +72,7 @@ class Queue:
         # By worker, its last claim that got jobs, or whose number is to be kept: the number of the request, the fence,
         # the time until which the claim is kept, and the jobs.
         self._claims: dict[str, tuple[int, int, int, list[Entry]]] = {}
-        self.recovered_at_ms: int | None = None
+        self.recovered_at_ms = 0
         self.recover_from_ms = 0
         self.bell = Bell()
         self.timer = Timer()

@@ -139,6 +139,12 @@ class Claiming(Theme):
         await bench.kit.advance(1_500)
         assert (await bench.claim(worker="b", keep_timer_ms=1_000)).next_due_ms == due
 
+    async def test_a_keeper_from_before_the_clock_was_set_back_is_replaced(self, bench: Bench) -> None:
+        await bench.send(bench.new(delay_ms=60_000))
+        await bench.claim(worker="a", keep_timer_ms=1_000)
+        await bench.kit.advance(-3_600_000)
+        assert (await bench.claim(worker="b", keep_timer_ms=1_000)).next_due_ms is not None
+
     async def test_an_earlier_due_time_makes_somebody_keep_the_timer_anew(self, bench: Bench) -> None:
         await bench.send(bench.new(delay_ms=60_000))
         await bench.claim(worker="a", keep_timer_ms=10_000)

@@ -132,11 +132,11 @@ end
 
 -- Sorts the candidates into those to lease, to park and to pass over.
 --   jobs      the part of the reply: id, tries, record of each leased one
---   leases    deadline, member, …    members   the same without the deadlines
+--   leases    deadline, member, …    members   the same without the deadlines    fences  id, fence, …
 --   parked    label -> its ids, and as `kind` why
 --   passed    {priority, id}, …
 local function sort(found, fence, deadline, held)
-  local jobs, leases, members, parked, passed, skipped = {}, {}, {}, {}, {}, {}
+  local jobs, leases, members, fences, parked, passed, skipped = {}, {}, {}, {}, {}, {}, {}
   local priorities, records, tries, skips = found.priorities, found.records, found.tries, found.skips
   for n, id in ipairs(found.ids) do
     local record = records[n]
@@ -159,17 +159,22 @@ local function sort(found, fence, deadline, held)
         leases[#leases + 1] = deadline
         leases[#leases + 1] = member
         members[#members + 1] = member
+        fences[#fences + 1] = id
+        fences[#fences + 1] = fence
       end
     end
   end
-  return {jobs = jobs, leases = leases, members = members, parked = parked, passed = passed}
+  return {jobs = jobs, leases = leases, members = members, fences = fences, parked = parked, passed = passed}
 end
 
 -- To be called before the script writes.
-local function check_parked(q, parked)
-  if next(parked) then
+local function check(q, sorted)
+  if sorted.fences[1] then
+    redis.call('HLEN', q.fences)
+  end
+  if next(sorted.parked) then
     redis.call('HLEN', q.parked)
-    for label in pairs(parked) do
+    for label in pairs(sorted.parked) do
       redis.call('LLEN', parked_jobs_key(q, label))
     end
   end
@@ -180,6 +185,7 @@ end
 local function write(q, found, sorted, fence, now)
   if #sorted.members > 0 then
     redis.call('ZADD', q.leased, unpack(sorted.leases))
+    redis.call('HSET', q.fences, unpack(sorted.fences))
     redis.call('HSET', q.cfg, 'fence', fence)
   end
   if #sorted.members > 0 or keep_number then
@@ -205,9 +211,11 @@ local function write(q, found, sorted, fence, now)
   end
 end
 
--- The next due time, if the worker keeps the queue's timer from now on, or -1.
+-- The next due time, if the worker keeps the queue's timer from now on, or -1. A keeper that would keep it for longer
+-- than this worker is not relied on, since the clock may have been set back.
 local function read_timer(q, now, keeper, keeper_until)
-  if timer_ms == 0 or (keeper and keeper ~= worker and whole_in(keeper_until) >= now) then
+  local left = whole_in(keeper_until) - now
+  if timer_ms == 0 or (keeper and keeper ~= worker and left >= 0 and left <= timer_ms) then
     return -1
   end
   local after = redis.call('ZRANGEBYSCORE', q.scheduled, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
@@ -218,7 +226,9 @@ end
 local function claim(q, want)
   local last = redis.call('GET', claim_key(q, worker))
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until')
-  local now, held, fence = shifted_now(cfg[1]), read_held(cfg[2]), whole_in(cfg[3]) + 1
+  local now, held = shifted_now(cfg[1]), read_held(cfg[2])
+  -- Of the clock, so that none is given again by a server that has lost its last writes.
+  local fence = math.max(whole_in(cfg[3]) + 1, 10 * now)
   local is_paused = held and held[HELD_QUEUE]
   local last_number = last and tonumber(string.match(last, '^%d+')) or 0
   if last_number == number then
@@ -236,7 +246,7 @@ local function claim(q, want)
   end
   local sorted = sort(found, fence, now + lease_ms, held)
 
-  check_parked(q, sorted.parked)
+  check(q, sorted)
   begin_writes(q)
   write(q, found, sorted, fence, now)
   if next_due >= 0 then
