@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from asyncjobs import App
+from asyncjobs import App, Worker
 from asyncjobs.errors import ResultTimeout
 from asyncjobs.ports import ClaimRequest
 from tests.apps import broker_of
@@ -79,4 +79,21 @@ async def test_recovery_writes_nothing_where_nothing_runs(running: Server) -> No
         for _ in range(3):
             await broker.recover(["default", "other"], 10_000, 3)
         assert client.info("persistence")["rdb_changes_since_last_save"] == before
+    client.close()
+
+
+async def test_the_results_of_many_large_jobs_take_the_server_little_memory(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    app = App(running.url)
+
+    @app.job
+    async def large() -> bytes:
+        return bytes(500_000)
+
+    async with app:
+        await app.enqueue_many([large.request() for _ in range(200)])
+        await Worker(app, concurrency=200).run_until_empty()
+        # 100 MB are kept; a call of 500 results had all of theirs three times over meanwhile.
+        assert client.info("memory")["used_memory_peak"] < 180e6
     client.close()

@@ -19,8 +19,9 @@ from asyncjobs.brokers.redis.line import Line, Lines
 from asyncjobs.brokers.redis.replicated import ReplicatedWrites
 from asyncjobs.brokers.redis.replies import read_flags
 from asyncjobs.brokers.redis.scripts import Script, Value, load
+from asyncjobs.core.portions import Portion
 from asyncjobs.core.server import Server
-from asyncjobs.errors import BrokerRefused
+from asyncjobs.errors import BrokerRefused, BrokerUnavailable
 from asyncjobs.ports.sharing import Shared
 
 __all__ = ["CLAIM", "ENQUEUE", "JOBS_A_CALL", "SETTLE", "Session"]
@@ -51,6 +52,7 @@ class Session:
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
         self._one_slot = False
+        self._portion = Portion()
         self._shared = Shared(self._open, self._disconnect)
         self._pid = os.getpid()
         self._connect()
@@ -146,12 +148,18 @@ class Session:
             keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
         line = self._lines.get(script)
         execute = self._execute if line is None else line.call
-        with translated(self._settings):
-            try:
-                return await execute("EVALSHA", script.sha, len(keys), *keys, *values)
-            except redis.exceptions.NoScriptError:
-                # A restart or a failover has emptied the server's cache of scripts; ``EVAL`` fills it again.
-                return await execute("EVAL", script.text, len(keys), *keys, *values)
+        try:
+            with translated(self._settings):
+                try:
+                    reply = await execute("EVALSHA", script.sha, len(keys), *keys, *values)
+                except redis.exceptions.NoScriptError:
+                    # A restart or a failover has emptied the server's cache of scripts; ``EVAL`` fills it again.
+                    reply = await execute("EVAL", script.text, len(keys), *keys, *values)
+        except BrokerUnavailable:
+            self._portion.failed()
+            raise
+        self._portion.succeeded()
+        return reply
 
     async def _on_queue(self, script: Script, queue: str, /, *tables: Collection[Value], **args: Value) -> Any:
         """Run ``script`` on ``queue``, and return its reply; further arguments as of ``Script.values``."""

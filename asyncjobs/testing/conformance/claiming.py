@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.retention import CLAIM_KEEP_MS
+from asyncjobs.core.states import JobState
 from asyncjobs.ports import NewJob
 from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
@@ -129,6 +130,19 @@ class Claiming(Theme):
         await bench.send(*(NewJob(bench.queue, f"junk-{n}", "known", data) for n, data in enumerate(junk)))
         claim = await bench.claim(names=KNOWN)
         assert {claimed.id: claimed.body for claimed in claim.jobs} == {f"junk-{n}": d for n, d in enumerate(junk)}
+
+    async def test_jobs_that_a_repeated_claim_gets_again_are_leased_anew(self, bench: Bench) -> None:
+        sent = await bench.send(count=2)
+        assert await bench.claim_ids(number=1) == sent
+        for _ in range(3):
+            await bench.kit.advance(4_000)
+            assert (await bench.recover()).recovered == []
+            assert await bench.claim_ids(number=1) == sent
+        await bench.kit.advance(4_000)
+        await bench.recover()
+        job = await bench.broker.find(bench.queue, sent[0])
+        assert job is not None
+        assert (job.state, job.deaths) == (JobState.RUNNING, 0)
 
     async def test_only_one_worker_keeps_the_timer_of_a_queue(self, bench: Bench) -> None:
         await bench.send(bench.new(delay_ms=60_000))

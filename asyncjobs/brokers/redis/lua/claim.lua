@@ -1,9 +1,9 @@
 -- claim: promote what is due, take startable jobs from several queues in the order given, and lease them.
--- The same worker and number get the same jobs again, less those no longer leased: a lost reply loses nothing.
+-- The same worker and number get no others, and are told to ask `reclaim` for the same: a lost reply loses nothing.
 -- A claim that the network has held up until its worker has gone on is refused, since nobody waits for its jobs: its
 -- number is below the last one that is kept, or it was sent before any that would still be kept.
 --- @args worker, number: int, keep_number: flag, sent_at: int
---- @args limit: int, lease_ms: ms, lowest_first: flag, timer_ms: ms, any_name: flag
+--- @args limit: int, lease_ms: ms, lowest_first: flag, timer_ms: ms, any_name: flag, most_bytes: int
 --- @list known
 -- number        of this claim, rising          limit     how many jobs at most
 -- keep_number   whether to keep the number even without jobs, since an earlier claim may still arrive
@@ -11,20 +11,22 @@
 -- lowest_first  serve the lowest priority first
 -- timer_ms      for how many ms the worker would keep a queue's timer, 0 for not at all
 -- any_name      whether the worker takes jobs of any name
+-- most_bytes    how many bytes the records may have together, unless there is only one
 -- known         the job names that it takes otherwise; with none of them, it takes no job
 --- @reply now_ms, due_ms, again, fence, jobs
 -- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
--- again   1 if there may be more that this claim did not look at, or if it was refused
+-- again   1 if there may be more that this claim did not look at, or if it was refused; REPEATED if it was made before
 -- jobs    {id, tries, record, …}
 -- reply   a list of those, one a queue
 -- cost    O(log n) a job
 --- @include clock
 --- @include ready
 --- @include gone
---- @include records
 --- @include fields
 --- @include parking
+--- @include fitting
 local MAX_PROMOTED = 1000
+local REPEATED = 2
 
 local is_known = not any_name and {} or nil
 for _, name in ipairs(known) do
@@ -42,28 +44,6 @@ local function parking(record, held)
   elseif held and held[BY_TENANT .. tenant_of(record)] then
     return PARKED_BY_TENANT, BY_TENANT .. tenant_of(record)
   end
-end
-
--- What the claim of this number was given before, less what is no longer leased.
-local function replayed(q, now, claim)
-  local fence, rest = string.match(claim, '^%d+ (%d+) (.*)$')
-  if rest == '' then
-    return {now, -1, 1, 0, {}}, 0
-  end
-  local members, ids = {}, {}
-  for member, id in string.gmatch(rest, '(%d+:%d:(%S+))') do
-    members[#members + 1] = member
-    ids[#ids + 1] = id
-  end
-  local jobs = {}
-  for i, score in ipairs(redis.call('ZMSCORE', q.leased, unpack(members))) do
-    if score then
-      jobs[#jobs + 1] = ids[i]
-      jobs[#jobs + 1] = redis.call('HGET', q.tries, ids[i]) or ''
-      jobs[#jobs + 1] = redis.call('GET', job_key(q, ids[i])) or ''
-    end
-  end
-  return {now, -1, 1, tonumber(fence), jobs}, #jobs / 3
 end
 
 -- What is due, by priority, and the members of the scheduled set that it is.
@@ -90,7 +70,7 @@ local function read_skips(q, ids, priorities)
   return values_of(q.gone, fields)
 end
 
--- Reads up to `want` candidates: by priority what is ready, and behind it what is due.
+-- Reads up to `want` candidates, as many as fit into the bytes: by priority what is ready, and behind it what is due.
 --   ids, priorities, records, tries, skips   one a candidate
 --   taken      priority -> how many of the candidates were ready
 --   due        priority -> what is due and is no candidate
@@ -98,7 +78,7 @@ end
 --   more       whether startable jobs are left that are no candidates
 local function candidates(q, want, now, is_paused)
   local due, promoted = read_due(q, now)
-  local ids, priorities, taken, more = {}, {}, {}, false
+  local ids, priorities, is_due, taken, more = {}, {}, {}, {}, false
   for step = 0, 3 do
     local priority = lowest_first and 3 - step or step
     local first, room = #ids, is_paused and 0 or want - #ids
@@ -117,6 +97,9 @@ local function candidates(q, want, now, is_paused)
     for _, id in ipairs(due[priority] or rest) do
       local list = #ids - first < room and ids or rest
       list[#list + 1] = id
+      if list == ids then
+        is_due[#ids] = true
+      end
     end
     due[priority] = rest[1] and rest or nil
     for n = first + 1, #ids do
@@ -124,9 +107,21 @@ local function candidates(q, want, now, is_paused)
     end
     more = more or rest[1] ~= nil
   end
+  local records = read_fitting(q, ids)
+  for n = #ids, #records + 1, -1 do
+    -- Candidates of a priority that are due stand behind those that were ready.
+    local priority, id = priorities[n], ids[n]
+    if is_due[n] then
+      due[priority] = due[priority] or {}
+      table.insert(due[priority], 1, id)
+    else
+      taken[priority] = taken[priority] - 1
+    end
+    ids[n], priorities[n], more = nil, nil, true
+  end
   return {
     ids = ids, priorities = priorities, taken = taken, due = due, promoted = promoted, more = more,
-    records = records_of(q, ids), tries = values_of(q.tries, ids), skips = read_skips(q, ids, priorities),
+    records = records, tries = values_of(q.tries, ids), skips = read_skips(q, ids, priorities),
   }
 end
 
@@ -232,7 +227,8 @@ local function claim(q, want)
   local is_paused = held and held[HELD_QUEUE]
   local last_number = last and tonumber(string.match(last, '^%d+')) or 0
   if last_number == number then
-    return replayed(q, now, last)
+    local _, count = string.gsub(last, ' %d+:%d:%S+', '')
+    return {now, -1, REPEATED, 0, {}}, count
   elseif last_number > number or (sent_at > 0 and now - sent_at > CLAIM_KEEP_MS) then
     return {now, -1, 1, 0, {}}, 0
   end

@@ -63,9 +63,16 @@ local function expired_jobs(q, time)
     end
   end
   check_places(q)
+  local records, reasons = heads_of(q, ids), values_of(q.cancels, held)
+  for n, reason in ipairs(reasons) do
+    -- The record of one that is cancelled is written anew.
+    if reason then
+      records[n] = redis.call('GET', job_key(q, ids[n]))
+    end
+  end
   return {
-    expired = members, members = held, ids = ids, records = records_of(q, ids), tries = values_of(q.tries, ids),
-    reasons = values_of(q.cancels, held), awaited = awaited_ids(q, ids),
+    expired = members, members = held, ids = ids, records = records, tries = values_of(q.tries, ids),
+    reasons = reasons, awaited = awaited_ids(q, ids),
   }
 end
 
