@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import msgspec
 import pydantic
@@ -40,7 +40,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from typing_extensions import TypedDict
 
 from asyncjobs import App, ArgumentsError, DefinitionError, JobFailed
 from asyncjobs.jobs.signature import Signature
@@ -229,6 +228,22 @@ class Record(msgspec.Struct):
     content: Aliased
 
 
+class Mixture(msgspec.Struct):
+    pet: Cat | Dog
+
+
+class Limited(msgspec.Struct):
+    """msgspec reads no metadata of others."""
+
+    amount: PositiveInt
+
+
+@dataclasses.dataclass
+class LimitedClass:
+    amount: PositiveInt
+    data: bytes
+
+
 class Row(TypedDict):
     content: Aliased
     pet: Cat | Dog
@@ -305,6 +320,9 @@ CASES: dict[str, tuple[Any, Any]] = {
     "dataclass of pydantic": (Checked, Checked(5)),
     "list of dataclasses of pydantic": (list[Checked], [Checked(5)]),
     "struct": (Record, Record(Aliased(userId=1))),
+    "struct with a union": (Mixture, Mixture(Dog())),
+    "struct with limits for another": (Limited, Limited(5)),
+    "dataclass with limits": (LimitedClass, LimitedClass(5, b"\xff")),
     "typed dict": (Row, {"content": Aliased(userId=1), "pet": Dog()}),
     "named tuple": (Pair, Pair(Plain(number=1), Cat())),
     "generic": (Page[Aliased], Page[Aliased](items=[Aliased(userId=1)])),
@@ -461,6 +479,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "a validator's own error": (Explosive, Explosive(n=1), "boom"),
     "bytes that JSON can't hold": (StrictBytes, StrictBytes(data=b"\xff"), "id\n.*UUID"),
     "outside its limits": (Annotated[int, Field(gt=0)], -5, "greater than 0"),
+    "outside the limits of a dataclass": (LimitedClass, LimitedClass(-5, b""), "greater than 0"),
     "none of the union": (Cat | Dog, 5, "does not fit its annotation"),
 }
 
@@ -505,11 +524,7 @@ class Crate:
     pet: Cat | Dog
 
 
-class Mixture(msgspec.Struct):
-    pet: Cat | Dog
-
-
-@pytest.mark.parametrize("annotation", [Crate, Mixture, list[Cat | Foreign]])
+@pytest.mark.parametrize("annotation", [Crate, list[Cat | Foreign]])
 def test_what_neither_can_read_is_refused_at_the_definition(annotation: Any) -> None:
     with pytest.raises(DefinitionError, match="parameter 'argument'"):
         App("memory://").job(_function(annotation))

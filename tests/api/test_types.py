@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -25,6 +25,7 @@ from tests.waiting import SOON
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 ID = uuid.UUID(int=7)
 
+T = TypeVar("T")
 UserId = NewType("UserId", uuid.UUID)
 
 
@@ -88,6 +89,35 @@ class Incomparable:
     n: int
 
 
+@dataclasses.dataclass
+class Labelled:
+    id: uuid.UUID | str
+    paths: list[Path | str]
+    inner: Labelled | None = None
+    count: int = dataclasses.field(init=False, default=0)
+
+
+class LabelledStruct(msgspec.Struct):
+    id: uuid.UUID | str
+    nodes: dict[str, LabelledStruct] = {}
+
+
+class LabelledDict(TypedDict):
+    id: uuid.UUID | str
+    path: NotRequired[Path]
+
+
+class LabelledTuple(NamedTuple):
+    id: uuid.UUID | str
+    count: int = 1
+
+
+@dataclasses.dataclass
+class Box(Generic[T]):
+    content: T
+    more: list[T]
+
+
 class Options(TypedDict, total=False):
     a: int
 
@@ -134,6 +164,15 @@ def round_trip(annotation: Any, value: Any) -> Any:
         (set[Path], {Path("a"), Path("b")}),
         (tuple[Path, ...], (Path("a"),)),
         (dict[Path, ZoneInfo], {Path("a"): ZoneInfo("UTC")}),
+        (Labelled, Labelled(ID, [Path("a"), "b"])),
+        (Labelled, Labelled("number 7", [], Labelled(str(ID), []))),
+        (list[Labelled], [Labelled(ID, [])]),
+        (LabelledStruct, LabelledStruct(ID, nodes={"a": LabelledStruct("b")})),
+        (LabelledDict, {"id": str(ID)}),
+        (LabelledDict | None, {"id": ID, "path": Path("a")}),
+        (LabelledTuple, LabelledTuple(str(ID))),
+        (Box[uuid.UUID | str], Box(str(ID), [ID])),
+        (Box[Path], Box(Path("a"), [])),
         (Path | None, Path("a")),
         (Path | None, None),
         (Place, Place(Path("a"), ZoneInfo("UTC"), {"a": ipaddress.IPv4Network("10.0.0.0/8")})),
@@ -224,6 +263,9 @@ def test_a_value_arrives_as_it_was(annotation: Any, value: Any) -> None:
         (Growing, Growing(1), "argument.n is 2 and would arrive as 3"),
         (ZoneInfo, "Nowhere/Land", "No time zone found"),
         (Path, 5, "expected text, got int"),
+        (LabelledDict, {"path": Path("a")}, "`LabelledDict` is missing id"),
+        (Labelled, {"paths": []}, "missing 1 required positional argument: 'id'"),
+        (Labelled, Labelled(5, []), "does not fit its annotation"),  # type: ignore[arg-type]
         (ipaddress.IPv4Address, "10.0.0", "Expected 4 octets"),
         (ipaddress.IPv4Address | ipaddress.IPv6Address, "nowhere", r"Expected `IPv4Address \| IPv6Address`"),
     ],

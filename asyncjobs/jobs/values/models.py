@@ -143,6 +143,7 @@ def _parts(annotation: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]
         inner.append(kind.__value__)
     if isinstance(kind, type):
         yield kind
+        # Not those of a ``Struct``, which is msgspec's own.
         if not is_model(kind) and _has_fields(kind):
             inner += typing.get_type_hints(kind, include_extras=True).values()
     for one in inner:
@@ -154,7 +155,5 @@ def _has_fields(kind: type) -> bool:
         dataclasses.is_dataclass(kind)
         # A ``TypedDict``, also one of ``typing_extensions``.
         or hasattr(kind, "__required_keys__")
-        or issubclass(kind, msgspec.Struct)
         or hasattr(kind, "_field_defaults")
-        or hasattr(kind, "__attrs_attrs__")
     )
