@@ -116,6 +116,10 @@ class Revealed(BaseModel):
         return password.get_secret_value()
 
 
+class Either(BaseModel):
+    id: uuid.UUID | str
+
+
 class Extra(BaseModel):
     model_config = ConfigDict(extra="allow")
     a: int
@@ -335,6 +339,8 @@ CASES: dict[str, tuple[Any, Any]] = {
     "list of two that look alike": (list[Red | Green], [Green(shade=1), Red(shade=2)]),
     "dict of a union": (dict[str, list[Cat | Dog]], {"a": [Cat(), Dog()]}),
     "tuple of a union": (tuple[Cat | Dog, ...], (Cat(), Dog())),
+    "a union in a model": (Either, Either(id=uuid.UUID(int=7))),
+    "list of one model or of another": (list[Red] | list[Green], [Green(shade=1)]),
     "model or number": (Plain | int, 5),
     "model or text": (Plain | str, Plain(number=1)),
     "model or dict": (Plain | dict[str, Any], {"number": 5}),
@@ -472,6 +478,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "subclass in a dict": (dict[str, Animal], {"a": Lion(name="leo")}, r"argument\['a'\] is of type Lion"),
     "datetime under Any": (Loose, Loose(data=NOW), "argument.data is of type datetime and would arrive as str"),
     "numbers as keys under Any": (Loose, Loose(data={1: "a"}), r"argument.data\[1\] would not arrive"),
+    "a union that looks alike in JSON": (Either, Either(id=str(uuid.UUID(int=7))), "argument.id is of type str and"),
     "set under Any": (Loose, Loose(data={"deep": [{1}]}), r"argument.data\['deep'\]\[0\] is of type set"),
     "model under Any": (Any, Plain(number=1), "argument is of type Plain and would arrive as dict"),
     "transformed again": (Doubled, Doubled(n=1), "argument.n is 2 and would arrive as 4"),

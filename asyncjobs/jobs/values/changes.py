@@ -18,15 +18,16 @@ _ABSENT = object()
 _BY_IDENTITY: Any = object.__eq__
 
 
-def change(sent: Any, arrived: Any, where: str = "") -> str | None:
+def change(sent: Any, arrived: Any, where: str = "", *, takes_plain: bool = True) -> str | None:
     """Return how ``arrived``, what was sent and read again, differs from ``sent``; ``None`` if it doesn't.
 
-    A list may arrive in place of a tuple, and an object that was made of the plain data that was sent.
+    A list may arrive in place of a tuple.
 
     Args:
         sent: The value that was sent.
         arrived: The same value after it was encoded and decoded.
         where: Where in the argument the value is, such as ``.items[0]``.
+        takes_plain: Whether an object may arrive that was made of plain data. What a model holds was made before.
     """
     try:
         if sent is arrived or sent == arrived:
@@ -41,25 +42,28 @@ def change(sent: Any, arrived: Any, where: str = "") -> str | None:
     if isinstance(sent, dict) and isinstance(arrived, dict):
         pairs = [(f"[{key!r:.40}]", value, arrived.get(key, _ABSENT)) for key, value in sent.items()]
         pairs += [(f"[{key!r:.40}]", _ABSENT, arrived[key]) for key in arrived.keys() - sent.keys()]
-        return _first(pairs, where)
+        return _first(pairs, where, takes_plain)
     if isinstance(sent, list | tuple) and isinstance(arrived, list | tuple) and len(sent) == len(arrived):
-        return _first(((f"[{index}]", *pair) for index, pair in enumerate(zip(sent, arrived, strict=True))), where)
+        items = zip(sent, arrived, strict=True)
+        return _first(((f"[{index}]", *pair) for index, pair in enumerate(items)), where, takes_plain)
     if isinstance(sent, float) and isinstance(arrived, float) and sent != sent and arrived != arrived:
         return None
     # A generic model without its arguments arrives with them.
     if isinstance(arrived, type(sent)):
         names = _fields(sent)
         if names is not None:
-            return _first(((f".{name}", _get(sent, name), _get(arrived, name)) for name in names), where)
+            takes_plain = takes_plain and not hasattr(sent, "model_fields_set")
+            pairs = [(f".{name}", _get(sent, name), _get(arrived, name)) for name in names]
+            return _first(pairs, where, takes_plain)
         if type(sent).__eq__ is _BY_IDENTITY:
             return None
-    elif isinstance(sent, _PLAIN) and not isinstance(arrived, _PLAIN):
+    elif takes_plain and isinstance(sent, _PLAIN) and not isinstance(arrived, _PLAIN):
         return None
     return f"{where or 'it'} {_difference(sent, arrived)}"
 
 
-def _first(pairs: Iterable[tuple[str, Any, Any]], where: str) -> str | None:
-    changes = (change(sent, arrived, where + step) for step, sent, arrived in pairs)
+def _first(pairs: Iterable[tuple[str, Any, Any]], where: str, takes_plain: bool) -> str | None:
+    changes = (change(sent, arrived, where + step, takes_plain=takes_plain) for step, sent, arrived in pairs)
     return next((one for one in changes if one is not None), None)
 
 

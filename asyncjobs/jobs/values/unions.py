@@ -26,7 +26,7 @@ class Member:
     def __init__(self, annotation: Any, dump: Callable[[Any], Any], load: Callable[[Any], Any]) -> None:
         self.dump = dump
         self.load = load
-        self.name: str = getattr(annotation, "__qualname__", None) or str(annotation)
+        self.name = _name(annotation)
         self._kinds = tuple(_kinds(annotation))
 
     def is_of(self, value: Any) -> bool:
@@ -36,6 +36,15 @@ class Member:
     def takes(self, value: Any) -> bool:
         """Return whether ``value`` is of this type, or of a subclass."""
         return isinstance(value, self._kinds)
+
+
+def _name(annotation: Any) -> str:
+    """Return ``annotation`` as text, without modules: a process for handlers has other names for some."""
+    arguments = typing.get_args(annotation)
+    if not arguments:
+        return str(getattr(annotation, "__qualname__", annotation))
+    origin = typing.get_origin(annotation)
+    return f"{getattr(origin, '__name__', origin)}[{', '.join(map(_name, arguments))}]"
 
 
 def _kinds(annotation: Any) -> Iterator[type]:
@@ -87,13 +96,15 @@ class Choice:
 
     def dump(self, value: Any) -> Any:
         """Return ``value`` as plain data."""
-        member = next((one for one in self._members if one.is_of(value)), None)
-        member = member or next((one for one in self._members if one.takes(value)), None)
-        if member is None:
-            # Of none of the types: plain data for one of them, or refused when it is read.
-            return value
-        plain = member.dump(value)
-        return plain if self._is_read_back(value, plain) else {member.name: plain}
+        members = [one for one in self._members if one.is_of(value)]
+        # There may be several, as of ``list[Cat] | list[Dog]``.
+        for member in members or [one for one in self._members if one.takes(value)]:
+            plain = member.dump(value)
+            for written in (plain, {member.name: plain}):
+                if self._is_read_back(value, written):
+                    return written
+        # Of none of the types: plain data for one of them, or refused when it is read.
+        return value
 
     def load(self, plain: Any) -> Any:
         """Return the value that ``plain`` was written for."""
@@ -108,7 +119,7 @@ class Choice:
             arrived = self.load(self._on_the_wire(plain))
         except msgspec.ValidationError:
             return False
-        return type(arrived) is type(value) and change(value, arrived) is None
+        return type(arrived) is type(value) and change(value, arrived, takes_plain=False) is None
 
     def _load_first(self, plain: Any) -> Any:
         for member in self._members:
