@@ -40,6 +40,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from typing_extensions import TypeAliasType
 
 from asyncjobs import App, ArgumentsError, DefinitionError, JobFailed
 from asyncjobs.jobs.signature import Signature
@@ -164,6 +165,10 @@ def _tag(value: Any) -> str:
 
 
 Tagged = Annotated[Annotated[Cat, Tag("cat")] | Annotated[Dog, Tag("dog")], Discriminator(_tag)]
+
+
+Identifier = TypeAliasType("Identifier", uuid.UUID | str)
+SomePet = TypeAliasType("SomePet", Pet)
 
 
 class Owner(BaseModel):
@@ -354,6 +359,8 @@ CASES: dict[str, tuple[Any, Any]] = {
     "positive": (list[PositiveInt], [5]),
     "url": (HttpUrl, HttpUrl("https://example.com/")),
     "typed dict or path": (Row | Path, {"content": Aliased(userId=1), "pet": Dog()}),
+    "alias of a union": (Identifier, "00000000-0000-0000-0000-000000000007"),
+    "list of an alias": (list[SomePet], [Dog()]),
     "json value": (pydantic.JsonValue, {"a": [1, "b", None]}),
     "json in a model": (Parsed, Parsed(data='{"a": 1}')),
     "aware of the job": (Aware, Aware(n=1)),

@@ -70,13 +70,13 @@ class Hooks:
         """Return whether whatever is sent as the class ``kind`` arrives as it was: its own code has no part in it."""
         return kind not in self._encoders and (kind is re.Pattern or _is_standard(kind))
 
-    def decode(self, kind: Any, value: Any) -> Any:
-        """Return ``value``, as it was decoded, as an object of the class ``kind``; for ``dec_hook``.
+    def decode(self, annotation: Any, value: Any) -> Any:
+        """Return ``value``, as it was decoded, as an object of a class, maybe with arguments; for ``dec_hook``.
 
         Raises:
             ValueError: It can't be one.
         """
-        kind = typing.get_origin(kind) or kind
+        kind = typing.get_origin(annotation) or annotation
         if kind is object:
             # msgspec asks for it as for any class that it doesn't know; every value is one.
             return value
@@ -84,7 +84,7 @@ class Hooks:
             if kind in self._encoders:
                 return self._encoders[kind][1](value)
             if is_model(kind):
-                return adapter_of(kind).load(value)
+                return adapter_of(annotation).load(value)
             if kind is re.Pattern:
                 return re.compile(*value)
             if not isinstance(value, str):
