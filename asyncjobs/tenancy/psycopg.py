@@ -90,8 +90,8 @@ async def connect(
         if not lent.is_idle and (wanted is not None or lent.may_hold_temporary):
             # A check of the pool's has begun a transaction. A block inside that would not be committed at its end.
             await found.rollback()
-        async with in_schema(lent, wanted):
-            yield found
+        async with in_schema(lent, wanted) as given:
+            yield given
 
 
 class SqlTenants:

@@ -1,0 +1,316 @@
+"""What a handler holds of SQLAlchemy: an engine of one connection, and the guard over every way to its driver.
+
+A driver commits what is written outside a transaction, or begins a transaction of its own, in the pool's schema and not
+in the tenant's. So in transaction mode there is always a transaction while a handler has the connection: the next one
+begins, with its switch, as soon as the one before has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from sqlalchemy import Connection, Engine, Pool
+from sqlalchemy.engine.base import OptionEngine
+from sqlalchemy.exc import DontWrapMixin, ResourceClosedError, SQLAlchemyError
+from sqlalchemy.util import await_only
+
+from asyncjobs.errors import ConfigurationError, TenantError
+
+__all__ = ["Guard", "GuardedEngine", "is_in_transaction"]
+
+#: Methods of drivers that change how the next transaction begins.
+_SETTERS = frozenset({"set_autocommit", "set_deferrable", "set_isolation_level", "set_read_only"})
+
+#: What leads to the driver, or past ``cursor()``.
+_WAYS = frozenset({"driver_connection", "execute", "run_async"})
+
+
+class _SchemaError(TenantError, DontWrapMixin):
+    """A ``TenantError`` that SQLAlchemy raises as it is, also in the middle of a statement."""
+
+
+class Guard:
+    """Keeps a handler's connection in its schema, whichever way the handler takes to it.
+
+    Args:
+        own: The connection as the pool has lent it, which no handler sees.
+        begin: Called with ``own`` when the connection is handed out, and after each transaction.
+        verify: Called with ``own`` before each commit; raises if the schema is no longer the one that was set.
+        is_local: Whether ``begin`` sets the schema for a transaction, so that there must always be one.
+    """
+
+    def __init__(
+        self, own: Connection, begin: Callable[[Connection], None], verify: Callable[[Connection], None], is_local: bool
+    ) -> None:
+        self._own = own
+        self._prepare = begin
+        self._verify = verify
+        self._is_local = is_local
+        self._is_begun = self._is_handed_out = False
+        # psycopg's block of a transaction, in which the driver refuses a commit or a rollback past this guard.
+        self._block: Any = None
+        self.lent: Connection | None = None
+        """The connection that SQLAlchemy has made for the handler of what was handed out."""
+        self.is_ending = False
+        """Whether no transaction is to follow the one that is open."""
+        self.is_over = False
+        """Whether the handler has had its time."""
+
+    @property
+    def has_transaction(self) -> bool:
+        """Whether there is a transaction to commit, also one of which only the driver knows."""
+        if self._is_lost():
+            return False
+        return self._is_begun if self._is_local else is_in_transaction(self._driver)
+
+    def _is_lost(self) -> bool:
+        """Return whether the driver's connection is gone, and let ``own`` know of it."""
+        if not self._own.invalidated and not self._own.connection.is_valid:
+            self._own.invalidate()
+        return self._own.invalidated
+
+    @property
+    def _driver(self) -> Any:
+        return self._own.connection.driver_connection
+
+    def hand_out(self) -> Any:
+        """Return the connection in its schema, for the handler; after a loss, another one in its schema."""
+        if self.is_over:
+            raise _SchemaError("the connection of a tenant was lent until the end of its block; connect anew")
+        if self._is_lost():
+            self._own.rollback()
+        elif self._is_handed_out:
+            raise _SchemaError(
+                "the engine of a tenant's connection has this one connection, which is in use; for another one in the "
+                "tenant's schema, use connect(engine) with the engine that you gave to asyncjobs"
+            )
+        try:
+            self._begin()
+        except BaseException as error:
+            self._undo()
+            if self._is_handed_out and isinstance(error, TenantError):
+                # Asked for in the middle of a statement.
+                raise _SchemaError(str(error)) from error
+            raise
+        self._is_handed_out = True
+        return GuardedConnection(self._own.connection, self)
+
+    def check_transaction(self) -> None:
+        """Raise if a statement has ended the transaction, and the schema with it."""
+        if self.is_over:
+            raise _SchemaError("the connection of a tenant is used after the end of its block; connect anew")
+        if self._is_local and self._is_begun and not is_in_transaction(self._driver):
+            raise _SchemaError(
+                "a statement has ended the transaction in which the tenant's schema was set; use commit() and "
+                "rollback() of the connection or the session, not COMMIT and ROLLBACK as text"
+            )
+
+    def commit(self) -> None:
+        """Commit, unless the schema is another one by now; begin the next transaction."""
+        self._commit()
+        self._begin_next()
+
+    def rollback(self) -> None:
+        """Roll back, and begin the next transaction."""
+        self._end(commit=False)
+        self._begin_next()
+
+    def commit_last(self) -> None:
+        """Commit what the handler has left, be it through SQLAlchemy or through the driver itself."""
+        assert self.lent is not None
+        if self.lent.closed:
+            # SQLAlchemy would have nothing to commit, and say nothing.
+            raise ResourceClosedError("the connection is closed: what was written is lost")
+        self.lent.commit()
+        self._own.rollback()
+        self.is_over = True
+        self.lent.close()
+
+    def roll_back_last(self) -> None:
+        """Roll back after an error, which says more than what a broken connection then raises."""
+        assert self.lent is not None
+        self._undo()
+        self.is_over = True
+        with contextlib.suppress(SQLAlchemyError, self._own.dialect.loaded_dbapi.Error):
+            self.lent.close()
+
+    def _undo(self) -> None:
+        with contextlib.suppress(SQLAlchemyError, self._own.dialect.loaded_dbapi.Error):
+            if not self._is_lost():
+                self._end(commit=False)
+            self._own.rollback()
+
+    def change(self, setter: Callable[..., Any], *arguments: Any) -> None:
+        """Change how transactions begin, for which none may be open."""
+        if not self._is_local:
+            setter(*arguments)
+            return
+        self._commit()
+        try:
+            setter(*arguments)
+            self._begin()
+        except BaseException:
+            self._lose()
+            raise
+
+    def _commit(self) -> None:
+        if self.has_transaction:
+            try:
+                self._verify(self._own)
+            except BaseException:
+                if not self._is_lost():
+                    self.rollback()
+                raise
+        self._end(commit=True)
+
+    def _begin(self) -> None:
+        if self._is_local:
+            if self._own.connection.dbapi_connection.autocommit:  # type: ignore[union-attr]
+                raise ConfigurationError(
+                    "the engine or the handler has each statement committed by itself (AUTOCOMMIT), so a schema can't "
+                    "be set for a transaction; use mode='session', or another isolation level"
+                )
+            if self._own.dialect.driver.startswith("psycopg"):
+                self._begin_block()
+        self._prepare(self._own)
+        self._is_begun = True
+
+    def _begin_block(self) -> None:
+        dbapi: Any = self._own.dialect.loaded_dbapi
+        block = dbapi.AsyncTransaction(self._driver)
+        try:
+            await_only(block.__aenter__())
+        except dbapi.Error:
+            # Tells SQLAlchemy of a lost connection, so that its pool makes others; it raises an error of its own.
+            self._own.exec_driver_sql("SELECT 1")
+            raise
+        self._block = block
+
+    def _begin_next(self) -> None:
+        if self.is_ending:
+            return
+        try:
+            self._begin()
+        except BaseException as error:
+            # The transaction before has ended as it should. The next use is that of another connection, or an error.
+            self._lose()
+            if not isinstance(error, Exception):
+                raise
+
+    def _lose(self) -> None:
+        """Close the driver's connection, in the place of which SQLAlchemy asks for another at its next use."""
+        self._own.invalidate()
+        if self.lent is not None:
+            self.lent.invalidate()
+
+    def _end(self, *, commit: bool) -> None:
+        self._is_begun = False
+        block, self._block = self._block, None
+        if block is None:
+            connection: Any = self._own.connection
+            connection.commit() if commit else connection.rollback()
+            return
+        block.force_rollback = not commit
+        await_only(block.__aexit__(None, None, None))
+        if commit and block.connection.closed:
+            # The driver would leave the block in silence, as if it had committed.
+            raise self._own.dialect.loaded_dbapi.OperationalError("the connection is closed: what was written is lost")
+
+
+class GuardedConnection:
+    """A connection of a pool, or of a driver as SQLAlchemy adapts it, that leaves transactions to its guard."""
+
+    __slots__ = ("_guard", "_guarded")
+
+    def __init__(self, guarded: Any, guard: Guard) -> None:
+        object.__setattr__(self, "_guarded", guarded)
+        object.__setattr__(self, "_guard", guard)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("close", "_close_special") and self._guard.is_over:
+            # The pool takes it back from asyncjobs.
+            return _do_nothing
+        found = getattr(self._guarded, name)
+        if name == "dbapi_connection" and found is not None:
+            return GuardedConnection(found, self._guard)
+        if name in _WAYS:
+            self._guard.check_transaction()
+        return functools.partial(self._guard.change, found) if name in _SETTERS else found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._guard.change(setattr, self._guarded, name, value)
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        self._guard.check_transaction()
+        return self._guarded.cursor(*arguments, **options)
+
+    def commit(self) -> None:
+        self._guard.commit()
+
+    def rollback(self) -> None:
+        self._guard.rollback()
+
+    def tpc_begin(self, xid: object) -> NoReturn:
+        # Nothing can be executed before it, to set the schema with.
+        raise ConfigurationError("a transaction of two phases can't be had in a tenant's schema; begin an ordinary one")
+
+
+class GuardedEngine(OptionEngine):
+    """An engine with the events and options of ``engine``, whose only connection is that of ``guard``."""
+
+    def __init__(self, engine: Engine, guard: Guard) -> None:
+        super().__init__(engine, {})
+        self.guard = guard
+        self._guarded_pool: Any = _GuardedPool(engine.pool, guard)
+
+    def connect(self) -> Connection:
+        return _HandlersConnection(self)
+
+    @property
+    def pool(self) -> Pool:  # type: ignore[override]
+        found: Pool = self._guarded_pool
+        return found
+
+
+class _HandlersConnection(Connection):
+    """A connection of a ``GuardedEngine``, which ends transactions also where only the driver knows of one."""
+
+    engine: GuardedEngine
+
+    def commit(self) -> None:
+        self._know_of_transaction()
+        super().commit()
+
+    def rollback(self) -> None:
+        self._know_of_transaction()
+        super().rollback()
+
+    def _know_of_transaction(self) -> None:
+        if self.get_transaction() is None and not self.closed and self.engine.guard.has_transaction:
+            self.begin()
+
+
+class _GuardedPool:
+    """The pool of a ``GuardedEngine``."""
+
+    def __init__(self, pool: Pool, guard: Guard) -> None:
+        self._pool = pool
+        self.connect = guard.hand_out
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+
+def is_in_transaction(driver: Any) -> bool:
+    """Return whether a connection of asyncpg or psycopg is in a transaction; a lost one counts as being in one."""
+    if hasattr(driver, "is_in_transaction"):
+        return bool(driver.is_closed() or driver.is_in_transaction())
+    # IDLE is 0.
+    return bool(driver.info.transaction_status)
+
+
+def _do_nothing(**options: Any) -> None:
+    pass
