@@ -148,6 +148,63 @@ async def test_a_drivers_connection_that_is_kept_stays_in_the_schema_through_tra
 
 
 @on_sqlalchemy
+async def test_a_raw_connection_that_is_kept_through_a_commit_leads_into_the_schema_or_says_how_to_get_another(
+    adapter: Adapter, admin: Admin, pg_url: str
+) -> None:
+    admin.add_schema("one")
+    async with adapter.open(pg_url, 1) as engine:
+        with scope_of("one"):
+            async with adapter.connect(engine) as db:
+                raw = await raw_of(db)
+                await db.commit()
+                with pytest.raises(TenantError, match="get it anew"):
+                    await write_raw(raw.driver_connection)
+                connection = await connection_of(db)
+                await connection.run_sync(lambda _: raw.cursor().execute(ROW))
+                await write_raw(raw.driver_connection)
+
+    assert admin.notes("public") == []
+    assert admin.notes("one") == [("raw", "one")] * 2
+
+
+@on_sqlalchemy
+async def test_after_a_commit_no_transaction_is_open_until_it_is_needed(
+    adapter: Adapter, admin: Admin, pg_url: str
+) -> None:
+    admin.add_schema("one")
+    async with adapter.open(pg_url, 1) as engine:
+        with scope_of("one"):
+            async with adapter.connect(engine) as db:
+                [(pid,)] = await adapter.run(db, "SELECT pg_backend_pid()")
+                await db.commit()
+                assert admin.run("SELECT state FROM pg_stat_activity WHERE pid = %s", pid) == [("idle",)]
+                await adapter.run(db, INSERT, job="1", tenant="one")
+
+    assert admin.notes("one") == [("1", "one")]
+
+
+@on_sqlalchemy
+async def test_a_handler_goes_on_after_a_loss_between_two_transactions(
+    adapter: Adapter, admin: Admin, pg_url: str
+) -> None:
+    admin.add_schema("one")
+    async with adapter.open(pg_url, 1) as engine:
+        with scope_of("one"):
+            async with adapter.connect(engine) as db:
+                await adapter.run(db, INSERT, job="1", tenant="one")
+                await db.commit()
+                admin.end_others()
+                with pytest.raises(SQLAlchemyError):
+                    await adapter.run(db, INSERT, job="lost", tenant="one")
+                await db.rollback()
+                await adapter.run(db, INSERT, job="2", tenant="one")
+
+    assert admin.notes("public") == []
+    assert admin.notes("one") == [("1", "one"), ("2", "one")]
+    assert adapter.foreign == []
+
+
+@on_sqlalchemy
 async def test_what_is_written_through_the_driver_is_rolled_back_with_what_fails(
     adapter: Adapter, admin: Admin, pg_url: str
 ) -> None:

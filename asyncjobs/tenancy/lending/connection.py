@@ -74,7 +74,7 @@ class LentConnection(Protocol[C_co]):
         """Return the block of transaction mode, whose transactions each run ``begin()`` first and ``verify()`` last.
 
         ``verify()`` raises where a commit would be one of another schema. At the end of the block an open transaction
-        is committed, or rolled back if the block raises. There is no moment in the block without a transaction.
+        is committed, or rolled back if the block raises. A handler gets at the driver in a transaction alone.
         """
         ...
 

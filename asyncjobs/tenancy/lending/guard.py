@@ -1,8 +1,8 @@
 """What a handler holds of SQLAlchemy: an engine of one connection, and the guard over every way to its driver.
 
 A driver commits what is written outside a transaction, or begins a transaction of its own, in the pool's schema and not
-in the tenant's. So in transaction mode there is always a transaction while a handler has the connection: the next one
-begins, with its switch, as soon as the one before has ended.
+in the tenant's. So in transaction mode a transaction begins, with its switch, before a handler gets at the driver. From
+then on, the next one begins as soon as the one before has ended, since the handler may have kept what it got.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import functools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection, Engine, Pool
+from sqlalchemy import Connection, Engine, Pool, RootTransaction
 from sqlalchemy.engine.base import OptionEngine
 from sqlalchemy.exc import DontWrapMixin, ResourceClosedError, SQLAlchemyError
 from sqlalchemy.util import await_only
+from sqlalchemy.util.concurrency import in_greenlet
 
 from asyncjobs.errors import ConfigurationError, TenantError
 
@@ -24,8 +25,8 @@ __all__ = ["Guard", "GuardedEngine", "is_in_transaction"]
 #: Methods of drivers that change how the next transaction begins.
 _SETTERS = frozenset({"set_autocommit", "set_deferrable", "set_isolation_level", "set_read_only"})
 
-#: What leads to the driver, or past ``cursor()``.
-_WAYS = frozenset({"driver_connection", "execute", "run_async"})
+#: What leads to the driver, beside ``cursor()``.
+_WAYS = frozenset({"_connection", "driver_connection", "execute", "run_async"})
 
 
 class _SchemaError(TenantError, DontWrapMixin):
@@ -37,7 +38,7 @@ class Guard:
 
     Args:
         own: The connection as the pool has lent it, which no handler sees.
-        begin: Called with ``own`` when the connection is handed out, and after each transaction.
+        begin: Called with ``own`` when the connection is handed out, and at the begin of each later transaction.
         verify: Called with ``own`` before each commit; raises if the schema is no longer the one that was set.
         is_local: Whether ``begin`` sets the schema for a transaction, so that there must always be one.
     """
@@ -49,7 +50,7 @@ class Guard:
         self._prepare = begin
         self._verify = verify
         self._is_local = is_local
-        self._is_begun = self._is_handed_out = False
+        self._is_begun = self._is_handed_out = self._is_exposed = False
         # psycopg's block of a transaction, in which the driver refuses a commit or a rollback past this guard.
         self._block: Any = None
         self.lent: Connection | None = None
@@ -98,6 +99,30 @@ class Guard:
         self._is_handed_out = True
         return GuardedConnection(self._own.connection, self)
 
+    def begin(self) -> None:
+        """Begin a transaction if there must be one, and there is none."""
+        if self.is_over or not self._is_local or self._is_begun:
+            return
+        try:
+            self._begin()
+        except BaseException:
+            self._undo()
+            if self.lent is not None and self._is_lost():
+                self.lent.invalidate()
+            raise
+
+    def expose(self) -> None:
+        """Let a handler get at the driver, which may be used for as long as the connection is lent."""
+        if not self._is_begun and self._is_local and not self.is_over:
+            if not in_greenlet():
+                raise _SchemaError(
+                    "a raw connection that was got before a commit or a rollback is in no schema; get it anew by "
+                    "`await connection.get_raw_connection()`"
+                )
+            self.begin()
+        self.check_transaction()
+        self._is_exposed = True
+
     def check_transaction(self) -> None:
         """Raise if a statement has ended the transaction, and the schema with it."""
         if self.is_over:
@@ -109,12 +134,12 @@ class Guard:
             )
 
     def commit(self) -> None:
-        """Commit, unless the schema is another one by now; begin the next transaction."""
+        """Commit, unless the schema is another one by now."""
         self._commit()
         self._begin_next()
 
     def rollback(self) -> None:
-        """Roll back, and begin the next transaction."""
+        """Roll back."""
         self._end(commit=False)
         self._begin_next()
 
@@ -190,7 +215,7 @@ class Guard:
         self._block = block
 
     def _begin_next(self) -> None:
-        if self.is_ending:
+        if self.is_ending or not (self._is_exposed and self._is_local):
             return
         try:
             self._begin()
@@ -234,10 +259,6 @@ class GuardedConnection:
             # The pool takes it back from asyncjobs.
             return _do_nothing
         found = getattr(self._guarded, name)
-        if name == "dbapi_connection" and found is not None:
-            return GuardedConnection(found, self._guard)
-        if name in _WAYS:
-            self._guard.check_transaction()
         return functools.partial(self._guard.change, found) if name in _SETTERS else found
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -256,6 +277,22 @@ class GuardedConnection:
     def tpc_begin(self, xid: object) -> NoReturn:
         # Nothing can be executed before it, to set the schema with.
         raise ConfigurationError("a transaction of two phases can't be had in a tenant's schema; begin an ordinary one")
+
+
+class _RawConnection(GuardedConnection):
+    """A guarded connection that a handler has asked for."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _WAYS:
+            self._guard.expose()
+        found = super().__getattr__(name)
+        return _RawConnection(found, self._guard) if name == "dbapi_connection" and found is not None else found
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        self._guard.expose()
+        return super().cursor(*arguments, **options)
 
 
 class GuardedEngine(OptionEngine):
@@ -279,6 +316,18 @@ class _HandlersConnection(Connection):
     """A connection of a ``GuardedEngine``, which ends transactions also where only the driver knows of one."""
 
     engine: GuardedEngine
+
+    @property
+    def connection(self) -> Any:
+        found = super().connection
+        self.engine.guard.begin()
+        return _RawConnection(found._guarded, self.engine.guard)
+
+    def begin(self) -> RootTransaction:
+        # Also called for the first statement of a transaction.
+        if not self.closed and not self.invalidated:
+            self.engine.guard.begin()
+        return super().begin()
 
     def commit(self) -> None:
         self._know_of_transaction()
