@@ -102,7 +102,8 @@ async def connect(
 
     Raises:
         UnknownTenant: The tenant's schema is not there.
-        TenantError: The tenant isn't resolved, its schema may not be used, or there is no tenant and one is required.
+        TenantError: The tenant isn't resolved, its schema may not be used, there is no tenant and one is required, or
+            the block has left the schema, by another search path for instance.
         ConfigurationError: An option is wrong, or session mode is asked for behind a proxy.
 
     Example:
