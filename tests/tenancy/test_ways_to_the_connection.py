@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -402,6 +402,97 @@ async def test_the_engine_of_a_tenants_connection_has_no_other_one(
 
     assert admin.notes("public") == []
     assert admin.notes("one") == [("1", "one")]
+
+
+@on_sqlalchemy
+async def test_the_pool_of_all_tenants_is_out_of_reach(adapter: Adapter, admin: Admin, pg_url: str, mode: Any) -> None:
+    admin.add_schema("one")
+    async with adapter.open(pg_url, 1) as engine:
+        with scope_of("one"):
+            async with adapter.connect(engine, mode=mode) as db:
+                connection = await connection_of(db)
+                with pytest.raises(TenantError, match="pool of all tenants"):
+                    await connection.engine.dispose()
+                with pytest.raises(TenantError, match="pool of all tenants"):
+                    await connection.run_sync(lambda sync: sync.engine.pool.recreate())
+                with pytest.raises(TenantError, match="detached"):
+                    await connection.run_sync(lambda sync: sync.detach())
+                await adapter.run(db, INSERT, job="1", tenant="one")
+
+    assert admin.notes("one") == [("1", "one")]
+    assert adapter.foreign == []
+
+
+@on_sqlalchemy
+async def test_a_cursor_that_is_used_beyond_its_transaction_writes_nothing_and_is_an_error(
+    adapter: Adapter, admin: Admin, pg_url: str
+) -> None:
+    admin.add_schema("one")
+
+    async def write(engine: Any, *, goes_on: bool) -> None:
+        async with adapter.connect(engine) as db:
+            connection = await connection_of(db)
+            cursors: list[Any] = []
+            event.listen(
+                connection.sync_connection, "before_cursor_execute", lambda _, cursor, *__: cursors.append(cursor)
+            )
+            await db.execute(text("SELECT 1"))
+            await db.commit()
+            await connection.run_sync(lambda _: cursors[0].execute(ROW))
+            if goes_on:
+                await adapter.run(db, INSERT, job="1", tenant="one")
+
+    async with adapter.open(pg_url, 1) as engine:
+        for goes_on in (False, True):
+            with scope_of("one"), pytest.raises(TenantError):
+                await write(engine, goes_on=goes_on)
+
+    assert admin.notes("public") == admin.notes("one") == []
+    assert adapter.foreign == []
+
+
+@on_sqlalchemy
+@pytest.mark.parametrize("end", ["close", "invalidate"])
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_a_raw_connection_that_is_closed_is_an_error_for_what_was_written_is_lost(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any, end: str, goes_on: bool
+) -> None:
+    admin.add_schema("one")
+
+    async def write(engine: Any) -> None:
+        async with adapter.connect(engine, mode=mode) as db:
+            raw = await raw_of(db)
+            await (await connection_of(db)).run_sync(lambda _: raw.cursor().execute(ROW))
+            await (await connection_of(db)).run_sync(lambda _: getattr(raw, end)())
+            if goes_on:
+                await adapter.run(db, INSERT, job="1", tenant="one")
+
+    async with adapter.open(pg_url, 1) as engine:
+        with scope_of("one"), pytest.raises((TenantError, SQLAlchemyError), match=r"lost|Can't reconnect"):
+            await write(engine)
+        async with adapter.connect(engine) as db:
+            assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
+
+    assert admin.notes("public") == admin.notes("one") == []
+
+
+@on_sqlalchemy
+async def test_a_listener_of_the_pool_that_begins_a_transaction_loses_no_work(
+    adapter: Adapter, admin: Admin, pg_url: str, mode: Any
+) -> None:
+    admin.add_schema("one")
+
+    def check(connection: Any, record: Any, proxy: Any) -> None:
+        connection.cursor().execute("SELECT 1")
+
+    async with adapter.open(pg_url, 1) as engine:
+        event.listen(engine.sync_engine, "checkout", check)
+        with scope_of("one"):
+            async with adapter.connect(engine, mode=mode) as db:
+                await adapter.run(db, INSERT, job="1", tenant="one")
+
+    assert admin.notes("one") == [("1", "one")]
+    assert adapter.foreign == []
 
 
 @on_sqlalchemy

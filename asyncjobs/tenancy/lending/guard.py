@@ -65,7 +65,7 @@ class Guard:
         """Whether there is a transaction to commit, also one of which only the driver knows."""
         if self._is_lost():
             return False
-        return self._is_begun if self._is_local else is_in_transaction(self._driver)
+        return self._is_begun or is_in_transaction(self._driver)
 
     def _is_lost(self) -> bool:
         """Return whether the driver's connection is gone, and let ``own`` know of it."""
@@ -89,6 +89,9 @@ class Guard:
                 "tenant's schema, use connect(engine) with the engine that you gave to asyncjobs"
             )
         try:
+            if self._is_local and is_in_transaction(self._driver):
+                # Begun by a listener of the pool; in it, what follows would not be committed as a whole.
+                self._end(commit=False)
             self._begin()
         except BaseException as error:
             self._undo()
@@ -103,7 +106,13 @@ class Guard:
         """Begin a transaction if there must be one, and there is none."""
         if self.is_over or not self._is_local or self._is_begun:
             return
+        self._check_open()
         try:
+            if is_in_transaction(self._driver):
+                raise _SchemaError(
+                    "a cursor of a transaction that has ended was used again, outside the tenant's schema; what it "
+                    "wrote is rolled back"
+                )
             self._begin()
         except BaseException:
             self._undo()
@@ -127,10 +136,20 @@ class Guard:
         """Raise if a statement has ended the transaction, and the schema with it."""
         if self.is_over:
             raise _SchemaError("the connection of a tenant is used after the end of its block; connect anew")
+        self._check_open()
         if self._is_local and self._is_begun and not is_in_transaction(self._driver):
             raise _SchemaError(
                 "a statement has ended the transaction in which the tenant's schema was set; use commit() and "
                 "rollback() of the connection or the session, not COMMIT and ROLLBACK as text"
+            )
+
+    def _check_open(self) -> None:
+        if self._is_lost():
+            if self.lent is not None:
+                self.lent.invalidate()
+            raise _SchemaError(
+                "the connection of a tenant was closed or invalidated past SQLAlchemy: what was written is lost; leave "
+                "the raw connection open"
             )
 
     def commit(self) -> None:
@@ -140,13 +159,14 @@ class Guard:
 
     def rollback(self) -> None:
         """Roll back."""
-        self._end(commit=False)
-        self._begin_next()
+        if not self._is_lost():
+            self._end(commit=False)
+            self._begin_next()
 
     def commit_last(self) -> None:
         """Commit what the handler has left, be it through SQLAlchemy or through the driver itself."""
         assert self.lent is not None
-        if self.lent.closed:
+        if self.lent.closed or (self._is_lost() and not self.lent.invalidated):
             # SQLAlchemy would have nothing to commit, and say nothing.
             raise ResourceClosedError("the connection is closed: what was written is lost")
         self.lent.commit()
@@ -182,12 +202,12 @@ class Guard:
             raise
 
     def _commit(self) -> None:
+        self._check_open()
         if self.has_transaction:
             try:
                 self._verify(self._own)
             except BaseException:
-                if not self._is_lost():
-                    self.rollback()
+                self.rollback()
                 raise
         self._end(commit=True)
 
@@ -274,6 +294,9 @@ class GuardedConnection:
     def rollback(self) -> None:
         self._guard.rollback()
 
+    def detach(self) -> NoReturn:
+        raise _SchemaError("a connection of a tenant can't be detached from its pool; make one with the engine")
+
     def tpc_begin(self, xid: object) -> NoReturn:
         # Nothing can be executed before it, to set the schema with.
         raise ConfigurationError("a transaction of two phases can't be had in a tenant's schema; begin an ordinary one")
@@ -350,6 +373,11 @@ class _GuardedPool:
         self.connect = guard.hand_out
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("dispose", "recreate"):
+            raise _SchemaError(
+                f"{name}() of the engine of a tenant's connection would reach the pool of all tenants; use the engine "
+                "that you gave to asyncjobs"
+            )
         return getattr(self._pool, name)
 
 
