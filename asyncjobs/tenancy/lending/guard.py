@@ -1,4 +1,4 @@
-"""What a handler holds of SQLAlchemy: an engine of one connection, and the guard over every way to its driver.
+"""The guard over the transactions of a connection of SQLAlchemy that a handler has.
 
 A driver commits what is written outside a transaction, or begins a transaction of its own, in the pool's schema and not
 in the tenant's. So in transaction mode a transaction begins, with its switch, before a handler gets at the driver. From
@@ -8,28 +8,20 @@ then on, the next one begins as soon as the one before has ended, since the hand
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Pool, RootTransaction
-from sqlalchemy.engine.base import OptionEngine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DontWrapMixin, ResourceClosedError, SQLAlchemyError
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
 from asyncjobs.errors import ConfigurationError, TenantError
 
-__all__ = ["Guard", "GuardedEngine", "is_in_transaction"]
-
-#: Methods of drivers that change how the next transaction begins.
-_SETTERS = frozenset({"set_autocommit", "set_deferrable", "set_isolation_level", "set_read_only"})
-
-#: What leads to the driver, beside ``cursor()``.
-_WAYS = frozenset({"_connection", "driver_connection", "execute", "run_async"})
+__all__ = ["Guard", "SchemaError", "is_in_transaction"]
 
 
-class _SchemaError(TenantError, DontWrapMixin):
+class SchemaError(TenantError, DontWrapMixin):
     """A ``TenantError`` that SQLAlchemy raises as it is, also in the middle of a statement."""
 
 
@@ -80,11 +72,11 @@ class Guard:
     def hand_out(self) -> Any:
         """Return the connection in its schema, for the handler; after a loss, another one in its schema."""
         if self.is_over:
-            raise _SchemaError("the connection of a tenant was lent until the end of its block; connect anew")
+            raise SchemaError("the connection of a tenant was lent until the end of its block; connect anew")
         if self._is_lost():
             self._own.rollback()
         elif self._is_handed_out:
-            raise _SchemaError(
+            raise SchemaError(
                 "the engine of a tenant's connection has this one connection, which is in use; for another one in the "
                 "tenant's schema, use connect(engine) with the engine that you gave to asyncjobs"
             )
@@ -97,10 +89,10 @@ class Guard:
             self._undo()
             if self._is_handed_out and isinstance(error, TenantError):
                 # Asked for in the middle of a statement.
-                raise _SchemaError(str(error)) from error
+                raise SchemaError(str(error)) from error
             raise
         self._is_handed_out = True
-        return GuardedConnection(self._own.connection, self)
+        return self._own.connection
 
     def begin(self) -> None:
         """Begin a transaction if there must be one, and there is none."""
@@ -109,7 +101,7 @@ class Guard:
         self._check_open()
         try:
             if is_in_transaction(self._driver):
-                raise _SchemaError(
+                raise SchemaError(
                     "a cursor of a transaction that has ended was used again, outside the tenant's schema; what it "
                     "wrote is rolled back"
                 )
@@ -124,7 +116,7 @@ class Guard:
         """Let a handler get at the driver, which may be used for as long as the connection is lent."""
         if not self._is_begun and self._is_local and not self.is_over:
             if not in_greenlet():
-                raise _SchemaError(
+                raise SchemaError(
                     "a raw connection that was got before a commit or a rollback is in no schema; get it anew by "
                     "`await connection.get_raw_connection()`"
                 )
@@ -135,10 +127,10 @@ class Guard:
     def check_transaction(self) -> None:
         """Raise if a statement has ended the transaction, and the schema with it."""
         if self.is_over:
-            raise _SchemaError("the connection of a tenant is used after the end of its block; connect anew")
+            raise SchemaError("the connection of a tenant is used after the end of its block; connect anew")
         self._check_open()
         if self._is_local and self._is_begun and not is_in_transaction(self._driver):
-            raise _SchemaError(
+            raise SchemaError(
                 "a statement has ended the transaction in which the tenant's schema was set; use commit() and "
                 "rollback() of the connection or the session, not COMMIT and ROLLBACK as text"
             )
@@ -147,7 +139,7 @@ class Guard:
         if self._is_lost():
             if self.lent is not None:
                 self.lent.invalidate()
-            raise _SchemaError(
+            raise SchemaError(
                 "the connection of a tenant was closed or invalidated past SQLAlchemy: what was written is lost; leave "
                 "the raw connection open"
             )
@@ -265,129 +257,9 @@ class Guard:
             raise self._own.dialect.loaded_dbapi.OperationalError("the connection is closed: what was written is lost")
 
 
-class GuardedConnection:
-    """A connection of a pool, or of a driver as SQLAlchemy adapts it, that leaves transactions to its guard."""
-
-    __slots__ = ("_guard", "_guarded")
-
-    def __init__(self, guarded: Any, guard: Guard) -> None:
-        object.__setattr__(self, "_guarded", guarded)
-        object.__setattr__(self, "_guard", guard)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("close", "_close_special") and self._guard.is_over:
-            # The pool takes it back from asyncjobs.
-            return _do_nothing
-        found = getattr(self._guarded, name)
-        return functools.partial(self._guard.change, found) if name in _SETTERS else found
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._guard.change(setattr, self._guarded, name, value)
-
-    def cursor(self, *arguments: Any, **options: Any) -> Any:
-        self._guard.check_transaction()
-        return self._guarded.cursor(*arguments, **options)
-
-    def commit(self) -> None:
-        self._guard.commit()
-
-    def rollback(self) -> None:
-        self._guard.rollback()
-
-    def detach(self) -> NoReturn:
-        raise _SchemaError("a connection of a tenant can't be detached from its pool; make one with the engine")
-
-    def tpc_begin(self, xid: object) -> NoReturn:
-        # Nothing can be executed before it, to set the schema with.
-        raise ConfigurationError("a transaction of two phases can't be had in a tenant's schema; begin an ordinary one")
-
-
-class _RawConnection(GuardedConnection):
-    """A guarded connection that a handler has asked for."""
-
-    __slots__ = ()
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _WAYS:
-            self._guard.expose()
-        found = super().__getattr__(name)
-        return _RawConnection(found, self._guard) if name == "dbapi_connection" and found is not None else found
-
-    def cursor(self, *arguments: Any, **options: Any) -> Any:
-        self._guard.expose()
-        return super().cursor(*arguments, **options)
-
-
-class GuardedEngine(OptionEngine):
-    """An engine with the events and options of ``engine``, whose only connection is that of ``guard``."""
-
-    def __init__(self, engine: Engine, guard: Guard) -> None:
-        super().__init__(engine, {})
-        self.guard = guard
-        self._guarded_pool: Any = _GuardedPool(engine.pool, guard)
-
-    def connect(self) -> Connection:
-        return _HandlersConnection(self)
-
-    @property
-    def pool(self) -> Pool:  # type: ignore[override]
-        found: Pool = self._guarded_pool
-        return found
-
-
-class _HandlersConnection(Connection):
-    """A connection of a ``GuardedEngine``, which ends transactions also where only the driver knows of one."""
-
-    engine: GuardedEngine
-
-    @property
-    def connection(self) -> Any:
-        found = super().connection
-        self.engine.guard.begin()
-        return _RawConnection(found._guarded, self.engine.guard)
-
-    def begin(self) -> RootTransaction:
-        # Also called for the first statement of a transaction.
-        if not self.closed and not self.invalidated:
-            self.engine.guard.begin()
-        return super().begin()
-
-    def commit(self) -> None:
-        self._know_of_transaction()
-        super().commit()
-
-    def rollback(self) -> None:
-        self._know_of_transaction()
-        super().rollback()
-
-    def _know_of_transaction(self) -> None:
-        if self.get_transaction() is None and not self.closed and self.engine.guard.has_transaction:
-            self.begin()
-
-
-class _GuardedPool:
-    """The pool of a ``GuardedEngine``."""
-
-    def __init__(self, pool: Pool, guard: Guard) -> None:
-        self._pool = pool
-        self.connect = guard.hand_out
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("dispose", "recreate"):
-            raise _SchemaError(
-                f"{name}() of the engine of a tenant's connection would reach the pool of all tenants; use the engine "
-                "that you gave to asyncjobs"
-            )
-        return getattr(self._pool, name)
-
-
 def is_in_transaction(driver: Any) -> bool:
     """Return whether a connection of asyncpg or psycopg is in a transaction; a lost one counts as being in one."""
     if hasattr(driver, "is_in_transaction"):
         return bool(driver.is_closed() or driver.is_in_transaction())
     # IDLE is 0.
     return bool(driver.info.transaction_status)
-
-
-def _do_nothing(**options: Any) -> None:
-    pass

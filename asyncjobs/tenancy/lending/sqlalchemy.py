@@ -16,7 +16,8 @@ from sqlalchemy.util import greenlet_spawn
 
 from asyncjobs import TenantContext
 from asyncjobs.errors import TenantError
-from asyncjobs.tenancy.lending.guard import Guard, GuardedEngine, is_in_transaction
+from asyncjobs.tenancy.lending.guard import Guard, is_in_transaction
+from asyncjobs.tenancy.lending.guarded import GuardedEngine
 from asyncjobs.tenancy.lending.search_path import Flow
 
 __all__ = ["SqlAlchemyConnection"]
@@ -154,6 +155,8 @@ class SqlAlchemyConnection(Generic[C]):
             raise
         finally:
             guard.is_over = True
+            # Breaks a circle of references, which only the garbage collector would find.
+            guard.lent = None
             if given is not lent:
                 await given.close()
 
