@@ -161,15 +161,10 @@ class SqlAlchemyConnection(Generic[C]):
                 await given.close()
 
     async def run_before(self, flow: Flow[T]) -> T:
-        # Not as `run_after` does, which leaves the connection in another isolation level until it goes back.
-        result = await self._lent.run_sync(_run, flow)
-        await self._lent.commit()
-        return result
+        return await self._lent.run_sync(_run_and_commit, flow)
 
     async def run_after(self, flow: Flow[T]) -> T:
-        # The pool takes this back when the connection returns.
-        await self._lent.execution_options(isolation_level="AUTOCOMMIT")
-        return await self._lent.run_sync(_run, flow)
+        return await self._lent.run_sync(_run_in_autocommit, flow)
 
     async def close(self) -> None:
         await self._lent.invalidate()
@@ -185,6 +180,19 @@ def _run(lent: Connection, flow: Flow[T]) -> T:
             return result
         answer = lent.execute(_text(statement), parameters)
         row = answer.one_or_none() if answer.returns_rows else None
+
+
+def _run_and_commit(lent: Connection, flow: Flow[T]) -> T:
+    # Not as the other does, which leaves the connection in another isolation level until it goes back.
+    result = _run(lent, flow)
+    lent.commit()
+    return result
+
+
+def _run_in_autocommit(lent: Connection, flow: Flow[T]) -> T:
+    # The pool takes this back when the connection returns.
+    lent.execution_options(isolation_level="AUTOCOMMIT")
+    return _run(lent, flow)
 
 
 # Once for each statement, since SQLAlchemy parses it.
