@@ -14,6 +14,7 @@ __all__ = [
     "MAX_HISTORY",
     "MAX_TENANT_HISTORY",
     "MINUTES_KEEP_MS",
+    "SUSPECTS_PASSED",
     "TOMBSTONE_MS",
     "UNKNOWN_NAME",
     "WORKERS_DIED",
@@ -27,6 +28,9 @@ CANCELLED_KEEP_MS = 24 * 3_600_000
 
 #: How long a claim can be repeated under its number; two of its leases, if those are longer.
 CLAIM_KEEP_MS = 60_000
+
+#: How many jobs under which a worker has died a claim passes over at most, to find others behind them.
+SUSPECTS_PASSED = 500
 
 #: How many ends the history of one job name, and of one tenant, holds in one queue.
 MAX_HISTORY = 1_000

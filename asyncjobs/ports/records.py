@@ -109,6 +109,13 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     sent_at_ms: int = 0
     """When the request was sent by the broker's clock, in Unix milliseconds; 0 if the worker doesn't know. A request
     that arrives later than numbers are kept (``core.retention.CLAIM_KEEP_MS``) gets no jobs."""
+    max_suspects: int = 1_000_000_000
+    """How many *suspects* at most: jobs under which a worker has died before. The others stay where they are."""
+    last_try: bool = True
+    """Whether one of them, and then no other, may be a suspect that goes to the dead letter queue with its next
+    death."""
+    max_deaths: int = 1_000_000_000
+    """With how many deaths a job goes to the dead letter queue."""
     keep_timer_ms: int = 0
     """For how long the worker offers to keep the timer, which is to wake at the next due time, in milliseconds; 0 if it
     doesn't."""

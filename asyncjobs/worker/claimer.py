@@ -15,6 +15,7 @@ from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.queue_order import QueueOrder
+from asyncjobs.worker.suspects import Suspects
 
 __all__ = ["Claimer"]
 
@@ -32,6 +33,9 @@ _AHEAD_S = 0.005
 # Jobs that were claimed ahead and found no slot for this long go back: the jobs before them take longer than measured.
 _GIVE_BACK_AFTER_S = 0.1
 
+# How soon a worker that runs a suspect looks for the next one.
+_LOOK_FOR_SUSPECTS_S = 0.1
+
 # A worker keeps the timer of scheduled jobs for so many poll intervals after each claim.
 _KEEP_TIMER_POLLS = 3
 
@@ -41,6 +45,7 @@ class Claimer(Duty):
 
     Times in seconds. ``poll_interval``: the longest wait for a wake-up token. ``timer_interval``: how often a worker
     without a free slot makes due jobs ready for others; ``None`` if the worker keeps no timer of scheduled jobs.
+    ``suspects``: how many jobs it may run under which a worker has died.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Claimer(Duty):
         lease_ms: int,
         poll_interval: float,
         timer_interval: float | None,
+        suspects: Suspects,
     ) -> None:
         self.worker_id = worker_id
         self._broker = broker
@@ -64,6 +70,7 @@ class Claimer(Duty):
         self._lease_ms = lease_ms
         self._poll_interval = poll_interval
         self._timer_interval = timer_interval
+        self._suspects = suspects
         #: The longest time between two signs of health, in seconds: a wait for a token, or for a free slot.
         self.longest_wait_s = max(poll_interval, timer_interval or 0.0)
         self._keep_timer_ms = 0 if timer_interval is None else round(_KEEP_TIMER_POLLS * 1000 * poll_interval)
@@ -104,6 +111,9 @@ class Claimer(Duty):
                 lease_ms=self._lease_ms,
                 names=self._names,
                 lowest_first=self._order.is_lowest_first(self._number),
+                max_suspects=self._suspects.room,
+                last_try=self._suspects.room == self._suspects.most,
+                max_deaths=self._suspects.max_deaths,
                 keep_timer_ms=self._keep_timer_ms,
                 keep_number=self._keep_number,
                 sent_at_ms=self._clock.now_ms() if self._clock.is_set else 0,
@@ -115,6 +125,7 @@ class Claimer(Duty):
             self.last_active = self._clock.monotonic()
             if claim.jobs:
                 self._executor.accept(claim.jobs)
+                self._suspects.note(claim.jobs)
             self._set_timer(claim.next_due_ms)
             return claim
 
@@ -139,7 +150,8 @@ class Claimer(Duty):
         claim = await self.step(limit)
         if self.is_stopping or claim.again or len(claim.jobs) >= limit:
             return
-        await self.wait(self._poll_interval)
+        # A job under which a worker has died may wait until another of its kind has ended here.
+        await self.wait(min(self._poll_interval, _LOOK_FOR_SUSPECTS_S) if self._suspects else self._poll_interval)
 
     async def wait(self, timeout: float) -> None:
         """Wait for a wake-up token, for at most ``timeout`` seconds; not at all once claiming is to stop."""

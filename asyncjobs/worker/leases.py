@@ -23,6 +23,9 @@ class Leases:
         """Have ``lease`` extended no longer."""
         self._held.pop(lease, None)
 
+    def __contains__(self, lease: Lease) -> bool:
+        return lease in self._held
+
     def held(self, now: float) -> list[Lease]:
         """Return the leases to extend at the monotonic time ``now``; from any thread: one C call copies the dict."""
         return [lease for lease, until in self._held.copy().items() if now < until]

@@ -30,6 +30,7 @@ from asyncjobs.worker.schedules.from_code import schedules_in_code
 from asyncjobs.worker.schedules.scheduler import Scheduler
 from asyncjobs.worker.schedules.tick_sender import TickSender
 from asyncjobs.worker.settler import Settler
+from asyncjobs.worker.suspects import Suspects
 
 __all__ = ["WorkerRun"]
 
@@ -69,6 +70,7 @@ class WorkerRun:
             lease_ms=self._lease_ms,
             poll_interval=settings.poll_interval,
             timer_interval=settings.scheduler_interval if settings.scheduler else None,
+            suspects=Suspects(self._leases, concurrency=concurrency, max_deaths=settings.max_deaths),
         )
         self._presence = Presence(
             host.connection.broker,

@@ -61,6 +61,9 @@ CLAIM = {
     "lowest_first": False,
     "any_name": False,
     "most_bytes": 1_000_000,
+    "suspects": 9,
+    "last_one": True,
+    "max_deaths": 3,
 }
 
 

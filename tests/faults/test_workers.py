@@ -138,6 +138,33 @@ async def test_poison_that_kills_its_worker(
     assert (dead.deaths, dead.errors[-1].type) == (3, "WorkerDied")
 
 
+async def test_poison_that_kills_its_worker_takes_no_others_with_it(
+    redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
+) -> None:
+    load, workers = Load(redis_url, tmp_path), Workers(redis_url, tmp_path, lease=1, concurrency=50)
+    poison, work = load.app.registry.get("poison"), load.app.registry.get("work")
+    async with opened(load, workers):
+        for number in range(60):
+            await load.add(work.delay(number, 1.5))
+            if number == 20:
+                await load.add(poison.delay())
+
+        async def replace_the_dead() -> None:
+            while True:
+                for process in [one for one in workers.processes if one.poll() is not None]:
+                    workers.processes.remove(process)
+                    workers.start()
+                await asyncio.sleep(0.05)
+
+        workers.start(2)
+        replacing = asyncio.create_task(replace_the_dead())
+        await load.settle(report)
+        replacing.cancel()
+        dead = [(job.name, job.deaths) for job in await load.app.failed_jobs()]
+    assert_nothing_lost(report)
+    assert dead == [("poison", 3)]
+
+
 async def test_random_bytes_as_payloads(
     redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Callable[[Report], None]
 ) -> None:

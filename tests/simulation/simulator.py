@@ -26,6 +26,7 @@ from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.maintenance import Maintenance
 from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.settler import Settler
+from asyncjobs.worker.suspects import Suspects
 from tests.apps import broker_of, host_of
 
 __all__ = ["Simulation", "SimulationKit"]
@@ -127,8 +128,9 @@ class SimulatedWorker:
         leases = Leases()
         broker_clock = BrokerClock(clock)
         self.settler = Settler(broker_of(app), leases)
+        concurrency = chance.randint(1, 4)
         self.executor = Executor(
-            host_of(app), broker_clock, self.settler, leases, concurrency=chance.randint(1, 4), chance=chance.random
+            host_of(app), broker_clock, self.settler, leases, concurrency=concurrency, chance=chance.random
         )
         self.claimer = Claimer(
             broker_of(app),
@@ -140,6 +142,7 @@ class SimulatedWorker:
             lease_ms=LEASE_MS,
             poll_interval=1.0,
             timer_interval=None,
+            suspects=Suspects(leases, concurrency=concurrency, max_deaths=MAX_DEATHS),
         )
         self.maintenance = Maintenance(
             broker_of(app),

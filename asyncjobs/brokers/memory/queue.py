@@ -19,7 +19,8 @@ from asyncjobs.brokers.memory.timetable import Scheduled, Timer
 from asyncjobs.brokers.memory.waking import Bell, Watchers
 from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.job import Job
-from asyncjobs.core.retention import CLAIM_KEEP_MS
+from asyncjobs.core.record.tries import unpack_tries
+from asyncjobs.core.retention import CLAIM_KEEP_MS, SUSPECTS_PASSED
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import read_kept
@@ -262,19 +263,40 @@ class Queue:
         if self.scheduled.slots:
             # Without a ring of the bell: this claim rings it for the jobs that it leaves.
             self._enter_ready(self.scheduled.due(now_ms, _MAX_PROMOTED), first=False)
-        looked_at = [] if self.paused else self.ready.first(want, lowest_first=request.lowest_first)
+        looked_at, passed = [], 0
+        if not self.paused:
+            looked_at = self.ready.first(want, lowest_first=request.lowest_first)
+            if self.tried > len(self.dead) and any(entry.tries for entry in looked_at):
+                looked_at, passed = self._in_small_company(request, want)
         taken = self._unless_held(looked_at, request.names, now_ms)
         if taken:
             self._lease(taken, now_ms + request.lease_ms)
         if taken or request.keep_number:
             self._note_claim(request, taken, now_ms)
-        more = len(self.ready) > 0
+        more = len(self.ready) > passed and (looked_at != [] or not passed)
         again = more and len(taken) < len(looked_at)
         if not more or self.paused:
             self.bell.token = False
         elif not again:
             self.bell.ring()
         return [_claimed(entry) for entry in taken], self._next_due(request, now_ms), again
+
+    def _in_small_company(self, request: ClaimRequest, want: int) -> tuple[list[Entry], int]:
+        """Return the first ``want`` entries with no more suspects than the request allows, and how many stay."""
+        left, is_last_allowed = request.max_suspects, request.last_try
+        found: list[Entry] = []
+        passed = 0
+        for entry in self.ready.first(want + SUSPECTS_PASSED, lowest_first=request.lowest_first):
+            if len(found) == want:
+                break
+            if deaths := unpack_tries(entry.tries).deaths:
+                is_last = deaths + 1 >= request.max_deaths
+                if left < 1 or (is_last and not is_last_allowed):
+                    passed += 1
+                    continue
+                left, is_last_allowed = 0 if is_last else left - 1, False
+            found.append(entry)
+        return found, passed
 
     def _unless_held(self, entries: list[Entry], known: frozenset[str] | None, now_ms: int) -> list[Entry]:
         """Return the entries that a worker which knows the names ``known`` may claim; park the others."""

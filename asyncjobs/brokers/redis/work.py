@@ -72,6 +72,9 @@ class RedisWork(Session):
             timer_ms=request.keep_timer_ms,
             any_name=request.names is None,
             most_bytes=self._portion.bytes,
+            suspects=request.max_suspects,
+            last_one=request.last_try,
+            max_deaths=request.max_deaths,
         )
         reply = await self._run(CLAIM, queues, values)
         for at, queue in enumerate(queues):

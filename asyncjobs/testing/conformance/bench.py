@@ -133,6 +133,8 @@ class Bench:
         keep_timer_ms: int = 0,
         keep_number: bool = False,
         sent_at_ms: int = 0,
+        max_suspects: int = 1_000,
+        last_try: bool = True,
     ) -> Claim:
         """Return the broker's answer to a claim.
 
@@ -147,6 +149,8 @@ class Bench:
             keep_timer_ms: For how long the worker offers to keep the timer, in milliseconds; 0 if it doesn't.
             keep_number: Whether to keep the number even without jobs, since an earlier claim may still arrive.
             sent_at_ms: When it was sent by the broker's clock, in Unix milliseconds; 0 if the worker doesn't know.
+            max_suspects: How many jobs under which a worker has died, at most.
+            last_try: Whether one of them may be dead with its next death, the third.
         """
         return await self.broker.claim(
             ClaimRequest(
@@ -160,6 +164,9 @@ class Bench:
                 keep_timer_ms=keep_timer_ms,
                 keep_number=keep_number,
                 sent_at_ms=sent_at_ms,
+                max_suspects=max_suspects,
+                last_try=last_try,
+                max_deaths=3,
             )
         )
 

@@ -131,6 +131,56 @@ class Claiming(Theme):
         claim = await bench.claim(names=KNOWN)
         assert {claimed.id: claimed.body for claimed in claim.jobs} == {f"junk-{n}": d for n, d in enumerate(junk)}
 
+    async def test_jobs_whose_worker_has_died_are_given_in_the_number_asked_for_and_keep_their_place(
+        self, bench: Bench
+    ) -> None:
+        suspects = await bench.send(*(bench.new(priority=one) for one in (Priority.HIGH, Priority.NORMAL) * 2))
+        suspects = [suspects[0], suspects[2], suspects[1], suspects[3]]
+        assert await bench.claim_ids() == suspects
+        await bench.lapse()
+        await bench.recover()
+        fresh = await bench.send(count=3)
+        [due] = await bench.send(bench.new(delay_ms=1_000))
+        await bench.kit.advance(1_000)
+        assert await bench.claim_ids(2, max_suspects=0) == fresh[:2]
+        assert await bench.ids_in("ready") == [*suspects, fresh[2], due]
+        assert await bench.claim_ids(max_suspects=1) == [suspects[0], fresh[2], due]
+        assert await bench.ids_in("ready") == suspects[1:]
+        assert await bench.claim_ids(max_suspects=2) == suspects[1:3]
+        assert await bench.claim_ids(max_suspects=0) == []
+        assert await bench.claim_ids() == suspects[3:]
+
+    async def test_a_job_that_is_dead_with_its_next_death_is_given_without_others_whose_worker_died(
+        self, bench: Bench
+    ) -> None:
+        [twice] = await bench.send()
+        for _ in range(2):
+            assert await bench.claim_ids() == [twice]
+            await bench.lapse()
+            await bench.recover()
+        [once] = await bench.send()
+        assert await bench.claim_ids(last_try=False) == [once]
+        await bench.lapse()
+        await bench.recover()
+        [fresh] = await bench.send()
+        assert await bench.ids_in("ready") == [once, twice, fresh]
+        assert await bench.claim_ids(last_try=False, max_suspects=0) == [fresh]
+        assert await bench.claim_ids(last_try=True, max_suspects=2) == [once]
+        assert await bench.claim_ids(last_try=True, max_suspects=2) == [twice]
+
+    async def test_jobs_that_must_wait_wake_nobody_and_those_behind_them_are_found(self, bench: Bench) -> None:
+        sent = await bench.send(count=30)
+        await bench.claim(30)
+        await bench.lapse()
+        await bench.recover()
+        fresh = await bench.send(count=20)
+        while await bench.broker.wait([bench.queue], 0.01):
+            if not await bench.claim_ids(7, max_suspects=0):
+                break
+        assert await bench.ids_in("ready") == sent
+        assert not await bench.broker.wait([bench.queue], 0.01)
+        assert len(fresh) == 20
+
     async def test_jobs_that_a_repeated_claim_gets_again_are_leased_anew(self, bench: Bench) -> None:
         sent = await bench.send(count=2)
         assert await bench.claim_ids(number=1) == sent

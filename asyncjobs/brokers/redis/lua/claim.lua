@@ -4,6 +4,7 @@
 -- number is below the last one that is kept, or it was sent before any that would still be kept.
 --- @args worker, number: int, keep_number: flag, sent_at: int
 --- @args limit: int, lease_ms: ms, lowest_first: flag, timer_ms: ms, any_name: flag, most_bytes: int
+--- @args suspects: int, last_one: flag, max_deaths: int
 --- @list known
 -- number        of this claim, rising          limit     how many jobs at most
 -- keep_number   whether to keep the number even without jobs, since an earlier claim may still arrive
@@ -12,6 +13,8 @@
 -- timer_ms      for how many ms the worker would keep a queue's timer, 0 for not at all
 -- any_name      whether the worker takes jobs of any name
 -- most_bytes    how many bytes the records may have together, unless there is only one
+-- suspects      how many jobs at most under which a worker has died before; the others stay where they are
+-- last_one      whether it may be one, and no other, that is dead with its next death, the one at max_deaths
 -- known         the job names that it takes otherwise; with none of them, it takes no job
 --- @reply now_ms, due_ms, again, fence, jobs
 -- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
@@ -22,10 +25,8 @@
 --- @include clock
 --- @include ready
 --- @include gone
---- @include fields
 --- @include parking
---- @include fitting
-local MAX_PROMOTED = 1000
+--- @include candidates
 local REPEATED = 2
 
 local is_known = not any_name and {} or nil
@@ -44,85 +45,6 @@ local function parking(record, held)
   elseif held and held[BY_TENANT .. tenant_of(record)] then
     return PARKED_BY_TENANT, BY_TENANT .. tenant_of(record)
   end
-end
-
--- What is due, by priority, and the members of the scheduled set that it is.
-local function read_due(q, now)
-  if redis.call('EXISTS', q.scheduled) == 0 then
-    return {}, {}
-  end
-  local due, members = {}, redis.call('ZRANGEBYSCORE', q.scheduled, '-inf', now, 'LIMIT', 0, MAX_PROMOTED)
-  for _, member in ipairs(members) do
-    line_up(due, math.min(tonumber(string.sub(member, 1, 1)) or 3, 3), string.sub(member, 3))
-  end
-  return due, members
-end
-
--- How many entries of each candidate are to be passed over, the first ones.
-local function read_skips(q, ids, priorities)
-  if redis.call('EXISTS', q.gone) == 0 then
-    return {}
-  end
-  local fields = {}
-  for n, id in ipairs(ids) do
-    fields[n] = gone_field(priorities[n], id)
-  end
-  return values_of(q.gone, fields)
-end
-
--- Reads up to `want` candidates, as many as fit into the bytes: by priority what is ready, and behind it what is due.
---   ids, priorities, records, tries, skips   one a candidate
---   taken      priority -> how many of the candidates were ready
---   due        priority -> what is due and is no candidate
---   promoted   members of the scheduled set that are candidates, or in `due`
---   more       whether startable jobs are left that are no candidates
-local function candidates(q, want, now, is_paused)
-  local due, promoted = read_due(q, now)
-  local ids, priorities, is_due, taken, more = {}, {}, {}, {}, false
-  for step = 0, 3 do
-    local priority = lowest_first and 3 - step or step
-    local first, room = #ids, is_paused and 0 or want - #ids
-    if room > 0 then
-      -- One more than there is room for tells whether there are more.
-      local ready = redis.call('LRANGE', q.ready[priority], 0, room)
-      for n = 1, math.min(#ready, room) do
-        ids[first + n] = ready[n]
-      end
-      taken[priority] = #ids > first and #ids - first or nil
-      more = more or #ready > room
-    elseif due[priority] or not more then
-      more = redis.call('LLEN', q.ready[priority]) > 0 or more
-    end
-    local rest = {}
-    for _, id in ipairs(due[priority] or rest) do
-      local list = #ids - first < room and ids or rest
-      list[#list + 1] = id
-      if list == ids then
-        is_due[#ids] = true
-      end
-    end
-    due[priority] = rest[1] and rest or nil
-    for n = first + 1, #ids do
-      priorities[n] = priority
-    end
-    more = more or rest[1] ~= nil
-  end
-  local records = read_fitting(q, ids)
-  for n = #ids, #records + 1, -1 do
-    -- Candidates of a priority that are due stand behind those that were ready.
-    local priority, id = priorities[n], ids[n]
-    if is_due[n] then
-      due[priority] = due[priority] or {}
-      table.insert(due[priority], 1, id)
-    else
-      taken[priority] = taken[priority] - 1
-    end
-    ids[n], priorities[n], more = nil, nil, true
-  end
-  return {
-    ids = ids, priorities = priorities, taken = taken, due = due, promoted = promoted, more = more,
-    records = records, tries = values_of(q.tries, ids), skips = read_skips(q, ids, priorities),
-  }
 end
 
 -- Sorts the candidates into those to lease, to park and to pass over.
@@ -189,6 +111,9 @@ local function write(q, found, sorted, fence, now)
   end
   for priority, count in pairs(found.taken) do
     redis.call('LTRIM', q.ready[priority], count, -1)
+    if found.kept[priority] then
+      push(q, 'LPUSH', priority, reversed(found.kept[priority]))
+    end
   end
   if #found.promoted > 0 then
     redis.call('ZREM', q.scheduled, unpack(found.promoted))
