@@ -12,9 +12,9 @@ __all__ = [
     "DIED_EARLY",
     "HISTORY_KEEP_MS",
     "MAX_HISTORY",
+    "MAX_PASSED",
     "MAX_TENANT_HISTORY",
     "MINUTES_KEEP_MS",
-    "SUSPECTS_PASSED",
     "TOMBSTONE_MS",
     "UNKNOWN_NAME",
     "WORKERS_DIED",
@@ -29,8 +29,8 @@ CANCELLED_KEEP_MS = 24 * 3_600_000
 #: How long a claim can be repeated under its number; two of its leases, if those are longer.
 CLAIM_KEEP_MS = 60_000
 
-#: How many jobs under which a worker has died a claim passes over at most, to find others behind them.
-SUSPECTS_PASSED = 500
+#: How many jobs that it may not take a claim passes over at most, to find others behind them.
+MAX_PASSED = 1_000
 
 #: How many ends the history of one job name, and of one tenant, holds in one queue.
 MAX_HISTORY = 1_000

@@ -186,7 +186,8 @@ class Claimer(Duty):
             self._executor.give_back()
         elif self._timer_interval is not None:
             # All slots are taken; what is due must still be made ready, for other workers.
-            await self.step(0)
+            while (await self.step(0)).again and not self.is_stopping:
+                pass
 
     # -- the timer of scheduled jobs
 

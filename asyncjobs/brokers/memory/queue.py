@@ -6,9 +6,11 @@ way of a job are methods. The other verbs are functions on a queue, in ``running
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
+from asyncjobs.brokers.memory.company import Company
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.events import EventStreams
 from asyncjobs.brokers.memory.ledger import Ledger
@@ -19,8 +21,7 @@ from asyncjobs.brokers.memory.timetable import Scheduled, Timer
 from asyncjobs.brokers.memory.waking import Bell, Watchers
 from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.job import Job
-from asyncjobs.core.record.tries import unpack_tries
-from asyncjobs.core.retention import CLAIM_KEEP_MS, SUSPECTS_PASSED
+from asyncjobs.core.retention import CLAIM_KEEP_MS, MAX_PASSED
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import read_kept
@@ -248,7 +249,9 @@ class Queue:
         entry = self.get(job_id, now_ms)
         return None if entry is None else job_of(entry)
 
-    def claim(self, request: ClaimRequest, want: int, now_ms: int) -> tuple[list[Claimed], int | None, bool]:
+    def claim(
+        self, request: ClaimRequest, want: int, company: Company, now_ms: int
+    ) -> tuple[list[Claimed], int | None, bool]:
         """Return the jobs, the next due time if this worker keeps the timer, and whether to claim again at once."""
         number, fence, until_ms, entries = self._claims.get(request.worker, _NO_CLAIM)
         if number >= request.number and until_ms > now_ms:
@@ -260,56 +263,50 @@ class Queue:
             return [_claimed(entry) for entry in leased], None, True
         if 0 < request.sent_at_ms < now_ms - CLAIM_KEEP_MS:
             return [], None, True
+        is_more_due = False
         if self.scheduled.slots:
             # Without a ring of the bell: this claim rings it for the jobs that it leaves.
             self._enter_ready(self.scheduled.due(now_ms, _MAX_PROMOTED), first=False)
-        looked_at, passed = [], 0
-        if not self.paused:
-            looked_at = self.ready.first(want, lowest_first=request.lowest_first)
-            if self.tried > len(self.dead) and any(entry.tries for entry in looked_at):
-                looked_at, passed = self._in_small_company(request, want)
-        taken = self._unless_held(looked_at, request.names, now_ms)
+            # Before all that is due is ready, nobody knows what is first.
+            is_more_due = (self.scheduled.earliest() or math.inf) <= now_ms
+        taken: list[Entry] = []
+        waiting, has_parked = 0, False
+        if not self.paused and not is_more_due:
+            taken, waiting, has_parked = self._choose(request, want, company, now_ms)
         if taken:
             self._lease(taken, now_ms + request.lease_ms)
         if taken or request.keep_number:
             self._note_claim(request, taken, now_ms)
-        more = len(self.ready) > passed and (looked_at != [] or not passed)
-        again = more and len(taken) < len(looked_at)
+        # If the rest waits for others of its kind to end, nobody needs be woken.
+        more = len(self.ready) > waiting and bool(taken or has_parked or not waiting)
+        again = is_more_due or (more and has_parked and len(taken) < want)
         if not more or self.paused:
             self.bell.token = False
         elif not again:
             self.bell.ring()
         return [_claimed(entry) for entry in taken], self._next_due(request, now_ms), again
 
-    def _in_small_company(self, request: ClaimRequest, want: int) -> tuple[list[Entry], int]:
-        """Return the first ``want`` entries with no more suspects than the request allows, and how many stay."""
-        left, is_last_allowed = request.max_suspects, request.last_try
-        found: list[Entry] = []
-        passed = 0
-        for entry in self.ready.first(want + SUSPECTS_PASSED, lowest_first=request.lowest_first):
-            if len(found) == want:
+    def _choose(self, request: ClaimRequest, want: int, company: Company, now_ms: int) -> tuple[list[Entry], int, bool]:
+        """Return up to ``want`` entries to lease, how many before them wait, and whether any was parked."""
+        first = self.ready.first(want, lowest_first=request.lowest_first)
+        names = request.names
+        is_any_tried = self.tried > len(self.dead) and any(entry.tries for entry in first)
+        if not is_any_tried and not self.parked.holds and (names is None or names.issuperset(map(_name_of, first))):
+            return first, 0, False
+        taken: list[Entry] = []
+        waiting, has_parked = 0, False
+        for entry in self.ready.first(want + MAX_PASSED, lowest_first=request.lowest_first):
+            if len(taken) == want:
                 break
-            if deaths := unpack_tries(entry.tries).deaths:
-                is_last = deaths + 1 >= request.max_deaths
-                if left < 1 or (is_last and not is_last_allowed):
-                    passed += 1
-                    continue
-                left, is_last_allowed = 0 if is_last else left - 1, False
-            found.append(entry)
-        return found, passed
-
-    def _unless_held(self, entries: list[Entry], known: frozenset[str] | None, now_ms: int) -> list[Entry]:
-        """Return the entries that a worker which knows the names ``known`` may claim; park the others."""
-        if not self.parked.holds and (known is None or known.issuperset(map(_name_of, entries))):
-            return entries
-        taken = []
-        for entry in entries:
-            hold = self.parked.hold_of(entry, known)
-            if hold is None:
+            hold = self.parked.hold_of(entry, names)
+            if hold is not None:
+                self.park(entry, hold, now_ms)
+                has_parked = True
+            elif company.admits(entry.tries):
                 taken.append(entry)
             else:
-                self.park(entry, hold, now_ms)
-        return taken
+                waiting += 1
+        return taken, waiting, has_parked
 
     def _lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:
         """Let jobs run under the number of a new claim, until ``deadline_ms``."""

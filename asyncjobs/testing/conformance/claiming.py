@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.retention import CLAIM_KEEP_MS
 from asyncjobs.core.states import JobState
-from asyncjobs.ports import NewJob
+from asyncjobs.ports import Hold, NewJob
 from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
@@ -180,6 +180,36 @@ class Claiming(Theme):
         assert await bench.ids_in("ready") == sent
         assert not await bench.broker.wait([bench.queue], 0.01)
         assert len(fresh) == 20
+
+    async def test_what_is_due_is_claimed_by_priority_however_much_is_due(self, bench: Bench) -> None:
+        low = await bench.send(*(bench.new(priority=Priority.LOW, delay_ms=1_000) for _ in range(2_500)))
+        [critical] = await bench.send(bench.new(priority=Priority.CRITICAL, delay_ms=2_000))
+        await bench.kit.advance(3_000)
+        claim = await bench.claim(2)
+        while claim.again and not claim.jobs:
+            claim = await bench.claim(2)
+        assert ids(claim.jobs) == [critical, low[0]]
+
+    async def test_a_claim_looks_behind_many_jobs_that_are_no_more_and_many_that_are_held(self, bench: Bench) -> None:
+        gone = await bench.send(count=1_500)
+        held = await bench.send(*(bench.new(tenant="held") for _ in range(1_500)))
+        [live] = await bench.send()
+        await bench.broker.cancel(bench.queue, gone, "why", 60_000)
+        await bench.broker.hold(bench.queue, Hold("tenant", "held"), on=True)
+        claims = 0
+        while not (claim := await bench.claim(1)).jobs:
+            assert claim.again
+            claims += 1
+        assert ids(claim.jobs) == [live]
+        assert claims <= 5
+        assert sorted(await bench.ids_in("parked")) == sorted(held)
+
+    async def test_a_worker_that_fills_up_from_one_queue_wakes_another_for_the_next(self, bench: Bench) -> None:
+        await bench.send(count=2)
+        await bench.send(bench.new(queue="second"))
+        assert await bench.broker.wait(["second"], 1)
+        await bench.claim(2, queues=[bench.queue, "second"])
+        assert await bench.broker.wait(["second"], 1)
 
     async def test_jobs_that_a_repeated_claim_gets_again_are_leased_anew(self, bench: Bench) -> None:
         sent = await bench.send(count=2)

@@ -27,6 +27,7 @@
 --- @include gone
 --- @include parking
 --- @include candidates
+--- @include tries
 local REPEATED = 2
 
 local is_known = not any_name and {} or nil
@@ -47,15 +48,37 @@ local function parking(record, held)
   end
 end
 
--- Sorts the candidates into those to lease, to park and to pass over.
+-- Whether a job with these tries must wait, since jobs under which a worker has died are tried in a small company.
+local suspects_left, may_be_last = suspects, last_one
+local function must_wait(tries)
+  local _, deaths = read_tries(tries)
+  if deaths == 0 then
+    return false
+  end
+  local is_last = deaths + 1 >= max_deaths
+  if suspects_left < 1 or (is_last and not may_be_last) then
+    return true
+  end
+  suspects_left, may_be_last = is_last and 0 or suspects_left - 1, false
+  return false
+end
+
+-- Sorts the candidates into up to `want` to lease, and those to park, to pass over, and to leave where they are.
 --   jobs      the part of the reply: id, tries, record of each leased one
 --   leases    deadline, member, …    members   the same without the deadlines    fences  id, fence, …
 --   parked    label -> its ids, and as `kind` why
 --   passed    {priority, id}, …
-local function sort(found, fence, deadline, held)
+--   waiting   number of a candidate -> true, of those that must wait
+--   stop      the number of the first candidate that it has not looked at, nil if it has looked at all
+local function sort(found, want, fence, deadline, held)
   local jobs, leases, members, fences, parked, passed, skipped = {}, {}, {}, {}, {}, {}, {}
   local priorities, records, tries, skips = found.priorities, found.records, found.tries, found.skips
+  local waiting, stop = {}, nil
   for n, id in ipairs(found.ids) do
+    if n > #records or #members == want then
+      stop = n
+      break
+    end
     local record = records[n]
     local field = priorities[n] .. ':' .. id
     local skip = skips[n]
@@ -67,6 +90,8 @@ local function sort(found, fence, deadline, held)
       if kind then
         parked[label] = parked[label] or {kind = kind}
         table.insert(parked[label], id)
+      elseif tries[n] and must_wait(tries[n]) then
+        waiting[n] = true
       else
         -- The priority is the record's, from which the worker reads it: in a damaged one it may be another.
         local member = fence .. ':' .. priority_of(record) .. ':' .. id
@@ -81,7 +106,28 @@ local function sort(found, fence, deadline, held)
       end
     end
   end
-  return {jobs = jobs, leases = leases, members = members, fences = fences, parked = parked, passed = passed}
+  return {
+    jobs = jobs, leases = leases, members = members, fences = fences, parked = parked, passed = passed,
+    waiting = waiting, stop = stop,
+  }
+end
+
+-- Chooses up to `want` jobs, and returns the candidates, and them sorted. Where too many of the first candidates are
+-- none, it looks once more, at so many more.
+local function choose(q, want, due, is_paused, fence, deadline, held)
+  local bytes, left, last = bytes_left, suspects_left, may_be_last
+  local found = read_candidates(q, want, due, is_paused)
+  local sorted = sort(found, want, fence, deadline, held)
+  if #sorted.members < want and found.more and not sorted.stop and not is_paused then
+    bytes_left, suspects_left, may_be_last = bytes, left, last
+    found = read_candidates(q, want + MAX_PASSED, due, is_paused)
+    sorted = sort(found, want, fence, deadline, held)
+  end
+  if sorted.stop or next(sorted.waiting) then
+    leave(found, sorted.waiting, sorted.stop or math.huge)
+  end
+  found.more = found.more or sorted.stop ~= nil
+  return found, sorted
 end
 
 -- To be called before the script writes.
@@ -99,7 +145,7 @@ end
 
 -- Takes the candidates from where they were, and puts each where it is to be. The leases come first: where they are
 -- refused, nothing has been taken.
-local function write(q, found, sorted, fence, now)
+local function write(q, found, sorted, promoted, fence, now)
   if #sorted.members > 0 then
     redis.call('ZADD', q.leased, unpack(sorted.leases))
     redis.call('HSET', q.fences, unpack(sorted.fences))
@@ -115,9 +161,9 @@ local function write(q, found, sorted, fence, now)
       push(q, 'LPUSH', priority, reversed(found.kept[priority]))
     end
   end
-  if #found.promoted > 0 then
-    redis.call('ZREM', q.scheduled, unpack(found.promoted))
-    push_behind(q, found.due)
+  if #promoted > 0 then
+    redis.call('ZREM', q.scheduled, unpack(promoted))
+    push_behind(q, found.rest)
   end
   for _, entry in ipairs(sorted.passed) do
     forget_gone(q, entry[1], entry[2])
@@ -157,25 +203,29 @@ local function claim(q, want)
   elseif last_number > number or (sent_at > 0 and now - sent_at > CLAIM_KEEP_MS) then
     return {now, -1, 1, 0, {}}, 0
   end
-  local found = candidates(q, want, now, is_paused)
+  local due, promoted, is_more_due = read_due(q, now)
+  if is_more_due then
+    -- Before all that is due is ready, nobody knows what is first.
+    want = 0
+  end
+  local found, sorted = choose(q, want, due, is_paused, fence, now + lease_ms, held)
   local next_due = read_timer(q, now, cfg[4], cfg[5])
-  if #found.ids == 0 and #found.promoted == 0 and next_due < 0 and not keep_number then
-    if not found.more and redis.call('EXISTS', q.bell) == 1 then
-      redis.call('DEL', q.bell)
-    end
+  -- If the rest waits for others of its kind to end, nobody needs be woken.
+  local has_moved = next(found.taken) ~= nil or #promoted > 0
+  local more = found.more and not is_paused and (has_moved or not next(sorted.waiting))
+  if not has_moved and next_due < 0 and not keep_number and more == is_rung(q) then
     return {now, -1, 0, 0, {}}, 0
   end
-  local sorted = sort(found, fence, now + lease_ms, held)
 
   check(q, sorted)
   begin_writes(q)
-  write(q, found, sorted, fence, now)
+  write(q, found, sorted, promoted, fence, now)
   if next_due >= 0 then
     redis.call('HSET', q.cfg, 'keeper', worker, 'keeper_until', now + timer_ms)
   end
   -- Some candidates were none: this worker claims again at once, so no other need be woken for the rest.
-  local again = found.more and #sorted.members < #found.ids
-  if not found.more or is_paused then
+  local again = is_more_due or (more and has_moved and not sorted.stop and #sorted.members < want)
+  if not more then
     redis.call('DEL', q.bell)
   elseif not again then
     ring(q)

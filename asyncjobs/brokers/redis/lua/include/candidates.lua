@@ -3,19 +3,20 @@
 --- @include gone
 --- @include fields
 --- @include fitting
---- @include tries
 local MAX_PROMOTED = 1000
 
--- What is due, by priority, and the members of the scheduled set that it is.
+-- What is due, by priority, the members of the scheduled set that it is, and whether there is more.
 local function read_due(q, now)
   if redis.call('EXISTS', q.scheduled) == 0 then
-    return {}, {}
+    return {}, {}, false
   end
-  local due, members = {}, redis.call('ZRANGEBYSCORE', q.scheduled, '-inf', now, 'LIMIT', 0, MAX_PROMOTED)
+  local due, members = {}, redis.call('ZRANGEBYSCORE', q.scheduled, '-inf', now, 'LIMIT', 0, MAX_PROMOTED + 1)
+  local has_more = #members > MAX_PROMOTED
+  members[MAX_PROMOTED + 1] = nil
   for _, member in ipairs(members) do
     line_up(due, math.min(tonumber(string.sub(member, 1, 1)) or 3, 3), string.sub(member, 3))
   end
-  return due, members
+  return due, members, has_more
 end
 
 -- How many entries of each candidate are to be passed over, the first ones.
@@ -30,26 +31,14 @@ local function read_skips(q, ids, priorities)
   return values_of(q.gone, fields)
 end
 
--- Whether a job with these tries must wait, since jobs under which a worker has died are tried in a small company.
-local suspects_left, may_be_last = suspects, last_one
-local function must_wait(tries)
-  local _, deaths = read_tries(tries)
-  if deaths == 0 then
-    return false
-  end
-  local is_last = deaths + 1 >= max_deaths
-  if suspects_left < 1 or (is_last and not may_be_last) then
-    return true
-  end
-  suspects_left, may_be_last = is_last and 0 or suspects_left - 1, false
-  return false
-end
-
--- Reads up to `window` entries: by priority what is ready, and behind it what is due. As of `candidates`, and
---   is_due  whether it was due, by the entry
-local function read_entries(q, window, now, is_paused)
-  local due, promoted = read_due(q, now)
-  local ids, priorities, is_due, taken, more = {}, {}, {}, {}, false
+-- Reads up to `window` candidates: by priority what is ready, and behind it what is `due`.
+--   ids, priorities, is_due, tries, skips   one a candidate
+--   records    of the first candidates, as many as fit into the bytes
+--   taken      priority -> how many of the candidates were ready
+--   rest       priority -> what is due and is no candidate
+--   more       whether startable jobs are left that are no candidates
+local function read_candidates(q, window, due, is_paused)
+  local ids, priorities, is_due, taken, rest, more = {}, {}, {}, {}, {}, false
   for step = 0, 3 do
     local priority = lowest_first and 3 - step or step
     local first, room = #ids, is_paused and 0 or window - #ids
@@ -64,43 +53,39 @@ local function read_entries(q, window, now, is_paused)
     elseif due[priority] or not more then
       more = redis.call('LLEN', q.ready[priority]) > 0 or more
     end
-    local rest = {}
-    for _, id in ipairs(due[priority] or rest) do
-      local list = #ids - first < room and ids or rest
-      list[#list + 1] = id
-      if list == ids then
+    for _, id in ipairs(due[priority] or {}) do
+      if #ids - first < room then
+        ids[#ids + 1] = id
         is_due[#ids] = true
+      else
+        line_up(rest, priority, id)
       end
     end
-    due[priority] = rest[1] and rest or nil
     for n = first + 1, #ids do
       priorities[n] = priority
     end
-    more = more or rest[1] ~= nil
+    more = more or rest[priority] ~= nil
   end
   return {
-    ids = ids, priorities = priorities, is_due = is_due, taken = taken, kept = {}, due = due, promoted = promoted,
-    more = more, tries = values_of(q.tries, ids),
+    ids = ids, priorities = priorities, is_due = is_due, taken = taken, kept = {}, rest = rest, more = more,
+    records = read_fitting(q, ids), tries = values_of(q.tries, ids), skips = read_skips(q, ids, priorities),
   }
 end
 
--- Leaves only those entries whose number is in `chosen`, in its order. Of the others, what is due goes to the due ones,
--- and what stands before the last chosen one of its list is kept for the front of that.
-local function leave_only(found, chosen)
-  local ids, priorities, tries, is_chosen, seen, passed, late = {}, {}, {}, {}, {}, {}, {}
-  for n, at in ipairs(chosen) do
-    ids[n], priorities[n], tries[n], is_chosen[at] = found.ids[at], found.priorities[at], found.tries[at], true
-  end
+-- Leaves those candidates where they are that are in `waiting`, and those from the number `stop` on. What is due joins
+-- the rest of that, and what stands before another candidate of its list is `kept` for the front of the list.
+local function leave(found, waiting, stop)
+  local seen, passed, rest = {}, {}, {}
   found.taken = {}
-  for at, id in ipairs(found.ids) do
-    local priority = found.priorities[at]
-    if found.is_due[at] then
-      if not is_chosen[at] then
-        line_up(late, priority, id)
+  for n, id in ipairs(found.ids) do
+    local priority, stays = found.priorities[n], waiting[n] or n >= stop
+    if found.is_due[n] then
+      if stays then
+        line_up(rest, priority, id)
       end
     else
       seen[priority] = (seen[priority] or 0) + 1
-      if not is_chosen[at] then
+      if stays then
         line_up(passed, priority, id)
       else
         found.taken[priority] = seen[priority]
@@ -111,56 +96,10 @@ local function leave_only(found, chosen)
       end
     end
   end
-  for priority, due in pairs(found.due) do
-    for _, id in ipairs(due) do
-      line_up(late, priority, id)
+  for priority, ids in pairs(found.rest) do
+    for _, id in ipairs(ids) do
+      line_up(rest, priority, id)
     end
   end
-  found.ids, found.priorities, found.tries, found.due = ids, priorities, tries, late
-end
-
--- The numbers of the first `want` entries that need not wait, and whether any must. Entries behind them are `more`.
-local function choose(found, want)
-  local chosen, is_waiting = {}, false
-  for n = 1, #found.ids do
-    if #chosen == want then
-      found.more = true
-      break
-    elseif found.tries[n] and must_wait(found.tries[n]) then
-      is_waiting = true
-    else
-      chosen[#chosen + 1] = n
-    end
-  end
-  return chosen, is_waiting
-end
-
--- Reads up to `want` candidates, as many as fit into the bytes.
---   ids, priorities, records, tries, skips   one a candidate
---   taken      priority -> how many entries of its list are candidates, or stand before one
---   kept       priority -> those of them that are no candidates
---   due        priority -> what is due and is no candidate
---   promoted   members of the scheduled set that are candidates, or in `due`
---   more       whether jobs are left that this worker could take and that are no candidates
-local function candidates(q, want, now, is_paused)
-  local found, left, last = read_entries(q, want, now, is_paused), suspects_left, may_be_last
-  local chosen, is_waiting = choose(found, want)
-  if is_waiting and #chosen < want and found.more then
-    suspects_left, may_be_last = left, last
-    found = read_entries(q, want + SUSPECTS_PASSED, now, is_paused)
-    chosen = choose(found, want)
-    found.more = found.more and #chosen > 0
-  end
-  local ids = {}
-  for n, at in ipairs(chosen) do
-    ids[n] = found.ids[at]
-  end
-  local records = read_fitting(q, ids)
-  local does_not_fit = #records < #chosen
-  if is_waiting or does_not_fit then
-    leave_only(found, {unpack(chosen, 1, #records)})
-  end
-  found.more = found.more or does_not_fit
-  found.records, found.skips = records, read_skips(q, found.ids, found.priorities)
-  return found
+  found.rest = rest
 end
