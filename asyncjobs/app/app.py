@@ -92,7 +92,7 @@ class App(AllVerbs):
         self._lookup = Lookup(self._connection)
         self._sender = Sender(self._connection, self._lookup, self.middleware)
         self.registry = Registry(app=self, beneath=default_registry)
-        self.sync = SyncApp(self, self._connection.loop)
+        self.sync = SyncApp(self, self._connection.loop, self.settings.send_timeout)
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 
     def __repr__(self) -> str:
