@@ -11,12 +11,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from types import FrameType
 
 from asyncjobs.ports.outage import RESTART_PAUSES_S, pause_after
+from asyncjobs.worker.processes.interpreter import command_of
 from asyncjobs.worker.signals import stop_signals
 
 __all__ = ["Supervisor", "die_with_supervisor", "report_start"]
@@ -44,7 +44,7 @@ class _Child:
     """One worker process, and its successors."""
 
     def __init__(self, arguments: list[str]) -> None:
-        self._command = [sys.executable, "-m", "asyncjobs", *arguments]
+        self._command = command_of("asyncjobs.cli.main", *arguments)
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._started_at = 0.0

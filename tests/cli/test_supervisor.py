@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,3 +149,37 @@ def test_a_worker_whose_terminal_closes_gives_its_job_back(
     job = app.sync.find_job(job_id)
     assert job is not None
     assert (job.state.value, job.attempt) == ("pending", 1)
+
+
+OWN_NAMES = """
+from asyncjobs import App
+
+app = App()
+
+@app.job(executor="process")
+def double(number: int) -> int:
+    return 2 * number
+"""
+
+
+def test_a_project_may_have_modules_named_as_those_of_the_standard_library(command: Command, redis_url: str) -> None:
+    (command.folder / "doubling.py").write_text(OWN_NAMES)
+    for name in ("queue", "types", "random", "signal"):
+        (command.folder / f"{name}.py").write_text("raise RuntimeError('not what was meant')")
+    app = App(redis_url)
+
+    @app.job
+    def double(number: int) -> int: ...
+
+    handle = double.delay_sync(21)
+    # As the installed command does, and unlike `python -m`, which puts the folder first from the start.
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "asyncjobs", "worker", "doubling:app", "--processes", "2", "--burst"],
+        cwd=command.folder,
+        env={**command.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+    assert done.returncode == 0, done.stderr
+    assert app.sync.result(handle, SOON) == 42
