@@ -40,11 +40,20 @@ _LOOK_EVERY_S = 1.0
 class _Owner:
     """The loop on which the app is opened, is open, or is closed, and how many such steps are under way."""
 
-    __slots__ = ("loop", "steps")
+    __slots__ = ("_thread", "loop", "steps")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._thread = threading.current_thread()
         self.loop = loop
         self.steps = 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the loop will run no more, or can't, since its thread runs the caller."""
+        if self.loop.is_closed():
+            return True
+        here = threading.current_thread()
+        return not self.loop.is_running() and (self._thread is here or not self._thread.is_alive())
 
 
 class AppLoop:
@@ -102,12 +111,15 @@ class AppLoop:
 
     def _take(self, here: asyncio.AbstractEventLoop) -> _Owner:
         with self._lock:
-            if self._owner is not None and self._owner.loop.is_closed():
-                self._reset()
+            self._forget_ended()
             if self._owner is None:
                 self._owner = _Owner(here)
             self._owner.steps += 1
             return self._owner
+
+    def _forget_ended(self) -> None:
+        if self._owner is not None and self._owner.has_ended:
+            self._reset()
 
     def _reset(self) -> None:
         self.current = self._owner = None
@@ -160,7 +172,11 @@ class AppLoop:
             pass
         else:
             raise AppNotOpen(f"a synchronous call inside a running event loop would block it; write {instead}")
-        loop = self._living()
+        loop = self.current
+        if loop is None or not loop.is_running():
+            with self._lock:
+                self._forget_ended()
+                loop = self.current
         if loop is None:
             loop, start = self._loop_in_thread(), functools.partial(self._open_and_run, start, patience)
         reply = _submitted(start, loop)
@@ -175,11 +191,6 @@ class AppLoop:
                     raise _loop_has_ended() from None
             else:
                 return reply.result()
-
-    def _living(self) -> asyncio.AbstractEventLoop | None:
-        """Return the loop, unless the app is closed, or the loop has ended without closing the app."""
-        loop = self.current
-        return None if loop is None or loop.is_closed() else loop
 
     # -- the loop in a thread
 
@@ -198,7 +209,7 @@ class AppLoop:
         """Open the app on the loop in the thread, and run the coroutine of ``start``."""
         until = time.monotonic() + patience
         outage = Outage(_log, "opening the app must wait: %s", "the app is open")
-        while (loop := self._living()) is None:
+        while (loop := self.current) is None:
             try:
                 async with asyncio.timeout(until - time.monotonic() if 0 < patience < math.inf else None):
                     await self._opened()

@@ -37,8 +37,8 @@ class Shared:
         return self._lock
 
     async def enter(self) -> None:
-        """Open it, unless it is open on an event loop that hasn't ended."""
-        if self._loop is not None and self._loop.is_closed():
+        """Open it, unless it is open, on this event loop or on another one that runs."""
+        if self._loop not in (None, asyncio.get_running_loop()) and not self._loop.is_running():
             self.forget()
         if not self.users:
             async with self._turn():

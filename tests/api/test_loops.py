@@ -325,12 +325,29 @@ def test_an_app_whose_loop_does_not_run_says_so(app: App) -> None:
     assert size(app) == 1
 
 
-def test_an_app_that_loops_and_threads_open_at_once_works_in_each(app: App) -> None:
+@pytest.mark.parametrize("thread_ends", [True, False], ids=["of-a-thread-that-has-ended", "of-this-thread"])
+def test_an_app_whose_loop_was_left_is_opened_anew(app: App, thread_ends: bool) -> None:
+    def leave() -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(app.__aenter__())
+        loop.run_until_complete(_sent(app))
+
+    for use in (lambda: asyncio.run(open_and_send(app)), lambda: send(app)):
+        in_threads(1, leave) if thread_ends else leave()
+        use()
+    assert size(app) == 4
+
+
+def test_an_app_that_loops_and_threads_open_at_once_works_in_each(app: App, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(10):
+        # The records of errors keep connections of loops that have ended.
+        caplog.clear()
+        gc.collect()
         uses = iter([lambda: asyncio.run(open_and_send(app)), lambda: send(app)] * 4)
         replies = in_threads(8, lambda uses=uses: next(uses)())
         # One that began while the loop of another was just ending may be told so.
         assert {type(reply) for reply in replies} <= {type(None), AppNotOpen}
     sent = size(app)
+    caplog.clear()
     send(app)
     assert size(app) == sent + 1
