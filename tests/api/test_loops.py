@@ -93,10 +93,11 @@ def exit_code_of_fork(call: Callable[[], Any]) -> int | None:
 # -- while the server is away
 
 
-@pytest.fixture
-def away() -> App:
+@pytest.fixture(params=["redis://127.0.0.1", "redis+sentinel://127.0.0.1", "redis+cluster://127.0.0.1"])
+def away(request: pytest.FixtureRequest) -> App:
     """An app whose server isn't there."""
-    return with_job(App(f"redis://127.0.0.1:{free_port()}", send_timeout=0.1))
+    service = "/mymaster/0" if "sentinel" in request.param else ""
+    return with_job(App(f"{request.param}:{free_port()}{service}", send_timeout=0.1))
 
 
 def test_calls_that_cant_reach_the_server_leave_nothing_behind(away: App) -> None:

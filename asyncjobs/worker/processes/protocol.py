@@ -150,7 +150,8 @@ class HandlerFailed(AsyncJobsError):
             return bases[0] if bases else Exception
         try:
             return type(self.kinds[0][1], tuple(bases), {})
-        except TypeError:
+        except Exception:
+            # Bases may have a word in what is derived from them.
             return bases[0]
 
 
