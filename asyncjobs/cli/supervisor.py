@@ -53,6 +53,8 @@ class _Child:
         self._signals = 0
         self.failed_starts = 0
         """How many processes in a row ended before they had begun to work."""
+        self.last_end = ""
+        """How the last process ended, for the log."""
         self.is_killed = False
         """Whether the process had to be killed."""
 
@@ -66,38 +68,43 @@ class _Child:
         if self._process is not None or time.monotonic() < self._starts_at:
             return None
         self._started_at = time.monotonic()
-        # Its standard input, which ends when the supervisor dies, and takes the report of its start.
-        self._line, theirs = socket.socketpair()
-        with theirs:
-            try:
+        try:
+            # Its standard input, which ends when the supervisor dies, and takes the report of its start.
+            self._line, theirs = socket.socketpair()
+            with theirs:
                 self._process = subprocess.Popen(self._command, stdin=theirs.fileno(), start_new_session=True)
-            except OSError as error:
-                _log.error("a worker process can't be started: %s", error)
-                return self._ended(_FAILED)
+        except OSError as error:
+            # There are too many processes or open files, or too little memory.
+            return self._ended(_FAILED, f"a worker process can't be started: {error}")
         return None
 
     def poll(self) -> int | None:
         """Return the exit code of the process if it has ended since the last call, else ``None``."""
-        code = None if self._process is None else self._process.poll()
-        return None if code is None else self._ended(code)
+        if self._process is None or (code := self._process.poll()) is None:
+            return None
+        pid = self._process.pid
+        self._ended(code, f"worker process {pid} ended with code {code}")
+        if self.failed_starts:
+            self.last_end += " before it had begun to work"
+        return code
 
-    def _ended(self, code: int) -> int:
+    def _ended(self, code: int, what: str) -> int:
         has_begun = False
         if self._line is not None:
             with self._line, contextlib.suppress(OSError):
                 has_begun = bool(self._line.recv(1, socket.MSG_DONTWAIT))
         self.failed_starts = 0 if has_begun else self.failed_starts + 1
+        self.last_end = what
         self._process = self._line = None
         return code
 
-    def restart_later(self, code: int) -> None:
-        """Let ``start_if_due`` start a process after a pause; the last one ended with ``code``."""
+    def restart_later(self) -> None:
+        """Let ``start_if_due`` start a process after a pause."""
         now = time.monotonic()
         self._deaths = 0 if now - self._started_at > _SETTLED_S else self._deaths + 1
         pause = pause_after(self._deaths, RESTART_PAUSES_S)
         self._starts_at = now + pause
-        when = " before it had begun to work" if self.failed_starts else ""
-        _log.error("a worker process ended with code %d%s; another starts in %.1f s", code, when, pause)
+        _log.error("%s; another starts in %.1f s", self.last_end, pause)
 
     def stop(self, signals: int) -> None:
         """Pass on the next of ``signals`` that have come; not two at once, which could arrive as one."""
@@ -189,11 +196,11 @@ class Supervisor:
             return False
         limit = 1 if code == _MISCONFIGURED else _MAX_FAILED_STARTS
         if child.failed_starts >= limit:
-            _log.error("the worker gives up: its processes can't start, the last one ended with code %d", code)
+            _log.error("%s; the worker gives up, since its processes can't start", child.last_end)
             self._code = _MISCONFIGURED if code == _MISCONFIGURED else _FAILED
             self._stop()
             return False
-        child.restart_later(code)
+        child.restart_later()
         return True
 
 

@@ -99,7 +99,7 @@ def test_a_supervisor_whose_processes_cant_start_gives_up(command: Command, line
     (command.folder / "broken.py").write_text(BROKEN.format(line=line))
     done = command.run("worker", "broken:app", "--processes", "2", within=60)
     assert done.returncode == code
-    assert "the worker gives up: its processes can't start" in done.stderr
+    assert "the worker gives up, since its processes can't start" in done.stderr
 
 
 def test_a_process_that_dies_at_work_is_no_failed_start(command: Command, app: App) -> None:
