@@ -14,7 +14,6 @@ import functools
 import logging
 import math
 import os
-import selectors
 import threading
 import time
 import weakref
@@ -296,11 +295,13 @@ def _cut_off(loop: asyncio.AbstractEventLoop) -> None:
     The two share it: a connection that is collected here would be unregistered there, and the parent would no longer
     see its replies. Registrations on the null device fail, which ``selectors`` ignores.
     """
-    selector = getattr(loop, "_selector", None)
-    if isinstance(selector, selectors.EpollSelector) and selector.get_map() is not None:
+    selector: Any = getattr(loop, "_selector", None)
+    # Where there is no epoll, a forked process inherits nothing of the kind.
+    if type(selector).__name__ == "EpollSelector" and selector.get_map() is not None:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, selector.fileno(), inheritable=False)
         os.close(null)
 
 
-os.register_at_fork(after_in_child=_forget_parent)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)

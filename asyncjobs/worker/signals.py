@@ -13,7 +13,7 @@ from typing import Any
 __all__ = ["stop_signals", "stopping_on_signals"]
 
 # A service manager, Ctrl-C, and a terminal that closes.
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_STOP_SIGNALS = [one for one in signal.Signals if one.name in ("SIGTERM", "SIGINT", "SIGHUP")]
 
 # What the process did on these signals before a worker handled them, while one does.
 _before: dict[signal.Signals, Any] = {}
@@ -21,7 +21,7 @@ _before: dict[signal.Signals, Any] = {}
 
 def stop_signals() -> list[signal.Signals]:
     """Return the signals that stop a worker or its supervisor; a SIGHUP that ``nohup`` has ignored is none of them."""
-    return [one for one in _STOP_SIGNALS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+    return [one for one in _STOP_SIGNALS if one.name != "SIGHUP" or signal.getsignal(one) != signal.SIG_IGN]
 
 
 @contextlib.contextmanager
@@ -80,4 +80,5 @@ def _disown_signals() -> None:
     _release_signals()
 
 
-os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_disown_signals)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_disown_signals)
