@@ -90,6 +90,17 @@ def test_what_a_failed_job_of_the_example_has_written_is_undone() -> None:
     assert "payments: [(1, 500), (2, 250)]" in ended.stdout
 
 
+def test_the_arguments_of_the_example_arrive_or_are_refused() -> None:
+    ended = run_example("arguments.py")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "order by id: 19.99 EUR by Card" in ended.stdout
+    assert "order number 7: 5.00 USD by Transfer" in ended.stdout
+    assert "fees: 0.19 EUR, 0.05 USD" in ended.stdout
+    assert "/srv/log.txt of 10.0.0.1" in ended.stdout
+    assert "login.password is a SecretStr" in ended.stdout
+
+
 async def call(web: Any, method: str, path: str, query: str = "") -> tuple[int, Any]:
     """Ask an ASGI app, and return status and decoded body."""
     scope = {

@@ -17,6 +17,7 @@ from asyncjobs.core.options import UNSET, JobOptions, UnsetType
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.jobs.definition import AsyncJobDefinition, SyncJobDefinition
 from asyncjobs.jobs.registry import JobDecorator, Registry, decorator, default_registry
+from asyncjobs.jobs.values.hooks import STANDARD, Encoders, Hooks
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.middleware.chain import checked_middleware
 from asyncjobs.ports import Broker
@@ -40,12 +41,15 @@ class App(AllVerbs):
         retry: The policy of jobs that set none; by default ``RetryPolicy()``.
         middleware: The layers around sending and running, outermost first.
         broker: A broker of your own, in place of the one that ``url`` names.
+        encoders: How objects of classes that can't be sent otherwise are sent by the jobs of ``app.job``: by class, a
+            pair of functions. The first turns an object into a value that can be sent, the second turns it back.
         **settings: The keywords of ``asyncjobs.settings.SettingOptions``; times are seconds or ``timedelta``. A setting
             that isn't given comes from the environment, as ``ASYNCJOBS_<NAME>``, or has its default.
 
     Raises:
         ConfigurationError: A setting or the URL is wrong. The message names the setting, the value and what is
-            expected. For a keyword that isn't known it is an ``UnknownSetting``, which is a ``TypeError`` too.
+            expected. For a keyword that isn't known it is an ``UnknownSetting``, which is a ``TypeError`` too. An
+            encoder is no pair of functions, or is for a class that is sent without one.
 
     Example:
         ```python
@@ -83,6 +87,7 @@ class App(AllVerbs):
         retry: RetryPolicy | None = None,
         middleware: Sequence[Middleware] = (),
         broker: Broker | None = None,
+        encoders: Encoders | None = None,
         **settings: Unpack[SettingOptions],
     ) -> None:
         self.settings = load_settings(url, settings, os.environ)
@@ -91,6 +96,7 @@ class App(AllVerbs):
         self._connection = Connection(self.settings, broker or make_broker(self.settings.server, self.settings.prefix))
         self._lookup = Lookup(self._connection)
         self._sender = Sender(self._connection, self._lookup, self.middleware)
+        self._hooks = Hooks(encoders) if encoders else STANDARD
         self.registry = Registry(app=self, beneath=default_registry)
         self.sync = SyncApp(self, self._connection.loop, self.settings.send_timeout)
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}

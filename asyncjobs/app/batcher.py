@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Sequence
 
+from asyncjobs.core.portions import fitting
 from asyncjobs.errors import BrokerUnavailable
 from asyncjobs.ports import Intake, NewJob
 from asyncjobs.ports.outage import Outage
@@ -90,8 +91,10 @@ class Batcher:
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                batch = [(job, future) for job, future in self._waiting[:_MAX_BATCH] if not future.cancelled()]
-                del self._waiting[:_MAX_BATCH]
+                batch = self._waiting[:_MAX_BATCH]
+                batch = batch[: fitting(len(job.body) for job, _ in batch)]
+                del self._waiting[: len(batch)]
+                batch = [(job, future) for job, future in batch if not future.cancelled()]
                 if batch:
                     await self._send(batch)
         finally:

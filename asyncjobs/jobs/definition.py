@@ -21,6 +21,7 @@ from asyncjobs.jobs.open_apps import dispatcher_for
 from asyncjobs.jobs.request import Dispatcher, JobRequest, Sending, SendingApp
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.jobs.tenant_scope import current_tenant_id
+from asyncjobs.jobs.values.hooks import STANDARD
 
 __all__ = [
     "AsyncJobDefinition",
@@ -248,10 +249,14 @@ class JobDefinition(_Verbs[P, R]):
         self._app = app
         self._signature: Signature | None = None
         try:
-            self._signature = Signature(function, self.name)
+            self._signature = self._new_signature()
         except NameError:
             # An annotation names something defined further down; it is resolved at the first use.
             pass
+
+    def _new_signature(self) -> Signature:
+        hooks = STANDARD if self._app is None else self._app._hooks
+        return Signature(self.function, self.name, hooks)
 
     def __repr__(self) -> str:
         return f"<job {self.name!r} of {self.__module__}.{self.__qualname__}>"
@@ -290,7 +295,7 @@ def signature_of(definition: JobDefinition[..., Any]) -> Signature:
     """
     if definition._signature is None:
         try:
-            definition._signature = Signature(definition.function, definition.name)
+            definition._signature = definition._new_signature()
         except NameError as error:
             raise DefinitionError(
                 f"job {definition.name!r}: an annotation can't be resolved ({error}); import the name where the module "

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from asyncjobs.core.duration import utc_time
-from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import ArgumentsError
+from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, STANDARD
 
 __all__ = ["EventKind", "JobEvent", "Progress", "decode_event", "encode_event"]
 
@@ -65,7 +65,7 @@ _decoder = msgspec.msgpack.Decoder(_Stored)
 def encode_event(attempt: int, at_ms: int, kind: EventKind, data: Any) -> bytes:
     """Return an event as it is stored; raise ``ArgumentsError`` if it can't be encoded, or has more than 64 KiB."""
     try:
-        encoded = encode_value(_Stored(attempt, at_ms, kind, data))
+        encoded = STANDARD.encode_value(_Stored(attempt, at_ms, kind, data))
     except ENCODING_ERRORS as error:
         raise ArgumentsError(f"the event of type {type(data).__qualname__} can't be encoded: {error}") from error
     if len(encoded) > _MAX_BYTES:

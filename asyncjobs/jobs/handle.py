@@ -6,17 +6,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, Generic, Protocol, TypeVar, cast
-
-import msgspec
+from typing import Generic, Protocol, TypeVar, cast
 
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import to_ms
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
-from asyncjobs.core.values import decode_value
 from asyncjobs.errors import BrokerUnavailable, JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
 from asyncjobs.jobs.events import JobEvent, decode_event
+from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.ports import CancelReply, EventPage
 from asyncjobs.ports.outage import Outage
 
@@ -66,7 +64,14 @@ class JobHandle(Generic[R_co]):
     """Whether this send made the job; ``False`` if a job of the same id had been sent before."""
 
     def __init__(
-        self, lookup: JobLookup, queue: str, job_id: str, *, returns: Any = Any, is_new: bool = True, sent: bool = False
+        self,
+        lookup: JobLookup,
+        queue: str,
+        job_id: str,
+        *,
+        returns: Codec = ANY,
+        is_new: bool = True,
+        sent: bool = False,
     ) -> None:
         self._lookup = lookup
         self._returns = returns
@@ -128,8 +133,9 @@ class JobHandle(Generic[R_co]):
         if not job.result:
             raise ResultExpired(f"job {job.id} completed, but its result isn't kept: its result_ttl is 0")
         try:
-            return cast("R_co", decode_value(self._returns, job.result))
-        except msgspec.ValidationError as error:
+            return cast("R_co", self._returns.decode(job.result))
+        except Exception as error:
+            # Code of the types may raise anything.
             raise ResultError(
                 f"the result of job {job.id} does not fit the handler's return annotation: {error}; "
                 "read it with app.handle(id, queue=…), which takes any value"

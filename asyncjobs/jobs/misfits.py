@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
-from asyncjobs.core.values import ENCODING_ERRORS, decode_value, encode_value
 from asyncjobs.errors import closest
+from asyncjobs.jobs.values.changes import change
+from asyncjobs.jobs.values.codec import Codec
+from asyncjobs.jobs.values.hooks import ENCODING_ERRORS
 
-__all__ = ["Argument", "misfit", "unencodable", "wrongly_typed"]
+__all__ = ["Argument", "changed", "misfit", "unencodable", "wrongly_typed"]
 
 
 def misfit(signature: inspect.Signature, count: int, names: Sequence[str], given: str) -> str | None:
@@ -46,18 +46,18 @@ def misfit(signature: inspect.Signature, count: int, names: Sequence[str], given
 
 
 class Argument(NamedTuple):
-    """One argument of a call, and the annotation of its parameter."""
+    """One argument of a call, and the codec of its parameter."""
 
     name: str
-    annotation: Any
+    codec: Codec
     value: Any
 
 
 def unencodable(arguments: Iterable[Argument]) -> str | None:
     """Return which of the arguments can't be encoded, and what to send in its place; ``None`` if each can."""
-    for name, _, value in arguments:
+    for name, codec, value in arguments:
         try:
-            encode_value(value)
+            codec.write(value)
         except ENCODING_ERRORS as error:
             return (
                 f"argument {name!r} of type {type(value).__qualname__} can't be encoded ({error}); "
@@ -67,13 +67,25 @@ def unencodable(arguments: Iterable[Argument]) -> str | None:
 
 
 def wrongly_typed(arguments: Iterable[Argument]) -> str | None:
-    """Return which of the arguments is of another type than its annotation; ``None`` if each fits."""
-    for name, annotation, value in arguments:
+    """Return which of the arguments can't be read as its annotation; ``None`` if each can."""
+    for name, codec, value in arguments:
         try:
-            decode_value(annotation, encode_value(value))
-        except msgspec.ValidationError as error:
+            codec.decode(codec.write(value))
+        except Exception as error:
             return (
-                f"argument {name!r} does not fit its annotation {inspect.formatannotation(annotation)}: {error}; "
+                f"argument {name!r} does not fit its annotation {inspect.formatannotation(codec.annotation)}: {error}; "
                 f"given was {value!r:.100}"
+            )
+    return None
+
+
+def changed(arguments: Iterable[Argument], arrived: Iterable[Any]) -> str | None:
+    """Return which of the arguments would arrive as another value, and how; ``None`` if none would."""
+    for (name, codec, value), other in zip(arguments, arrived, strict=True):
+        problem = change(value, other, name)
+        if problem is not None:
+            return (
+                f"argument {name!r}, annotated {inspect.formatannotation(codec.annotation)}, can't be sent as it is: "
+                f"{problem}; the page 'What can be an argument' says what to do"
             )
     return None

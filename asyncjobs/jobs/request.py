@@ -12,9 +12,10 @@ import msgspec
 from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode
-from asyncjobs.core.values import ENCODING_ERRORS
 from asyncjobs.errors import ArgumentsError, PayloadTooLarge
 from asyncjobs.jobs.ids import new_id
+from asyncjobs.jobs.values.codec import Codec
+from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, Hooks
 from asyncjobs.ports import NewJob
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False
     options: CallOptions
     """The options of the call, which win over ``defaults``."""
 
-    returns: Any
-    """The return annotation of the handler."""
+    returns: Codec
+    """Reads what the handler returns, as its return annotation says."""
 
     delay_ms: int = 0
     """How long after it is sent the job is due, in milliseconds."""
@@ -175,6 +176,11 @@ class SendingApp(Protocol):
     @property
     def _sender(self) -> Dispatcher:
         """What sends the app's jobs."""
+        ...
+
+    @property
+    def _hooks(self) -> Hooks:
+        """How values are sent that msgspec doesn't know."""
         ...
 
 

@@ -12,15 +12,16 @@ import types
 import typing
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
-from asyncjobs.core.values import ENCODING_ERRORS, decode_model, encode_value
 from asyncjobs.errors import ArgumentsError, DefinitionError
-from asyncjobs.jobs.annotations import undecodable
-from asyncjobs.jobs.misfits import Argument, misfit, unencodable, wrongly_typed
+from asyncjobs.jobs.misfits import Argument, changed, misfit, unencodable, wrongly_typed
 from asyncjobs.jobs.resources import Injected
+from asyncjobs.jobs.values.codec import ANY, Codec
+from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, STANDARD, Hooks
 
 __all__ = ["Signature"]
 
@@ -29,7 +30,7 @@ __all__ = ["Signature"]
 _MAX_SHAPES = 64
 
 
-class _Stored(typing.NamedTuple):
+class _Stored(NamedTuple):
     """How stored arguments of one shape are read: the last of the array are those named by ``keywords``."""
 
     decode: Callable[[bytes | msgspec.Raw], tuple[Any, ...]]
@@ -37,11 +38,14 @@ class _Stored(typing.NamedTuple):
     keywords: tuple[str, ...]
 
 
-class _Shape(typing.NamedTuple):
+class _Shape(NamedTuple):
     """How calls of one shape are stored: in the ``order`` of these indices, or as given where it is empty."""
 
     order: tuple[int, ...]
-    stored: _Stored
+    write: Callable[[Sequence[Any]], bytes]
+    check: Callable[[bytes], object]
+    """Raises an exception if what ``write`` has written can't be read."""
+    keywords: tuple[str, ...]
 
 
 class Signature:
@@ -50,43 +54,45 @@ class Signature:
     Args:
         function: The handler.
         name: The job's name, for errors.
+        hooks: How values of classes are sent that msgspec doesn't know.
 
     Raises:
         DefinitionError: A value of an annotation could not be decoded.
         NameError: An annotation names what isn't defined yet.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str) -> None:
+    def __init__(self, function: Callable[..., Any], name: str, hooks: Hooks = STANDARD) -> None:
         self._name = name
+        self._hooks = hooks
         self._signature = _without_injected(inspect.signature(function), name)
         hints = typing.get_type_hints(function, include_extras=True)
-        self._positional: list[tuple[str, Any]] = []
-        self._by_name: dict[str, Any] = {}
+        self._positional: list[tuple[str, Codec]] = []
+        self._by_name: dict[str, Codec] = {}
         # Of *args and **kwargs; without them nothing is ever bound there.
-        self._rest: tuple[str, Any] = ("", Any)
-        self._others: Any = Any
+        self._rest: tuple[str, Codec] = ("", ANY)
+        self._others = ANY
         for one in self._signature.parameters.values():
-            annotation = hints.get(one.name, Any)
-            self._check(annotation, f"parameter {one.name!r}")
+            codec = self._codec(hints.get(one.name, Any), f"parameter {one.name!r}")
             if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD):
-                self._positional.append((one.name, annotation))
+                self._positional.append((one.name, codec))
             if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
-                self._by_name[one.name] = annotation
+                self._by_name[one.name] = codec
             if one.kind is one.VAR_POSITIONAL:
-                self._rest = (one.name, annotation)
+                self._rest = (one.name, codec)
             if one.kind is one.VAR_KEYWORD:
-                self._others = annotation
-        self.returns: Any = hints.get("return", Any)
-        self._check(self.returns, "the return value")
+                self._others = codec
+        #: Of what the handler returns.
+        self.returns = self._codec(hints.get("return", Any), "the return value")
         self._shapes: dict[tuple[int | str, ...], _Shape] = {}
         self._stored: dict[tuple[int, tuple[str, ...]], _Stored] = {}
         #: A 32-bit hash of names, order, defaults and types, by which a later version of the code is recognised.
         self.hash = zlib.crc32(str(self._signature).encode())
 
-    def _check(self, annotation: Any, what: str) -> None:
-        problem = undecodable(annotation)
-        if problem:
-            raise DefinitionError(f"job {self._name!r}: {what} {problem}")
+    def _codec(self, annotation: Any, what: str) -> Codec:
+        try:
+            return Codec(annotation, self._hooks)
+        except TypeError as error:
+            raise DefinitionError(f"job {self._name!r}: {what} {error}") from error
 
     def __str__(self) -> str:
         return str(self._signature)
@@ -103,23 +109,23 @@ class Signature:
         shape = self._shapes.get((len(args), *kwargs))
         if shape is None:
             shape = self._shape(len(args), tuple(kwargs))
-        order, stored = shape
+        order, write, check, keywords = shape
         values: Sequence[Any] = (*args, *kwargs.values()) if kwargs else args
         if order:
             values = [values[index] for index in order]
         try:
-            raw = encode_value(values)
+            raw = write(values)
+        except ArgumentsError:
+            raise
         except ENCODING_ERRORS as error:
-            problem = unencodable(self._named(stored, values)) or f"the arguments can't be encoded: {error}"
+            problem = unencodable(self._named(keywords, values)) or f"the arguments can't be encoded: {error}"
             raise ArgumentsError(f"{self._name}(): {problem}") from error
         try:
-            stored.decode(raw)
-        except msgspec.ValidationError as error:
-            problem = (
-                wrongly_typed(self._named(stored, values)) or f"the arguments do not fit {self._signature}: {error}"
-            )
-            raise ArgumentsError(f"{self._name}(): {problem}") from error
-        return raw, stored.keywords
+            check(raw)
+        except Exception as error:
+            # Code of the types may raise anything, such as a dataclass's `__post_init__`.
+            raise self._refusal(keywords, values, error) from error
+        return raw, keywords
 
     def decode(self, raw: msgspec.Raw, keywords: tuple[str, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments that ``encode`` produced, as the handler's types.
@@ -138,11 +144,36 @@ class Signature:
             stored = self._stored_as(size - len(keywords), keywords)
         try:
             values = stored.decode(raw)
-        except msgspec.MsgspecError as error:
+        except Exception as error:
+            # Code of the types may raise anything.
             raise ArgumentsError(f"{self._name}{self._signature}: the stored arguments do not fit: {error}") from error
         if not keywords:
             return values, {}
         return values[: stored.positional], dict(zip(keywords, values[stored.positional :], strict=True))
+
+    # -- arguments that msgspec can't write alone, or that might arrive as others
+
+    def _write_and_compare(self, codecs: Sequence[Codec], dumps: bool, stored: _Stored, values: Sequence[Any]) -> bytes:
+        """Return ``values`` encoded; raise ``ArgumentsError`` if they would be read as others, or not at all."""
+        raw = self._hooks.encode_value(_dumped(codecs, values) if dumps else values)
+        try:
+            arrived = stored.decode(raw)
+        except Exception as error:
+            raise self._refusal(stored.keywords, values, error) from error
+        try:
+            if arrived == tuple(values):
+                return raw
+        except Exception:
+            # There are objects that can't be compared; their fields can.
+            pass
+        problem = changed(self._named(stored.keywords, values), arrived)
+        if problem is not None:
+            raise ArgumentsError(f"{self._name}(): {problem}")
+        return raw
+
+    def _refusal(self, keywords: tuple[str, ...], values: Sequence[Any], error: Exception) -> ArgumentsError:
+        problem = wrongly_typed(self._named(keywords, values)) or f"the arguments do not fit {self._signature}: {error}"
+        return ArgumentsError(f"{self._name}(): {problem}")
 
     # -- shapes: what is the same of all calls with so many positional arguments and these names
 
@@ -157,15 +188,24 @@ class Signature:
         keywords = tuple(name for name in names if name not in follow)
         order = (*range(count), *(count + names.index(name) for name in (*follow, *keywords)))
         stored = self._stored_as(count + len(follow), keywords)
-        shape = _Shape(() if order == tuple(range(len(order))) else order, stored)
+        codecs = [codec for _, codec in self._parameters(stored.positional, keywords)]
+        write = self._hooks.encode_value
+        check: Callable[[bytes], object] = stored.decode
+        if not all(codec.is_exact for codec in codecs):
+            dumps = any(codec.dump is not None for codec in codecs)
+            write, check = partial(self._write_and_compare, codecs, dumps, stored), _is_checked
+        shape = _Shape(() if order == tuple(range(len(order))) else order, write, check, keywords)
         if len(self._shapes) < _MAX_SHAPES:
             self._shapes[count, *names] = shape
         return shape
 
     def _stored_as(self, positional: int, keywords: tuple[str, ...]) -> _Stored:
-        kinds = tuple(kind for _, kind in self._parameters(positional, keywords))
-        kind = types.GenericAlias(tuple, kinds) if kinds else tuple[()]
-        stored = _Stored(msgspec.msgpack.Decoder(kind, dec_hook=decode_model).decode, positional, keywords)
+        codecs = [codec for _, codec in self._parameters(positional, keywords)]
+        kind = types.GenericAlias(tuple, tuple(codec.kind for codec in codecs)) if codecs else tuple[()]
+        decode: Callable[..., Any] = msgspec.msgpack.Decoder(kind, dec_hook=self._hooks.decode).decode
+        if any(codec.load is not None for codec in codecs):
+            decode = _loading(decode, codecs)
+        stored = _Stored(decode, positional, keywords)
         if len(self._stored) < _MAX_SHAPES:
             self._stored[positional + len(keywords), keywords] = stored
         return stored
@@ -175,15 +215,34 @@ class Signature:
         if problem is not None:
             raise ArgumentsError(f"{self._name}() {problem}; its parameters are {self._signature}")
 
-    def _named(self, stored: _Stored, values: Sequence[Any]) -> list[Argument]:
-        parameters = self._parameters(stored.positional, stored.keywords)
-        return [Argument(name, kind, value) for (name, kind), value in zip(parameters, values, strict=True)]
+    def _named(self, keywords: tuple[str, ...], values: Sequence[Any]) -> list[Argument]:
+        parameters = self._parameters(len(values) - len(keywords), keywords)
+        return [Argument(name, codec, value) for (name, codec), value in zip(parameters, values, strict=True)]
 
-    def _parameters(self, positional: int, keywords: tuple[str, ...]) -> list[tuple[str, Any]]:
-        """Return name and annotation of each argument in the order in which they are stored."""
+    def _parameters(self, positional: int, keywords: tuple[str, ...]) -> list[tuple[str, Codec]]:
+        """Return name and codec of each argument in the order in which they are stored."""
         own = self._positional[:positional]
         rest = [self._rest] * (positional - len(own))
         return [*own, *rest, *((name, self._by_name.get(name, self._others)) for name in keywords)]
+
+
+def _dumped(codecs: Sequence[Codec], values: Sequence[Any]) -> list[Any]:
+    return [value if codec.dump is None else codec.dump(value) for codec, value in zip(codecs, values, strict=True)]
+
+
+def _is_checked(raw: bytes) -> None:
+    """Check what was compared when it was written: nothing is left to do."""
+
+
+def _loading(decode: Callable[..., Any], codecs: Sequence[Codec]) -> Callable[..., tuple[Any, ...]]:
+    """Return what decodes arguments, and then loads those that msgspec can't read alone."""
+
+    def load(raw: bytes | msgspec.Raw) -> tuple[Any, ...]:
+        return tuple(
+            value if codec.load is None else codec.load(value) for codec, value in zip(codecs, decode(raw), strict=True)
+        )
+
+    return load
 
 
 def _without_injected(signature: inspect.Signature, name: str) -> inspect.Signature:

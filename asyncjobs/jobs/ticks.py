@@ -12,6 +12,7 @@ from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER, Schedule, Timi
 from asyncjobs.core.stored import read_live
 from asyncjobs.errors import EnvelopeError
 from asyncjobs.jobs.request import JobRequest
+from asyncjobs.jobs.values.codec import ANY
 from asyncjobs.ports import NewJob
 
 __all__ = ["decode_schedule", "encode_schedule", "request_of", "schedule_of", "template_of"]
@@ -83,7 +84,7 @@ def request_of(schedule: Schedule, queue: str, tick_ms: int, job_id: str = "") -
             tenant=template.tenant or UNSET,
             acks="early" if template.acks_early else "late",
         ),
-        returns=Any,
+        returns=ANY,
         id=job_id,
         headers={**envelope.headers, SCHEDULE_HEADER: schedule.id, TICK_HEADER: str(tick_ms)},
     )

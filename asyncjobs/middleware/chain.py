@@ -69,6 +69,11 @@ def _enqueue_layer(layer: Middleware, send: Send) -> Send:
 # -- running
 
 
+def sees_running(layers: Sequence[Middleware]) -> bool:
+    """Return whether any of the layers has something to do where jobs are run."""
+    return any(overrides(one, "process") for one in layers)
+
+
 def processing(layers: Sequence[Middleware], call: CallNext) -> CallNext:
     """Return ``call``, which runs a handler, with the layers around it; ``call`` itself if none has anything to do."""
     wanted = [one.process for one in layers if overrides(one, "process")]

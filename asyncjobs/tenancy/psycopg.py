@@ -75,7 +75,8 @@ async def connect(
 
     Raises:
         UnknownTenant: The tenant's schema is not there.
-        TenantError: The tenant isn't resolved, its schema may not be used, or there is no tenant and one is required.
+        TenantError: The tenant isn't resolved, its schema may not be used, there is no tenant and one is required, or
+            the block has left the schema, by another search path for instance.
         ConfigurationError: An option is wrong, or session mode is asked for behind a proxy.
 
     Example:
@@ -90,8 +91,8 @@ async def connect(
         if not lent.is_idle and (wanted is not None or lent.may_hold_temporary):
             # A check of the pool's has begun a transaction. A block inside that would not be committed at its end.
             await found.rollback()
-        async with in_schema(lent, wanted):
-            yield found
+        async with in_schema(lent, wanted) as given:
+            yield given
 
 
 class SqlTenants:

@@ -16,7 +16,7 @@ from asyncjobs import TenantContext
 from asyncjobs.errors import ConfigurationError
 from asyncjobs.tenancy.checks import tenant_of_row
 from asyncjobs.tenancy.lending.block import in_schema
-from asyncjobs.tenancy.lending.sqlalchemy import SqlAlchemyConnection, roll_back
+from asyncjobs.tenancy.lending.sqlalchemy import SqlAlchemyConnection
 from asyncjobs.tenancy.providers import provider_of
 from asyncjobs.tenancy.schemas import Mode, wanted_schema
 
@@ -102,7 +102,8 @@ async def connect(
 
     Raises:
         UnknownTenant: The tenant's schema is not there.
-        TenantError: The tenant isn't resolved, its schema may not be used, or there is no tenant and one is required.
+        TenantError: The tenant isn't resolved, its schema may not be used, there is no tenant and one is required, or
+            the block has left the schema, by another search path for instance.
         ConfigurationError: An option is wrong, or session mode is asked for behind a proxy.
 
     Example:
@@ -112,11 +113,8 @@ async def connect(
         ```
     """
     wanted = wanted_schema(mode, shared, required)
-    async with engine.connect() as found, in_schema(SqlAlchemyConnection(found), wanted):
-        yield found
-        if wanted is None:
-            # With one, `in_schema` does so.
-            await found.commit()
+    async with engine.connect() as found, in_schema(SqlAlchemyConnection(found, lambda lent: lent), wanted) as given:
+        yield given
 
 
 @contextlib.asynccontextmanager
@@ -147,16 +145,13 @@ async def open_session(
             db.add(Invoice(customer="Ada"))
         ```
     """
-    async with (
-        connect(engine, mode=mode, shared=shared, required=required) as lent,
-        AsyncSession(lent, expire_on_commit=False) as found,
-    ):
-        try:
-            yield found
-            await found.commit()
-        except BaseException:
-            await roll_back(found)
-            raise
+    wanted = wanted_schema(mode, shared, required)
+    async with engine.connect() as found, in_schema(SqlAlchemyConnection(found, _session_over), wanted) as given:
+        yield given
+
+
+def _session_over(lent: AsyncConnection) -> AsyncSession:
+    return AsyncSession(lent, expire_on_commit=False)
 
 
 class SqlTenants:

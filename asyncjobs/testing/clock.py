@@ -21,19 +21,21 @@ class ManualClock:
 
     def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
         self._now_ms = now_ms
+        self._monotonic_ms = now_ms
 
     def now_ms(self) -> int:
         """Return Unix time in milliseconds."""
         return self._now_ms
 
     def monotonic(self) -> float:
-        """Return the same time in seconds."""
-        return self._now_ms / 1000
+        """Return seconds that pass as the time is advanced, and stand still where it is set back."""
+        return self._monotonic_ms / 1000
 
     def advance(self, milliseconds: int) -> None:
-        """Move the time forward.
+        """Move the time forward, or back as a server's clock may be set.
 
         Args:
-            milliseconds: By how much.
+            milliseconds: By how much; negative to set it back.
         """
         self._now_ms += milliseconds
+        self._monotonic_ms += max(milliseconds, 0)

@@ -7,6 +7,7 @@ import logging
 
 import anyio
 
+from asyncjobs.core.portions import fitting
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import JobQueue, Lease
@@ -50,9 +51,11 @@ class Settler(Duty):
     async def step(self) -> None:
         """Send one batch in one call; on ``BrokerError`` the batch waits again, and the error is raised."""
         async with self._lock:
-            batch, self._waiting = self._waiting[:_MAX_BATCH], self._waiting[_MAX_BATCH:]
+            batch = self._waiting[:_MAX_BATCH]
             if not batch:
                 return
+            batch = batch[: fitting(len(settlement.body) for _, settlement in batch)]
+            del self._waiting[: len(batch)]
             self._is_sending = True
             try:
                 replies = await self._broker.settle([settlement for _, settlement in batch])

@@ -60,6 +60,7 @@ CLAIM = {
     "sent_at": 0,
     "lowest_first": False,
     "any_name": False,
+    "most_bytes": 1_000_000,
 }
 
 
@@ -132,9 +133,10 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "hold": Call([], {"label": "n:other", "holds": True}),
         "minutes": Call([], {"count": 5}),
         "overview": Call([], {}),
-        "page": Call([], {"place": "ready", "after": "", "limit": 10, "tenant": ""}),
+        "page": Call([], {"place": "ready", "after": "", "limit": 10, "tenant": "", "most_bytes": 1_000_000}),
         "prune": Call([], {"keep_ms": 0, "max_dead": 1, "limit": 10}),
         "read_events": Call([], {"id": "leased-1", "after": 0, "limit": 10}),
+        "reclaim": Call([], {"worker": "w", "number": 3, "lease_ms": 60_000, "most_bytes": 2 * len(RECORD)}),
         "recover": Call([], {"lease_ms": 60_000, "max_deaths": 1, "limit": 10}),
         "retry": Call([["dead-1", "dead-2"]], {}),
         "ring": Call([], {}),

@@ -51,7 +51,7 @@ class ModelQueue:
     ready: dict[int, list[str]] = field(default_factory=lambda: {0: [], 1: [], 2: [], 3: []})
     parked: list[str] = field(default_factory=list)
     holds: set[Hold] = field(default_factory=set)
-    recovered_ms: int | None = None
+    recovered_ms: int = 0
     recover_from_ms: int = 0
     # (tenant, what its job has come to) → how often.
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -162,13 +162,16 @@ class ModelQueue:
 
     def recover(self) -> tuple[list[str], list[str], list[str]]:
         """Return the ids of recovered, dead and cancelled jobs; ``join_front`` says where the recovered stand."""
-        has_gap = self.recovered_ms is None or self.now_ms - self.recovered_ms > LEASE_MS
-        self.recovered_ms = self.now_ms
-        if has_gap:
-            self.recover_from_ms = self.now_ms + LEASE_MS // 4
-        if has_gap or self.now_ms < self.recover_from_ms:
+        running = self.in_place("running")
+        if not running:
             return [], [], []
-        lapsed = [job for job in self.in_place("running") if job.deadline_ms < self.now_ms]
+        last, self.recovered_ms = self.recovered_ms, self.now_ms
+        has_gap = self.now_ms - last > LEASE_MS / 2
+        if has_gap:
+            self.recover_from_ms = self.now_ms + LEASE_MS // 2
+        elif self.now_ms < self.recover_from_ms:
+            return [], [], []
+        lapsed = [job for job in running if job.deadline_ms < (last if has_gap else self.now_ms)]
         recovered, dead, cancelled = [], [], []
         for job in lapsed:
             if job.cancel_reason is not None:

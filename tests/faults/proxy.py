@@ -1,10 +1,12 @@
-"""A TCP proxy in front of Redis that cuts, hangs, delays and drops replies at will."""
+"""A TCP proxy in front of Redis that cuts, hangs, delays, holds up, slows down and drops replies at will."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
+import time
 
 __all__ = ["Proxy"]
 
@@ -13,7 +15,9 @@ class Proxy:
     """Forwards bytes to ``port``; its attributes may be changed while it runs.
 
     ``delay``: seconds that every reply waits. ``hang``: nothing is passed on. ``drop_replies``: the share of replies in
-    whose place the connection is cut, after Redis has run the command.
+    whose place the connection is cut, after Redis has run the command. ``late``: the share of requests that arrive
+    ``late_by`` seconds later, after others that were sent after them, also if their sender has hung up meanwhile.
+    ``rate``: how many bytes a second go through, in each direction, over all connections.
     """
 
     def __init__(self, port: int, seed: int = 0) -> None:
@@ -25,8 +29,14 @@ class Proxy:
         self._flows.set()
         self.delay = 0.0
         self.drop_replies = 0.0
+        self.late = 0.0
+        self.late_by = 0.0
+        self.rate = math.inf
         self.port = 0
         self.dropped = 0
+        self.held_up = 0
+        # By direction, until when what was let through takes.
+        self._busy_until = [0.0, 0.0]
 
     async def __aenter__(self) -> Proxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -75,6 +85,10 @@ class Proxy:
                 await self._flows.wait()
                 if is_reply and self.delay:
                     await asyncio.sleep(self.delay)
+                if not is_reply and self._random.random() < self.late:
+                    self.held_up += 1
+                    await asyncio.sleep(self.late_by)
+                await self._take_time(len(data), is_reply)
                 if is_reply and self._random.random() < self.drop_replies:
                     self.dropped += 1
                     break
@@ -85,3 +99,11 @@ class Proxy:
         finally:
             self._writers.discard(sink)
             sink.transport.abort()
+
+    async def _take_time(self, size: int, is_reply: bool) -> None:
+        """Wait as long as ``size`` bytes take at the rate, behind those before."""
+        now = time.monotonic()
+        until = max(now, self._busy_until[is_reply]) + size / self.rate
+        self._busy_until[is_reply] = until
+        if until > now:
+            await asyncio.sleep(until - now)

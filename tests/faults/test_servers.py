@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
-from asyncjobs import BrokerRefused, JobState
+from asyncjobs import App, BrokerRefused, JobState, current_job
 from tests.faults.harness import LEASE_S, SECONDS, Load, Report, Workers, opened, retried
 from tests.faults.proxy import Proxy
 from tests.servers import Server, cluster, cluster_url, sentinel_url, sentinels, server
-from tests.waiting import SOON, until
+from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
 
@@ -125,6 +127,55 @@ async def test_a_connection_that_hangs_and_one_that_is_slow(
             proxy.delay = 0.0
             await load.settle(report)
     assert_nothing_lost(report)
+
+
+async def test_requests_that_arrive_after_later_ones(
+    redis_server: Server, redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Check
+) -> None:
+    async with Proxy(redis_server.port, seed=5) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}/0?command_timeout=0.5"
+        load, workers = Load(url, tmp_path, send_timeout=10), Workers(url, tmp_path)
+        async with opened(load, workers):
+            workers.start(2)
+            load.start()
+            proxy.late_by = 1.5
+            proxy.late = 0.03
+            await asyncio.sleep(SECONDS)
+            proxy.late = 0.0
+            await load.settle(report)
+            figures = await load.app.queue_stats("default")
+        assert proxy.held_up > 0
+    assert_nothing_lost(report)
+    assert figures.processed_total == report.accepted
+
+
+async def test_jobs_and_results_of_a_megabyte_over_a_slow_line(redis_server: Server, redis_url: str) -> None:
+    """At the default settings, over 100 Mbit/s: each runs once, and none counts the death of a worker."""
+    count, size = 100, 900_000
+    ran: Notes[int] = Notes()
+
+    def app_at(url: str) -> App:
+        app = App(url)
+
+        @app.job
+        async def echo(number: int, data: bytes) -> bytes:
+            ran.append(current_job().attempt)
+            return data
+
+        return app
+
+    direct = app_at(redis_url)
+    async with Proxy(redis_server.port) as proxy, direct:
+        slow = app_at(f"redis://127.0.0.1:{proxy.port}/0")
+        echo: Any = direct.registry.get("echo")
+        handles = await direct.enqueue_many([echo.request(number, os.urandom(size)) for number in range(count)])
+        proxy.rate = 100e6 / 8
+        async with slow, slow.worker(concurrency=100):
+            # 90 MB take 7.2 s in each direction.
+            await until(lambda: len(ran) >= count, "all jobs have run", within=60)
+            for handle in handles:
+                assert len(await handle.result(60)) == size
+    assert list(ran) == [1] * count
 
 
 async def test_maxmemory_reached_and_relieved(

@@ -268,7 +268,8 @@ class Simulation:
             self._say(f"kill {worker.claimer.worker_id}")
 
     async def _advance(self) -> None:
-        milliseconds = self.chance.choice([10, 1_000, 3_000, 6_000, 12_000])
+        # Now and then the server's clock is set back.
+        milliseconds = self.chance.choice([10, 1_000, 3_000, 6_000, 12_000] * 4 + [-300_000])
         await self.kit.advance(milliseconds)
         self._say(f"advance {milliseconds}")
 

@@ -147,19 +147,25 @@ async def test_a_block_may_have_several_transactions_all_in_its_schema(
 
 
 @pytest.mark.parametrize("statement", ["SET search_path TO two", "SET LOCAL search_path TO two", "RESET ALL"])
-async def test_a_handler_that_changes_the_path_itself_changes_it_for_nobody_else(
+async def test_a_handler_that_changes_the_path_itself_fails_and_changes_it_for_nobody_else(
     adapter: Adapter, admin: Admin, pg_url: str, mode: Any, statement: str
 ) -> None:
     admin.add_schema("one")
     admin.add_schema("two")
+
+    async def write(pool: Any) -> None:
+        async with adapter.connect(pool, mode=mode) as db:
+            await adapter.run(db, statement)
+            await adapter.run(db, INSERT, job="1", tenant="one")
+
     async with adapter.open(pg_url, 1) as pool:
-        with scope_of("one"):
-            async with adapter.connect(pool, mode=mode) as db:
-                await adapter.run(db, statement)
+        with scope_of("one"), pytest.raises(TenantError, match="no longer as it was set"):
+            await write(pool)
         async with adapter.connect(pool) as db:
             await adapter.run(db, INSERT, job="1", tenant="nobody")
 
     assert admin.notes("public") == [("1", "nobody")]
+    assert admin.notes("two") == []
     assert adapter.foreign == []
 
 

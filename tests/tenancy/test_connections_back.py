@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
 from asyncjobs import TenantError
-from asyncjobs.tenancy.lending import block
+from asyncjobs.tenancy.lending import block, search_path
 from tests.tenancy.databases import INSERT, Adapter, Admin, scope_of
 
 pytestmark = pytest.mark.anyio
@@ -21,25 +21,28 @@ async def test_after_a_transaction_a_server_that_tells_its_path_by_itself_is_not
 ) -> None:
     admin.add_schema("one")
     [(version,)] = admin.run("SELECT current_setting('server_version_num')::int")
-    asked: list[str | None] = []
-    ask = block._ask_path
+    asked: list[Any] = []
+    ask = block._ask
 
-    async def asking(*asked_for: Any) -> str | None:
+    async def asking(*asked_for: Any) -> Any:
         found = await ask(*asked_for)
         asked.append(found)
         return found
 
-    monkeypatch.setattr(block, "_ask_path", asking)
+    monkeypatch.setattr(block, "_ask", asking)
 
     async with adapter.open(pg_url, 1) as pool:
         with scope_of("one"):
             async with adapter.connect(pool) as db:
                 await adapter.run(db, INSERT, job="1", tenant="one")
-            assert asked == ([] if version >= 180_000 else ['"$user", public'])
+            unchanged = ('"$user", public', "postgres", "none")
+            assert asked == ([] if version >= 180_000 else [unchanged])
             async with adapter.connect(pool) as db:
-                await adapter.run(db, "SET search_path TO one")
-            # The path that the handler has set; the connection is closed.
-            assert asked[-1:] == ["one"]
+                await adapter.run(db, "SET SESSION AUTHORIZATION pg_monitor")
+            # The user that the handler has set; the connection is closed.
+            assert asked[-1:] == [('"$user", public', "pg_monitor", "none")]
+        async with adapter.connect(pool) as db:
+            assert await adapter.run(db, "SELECT session_user::text") == [("postgres",)]
     assert adapter.foreign == []
 
 
@@ -47,8 +50,8 @@ async def test_a_connection_whose_path_is_another_after_it_was_restored_is_close
     adapter: Adapter, admin: Admin, pg_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin.add_schema("one")
-    elsewhere = "SELECT set_config('search_path', 'one' || left(:path, 0), false), false"
-    monkeypatch.setattr("asyncjobs.tenancy.lending.search_path._RESTORE", elsewhere)
+    elsewhere = search_path._RESTORE.replace(":path", "'one' || left(:path, 0)")
+    monkeypatch.setattr(search_path, "_RESTORE", elsewhere)
 
     async with adapter.open(pg_url, 1) as pool:
         with scope_of("one"):

@@ -15,6 +15,7 @@ import pytest
 from asyncjobs import App, Inject, JobState, RetryPolicy, current_job, current_tenant
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.tenancy import CachedTenants, StaticTenants, Tenants
+from asyncjobs.tenancy.lending import search_path
 from tests import postgres
 from tests.apps import wait_ended
 from tests.tenancy.databases import INSERT, Adapter, Admin, PsycopgAdapter, SqlAlchemyAdapter
@@ -161,7 +162,8 @@ async def test_without_the_reset_the_check_finds_foreign_paths(
     kind: Any, admin: Admin, pg_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter: Adapter = kind()
-    monkeypatch.setattr("asyncjobs.tenancy.lending.search_path._RESTORE", "SELECT :path, false")
+    without = search_path._RESTORE.replace("set_config('search_path', :path, false)", ":path")
+    monkeypatch.setattr(search_path, "_RESTORE", without)
 
     world = World(adapter, admin, pg_url, "session", redis_url)
     await world.run(jobs=200, tenants=20)

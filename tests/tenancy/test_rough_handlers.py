@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
-from asyncjobs import ConfigurationError, UnknownTenant
+from asyncjobs import ConfigurationError, TenantError, UnknownTenant
 from tests.tenancy.databases import INSERT, Adapter, Admin, scope_of
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,7 @@ async def test_after_a_switch_that_failed_nothing_more_is_done_on_the_connection
                     seen.extend(await adapter.run(db, "SELECT job FROM notes"))
 
     async with adapter.open(pg_url, 1) as pool:
-        with scope_of("gone"), pytest.raises(Exception, match="closed"):
+        with scope_of("gone"), pytest.raises(UnknownTenant):
             await read_all_the_same(pool)
 
     assert seen == []
@@ -51,10 +51,13 @@ async def test_a_path_that_one_transaction_left_behind_is_not_taken_for_the_pool
         with scope_of("one"):
             async with adapter.connect(pool, mode="transaction") as db:
                 await adapter.run(db, "SET search_path TO two")
-                await db.commit()
-                await adapter.run(db, "SELECT 1")
+                with pytest.raises(TenantError, match="no longer as it was set"):
+                    await db.commit()
+                await db.rollback()
+                await adapter.run(db, INSERT, job="1", tenant="one")
         async with adapter.connect(pool) as db:
             assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]
+    assert admin.notes("one") == [("1", "one")]
     assert adapter.foreign == []
 
 
@@ -69,7 +72,8 @@ async def test_a_path_that_a_handler_commits_before_it_closes_its_connection_is_
         with scope_of("one"), contextlib.suppress(SQLAlchemyError):
             async with adapter.connect(pool, mode=mode) as db:
                 await adapter.run(db, "SET search_path TO one")
-                await db.commit()
+                with contextlib.suppress(TenantError):
+                    await db.commit()
                 await adapter.close(db)
         async with adapter.connect(pool) as db:
             assert await adapter.run(db, "SHOW search_path") == [('"$user", public',)]

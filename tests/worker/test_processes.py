@@ -21,7 +21,6 @@ from asyncjobs.core.job import create_job, start_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope
 from asyncjobs.core.tenancy import TenantContext
-from asyncjobs.core.values import decode_value
 from asyncjobs.errors import AppNotOpen, DefinitionError, ResultError
 from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.ids import new_id
@@ -93,7 +92,7 @@ async def in_a_slot(pool: HandlerProcesses, call: ProcessCall, on_event: Callabl
 async def run(pool: HandlerProcesses, definition: JobDefinition[..., Any], *args: Any, **kwargs: Any) -> Any:
     async with asyncio.timeout(SOON):
         value = await in_a_slot(pool, call_of(definition, *args, **kwargs), ignore)
-    return decode_value(signature_of(definition).returns, value)
+    return signature_of(definition).returns.decode(value)
 
 
 class Running:

@@ -190,9 +190,14 @@ class Running(Calendar):
         self.remove(entry)
         self.add([entry], deadline_ms)
 
-    def lapsed(self, now_ms: int) -> list[Entry]:
-        """Return the jobs whose lease has lapsed, the earliest first."""
-        return sorted(self.past(now_ms), key=lambda entry: (entry.at_ms, entry.fence, entry.id))
+    def set_back(self, by_ms: int, until_ms: int) -> None:
+        """Cut leases that last beyond ``until_ms`` by ``by_ms``, but not to before it: the clock was set back."""
+        for entry in [entry for entry in self if entry.at_ms > until_ms]:
+            self.extend(entry, max(until_ms, entry.at_ms - by_ms))
+
+    def lapsed(self, time_ms: int) -> list[Entry]:
+        """Return the jobs whose lease had lapsed before ``time_ms``, the earliest first."""
+        return sorted(self.past(time_ms), key=lambda entry: (entry.at_ms, entry.fence, entry.id))
 
     def after(self, cursor: str) -> Iterator[Entry]:
         # By fence and id, which stay the same while a job runs; each heartbeat moves the deadline.

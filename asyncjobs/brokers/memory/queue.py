@@ -72,7 +72,7 @@ class Queue:
         # By worker, its last claim that got jobs, or whose number is to be kept: the number of the request, the fence,
         # the time until which the claim is kept, and the jobs.
         self._claims: dict[str, tuple[int, int, int, list[Entry]]] = {}
-        self.recovered_at_ms: int | None = None
+        self.recovered_at_ms = 0
         self.recover_from_ms = 0
         self.bell = Bell()
         self.timer = Timer()
@@ -253,8 +253,10 @@ class Queue:
         if number >= request.number and until_ms > now_ms:
             # For a lower number there is nothing: nobody waits for its jobs, since the worker has gone on.
             known = entries if number == request.number else []
-            leased = [_claimed(entry) for entry in known if entry.fence == fence and entry.place == "running"]
-            return leased, None, True
+            leased = [entry for entry in known if entry.fence == fence and entry.place == "running"]
+            for entry in leased:
+                self.running.extend(entry, now_ms + request.lease_ms)
+            return [_claimed(entry) for entry in leased], None, True
         if 0 < request.sent_at_ms < now_ms - CLAIM_KEEP_MS:
             return [], None, True
         if self.scheduled.slots:

@@ -87,8 +87,11 @@ class Timer:
         self._until_ms = 0
 
     def keep(self, worker: str, keep_ms: int, now_ms: int) -> bool:
-        """Let ``worker`` keep the timer for ``keep_ms`` unless another one does; return whether it does."""
-        if self._keeper and self._keeper != worker and self._until_ms >= now_ms:
+        """Let ``worker`` keep the timer for ``keep_ms`` unless another one does; return whether it does.
+
+        One that would keep it for longer than that is not relied on, since the clock may have been set back.
+        """
+        if self._keeper and self._keeper != worker and now_ms <= self._until_ms <= now_ms + keep_ms:
             return False
         self._keeper = worker
         self._until_ms = now_ms + keep_ms

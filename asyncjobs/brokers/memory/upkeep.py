@@ -18,13 +18,11 @@ _MAX_BATCH = 1_000
 
 
 def recover(queue: Queue, lease_ms: int, max_deaths: int, now_ms: int) -> Recovery:
-    """Take back jobs whose lease has lapsed, unless no worker has done so for longer than a lease."""
-    if not _may_recover(queue, lease_ms, now_ms):
-        return Recovery([], [], [])
+    """Take back jobs whose lease has lapsed; after a gap, only those whose lease had lapsed before it."""
     revived: list[Entry] = []
     dead: list[tuple[Entry, Settlement]] = []
     cancelled: list[tuple[Entry, Settlement]] = []
-    for entry in queue.running.lapsed(now_ms):
+    for entry in queue.running.lapsed(_recovered_before(queue, lease_ms, now_ms)):
         if entry.cancel_reason is not None:
             cancelled.append((entry, cancellation(entry, entry.cancel_reason, CANCELLED_KEEP_MS, now_ms)))
             continue
@@ -46,14 +44,20 @@ def recover(queue: Queue, lease_ms: int, max_deaths: int, now_ms: int) -> Recove
     )
 
 
-def _may_recover(queue: Queue, lease_ms: int, now_ms: int) -> bool:
-    last = queue.recovered_at_ms
-    has_gap = last is None or now_ms - last > lease_ms
-    queue.recovered_at_ms = now_ms
-    if has_gap:
-        # No worker was there, so all leases have lapsed at once. Workers that are alive extend theirs first.
-        queue.recover_from_ms = now_ms + lease_ms // 4
-    return not has_gap and now_ms >= queue.recover_from_ms
+def _recovered_before(queue: Queue, lease_ms: int, now_ms: int) -> int:
+    """Return the time before which a lease must have lapsed for its job to be taken back now, in Unix milliseconds."""
+    if not queue.running:
+        return 0
+    last, queue.recovered_at_ms = queue.recovered_at_ms, now_ms
+    is_set_back, has_gap = now_ms < last, now_ms - last > lease_ms / 2
+    if is_set_back or has_gap:
+        # No worker was there for so long that leases of the living may have lapsed. They extend theirs first.
+        queue.recover_from_ms = now_ms + lease_ms // 2
+    if is_set_back:
+        queue.running.set_back(last - now_ms, now_ms + lease_ms)
+    elif has_gap:
+        return last
+    return now_ms if now_ms >= queue.recover_from_ms else 0
 
 
 def unpark(queue: Queue, names: frozenset[str], grace_ms: int, now_ms: int) -> int:

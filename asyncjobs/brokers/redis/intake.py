@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from asyncjobs.brokers.grouping import by_queue, in_order
@@ -14,6 +14,7 @@ from asyncjobs.brokers.redis.replies import read_events, read_flags, read_found
 from asyncjobs.brokers.redis.scripts import Value, load
 from asyncjobs.brokers.redis.session import ENQUEUE, JOBS_A_CALL, Session
 from asyncjobs.core.job import Job
+from asyncjobs.core.portions import portions
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import ResultTimeout
 from asyncjobs.ports import EventPage, NewJob
@@ -21,8 +22,6 @@ from asyncjobs.ports import EventPage, NewJob
 __all__ = ["RedisIntake"]
 
 T = TypeVar("T")
-
-_BYTES_A_CALL = 4 << 20
 
 # How often an awaited job is looked at again without a message.
 _LOOK_FOR_END_EVERY_S = 3_600.0
@@ -43,11 +42,15 @@ class RedisIntake(Session):
         for queue, group in by_queue(jobs).items():
             await self._register(queue)
             replies[queue] = []
-            for rows in _calls(group):
-                replies[queue] += await self._enqueue(queue, rows, replicated)
+            for part in portions(group, _size_of, most=JOBS_A_CALL, portion=self._portion):
+                replies[queue] += await self._enqueue(queue, part, replicated)
         return in_order(jobs, replies)
 
-    async def _enqueue(self, queue: str, rows: list[Value], replicated: bool) -> list[bool]:
+    async def _enqueue(self, queue: str, jobs: Sequence[NewJob], replicated: bool) -> list[bool]:
+        rows: list[Value] = []
+        for job in jobs:
+            when = time_given(job.delay_ms or None, job.due_at_ms)
+            rows += _new_job(id=job.id, when=when, record=new_record(job))
         values = ENQUEUE.values(rows)
         if replicated:
             return read_flags(await self._replicated.run(ENQUEUE, self._keys.queue(queue), values))
@@ -104,17 +107,5 @@ class RedisIntake(Session):
                     continue
 
 
-def _calls(jobs: Sequence[NewJob]) -> Iterator[list[Value]]:
-    """Yield the rows of ``jobs`` in parts, none larger than one call may carry."""
-    rows: list[Value] = []
-    count = size = 0
-    for job in jobs:
-        record = new_record(job)
-        if count and (count >= JOBS_A_CALL or size + len(record) > _BYTES_A_CALL):
-            yield rows
-            rows, count, size = [], 0, 0
-        rows += _new_job(id=job.id, when=time_given(job.delay_ms or None, job.due_at_ms), record=record)
-        count += 1
-        size += len(record)
-    if count:
-        yield rows
+def _size_of(job: NewJob) -> int:
+    return len(job.body)

@@ -68,6 +68,8 @@ class QueueKeys:
     """Sorted set: ``priority:id`` by due time."""
     leased: str
     """Sorted set: ``fence:priority:id`` by the end of the lease."""
+    fences: str
+    """Hash: id of each leased job to the fence of its lease."""
     tries: str
     """Hash: id to failures, deaths and errors; only for jobs that have any."""
     gone: str

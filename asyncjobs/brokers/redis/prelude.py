@@ -32,8 +32,12 @@ local function whole_in(text)
   local number = tonumber(text)
   if not number or number ~= number then
     return 0
+  elseif number > 99999999999998 then
+    return 99999999999998
+  elseif number < -99999999999998 then
+    return -99999999999998
   end
-  return math.max(-99999999999998, math.min(math.floor(number), 99999999999998))
+  return number - number % 1
 end""",
     "ms_in": f"""\
 local function ms_in(text)
@@ -41,7 +45,7 @@ local function ms_in(text)
   if not number or not (number > 0) then
     return 0
   end
-  return math.min(math.floor(number), {MAX_DURATION_MS})
+  return number < {MAX_DURATION_MS} and number - number % 1 or {MAX_DURATION_MS}
 end""",
 }
 

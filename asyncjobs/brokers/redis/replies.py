@@ -35,6 +35,7 @@ __all__ = [
     "read_recovery",
     "read_tenant_figures",
     "rows",
+    "was_made_before",
 ]
 
 _CLAIM = load("claim")
@@ -46,6 +47,9 @@ _READ_EVENTS = load("read_events")
 _RECOVER = load("recover")
 
 _YES = ord("1")
+
+# Of ``claim.lua``: the claim was made before, and its reply was lost.
+_REPEATED = 2
 
 # The state of a job by its place; in other places a job is pending or retrying.
 _STATES = {"failed": JobState.FAILED, "dead": JobState.FAILED, "running": JobState.RUNNING}
@@ -61,6 +65,12 @@ def read_flags(reply: bytes) -> list[bool]:
 def rows(values: Sequence[Any], width: int) -> Iterator[tuple[Any, ...]]:
     """Read a flat list of rows of ``width`` values."""
     return zip(*[iter(values)] * width, strict=True)
+
+
+def was_made_before(part: Sequence[Any]) -> bool:
+    """Return whether a part of the reply of ``claim.lua`` says that ``reclaim.lua`` is to be asked in its place."""
+    again: int = _CLAIM.reply(*part).again
+    return again == _REPEATED
 
 
 def read_claim(queues: Sequence[str], reply: Sequence[Any]) -> Claim:

@@ -8,12 +8,17 @@ from asyncjobs.brokers.redis.records import new_record
 from asyncjobs.brokers.redis.replies import read_flags
 from asyncjobs.brokers.redis.scripts import Value, load
 from asyncjobs.brokers.redis.session import Session
+from asyncjobs.core.portions import portions
 from asyncjobs.ports import FireReply, Firing, ScheduleList, StoredSchedule
 
 __all__ = ["RedisSchedules"]
 
 # The latest tick that is read: some day in the year 5138.
 _LATEST_MS = 10**14
+
+# How many schedules one script fires. Each may make many small jobs, so a job counts for more bytes than it has.
+_FIRED_A_CALL = 250
+_JOB_BYTES = 2_048
 
 _PUT = load("schedule_put")
 _LIST = load("schedule_list")
@@ -56,6 +61,14 @@ class RedisSchedules(Session):
         return bool(await self._on_queue(_REMOVE, queue, id=schedule_id))
 
     async def fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
+        now_ms, fired = 0, []
+        for part in portions(firings, _size_of, most=_FIRED_A_CALL, portion=self._portion):
+            reply = await self._fire(queue, part)
+            now_ms = reply.now_ms
+            fired += reply.fired
+        return FireReply(now_ms, fired)
+
+    async def _fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
         ticks: list[Value] = []
         jobs: list[Value] = []
         for firing in firings:
@@ -70,6 +83,10 @@ class RedisSchedules(Session):
                 jobs += _FIRE.rows["job"](id=job.id, record=new_record(job))
         reply = _FIRE.reply(*await self._on_queue(_FIRE, queue, ticks, jobs))
         return FireReply(reply.now_ms, read_flags(reply.fired))
+
+
+def _size_of(firing: Firing) -> int:
+    return sum(len(job.body) + _JOB_BYTES for job in firing.jobs)
 
 
 def _tick(stored: bytes) -> int:

@@ -15,12 +15,13 @@ from asyncjobs.brokers.redis import clients
 from asyncjobs.brokers.redis.connection import check_server, translated
 from asyncjobs.brokers.redis.endings import EndListener
 from asyncjobs.brokers.redis.keys import GlobalKeys
-from asyncjobs.brokers.redis.line import Line
+from asyncjobs.brokers.redis.line import Line, Lines
 from asyncjobs.brokers.redis.replicated import ReplicatedWrites
 from asyncjobs.brokers.redis.replies import read_flags
 from asyncjobs.brokers.redis.scripts import Script, Value, load
+from asyncjobs.core.portions import Portion
 from asyncjobs.core.server import Server
-from asyncjobs.errors import BrokerRefused
+from asyncjobs.errors import BrokerRefused, BrokerUnavailable
 from asyncjobs.ports.sharing import Shared
 
 __all__ = ["CLAIM", "ENQUEUE", "JOBS_A_CALL", "SETTLE", "Session"]
@@ -51,6 +52,7 @@ class Session:
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
         self._one_slot = False
+        self._portion = Portion()
         self._shared = Shared(self._open, self._disconnect)
         self._pid = os.getpid()
         self._connect()
@@ -61,11 +63,13 @@ class Session:
         self._slots = asyncio.Semaphore(settings.max_connections)
         self._client = clients.commands(settings)
         self._waiting = clients.waiting(settings)
-        # The scripts of the hot path have connections of their own, except in a Cluster: each node would need one.
+        # What the hot path calls has connections of its own, except in a Cluster: each node would need one.
         self._lines: dict[Script, Line] = {}
-        if not isinstance(self._client, RedisCluster):
-            pool = self._client.connection_pool
-            self._lines = {script: Line(pool) for script in (ENQUEUE, CLAIM, SETTLE)}
+        self._waits: Lines | None = None
+        if not isinstance(self._waiting, RedisCluster):
+            pool = self._waiting.connection_pool
+            self._lines = {script: Line(settings, pool) for script in (ENQUEUE, CLAIM, SETTLE)}
+            self._waits = Lines(settings, pool)
         self._endings = EndListener(self._waiting, settings)
         self._replicated = ReplicatedWrites(settings, self._client)
 
@@ -116,6 +120,8 @@ class Session:
         await self._replicated.close()
         for line in self._lines.values():
             await line.close()
+        if self._waits is not None:
+            await self._waits.close()
         for client in (self._client, self._waiting):
             await clients.close(client)
         self._registered.clear()
@@ -142,12 +148,18 @@ class Session:
             keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
         line = self._lines.get(script)
         execute = self._execute if line is None else line.call
-        with translated(self._settings):
-            try:
-                return await execute("EVALSHA", script.sha, len(keys), *keys, *values)
-            except redis.exceptions.NoScriptError:
-                # A restart or a failover has emptied the server's cache of scripts; ``EVAL`` fills it again.
-                return await execute("EVAL", script.text, len(keys), *keys, *values)
+        try:
+            with translated(self._settings):
+                try:
+                    reply = await execute("EVALSHA", script.sha, len(keys), *keys, *values)
+                except redis.exceptions.NoScriptError:
+                    # A restart or a failover has emptied the server's cache of scripts; ``EVAL`` fills it again.
+                    reply = await execute("EVAL", script.text, len(keys), *keys, *values)
+        except BrokerUnavailable:
+            self._portion.failed()
+            raise
+        self._portion.succeeded()
+        return reply
 
     async def _on_queue(self, script: Script, queue: str, /, *tables: Collection[Value], **args: Value) -> Any:
         """Run ``script`` on ``queue``, and return its reply; further arguments as of ``Script.values``."""

@@ -27,7 +27,10 @@ class RedisStore(Session):
     """A ``ports.JobStore``."""
 
     async def page(self, queue: str, place: Place, after: str, limit: int, tenant: str = "") -> JobPage:
-        reply = await self._on_queue(_PAGE, queue, place=place, after=after, limit=limit, tenant=tenant)
+        most_bytes = self._portion.bytes
+        reply = await self._on_queue(
+            _PAGE, queue, place=place, after=after, limit=limit, tenant=tenant, most_bytes=most_bytes
+        )
         return read_page(queue, place, reply)
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:

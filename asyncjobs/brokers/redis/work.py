@@ -10,10 +10,11 @@ from asyncjobs.brokers.redis.arguments import lease_member
 from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
 from asyncjobs.brokers.redis.records import ended_record
-from asyncjobs.brokers.redis.replies import read_claim, read_flags, read_recovery
+from asyncjobs.brokers.redis.replies import read_claim, read_flags, read_recovery, was_made_before
 from asyncjobs.brokers.redis.scripts import Value, load
 from asyncjobs.brokers.redis.session import CLAIM, JOBS_A_CALL, SETTLE, Session
 from asyncjobs.core.histogram import bucket_of
+from asyncjobs.core.portions import portions
 from asyncjobs.core.settlement import Settlement
 from asyncjobs.ports import Claim, Claimed, ClaimRequest, Emission, Recovery
 
@@ -24,14 +25,15 @@ _RECOVERED_A_CALL = 1_000
 _UNPARKED_A_CALL = 1_000
 _EVENTS_A_CALL = 1_000
 
-# How many calls of a script may follow one another where one leaves something to the next.
-_MAX_CALLS_IN_A_ROW = 100
-
 # How long the reply to a blocked wait may take beyond its timeout; Redis looks at timeouts 10 times a second.
 _WAIT_GRACE_S = 5.0
 
+# How many calls of a script may follow one another where one leaves something to the next.
+_MAX_CALLS_IN_A_ROW = 100
+
 _EMIT = load("emit")
 _PRUNE = load("prune")
+_RECLAIM = load("reclaim")
 _RECOVER = load("recover")
 _UNPARK = load("unpark")
 
@@ -69,8 +71,20 @@ class RedisWork(Session):
             lowest_first=request.lowest_first,
             timer_ms=request.keep_timer_ms,
             any_name=request.names is None,
+            most_bytes=self._portion.bytes,
         )
-        return read_claim(queues, await self._run(CLAIM, queues, values))
+        reply = await self._run(CLAIM, queues, values)
+        for at, queue in enumerate(queues):
+            if was_made_before(reply[at]):
+                reply[at] = await self._on_queue(
+                    _RECLAIM,
+                    queue,
+                    worker=request.worker,
+                    number=request.number,
+                    lease_ms=request.lease_ms,
+                    most_bytes=self._portion.bytes,
+                )
+        return read_claim(queues, reply)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         groups = by_queue(settlements)
@@ -79,9 +93,9 @@ class RedisWork(Session):
 
     async def _settle(self, queue: str, settlements: Sequence[Settlement]) -> list[bool]:
         flags: list[bool] = []
-        for start in range(0, len(settlements), JOBS_A_CALL // 2):
+        for part in portions(settlements, _size_of, most=JOBS_A_CALL // 2, portion=self._portion):
             rows: list[Value] = []
-            for one in settlements[start : start + JOBS_A_CALL // 2]:
+            for one in part:
                 ends = bool(one.body)
                 rows += _settled(
                     member=lease_member(one),
@@ -119,10 +133,13 @@ class RedisWork(Session):
             await asyncio.gather(*waits, return_exceptions=True)
 
     async def _blpop(self, bells: list[str], timeout: float) -> bool:
+        # Redis takes 0 as "for ever".
+        command: list[str | float] = ["BLPOP", *bells, max(timeout, 0.001)]
         with translated(self._settings):
+            if self._waits is not None:
+                return await self._waits.call(*command, timeout=timeout + _WAIT_GRACE_S) is not None
             async with asyncio.timeout(timeout + _WAIT_GRACE_S):
-                # Redis takes 0 as "for ever".
-                return await self._waiting.execute_command("BLPOP", *bells, max(timeout, 0.001)) is not None
+                return await self._waiting.execute_command(*command) is not None
 
     # -- events
 
@@ -178,6 +195,10 @@ class RedisWork(Session):
         for queue in queues:
             count += await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
         return count
+
+
+def _size_of(settlement: Settlement) -> int:
+    return len(settlement.body)
 
 
 def _parts(emissions: Sequence[Emission]) -> Iterator[Sequence[Emission]]:

@@ -11,19 +11,31 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
 from asyncjobs import TenantContext
 from asyncjobs.errors import ConfigurationError, TenantError
 from asyncjobs.tenancy.lending.connection import LentConnection
-from asyncjobs.tenancy.lending.search_path import Flow, drop_temporary, restore_path, show_path, switch_path
+from asyncjobs.tenancy.lending.search_path import (
+    Flow,
+    Settings,
+    drop_temporary,
+    read_path,
+    restore_path,
+    show_settings,
+    switch_path,
+)
 from asyncjobs.tenancy.schemas import WantedSchema
 
 __all__ = ["in_schema"]
 
+C = TypeVar("C")
+T = TypeVar("T")
+
 _log = logging.getLogger("asyncjobs.tenancy")
 
 
-def in_schema(lent: LentConnection, wanted: WantedSchema | None) -> AbstractAsyncContextManager[None]:
+def in_schema(lent: LentConnection[C], wanted: WantedSchema | None) -> AbstractAsyncContextManager[C]:
     """Return a block in which ``lent`` is in the schema that is ``wanted``; for ``None`` it is as the pool has it."""
     if wanted is None:
         return _without_tenant(lent)
@@ -32,52 +44,67 @@ def in_schema(lent: LentConnection, wanted: WantedSchema | None) -> AbstractAsyn
 
 
 @contextlib.asynccontextmanager
-async def _without_tenant(lent: LentConnection) -> AsyncIterator[None]:
+async def _without_tenant(lent: LentConnection[C]) -> AsyncIterator[C]:
     if lent.may_hold_temporary:
         await lent.run_before(drop_temporary())
         lent.may_hold_temporary = False
-    yield
+    async with lent.plain() as given:
+        yield given
 
 
 @contextlib.asynccontextmanager
-async def _in_transactions(lent: LentConnection, tenant: TenantContext, path: str) -> AsyncIterator[None]:
-    before: str | None = None
+async def _in_transactions(lent: LentConnection[C], tenant: TenantContext, path: str) -> AsyncIterator[C]:
+    before: Settings | None = None
+    user: str | None = None
     is_reported = is_clean = False
 
     def begin() -> Flow[None]:
-        nonlocal before, is_reported
+        nonlocal before, user, is_reported
         found = yield from switch_path(tenant, path, lent.pid, local=True)
         lent.lent_to = tenant
-        # A later transaction may find what a SET of the handler's own has left.
-        before = found if before is None else before
-        is_reported = lent.reported_path == path
+        if before is None:
+            # A later transaction may find what a SET of the handler's own has left.
+            before, user = found, lent.reported("session_authorization")
+        is_reported = lent.reported("search_path") == path
+
+    def verify() -> Flow[None]:
+        return _verify_path(lent, tenant, path, is_reported)
 
     try:
         try:
-            async with lent.transactions(begin):
-                yield
+            async with lent.transactions(begin, verify) as given:
+                yield given
         finally:
             # The end of the transaction has undone a SET LOCAL, but not a SET of the handler's own.
             if lent.is_idle:
-                if is_reported and lent.reported_path == before:
+                if before is None:
                     is_clean = True
-                    lent.may_hold_temporary = True
+                elif is_reported and (before.path, user) == (
+                    lent.reported("search_path"),
+                    lent.reported("session_authorization"),
+                ):
+                    is_clean = lent.may_hold_temporary = True
                 else:
-                    is_clean = before is None or await _ask_path(lent, show_path()) == before
+                    is_clean = await _ask(lent, show_settings()) == before
     finally:
         await _end(lent, tenant, is_clean)
 
 
 @contextlib.asynccontextmanager
-async def _in_session(lent: LentConnection, tenant: TenantContext, path: str) -> AsyncIterator[None]:
-    is_clean = False
+async def _in_session(lent: LentConnection[C], tenant: TenantContext, path: str) -> AsyncIterator[C]:
+    is_clean = is_reported = False
+    left: Settings | None = None
 
-    def check() -> None:
+    def check() -> Flow[None]:
+        yield from ()
         if lent.lent_to is None:
             raise TenantError(
                 f"the connection in the schema {tenant.tenant_schema!r} of the tenant {tenant.tenant_id!r} was lost; "
                 "let the error out, so that the job is tried again"
             )
+
+    def verify() -> Flow[None]:
+        return _verify_path(lent, tenant, path, is_reported)
 
     lent.lent_to = tenant
     try:
@@ -87,34 +114,55 @@ async def _in_session(lent: LentConnection, tenant: TenantContext, path: str) ->
             # Raised by the flow: the server has answered, and has not switched.
             is_clean = True
             raise
+        is_reported = lent.reported("search_path") == path
+        expected = before._replace(path=path)
         try:
-            async with lent.session(check):
-                yield
+            async with lent.session(check, verify) as given:
+                yield given
         finally:
-            if lent.is_idle:
-                is_clean = await _ask_path(lent, restore_path(before)) == before
+            if lent.is_idle and (answer := await _ask(lent, restore_path(before.path))) is not None:
+                left, restored = answer
+                is_clean = left == expected and restored == before.path
+        if left is not None and left != expected:
+            raise TenantError(_changed(tenant, expected, left))
     finally:
         await _end(lent, tenant, is_clean)
 
 
-async def _ask_path(lent: LentConnection, flow: Flow[str]) -> str | None:
-    """Run what returns the search path and drops temporary tables; return ``None`` where that fails."""
+def _verify_path(lent: LentConnection[C], tenant: TenantContext, path: str, is_reported: bool) -> Flow[None]:
+    found = lent.reported("search_path") if is_reported else None
+    if found is None:
+        found = yield from read_path()
+    if found != path:
+        raise TenantError(_changed(tenant, path, found))
+
+
+def _changed(tenant: TenantContext, expected: object, found: object) -> str:
+    return (
+        f"the connection of the tenant {tenant.tenant_id!r} is no longer as it was set: expected {expected!r}, got "
+        f"{found!r}. A handler must not set search_path, the role or the user of its connection, reset its settings, "
+        "or end a transaction by a statement"
+    )
+
+
+async def _ask(lent: LentConnection[C], flow: Flow[T]) -> T | None:
+    """Run what returns the settings and drops temporary tables; return ``None`` where that fails."""
     try:
-        path = await lent.run_after(flow)
+        found = await lent.run_after(flow)
     except lent.error:
         return None
     lent.may_hold_temporary = False
-    return path
+    return found
 
 
-async def _end(lent: LentConnection, tenant: TenantContext, is_clean: bool) -> None:
+async def _end(lent: LentConnection[C], tenant: TenantContext, is_clean: bool) -> None:
     if not lent.is_open:
         return
     if is_clean:
         lent.lent_to = None
         return
     _log.error(
-        "a connection of the tenant %r is closed: its search path could not be verified, or is not as it was before",
+        "a connection of the tenant %r is closed: its settings could not be verified, or are not as they were",
         tenant.tenant_id,
     )
     await lent.close()

@@ -12,10 +12,11 @@ from asyncjobs.tenancy.lending.search_path import Flow
 __all__ = ["LentConnection"]
 
 T = TypeVar("T")
+C_co = TypeVar("C_co", covariant=True)
 
 
-class LentConnection(Protocol):
-    """A connection that is lent, as its driver knows it."""
+class LentConnection(Protocol[C_co]):
+    """A connection that is lent, as its driver knows it; a handler is given a ``C_co`` of it."""
 
     lent_to: TenantContext | None
     """The tenant whose schema may still be set, ``None`` for none.
@@ -50,13 +51,12 @@ class LentConnection(Protocol):
         """Whether it is open, whole and outside a transaction."""
         ...
 
-    @property
-    def reported_path(self) -> str | None:
-        """The search path as the server reported it last; asked of open connections only.
+    def reported(self, setting: str) -> str | None:
+        """Return a setting as the server reported it last; asked of open connections only.
 
-        PostgreSQL 18 reports each change before it is ready for the next statement. ``None`` from older servers, and
-        from drivers that don't keep reports. Whether they come through a proxy shows after the switch, which is such a
-        change.
+        PostgreSQL 18 reports each change of ``search_path`` before it is ready for the next statement, and every
+        version each change of ``session_authorization``. ``None`` from older servers, and from drivers that don't keep
+        reports. Whether they come through a proxy shows after the switch, which is such a change.
         """
         ...
 
@@ -64,18 +64,27 @@ class LentConnection(Protocol):
         """Return ``name`` as an identifier."""
         ...
 
-    def transactions(self, begin: Callable[[], Flow[None]]) -> AbstractAsyncContextManager[None]:
-        """Return the block of transaction mode, whose transactions each run ``begin()`` first.
+    def plain(self) -> AbstractAsyncContextManager[C_co]:
+        """Return the block of a connection as the pool has it, which ends as that of ``transactions`` does."""
+        ...
 
-        At the end of the block an open transaction is committed, or rolled back if the block raises.
+    def transactions(
+        self, begin: Callable[[], Flow[None]], verify: Callable[[], Flow[None]]
+    ) -> AbstractAsyncContextManager[C_co]:
+        """Return the block of transaction mode, whose transactions each run ``begin()`` first and ``verify()`` last.
+
+        ``verify()`` raises where a commit would be one of another schema. At the end of the block an open transaction
+        is committed, or rolled back if the block raises. A handler gets at the driver in a transaction alone.
         """
         ...
 
-    def session(self, check: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+    def session(
+        self, check: Callable[[], Flow[None]], verify: Callable[[], Flow[None]]
+    ) -> AbstractAsyncContextManager[C_co]:
         """Return the block of session mode, which ends as that of ``transactions`` does.
 
-        ``check()`` is called at the begin of each transaction, where the driver goes on with another connection after a
-        loss.
+        ``check()`` is run where the driver goes on with another connection after a loss, ``verify()`` before the
+        commits that the driver shows.
         """
         ...
 

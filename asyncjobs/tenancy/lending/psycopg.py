@@ -58,27 +58,39 @@ class PsycopgConnection:
     def is_idle(self) -> bool:
         return not self._lent.closed and self._lent.info.transaction_status == TransactionStatus.IDLE
 
-    @property
-    def reported_path(self) -> str | None:
-        return self._lent.info.parameter_status("search_path")
+    def reported(self, setting: str) -> str | None:
+        return self._lent.info.parameter_status(setting)
 
     def quote(self, name: str) -> str:
         return sql.Identifier(name).as_string(self._lent)
 
     @contextlib.asynccontextmanager
-    async def transactions(self, begin: Callable[[], Flow[None]]) -> AsyncIterator[None]:
+    async def plain(self) -> AsyncIterator[AsyncConnection[Any]]:
+        # The pool commits.
+        yield self._lent
+
+    @contextlib.asynccontextmanager
+    async def transactions(
+        self, begin: Callable[[], Flow[None]], verify: Callable[[], Flow[None]]
+    ) -> AsyncIterator[AsyncConnection[Any]]:
+        # In this block the driver refuses a commit, a rollback and autocommit.
         async with self._lent.transaction():
             await self._run(begin())
-            yield
+            yield self._lent
             if self._lent.closed:
                 # The driver would leave the block in silence, as if it had committed.
                 raise OperationalError("the connection is closed: what was written is lost")
+            await self._run(verify())
 
     @contextlib.asynccontextmanager
-    async def session(self, check: Callable[[], None]) -> AsyncIterator[None]:
+    async def session(
+        self, check: Callable[[], Flow[None]], verify: Callable[[], Flow[None]]
+    ) -> AsyncIterator[AsyncConnection[Any]]:
         autocommit = self._lent.autocommit
         try:
-            yield
+            yield self._lent
+            if self._lent.info.transaction_status == TransactionStatus.INTRANS:
+                await self._run(verify())
             await self._lent.commit()
         finally:
             if not self.is_idle:

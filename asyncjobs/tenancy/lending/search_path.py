@@ -11,36 +11,56 @@ be awaited.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, LiteralString, TypeVar
+from typing import Any, LiteralString, NamedTuple, TypeVar
 
 from asyncjobs import TenantContext
 from asyncjobs.errors import ConfigurationError, TenantError, UnknownTenant
 
-__all__ = ["Flow", "drop_temporary", "restore_path", "show_path", "switch_path"]
+__all__ = ["Flow", "Settings", "drop_temporary", "read_path", "restore_path", "show_settings", "switch_path"]
 
 T = TypeVar("T")
 
 #: Yields a statement with its parameters, written ``:name``; is sent the first row of its result, or ``None``.
 Flow = Generator[tuple[LiteralString, dict[str, Any]], Any, T]
 
+
+class Settings(NamedTuple):
+    """What a connection must have as before when it goes back to its pool."""
+
+    path: str
+    """The search path."""
+
+    session_user: str
+    """The user for whom the session is, which ``SET SESSION AUTHORIZATION`` changes."""
+
+    role: str
+    """The role that ``SET ROLE`` has set, or ``none``."""
+
+
+_SETTINGS: LiteralString = (
+    "current_setting('search_path') AS path, current_setting('session_authorization') AS session_user_name, "
+    "current_setting('role') AS role, pg_my_temp_schema() <> 0 AS has_temporary"
+)
+_FOUND: LiteralString = "found.path, found.session_user_name, found.role, found.has_temporary"
+
 # The sub-query is computed before the rows are projected, so `path` is that from before the switch. A temporary table
 # would be found before the catalog's of that name, unlike a function. `:pid` is the server's process as the driver read
 # it when it connected: a proxy that pools makes up a number of its own, and puts a setting of the session, which isn't
 # `:local`, on any connection it likes.
-_SWITCH: LiteralString = """
-WITH before AS MATERIALIZED (
-    SELECT current_setting('search_path') AS path, pg_my_temp_schema() <> 0 AS has_temporary,
-           :local OR pg_backend_pid() = :pid AS is_kept
-)
-SELECT before.path, before.has_temporary, before.is_kept,
-       CASE WHEN before.is_kept AND has_schema_privilege(found.oid, 'USAGE')
+_SWITCH: LiteralString = f"""
+WITH found AS MATERIALIZED (SELECT {_SETTINGS}, :local OR pg_backend_pid() = :pid AS is_kept)
+SELECT {_FOUND}, found.is_kept,
+       CASE WHEN found.is_kept AND has_schema_privilege(namespace.oid, 'USAGE')
             THEN set_config('search_path', :path, :local) END
-FROM before, pg_catalog.pg_namespace AS found WHERE found.nspname = :schema
+FROM found, pg_catalog.pg_namespace AS namespace WHERE namespace.nspname = :schema
 """
 
-# Both return the path, and whether the connection has held temporary tables.
-_RESTORE: LiteralString = "SELECT set_config('search_path', :path, false), pg_my_temp_schema() <> 0"
-_SHOW: LiteralString = "SELECT current_setting('search_path'), pg_my_temp_schema() <> 0"
+# The settings, whether the connection has held temporary tables, and the path from here on.
+_RESTORE: LiteralString = f"""
+WITH found AS MATERIALIZED (SELECT {_SETTINGS}) SELECT {_FOUND}, set_config('search_path', :path, false) FROM found
+"""
+_SHOW: LiteralString = f"SELECT {_SETTINGS}"
+_READ: LiteralString = "SELECT current_setting('search_path')"
 
 # Temporary tables outlive a transaction. The next tenant of the connection would find them, and a job without a tenant
 # would find them before the tables of that name in public. So they are dropped whenever the path is read, or else
@@ -48,8 +68,8 @@ _SHOW: LiteralString = "SELECT current_setting('search_path'), pg_my_temp_schema
 _DROP_TEMPORARY: LiteralString = "DISCARD TEMP"
 
 
-def switch_path(tenant: TenantContext, path: str, pid: int, *, local: bool) -> Flow[str]:
-    """Set the search path to ``path``, drop temporary tables, and return the path before.
+def switch_path(tenant: TenantContext, path: str, pid: int, *, local: bool) -> Flow[Settings]:
+    """Set the search path to ``path``, drop temporary tables, and return the settings before.
 
     Args:
         tenant: The tenant, whose schema must exist.
@@ -67,8 +87,7 @@ def switch_path(tenant: TenantContext, path: str, pid: int, *, local: bool) -> F
         raise UnknownTenant(
             f"the schema {tenant.tenant_schema!r} of the tenant {tenant.tenant_id!r} is not in the database"
         )
-    before: str
-    before, has_temporary, is_kept, switched_to = row
+    *before, has_temporary, is_kept, switched_to = row
     if not is_kept:
         raise ConfigurationError(
             "mode='session': the connection leads to a proxy (pgbouncer, for instance), which may take another "
@@ -81,24 +100,33 @@ def switch_path(tenant: TenantContext, path: str, pid: int, *, local: bool) -> F
         )
     if has_temporary:
         yield from drop_temporary()
-    return before
+    return Settings(*before)
 
 
-def restore_path(path: str) -> Flow[str]:
-    """Set the search path to ``path`` for the session, drop temporary tables, and return the path as it is now."""
-    return (yield from _read_path(_RESTORE, {"path": path}))
+def restore_path(path: str) -> Flow[tuple[Settings, str]]:
+    """Set the search path to ``path`` for the session, and drop temporary tables.
 
-
-def show_path() -> Flow[str]:
-    """Drop temporary tables, and return the search path."""
-    return (yield from _read_path(_SHOW, {}))
-
-
-def _read_path(statement: LiteralString, parameters: dict[str, Any]) -> Flow[str]:
-    path: str
-    path, has_temporary = yield statement, parameters
+    Returns:
+        The settings as they were found, and the search path as it is now.
+    """
+    *found, has_temporary, restored = yield _RESTORE, {"path": path}
     if has_temporary:
         yield from drop_temporary()
+    return Settings(*found), restored
+
+
+def show_settings() -> Flow[Settings]:
+    """Drop temporary tables, and return the settings."""
+    *found, has_temporary = yield _SHOW, {}
+    if has_temporary:
+        yield from drop_temporary()
+    return Settings(*found)
+
+
+def read_path() -> Flow[str]:
+    """Return the search path."""
+    path: str
+    (path,) = yield _READ, {}
     return path
 
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Pool, event, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import ResourceClosedError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.util import greenlet_spawn
 
 from asyncjobs import TenantContext
-from asyncjobs.errors import ConfigurationError, TenantError
+from asyncjobs.errors import TenantError
+from asyncjobs.tenancy.lending.guard import Guard, is_in_transaction
+from asyncjobs.tenancy.lending.guarded import GuardedEngine
 from asyncjobs.tenancy.lending.search_path import Flow
 
-__all__ = ["SqlAlchemyConnection", "roll_back"]
+__all__ = ["SqlAlchemyConnection"]
 
 T = TypeVar("T")
+C = TypeVar("C", AsyncConnection, AsyncSession)
 
 # That of a driver with % in its placeholders would double each % of a name, for statements; ours are parameters.
 _quote = postgresql.dialect(paramstyle="named").identifier_preparer.quote_identifier  # type: ignore[no-untyped-call]
@@ -29,15 +33,21 @@ _LENT_TO = "asyncjobs_tenant"
 _MAY_HOLD_TEMPORARY = "asyncjobs_may_hold_temporary"
 
 
-class SqlAlchemyConnection:
-    """A connection of SQLAlchemy, which goes on with another one of its driver after a loss."""
+class SqlAlchemyConnection(Generic[C]):
+    """A connection of SQLAlchemy, which goes on with another one of its driver after a loss.
+
+    Args:
+        lent: The connection as the pool lends it.
+        give: Makes what the handler is given, of ``lent`` or of a connection under guard.
+    """
 
     error = SQLAlchemyError
 
-    def __init__(self, lent: AsyncConnection) -> None:
+    def __init__(self, lent: AsyncConnection, give: Callable[[AsyncConnection], C]) -> None:
         # There is one from the start of the connection on, and it stays the same.
         assert lent.sync_connection is not None
         self._lent = lent
+        self._give: Callable[[AsyncConnection], C] = give
         self._sync = lent.sync_connection
 
     # `info` is kept with the driver's connection: another one, made after a loss, has nothing of it.
@@ -74,16 +84,20 @@ class SqlAlchemyConnection:
     @property
     def is_idle(self) -> bool:
         # Cancelled while it closed a broken one, SQLAlchemy has none left, and doesn't say so by `invalidated`.
-        return self.is_open and not self._sync.in_transaction() and self._sync.connection.is_valid
+        return (
+            self.is_open
+            and not self._sync.in_transaction()
+            and self._sync.connection.is_valid
+            and not is_in_transaction(self._driver)
+        )
 
-    @property
-    def reported_path(self) -> str | None:
+    def reported(self, setting: str) -> str | None:
         found: str | None = None
         driver, driver_name = self._driver, self._sync.dialect.driver
         if driver_name == "asyncpg" and not driver.is_closed():
-            found = getattr(driver.get_settings(), "search_path", None)
+            found = getattr(driver.get_settings(), setting, None)
         elif driver_name.startswith("psycopg") and not driver.closed:
-            found = driver.info.parameter_status("search_path")
+            found = driver.info.parameter_status(setting)
         return found
 
     @property
@@ -94,44 +108,63 @@ class SqlAlchemyConnection:
     def quote(self, name: str) -> str:
         return _quote(name)
 
-    def transactions(self, begin: Callable[[], Flow[None]]) -> AbstractAsyncContextManager[None]:
-        def switch(begun: Connection) -> None:
-            if getattr(begun.connection.dbapi_connection, "autocommit", False):
-                raise ConfigurationError(
-                    "the engine commits each statement by itself (AUTOCOMMIT), so a schema can't be set for a "
-                    "transaction; use mode='session', or another isolation level"
-                )
-            # The driver begins with the first statement, so this is the first of the transaction.
-            _run(begun, begin())
-
-        return self._block(switch)
-
-    def session(self, check: Callable[[], None]) -> AbstractAsyncContextManager[None]:
-        return self._block(lambda begun: check())
-
     @contextlib.asynccontextmanager
-    async def _block(self, prepare: Callable[[Connection], None]) -> AsyncIterator[None]:
+    async def plain(self) -> AsyncIterator[C]:
+        given = self._give(self._lent)
         try:
-            with _at_each_begin(self._sync, prepare):
-                yield
-                if self._sync.closed:
-                    # SQLAlchemy would have nothing to commit, and say nothing.
-                    raise ResourceClosedError("the connection is closed: what was written is lost")
+            yield given
+            await given.commit()
+            if self.is_open and is_in_transaction(self._driver):
+                # Begun by the driver itself, for what a handler has written past SQLAlchemy.
+                await self._lent.begin()
                 await self._lent.commit()
         except BaseException:
-            await roll_back(self._lent)
+            await _roll_back(given)
             raise
+        finally:
+            await given.close()
+
+    def transactions(
+        self, begin: Callable[[], Flow[None]], verify: Callable[[], Flow[None]]
+    ) -> AbstractAsyncContextManager[C]:
+        return self._block(begin, verify, is_local=True)
+
+    def session(
+        self, check: Callable[[], Flow[None]], verify: Callable[[], Flow[None]]
+    ) -> AbstractAsyncContextManager[C]:
+        return self._block(check, verify, is_local=False)
+
+    @contextlib.asynccontextmanager
+    async def _block(
+        self, begin: Callable[[], Flow[None]], verify: Callable[[], Flow[None]], *, is_local: bool
+    ) -> AsyncIterator[C]:
+        guard = Guard(self._sync, lambda own: _run(own, begin()), lambda own: _run(own, verify()), is_local)
+        lent = await AsyncConnection(AsyncEngine(GuardedEngine(self._sync.engine, guard))).start()
+        guard.lent = lent.sync_connection
+        given = self._give(lent)
+        try:
+            yield given
+            guard.is_ending = True
+            if given is not lent:
+                await given.commit()
+            await greenlet_spawn(guard.commit_last)
+        except BaseException:
+            guard.is_ending = True
+            await _roll_back(given)
+            await greenlet_spawn(guard.roll_back_last)
+            raise
+        finally:
+            guard.is_over = True
+            # Breaks a circle of references, which only the garbage collector would find.
+            guard.lent = None
+            if given is not lent:
+                await given.close()
 
     async def run_before(self, flow: Flow[T]) -> T:
-        # Not as `run_after` does, which leaves the connection in another isolation level until it goes back.
-        result = await self._lent.run_sync(_run, flow)
-        await self._lent.commit()
-        return result
+        return await self._lent.run_sync(_run_and_commit, flow)
 
     async def run_after(self, flow: Flow[T]) -> T:
-        # The pool takes this back when the connection returns.
-        await self._lent.execution_options(isolation_level="AUTOCOMMIT")
-        return await self._lent.run_sync(_run, flow)
+        return await self._lent.run_sync(_run_in_autocommit, flow)
 
     async def close(self) -> None:
         await self._lent.invalidate()
@@ -149,38 +182,24 @@ def _run(lent: Connection, flow: Flow[T]) -> T:
         row = answer.one_or_none() if answer.returns_rows else None
 
 
+def _run_and_commit(lent: Connection, flow: Flow[T]) -> T:
+    # Not as the other does, which leaves the connection in another isolation level until it goes back.
+    result = _run(lent, flow)
+    lent.commit()
+    return result
+
+
+def _run_in_autocommit(lent: Connection, flow: Flow[T]) -> T:
+    # The pool takes this back when the connection returns.
+    lent.execution_options(isolation_level="AUTOCOMMIT")
+    return _run(lent, flow)
+
+
 # Once for each statement, since SQLAlchemy parses it.
 _text = functools.cache(text)
 
 
-@contextlib.contextmanager
-def _at_each_begin(lent: Connection, prepare: Callable[[Connection], None]) -> Iterator[None]:
-    """Call ``prepare`` at the begin of each transaction of the block; if it raises, close the connection."""
-
-    def begin(begun: Connection) -> None:
-        try:
-            prepare(begun)
-        except BaseException:
-            # SQLAlchemy takes it for begun all the same, and would run the next statement without asking again.
-            begun.close()
-            raise
-
-    begins: dict[str, Callable[..., None]] = {"begin": begin, "begin_twophase": _refuse_twophase}
-    for name, listener in begins.items():
-        event.listen(lent, name, listener)
-    try:
-        yield
-    finally:
-        for name, listener in begins.items():
-            event.remove(lent, name, listener)
-
-
-def _refuse_twophase(begun: Connection, xid: object) -> NoReturn:
-    # Nothing can be executed before it, to set the schema with.
-    raise ConfigurationError("a transaction of two phases can't be had in a tenant's schema; begin an ordinary one")
-
-
-async def roll_back(lent: AsyncConnection | AsyncSession) -> None:
+async def _roll_back(lent: AsyncConnection | AsyncSession) -> None:
     """Roll back after an error, which says more than what a broken connection then raises."""
     with contextlib.suppress(SQLAlchemyError):
         await lent.rollback()

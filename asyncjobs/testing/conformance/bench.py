@@ -277,14 +277,14 @@ class Bench:
         return await self.broker.recover([self.queue], lease_ms, max_deaths)
 
     async def lapse(self, lease_ms: int = 10_000) -> None:
-        """Let every lease lapse, with recoveries meanwhile, so that there is no gap without one.
+        """Let every lease lapse, with recoveries meanwhile, so that there is no gap of half a lease without one.
 
         Args:
             lease_ms: How long a lease lasts, in milliseconds.
         """
-        for _ in range(3):
+        for _ in range(4):
             await self.recover(lease_ms)
-            await self.kit.advance(lease_ms // 2)
+            await self.kit.advance(lease_ms // 4 + 1)
 
     async def figures(self, queue: str | None = None) -> QueueFigures:
         """Return the figures of a ``queue``, by default the bench's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.retention import CLAIM_KEEP_MS
+from asyncjobs.core.states import JobState
 from asyncjobs.ports import NewJob
 from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
@@ -130,6 +131,19 @@ class Claiming(Theme):
         claim = await bench.claim(names=KNOWN)
         assert {claimed.id: claimed.body for claimed in claim.jobs} == {f"junk-{n}": d for n, d in enumerate(junk)}
 
+    async def test_jobs_that_a_repeated_claim_gets_again_are_leased_anew(self, bench: Bench) -> None:
+        sent = await bench.send(count=2)
+        assert await bench.claim_ids(number=1) == sent
+        for _ in range(3):
+            await bench.kit.advance(4_000)
+            assert (await bench.recover()).recovered == []
+            assert await bench.claim_ids(number=1) == sent
+        await bench.kit.advance(4_000)
+        await bench.recover()
+        job = await bench.broker.find(bench.queue, sent[0])
+        assert job is not None
+        assert (job.state, job.deaths) == (JobState.RUNNING, 0)
+
     async def test_only_one_worker_keeps_the_timer_of_a_queue(self, bench: Bench) -> None:
         await bench.send(bench.new(delay_ms=60_000))
         due = (await bench.claim(worker="a", keep_timer_ms=1_000)).next_due_ms
@@ -138,6 +152,12 @@ class Claiming(Theme):
         assert (await bench.claim(worker="a", keep_timer_ms=1_000)).next_due_ms == due
         await bench.kit.advance(1_500)
         assert (await bench.claim(worker="b", keep_timer_ms=1_000)).next_due_ms == due
+
+    async def test_a_keeper_from_before_the_clock_was_set_back_is_replaced(self, bench: Bench) -> None:
+        await bench.send(bench.new(delay_ms=60_000))
+        await bench.claim(worker="a", keep_timer_ms=1_000)
+        await bench.kit.advance(-3_600_000)
+        assert (await bench.claim(worker="b", keep_timer_ms=1_000)).next_due_ms is not None
 
     async def test_an_earlier_due_time_makes_somebody_keep_the_timer_anew(self, bench: Bench) -> None:
         await bench.send(bench.new(delay_ms=60_000))

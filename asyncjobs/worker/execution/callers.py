@@ -36,10 +36,10 @@ class HandlerCallers:
         self._max_result_bytes = max_result_bytes
         self._on_event = on_event
 
-    def caller_of(self, definition: JobDefinition[..., Any]) -> Caller:
-        """Return what calls the handler of ``definition``."""
+    def caller_of(self, definition: JobDefinition[..., Any], *, is_wrapped: bool) -> Caller:
+        """Return what calls the handler of ``definition``; ``is_wrapped``: middleware may change its arguments."""
         if definition.options.executor == "process":
-            return self._in_process(definition.function, signature_of(definition))
+            return self._in_process(definition.function, signature_of(definition), is_wrapped)
         if isinstance(definition, AsyncJobDefinition):
             return _on_loop(definition.function)
         return self._in_thread(definition.function)
@@ -56,17 +56,19 @@ class HandlerCallers:
 
         return call
 
-    def _in_process(self, function: Callable[..., Any], signature: Signature) -> Caller:
+    def _in_process(self, function: Callable[..., Any], signature: Signature, is_wrapped: bool) -> Caller:
         async def call(job: JobContext) -> Any:
             record = job.record
             lease = Lease(record.queue, record.id, record.priority.value, record.fence)
-            # As the middleware has left them.
-            arguments, keywords = signature.encode(job.args, job.kwargs)
-            envelope = msgspec.structs.replace(record.envelope, arguments=msgspec.Raw(arguments), keywords=keywords)
+            if is_wrapped:
+                # As the middleware has left them.
+                arguments, keywords = signature.encode(job.args, job.kwargs)
+                envelope = msgspec.structs.replace(record.envelope, arguments=msgspec.Raw(arguments), keywords=keywords)
+                record = msgspec.structs.replace(record, envelope=envelope)
             value = await self._processes.run(
                 ProcessCall.of(
                     function,
-                    msgspec.structs.replace(record, envelope=envelope),
+                    record,
                     max_result_bytes=self._max_result_bytes,
                     deadline_ms=job.deadline_ms,
                     tenant=current_tenant(),

@@ -77,7 +77,7 @@ class Pipeline:
                 if attempt.leads_to is not None:
                     raise asyncio.CancelledError
                 value = await plan.call(context)
-                outcome = outcome_of_value(value, job, self._max_result_bytes, self._clock.now_ms)
+                outcome = outcome_of_value(value, job, plan, self._max_result_bytes, self._clock.now_ms)
             except (KeyboardInterrupt, GeneratorExit):
                 # Not of the handler: the process is being stopped, or its event loop has ended.
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from asyncjobs.errors import DefinitionError
 from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.middleware.base import Middleware
-from asyncjobs.middleware.chain import processing
+from asyncjobs.middleware.chain import processing, sees_running
 from asyncjobs.worker.execution.callers import Caller, HandlerCallers
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.resources.opening import WorkerResources, with_resources
@@ -29,6 +29,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     call: Caller
     """Calls the handler of an attempt, inside its resources and the middleware."""
     signature: Signature
+    encode_result: Callable[[Any], bytes]
+    """Encodes what the handler returned."""
     retry: RetryPolicy
     rule: RetryRule | None
     """A function that decides about retries in place of ``retry``."""
@@ -62,7 +64,7 @@ class RunPlans:
 
     def _plan(self, definition: JobDefinition[..., Any], arguments: Any, needs: Any) -> RunPlan:
         host, options = self._host, definition.options
-        call = self._callers.caller_of(definition)
+        call = self._callers.caller_of(definition, is_wrapped=sees_running(host.middleware))
         if arguments and options.executor == "process":
             raise DefinitionError(
                 f"job {definition.name!r} runs in a process, to which {', '.join(map(repr, arguments))} can't be "
@@ -70,11 +72,13 @@ class RunPlans:
             )
         if arguments:
             call = with_resources(call, arguments, needs, self.shared)
+        signature = signature_of(definition)
         retry = host.retry if options.retry is UNSET else options.retry
         result_ttl_ms = round(host.settings.result_ttl * 1000)
         return RunPlan(
             call=processing(host.middleware, call),
-            signature=signature_of(definition),
+            signature=signature,
+            encode_result=signature.returns.write_result,
             retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,
             rule=None if isinstance(retry, RetryPolicy) else retry,
             timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,

@@ -26,10 +26,10 @@ from asyncjobs.core.settlement import (
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import read_live, stand_in
 from asyncjobs.core.text import message_of, type_name
-from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import EnvelopeError
 from asyncjobs.jobs.context import log_fields
 from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_steering
+from asyncjobs.jobs.values.hooks import ENCODING_ERRORS
 from asyncjobs.middleware.blame import layer_that_raised
 from asyncjobs.ports import Claimed, Lease
 from asyncjobs.worker.execution.plan import RunPlan
@@ -46,10 +46,10 @@ _NO_RETRY = RetryPolicy(max_retries=0)
 # -- the outcome of a handler
 
 
-def outcome_of_value(value: object, job: Job, max_bytes: int, now_ms: Callable[[], int]) -> Outcome:
+def outcome_of_value(value: object, job: Job, plan: RunPlan, max_bytes: int, now_ms: Callable[[], int]) -> Outcome:
     """Return the outcome of a handler that returned ``value``: a failure if the value can't be kept."""
     try:
-        result = encode_value(value)
+        result = plan.encode_result(value)
     except ENCODING_ERRORS as error:
         problem = f"the result of type {type(value).__qualname__} can't be encoded: {error}"
     else:

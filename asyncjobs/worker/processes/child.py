@@ -18,12 +18,13 @@ from typing import Any, NoReturn
 from asyncjobs.core.settlement import bounded_error
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.core.text import message_of, storable
-from asyncjobs.core.values import ENCODING_ERRORS, encode_value
 from asyncjobs.errors import AppNotOpen, ResultError
 from asyncjobs.jobs.context import JobContext, running
 from asyncjobs.jobs.request import JobRequest
 from asyncjobs.jobs.steering import Discard, pack_steering
 from asyncjobs.jobs.tenant_scope import tenant_scope
+from asyncjobs.jobs.values.codec import Codec
+from asyncjobs.jobs.values.hooks import ENCODING_ERRORS
 from asyncjobs.ports import Lease
 from asyncjobs.worker.processes.descent import adopt_orphans, kill_descendants
 from asyncjobs.worker.processes.finding import MAIN, Handler, find_handler
@@ -149,7 +150,7 @@ def _answer(body: bytes, handlers: dict[tuple[str, str], Handler]) -> Returned |
         stage = "handler"
         value = contextvars.copy_context().run(_call, handler, args, kwargs, context, call.tenant)
         stage = "result"
-        return Returned(_encoded(value, call.max_result_bytes))
+        return Returned(_encoded(value, handler.signature.returns, call.max_result_bytes))
     except BaseException as error:
         return _raised(error, stage)
 
@@ -167,9 +168,9 @@ def _call(
         return asyncio.run(value) if handler.is_async else value  # type: ignore[arg-type]
 
 
-def _encoded(value: object, max_bytes: int) -> bytes:
+def _encoded(value: object, codec: Codec, max_bytes: int) -> bytes:
     try:
-        result = encode_value(value)
+        result = codec.write_result(value)
     except ENCODING_ERRORS as error:
         raise ResultError(f"the result of type {type(value).__qualname__} can't be encoded: {error}") from error
     # Refused here, since its bytes would hold up the worker's loop on their way.

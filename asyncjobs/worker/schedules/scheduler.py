@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 import msgspec
 
@@ -26,6 +26,9 @@ _log = logging.getLogger("asyncjobs.worker")
 # A worker that has not fired the last tick waits this much longer for the next, between the least and the most: the
 # worker that fired lives, and the others need not all call at the same moment. If it has died, a tick is late by this.
 _FOLLOW_S = (0.03, 0.1)
+
+# How many ticks are made and fired at once, unless one schedule has more: the loop serves others in between.
+_MAX_TICKS = 1_000
 
 # A fire that comes too early by the broker's clock is repeated after this.
 _EARLY_S = 0.002
@@ -126,34 +129,56 @@ class Scheduler(Duty):
         """Fire what is due; return in how many seconds to come again. Raises ``BrokerError``."""
         if self._clock.monotonic() - self._looked_at >= self._interval:
             await self.look()
-        due = self._due()
-        if due and self._sender is not None and not self._is_leading:
+        if self._sender is not None and not self._is_leading and self._keys_due():
             # Another worker has most likely fired by now, and the layers would see a job that is not sent.
             fresh = self._fresh
             await self.look()
             self._fresh |= fresh
-            due = self._due()
-        for queue, ticks in due.items():
+        for queue, ticks in self._due():
             await self._fire(queue, ticks)
         return self._pause()
 
-    def _due(self) -> dict[str, list[DueTicks]]:
+    def _keys_due(self) -> dict[str, list[tuple[str, str]]]:
+        """Return the keys of the schedules that are due, by queue."""
         now_ms = self._clock.now_ms()
-        due: dict[str, list[DueTicks]] = {}
-        for (queue, _), (schedule, next_ms) in list(self._known.items()):
+        due: dict[str, list[tuple[str, str]]] = {}
+        for key, (_, next_ms) in self._known.items():
             if next_ms <= now_ms:
-                try:
-                    ticks = due_ticks(self._timing(queue, schedule, now_ms - next_ms), next_ms, now_ms)
-                    jobs = [self._prepare(request_of(schedule, queue, tick), sent_at_ms=tick) for tick in ticks.fire]
-                    last_ms = ticks.fire[-1] if ticks.fire else None
-                    firing = Firing(schedule.id, next_ms, ticks.next_ms, last_ms, jobs)
-                except AsyncJobsError as error:
-                    # Its time zone, say, is not known on this machine; another worker may fire it.
-                    self._leave_alone(encode_schedule(schedule), f"the schedule {schedule.id} can't fire here", error)
-                    del self._known[queue, schedule.id]
-                    continue
-                due.setdefault(queue, []).append(DueTicks(schedule, ticks, firing))
+                due.setdefault(key[0], []).append(key)
         return due
+
+    def _due(self) -> Iterator[tuple[str, list[DueTicks]]]:
+        """Yield what is due, by queue, and in parts of some ``_MAX_TICKS`` ticks that are made one after another."""
+        now_ms = self._clock.now_ms()
+        for queue, keys in self._keys_due().items():
+            part: list[DueTicks] = []
+            ticks = 0
+            for key in keys:
+                due = self._due_ticks(key, now_ms)
+                if due is None:
+                    continue
+                if part and ticks + len(due.ticks.fire) > _MAX_TICKS:
+                    yield queue, part
+                    part, ticks = [], 0
+                part.append(due)
+                ticks += len(due.ticks.fire)
+            if part:
+                yield queue, part
+
+    def _due_ticks(self, key: tuple[str, str], now_ms: int) -> DueTicks | None:
+        """Return the due ticks of one schedule; ``None`` if it can't fire here, and then it is left alone."""
+        schedule, next_ms = self._known[key]
+        queue = key[0]
+        try:
+            ticks = due_ticks(self._timing(queue, schedule, now_ms - next_ms), next_ms, now_ms)
+            jobs = [self._prepare(request_of(schedule, queue, tick), sent_at_ms=tick) for tick in ticks.fire]
+        except AsyncJobsError as error:
+            # Its time zone, say, is not known on this machine; another worker may fire it.
+            self._leave_alone(encode_schedule(schedule), f"the schedule {schedule.id} can't fire here", error)
+            del self._known[key]
+            return None
+        last_ms = ticks.fire[-1] if ticks.fire else None
+        return DueTicks(schedule, ticks, Firing(schedule.id, next_ms, ticks.next_ms, last_ms, jobs))
 
     def _timing(self, queue: str, schedule: Schedule, late_ms: int) -> Timing:
         if (queue, schedule.id) in self._fresh and late_ms <= 1_000 * _FRESH_INTERVALS * self._interval:

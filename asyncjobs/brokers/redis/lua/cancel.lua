@@ -3,7 +3,7 @@
 --- @list ids
 -- keep_ms  how long the records of those that end are kept
 -- reply    'unknown', 'ended', 'failed', 'running' (marked) or 'cancelled', one a job
--- cost     O(log n) a job, and one look through the leased jobs
+-- cost     O(log n) a job
 --- @include clock
 --- @include records
 --- @include fields
@@ -13,7 +13,7 @@
 --- @include ending
 --- @include forget
 --- @include waiters
-local records, fences = records_of(q, ids), running_fences(q)
+local records, fences = records_of(q, ids), values_of(q.fences, ids)
 
 local reply, ends, ended, marks, seen = {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
@@ -25,7 +25,7 @@ for i, id in ipairs(ids) do
   elseif is_ended(record) or seen[id] then
     reply[i] = 'ended'
   else
-    local place, number = place_of(q, id, record, fences)
+    local place, number = place_of(q, id, record, fences[i] or false)
     local field = priority_of(record) .. ':' .. id
     if place == 'failed' then
       reply[i] = 'failed'

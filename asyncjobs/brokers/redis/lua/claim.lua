@@ -1,9 +1,9 @@
 -- claim: promote what is due, take startable jobs from several queues in the order given, and lease them.
--- The same worker and number get the same jobs again, less those no longer leased: a lost reply loses nothing.
+-- The same worker and number get no others, and are told to ask `reclaim` for the same: a lost reply loses nothing.
 -- A claim that the network has held up until its worker has gone on is refused, since nobody waits for its jobs: its
 -- number is below the last one that is kept, or it was sent before any that would still be kept.
 --- @args worker, number: int, keep_number: flag, sent_at: int
---- @args limit: int, lease_ms: ms, lowest_first: flag, timer_ms: ms, any_name: flag
+--- @args limit: int, lease_ms: ms, lowest_first: flag, timer_ms: ms, any_name: flag, most_bytes: int
 --- @list known
 -- number        of this claim, rising          limit     how many jobs at most
 -- keep_number   whether to keep the number even without jobs, since an earlier claim may still arrive
@@ -11,20 +11,22 @@
 -- lowest_first  serve the lowest priority first
 -- timer_ms      for how many ms the worker would keep a queue's timer, 0 for not at all
 -- any_name      whether the worker takes jobs of any name
+-- most_bytes    how many bytes the records may have together, unless there is only one
 -- known         the job names that it takes otherwise; with none of them, it takes no job
 --- @reply now_ms, due_ms, again, fence, jobs
 -- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
--- again   1 if there may be more that this claim did not look at, or if it was refused
+-- again   1 if there may be more that this claim did not look at, or if it was refused; REPEATED if it was made before
 -- jobs    {id, tries, record, …}
 -- reply   a list of those, one a queue
 -- cost    O(log n) a job
 --- @include clock
 --- @include ready
 --- @include gone
---- @include records
 --- @include fields
 --- @include parking
+--- @include fitting
 local MAX_PROMOTED = 1000
+local REPEATED = 2
 
 local is_known = not any_name and {} or nil
 for _, name in ipairs(known) do
@@ -42,28 +44,6 @@ local function parking(record, held)
   elseif held and held[BY_TENANT .. tenant_of(record)] then
     return PARKED_BY_TENANT, BY_TENANT .. tenant_of(record)
   end
-end
-
--- What the claim of this number was given before, less what is no longer leased.
-local function replayed(q, now, claim)
-  local fence, rest = string.match(claim, '^%d+ (%d+) (.*)$')
-  if rest == '' then
-    return {now, -1, 1, 0, {}}, 0
-  end
-  local members, ids = {}, {}
-  for member, id in string.gmatch(rest, '(%d+:%d:(%S+))') do
-    members[#members + 1] = member
-    ids[#ids + 1] = id
-  end
-  local jobs = {}
-  for i, score in ipairs(redis.call('ZMSCORE', q.leased, unpack(members))) do
-    if score then
-      jobs[#jobs + 1] = ids[i]
-      jobs[#jobs + 1] = redis.call('HGET', q.tries, ids[i]) or ''
-      jobs[#jobs + 1] = redis.call('GET', job_key(q, ids[i])) or ''
-    end
-  end
-  return {now, -1, 1, tonumber(fence), jobs}, #jobs / 3
 end
 
 -- What is due, by priority, and the members of the scheduled set that it is.
@@ -90,7 +70,7 @@ local function read_skips(q, ids, priorities)
   return values_of(q.gone, fields)
 end
 
--- Reads up to `want` candidates: by priority what is ready, and behind it what is due.
+-- Reads up to `want` candidates, as many as fit into the bytes: by priority what is ready, and behind it what is due.
 --   ids, priorities, records, tries, skips   one a candidate
 --   taken      priority -> how many of the candidates were ready
 --   due        priority -> what is due and is no candidate
@@ -98,41 +78,60 @@ end
 --   more       whether startable jobs are left that are no candidates
 local function candidates(q, want, now, is_paused)
   local due, promoted = read_due(q, now)
-  local ids, priorities, taken, more = {}, {}, {}, false
+  local ids, priorities, is_due, taken, more = {}, {}, {}, {}, false
   for step = 0, 3 do
     local priority = lowest_first and 3 - step or step
-    local length, room = redis.call('LLEN', q.ready[priority]), is_paused and 0 or want - #ids
-    local first = #ids
-    if length > 0 and room > 0 then
-      for _, id in ipairs(redis.call('LRANGE', q.ready[priority], 0, room - 1)) do
-        ids[#ids + 1] = id
+    local first, room = #ids, is_paused and 0 or want - #ids
+    if room > 0 then
+      -- One more than there is room for tells whether there are more.
+      local ready = redis.call('LRANGE', q.ready[priority], 0, room)
+      for n = 1, math.min(#ready, room) do
+        ids[first + n] = ready[n]
       end
-      taken[priority] = #ids - first
+      taken[priority] = #ids > first and #ids - first or nil
+      more = more or #ready > room
+    elseif due[priority] or not more then
+      more = redis.call('LLEN', q.ready[priority]) > 0 or more
     end
     local rest = {}
     for _, id in ipairs(due[priority] or rest) do
       local list = #ids - first < room and ids or rest
       list[#list + 1] = id
+      if list == ids then
+        is_due[#ids] = true
+      end
     end
     due[priority] = rest[1] and rest or nil
     for n = first + 1, #ids do
       priorities[n] = priority
     end
-    more = more or length > (taken[priority] or 0) or rest[1] ~= nil
+    more = more or rest[1] ~= nil
+  end
+  local records = read_fitting(q, ids)
+  for n = #ids, #records + 1, -1 do
+    -- Candidates of a priority that are due stand behind those that were ready.
+    local priority, id = priorities[n], ids[n]
+    if is_due[n] then
+      due[priority] = due[priority] or {}
+      table.insert(due[priority], 1, id)
+    else
+      taken[priority] = taken[priority] - 1
+    end
+    ids[n], priorities[n], more = nil, nil, true
   end
   return {
     ids = ids, priorities = priorities, taken = taken, due = due, promoted = promoted, more = more,
-    records = records_of(q, ids), tries = values_of(q.tries, ids), skips = read_skips(q, ids, priorities),
+    records = records, tries = values_of(q.tries, ids), skips = read_skips(q, ids, priorities),
   }
 end
 
 -- Sorts the candidates into those to lease, to park and to pass over.
 --   jobs      the part of the reply: id, tries, record of each leased one
---   leases    deadline, member, …    members   the same without the deadlines
+--   leases    deadline, member, …    members   the same without the deadlines    fences  id, fence, …
 --   parked    label -> its ids, and as `kind` why
 --   passed    {priority, id}, …
 local function sort(found, fence, deadline, held)
-  local jobs, leases, members, parked, passed, skipped = {}, {}, {}, {}, {}, {}
+  local jobs, leases, members, fences, parked, passed, skipped = {}, {}, {}, {}, {}, {}, {}
   local priorities, records, tries, skips = found.priorities, found.records, found.tries, found.skips
   for n, id in ipairs(found.ids) do
     local record = records[n]
@@ -155,17 +154,22 @@ local function sort(found, fence, deadline, held)
         leases[#leases + 1] = deadline
         leases[#leases + 1] = member
         members[#members + 1] = member
+        fences[#fences + 1] = id
+        fences[#fences + 1] = fence
       end
     end
   end
-  return {jobs = jobs, leases = leases, members = members, parked = parked, passed = passed}
+  return {jobs = jobs, leases = leases, members = members, fences = fences, parked = parked, passed = passed}
 end
 
 -- To be called before the script writes.
-local function check_parked(q, parked)
-  if next(parked) then
+local function check(q, sorted)
+  if sorted.fences[1] then
+    redis.call('HLEN', q.fences)
+  end
+  if next(sorted.parked) then
     redis.call('HLEN', q.parked)
-    for label in pairs(parked) do
+    for label in pairs(sorted.parked) do
       redis.call('LLEN', parked_jobs_key(q, label))
     end
   end
@@ -176,6 +180,7 @@ end
 local function write(q, found, sorted, fence, now)
   if #sorted.members > 0 then
     redis.call('ZADD', q.leased, unpack(sorted.leases))
+    redis.call('HSET', q.fences, unpack(sorted.fences))
     redis.call('HSET', q.cfg, 'fence', fence)
   end
   if #sorted.members > 0 or keep_number then
@@ -201,9 +206,11 @@ local function write(q, found, sorted, fence, now)
   end
 end
 
--- The next due time, if the worker keeps the queue's timer from now on, or -1.
+-- The next due time, if the worker keeps the queue's timer from now on, or -1. A keeper that would keep it for longer
+-- than this worker is not relied on, since the clock may have been set back.
 local function read_timer(q, now, keeper, keeper_until)
-  if timer_ms == 0 or (keeper and keeper ~= worker and whole_in(keeper_until) >= now) then
+  local left = whole_in(keeper_until) - now
+  if timer_ms == 0 or (keeper and keeper ~= worker and left >= 0 and left <= timer_ms) then
     return -1
   end
   local after = redis.call('ZRANGEBYSCORE', q.scheduled, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
@@ -214,11 +221,14 @@ end
 local function claim(q, want)
   local last = redis.call('GET', claim_key(q, worker))
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until')
-  local now, held, fence = shifted_now(cfg[1]), read_held(cfg[2]), whole_in(cfg[3]) + 1
+  local now, held = shifted_now(cfg[1]), read_held(cfg[2])
+  -- Of the clock, so that none is given again by a server that has lost its last writes.
+  local fence = math.max(whole_in(cfg[3]) + 1, 10 * now)
   local is_paused = held and held[HELD_QUEUE]
   local last_number = last and tonumber(string.match(last, '^%d+')) or 0
   if last_number == number then
-    return replayed(q, now, last)
+    local _, count = string.gsub(last, ' %d+:%d:%S+', '')
+    return {now, -1, REPEATED, 0, {}}, count
   elseif last_number > number or (sent_at > 0 and now - sent_at > CLAIM_KEEP_MS) then
     return {now, -1, 1, 0, {}}, 0
   end
@@ -232,7 +242,7 @@ local function claim(q, want)
   end
   local sorted = sort(found, fence, now + lease_ms, held)
 
-  check_parked(q, sorted.parked)
+  check(q, sorted)
   begin_writes(q)
   write(q, found, sorted, fence, now)
   if next_due >= 0 then

@@ -6,7 +6,7 @@
 --- @include header
 --- @include dead
 --- @include forget
-local records = records_of(q, ids)
+local records = heads_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 
 local reply, doomed, tenants, seen = {}, {}, {}, {}

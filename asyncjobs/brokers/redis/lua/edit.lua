@@ -3,7 +3,7 @@
 -- priority  '0' to '3', or '' to leave it
 -- when      '' to leave its time, '+ms' that long from now, '@ms' at that Unix time; what is past is now
 -- reply     'unknown', 'ended', 'failed', 'running' (too late) or 'edited'
--- cost      O(log n), and one look through the leased jobs
+-- cost      O(log n)
 --- @include clock
 --- @include header
 --- @include ready

@@ -4,10 +4,11 @@
 -- reply  a string of '1' (new) and '0' (known), one a job
 -- cost   O(1) a job, O(log n) a scheduled one
 --- @include admit
-local ids, whens, records = {}, {}, {}
+local ids, whens, records, are_all_now = {}, {}, {}, true
 for n = 1, job_rows do
   --- @row job n: id, when, record
   ids[n], whens[n], records[n] = id, when, record
+  are_all_now = are_all_now and when == ''
 end
-local now, has_events = read_admission(q)
+local now, has_events = read_admission(q, not are_all_now)
 return table.concat(admit(q, now, has_events, ids, records, whens))

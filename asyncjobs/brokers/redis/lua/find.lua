@@ -3,7 +3,7 @@
 --- @reply record, place, number, tries
 -- place   '' for an ended job, else as place_of gives it, and `number` with it
 -- reply   nil if there is none
--- cost    O(log n), and one look through the leased jobs
+-- cost    O(log n)
 --- @include header
 --- @include place
 --- @include waiters

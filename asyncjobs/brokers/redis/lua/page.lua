@@ -1,8 +1,9 @@
 -- page: some of the jobs in one place, all or those of one tenant.
---- @args place, after, limit: int, tenant
+--- @args place, after, limit: int, tenant, most_bytes: int
 -- place   'ready', 'scheduled', 'running', 'parked' or 'dead'    tenant  '' for all
 -- after   `next` of the page before, '' for the first
 --- @reply next, jobs
+-- most_bytes  how many bytes the records may have together, unless there is only one
 -- next    the cursor of the next page, '' if there is none
 -- jobs    {id, record, tries, due time, fence or time of death, …}, in the order of the place; entries that no longer
 --         count, or are another tenant's, are left out
@@ -13,13 +14,15 @@
 --- @include gone
 --- @include leases
 --- @include parking
+--- @include fitting
 
--- The entries of the page: ids, what the reply has of each behind the tries, and where those from a list stand.
-local ids, numbers, stands = {}, {}, {}
+-- The entries of the page: ids, what the reply has of each behind the tries, the cursor behind each, and where those
+-- from a list stand.
+local ids, numbers, cursors, stands = {}, {}, {}, {}
 
-local function take(id, number, list, position)
+local function take(id, number, cursor, list, position)
   ids[#ids + 1] = id
-  numbers[#ids] = number
+  numbers[#ids], cursors[#ids] = number, cursor
   stands[#ids] = list and {list = list, position = position}
 end
 
@@ -37,28 +40,23 @@ local function passed_over(key, count, last)
 end
 
 -- Takes entries of lists {name, key, where}, sorted by name; `where` as for gone_field. A cursor says how many entries
--- of a list have been looked at, the last of these, and the name of the list. Returns the next one.
+-- of a list have been looked at, the last of these, and the name of the list. Returns whether there are more.
 local function take_lists(lists)
   local count, last, from = string.match(after, '^(%d+) (%S+) (.*)$')
-  local cursor = ''
   for _, list in ipairs(lists) do
     if not from or list.name >= from then
       local start = list.name == from and passed_over(list.key, tonumber(count), last) or 0
       local room = limit - #ids
       local found = room > 0 and redis.call('LRANGE', list.key, start, start + room - 1) or {}
       for n, id in ipairs(found) do
-        take(id, 0, list, start + n - 1)
+        take(id, 0, start + n .. ' ' .. id .. ' ' .. list.name, list, start + n - 1)
       end
-      local stop = start + #found
-      if #found > 0 then
-        cursor = stop .. ' ' .. found[#found] .. ' ' .. list.name
-      end
-      if redis.call('LLEN', list.key) > stop then
-        return cursor
+      if redis.call('LLEN', list.key) > start + #found then
+        return true
       end
     end
   end
-  return ''
+  return false
 end
 
 -- How many entries of a sorted set stand before this one, which may have gone meanwhile; with `inclusive`, up to it.
@@ -77,7 +75,7 @@ local function rank_of(key, score, member, inclusive)
 end
 
 -- Takes entries of a sorted set, those of the highest scores first with `latest_first`; an id stands behind the first
--- `prefix` bytes of its member. A cursor is the score and the member of the last entry. Returns the next one.
+-- `prefix` bytes of its member. A cursor is the score and the member of the last entry. Returns whether there are more.
 local function take_set(key, prefix, latest_first)
   local score, last = string.match(after, '^(%S+) (.*)$')
   local size, start = redis.call('ZCARD', key), 0
@@ -88,13 +86,13 @@ local function take_set(key, prefix, latest_first)
   local command = latest_first and 'ZREVRANGE' or 'ZRANGE'
   local found = redis.call(command, key, start, start + limit - 1, 'WITHSCORES')
   for n = 1, #found, 2 do
-    take(string.sub(found[n], prefix + 1), tonumber(found[n + 1]))
+    take(string.sub(found[n], prefix + 1), tonumber(found[n + 1]), found[n + 1] .. ' ' .. found[n])
   end
-  return start + #found / 2 < size and found[#found] .. ' ' .. found[#found - 1] or ''
+  return start + #found / 2 < size
 end
 
 -- Takes running jobs by fence and id, for their deadlines move; there are never more than all slots of all workers. A
--- cursor is the fence and the id of the last. Returns the next one.
+-- cursor is the fence and the id of the last. Returns whether there are more.
 local function take_runs()
   local last_fence, last_id = string.match(after, '^(%d+) (.*)$')
   local last, runs = {fence = tonumber(last_fence) or -1, id = last_id or ''}, {}
@@ -110,9 +108,9 @@ local function take_runs()
   end
   table.sort(runs, comes_before)
   for n = 1, math.min(limit, #runs) do
-    take(runs[n].id, runs[n].fence)
+    take(runs[n].id, runs[n].fence, runs[n].fence .. ' ' .. runs[n].id)
   end
-  return #runs > limit and runs[limit].fence .. ' ' .. runs[limit].id or ''
+  return #runs > limit
 end
 
 local function take_page()
@@ -153,11 +151,11 @@ local function counts_in(list, position, id, record)
   return true
 end
 
-local cursor = take_page()
-local records, tries = records_of(q, ids), values_of(q.tries, ids)
+local has_more = take_page()
+local records, tries = read_fitting(q, ids), values_of(q.tries, ids)
 local jobs = {}
-for n, id in ipairs(ids) do
-  local record, stand = records[n], stands[n]
+for n, record in ipairs(records) do
+  local id, stand = ids[n], stands[n]
   local is_here = record and (not stand or counts_in(stand.list, stand.position, id, record))
   if is_here and (tenant == '' or tenant_in(record) == tenant) then
     jobs[#jobs + 1] = id
@@ -166,4 +164,4 @@ for n, id in ipairs(ids) do
     jobs[#jobs + 1] = numbers[n]
   end
 end
-return {cursor, jobs}
+return {(has_more or #records < #ids) and cursors[#records] or '', jobs}

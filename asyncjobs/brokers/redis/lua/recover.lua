@@ -1,8 +1,9 @@
 -- recover: jobs whose lease has expired go back to the front of their list, or to the dead letter queue once
 -- `max_deaths` workers have died under them, at once where they were acknowledged early; one whose cancellation was
 -- under way is cancelled. All workers run it, at any time, so it needs no lock.
--- After a gap longer than a lease (no worker, or no Redis, was there) all leases have lapsed at once; then it waits a
--- heartbeat, a quarter of the lease, in which the living extend theirs.
+-- After a gap of more than half a lease (no worker, or no Redis, was there) leases of the living may have lapsed too.
+-- They are extended within half a lease; until then, only those are recovered that had lapsed before the gap.
+-- Where nothing is leased, it writes nothing.
 --- @args lease_ms: ms, max_deaths: int, limit: int
 -- lease_ms  the caller's    limit  how many jobs at most
 -- Jobs go to the front, so those that lapsed last go first: those of the next call stand before them then.
@@ -19,10 +20,11 @@
 -- All leases of a worker may lapse at one moment, and the set orders these by the text of their fence.
 local LOOKED_AT = 5 * limit
 
--- Up to `limit` leases that lapsed last, in the order in which they lapsed, and of one moment in that of their fences.
-local function latest_expired(q, now)
+-- Up to `limit` leases that lapsed last before `time`, in the order in which they lapsed, and of one moment in that of
+-- their fences.
+local function latest_expired(q, time)
   local leases = {}
-  local found = redis.call('ZREVRANGEBYSCORE', q.leased, now - 1, '-inf', 'WITHSCORES', 'LIMIT', 0, LOOKED_AT)
+  local found = redis.call('ZREVRANGEBYSCORE', q.leased, '(' .. time, '-inf', 'WITHSCORES', 'LIMIT', 0, LOOKED_AT)
   for n = 1, #found, 2 do
     local fence, _, id = read_member(found[n])
     leases[#leases + 1] = {
@@ -44,9 +46,10 @@ local function latest_expired(q, now)
   return latest
 end
 
--- Reads the expired leases: members, and by their order the ids, records, tries and reasons of a cancellation.
-local function expired_jobs(q, now)
-  local leases = latest_expired(q, now)
+-- Reads the leases that lapsed before `time`: members, and by their order the ids, records, tries and reasons of a
+-- cancellation.
+local function expired_jobs(q, time)
+  local leases = latest_expired(q, time)
   if #leases == 0 then
     return nil
   end
@@ -60,9 +63,16 @@ local function expired_jobs(q, now)
     end
   end
   check_places(q)
+  local records, reasons = heads_of(q, ids), values_of(q.cancels, held)
+  for n, reason in ipairs(reasons) do
+    -- The record of one that is cancelled is written anew.
+    if reason then
+      records[n] = redis.call('GET', job_key(q, ids[n]))
+    end
+  end
   return {
-    expired = members, members = held, ids = ids, records = records_of(q, ids), tries = values_of(q.tries, ids),
-    reasons = values_of(q.cancels, held), awaited = awaited_ids(q, ids),
+    expired = members, members = held, ids = ids, records = records, tries = values_of(q.tries, ids),
+    reasons = reasons, awaited = awaited_ids(q, ids),
   }
 end
 
@@ -77,7 +87,7 @@ end
 
 local function recover(q, expired, now)
   local recovered, dead, cancelled, lives, waiting, figures = {}, {}, {}, {}, {}, new_figures()
-  end_leases(q, expired.expired)
+  end_leases(q, expired.expired, expired.ids)
   for i, id in ipairs(expired.ids) do
     local job, reason = {id = id, record = expired.records[i]}, expired.reasons[i]
     job.failures, job.deaths, job.errors = read_tries(expired.tries[i])
@@ -112,14 +122,32 @@ local function recover(q, expired, now)
   return {recovered, dead, cancelled}
 end
 
+-- The server's clock has been set back, so leases of before would last too long. None is cut to less than the caller's
+-- lease from now on, since it may have been taken after that.
+local function set_back(q, now, by)
+  local found, dues = redis.call('ZRANGEBYSCORE', q.leased, '(' .. now + lease_ms, '+inf', 'WITHSCORES'), {}
+  for n = 1, #found, 2 do
+    dues[n], dues[n + 1] = math.max(now + lease_ms, found[n + 1] - by), found[n]
+  end
+  for first = 1, #dues, PART do
+    redis.call('ZADD', q.leased, 'XX', unpack(dues, first, math.min(first + PART - 1, #dues)))
+  end
+end
+
 local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from')
-local now, last, from = shifted_now(cfg[1]), tonumber(cfg[2]), whole_in(cfg[3])
-local is_gap = not last or now - last > lease_ms
-local expired = not is_gap and now >= from and expired_jobs(q, now)
+local now, last, from = shifted_now(cfg[1]), whole_in(cfg[2]), whole_in(cfg[3])
+if redis.call('ZCARD', q.leased) == 0 then
+  return {{}, {}, {}}
+end
+local is_set_back, is_gap = now < last, now - last > lease_ms / 2
+local expired = not is_set_back and (is_gap or now >= from) and expired_jobs(q, is_gap and last or now)
 
 begin_writes(q)
 redis.call('HSET', q.cfg, 'recovered_at', now)
-if is_gap then
-  redis.call('HSET', q.cfg, 'recover_from', now + math.floor(lease_ms / 4))
+if is_set_back or is_gap then
+  redis.call('HSET', q.cfg, 'recover_from', now + math.floor(lease_ms / 2))
+end
+if is_set_back then
+  set_back(q, now, last - now)
 end
 return expired and recover(q, expired, now) or {{}, {}, {}}

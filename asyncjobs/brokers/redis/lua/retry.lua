@@ -8,7 +8,7 @@
 --- @include ready
 --- @include tries
 --- @include dead
-local records = records_of(q, ids)
+local records = heads_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 local tries = values_of(q.tries, ids)
 

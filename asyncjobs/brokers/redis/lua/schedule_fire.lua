@@ -8,7 +8,7 @@
 -- fired  a string of '1' and '0' (not due yet, paused, or fired by another), one a firing
 -- cost   O(log n) a firing, O(1) a job
 --- @include admit
-local now, has_events = read_admission(q)
+local now, has_events = read_admission(q, true)
 local fired, ids, records, jobs_before = {}, {}, {}, 0
 for n = 1, firing_rows do
   --- @row firing n: id, expected, count

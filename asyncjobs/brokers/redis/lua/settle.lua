@@ -19,13 +19,13 @@
 --- @include waiters
 local ENDS = {c = true, x = true, d = true}
 
-local members, ended, reply = {}, {}, {}
+local members, reply = {}, {}
 for n = 1, job_rows do
   --- @row job n: member
   members[n] = member
 end
 local leases = redis.call('ZMSCORE', q.leased, unpack(members))
-local held, seen, all_over = {}, {}, true
+local held, held_ids, ended, seen, all_over = {}, {}, {}, {}, true
 for n, member in ipairs(members) do
   --- @row job n: id, verdict
   -- A member that is named twice in one call counts once.
@@ -34,6 +34,7 @@ for n, member in ipairs(members) do
   if holds then
     seen[member] = true
     held[#held + 1] = member
+    held_ids[#held_ids + 1] = id
     all_over = all_over and (verdict == 'c' or verdict == 'x')
     if ENDS[verdict] then
       ended[#ended + 1] = id
@@ -44,13 +45,14 @@ if #held == 0 then
   return table.concat(reply)
 end
 local awaited = awaited_ids(q, ended)
-local now, earliest = now_ms(q), earliest_due(q)
+local now, earliest = now_ms(q), nil
 if not all_over then
   check_places(q)
+  earliest = earliest_due(q)
 end
 
-begin_writes(q)
-end_leases(q, held)
+-- The first write only shrinks, as begin_writes does.
+end_leases(q, held, held_ids)
 local figures, over, dues, waiting = new_figures(), {}, {}, {}
 for n = 1, job_rows do
   if reply[n] == '1' then

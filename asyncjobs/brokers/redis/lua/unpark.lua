@@ -42,7 +42,7 @@ local function read_list(q, label, fate)
     fields[n] = gone_field(label, id)
   end
   return {
-    label = label, fate = fate, key = key, ids = ids, length = redis.call('LLEN', key), records = records_of(q, ids),
+    label = label, fate = fate, key = key, ids = ids, length = redis.call('LLEN', key), records = heads_of(q, ids),
     tries = values_of(q.tries, ids), skips = values_of(q.gone, fields), awaited = awaited_ids(q, ids),
   }
 end

@@ -5,18 +5,20 @@
 --- @include ready
 --- @include due
 
--- The time, and whether the queue may still have events of jobs that are no more: only then are they looked for.
-local function read_admission(q)
+-- The time, if `needs_now` or something here depends on it, and whether the queue may still have events of jobs that
+-- are no more: only then are they looked for.
+local function read_admission(q, needs_now)
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'events_until')
-  local now = shifted_now(cfg[1])
-  return now, now <= (tonumber(cfg[2]) or 0)
+  local now = (needs_now or cfg[2]) and shifted_now(cfg[1])
+  return now, now and now <= (tonumber(cfg[2]) or 0)
 end
 
 -- Reads before it writes. `whens`: '' for now, or what time_given reads, one a job; nil for all of them now.
+-- `now` is needed where one of them is not ''.
 -- reply  '1' (new) or '0' (known), one a job
 local function admit(q, now, has_events, ids, records, whens)
   local keys = record_keys(q, ids)
-  local known, earliest = read_records(keys), earliest_due(q)
+  local known = read_records(keys)
 
   local accepted, streams, waiting, dues, seen, reply = {}, {}, {}, {}, {}, {}
   for n, id in ipairs(ids) do
@@ -31,9 +33,9 @@ local function admit(q, now, has_events, ids, records, whens)
         streams[#streams + 1] = events_key(q, id)
       end
       local when = whens and whens[n] or ''
-      local due = when == '' and now or time_given(when, now)
+      local due = when ~= '' and time_given(when, now)
       local priority = priority_of(records[n])
-      if due > now then
+      if due and due > now then
         put_off(dues, due, priority, id)
       else
         line_up(waiting, priority, id)
@@ -42,6 +44,7 @@ local function admit(q, now, has_events, ids, records, whens)
   end
 
   check_ready(q, waiting)
+  local earliest = dues[1] and earliest_due(q)
   for first = 1, #accepted, PART do
     redis.call('MSET', unpack(accepted, first, math.min(first + PART - 1, #accepted)))
   end

@@ -1,7 +1,17 @@
 -- The bell holds at most one wake-up token: the worker that takes it claims all it can, and rings if more is left.
+
+-- Whether there is a token; the server is asked once.
+local function is_rung(q)
+  if q.rung == nil then
+    q.rung = redis.call('LLEN', q.bell) > 0
+  end
+  return q.rung
+end
+
 local function ring(q)
-  if redis.call('LLEN', q.bell) == 0 then
+  if not is_rung(q) then
     redis.call('RPUSH', q.bell, '1')
+    q.rung = true
   end
 end
 

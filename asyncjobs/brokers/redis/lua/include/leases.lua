@@ -1,4 +1,5 @@
--- Leases: members `fence:priority:id` of the sorted set `leased`.
+-- Leases: members `fence:priority:id` of the sorted set `leased`. The hash `fences` has the fence of each by its id, so
+-- that a job is found without a look through all that run.
 --- @include fields
 
 -- Fence, priority and id of a member, all as text.
@@ -10,8 +11,9 @@ local function priority_in(member)
   return math.min(tonumber(string.match(member, ':(%d):')) or 3, 3)
 end
 
--- Takes leases away, and with each the mark that its run is to be cancelled.
-local function end_leases(q, members)
+-- Takes leases away, and with each the mark that its run is to be cancelled. `ids`: those of the members that have one.
+local function end_leases(q, members, ids)
   redis.call('ZREM', q.leased, unpack(members))
+  remove_fields(q.fences, ids)
   remove_fields(q.cancels, members)
 end

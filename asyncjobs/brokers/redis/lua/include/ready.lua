@@ -17,7 +17,7 @@ local function check_ready(q, by_priority)
   for priority in pairs(by_priority) do
     redis.call('LLEN', q.ready[priority])
   end
-  redis.call('LLEN', q.bell)
+  is_rung(q)
 end
 
 local function push(q, command, priority, ids)

@@ -1,4 +1,5 @@
 --- @include parts
+--- @include header
 
 local function record_keys(q, ids)
   local keys = {}
@@ -24,4 +25,14 @@ end
 
 local function records_of(q, ids)
   return read_records(record_keys(q, ids))
+end
+
+-- The beginnings of records, of which is_readable and what stands in a header can be told; false where there is none.
+local function heads_of(q, ids)
+  local heads = {}
+  for n, id in ipairs(ids) do
+    local head = redis.call('GETRANGE', job_key(q, id), 0, MAX_HEADER - 1)
+    heads[n] = head ~= '' and head
+  end
+  return heads
 end

@@ -1,0 +1,180 @@
+"""What one call moves is bounded in bytes: claims, settlements, pages and ticks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import msgspec
+import pytest
+
+from asyncjobs.core.portions import MOST_BYTES, Portion, fitting, portions
+from asyncjobs.core.priority import Priority
+from asyncjobs.core.record.envelope import Envelope, encode
+from asyncjobs.errors import BrokerUnavailable
+from asyncjobs.ports import Firing, NewJob, Place
+from asyncjobs.testing.conformance.bench import Bench, ids
+from tests.conformance.kits import RedisKit
+from tests.servers import Server, server
+
+pytestmark = pytest.mark.anyio
+
+SIZE = 300_000
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    with server() as running:
+        yield running
+
+
+@pytest.fixture
+async def kit(running: Server) -> AsyncIterator[RedisKit]:
+    kit = RedisKit(running)
+    await kit.broker.open()
+    yield kit
+    await kit.broker.close()
+    kit.close()
+
+
+@pytest.fixture
+def bench(kit: RedisKit) -> Bench:
+    return Bench(kit)
+
+
+def large(bench: Bench, size: int = SIZE, *, priority: Priority = Priority.NORMAL, delay_ms: int = 0) -> NewJob:
+    arguments = msgspec.Raw(encode([bytes(size)]))
+    body = encode(Envelope(arguments=arguments, created_at_ms=1))
+    return msgspec.structs.replace(bench.new(priority=priority, delay_ms=delay_ms), body=body)
+
+
+async def test_a_claim_takes_as_many_jobs_as_fit_and_leaves_the_others_where_they_are(bench: Bench) -> None:
+    sent = await bench.send(
+        *(large(bench) for _ in range(10)),
+        *(large(bench, priority=Priority.LOW) for _ in range(10)),
+    )
+    due = await bench.send(*(large(bench, delay_ms=1_000) for _ in range(10)))
+    await bench.kit.advance(2_000)
+    expected = [*sent[:10], *due, *sent[10:]]
+    got: list[str] = []
+    while claim := await bench.claim(100):
+        if not claim.jobs:
+            break
+        assert sum(len(job.body) for job in claim.jobs) <= MOST_BYTES
+        assert await bench.ids_in("ready") == [one for one in expected if one not in [*got, *ids(claim.jobs)]]
+        got += ids(claim.jobs)
+        assert await bench.settle(claim.jobs) == [True] * len(claim.jobs)
+    assert got == expected
+
+
+async def test_a_worker_is_woken_for_the_jobs_that_did_not_fit(bench: Bench) -> None:
+    await bench.send(*(large(bench) for _ in range(30)))
+    await bench.broker.wait([bench.queue], 1)
+    await bench.claim(100)
+    assert await bench.broker.wait([bench.queue], 1)
+
+
+async def test_a_job_that_is_larger_than_a_claim_comes_alone(bench: Bench) -> None:
+    [first, second, third] = await bench.send(large(bench), large(bench, 2 * MOST_BYTES), large(bench))
+    assert await bench.claim_ids() == [first]
+    assert await bench.claim_ids() == [second]
+    assert await bench.claim_ids() == [third]
+
+
+async def test_a_claim_whose_reply_does_not_get_through_asks_for_less_and_counts_no_death(
+    kit: RedisKit, bench: Bench
+) -> None:
+    sent = await bench.send(*(large(bench) for _ in range(20)))
+    is_lost = True
+    kit.lose_commands(lambda: is_lost)
+    for _ in range(3):
+        with pytest.raises(BrokerUnavailable):
+            await bench.claim(20, number=1, worker="slow")
+    is_lost = False
+    repeated = await bench.claim(20, number=1, worker="slow")
+    assert 1 <= len(repeated.jobs) <= 2
+    rest = await bench.claim(20, worker="other")
+    while more := (await bench.claim(20, worker="other")).jobs:
+        rest.jobs.extend(more)
+    assert [*ids(repeated.jobs), *ids(rest.jobs)] == sent
+    assert {(await bench.broker.find(bench.queue, one)).deaths for one in sent} == {0}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("place", ["ready", "running", "scheduled", "dead", "parked"])
+async def test_a_page_has_as_many_jobs_as_fit_and_the_next_one_goes_on(bench: Bench, place: Place) -> None:
+    delay_ms = 3_600_000 if place == "scheduled" else 0
+    jobs = [large(bench, priority=Priority(number % 2 + 1), delay_ms=delay_ms) for number in range(30)]
+    sent = await bench.send(*jobs)
+    if place in ("running", "dead"):
+        while claimed := (await bench.claim(100)).jobs:
+            if place == "dead":
+                await bench.fail(claimed, for_good=True)
+    elif place == "parked":
+        while (await bench.claim(100, names=frozenset())).again or await bench.ids_in("ready", limit=1):
+            pass
+    found: list[str] = []
+    after = ""
+    while True:
+        page = await bench.broker.page(bench.queue, place, after, 100)
+        assert len(page.jobs) * SIZE <= MOST_BYTES
+        found += [job.id for job in page.jobs]
+        after = page.next
+        if not after:
+            break
+    assert sorted(found) == sorted(sent)
+
+
+async def test_results_go_in_calls_that_are_bounded(running: Server, bench: Bench) -> None:
+    await bench.send(*(large(bench, 100) for _ in range(60)))
+    claim = await bench.claim(100)
+    ended = [msgspec.structs.replace(bench.settlement(one), body=bytes(SIZE)) for one in claim.jobs]
+    with running.client() as client:
+        client.config_resetstat()
+        assert await bench.broker.settle(ended) == [True] * 60
+        calls = client.info("commandstats")["cmdstat_zmscore"]["calls"]
+    assert calls >= 60 * SIZE / MOST_BYTES
+
+
+async def test_many_missed_ticks_are_fired_in_parts_between_which_the_server_serves_others(
+    running: Server, bench: Bench
+) -> None:
+    now_ms = (await bench.claim()).now_ms
+    firings = []
+    for number in range(500):
+        schedule_id = f"schedule-{number}"
+        await bench.broker.put_schedule(bench.queue, schedule_id, b"data", now_ms)
+        jobs = [
+            NewJob(queue=bench.queue, id=f"{number}@{tick}", name="work", body=b"", priority=2) for tick in range(1000)
+        ]
+        firings.append(Firing(schedule_id, now_ms, now_ms + 60_000, now_ms, jobs))
+    with running.client() as client:
+        client.config_set("slowlog-log-slower-than", 500_000)
+        client.slowlog_reset()
+        reply = await bench.broker.fire(bench.queue, firings)
+        assert client.slowlog_get() == []
+    assert reply.fired == [True] * 500
+    assert (await bench.figures()).ready[2] == 500_000
+
+
+def test_a_portion_shrinks_after_failures_and_grows_again() -> None:
+    portion = Portion()
+    assert portion.bytes == MOST_BYTES
+    for _ in range(20):
+        portion.failed()
+    assert 0 < portion.bytes <= 64 << 10
+    for _ in range(20):
+        portion.succeeded()
+    assert portion.bytes == MOST_BYTES
+
+
+def test_parts_hold_at_least_one_item_and_no_more_than_fit() -> None:
+    portion = Portion()
+    sizes = [1, MOST_BYTES, MOST_BYTES + 1, 2, 3, 4]
+    assert [list(part) for part in portions(sizes, int, most=2, portion=portion)] == [
+        [1],
+        [MOST_BYTES],
+        [MOST_BYTES + 1],
+        [2, 3],
+        [4],
+    ]
+    assert list(portions([], int, most=2, portion=portion)) == []
+    assert fitting([]) == 0

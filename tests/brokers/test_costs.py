@@ -1,0 +1,99 @@
+"""What calls cost the server: not more with the jobs that they aren't about, and nothing where nothing happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from asyncjobs import App, Worker
+from asyncjobs.errors import ResultTimeout
+from asyncjobs.ports import ClaimRequest
+from tests.apps import broker_of
+from tests.servers import Server, server
+
+pytestmark = pytest.mark.anyio
+
+FEW, MANY = 100, 30_000
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    with server() as running:
+        yield running
+
+
+def server_us(client: redis.Redis) -> float:
+    """Return the time that the server has spent in scripts."""
+    found = client.info("commandstats")
+    return sum(float(found[name]["usec"]) for name in ("cmdstat_eval", "cmdstat_evalsha") if name in found)
+
+
+@pytest.mark.parametrize("call", ["find", "cancel", "edit", "wait"])
+async def test_the_cost_of_a_call_about_one_job_does_not_grow_with_those_that_run(running: Server, call: str) -> None:
+    costs = []
+    client = running.client()
+    for count in (FEW, MANY):
+        client.flushall()
+        app = App(running.url)
+
+        @app.job
+        async def noop() -> None: ...
+
+        async with app:
+            handles = await app.enqueue_many([noop.request() for _ in range(count)])
+            broker = broker_of(app)
+            for number in range(1, count // 1000 + 2):
+                request = ClaimRequest(worker="one", number=number, queues=["default"], limit=1000, lease_ms=3_600_000)
+                await broker.claim(request)
+            waiting = await app.enqueue_many([noop.request() for _ in range(50)])
+            before = server_us(client)
+            for one in waiting:
+                if call == "find":
+                    await one.status()
+                elif call == "cancel":
+                    await one.cancel()
+                elif call == "edit":
+                    await app.edit_job(one.id, queue="default", priority="low")
+                else:
+                    with pytest.raises(ResultTimeout):
+                        await handles[-1].result(0.001)
+            costs.append(server_us(client) - before)
+    client.close()
+    assert costs[1] < 10 * costs[0]
+
+
+async def test_recovery_writes_nothing_where_nothing_runs(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    app = App(running.url)
+
+    @app.job
+    async def noop() -> None: ...
+
+    async with app:
+        await noop.delay()
+        broker = broker_of(app)
+        before = client.info("persistence")["rdb_changes_since_last_save"]
+        for _ in range(3):
+            await broker.recover(["default", "other"], 10_000, 3)
+        assert client.info("persistence")["rdb_changes_since_last_save"] == before
+    client.close()
+
+
+async def test_the_results_of_many_large_jobs_take_the_server_little_memory(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    app = App(running.url)
+
+    @app.job
+    async def large() -> bytes:
+        return bytes(500_000)
+
+    async with app:
+        await app.enqueue_many([large.request() for _ in range(200)])
+        await Worker(app, concurrency=200).run_until_empty()
+        # 100 MB are kept; a call of 500 results had all of theirs three times over meanwhile.
+        assert client.info("memory")["used_memory_peak"] < 180e6
+    client.close()
