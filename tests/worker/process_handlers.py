@@ -139,6 +139,13 @@ def spin_with_a_program() -> None:
 
 
 @app.job
+def crash_with_a_program() -> None:
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    emit(str(program.pid).encode())
+    os._exit(3)
+
+
+@app.job
 def spin_with_a_session() -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as program:
         emit(str(program.pid).encode())

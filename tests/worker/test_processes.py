@@ -406,6 +406,14 @@ async def test_what_a_handler_has_started_is_killed_with_it(pool: HandlerProcess
     await until_gone(program)
 
 
+async def test_what_a_handler_has_started_does_not_outlive_its_crash(pool: HandlerProcesses) -> None:
+    running = Running(pool, handlers.crash_with_a_program)
+    program = await running.number()
+    with pytest.raises(ProcessDied):
+        await running.task
+    await until_gone(program)
+
+
 @pytest.mark.parametrize("definition", [handlers.spin_with_a_session, handlers.spin_with_an_orphan])
 async def test_what_has_left_the_handlers_session_is_killed_with_it(
     pool: HandlerProcesses, definition: JobDefinition[..., Any]

@@ -145,6 +145,12 @@ class HandlerProcess:
 
     def _await_end(self) -> None:
         # In a thread, which works with every loop and system; the process is reaped even if the loop has ended.
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            if self._outcome is not None:
+                # Until it is reaped, its number is its own: a handler that crashed takes along what it has started.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._end)
