@@ -78,7 +78,8 @@ class AppNotOpen(AsyncJobsError, RuntimeError):
     """There is no open app to use, or several are open and the job belongs to none of them.
 
     Open the app (``async with app:``), or name it (``.with_options(app=app)``). Also raised by a synchronous method
-    that is called inside a running event loop, and by a worker in another event loop than its app's.
+    that is called inside a running event loop, by a worker in another event loop than its app's, and by a call from
+    another loop or thread if the app's own loop does not run, or has ended.
     """
 
 

@@ -76,13 +76,15 @@ async def until(condition: asyncio.Event | Callable[[], object], what: str, *, w
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
-def until_sync(condition: Callable[[], object], what: str, *, within: float = SOON) -> None:
-    """Wait as ``until`` does, in code without a loop."""
+def until_sync(
+    condition: Callable[[], object], what: str, *, within: float = SOON, look_every: float = _LOOK_EVERY_S
+) -> None:
+    """Wait as ``until`` does, in code without a loop, asking every ``look_every`` seconds."""
     end = time.monotonic() + within
     while not condition():
         if time.monotonic() > end:
             raise _in_vain(within, what)
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(look_every)
 
 
 async def until_workers(app: App, count: int) -> None:

@@ -98,7 +98,7 @@ class App(AllVerbs):
         self._sender = Sender(self._connection, self._lookup, self.middleware)
         self._hooks = Hooks(encoders) if encoders else STANDARD
         self.registry = Registry(app=self, beneath=default_registry)
-        self.sync = SyncApp(self, self._connection.loop)
+        self.sync = SyncApp(self, self._connection.loop, self.settings.send_timeout)
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 
     def __repr__(self) -> str:

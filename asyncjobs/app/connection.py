@@ -31,7 +31,7 @@ class ConnectionUser(Protocol):
         ...
 
     def forgotten(self) -> None:
-        """Drop all work with the broker: this process was forked from the one in which the connection is open."""
+        """Drop all work with the broker: the loop of the connection is another process's, or has ended."""
         ...
 
 
@@ -93,7 +93,7 @@ class Connection:
 
     async def open(self) -> None:
         """Open the broker; if it is open, only count."""
-        await self.shared.enter()
+        await self.loop.on_owner(self.shared.enter)
 
     async def _open(self) -> None:
         await self._broker.open()
@@ -103,7 +103,7 @@ class Connection:
 
     async def close(self) -> None:
         """Close the broker, once this was called as often as ``open``."""
-        await self.shared.leave()
+        await self.loop.on_owner(self.shared.leave)
 
     async def _close(self) -> None:
         try:
@@ -114,7 +114,7 @@ class Connection:
             await self._broker.close()
 
     def _forget(self) -> None:
-        """Reset to closed, without touching the connections, which belong to the parent of this forked process."""
+        """Reset to closed, without touching the connections: they are the parent's, or their loop has ended."""
         self.shared.forget()
         for user in self._users:
             user.forgotten()

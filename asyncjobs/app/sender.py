@@ -102,10 +102,11 @@ class Sender:
             The handle of the job.
 
         Raises:
-            AppNotOpen: A loop runs in this thread. Otherwise raises as ``dispatch`` does.
+            AppNotOpen: A loop runs in this thread, or the app's loop has ended. Otherwise raises as ``dispatch`` does.
         """
         new = self.prepare(request)
-        return self._connection.loop.run_sync(lambda: self._send(new, request), instead)
+        patience = self._settings.send_timeout
+        return self._connection.loop.run_sync(lambda: self._send(new, request), instead, patience=patience)
 
     async def _send(self, new: NewJob, request: JobRequest[R]) -> JobHandle[R]:
         if self._chain is None:

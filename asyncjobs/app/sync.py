@@ -45,9 +45,10 @@ class SyncApp:
         ```
     """
 
-    def __init__(self, app: AllVerbs, loop: AppLoop) -> None:
+    def __init__(self, app: AllVerbs, loop: AppLoop, send_timeout: float) -> None:
         self._app = app
         self._loop = loop
+        self._send_timeout = send_timeout
 
     def enqueue_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
         """Send many jobs, as ``App.enqueue_many`` does.
@@ -58,7 +59,9 @@ class SyncApp:
         Returns:
             Their handles, in order.
         """
-        return self._loop.run_sync(lambda: self._app.enqueue_many(requests), "await app.enqueue_many(…)")
+        return self._loop.run_sync(
+            lambda: self._app.enqueue_many(requests), "await app.enqueue_many(…)", patience=self._send_timeout
+        )
 
     def enqueue_for_tenant(self, tenant: str, request: JobRequest[R]) -> JobHandle[R]:
         """Send one job for a tenant, as ``App.enqueue_for_tenant`` does.
@@ -71,7 +74,9 @@ class SyncApp:
             The handle of the job.
         """
         return self._loop.run_sync(
-            lambda: self._app.enqueue_for_tenant(tenant, request), "await app.enqueue_for_tenant(…)"
+            lambda: self._app.enqueue_for_tenant(tenant, request),
+            "await app.enqueue_for_tenant(…)",
+            patience=self._send_timeout,
         )
 
     def result(self, handle: JobHandle[R], timeout: float | timedelta | None = None) -> R:

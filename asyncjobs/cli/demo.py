@@ -25,6 +25,7 @@ from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import AsyncJobsError
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.ids import new_id
+from asyncjobs.worker.processes.interpreter import command_of
 from asyncjobs.worker.worker import Worker
 
 __all__ = ["add_commands"]
@@ -90,7 +91,7 @@ async def _worker_process(options: argparse.Namespace) -> AsyncIterator[None]:
     arguments = ["demo", "--redis", options.redis, "--prefix", options.prefix, "--as-worker-of", str(os.getpid())]
     # The worker ends once the pipe on its standard input is closed, as it is when this process dies.
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "asyncjobs", *arguments, stdin=subprocess.PIPE, start_new_session=True
+        *command_of("asyncjobs.cli.main", *arguments), stdin=subprocess.PIPE, start_new_session=True
     )
     try:
         yield

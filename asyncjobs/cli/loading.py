@@ -63,7 +63,7 @@ def _load_app(target: str) -> App:
 
 def _import_module(name: str) -> ModuleType:
     """Import a module, from the working directory first; what the module itself raises passes through."""
-    if os.getcwd() not in sys.path:
+    if sys.path[0] != os.getcwd():
         sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(name)

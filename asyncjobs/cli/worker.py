@@ -13,7 +13,7 @@ from pathlib import Path
 from asyncjobs.cli.command import Commands, add_code_arguments, add_command
 from asyncjobs.cli.loading import load_code
 from asyncjobs.cli.running import run
-from asyncjobs.cli.supervisor import Supervisor, die_with_supervisor
+from asyncjobs.cli.supervisor import Supervisor, die_with_supervisor, report_start
 from asyncjobs.errors import ConfigurationError
 from asyncjobs.worker.liveness.health import health_file, health_server
 from asyncjobs.worker.worker import Worker
@@ -28,8 +28,8 @@ examples:
   asyncjobs worker shop:app --processes 2
   asyncjobs worker shop:app --burst                              (ends when the queues are empty)
 
-On SIGTERM or Ctrl-C a worker claims no more jobs, lets handlers finish for shutdown_timeout, and gives the rest back. A
-second signal ends it at once.
+On SIGTERM, SIGHUP or Ctrl-C a worker claims no more jobs, lets handlers finish for shutdown_timeout, and gives the rest
+back. A second signal ends it at once.
 """
 
 
@@ -64,7 +64,12 @@ def _worker(options: argparse.Namespace) -> int:
     elif processes > 1:
         if options.health_file is not None or options.health_port is not None:
             raise ConfigurationError("--health-file and --health-port are of one process; run --processes 1 with them")
-        return Supervisor(_child_arguments(options), processes, ends_when_done=options.burst).run()
+        return Supervisor(
+            _child_arguments(options),
+            processes,
+            shutdown_timeout=app.settings.shutdown_timeout,
+            ends_when_done=options.burst,
+        ).run()
     run(_run_until_empty(worker) if options.burst else _run_until_stopped(worker, options))
     return 0
 
@@ -80,7 +85,7 @@ async def _run_until_stopped(worker: Worker, options: argparse.Namespace) -> Non
             await stack.enter_async_context(health_file(worker.health, Path(options.health_file)))
         if options.health_port is not None:
             await stack.enter_async_context(health_server(worker.health, options.health_port))
-        await worker.run()
+        await worker.run(on_start=None if options.supervised_by is None else report_start)
 
 
 def _queues(text: str | None) -> Sequence[str] | Mapping[str, float] | None:

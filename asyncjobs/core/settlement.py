@@ -28,6 +28,7 @@ __all__ = [
     "Snoozed",
     "Verdict",
     "bounded_error",
+    "bounded_message",
     "read_history",
     "settle",
 ]
@@ -285,11 +286,14 @@ def bounded_error(kind: str, message: str, traceback: str, attempt: int, at_ms: 
         attempt: The number of the attempt.
         at_ms: When it ended, in Unix milliseconds.
     """
-    if len(message) > _MAX_MESSAGE:
-        message = message[:_MAX_MESSAGE] + "…"
     if len(traceback) > _MAX_TRACEBACK:
         traceback = "…" + traceback[-_MAX_TRACEBACK:]
-    return JobError(storable(kind), storable(message), storable(traceback), attempt, at_ms)
+    return JobError(storable(kind), bounded_message(message), storable(traceback), attempt, at_ms)
+
+
+def bounded_message(text: str) -> str:
+    """Return the start of ``text`` as a message that can be stored."""
+    return storable(text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…")
 
 
 def _bounded(errors: tuple[JobError, ...]) -> tuple[JobError, ...]:

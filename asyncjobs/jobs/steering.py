@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from asyncjobs.core.duration import Duration, to_ms
+from asyncjobs.core.settlement import bounded_message
+from asyncjobs.core.text import message_of
 
 __all__ = ["Cancel", "Discard", "Retry", "Snooze", "Steering", "pack_steering", "unpack_steering"]
 
@@ -95,7 +97,8 @@ def pack_steering(error: BaseException) -> bytes:
     """Return ``error`` as bytes for another process; empty if it steers no job."""
     for kind in (Retry, Snooze, Discard, Cancel):
         if isinstance(error, kind):
-            parts = kind.__name__, getattr(error, "after_ms", None), getattr(error, "reason", "")
+            # The reason as a message, whatever the handler gave for it.
+            parts = kind.__name__, getattr(error, "after_ms", None), bounded_message(message_of(error))
             return msgspec.msgpack.encode(parts)
     return b""
 

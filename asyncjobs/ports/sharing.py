@@ -37,7 +37,9 @@ class Shared:
         return self._lock
 
     async def enter(self) -> None:
-        """Open it, unless it is open."""
+        """Open it, unless it is open, on this event loop or on another one that runs."""
+        if self._loop not in (None, asyncio.get_running_loop()) and not self._loop.is_running():
+            self.forget()
         if not self.users:
             async with self._turn():
                 if not self._is_open:
@@ -48,7 +50,9 @@ class Shared:
             self.users += 1
 
     async def leave(self) -> None:
-        """Close it, if this was the last user."""
+        """Close it, if this was the last user; do nothing if it was forgotten meanwhile."""
+        if not self.users:
+            return
         self.users -= 1
         if not self.users:
             async with self._turn():
@@ -57,7 +61,7 @@ class Shared:
                     await self._close()
 
     def forget(self) -> None:
-        """Reset to closed without closing it: it belongs to the parent of this forked process."""
+        """Reset to closed without closing it: the process is a forked one, or its event loop has ended."""
         self.users = 0
         self._is_open = False
         self._loop = None

@@ -7,10 +7,8 @@ import contextlib
 import itertools
 import math
 import os
-import signal
 import socket
-import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.options import DEFAULT_QUEUE, UnsetType, checked_queue
@@ -22,6 +20,7 @@ from asyncjobs.worker.host import WorkerApp, WorkerHost
 from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.run import WorkerRun
+from asyncjobs.worker.signals import stopping_on_signals
 
 __all__ = ["Worker"]
 
@@ -104,21 +103,25 @@ class Worker:
         if self._current_run is not None:
             self._current_run.stop()
 
-    async def run(self, *, signals: bool = True) -> None:
+    async def run(self, *, signals: bool = True, on_start: Callable[[], None] | None = None) -> None:
         """Run jobs until ``stop`` is called.
 
         Then handlers may finish for the setting ``shutdown_timeout``; after that they are cancelled, and their jobs go
         back to their queues.
 
         Args:
-            signals: Whether SIGTERM and SIGINT stop the worker, a second one without waiting for handlers.
+            signals: Whether SIGTERM, SIGINT and SIGHUP stop the worker, a second one without waiting for handlers.
+                A SIGHUP that the process ignores, as under ``nohup``, stays ignored.
+            on_start: Called once the worker has started: the broker answers, and the worker's resources are open.
 
         Raises:
             DefinitionError: A job of the app could not be run.
             BrokerError: The broker can't be reached at the start; later, the worker waits for it.
         """
-        with self._on_signals(signals):
+        with stopping_on_signals(self.stop, signals):
             async with self._started() as run:
+                if on_start is not None:
+                    on_start()
                 await run.until_stopped()
 
     async def run_until_empty(self, *, signals: bool = True) -> int:
@@ -137,7 +140,7 @@ class Worker:
             DefinitionError: A job of the app could not be run.
             BrokerError: The broker can't be reached.
         """
-        with self._on_signals(signals):
+        with stopping_on_signals(self.stop, signals):
             async with self._started() as run:
                 return await run.until_empty()
 
@@ -156,7 +159,7 @@ class Worker:
             DefinitionError: A job of the app could not be run.
             BrokerError: The broker can't be reached.
         """
-        with self._on_signals(signals):
+        with stopping_on_signals(self.stop, signals):
             async with self._started() as run:
                 return await run.once()
 
@@ -211,26 +214,6 @@ class Worker:
                 self._is_stopped = False
         finally:
             await connection.close()
-
-    @contextlib.contextmanager
-    def _on_signals(self, wanted: bool) -> Iterator[None]:
-        """Stop on SIGTERM and SIGINT, if ``wanted`` and where this thread may handle signals."""
-        if not wanted or threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
-        for one in before:
-            loop.add_signal_handler(one, self.stop)
-        # What the interpreter calls for each signal that a loop handles; without the loop's own entry it does nothing.
-        of_loop = signal.getsignal(signal.SIGTERM)
-        try:
-            yield
-        finally:
-            for one, handler in before.items():
-                loop.remove_signal_handler(one)
-                if handler is not None and handler is not of_loop:
-                    signal.signal(one, handler)
 
 
 def _queues(host: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:

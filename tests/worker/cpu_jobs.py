@@ -7,7 +7,7 @@ import time
 
 from asyncjobs import Cancel, Inject, Retry, RetryPolicy, Snooze, current_job, job
 
-__all__ = ["crash", "fail", "nap", "spin", "square", "steer", "wait_for"]
+__all__ = ["crash", "fail", "fail_late", "nap", "spin", "square", "steer", "text", "wait_for"]
 
 
 @job(name="cpu_square", executor="process", queue="cpu")
@@ -32,6 +32,23 @@ def spin() -> None:
 )
 def fail(kind: str) -> None:
     raise {"key": KeyError, "value": ValueError}[kind]("no")
+
+
+@job(
+    name="cpu_fail_late",
+    executor="process",
+    queue="cpu",
+    retry=RetryPolicy(max_retries=5, initial=0.01, give_up_on=(LookupError,)),
+)
+def fail_late() -> None:
+    from tests.worker.slow_errors import Late
+
+    raise Late("no")
+
+
+@job(name="cpu_text", executor="process", queue="cpu", retry=RetryPolicy(max_retries=5, initial=0.01))
+def text(length: int) -> str:
+    return "x" * length
 
 
 @job(name="cpu_crash", executor="process", queue="cpu", retry=RetryPolicy(max_retries=1, initial=0.01))

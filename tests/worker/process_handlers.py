@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs import App, current_job, job
+from asyncjobs import App, Cancel, current_job, job
 from asyncjobs.worker.processes.child import emit
 
 app = App("memory://", prefix="process-handlers")
@@ -99,6 +99,23 @@ def fail_with_surrogate() -> None:
 
 
 @app.job
+def fail_with_a_class_of_its_own() -> None:
+    from tests.worker.slow_errors import Late
+
+    raise Late
+
+
+@app.job
+def fail_at_length() -> None:
+    raise ValueError("x" * 10_000_000)
+
+
+@app.job
+def cancel_at_length() -> None:
+    raise Cancel("x" * 10_000_000)
+
+
+@app.job
 def leave() -> None:
     sys.exit(3)
 
@@ -119,6 +136,37 @@ def spin() -> None:
 def spin_with_a_program() -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as program:
         emit(str(program.pid).encode())
+
+
+@app.job
+def crash_with_a_program() -> None:
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    emit(str(program.pid).encode())
+    os._exit(3)
+
+
+@app.job
+def spin_with_a_session() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as program:
+        emit(str(program.pid).encode())
+
+
+@app.job
+def spin_with_an_orphan() -> None:
+    """Start a program whose parent has ended, and that is in no group of ours."""
+    command = [sys.executable, "-c", DAEMON]
+    emit(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    time.sleep(60)
+
+
+DAEMON = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    print(os.getpid(), flush=True)
+    os.close(1)
+    time.sleep(60)
+"""
 
 
 @app.job

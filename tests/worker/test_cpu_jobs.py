@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,51 @@ async def test_the_error_of_the_child_is_the_jobs_with_its_traceback_and_its_pol
         with pytest.raises(JobFailed):
             await other.result(SOON)
         assert (await other.refresh()).failures == 3
+
+
+@contextlib.asynccontextmanager
+async def longest_stall() -> AsyncIterator[Callable[[], float]]:
+    """Give a function that returns the longest time for which the loop has stood still so far, in seconds."""
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.monotonic() - began)
+
+    watching = asyncio.create_task(watch())
+    yield lambda: longest
+    watching.cancel()
+
+
+async def test_a_result_that_is_too_large_is_refused_in_the_process_and_holds_up_no_loop(
+    make_app: Callable[..., App],
+) -> None:
+    app = make_app(lease=30)
+    async with app, app.worker(queues=["cpu"]):
+        await (await cpu_jobs.square.with_options(app=app).delay(7)).result(SOON)
+        async with longest_stall() as stall:
+            handle = await cpu_jobs.text.with_options(app=app).delay(300_000_000)
+            with pytest.raises(JobFailed, match=r"the result has 3\d{8} bytes; max_payload allows \d+"):
+                await handle.result(60)
+            assert stall() < 0.3
+        # The handler has done its work.
+        assert [error.type for error in (await handle.refresh()).errors] == ["ResultError"]
+        assert await (await cpu_jobs.text.with_options(app=app).delay(5)).result(SOON) == "xxxxx"
+
+
+async def test_an_error_that_the_worker_has_not_imported_is_judged_by_its_bases_and_holds_up_no_loop(
+    app: App,
+) -> None:
+    async with app, app.worker(queues=["cpu"]):
+        async with longest_stall() as stall:
+            handle = await cpu_jobs.fail_late.with_options(app=app).delay()
+            with pytest.raises(JobFailed):
+                await handle.result(SOON)
+            assert stall() < 1
+        assert [error.type for error in (await handle.refresh()).errors] == ["tests.worker.slow_errors.Late"]
 
 
 async def test_a_process_that_dies_is_a_failure_of_the_job_that_is_retried(app: App) -> None:

@@ -24,6 +24,7 @@ from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.errors import AppNotOpen, DefinitionError, ResultError
 from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.ids import new_id
+from asyncjobs.jobs.steering import Cancel, pack_steering, unpack_steering
 from asyncjobs.worker.processes.child import emit
 from asyncjobs.worker.processes.pool import HandlerFailed, HandlerProcesses, ProcessCall, ProcessDied
 from asyncjobs.worker.processes.protocol import Event, Frames, encode_message
@@ -73,6 +74,7 @@ def call_of(definition: JobDefinition[..., Any], *args: Any, **kwargs: Any) -> P
     return ProcessCall.of(
         definition.function,
         start_job(msgspec.structs.replace(job, failures=2), 5, 1_700_000_000_000),
+        max_result_bytes=10_000_000,
         deadline_ms=1_700_000_060_000,
         tenant=TenantContext("acme", "acme", "tenant_acme"),
     )
@@ -237,7 +239,7 @@ async def failure(pool: HandlerProcesses, definition: JobDefinition[..., Any]) -
 async def test_an_exception_comes_back_with_its_class_and_the_traceback_of_the_process(pool: HandlerProcesses) -> None:
     error = await failure(pool, handlers.fail)
     assert (error.type_name, error.message) == ("tests.worker.process_handlers.Trouble", "out of order")
-    assert (error.module, error.qualname, error.kind) == (handlers.__name__, "Trouble", handlers.Trouble)
+    assert (error.kinds[0], error.kind) == ((handlers.__name__, "Trouble"), handlers.Trouble)
     assert "KeyError: 'the cause'" in error.traceback
     assert 'raise Trouble("out of order") from error' in error.traceback
     assert (error.stage, error.steering) == ("handler", b"")
@@ -255,6 +257,29 @@ async def test_a_class_that_cannot_be_found_counts_as_any_exception(pool: Handle
     assert error.kind is Exception
 
 
+async def test_a_class_that_the_worker_has_not_imported_counts_as_its_bases(pool: HandlerProcesses) -> None:
+    error = await failure(pool, handlers.fail_with_a_class_of_its_own)
+    assert error.type_name == "tests.worker.slow_errors.Late"
+    began = time.monotonic()
+    assert issubclass(error.kind, ValueError)
+    assert issubclass(error.kind, LookupError)
+    assert not issubclass(error.kind, OSError)
+    assert time.monotonic() - began < 1
+    assert "tests.worker.slow_errors" not in sys.modules
+
+
+async def test_the_text_of_an_exception_is_cut_short_in_its_process(pool: HandlerProcesses) -> None:
+    error = await failure(pool, handlers.fail_at_length)
+    assert len(error.message) + len(error.traceback) < 20_000
+    error = await failure(pool, handlers.cancel_at_length)
+    assert len(error.steering) < 20_000
+
+
+@pytest.mark.parametrize("reason", [object(), 7, None], ids=["object", "int", "None"])
+async def test_a_reason_that_is_no_text_comes_back_as_text(reason: object) -> None:
+    assert str(unpack_steering(pack_steering(Cancel(reason)))) == str(reason)  # type: ignore[arg-type]
+
+
 async def test_exceptions_without_a_text_of_their_own_come_back_too(pool: HandlerProcesses) -> None:
     assert "no words" in (await failure(pool, handlers.fail_unspeakably)).message
     assert (await failure(pool, handlers.fail_with_surrogate)).message == "\\udc80.txt"
@@ -269,7 +294,7 @@ async def test_a_handler_that_calls_sys_exit_has_failed_and_ends_nothing(pool: H
 
 async def test_a_value_that_cannot_be_encoded_is_a_failure_of_the_result(pool: HandlerProcesses) -> None:
     error = await failure(pool, handlers.unencodable)
-    assert (error.stage, error.kind) == ("result", ResultError)
+    assert (error.stage, error.type_name, error.kind) == ("result", "ResultError", ResultError)
     assert error.message.startswith("the result of type object can't be encoded")
 
 
@@ -381,6 +406,24 @@ async def test_what_a_handler_has_started_is_killed_with_it(pool: HandlerProcess
     await until_gone(program)
 
 
+async def test_what_a_handler_has_started_does_not_outlive_its_crash(pool: HandlerProcesses) -> None:
+    running = Running(pool, handlers.crash_with_a_program)
+    program = await running.number()
+    with pytest.raises(ProcessDied):
+        await running.task
+    await until_gone(program)
+
+
+@pytest.mark.parametrize("definition", [handlers.spin_with_a_session, handlers.spin_with_an_orphan])
+async def test_what_has_left_the_handlers_session_is_killed_with_it(
+    pool: HandlerProcesses, definition: JobDefinition[..., Any]
+) -> None:
+    running = Running(pool, definition)
+    program = await running.number()
+    await running.cancelled()
+    await until_gone(program)
+
+
 async def test_a_call_cancelled_while_its_process_starts_leaves_nothing(pool: HandlerProcesses) -> None:
     running = Running(pool, handlers.whoami)
     await asyncio.sleep(0)
@@ -449,7 +492,7 @@ async def test_close_lets_idle_processes_end_by_themselves() -> None:
 
 
 SCRIPT = """
-    import asyncio, os, sys, time
+    import asyncio, os, subprocess, sys, time
     sys.path.insert(0, {root!r})
     from asyncjobs import App, current_job
     from asyncjobs.core.record.envelope import Envelope
@@ -463,7 +506,8 @@ SCRIPT = """
 
     @app.job
     def spin() -> None:
-        emit(b"")
+        program = subprocess.Popen(["sleep", "60"], start_new_session=True)
+        emit(str(program.pid).encode())
         while True:
             pass
 
@@ -484,10 +528,9 @@ SCRIPT = """
         await asyncio.gather(*(pool.run(call_of(sleep), print) for _ in range(2)))
         if "close" in sys.argv:
             return await pool.close()
-        told = asyncio.Event()
-        task = asyncio.create_task(pool.run(call_of(spin), lambda _: told.set()))
-        await told.wait()
-        print(*pool.pids, flush=True)
+        told = asyncio.Queue()
+        task = asyncio.create_task(pool.run(call_of(spin), told.put_nowait))
+        print(*pool.pids, (await told.get()).decode(), flush=True)
         await asyncio.sleep(60)
 
     {start}
@@ -509,10 +552,10 @@ async def test_processes_end_when_their_worker_is_killed(tmp_path: Path) -> None
         assert worker.stdout is not None
         assert worker.stdout.readline() == "__main__.Own __mp_main__ True\n"
         pids = [int(pid) for pid in worker.stdout.readline().split()]
-        assert len(pids) == 2
+        assert len(pids) == 3
         assert all(map(runs, pids))
         worker.kill()
-        # Of a process that is idle and one that spins.
+        # Of a process that is idle, one that spins, and one that this has started in a session of its own.
         for pid in pids:
             await until_gone(pid)
 

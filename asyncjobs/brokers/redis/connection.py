@@ -25,7 +25,8 @@ def translated(server: Server) -> Iterator[None]:
     """Turn redis-py's errors into ours: ``BrokerUnavailable`` where trying again may help, else ``BrokerRefused``."""
     try:
         yield
-    except (redis.exceptions.RedisError, OSError) as error:
+    # A Cluster that can't be reached is an error of another family.
+    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
         raise _translation(server, error) from error
 
 

@@ -26,12 +26,14 @@ Caller: TypeAlias = Callable[[JobContext], Awaitable[Any]]
 class HandlerCallers:
     """The callers of one worker, with its threads and up to ``processes`` processes.
 
-    ``on_event`` is called with each event that a handler in a process emits.
+    A process passes on no result of more than ``max_result_bytes``. ``on_event`` is called with each event of a handler
+    in a process.
     """
 
-    def __init__(self, processes: int, on_event: Callable[[Lease, bytes], None]) -> None:
+    def __init__(self, processes: int, max_result_bytes: int, on_event: Callable[[Lease, bytes], None]) -> None:
         self._threads = HandlerThreads()
         self._processes = HandlerProcesses(processes)
+        self._max_result_bytes = max_result_bytes
         self._on_event = on_event
 
     def caller_of(self, definition: JobDefinition[..., Any], *, is_wrapped: bool) -> Caller:
@@ -67,6 +69,7 @@ class HandlerCallers:
                 ProcessCall.of(
                     function,
                     record,
+                    max_result_bytes=self._max_result_bytes,
                     deadline_ms=job.deadline_ms,
                     tenant=current_tenant(),
                 ),

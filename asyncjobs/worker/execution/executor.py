@@ -56,7 +56,7 @@ class Executor(Duty):
         self.events = EventSender(
             host.connection.broker, max_events=settings.max_events, ttl_ms=round(settings.event_ttl * 1000)
         )
-        self._callers = HandlerCallers(settings.handler_processes, self.events.add)
+        self._callers = HandlerCallers(settings.handler_processes, settings.max_payload, self.events.add)
         plans = RunPlans(host, self._callers)
         #: How to run each job, by name and alias.
         self.plans = plans.by_name

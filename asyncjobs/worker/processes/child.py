@@ -15,19 +15,20 @@ import time
 import traceback
 from typing import Any, NoReturn
 
+from asyncjobs.core.settlement import bounded_error
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.core.text import message_of, storable
 from asyncjobs.errors import AppNotOpen, ResultError
 from asyncjobs.jobs.context import JobContext, running
 from asyncjobs.jobs.request import JobRequest
-from asyncjobs.jobs.steering import pack_steering
+from asyncjobs.jobs.steering import Discard, pack_steering
 from asyncjobs.jobs.tenant_scope import tenant_scope
 from asyncjobs.jobs.values.codec import Codec
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS
 from asyncjobs.ports import Lease
+from asyncjobs.worker.processes.descent import adopt_orphans, kill_descendants
 from asyncjobs.worker.processes.finding import MAIN, Handler, find_handler
 from asyncjobs.worker.processes.protocol import (
-    KEPT_PYTHONPATH,
     Event,
     Frames,
     Message,
@@ -81,11 +82,11 @@ def emit(data: bytes) -> None:
 
 
 def main() -> None:
-    """Serve the worker that passed its socket and lifeline: ``python -m … <socket's number> <lifeline's number>``."""
+    """Serve the worker that passed its socket and lifeline, whose numbers are the arguments of this process."""
     global _channel
     numbers = [int(number) for number in sys.argv[1:3]]
     del sys.argv[1:]
-    _restore_environment()
+    adopt_orphans()
     # Ctrl-C goes to the worker, which lets the handlers end or ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.stderr is not None:
@@ -102,20 +103,13 @@ def main() -> None:
         _serve(channel)
 
 
-def _restore_environment() -> None:
-    kept = os.environ.pop(KEPT_PYTHONPATH, None)
-    if kept is None:
-        os.environ.pop("PYTHONPATH", None)
-    else:
-        os.environ["PYTHONPATH"] = kept
-
-
 def _end_with_worker(channel: _Channel, lifeline: int) -> NoReturn:
     """Wait until the lifeline, in which nothing is ever written, ends with the worker; then end everything."""
     os.read(lifeline, 1)
     # Between two calls the end of the socket is enough, and exit handlers run.
     if not channel.is_busy:
         time.sleep(_END_S)
+    kill_descendants(os.getpid())
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
@@ -156,7 +150,7 @@ def _answer(body: bytes, handlers: dict[tuple[str, str], Handler]) -> Returned |
         stage = "handler"
         value = contextvars.copy_context().run(_call, handler, args, kwargs, context, call.tenant)
         stage = "result"
-        return Returned(_encoded(value, handler.signature.returns))
+        return Returned(_encoded(value, handler.signature.returns, call.max_result_bytes))
     except BaseException as error:
         return _raised(error, stage)
 
@@ -174,29 +168,40 @@ def _call(
         return asyncio.run(value) if handler.is_async else value  # type: ignore[arg-type]
 
 
-def _encoded(value: object, codec: Codec) -> bytes:
+def _encoded(value: object, codec: Codec, max_bytes: int) -> bytes:
     try:
-        return codec.write_result(value)
+        result = codec.write_result(value)
     except ENCODING_ERRORS as error:
         raise ResultError(f"the result of type {type(value).__qualname__} can't be encoded: {error}") from error
+    # Refused here, since its bytes would hold up the worker's loop on their way.
+    if len(result) > max_bytes:
+        raise ResultError(f"the result has {len(result)} bytes; max_payload allows {max_bytes}")
+    return result
 
 
 def _raised(error: BaseException, stage: Stage) -> Raised:
-    kind = type(error)
-    # In the worker, a class of its __main__ has its real name.
-    module = "__main__" if kind.__module__ == MAIN else kind.__module__
-    name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
-    message = message_of(error)
+    kinds = [(_module_of(kind), kind.__qualname__) for kind in type(error).__mro__]
+    module, qualname = kinds[0]
+    # That of a result has the same name as from a handler on the worker's loop.
+    name = qualname if module == "builtins" or stage == "result" else f"{module}.{qualname}"
+    # Cut short here, as it would be in the worker.
     trace = "".join(traceback.format_exception(error))
+    problem = bounded_error(name, message_of(error), trace, attempt=0, at_ms=0)
+    # Not worth a retry: the handler has done its work, only its value can't be kept.
+    steering = pack_steering(Discard() if stage == "result" else error)
     return Raised(
         stage,
-        storable(name),
-        storable(module),
-        storable(kind.__qualname__),
-        storable(message),
-        storable(trace),
-        pack_steering(error),
+        problem.type,
+        problem.message,
+        problem.traceback,
+        tuple((storable(module), storable(qualname)) for module, qualname in kinds),
+        steering,
     )
+
+
+def _module_of(kind: type) -> str:
+    # In the worker, a class of its __main__ has its real name.
+    return "__main__" if kind.__module__ == MAIN else kind.__module__
 
 
 class _NoDispatcher:
@@ -214,10 +219,3 @@ class _NoDispatcher:
             "there; name the app of a module, .with_options(app=app).delay_sync(…), or return what is to be sent "
             "and send it from where the result is awaited"
         )
-
-
-if __name__ == "__main__":
-    # Under its own name too, so that every import of it finds this one.
-    from asyncjobs.worker.processes.child import main as main_by_name
-
-    main_by_name()

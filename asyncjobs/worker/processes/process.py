@@ -8,19 +8,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 
-from asyncjobs.worker.processes.protocol import (
-    KEPT_PYTHONPATH,
-    Event,
-    Frames,
-    ProcessDied,
-    Raised,
-    Returned,
-    decode_message,
-)
+from asyncjobs.worker.processes.descent import kill_descendants
+from asyncjobs.worker.processes.interpreter import command_of
+from asyncjobs.worker.processes.protocol import Event, Frames, ProcessDied, Raised, Returned, decode_message
 
 __all__ = ["HandlerProcess"]
 
@@ -87,6 +80,9 @@ class HandlerProcess:
         if self._process.returncode is None:
             # Its group is its own. The process may have ended a moment ago, and the thread not have noticed yet.
             with contextlib.suppress(ProcessLookupError, PermissionError):
+                # Stopped first, it starts no other, and stays the parent of those that it has started.
+                os.killpg(self.pid, signal.SIGSTOP)
+                kill_descendants(self.pid)
                 os.killpg(self.pid, signal.SIGKILL)
 
     def hang_up(self) -> None:
@@ -149,6 +145,12 @@ class HandlerProcess:
 
     def _await_end(self) -> None:
         # In a thread, which works with every loop and system; the process is reaped even if the loop has ended.
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            if self._outcome is not None:
+                # Until it is reaped, its number is its own: a handler that crashed takes along what it has started.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._end)
@@ -181,24 +183,12 @@ class HandlerProcess:
 
 
 def _start(channel: int, lifeline: int) -> subprocess.Popen[bytes]:
-    environment = dict(os.environ)
-    if "PYTHONPATH" in environment:
-        environment[KEPT_PYTHONPATH] = environment["PYTHONPATH"]
-    # However asyncjobs and its dependencies are found here, they are found there.
-    environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if isinstance(entry, str))
     return subprocess.Popen(
-        [sys.executable, "-P", *_interpreter_flags(), "-m", _MODULE, str(channel), str(lifeline)],
+        command_of(_MODULE, str(channel), str(lifeline)),
         stdin=subprocess.DEVNULL,
         pass_fds=(channel, lifeline),
-        env=environment,
+        # As the program sees it: C code, such as readline, may have set more.
+        env=os.environ,
         # A group of its own: what a handler starts is killed with it.
         process_group=0,
     )
-
-
-def _interpreter_flags() -> list[str]:
-    flags = [f"-W{option}" for option in sys.warnoptions]
-    flags += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
-    if sys.flags.optimize:
-        flags.append("-" + "O" * sys.flags.optimize)
-    return flags

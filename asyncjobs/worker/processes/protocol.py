@@ -6,7 +6,6 @@ for each it sends any number of ``Event``s and then one ``Returned`` or ``Raised
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
@@ -18,7 +17,6 @@ from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.errors import AsyncJobsError
 
 __all__ = [
-    "KEPT_PYTHONPATH",
     "Event",
     "Frames",
     "HandlerFailed",
@@ -33,9 +31,6 @@ __all__ = [
     "encode_call",
     "encode_message",
 ]
-
-#: The environment variable that keeps the user's PYTHONPATH while a process starts with another.
-KEPT_PYTHONPATH = "ASYNCJOBS_KEPT_PYTHONPATH"
 
 #: How far a call had come when it failed.
 Stage: TypeAlias = Literal["import", "arguments", "handler", "result"]
@@ -57,6 +52,8 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """When the timeout ends, ``None`` without one."""
     tenant: TenantContext | None
     """The tenant that the job is run for, as it was resolved."""
+    max_result_bytes: int
+    """The longest result that is passed on."""
     path: tuple[str, ...] = ()
     """``sys.path`` of the worker."""
     main_file: str = ""
@@ -70,6 +67,7 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         function: Callable[..., Any],
         job: Job,
         *,
+        max_result_bytes: int,
         deadline_ms: int | None = None,
         tenant: TenantContext | None = None,
     ) -> ProcessCall:
@@ -85,6 +83,7 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
             job=job,
             deadline_ms=deadline_ms,
             tenant=tenant,
+            max_result_bytes=max_result_bytes,
             path=tuple(entry for entry in sys.path if isinstance(entry, str)),
             main_file=main_file,
             main_module=main_module,
@@ -108,10 +107,9 @@ class Raised(msgspec.Struct, frozen=True, array_like=True, tag="raised"):
 
     stage: Stage
     type_name: str
-    module: str
-    qualname: str
     message: str
     traceback: str
+    kinds: tuple[tuple[str, str], ...]
     steering: bytes = b""
 
 
@@ -125,9 +123,8 @@ class HandlerFailed(AsyncJobsError):
         super().__init__(f"{raised.type_name}: {raised.message}")
         #: The exception's class as a user reads it.
         self.type_name = raised.type_name
-        #: Where the class is defined.
-        self.module = raised.module
-        self.qualname = raised.qualname
+        #: The module and the name of the class and of its bases, in the order of its MRO.
+        self.kinds = raised.kinds
         #: The exception's text.
         self.message = raised.message
         #: The traceback in the process.
@@ -140,14 +137,30 @@ class HandlerFailed(AsyncJobsError):
 
     @property
     def kind(self) -> type[BaseException]:
-        """The exception's class, imported if necessary; ``Exception`` if it can't be found in this process."""
+        """The exception's class; if this process has not imported it, a class with those of its bases that it has.
+
+        Nothing is imported, which could take long: a class that a retry policy names has been imported for that.
+        """
+        bases: list[type[BaseException]] = []
+        for module, qualname in self.kinds:
+            found = _loaded_class(module, qualname)
+            if found is not None and not any(issubclass(base, found) for base in bases):
+                bases.append(found)
+        if len(bases) < 2:
+            return bases[0] if bases else Exception
         try:
-            found: object = sys.modules.get(self.module) or importlib.import_module(self.module)
-            for part in self.qualname.split("."):
-                found = getattr(found, part)
+            return type(self.kinds[0][1], tuple(bases), {})
         except Exception:
-            return Exception
-        return found if isinstance(found, type) and issubclass(found, BaseException) else Exception
+            # Bases may have a word in what is derived from them.
+            return bases[0]
+
+
+def _loaded_class(module: str, qualname: str) -> type[BaseException] | None:
+    found: object = sys.modules.get(module)
+    for part in qualname.split("."):
+        # Not by getattr, for which a module may have a function that imports.
+        found = getattr(found, "__dict__", {}).get(part)
+    return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
 class ProcessDied(AsyncJobsError):
