@@ -236,6 +236,11 @@ class JobDefinition(_Verbs[P, R]):
             raise DefinitionError(f"job {function.__name__!r} is a generator; a handler returns its result")
         self.function = function
         self.name = _checked_name(function.__name__ if name is None else name)
+        if options.timing is not None and self.name.startswith("@"):
+            raise DefinitionError(
+                f"job {self.name!r} has a schedule of its name, and @ begins the ids of tenants' schedules; give it "
+                "another name: @job(name='…')"
+            )
         self.aliases = tuple(_checked_name(alias) for alias in aliases)
         self.options = options
         self.__name__ = function.__name__
