@@ -57,7 +57,8 @@ class _Verbs(Generic[P, R]):
             What sends the job when it is awaited, and then returns its ``JobHandle``.
 
         Raises:
-            ArgumentsError: The arguments don't fit the handler, or can't be encoded.
+            ArgumentsError: The arguments don't fit the handler, or can't be encoded; or the job has no tenant, and a
+                ``job_id`` that begins with ``@``.
             PayloadTooLarge: The job is larger than ``max_payload``.
             AppNotOpen: The app isn't open; or the job belongs to no app, and not exactly one is open.
             BrokerUnavailable: The broker can't be reached; raised by the ``await``.

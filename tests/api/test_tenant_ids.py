@@ -140,6 +140,20 @@ async def test_a_job_knows_itself_and_may_make_other_ids_of_its_own(app: App, pa
     assert notes == [("@acme:p", "@acme:p", "@acme:p-child", "@globex:@acme:p-child"), None]
 
 
+async def test_a_handler_in_a_thread_names_its_tenants_jobs_alone(app: App, pay: Any) -> None:
+    @app.job
+    def parent() -> list[str | None]:
+        found = app.sync.find_job("x")
+        child = pay.with_options(job_id="x").delay_sync()
+        again = app.sync.find_job("x")
+        return [found and found.id, child.id, again and again.id]
+
+    async with app, app.worker():
+        await send(pay, "globex", "x")
+        handle = await parent.with_options(tenant="acme").delay()
+        assert await handle.result(timeout=SOON) == [None, "@acme:x", "@acme:x"]
+
+
 async def test_a_handle_works_in_every_scope(app: App, pay: Any) -> None:
     async with app, app.worker():
         handle = await send(pay, "acme", "x", 5)

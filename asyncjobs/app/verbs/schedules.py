@@ -94,7 +94,8 @@ class ScheduleVerbs(Verbs):
         Each tick fires once, however many workers there are.
 
         Args:
-            schedule_id: The schedule's id, 1 to 200 characters without white space.
+            schedule_id: The schedule's id, 1 to 200 characters without white space. Without a tenant it must not begin
+                with ``@``.
             request: The job of each tick, made by ``job.request(…)``. The schedule is its tenant's; without one, the
                 tenant's that the code around runs for.
             cron: A cron expression: five fields, or six with seconds first.
