@@ -15,7 +15,7 @@ from asyncjobs.errors import AppNotOpen, BrokerError, PartlySent
 from asyncjobs.jobs.handle import JobHandle, JobLookup
 from asyncjobs.jobs.open_apps import note_closed, note_open
 from asyncjobs.jobs.request import JobRequest, Sending, id_of, new_job
-from asyncjobs.jobs.tenant_scope import current_tenant_id
+from asyncjobs.jobs.tenant_scope import requests_here
 from asyncjobs.middleware.base import Middleware, Send
 from asyncjobs.middleware.chain import sending
 from asyncjobs.ports import Broker, NewJob
@@ -124,10 +124,7 @@ class Sender:
 
     async def send_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
         """Send ``requests`` through the middleware; see ``App.enqueue_many``."""
-        tenant = current_tenant_id()
-        asked = list(requests)
-        if tenant is not None:
-            asked = [one if one.options.tenant is not UNSET else one.with_options(tenant=tenant) for one in asked]
+        asked = requests_here(requests)
         if self._chain is None:
             return await self._send_all(asked)
         return await self._chain([msgspec.structs.replace(one, id=id_of(one)) for one in asked])

@@ -38,7 +38,7 @@ _MAX_ERROR_CHARS = 80
 def add_commands(commands: Commands) -> None:
     """Add the commands."""
     parser = add_operator_command(commands, "failed", "list the dead letter queue, or show one job", _EXAMPLES, _failed)
-    parser.add_argument("id", nargs="?", help="show this job, with each error and its traceback")
+    parser.add_argument("id", nargs="?", help="show this job, with each error; a tenant's job as @tenant:id")
     parser.add_argument("--limit", type=int, default=50, help="how many at most, the latest (50)")
     _add_filter(parser)
     for name, text, run in (
@@ -46,7 +46,7 @@ def add_commands(commands: Commands) -> None:
         ("delete", "delete jobs from the dead letter queue", _delete),
     ):
         parser = add_operator_command(commands, name, text, _EXAMPLES, run)
-        parser.add_argument("ids", nargs="*", metavar="id", help="the jobs; or use --all")
+        parser.add_argument("ids", nargs="*", metavar="id", help="the jobs, a tenant's as @tenant:id; or use --all")
         parser.add_argument("--all", action="store_true", help="all jobs that the other options let through")
         _add_filter(parser)
 

@@ -50,7 +50,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--tenant", help="only jobs of this tenant")
     parser.add_argument("--limit", type=int, default=50, help="how many at most (50)")
     parser = add_operator_command(commands, "cancel", "cancel jobs that wait or run", _EXAMPLES, _cancel)
-    parser.add_argument("ids", nargs="+", metavar="id", help="the jobs")
+    parser.add_argument("ids", nargs="+", metavar="id", help="the jobs; a tenant's as @tenant:id, as lists show it")
     parser.add_argument("--queue", help="their queue, if you know it")
     parser.add_argument(
         "--reason", default="cancelled on the command line", help="the reason, for the code that awaits the result"

@@ -46,7 +46,7 @@ def add_commands(commands: Commands) -> None:
         choices=["list", *_VERBS, "next"],
         help=f"list (the default), pause, resume, remove, trigger (a job now), or next (the next {_UPCOMING} times)",
     )
-    parser.add_argument("id", nargs="?", help="the schedule's id")
+    parser.add_argument("id", nargs="?", help="the schedule's id; a tenant's as @tenant:id, as the list shows it")
     parser.add_argument("--queue", help="only schedules of this queue")
 
 

@@ -35,7 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     id: str
-    """Its id, which is unique in its queue."""
+    """Its id, which is unique in its queue; with its tenant, as in ``@acme:invoice-7``."""
     name: str
     """The job name, empty for a record that can't be read."""
     queue: str

@@ -114,7 +114,7 @@ class SendOptions(_SharedOptions, total=False):
     """A free mapping, which is carried with the job and shown with it."""
 
     job_id: str
-    """An id of your own. The same id sent twice is one job."""
+    """An id of your own, unique within the queue and the tenant. The same id sent twice is one job."""
 
     tenant: str | None
     """The id of the job's tenant, ``None`` for no tenant. By default the tenant of the ``tenant_scope``, or of the
@@ -127,7 +127,9 @@ class SendOptions(_SharedOptions, total=False):
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 # No control characters, and no surrogates, which UTF-8 has no bytes for.
 _TENANT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
-_ID = re.compile(r"[^\s\x00-\x1f]{1,200}")
+_ID = re.compile(r"[^\s\x00-\x1f\ud800-\udfff]{1,200}")
+# Ticks are Unix milliseconds, which have so many digits from 2001 on.
+_TICK_ID = re.compile(r".*@[0-9]{13,}")
 
 
 def checked_queue(given: Any) -> str:
@@ -154,6 +156,16 @@ def checked_id(name: str, given: Any) -> str:
     if not isinstance(given, str) or not _ID.fullmatch(given):
         raise ArgumentsError(f"{name}={given!r:.80}: expected 1 to 200 characters without white space")
     return given
+
+
+def _checked_job_id(given: Any) -> str:
+    job_id = checked_id("job_id", given)
+    if _TICK_ID.fullmatch(job_id):
+        raise ArgumentsError(
+            f"job_id={given!r:.80}: @ and a time in milliseconds end the id of a schedule's tick, which this job would "
+            "keep from firing; end it otherwise"
+        )
+    return job_id
 
 
 def checked_tenant(given: Any) -> str:
@@ -220,7 +232,7 @@ _CHECKS = {
     "acks": _Check("acks", _checked_acks),
     "executor": _Check("executor", _checked_executor),
     "metadata": _Check("metadata", _checked_metadata),
-    "job_id": _Check("job_id", functools.partial(checked_id, "job_id")),
+    "job_id": _Check("job_id", _checked_job_id),
     "tenant": _Check("tenant", lambda given: None if given is None else checked_tenant(given)),
     "durability": _Check("durability", _checked_durability),
 }

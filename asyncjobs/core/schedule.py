@@ -105,7 +105,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One schedule as it is stored: when it fires, and the job that each tick makes anew."""
 
     id: str
-    """Its id, which is unique in its queue."""
+    """Its id, which is unique in its queue; with its tenant, as in ``@acme:nightly``."""
     name: str
     """The job name."""
     timing: Timing

@@ -35,7 +35,7 @@ class _JobIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """Which job it is, and where it is in its life."""
 
     id: str
-    """Its id."""
+    """Its id; with its tenant, as in ``@acme:invoice-7``."""
     name: str
     """The job name, empty for a record that can't be read."""
     queue: str

@@ -60,7 +60,7 @@ class JobContext:
 
     @property
     def id(self) -> str:
-        """The job's id."""
+        """The job's id; with its tenant, as in ``@acme:invoice-7``."""
         return self._job.id
 
     @property
@@ -100,7 +100,7 @@ class JobContext:
 
     @property
     def schedule(self) -> str | None:
-        """The id of the schedule that made the job; ``None`` for a job that was sent."""
+        """The id of the schedule that made the job, with its tenant; ``None`` for a job that was sent."""
         return self.headers.get(SCHEDULE_HEADER)
 
     @property

@@ -58,7 +58,8 @@ class _Verbs(Generic[P, R]):
             What sends the job when it is awaited, and then returns its ``JobHandle``.
 
         Raises:
-            ArgumentsError: The arguments don't fit the handler, or can't be encoded.
+            ArgumentsError: The arguments don't fit the handler, or can't be encoded; or the job has no tenant, and a
+                ``job_id`` that begins with ``@``.
             PayloadTooLarge: The job is larger than ``max_payload``.
             AppNotOpen: The app isn't open; or the job belongs to no app, and not exactly one is open.
             BrokerUnavailable: The broker can't be reached; raised by the ``await``.
@@ -237,6 +238,11 @@ class JobDefinition(_Verbs[P, R]):
             raise DefinitionError(f"job {function.__name__!r} is a generator; a handler returns its result")
         self.function = function
         self.name = _checked_name(function.__name__ if name is None else name)
+        if options.timing is not None and self.name.startswith("@"):
+            raise DefinitionError(
+                f"job {self.name!r} has a schedule of its name, and @ begins the ids of tenants' schedules; give it "
+                "another name: @job(name='…')"
+            )
         self.aliases = tuple(_checked_name(alias) for alias in aliases)
         self.options = options
         self.__name__ = function.__name__

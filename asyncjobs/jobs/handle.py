@@ -55,7 +55,7 @@ class JobHandle(Generic[R_co]):
     __slots__ = ("_lookup", "_returns", "_sent", "id", "is_new", "queue")
 
     id: str
-    """The id of the job."""
+    """The id of the job; with its tenant, as in ``@acme:invoice-7``."""
 
     queue: str
     """The queue of the job."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, Unpack
 
 import msgspec
 
+from asyncjobs.core.identity import kept_id, own_part
 from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode
@@ -60,7 +61,7 @@ class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False
     """When the job is due, in Unix milliseconds, in place of ``delay_ms``."""
 
     id: str = ""
-    """The id of the job, once it has one."""
+    """The id of the job, once it has one; with its tenant, as in ``@acme:invoice-7``."""
 
     headers: dict[str, str] = {}
     """What middleware sends along."""
@@ -87,7 +88,10 @@ class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False
         Raises:
             ArgumentsError: There is no such option, or it has a wrong value. The message names it.
         """
-        return msgspec.structs.replace(self, options=self.options.updated(options))
+        updated = self.options.updated(options)
+        # Where the request has its id already, it is in a layer, which may give it to another tenant.
+        job_id = self.id and kept_id(updated.tenant or "", own_part(self.id))
+        return msgspec.structs.replace(self, options=updated, id=job_id)
 
 
 def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None = None) -> NewJob:
@@ -99,7 +103,7 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
         sent_at_ms: When it is sent, in Unix milliseconds; by default now.
 
     Raises:
-        ArgumentsError: The metadata can't be encoded.
+        ArgumentsError: The metadata can't be encoded, or the id would be that of a tenant's job.
         PayloadTooLarge: The job is larger than ``max_payload``.
     """
     call, defaults = request.options, request.defaults
@@ -144,8 +148,13 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
 
 
 def id_of(request: JobRequest[Any]) -> str:
-    """Return the id of the job that ``request`` asks for: its own, or a new one."""
-    return request.id or request.options.job_id or new_id()
+    """Return the id of the job that ``request`` asks for: its own, or a new one; its tenant's, if it has one."""
+    if request.id:
+        return request.id
+    job_id, tenant = request.options.job_id, request.options.tenant
+    if not tenant and job_id is UNSET:
+        return new_id()
+    return kept_id(tenant or "", job_id or new_id())
 
 
 class Dispatcher(Protocol):

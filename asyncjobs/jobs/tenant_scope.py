@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from asyncjobs.core.options import checked_tenant
+from asyncjobs.core.identity import kept_id, tenant_prefix
+from asyncjobs.core.options import UNSET, checked_tenant
 from asyncjobs.core.tenancy import TenantContext
+from asyncjobs.core.text import storable
+from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.context import JobContext, running
+from asyncjobs.jobs.request import JobRequest
 
-__all__ = ["current_tenant", "current_tenant_id", "tenant_scope"]
+__all__ = ["current_tenant", "current_tenant_id", "id_here", "is_here", "requests_here", "tenant_here", "tenant_scope"]
+
+R = TypeVar("R")
 
 
 class _Scope(NamedTuple):
@@ -33,6 +39,8 @@ _scope: ContextVar[_Scope | None] = ContextVar("asyncjobs_tenant", default=None)
 @contextlib.contextmanager
 def tenant_scope(tenant: str | TenantContext | None) -> Iterator[None]:
     """Run the block for ``tenant``: each job that is sent inside carries it, and ``current_tenant()`` returns it.
+
+    Inside, ids and lists are of the tenant's jobs and schedules alone.
 
     After the block the tenant is the one of before. Tasks and threads that start inside inherit it.
 
@@ -87,3 +95,40 @@ def current_tenant_id() -> str | None:
     if scope is not None and scope.job is job:
         return None if scope.tenant is None else scope.tenant.tenant_id
     return None if job is None else job.tenant
+
+
+def tenant_here(given: str | None) -> str | None:
+    """Return the tenant whose jobs are to be listed: ``given``, or for ``None`` the one that this code runs for.
+
+    Raises:
+        ArgumentsError: ``given`` can't be the id of a tenant.
+    """
+    return current_tenant_id() if given is None else checked_tenant(given)
+
+
+def requests_here(requests: Iterable[JobRequest[R]]) -> list[JobRequest[R]]:
+    """Return ``requests`` for the tenant that this code runs for, each unless it says for whom it is."""
+    tenant = current_tenant_id()
+    if tenant is None:
+        return list(requests)
+    return [one if one.options.tenant is not UNSET else one.with_options(tenant=tenant) for one in requests]
+
+
+def id_here(given: str) -> str:
+    """Return the id under which the job or schedule is kept that this code calls ``given``.
+
+    Where the code runs for a tenant it is one of the tenant's own; so another tenant's is unknown.
+
+    Raises:
+        ArgumentsError: ``given`` is no text, or none that UTF-8 can hold.
+    """
+    if not isinstance(given, str) or given != storable(given):
+        raise ArgumentsError(f"{given!r:.80} is no id: expected text that UTF-8 can hold")
+    tenant = current_tenant_id()
+    return given if tenant is None else kept_id(tenant, given)
+
+
+def is_here(kept: str) -> bool:
+    """Return whether the job or schedule of an id is one that this code may see: its tenant's, or any without one."""
+    tenant = current_tenant_id()
+    return tenant is None or kept.startswith(tenant_prefix(tenant))

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from asyncjobs.core.identity import kept_id
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER, Schedule, Timing
@@ -63,7 +64,7 @@ def request_of(schedule: Schedule, queue: str, tick_ms: int, job_id: str = "") -
     Raises:
         EnvelopeError: The record of the schedule can't be read.
     """
-    job_id = job_id or f"{schedule.id}@{tick_ms}"
+    job_id = kept_id(schedule.tenant, job_id or f"{schedule.id}@{tick_ms}")
     template = template_of(schedule, queue)
     envelope = template.envelope
     return JobRequest(

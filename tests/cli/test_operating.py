@@ -42,8 +42,8 @@ def run(redis_url: str, capsys: pytest.CaptureFixture[str]) -> Run:
     return call
 
 
-def _bury(app: App, *texts: str, tenant: str | None = None) -> list[str]:
-    fail = app.registry.get("fail").with_options(tenant=tenant)
+def _bury(app: App, *texts: str, **options: Any) -> list[str]:
+    fail = app.registry.get("fail").with_options(**options)
     handles = app.sync.enqueue_many([fail.request(text) for text in texts])
 
     async def drain() -> None:
@@ -216,3 +216,29 @@ def test_check_names_the_queued_jobs_that_the_code_could_not_run(command: Comman
         True,
     )
     assert "hang" in command.run("check", "shop:app").stdout
+
+
+def test_of_two_tenants_jobs_and_schedules_with_one_id_each_has_a_name_for_the_operator(app: App, run: Run) -> None:
+    work = app.registry.get("work")
+    for tenant in ("acme", "globex corp"):
+        app.sync.enqueue_for_tenant(tenant, work.with_options(job_id="x").request())
+        app.sync.add_schedule("s", work.with_options(tenant=tenant).request(), every=60)
+    told = run("jobs")[1]
+    assert ("@acme:x" in told, "@globex%20corp:x" in told) == (True, True)
+    assert run("cancel", "x") == (1, "x: there is no record of it\n")
+    assert run("cancel", "@globex%20corp:x") == (0, "@globex%20corp:x: cancelled\n")
+    assert [job["id"] for job in json.loads(run("jobs", "--json")[1])] == ["@acme:x"]
+    told = run("schedules")[1]
+    assert ("@acme:s" in told, "@globex%20corp:s" in told) == (True, True)
+    code, told = run("schedules", "remove", "s")
+    assert (code != 0, "there is no schedule 's'" in told) == (True, True)
+    assert run("schedules", "remove", "@acme:s") == (0, "@acme:s is removed\n")
+    assert [info.id for info in app.sync.schedules()] == ["@globex%20corp:s"]
+
+
+def test_the_dead_jobs_of_two_tenants_with_one_id_are_told_apart(app: App, run: Run) -> None:
+    ids = [_bury(app, "text", tenant=tenant, job_id="x")[0] for tenant in ("acme", "globex")]
+    assert ids == ["@acme:x", "@globex:x"]
+    assert run("failed", "@globex:x")[0] == 0
+    assert run("retry", "@acme:x") == (0, "@acme:x: made ready again\n")
+    assert run("delete", "@globex:x", "x") == (1, "@globex:x: forgotten\nx: not in the dead letter queue\n")

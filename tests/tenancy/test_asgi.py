@@ -71,6 +71,25 @@ async def test_a_request_its_job_and_that_jobs_child_are_for_one_tenant(make_app
     assert current_tenant() is None
 
 
+async def test_a_request_finds_the_jobs_of_its_tenant_alone(make_app: Any) -> None:
+    app: App = make_app()
+
+    @app.job
+    async def work() -> None: ...
+
+    async def once(scope: Any, receive: Any, send: Any) -> None:
+        before = await app.find_job("order-7")
+        handle = await work.with_options(job_id="order-7").delay()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        found = [before and before.id, handle.is_new, len(await app.jobs("ready"))]
+        await send({"type": "http.response.body", "body": msgspec.json.encode(found)})
+
+    guarded = TenantMiddleware(once, from_header("x-tenant"))
+    async with app:
+        told = [answer(await ask(guarded, [(b"x-tenant", one)]))[1] for one in (b"acme", b"globex", b"acme")]
+    assert told == [[None, True, 1], [None, True, 1], ["@acme:order-7", False, 1]]
+
+
 @pytest.mark.parametrize(
     ("given", "status", "detail"),
     [(b"nobody", 404, "no tenant"), (b"late", 403, "suspended"), (b"\x01", 400, "expected an id")],

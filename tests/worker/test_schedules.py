@@ -477,7 +477,7 @@ async def test_the_job_of_a_tick_has_all_that_its_schedule_was_given(app: App) -
         new = prepared(app, request_of(decode_schedule(stored.data), "default", tick), sent_at_ms=tick)
     job = read_live(new, new.body)
     assert (job.id, job.name, job.priority, job.tenant, job.acks_early) == (
-        f"full@{tick}",
+        f"@acme:full@{tick}",
         "work",
         Priority.LOW,
         "acme",
@@ -487,4 +487,4 @@ async def test_the_job_of_a_tick_has_all_that_its_schedule_was_given(app: App) -
     assert (job.arguments, envelope.keywords, job.metadata, job.created_at_ms) == ([1, "a"], ("text",), {"a": 1}, tick)
     assert (envelope.max_retries, envelope.timeout_ms, envelope.result_ttl_ms) == (1, 5_000, 0)
     assert envelope.expires_at_ms == tick + 60_000
-    assert envelope.headers == {"schedule": "full", "tick": str(tick)}
+    assert envelope.headers == {"schedule": "@acme:full", "tick": str(tick)}

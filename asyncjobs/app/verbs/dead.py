@@ -13,6 +13,7 @@ from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
 from asyncjobs.errors import ArgumentsError, UnknownJob
+from asyncjobs.jobs.tenant_scope import id_here, tenant_here
 from asyncjobs.ports import JobStore
 
 __all__ = ["DeadFilter", "DeadVerbs", "dead_pages"]
@@ -22,14 +23,14 @@ _RETRIED_A_CALL = 500
 
 
 class DeadFilter(TypedDict, total=False):
-    """A filter for jobs of the dead letter queues; ``None`` lets every job pass."""
+    """A filter for jobs of the dead letter queues; ``None`` lets every job pass, except for ``tenant``."""
 
     name: str | None
     """The job name."""
     error: str | None
     """The type of the last error, with its module or without."""
     tenant: str | None
-    """The id of the tenant."""
+    """The id of the tenant; by default of the tenant that the code around runs for, if there is one."""
     since: datetime | None
     """The earliest time at which the job died, an aware datetime."""
     until: datetime | None
@@ -52,7 +53,7 @@ class DeadVerbs(Verbs):
                 its module or without), ``since`` and ``until`` (aware datetimes, the first included).
 
         Raises:
-            ArgumentsError: A time is naive, or ``limit`` is no count.
+            ArgumentsError: A time is naive, ``tenant`` can't be the id of a tenant, or ``limit`` is no count.
 
         Example:
             ``await app.failed_jobs(error="ConnectionError", since=datetime.now(UTC) - timedelta(hours=1))``
@@ -83,6 +84,7 @@ class DeadVerbs(Verbs):
         Raises:
             UnknownJob: There is no record of the job.
         """
+        job_id = id_here(job_id)
         where = await self._lookup.queue_of(job_id, queue)
         if where is None:
             raise UnknownJob(f"no queue has a record of job {job_id!r}")
@@ -102,7 +104,7 @@ class DeadVerbs(Verbs):
             How many jobs there were.
 
         Raises:
-            ArgumentsError: A time is naive.
+            ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
         """
         wanted = _filter(which)
         count = 0
@@ -126,7 +128,7 @@ class DeadVerbs(Verbs):
             How many jobs there were.
 
         Raises:
-            ArgumentsError: A time is naive.
+            ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
         """
         wanted = _filter(which)
         count = 0
@@ -157,7 +159,7 @@ def _filter(which: DeadFilter) -> JobFilter:
     return JobFilter(
         name=which.get("name"),
         error=which.get("error"),
-        tenant=which.get("tenant"),
+        tenant=tenant_here(which.get("tenant")),
         since_ms=bounds["since"],
         until_ms=bounds["until"],
     )

@@ -6,10 +6,11 @@ from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, minute_stats, queue_stats, stats
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.bounds import checked_count
-from asyncjobs.core.options import checked_queue, checked_tenant
+from asyncjobs.core.options import checked_queue
 from asyncjobs.core.retention import MAX_TENANT_HISTORY
 from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.errors import ArgumentsError
+from asyncjobs.jobs.tenant_scope import tenant_here
 
 __all__ = ["FigureVerbs"]
 
@@ -56,16 +57,15 @@ class FigureVerbs(Verbs):
         Args:
             name: The job name.
             limit: How many jobs at most.
-            tenant: The tenant's id.
+            tenant: The tenant's id; by default of the tenant that the code around runs for, if there is one.
 
         Raises:
             ArgumentsError: Neither ``name`` nor ``tenant`` is given, ``tenant`` can't be the id of a tenant, or
                 ``limit`` isn't a count.
         """
         checked_count("limit", limit)
-        if tenant is not None:
-            checked_tenant(tenant)
-        elif name is None:
+        tenant = tenant_here(tenant)
+        if name is None and tenant is None:
             raise ArgumentsError("job_history() needs a name, tenant=…, or both")
         found: list[HistoryEntry] = []
         for one in await self._queues(None):

@@ -19,6 +19,7 @@ from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.request import JobRequest
+from asyncjobs.jobs.tenant_scope import id_here, tenant_here
 from asyncjobs.ports import CancelReply, Place
 
 __all__ = ["JobVerbs"]
@@ -83,7 +84,7 @@ class JobVerbs(Verbs):
             job_id: The job's id.
             queue: Its queue.
         """
-        return JobHandle(self._lookup, checked_queue(queue), job_id)
+        return JobHandle(self._lookup, checked_queue(queue), id_here(job_id))
 
     @on_app_loop
     async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
@@ -93,7 +94,7 @@ class JobVerbs(Verbs):
             job_id: The job's id.
             queue: Its queue; by default all queues are searched.
         """
-        return await self._lookup.find_job(job_id, queue=queue)
+        return await self._lookup.find_job(id_here(job_id), queue=queue)
 
     @on_app_loop
     async def cancel_job(
@@ -110,7 +111,7 @@ class JobVerbs(Verbs):
             ``cancelled``, or ``running`` if the worker is to cancel its handler. It was too late if the job is
             ``failed`` (in the dead letter queue) or ``ended``. ``unknown`` means that there is no record of the job.
         """
-        return await self._lookup.cancel_job(job_id, queue=queue, reason=reason)
+        return await self._lookup.cancel_job(id_here(job_id), queue=queue, reason=reason)
 
     @on_app_loop
     async def edit_job(
@@ -152,6 +153,7 @@ class JobVerbs(Verbs):
         level = None if priority is None else Priority.parse(priority).value
         due_at_ms = None if at is None else due_ms(at, "edit_job", "delay=", time.time_ns() // 1_000_000)
         delay_ms = None if delay is None else to_ms("delay", delay)
+        job_id = id_here(job_id)
         where = await self._lookup.queue_of(job_id, queue)
         if where is None:
             return "unknown"
@@ -181,6 +183,7 @@ class JobVerbs(Verbs):
         Returns:
             Whether a job was deleted.
         """
+        job_id = id_here(job_id)
         where = await self._lookup.queue_of(job_id, queue)
         return where is not None and (await self._broker.delete(where, [job_id]))[0]
 
@@ -198,7 +201,7 @@ class JobVerbs(Verbs):
             state: ``ready``, ``scheduled``, ``running``, ``parked`` (set aside until a worker knows its name or a
                 suspension ends) or ``failed`` (in the dead letter queue).
             queue: Only jobs of this queue.
-            tenant: Only jobs of this tenant.
+            tenant: Only jobs of this tenant; by default of the tenant that the code around runs for, if there is one.
             limit: How many jobs at most.
 
         Raises:
@@ -206,7 +209,7 @@ class JobVerbs(Verbs):
                 count.
         """
         checked_count("limit", limit)
-        of_tenant = "" if tenant is None else checked_tenant(tenant)
+        of_tenant = tenant_here(tenant) or ""
         if state not in get_args(ListedState):
             raise ArgumentsError(f"state={state!r}: expected ready, scheduled, running, parked or failed")
         place: Place = "dead" if state == "failed" else state

@@ -11,12 +11,14 @@ from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import Duration, to_ms, utc_time
+from asyncjobs.core.identity import kept_id
 from asyncjobs.core.options import checked_id
 from asyncjobs.core.schedule import Missed, Timing, next_tick, upcoming
-from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownSchedule
+from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownSchedule, closest
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.jobs.request import JobRequest
+from asyncjobs.jobs.tenant_scope import id_here, is_here, requests_here
 from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of, schedule_of, template_of
 from asyncjobs.ports import StoredSchedule
 
@@ -27,7 +29,7 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A schedule as it stands."""
 
     id: str
-    """The schedule's id."""
+    """The schedule's id; with its tenant, as in ``@acme:nightly``."""
     name: str
     """The job name."""
     queue: str
@@ -73,7 +75,7 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScheduleVerbs(Verbs):
-    """The verbs for schedules. Without ``queue``, they search all queues."""
+    """The verbs for schedules. Without ``queue``, they search all queues; in a tenant's scope, its own schedules."""
 
     @on_app_loop
     async def add_schedule(
@@ -87,13 +89,15 @@ class ScheduleVerbs(Verbs):
         missed: Missed = "once",
         bound: int = 100,
     ) -> ScheduleInfo:
-        """Add a schedule, or replace the one of the same id and queue; each of its ticks enqueues a job.
+        """Add a schedule, or replace the one of the same id, queue and tenant; each of its ticks enqueues a job.
 
         Each tick fires once, however many workers there are.
 
         Args:
-            schedule_id: The schedule's id, 1 to 200 characters without white space.
-            request: The job of each tick, made by ``job.request(…)``.
+            schedule_id: The schedule's id, 1 to 200 characters without white space. Without a tenant it must not begin
+                with ``@``.
+            request: The job of each tick, made by ``job.request(…)``. The schedule is its tenant's; without one, the
+                tenant's that the code around runs for.
             cron: A cron expression: five fields, or six with seconds first.
             every: An interval, in place of ``cron``: seconds or ``timedelta``, 1 s or more, counted from 1970.
             timezone: The IANA name of the time zone in which ``cron`` is read.
@@ -115,12 +119,13 @@ class ScheduleVerbs(Verbs):
         timing = Timing.of(cron=cron, every_ms=every_ms, timezone=timezone, missed=missed, bound=bound)
         checked_id("schedule_id", schedule_id)
         # Middleware sees the job of each tick, in the worker that fires it, and not this template.
+        [request] = requests_here([request])
         prepared = self._sender.prepare(request, sent_at_ms=0)
-        schedule = schedule_of(schedule_id, timing, prepared)
+        schedule = schedule_of(kept_id(prepared.tenant, schedule_id), timing, prepared)
         now_ms = (await self._broker.schedules(prepared.queue)).now_ms
         tick = next_tick(timing, now_ms)
-        await self._broker.put_schedule(prepared.queue, schedule_id, encode_schedule(schedule), tick)
-        return await self.find_schedule(schedule_id, queue=prepared.queue)
+        await self._broker.put_schedule(prepared.queue, schedule.id, encode_schedule(schedule), tick)
+        return _info(*await self._kept(schedule.id, prepared.queue))
 
     @on_app_loop
     async def schedules(self, queue: str | None = None) -> list[ScheduleInfo]:
@@ -129,6 +134,7 @@ class ScheduleVerbs(Verbs):
             _info(one, stored)
             for one in await self._queues(queue)
             for stored in (await self._broker.schedules(one)).schedules
+            if is_here(stored.id)
         ]
         last = datetime.max.replace(tzinfo=UTC)
         return sorted(found, key=lambda info: (info.next_at or last, info.id))
@@ -144,16 +150,24 @@ class ScheduleVerbs(Verbs):
         Raises:
             UnknownSchedule: There is no such schedule.
         """
-        where, stored = await self._stored(schedule_id, queue)
-        return _info(where, stored)
+        return _info(*await self._stored(schedule_id, queue))
 
     async def _stored(self, schedule_id: str, queue: str | None) -> tuple[str, StoredSchedule]:
+        """Return the queue and the record of the schedule that the caller calls ``schedule_id``."""
+        return await self._kept(id_here(schedule_id), queue)
+
+    async def _kept(self, schedule_id: str, queue: str | None) -> tuple[str, StoredSchedule]:
+        others = []
         for one in await self._queues(queue):
             for stored in (await self._broker.schedules(one)).schedules:
                 if stored.id == schedule_id:
                     return one, stored
+                others.append(stored.id)
         where = "in any queue" if queue is None else f"in queue {queue!r}"
-        raise UnknownSchedule(f"there is no schedule {schedule_id!r} {where}; app.schedules() lists those there are")
+        raise UnknownSchedule(
+            f"there is no schedule {schedule_id!r} {where}; app.schedules() lists those there are."
+            f"{closest(schedule_id, filter(is_here, others))}"
+        )
 
     @on_app_loop
     async def pause_schedule(self, schedule_id: str, *, queue: str | None = None) -> None:
@@ -166,8 +180,8 @@ class ScheduleVerbs(Verbs):
         Raises:
             UnknownSchedule: There is no such schedule.
         """
-        where, _ = await self._stored(schedule_id, queue)
-        await self._broker.move_schedule(where, schedule_id, None)
+        where, stored = await self._stored(schedule_id, queue)
+        await self._broker.move_schedule(where, stored.id, None)
 
     @on_app_loop
     async def resume_schedule(self, schedule_id: str, *, queue: str | None = None) -> None:
@@ -183,7 +197,7 @@ class ScheduleVerbs(Verbs):
         where, stored = await self._stored(schedule_id, queue)
         now_ms = (await self._broker.schedules(where)).now_ms
         tick = next_tick(decode_schedule(stored.data).timing, now_ms)
-        await self._broker.move_schedule(where, schedule_id, tick)
+        await self._broker.move_schedule(where, stored.id, tick)
 
     @on_app_loop
     async def remove_schedule(self, schedule_id: str, *, queue: str | None = None) -> None:
@@ -198,8 +212,8 @@ class ScheduleVerbs(Verbs):
         Raises:
             UnknownSchedule: There is no such schedule.
         """
-        where, _ = await self._stored(schedule_id, queue)
-        await self._broker.remove_schedule(where, schedule_id)
+        where, stored = await self._stored(schedule_id, queue)
+        await self._broker.remove_schedule(where, stored.id)
 
     @on_app_loop
     async def trigger_schedule(self, schedule_id: str, *, queue: str | None = None) -> JobHandle[Any]:

@@ -143,10 +143,9 @@ def read_overview(queues: Sequence[str], reply: Sequence[Any]) -> list[QueueFigu
 
 def _figures(queue: str, part: Any) -> QueueFigures:
     counters = _counters(part.stats)
-    since_ms = part.now_ms
-    if part.oldest_id:
-        # A record that can't be read doesn't say when the job was sent.
-        since_ms = job_from(queue, part.oldest_id.decode(), part.oldest_record).created_at_ms or since_ms
+    created_at_ms = [job_from(queue, job_id.decode(), record).created_at_ms for job_id, record in rows(part.heads, 2)]
+    # A record that can't be read doesn't say when the job was sent.
+    since_ms = min((one for one in created_at_ms if one), default=part.now_ms)
     return QueueFigures(
         name=queue,
         holds=tuple(sorted(map(hold_of, _labels.decode(part.held)))) if part.held else (),

@@ -71,6 +71,13 @@ class Stats(Theme):
             assert 5_000 <= (await bench.figures()).oldest_wait_ms < 60_000
             await bench.kit.advance(1_001)
 
+    async def test_the_oldest_wait_is_by_time_whatever_the_ids(self, bench: Bench) -> None:
+        now_ms = (await bench.claim(0)).now_ms
+        for priority, (job_id, age_ms) in enumerate([("b", 1_000), ("@tenant:a", 9_000), ("0", 5_000)]):
+            sent = encode(Envelope(arguments=msgspec.Raw(encode([])), created_at_ms=now_ms - age_ms))
+            await bench.send(NewJob(bench.queue, job_id, "work", sent, priority))
+        assert 9_000 <= (await bench.figures()).oldest_wait_ms < 60_000
+
     async def test_a_tried_job_that_runs_is_told_from_one_that_waits(self, bench: Bench) -> None:
         async def tried() -> tuple[int, int, int]:
             figures = await bench.figures()

@@ -1,7 +1,7 @@
 -- overview: the figures of queues.
---- @reply now_ms, held, ready, parked, scheduled, running, dead, tried, tried_now, oldest_id, oldest_record, stats
+--- @reply now_ms, held, ready, parked, scheduled, running, dead, tried, tried_now, heads, stats
 -- held    the labels that are held, packed (include/parking.lua), '' for none
--- ready   by priority (4)    oldest_id, oldest_record  '' if nothing is ready    stats  {counter, number, …}
+-- ready   by priority (4)    heads  {id, record, …}, the first of each priority    stats  {counter, number, …}
 -- tried_now  how many of the tried ones run
 -- reply   a list of those, one a queue
 -- cost    O(names parked + histogram buckets) a queue; where tried jobs live, O(running); where entries at the front
@@ -48,14 +48,14 @@ end
 
 local function overview(q)
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'gone:0', 'gone:1', 'gone:2', 'gone:3', 'gone:parked')
-  local ready, oldest = {}, ''
+  local ready, heads = {}, {}
   for priority = 0, 3 do
     local gone = tonumber(cfg[priority + 3]) or 0
     ready[priority + 1] = redis.call('LLEN', q.ready[priority]) - gone
     local first = ready[priority + 1] > 0 and first_ready(q, priority, gone)
-    -- Our ids sort by time; where a sender chose another form, this is an estimate.
-    if first and (oldest == '' or first < oldest) then
-      oldest = first
+    if first then
+      heads[#heads + 1] = first
+      heads[#heads + 1] = redis.call('GET', job_key(q, first)) or ''
     end
   end
   local parked = -(tonumber(cfg[7]) or 0)
@@ -67,8 +67,7 @@ local function overview(q)
     shifted_now(cfg[1]), cfg[2] or '', ready, parked,
     redis.call('ZCARD', q.scheduled), redis.call('ZCARD', q.leased), dead,
     tried, tried > dead and count_tried_running(q) or 0,
-    oldest, oldest ~= '' and redis.call('GET', job_key(q, oldest)) or '',
-    redis.call('HGETALL', q.stats),
+    heads, redis.call('HGETALL', q.stats),
   }
 end
 
