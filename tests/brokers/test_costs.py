@@ -9,7 +9,7 @@ import redis
 
 from asyncjobs import App, Worker
 from asyncjobs.errors import ResultTimeout
-from asyncjobs.ports import ClaimRequest
+from asyncjobs.ports import ClaimRequest, NewJob
 from tests.apps import broker_of
 from tests.servers import Server, server
 
@@ -96,4 +96,69 @@ async def test_the_results_of_many_large_jobs_take_the_server_little_memory(runn
         await Worker(app, concurrency=200).run_until_empty()
         # 100 MB are kept; a call of 500 results had all of theirs three times over meanwhile.
         assert client.info("memory")["used_memory_peak"] < 180e6
+    client.close()
+
+
+def idle_claim(number: int, names: int, queues: int = 1) -> ClaimRequest:
+    return ClaimRequest(
+        worker="one",
+        number=number,
+        queues=[f"idle-{at}" for at in range(queues)],
+        limit=10,
+        lease_ms=10_000,
+        names=frozenset(f"app.jobs.number_{at}" for at in range(names)),
+    )
+
+
+async def test_the_cost_of_an_idle_look_does_not_grow_with_the_names_that_a_worker_knows(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    async with App(running.url) as app:
+        broker = broker_of(app)
+        costs = []
+        for number, names in enumerate((1, MANY)):
+            request = idle_claim(100 * number + 1, names)
+            assert request.names is not None
+            await broker.claim(request)
+            looks = []
+            for again in range(20):
+                before = server_us(client)
+                await broker.claim(idle_claim(100 * number + 2 + again, names))
+                await broker.unpark(["idle-0"], request.names, 1_000)
+                looks.append(server_us(client) - before)
+            costs.append(min(looks))
+    client.close()
+    assert costs[1] < 3 * costs[0]
+
+
+async def test_a_claim_from_many_queues_holds_up_other_clients_for_a_bounded_time_only(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    async with App(running.url) as app:
+        broker = broker_of(app)
+        for number in (1, 2):
+            client.config_resetstat()
+            await broker.claim(idle_claim(number, names=1, queues=2_000))
+        evalsha = client.info("commandstats")["cmdstat_evalsha"]
+        exists = client.info("commandstats")["cmdstat_exists"]
+    client.close()
+    # A few commands for each of the queues, and none of the calls for all of them.
+    assert evalsha["calls"] == 10
+    assert exists["calls"] == 2_000
+    assert float(evalsha["usec"]) / 10 < 100_000
+
+
+async def test_a_full_server_is_drained_by_a_worker_of_many_names(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    async with App(running.url) as app:
+        broker = broker_of(app)
+        job = NewJob(queue="idle-0", id="one", name="app.jobs.number_7", body=b"\x80")
+        assert await broker.enqueue([job]) == [True]
+        client.config_set("maxmemory", 1)
+        try:
+            claim = await broker.claim(idle_claim(1, MANY))
+        finally:
+            client.config_set("maxmemory", 0)
+        assert [one.id for one in claim.jobs] == ["one"]
     client.close()

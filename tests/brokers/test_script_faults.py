@@ -64,6 +64,7 @@ CLAIM = {
     "suspects": 9,
     "last_one": True,
     "max_deaths": 3,
+    "kept_names": "",
 }
 
 
@@ -149,7 +150,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "schedule_put": Call([], {"id": "weekly", "data": "data", "next_tick": NEVER}),
         "schedule_remove": Call([], {"id": "nightly"}),
         "settle": Call([rows("settle", "job", *verdicts)], {}),
-        "unpark": Call([["other"]], {"grace_ms": 1_000, "limit": 10}),
+        "unpark": Call([["other"]], {"grace_ms": 1_000, "limit": 10, "kept_names": ""}),
     }
 
 

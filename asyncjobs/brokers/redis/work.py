@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import functools
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import msgspec
 
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.redis.arguments import lease_member
@@ -11,7 +16,7 @@ from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
 from asyncjobs.brokers.redis.records import ended_record
 from asyncjobs.brokers.redis.replies import read_claim, read_flags, read_recovery, was_made_before
-from asyncjobs.brokers.redis.scripts import Value, load
+from asyncjobs.brokers.redis.scripts import Script, Value, load
 from asyncjobs.brokers.redis.session import CLAIM, JOBS_A_CALL, SETTLE, Session
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.portions import portions
@@ -24,6 +29,12 @@ __all__ = ["RedisWork"]
 _RECOVERED_A_CALL = 1_000
 _UNPARKED_A_CALL = 1_000
 _EVENTS_A_CALL = 1_000
+
+# Up to so many job names go with each call; more would cost the server more than to look them up.
+_NAMES_A_CALL = 50
+
+# How many queues one claim looks at in a row, since Redis serves no other client meanwhile.
+_QUEUES_A_CLAIM = 200
 
 # How long the reply to a blocked wait may take beyond its timeout; Redis looks at timeouts 10 times a second.
 _WAIT_GRACE_S = 5.0
@@ -45,14 +56,15 @@ class RedisWork(Session):
     """A ``ports.Work``."""
 
     async def claim(self, request: ClaimRequest) -> Claim:
-        if not self._one_slot:
-            return await self._claim(request, request.queues, request.limit)
+        queues, size = request.queues, 1 if self._one_slot else _QUEUES_A_CLAIM
+        if len(queues) <= size:
+            return await self._claim(request, queues, request.limit)
         jobs: list[Claimed] = []
         claim = Claim(jobs, 0)
         dues: list[int] = []
         again = False
-        for queue in request.queues:
-            claim = await self._claim(request, [queue], request.limit - len(jobs))
+        for start in range(0, len(queues), size):
+            claim = await self._claim(request, queues[start : start + size], request.limit - len(jobs))
             jobs += claim.jobs
             again = again or claim.again
             if claim.next_due_ms is not None:
@@ -60,8 +72,10 @@ class RedisWork(Session):
         return Claim(jobs, claim.now_ms, min(dues, default=None), again)
 
     async def _claim(self, request: ClaimRequest, queues: Sequence[str], limit: int) -> Claim:
-        values = CLAIM.values(
+        reply = await self._run_for(
             request.names or (),
+            CLAIM,
+            queues,
             worker=request.worker,
             number=request.number,
             keep_number=request.keep_number,
@@ -76,7 +90,6 @@ class RedisWork(Session):
             last_one=request.last_try,
             max_deaths=request.max_deaths,
         )
-        reply = await self._run(CLAIM, queues, values)
         for at, queue in enumerate(queues):
             if was_made_before(reply[at]):
                 reply[at] = await self._on_queue(
@@ -88,6 +101,20 @@ class RedisWork(Session):
                     most_bytes=self._portion.bytes,
                 )
         return read_claim(queues, reply)
+
+    async def _run_for(self, names: Collection[str], script: Script, queues: Sequence[str], /, **args: Value) -> Any:
+        """Run ``script`` for a worker that takes jobs of ``names`` (``include/names.lua``), and return its reply.
+
+        Many names would make even a call that finds nothing slow. The server keeps them, and they are sent again only
+        where it doesn't have them.
+        """
+        if len(names) <= _NAMES_A_CALL:
+            return await self._run(script, queues, script.values(names, kept_names="", **args))
+        key = self._keys.names(_digest_of(frozenset(names)), queues[0] if self._one_slot else None)
+        reply = await self._run(script, queues, script.values((), kept_names=key, **args))
+        if reply is None:
+            reply = await self._run(script, queues, script.values(names, kept_names=key, **args))
+        return reply
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         groups = by_queue(settlements)
@@ -186,7 +213,7 @@ class RedisWork(Session):
         for queue in queues:
             # All calls at once, since each puts jobs before those of the call before it.
             for _ in range(_MAX_CALLS_IN_A_ROW):
-                reply = await self._on_queue(_UNPARK, queue, names, grace_ms=grace_ms, limit=_UNPARKED_A_CALL)
+                reply = await self._run_for(names, _UNPARK, (queue,), grace_ms=grace_ms, limit=_UNPARKED_A_CALL)
                 unparked, dead, more = _UNPARK.reply(*reply)
                 moved += unparked + dead
                 if not more:
@@ -198,6 +225,12 @@ class RedisWork(Session):
         for queue in queues:
             count += await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
         return count
+
+
+@functools.lru_cache(maxsize=16)
+def _digest_of(names: frozenset[str]) -> str:
+    """Return a text that no other names have."""
+    return hashlib.sha256(msgspec.msgpack.encode(sorted(names))).hexdigest()
 
 
 def _size_of(settlement: Settlement) -> int:

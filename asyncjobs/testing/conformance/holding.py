@@ -130,6 +130,21 @@ class Holding(Theme):
         assert await bench.broker.unpark([bench.queue], BOTH, 60_000) == 2
         assert sorted(await bench.claim_ids(names=BOTH)) == sent
 
+    async def test_a_worker_of_many_names_takes_their_jobs_and_parks_all_others(self, bench: Bench) -> None:
+        names = frozenset(f"work-{number}" for number in range(5_000))
+        sent = await bench.send(bench.new("work-7"), bench.new("other"), bench.new("work-4999"))
+        for other, expected in [(False, [sent[0], sent[2]]), (True, [sent[1]])]:
+            await bench.broker.unpark([bench.queue], names | {"other"} if other else names, 3_600_000)
+            claim = await bench.claim(names=names | {"other"} if other else names)
+            assert ids(claim.jobs) == expected
+            await bench.settle(claim.jobs)
+        # Whatever a broker remembers of the names, it forgets when they have not been seen for long.
+        await bench.kit.advance(48 * 3_600_000)
+        later = await bench.send(bench.new("work-1"), bench.new("unknown"))
+        assert await bench.claim_ids(names=names) == later[:1]
+        assert await bench.broker.unpark([bench.queue], names, 3_600_000) == 0
+        assert await bench.ids_in("parked") == later[1:]
+
     async def test_unparked_jobs_keep_their_order_and_come_first(self, bench: Bench) -> None:
         parked = await bench.send(*(bench.new("other") for _ in range(3)))
         assert await bench.claim_ids(names=KNOWN) == []

@@ -1,11 +1,12 @@
 -- unpark: jobs set aside because a worker didn't know their name, or because that or their tenant was held, go back
 -- to the front once neither holds; those whose name no worker has known for the grace time go to the dead letter queue.
---- @args grace_ms: ms, limit: int
+--- @args grace_ms: ms, limit: int, kept_names
 --- @list known
--- limit  how many at most a list    known  the job names that the caller knows
+-- limit  how many at most a list    known, kept_names  the job names that the caller knows (include/names.lua)
 -- Jobs go to the front, so those that were parked last go first: those of the next call stand before them then.
 --- @reply unparked, dead, more
 -- more   1 if a list had more jobs than it was asked for
+-- reply  nil if there is no set of names
 -- cost   O(1) a job unparked, O(log n) a dead one
 --- @include clock
 --- @include ready
@@ -16,10 +17,7 @@
 --- @include ending
 --- @include waiters
 --- @include parking
-local is_known = {}
-for _, name in ipairs(known) do
-  is_known[name] = true
-end
+--- @include names
 
 -- What becomes of the jobs of one list: 'ready', 'dead', or nil while they stay.
 local function fate(label, since, held, now)
