@@ -9,7 +9,7 @@ import redis
 
 from asyncjobs import App, Worker
 from asyncjobs.errors import ResultTimeout
-from asyncjobs.ports import ClaimRequest, NewJob
+from asyncjobs.ports import ClaimRequest, NewJob, WorkerInfo
 from tests.apps import broker_of
 from tests.servers import Server, server
 
@@ -161,4 +161,40 @@ async def test_a_full_server_is_drained_by_a_worker_of_many_names(running: Serve
         finally:
             client.config_set("maxmemory", 0)
         assert [one.id for one in claim.jobs] == ["one"]
+    client.close()
+
+
+async def test_an_idle_worker_of_many_queues_writes_next_to_nothing(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    queues = [f"idle-{at}" for at in range(500)]
+    worker = WorkerInfo(
+        id="one", host="host", pid=1, started_at_ms=1, queues=tuple(queues), concurrency=10, status="idle", running=()
+    )
+    async with App(running.url) as app:
+        broker = broker_of(app)
+        await broker.announce(worker, 20_000)
+        before = client.info("persistence")["rdb_changes_since_last_save"]
+        for _ in range(10):
+            await broker.announce(worker, 20_000)
+            await broker.unpark(queues, frozenset({"noop"}), 1_000)
+            await broker.prune(queues, 1_000, 10)
+            await broker.recover(queues, 1_000, 3)
+        # Its own record is kept for longer each time.
+        assert client.info("persistence")["rdb_changes_since_last_save"] - before <= 10
+    client.close()
+
+
+async def test_the_ids_of_killed_workers_do_not_pile_up(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    worker = WorkerInfo(
+        id="one", host="host", pid=1, started_at_ms=1, queues=(), concurrency=10, status="idle", running=()
+    )
+    async with App(running.url) as app:
+        await broker_of(app).announce(worker, 20_000)
+        [(_, until_ms)] = client.zrange("asyncjobs:workers", 0, -1, withscores=True)
+        client.zadd("asyncjobs:workers", {"killed": until_ms - 2 * 3_600_000})
+        await broker_of(app).announce(worker, 20_000)
+        assert client.zrange("asyncjobs:workers", 0, -1) == [b"one"]
     client.close()

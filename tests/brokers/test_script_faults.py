@@ -134,6 +134,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "enqueue": Call([rows("enqueue", "job", *sent)], {}),
         "extend": Call([list(members.values())], {"lease_ms": 60_000}),
         "find": Call([], {"id": "leased-1", "watches": True}),
+        "forget_queue": Call([], {}),
         "hold": Call([], {"label": "n:other", "holds": True}),
         "minutes": Call([], {"count": 5}),
         "overview": Call([], {}),
