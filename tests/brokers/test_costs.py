@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 import redis
 
@@ -11,6 +12,8 @@ from asyncjobs import App, Worker
 from asyncjobs.errors import ResultTimeout
 from asyncjobs.ports import ClaimRequest, NewJob, WorkerInfo
 from tests.apps import broker_of
+from tests.brokers.test_script_faults import claim, enqueue
+from tests.brokers.test_scripts import KEYS, run
 from tests.servers import Server, server
 
 pytestmark = pytest.mark.anyio
@@ -197,4 +200,41 @@ async def test_the_ids_of_killed_workers_do_not_pile_up(running: Server) -> None
         client.zadd("asyncjobs:workers", {"killed": until_ms - 2 * 3_600_000})
         await broker_of(app).announce(worker, 20_000)
         assert client.zrange("asyncjobs:workers", 0, -1) == [b"one"]
+    client.close()
+
+
+async def test_jobs_of_many_names_are_unparked_in_parts_between_which_others_are_served(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    names = [f"job-{at:03}" for at in range(300)]
+    async with App(running.url) as app:
+        broker = broker_of(app)
+        sent = [
+            NewJob(queue="idle-0", id=f"{name}-{at}", name=name, body=b"\x80") for name in names for at in range(20)
+        ]
+        await broker.enqueue(sent)
+        number = 1
+        while (await broker.claim(idle_claim(number, names=1))).again:
+            number += 1
+        client.config_resetstat()
+        assert await broker.unpark(["idle-0"], frozenset(names[:40]), 3_600_000) == 800
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+        assert await broker.unpark(["idle-0"], frozenset(names), 3_600_000) == 5_200
+        assert 7 <= client.info("commandstats")["cmdstat_evalsha"]["calls"] <= 10
+        request = idle_claim(number + 1, names=1)
+        claim = await broker.claim(msgspec.structs.replace(request, names=None, limit=1_000))
+        assert [one.name for one in claim.jobs] == [name for name in names[40:90] for _ in range(20)]
+    client.close()
+
+
+def test_a_worker_that_dies_while_it_unparks_holds_up_its_queue_for_two_seconds(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    for number in range(3):
+        enqueue(client, f"parked-{number}")
+    claim(client, 1, 3, [])
+    run(client, "unpark", ["work"], grace_ms=60_000, limit=1, kept_names="")
+    assert claim(client, 2, 3, ["work"]) == {}
+    client.hset(KEYS.cfg, "shift_ms", 2_001)
+    assert list(claim(client, 3, 3, ["work"])) == ["parked-2"]
     client.close()

@@ -212,12 +212,11 @@ class RedisWork(Session):
         moved = 0
         for queue in queues:
             # All calls at once, since each puts jobs before those of the call before it.
-            for _ in range(_MAX_CALLS_IN_A_ROW):
+            more = True
+            while more:
                 reply = await self._run_for(names, _UNPARK, (queue,), grace_ms=grace_ms, limit=_UNPARKED_A_CALL)
                 unparked, dead, more = _UNPARK.reply(*reply)
                 moved += unparked + dead
-                if not more:
-                    break
         return moved
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:

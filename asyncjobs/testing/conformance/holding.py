@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Hold
-from asyncjobs.testing.conformance.bench import Bench, ids
+from asyncjobs.testing.conformance.bench import SOON_S, Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Holding"]
@@ -109,6 +111,21 @@ class Holding(Theme):
         kept = [one for one in parked if one not in dropped]
         assert await bench.ids_in("ready", limit=500) == [*kept, parked[0]]
         assert await bench.waiting() == len(kept) + 1
+
+    async def test_many_jobs_are_claimed_in_their_order_also_while_they_are_unparked(self, bench: Bench) -> None:
+        sent = await bench.send(*(bench.new(tenant="acme") for _ in range(5_000)))
+        await bench.hold("tenant", "acme")
+        while await bench.waiting() > (await bench.figures()).parked:
+            await bench.claim(1_000)
+        await bench.hold("tenant", "acme", on=False)
+        unparking = asyncio.create_task(bench.broker.unpark([bench.queue], BOTH, 60_000))
+        claimed: list[str] = []
+        async with asyncio.timeout(SOON_S):
+            while len(claimed) < len(sent):
+                claimed += await bench.claim_ids(100, lease_ms=60_000)
+                await asyncio.sleep(0)
+        await unparking
+        assert claimed == sent
 
     async def test_jobs_of_unknown_names_are_parked_until_a_worker_knows_them(self, bench: Bench) -> None:
         [other] = await bench.send(bench.new("other"))

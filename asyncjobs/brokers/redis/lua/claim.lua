@@ -193,11 +193,11 @@ end
 -- Returns the part of the reply, and how many jobs are in it.
 local function claim(q, want)
   local last = redis.call('GET', claim_key(q, worker))
-  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until')
+  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until', 'unparking')
   local now, held = shifted_now(cfg[1]), read_held(cfg[2])
   -- Of the clock, so that none is given again by a server that has lost its last writes.
   local fence = math.max(whole_in(cfg[3]) + 1, 10 * now)
-  local is_paused = held and held[HELD_QUEUE]
+  local is_paused = (held and held[HELD_QUEUE]) or (cfg[6] and is_unparking(cfg[6], now))
   local last_number = last and tonumber(string.match(last, '^%d+')) or 0
   if last_number == number then
     local _, count = string.gsub(last, ' %d+:%d:%S+', '')
