@@ -84,7 +84,7 @@ class RedisKit:
         for key in [*keys.ready, *(keys.of("parked_jobs", label.decode()) for label in client.hkeys(keys.parked))]:
             found.update(one.decode() for one in client.lrange(key, 0, -1))
         for field, number in client.hgetall(keys.gone).items():
-            found[field.decode().partition(" ")[0]] -= int(number)
+            found[field.decode().partition(" ")[0]] -= abs(int(number))
         found.update(one.decode().partition(":")[2] for one in client.zrange(keys.scheduled, 0, -1))
         found.update(one.decode() for one in client.zrange(keys.dead, 0, -1))
         found.update(one.decode().split(":", 2)[2] for one in client.zrange(keys.leased, 0, -1))

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from asyncjobs.core.priority import Priority
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Hold
 from asyncjobs.testing.conformance.bench import SOON_S, Bench, ids
@@ -126,6 +127,47 @@ class Holding(Theme):
                 await asyncio.sleep(0)
         await unparking
         assert claimed == sent
+
+    @pytest.mark.parametrize("way", ["unparked", "released", "recovered", "cancelled", "edited"])
+    async def test_a_job_put_back_in_front_of_an_entry_of_its_id_that_was_cancelled_keeps_its_place(
+        self, bench: Bench, way: str
+    ) -> None:
+        first, between, twice = bench.new(), bench.new(), bench.new(job_id="twice")
+        await bench.send(first, between, twice)
+        await bench.cancel("twice", keep_ms=1)
+        await bench.kit.advance(2)
+        await bench.send(bench.new("other", job_id="twice", priority=Priority.HIGH))
+        assert await bench.claim_ids(1, names=frozenset({"work"})) == [first.id]
+        assert await bench.ids_in("parked") == ["twice"]
+        await bench.broker.edit(bench.queue, "twice", priority=Priority.NORMAL.value, delay_ms=None, due_at_ms=None)
+        await bench.broker.unpark([bench.queue], BOTH, 60_000)
+        if way in ("released", "recovered"):
+            claim = await bench.claim(1)
+            assert ids(claim.jobs) == ["twice"]
+            if way == "released":
+                await bench.release(claim.jobs)
+            else:
+                await bench.lapse()
+                await bench.recover()
+        assert (await bench.ids_in("ready"))[-2:] == ["twice", between.id]
+        expected = ["twice", between.id]
+        if way == "cancelled":
+            assert await bench.cancel("twice", keep_ms=1) == "cancelled"
+            await bench.kit.advance(2)
+            assert await bench.ids_in("ready") == [between.id]
+            await bench.send(bench.new(job_id="twice"))
+            expected.reverse()
+        elif way == "edited":
+            for level in (Priority.LOW, Priority.NORMAL):
+                await bench.broker.edit(bench.queue, "twice", priority=level.value, delay_ms=None, due_at_ms=None)
+            expected.reverse()
+        if way == "recovered":
+            expected.insert(0, first.id)
+        assert sum((await bench.figures()).ready) == len(expected)
+        for one in expected:
+            assert await bench.claim_ids(1) == [one]
+        assert await bench.claim_ids() == []
+        assert sum((await bench.figures()).ready) == 0
 
     async def test_jobs_of_unknown_names_are_parked_until_a_worker_knows_them(self, bench: Bench) -> None:
         [other] = await bench.send(bench.new("other"))

@@ -59,15 +59,24 @@ local function must_wait(tries)
   return false
 end
 
+-- The entries of an id in its list, which the claim has seen up to this one.
+local function entries_of(gone, priority, id, skip)
+  local field = gone_field(priority, id)
+  local own = gone[field] or {priority = priority, id = id, value = whole_in(skip), seen = 0, passed = 0}
+  own.seen = own.seen + 1
+  gone[field] = own
+  return own
+end
+
 -- Sorts the candidates into up to `want` to lease, and those to park, to pass over, and to leave where they are.
 --   jobs      the part of the reply: id, tries, record of each leased one
 --   leases    deadline, member, …    members   the same without the deadlines    fences  id, fence, …
 --   parked    label -> its ids, and as `kind` why
---   passed    {priority, id}, …
+--   gone      field -> {priority, id, value, seen, passed, is_first}, of an id with entries that are to be passed over
 --   waiting   number of a candidate -> true, of those that must wait
 --   stop      the number of the first candidate that it has not looked at, nil if it has looked at all
 local function sort(found, want, fence, deadline, held)
-  local jobs, leases, members, fences, parked, passed, skipped = {}, {}, {}, {}, {}, {}, {}
+  local jobs, leases, members, fences, parked, gone = {}, {}, {}, {}, {}, {}
   local priorities, records, tries, skips = found.priorities, found.records, found.tries, found.skips
   local waiting, stop = {}, nil
   for n, id in ipairs(found.ids) do
@@ -76,11 +85,9 @@ local function sort(found, want, fence, deadline, held)
       break
     end
     local record = records[n]
-    local field = priorities[n] .. ':' .. id
-    local skip = skips[n]
-    if skip and whole_in(skip) > (skipped[field] or 0) then
-      skipped[field] = (skipped[field] or 0) + 1
-      passed[#passed + 1] = {priorities[n], id}
+    local own = skips[n] and entries_of(gone, priorities[n], id, skips[n])
+    if own and is_gone(own.value, own.seen) then
+      own.passed = own.passed + 1
     elseif record then
       local kind, label = parking(record, held)
       if kind then
@@ -88,6 +95,9 @@ local function sort(found, want, fence, deadline, held)
         table.insert(parked[label], id)
       elseif tries[n] and must_wait(tries[n]) then
         waiting[n] = true
+        if own then
+          own.is_first = own.seen == 1
+        end
       else
         -- The priority is the record's, from which the worker reads it: in a damaged one it may be another.
         local member = fence .. ':' .. priority_of(record) .. ':' .. id
@@ -103,7 +113,7 @@ local function sort(found, want, fence, deadline, held)
     end
   end
   return {
-    jobs = jobs, leases = leases, members = members, fences = fences, parked = parked, passed = passed,
+    jobs = jobs, leases = leases, members = members, fences = fences, parked = parked, gone = gone,
     waiting = waiting, stop = stop,
   }
 end
@@ -161,8 +171,10 @@ local function write(q, found, sorted, promoted, fence, now)
     redis.call('ZREM', q.scheduled, unpack(promoted))
     push_behind(q, found.rest)
   end
-  for _, entry in ipairs(sorted.passed) do
-    forget_gone(q, entry[1], entry[2])
+  for _, own in pairs(sorted.gone) do
+    -- Once the first one is taken, those behind it are the first.
+    local left = math.abs(own.value) - own.passed
+    set_gone(q, own.priority, own.id, own.value < 0 and own.is_first and -left or left, own.passed)
   end
   for label, ids in pairs(sorted.parked) do
     redis.call('RPUSH', parked_jobs_key(q, label), unpack(ids))

@@ -27,7 +27,7 @@ local function first_ready(q, priority, gone)
     local skips = values_of(q.gone, fields)
     for n, id in ipairs(ids) do
       passed[id] = (passed[id] or 0) + 1
-      if passed[id] > (tonumber(skips[n]) or 0) then
+      if not is_gone(whole_in(skips[n]), passed[id]) then
         return id
       end
     end

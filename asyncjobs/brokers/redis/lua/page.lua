@@ -135,7 +135,7 @@ local function take_page()
   return take_set(tenant == '' and q.dead or tenant_dead_key(q, tenant), 0, true)
 end
 
--- Whether an entry of a list still counts: its job is in that list, and the entry is none of the first, which are gone.
+-- Whether an entry of a list still counts: its job is in that list, and the entry is none of those that are gone.
 local function counts_in(list, position, id, record)
   if not is_readable(record) then
     return true
@@ -143,9 +143,10 @@ local function counts_in(list, position, id, record)
     return false
   end
   local gone = whole_in(redis.call('HGET', q.gone, gone_field(list.where, id)))
-  for _, at in ipairs(gone > 0 and redis.call('LPOS', list.key, id, 'COUNT', gone, 'MAXLEN', position + 1) or {}) do
+  local count = gone < 0 and 1 - gone or gone
+  for n, at in ipairs(count > 0 and redis.call('LPOS', list.key, id, 'COUNT', count, 'MAXLEN', position + 1) or {}) do
     if at == position then
-      return false
+      return not is_gone(gone, n)
     end
   end
   return true

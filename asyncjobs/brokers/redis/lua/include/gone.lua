@@ -1,5 +1,6 @@
 -- Taking an id out of the middle of a long list is slow, so it stays there and is counted as gone: a field of the hash
--- `gone` names the id and the list, its value says how many of its entries, the first ones, are to be passed over.
+-- `gone` names the id and the list, its value says how many of its entries, the first ones, are to be passed over. A
+-- value below 0 says how many behind the first, which counts: the job was put back in front of them.
 -- `where` is a priority or the label of a parked list; how many are gone of each priority, and of all that are parked,
 -- stands in cfg, for the sizes.
 
@@ -12,26 +13,39 @@ local function gone_total(where)
   return 'gone:' .. (type(where) == 'number' and where or 'parked')
 end
 
--- Adds to a field, and returns the sum; one that holds no whole number counts as 0.
-local function add_to(q, where, id, number)
-  local sum = redis.pcall('HINCRBY', q.gone, gone_field(where, id), number)
-  redis.pcall('HINCRBY', q.cfg, gone_total(where), number)
-  return type(sum) == 'number' and sum
-end
-
 -- To be called before the script writes.
 local function check_gone(q)
   redis.call('HLEN', q.gone)
 end
 
-local function add_gone(q, where, id)
-  if not add_to(q, where, id, 1) then
-    redis.call('HSET', q.gone, gone_field(where, id), 1)
+-- Whether the entry of an id in its list, counted from 1, is to be passed over; `value` is that of the field.
+local function is_gone(value, number)
+  if value < 0 then
+    return number > 1 and number <= 1 - value
   end
+  return number <= value
+end
+
+-- A field that holds no whole number counts as 0.
+local function read_gone(q, where, id)
+  local value = redis.pcall('HGET', q.gone, gone_field(where, id))
+  return type(value) == 'string' and whole_in(value) or 0
+end
+
+-- Sets a field, of which `passed` entries were passed over.
+local function set_gone(q, where, id, value, passed)
+  if value == 0 then
+    redis.pcall('HDEL', q.gone, gone_field(where, id))
+  else
+    redis.pcall('HSET', q.gone, gone_field(where, id), value)
+  end
+  redis.pcall('HINCRBY', q.cfg, gone_total(where), -passed)
+end
+
+local function add_gone(q, where, id)
+  set_gone(q, where, id, math.abs(read_gone(q, where, id)) + 1, -1)
 end
 
 local function forget_gone(q, where, id)
-  if (add_to(q, where, id, -1) or 0) <= 0 then
-    redis.call('HDEL', q.gone, gone_field(where, id))
-  end
+  set_gone(q, where, id, math.max(0, read_gone(q, where, id) - 1), 1)
 end

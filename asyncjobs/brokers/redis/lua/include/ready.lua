@@ -1,5 +1,6 @@
 -- The one way into the ready lists. `waiting` holds ids by priority, in the order in which they are to start.
 --- @include bell
+--- @include gone
 --- @include parts
 
 -- Notes that the job is to wait, behind those noted before.
@@ -51,8 +52,15 @@ end
 
 -- Puts jobs in front of all others of their priority; ringing is for the caller.
 local function push_before(q, waiting)
+  local are_any_gone = redis.call('EXISTS', q.gone) == 1
   for priority, ids in pairs(waiting) do
     push(q, 'LPUSH', priority, reversed(ids))
+    for _, id in ipairs(are_any_gone and ids or {}) do
+      local value = read_gone(q, priority, id)
+      if value > 0 then
+        set_gone(q, priority, id, -value, 0)
+      end
+    end
   end
 end
 
