@@ -36,7 +36,8 @@ class Suspects:
         self._held: dict[Lease, bool] = {}
 
     def __bool__(self) -> bool:
-        self._held = {lease: is_last for lease, is_last in self._held.items() if lease in self._leases}
+        if self._held:
+            self._held = {lease: is_last for lease, is_last in self._held.items() if lease in self._leases}
         return bool(self._held)
 
     @property
