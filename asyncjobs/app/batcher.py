@@ -58,7 +58,8 @@ class Batcher:
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, future))
-        if self._task is None:
+        # An eager task may have ended before it is known here.
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._flush(), name="asyncjobs-batcher")
         return await future
 
@@ -88,14 +89,11 @@ class Batcher:
                 return replies
 
     async def _flush(self) -> None:
-        try:
-            while self._waiting:
-                batch = [(job, future) for job, future in self._waiting[:_MAX_BATCH] if not future.cancelled()]
-                del self._waiting[:_MAX_BATCH]
-                if batch:
-                    await self._send(batch)
-        finally:
-            self._task = None
+        while self._waiting:
+            batch = [(job, future) for job, future in self._waiting[:_MAX_BATCH] if not future.cancelled()]
+            del self._waiting[:_MAX_BATCH]
+            if batch:
+                await self._send(batch)
 
     async def _send(self, batch: list[tuple[NewJob, asyncio.Future[bool]]]) -> None:
         try:
@@ -116,5 +114,5 @@ class Batcher:
 
     async def drain(self) -> None:
         """Wait until every job that was given to ``send`` is sent or has failed."""
-        while self._task is not None:
+        while self._task is not None and not self._task.done():
             await asyncio.wait([self._task])

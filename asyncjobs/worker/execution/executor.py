@@ -73,8 +73,18 @@ class Executor(Duty):
         self._running: dict[Lease, Attempt] = {}
         self._buffer: deque[tuple[Lease, Claimed]] = deque()
         self._canceller = Canceller(clock.monotonic)
+        # The task that runs the worker: where that is cancelled, so are all others, at the end of the loop.
+        self._owner = asyncio.current_task()
         self._pipeline = Pipeline(
-            host, clock, leases, self.plans, self.events, self._canceller, self._verdicts, self._end
+            host,
+            clock,
+            leases,
+            self.plans,
+            self.events,
+            self._canceller,
+            self._verdicts,
+            end=self._end,
+            is_cancelled=lambda: self._owner is not None and self._owner.cancelling() > 0,
         )
         self._ended = asyncio.Event()
         self._is_hurried = False
@@ -129,12 +139,13 @@ class Executor(Duty):
         self._fill()
 
     def _fill(self) -> None:
-        create_task, run, context = asyncio.get_running_loop().create_task, self._pipeline.run, self._context
+        loop, run, context = asyncio.get_running_loop(), self._pipeline.run, self._context
         while self._buffer and len(self._running) < self.concurrency:
             lease, claimed = self._buffer.popleft()
             attempt = self._running[lease] = Attempt(claimed, lease)
             # In a copy of the worker's own context: this may be called by the task of a job that has just ended.
-            attempt.task = create_task(run(attempt), context=context.copy())
+            # Past the loop's task factory: an eager one would begin, and end, one attempt inside the end of another.
+            attempt.task = asyncio.Task(run(attempt), loop=loop, context=context.copy())
 
     def _end(self, attempt: Attempt, settlement: Settlement | None) -> None:
         del self._running[attempt.lease]
