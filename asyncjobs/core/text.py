@@ -15,7 +15,14 @@ def message_of(error: BaseException) -> str:
     try:
         return str(error)
     except BaseException as problem:
-        return f"(its text can't be had: {type_name(type(problem))})"
+        return f"(its text can't be had: {_shown(problem)})"
+
+
+def _shown(problem: BaseException) -> str:
+    try:
+        return repr(problem)
+    except BaseException:
+        return type_name(type(problem))
 
 
 def storable(text: str) -> str:

@@ -91,6 +91,8 @@ class OpenResources:
 class WorkerResources(Duty):
     """The resources of one worker: ``needs`` in the order of their opening; ``values`` while they are open."""
 
+    stop_within_s = 5.0
+
     def __init__(self, needs: Iterable[Need]) -> None:
         self._needs = tuple(needs)
         self._opened = OpenResources({})
