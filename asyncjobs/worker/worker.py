@@ -121,10 +121,12 @@ class Worker:
         """Run jobs until ``stop`` is called.
 
         Then handlers may finish for the setting ``shutdown_timeout``; after that they are cancelled, and their jobs go
-        back to their queues.
+        back to their queues. This takes ten seconds more at most, whatever handlers, resources and the broker do. To
+        cancel this coroutine is to stop the worker without waiting for handlers.
 
         Args:
-            signals: Whether SIGTERM and SIGINT stop the worker, a second one without waiting for handlers.
+            signals: Whether SIGTERM and SIGINT stop the worker, a second one without waiting for handlers. A third one
+                is handled as if there were no worker, which usually ends the process.
 
         Raises:
             DefinitionError: A job of the app could not be run.
@@ -251,14 +253,27 @@ class Worker:
 
     @contextlib.contextmanager
     def _on_signals(self, wanted: bool) -> Iterator[None]:
-        """Stop on SIGTERM and SIGINT, if ``wanted`` and where this thread may handle signals."""
+        """Stop on SIGTERM and SIGINT, if ``wanted`` and where this thread may handle signals.
+
+        A third one has the effect that it had before.
+        """
         if not wanted or threading.current_thread() is not threading.main_thread():
             yield
             return
         loop = asyncio.get_running_loop()
         before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+        count = itertools.count(1)
+
+        def received(number: signal.Signals) -> None:
+            if next(count) <= 2:
+                self.stop()
+                return
+            loop.remove_signal_handler(number)
+            signal.signal(number, before[number] or signal.SIG_DFL)
+            signal.raise_signal(number)
+
         for one in before:
-            loop.add_signal_handler(one, self.stop)
+            loop.add_signal_handler(one, received, one)
         # What the interpreter calls for each signal that a loop handles; without the loop's own entry it does nothing.
         of_loop = signal.getsignal(signal.SIGTERM)
         try:
