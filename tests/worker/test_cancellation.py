@@ -187,3 +187,58 @@ def test_the_end_of_the_loop_ends_a_worker_and_charges_no_job(
             await _uncounted(again.handle(job_id), state)
 
     asyncio.run(look())
+
+
+def test_the_end_of_the_loop_at_any_turn_charges_no_job(make_app: Callable[..., App]) -> None:
+    app = make_app(lease=30)
+
+    @app.job
+    async def work() -> None:
+        await asyncio.sleep(0.001)
+
+    async def main(turns: int) -> None:
+        async with app:
+            await app.enqueue_many([work.request() for _ in range(10)])
+            worker = asyncio.create_task(Worker(app, concurrency=4).run())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            assert not worker.done()
+
+    for turns in range(0, 90, 3):
+        asyncio.run(main(turns))
+    assert not _threads()
+
+    async def look() -> None:
+        async with make_app() as again:
+            stats = await again.queue_stats("default")
+            assert (stats.running, stats.failed, stats.retrying) == (0, 0, 0)
+            jobs = await again.jobs("ready", limit=1_000)
+            assert {(job.failures, job.deaths) for job in jobs} <= {(0, 0)}
+            assert len(jobs) + stats.succeeded_total == 300
+
+    asyncio.run(look())
+
+
+async def test_a_handler_that_cancels_every_task_stops_its_worker_and_charges_no_other_job(app: App) -> None:
+    both = asyncio.Event()
+
+    @app.job
+    async def rampage() -> None:
+        await until(both, "the other has started")
+        for task in asyncio.all_tasks() - before:
+            task.cancel()
+        await asyncio.sleep(60)
+
+    @app.job
+    async def innocent() -> None:
+        both.set()
+        await asyncio.sleep(60)
+
+    async with app:
+        before = asyncio.all_tasks()
+        handles = [await rampage.delay(), await innocent.delay()]
+        running = asyncio.create_task(Worker(app).run())
+        await asyncio.wait([running], timeout=BOUND_S)
+        assert running.cancelled()
+        for handle in handles:
+            await _uncounted(handle)
