@@ -200,7 +200,7 @@ class Worker:
         finally:
             if not (task.done() or self._is_stopped):
                 self.stop()
-            await shielded(task, self._stop_now)
+            await self._end_of(task)
 
     async def _live(self, work: Callable[[WorkerRun], Coroutine[Any, Any, T]], signals: bool) -> T | None:
         """Open the app, do ``work`` until it has ended or the worker is stopped, and end everything.
@@ -211,10 +211,16 @@ class Worker:
             What ``work`` has returned; ``None`` if it was stopped before.
         """
         with self._on_signals(signals):
-            return await shielded(self._task_of(work), self._stop_now)
+            return await self._end_of(self._task_of(work))
 
     def _task_of(self, work: Callable[[WorkerRun], Coroutine[Any, Any, T]]) -> asyncio.Task[T | None]:
         return asyncio.create_task(self._run(work), name=f"asyncjobs-worker-{self.id}")
+
+    async def _end_of(self, task: asyncio.Task[T]) -> T:
+        try:
+            return await shielded(task, self._stop_now)
+        finally:
+            self._is_stopped = False
 
     def _stop_now(self) -> None:
         self.stop()
@@ -240,7 +246,6 @@ class Worker:
             return None if working.cancelled() or not working.done() else working.result()
         finally:
             self._stopping = self._current_run = None
-            self._is_stopped = False
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> WorkerRun:
         connection = self._host.connection

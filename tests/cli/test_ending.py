@@ -185,3 +185,33 @@ def test_a_forked_child_of_a_handler_ends_at_a_signal_and_its_worker_goes_on(com
 
 def is_zombie(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_third_signal_ends_a_program_that_runs_a_worker_itself(command: Command, begun: Path) -> None:
+    command.environ["ASYNCJOBS_SHUTDOWN_TIMEOUT"] = "600"
+    program = (
+        "import asyncio, harbour, sys\n"
+        "from asyncjobs import Worker\n"
+        "async def main():\n"
+        "    async with harbour.app:\n"
+        "        await harbour.swallowing.delay(sys.argv[1])\n"
+        "        await Worker(harbour.app).run()\n"
+        "asyncio.run(main())\n"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", program, str(begun)],
+        cwd=command.folder,
+        env=command.environ,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until_sync(begun.exists, "the handler has begun")
+        for _ in range(2):
+            worker.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+        assert worker.poll() is None
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(END_WITHIN_S / 2) == -signal.SIGTERM
+    finally:
+        worker.kill()
+        worker.wait()

@@ -242,3 +242,28 @@ async def test_a_handler_that_cancels_every_task_stops_its_worker_and_charges_no
         assert running.cancelled()
         for handle in handles:
             await _uncounted(handle)
+
+
+def test_the_end_of_the_loop_in_the_midst_of_a_shutdown_waits_for_no_thread(make_app: Callable[..., App]) -> None:
+    app = make_app(lease=30, shutdown_timeout=60)
+    started, release = threading.Event(), threading.Event()
+
+    @app.job
+    def block() -> None:
+        started.set()
+        release.wait(SOON)
+
+    async def main() -> None:
+        async with app:
+            await block.delay()
+            worker = Worker(app)
+            running = asyncio.create_task(worker.run())
+            await until(started.is_set, "the handler has started")
+            worker.stop()
+            await asyncio.sleep(0.1)
+            assert not running.done()
+
+    began = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - began < BOUND_S
+    release.set()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
 import pytest
 
-from asyncjobs import App, Cancel, Discard, JobFailed, JobState, Retry, RetryPolicy, Snooze, Worker, current_job
+from asyncjobs import App, Cancel, Discard, Inject, JobFailed, JobState, Retry, RetryPolicy, Snooze, Worker, current_job
 from tests.apps import wait_ended
 from tests.waiting import SOON, until
 from tests.worker.eager import eager_task_factory
@@ -188,6 +188,34 @@ async def test_a_value_that_is_returned_after_a_cancellation_of_the_own_task_is_
         handle = await work.delay()
         assert await handle.result(SOON) == "done"
         assert [event.kind async for event in handle.events()] == ["progress"]
+
+
+@pytest.mark.parametrize("how", ["a value", "an error"])
+async def test_a_cancellation_that_a_handler_leaves_behind_does_not_interrupt_its_resources(app: App, how: str) -> None:
+    closed: list[str] = []
+
+    async def session() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0.01)
+            closed.append("closed")
+
+    @app.job(retry=NO_RETRY)
+    async def work(session: int = Inject(session)) -> str:
+        cancel_own_task()
+        if how == "an error":
+            raise LookupError("here")
+        return "done"
+
+    async with app, Worker(app, concurrency=1).running():
+        handle = await work.delay()
+        if how == "an error":
+            with pytest.raises(JobFailed, match="LookupError: here"):
+                await handle.result(SOON)
+        else:
+            assert await handle.result(SOON) == "done"
+    assert closed == ["closed"]
 
 
 async def test_a_loop_that_begins_tasks_at_once_holds_no_slot(app: App) -> None:

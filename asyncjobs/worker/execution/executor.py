@@ -216,17 +216,19 @@ class Executor(Duty):
 
     async def stop(self) -> None:
         """Give back what has not begun, let handlers finish for ``shutdown_timeout``, cancel the others, and close."""
-        self.give_back()
-        self._give_back_waiting()
-        until = time.monotonic() + self._shutdown_timeout_s
-        while self._running and not self._is_hurried and (left_s := until - time.monotonic()) > 0:
-            await self.job_ended(left_s)
-        if self._running:
-            _log.warning("cancelling %d handlers; their jobs go back to their queues", self.running)
-            self.cancel_all()
-            if not await self.drain(_CANCELLED_S):
-                _log.error("%d handlers do not end; their jobs are left to their leases", self.running)
-        await self.close()
+        try:
+            self.give_back()
+            self._give_back_waiting()
+            until = time.monotonic() + self._shutdown_timeout_s
+            while self._running and not self._is_hurried and (left_s := until - time.monotonic()) > 0:
+                await self.job_ended(left_s)
+            if self._running:
+                _log.warning("cancelling %d handlers; their jobs go back to their queues", self.running)
+                self.cancel_all()
+                if not await self.drain(_CANCELLED_S):
+                    _log.error("%d handlers do not end; their jobs are left to their leases", self.running)
+        finally:
+            await self.close()
 
     def hurry(self) -> None:
         """Let ``stop`` wait no longer for handlers to finish by themselves."""

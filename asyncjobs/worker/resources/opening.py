@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
@@ -130,10 +132,20 @@ def with_resources(
             value = await call(job)
         except BaseException as error:
             with Shielded(job, "closing"):
+                await _pending_cancellation()
                 await opened.close(error)
             raise
         with Shielded(job, "closing"):
+            await _pending_cancellation()
             await opened.close(None)
         return value
 
     return run
+
+
+async def _pending_cancellation() -> None:
+    """Take a cancellation that came in the last step of a handler, so that it doesn't interrupt what closes."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
