@@ -39,7 +39,6 @@ class ProcessEnd:
         self._pid = os.getpid()
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._reader, self._writer = os.pipe()
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -47,6 +46,7 @@ class ProcessEnd:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        self._reader, self._writer = os.pipe()
         threading.Thread(target=self._watch, name="asyncjobs-process-end", daemon=True).start()
         before = {one: signal.signal(one, self._received) for one in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -55,6 +55,7 @@ class ProcessEnd:
             if not self._count:
                 for one, handler in before.items():
                     signal.signal(one, handler)
+                os.close(self._writer)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -94,10 +95,14 @@ class ProcessEnd:
             ready, _, _ = select.select([self._reader], [], [], left_s)
             if not ready:
                 self._end()
-            [what] = os.read(self._reader, 1)
-            until = min(until, time.monotonic() + self._limits_s[what])
+            what = os.read(self._reader, 1)
+            if not what:
+                os.close(self._reader)
+                return
+            until = min(until, time.monotonic() + self._limits_s[what[0]])
 
     def _end(self) -> None:
         names = ", ".join(one.name for one in threading.enumerate() if not one.daemon)
-        os.write(2, f"asyncjobs: the worker's process is ended now, since these threads still run: {names}\n".encode())
+        with contextlib.suppress(OSError):
+            os.write(2, f"asyncjobs: the worker's process is ended; these threads still ran: {names}\n".encode())
         os._exit(1)
