@@ -105,7 +105,7 @@ class Batcher:
         except asyncio.CancelledError:
             for _, future in (*batch, *self._waiting):
                 if not future.done():
-                    future.set_exception(BrokerUnavailable("the event loop ended before the job was sent"))
+                    future.set_exception(BrokerUnavailable("the app was closed before the job was sent"))
             raise
         else:
             for (_, future), reply in zip(batch, replies, strict=True):
@@ -113,6 +113,10 @@ class Batcher:
                     future.set_result(reply)
 
     async def drain(self) -> None:
-        """Wait until every job that was given to ``send`` is sent or has failed."""
+        """Wait until every job that was given to ``send`` is sent or has failed; cancelled, give up those left."""
         while self._task is not None and not self._task.done():
-            await asyncio.wait([self._task])
+            try:
+                await asyncio.wait([self._task])
+            except asyncio.CancelledError:
+                self._task.cancel()
+                raise

@@ -173,6 +173,8 @@ class Worker:
     async def running(self) -> AsyncIterator[Worker]:
         """Run jobs in the background of a block, which must be entered and left in one task.
 
+        At its end the worker is stopped; a block that is cancelled does not wait for handlers.
+
         Yields:
             The worker itself.
 

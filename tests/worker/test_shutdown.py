@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ import anyio
 import pytest
 
 from asyncjobs import App, BrokerUnavailable, Inject, JobState, Worker, current_job, resource
+from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.ports import Claim, ClaimRequest
 from asyncjobs.worker import claimer
@@ -343,3 +345,39 @@ async def test_a_handler_that_can_not_be_cancelled_runs_no_more_after_the_worker
         assert (len(ticks), ends[0], ends[-1]) == (count, "swallowed", "closed")
         # It was left to its lease, since it might have gone on.
         assert await handle.status() is JobState.RUNNING
+
+
+async def test_a_worker_ends_although_what_a_handler_sends_does_not_go_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asyncjobs.worker.worker._CLOSE_WITHIN_S", 0.1)
+    broker = MemoryBroker()
+    app = App("memory://", broker=broker, shutdown_timeout=0.05, send_timeout=math.inf)
+    hangs = asyncio.Event()
+    sent: list[asyncio.Task[Any]] = []
+
+    @app.job
+    async def child() -> None: ...
+
+    @app.job
+    async def parent() -> None:
+        async def hang(*_: object, **__: object) -> Any:
+            hangs.set()
+            await asyncio.sleep(600)
+
+        monkeypatch.setattr(broker, "enqueue", hang)
+
+        async def send() -> None:
+            await child.delay()
+
+        sent.append(asyncio.create_task(send()))
+
+    async with app:
+        await parent.delay()
+    before = asyncio.all_tasks()
+    worker = Worker(app)
+    running = asyncio.create_task(worker.run())
+    await until(hangs, "the job is being sent")
+    worker.stop()
+    await asyncio.wait_for(running, SOON)
+    with pytest.raises(BrokerUnavailable, match="the app was closed"):
+        await sent[0]
+    assert asyncio.all_tasks() == before
