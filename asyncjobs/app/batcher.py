@@ -92,7 +92,8 @@ class Batcher:
     async def _flush(self) -> None:
         while self._waiting:
             batch = self._waiting[:_MAX_BATCH]
-            batch = batch[: fitting(len(job.body) for job, _ in batch)]
+            if len(batch) > 1:
+                batch = batch[: fitting(len(job.body) for job, _ in batch)]
             del self._waiting[: len(batch)]
             batch = [(job, future) for job, future in batch if not future.cancelled()]
             if batch:

@@ -117,8 +117,8 @@ class Claimer(Duty):
                 lease_ms=self._lease_ms,
                 names=self._names,
                 lowest_first=self._order.is_lowest_first(self._number),
-                max_suspects=self._suspects.room,
-                last_try=self._suspects.room == self._suspects.most,
+                max_suspects=self._suspects.room() if self._suspects.held else self._suspects.most,
+                last_try=not self._suspects.held,
                 max_deaths=self._suspects.max_deaths,
                 keep_timer_ms=self._keep_timer_ms,
                 keep_number=self._keep_number,
@@ -134,7 +134,9 @@ class Claimer(Duty):
                 self._executor.refuse(claim.jobs)
             elif claim.jobs:
                 self._executor.accept(claim.jobs)
-                self._suspects.note(claim.jobs)
+                for claimed in claim.jobs:
+                    if claimed.tries:
+                        self._suspects.note(claimed)
             self._set_timer(claim.next_due_ms)
             return claim
 
@@ -160,7 +162,7 @@ class Claimer(Duty):
         if self.is_stopping or claim.again or len(claim.jobs) >= limit:
             return
         # A job under which a worker has died may wait until another of its kind has ended here.
-        await self.wait(min(self._poll_interval, _LOOK_FOR_SUSPECTS_S) if self._suspects else self._poll_interval)
+        await self.wait(min(self._poll_interval, _LOOK_FOR_SUSPECTS_S) if self._suspects.held else self._poll_interval)
 
     async def wait(self, timeout: float) -> None:
         """Wait for a wake-up token, for at most ``timeout`` seconds; not at all once claiming is to stop."""

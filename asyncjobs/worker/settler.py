@@ -53,7 +53,8 @@ class Settler(Duty):
             batch = self._waiting[:_MAX_BATCH]
             if not batch:
                 return
-            batch = batch[: fitting(len(settlement.body) for _, settlement in batch)]
+            if len(batch) > 1:
+                batch = batch[: fitting(len(settlement.body) for _, settlement in batch)]
             del self._waiting[: len(batch)]
             self._is_sending = True
             try:
