@@ -205,7 +205,8 @@ class App(AllVerbs):
             concurrency: As ``Worker`` takes it.
 
         Yields:
-            The worker, which runs until the block ends.
+            The worker, which runs until the block ends. Its handlers may finish then; if the block is cancelled, they
+            are cancelled too.
 
         Raises:
             ConfigurationError: An argument has a wrong value.

@@ -59,7 +59,8 @@ class Batcher:
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, future))
-        if self._task is None:
+        # An eager task may have ended before it is known here.
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._flush(), name="asyncjobs-batcher")
         return await future
 
@@ -89,16 +90,14 @@ class Batcher:
                 return replies
 
     async def _flush(self) -> None:
-        try:
-            while self._waiting:
-                batch = self._waiting[:_MAX_BATCH]
+        while self._waiting:
+            batch = self._waiting[:_MAX_BATCH]
+            if len(batch) > 1:
                 batch = batch[: fitting(len(job.body) for job, _ in batch)]
-                del self._waiting[: len(batch)]
-                batch = [(job, future) for job, future in batch if not future.cancelled()]
-                if batch:
-                    await self._send(batch)
-        finally:
-            self._task = None
+            del self._waiting[: len(batch)]
+            batch = [(job, future) for job, future in batch if not future.cancelled()]
+            if batch:
+                await self._send(batch)
 
     async def _send(self, batch: list[tuple[NewJob, asyncio.Future[bool]]]) -> None:
         try:
@@ -110,7 +109,7 @@ class Batcher:
         except asyncio.CancelledError:
             for _, future in (*batch, *self._waiting):
                 if not future.done():
-                    future.set_exception(BrokerUnavailable("the event loop ended before the job was sent"))
+                    future.set_exception(BrokerUnavailable("the app was closed before the job was sent"))
             raise
         else:
             for (_, future), reply in zip(batch, replies, strict=True):
@@ -118,6 +117,10 @@ class Batcher:
                     future.set_result(reply)
 
     async def drain(self) -> None:
-        """Wait until every job that was given to ``send`` is sent or has failed."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        """Wait until every job that was given to ``send`` is sent or has failed; cancelled, give up those left."""
+        while self._task is not None and not self._task.done():
+            try:
+                await asyncio.wait([self._task])
+            except asyncio.CancelledError:
+                self._task.cancel()
+                raise

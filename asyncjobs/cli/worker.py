@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asyncjobs.cli.command import Commands, add_code_arguments, add_command
+from asyncjobs.cli.ending import ProcessEnd
 from asyncjobs.cli.loading import load_code
 from asyncjobs.cli.running import run
 from asyncjobs.cli.supervisor import Supervisor, die_with_supervisor, report_start
@@ -29,7 +30,7 @@ examples:
   asyncjobs worker shop:app --burst                              (ends when the queues are empty)
 
 On SIGTERM, SIGHUP or Ctrl-C a worker claims no more jobs, lets handlers finish for shutdown_timeout, and gives the rest
-back. A second signal ends it at once.
+back. A second signal cancels them at once, and a third one ends the process.
 """
 
 
@@ -70,22 +71,26 @@ def _worker(options: argparse.Namespace) -> int:
             shutdown_timeout=app.settings.shutdown_timeout,
             ends_when_done=options.burst,
         ).run()
-    run(_run_until_empty(worker) if options.burst else _run_until_stopped(worker, options))
+    end = ProcessEnd(worker, app.settings.shutdown_timeout)
+    with end.watching():
+        run(_run_until_empty(worker, end) if options.burst else _run_until_stopped(worker, end, options))
     return 0
 
 
-async def _run_until_empty(worker: Worker) -> None:
-    ended = await worker.run_until_empty()
+async def _run_until_empty(worker: Worker, end: ProcessEnd) -> None:
+    with end.running():
+        ended = await worker.run_until_empty(signals=False)
     print(f"{ended} jobs ended in {', '.join(worker.queues)}")
 
 
-async def _run_until_stopped(worker: Worker, options: argparse.Namespace) -> None:
+async def _run_until_stopped(worker: Worker, end: ProcessEnd, options: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(end.running())
         if options.health_file is not None:
             await stack.enter_async_context(health_file(worker.health, Path(options.health_file)))
         if options.health_port is not None:
             await stack.enter_async_context(health_server(worker.health, options.health_port))
-        await worker.run(on_start=None if options.supervised_by is None else report_start)
+        await worker.run(signals=False, on_start=None if options.supervised_by is None else report_start)
 
 
 def _queues(text: str | None) -> Sequence[str] | Mapping[str, float] | None:

@@ -14,8 +14,15 @@ def message_of(error: BaseException) -> str:
     """Return the text of ``error``, or a note that its ``__str__`` raises."""
     try:
         return str(error)
-    except Exception as problem:
-        return f"(its text can't be had: {problem!r})"
+    except BaseException as problem:
+        return f"(its text can't be had: {_shown(problem)})"
+
+
+def _shown(problem: BaseException) -> str:
+    try:
+        return repr(problem)
+    except BaseException:
+        return type_name(type(problem))
 
 
 def storable(text: str) -> str:

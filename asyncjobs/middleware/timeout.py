@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from collections.abc import Sequence
 
 from asyncjobs.core.duration import Duration, to_ms
-from asyncjobs.jobs.context import JobContext
-from asyncjobs.middleware.base import CallNext, Middleware
+from asyncjobs.middleware.base import Middleware
 
-__all__ = ["DefaultTimeout"]
+__all__ = ["DefaultTimeout", "default_timeout_ms"]
 
 
 class DefaultTimeout(Middleware):
-    """Cancels an attempt after a time, if its job has no ``timeout``.
+    """Gives jobs without a ``timeout`` this one.
 
-    The cancelled attempt has failed, and is retried as the job's policy says. A plain function in a thread can't be
-    stopped by it; give its job a ``timeout``, which also bounds how long the worker keeps it.
+    The worker applies it as if the job had been defined with it, wherever the layer stands. So a plain function, which
+    can't be stopped, keeps its slot until it returns, and its job is not retried before.
 
     Args:
         limit: Seconds or ``timedelta``, at least 1 ms.
@@ -26,15 +24,10 @@ class DefaultTimeout(Middleware):
     """
 
     def __init__(self, limit: Duration) -> None:
-        self._limit_s = to_ms("limit", limit, least_ms=1) / 1000
+        self.limit_ms = to_ms("limit", limit, least_ms=1)
+        """The limit, in milliseconds."""
 
-    async def process(self, job: JobContext, call_next: CallNext) -> Any:
-        if job.deadline is not None:
-            return await call_next(job)
-        try:
-            async with asyncio.timeout(self._limit_s) as scope:
-                return await call_next(job)
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            raise TimeoutError(f"the attempt took longer than the default timeout of {self._limit_s:g} s") from None
+
+def default_timeout_ms(layers: Sequence[Middleware]) -> int | None:
+    """Return the shortest limit of the ``DefaultTimeout`` layers among ``layers``; ``None`` without one."""
+    return min((one.limit_ms for one in layers if isinstance(one, DefaultTimeout)), default=None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
 
@@ -16,6 +18,7 @@ from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.suspects import Suspects
+from asyncjobs.worker.tasks import cancel
 
 __all__ = ["Claimer"]
 
@@ -79,10 +82,13 @@ class Claimer(Duty):
         self._number = next(numbers)
         # A claim without an answer, also one of an earlier run, may arrive after the next one.
         self._keep_number = True
+        self._is_unanswered = False
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_task: asyncio.Task[None] | None = None
         self._wait_scope: anyio.CancelScope | None = None
+        #: The task that calls ``step`` or ``serve``; it ends soon after ``halt``, and is waited for by ``stop``.
+        self.work: asyncio.Task[Any] | None = None
         self._ahead = 0
         self._finished_at_look = 0
         self._looked_at = 0.0
@@ -111,21 +117,26 @@ class Claimer(Duty):
                 lease_ms=self._lease_ms,
                 names=self._names,
                 lowest_first=self._order.is_lowest_first(self._number),
-                max_suspects=self._suspects.room,
-                last_try=self._suspects.room == self._suspects.most,
+                max_suspects=self._suspects.room() if self._suspects.held else self._suspects.most,
+                last_try=not self._suspects.held,
                 max_deaths=self._suspects.max_deaths,
                 keep_timer_ms=self._keep_timer_ms,
                 keep_number=self._keep_number,
                 sent_at_ms=self._clock.now_ms() if self._clock.is_set else 0,
             )
-            self._keep_number = True
+            self._keep_number = self._is_unanswered = True
             claim = await self._broker.claim(request)
             self._number, self._keep_number = next(self._numbers), False
+            self._is_unanswered = False
             self._clock.set(claim.now_ms)
             self.last_active = self._clock.monotonic()
-            if claim.jobs:
+            if claim.jobs and self.is_stopping:
+                self._executor.refuse(claim.jobs)
+            elif claim.jobs:
                 self._executor.accept(claim.jobs)
-                self._suspects.note(claim.jobs)
+                for claimed in claim.jobs:
+                    if claimed.tries:
+                        self._suspects.note(claimed)
             self._set_timer(claim.next_due_ms)
             return claim
 
@@ -151,7 +162,7 @@ class Claimer(Duty):
         if self.is_stopping or claim.again or len(claim.jobs) >= limit:
             return
         # A job under which a worker has died may wait until another of its kind has ended here.
-        await self.wait(min(self._poll_interval, _LOOK_FOR_SUSPECTS_S) if self._suspects else self._poll_interval)
+        await self.wait(min(self._poll_interval, _LOOK_FOR_SUSPECTS_S) if self._suspects.held else self._poll_interval)
 
     async def wait(self, timeout: float) -> None:
         """Wait for a wake-up token, for at most ``timeout`` seconds; not at all once claiming is to stop."""
@@ -215,7 +226,7 @@ class Claimer(Duty):
     # -- the end
 
     def halt(self) -> None:
-        """Claim no more; a claim under way is let finish, so that its jobs don't stay leased without a worker."""
+        """Claim no more; a claim under way is let finish, and its jobs go back."""
         self.is_stopping = True
         if self._timer is not None:
             self._timer.cancel()
@@ -224,7 +235,16 @@ class Claimer(Duty):
         self._executor.wake()
 
     async def stop(self) -> None:
-        """Claim no more, and wait for a claim that the timer has begun."""
+        """Claim no more, and wait for claims under way, so that no job stays leased without a worker."""
         self.halt()
-        if self._timer_task is not None:
-            await asyncio.wait([self._timer_task])
+        claiming = [task for task in (self._timer_task, self.work) if task is not None]
+        try:
+            if claiming:
+                await asyncio.wait(claiming)
+            if self._is_unanswered:
+                # Asked for once more, the same jobs go back.
+                with contextlib.suppress(BrokerError):
+                    await self.step(0)
+        finally:
+            for task in claiming:
+                await cancel(task)

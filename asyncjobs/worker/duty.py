@@ -8,9 +8,8 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-import anyio
-
 from asyncjobs.ports.outage import RESTART_PAUSES_S, pause_after
+from asyncjobs.worker.tasks import cancel, end_within
 
 __all__ = ["Duty", "keep_running", "on_duty"]
 
@@ -19,6 +18,9 @@ _log = logging.getLogger("asyncjobs.worker")
 
 class Duty:
     """One concern of a running worker; a subclass defines what it needs of the three."""
+
+    #: How long ``stop`` may take, in seconds.
+    stop_within_s = 1.0
 
     async def start(self) -> None:
         """Begin; an error here keeps the worker from starting."""
@@ -31,19 +33,22 @@ class Duty:
 
 
 @contextlib.asynccontextmanager
-async def on_duty(name: str, duty: Duty) -> AsyncIterator[None]:
-    """Start ``duty``, keep it running in the background of the block, and stop it at the block's end."""
+async def on_duty(
+    name: str, duty: Duty, bounded: Callable[[float], float] = lambda seconds: seconds
+) -> AsyncIterator[None]:
+    """Start ``duty``, keep it running in the background of the block, and stop it at the block's end.
+
+    ``bounded`` returns how much of the seconds that the stop may take there is time for.
+    """
     await duty.start()
     task = asyncio.create_task(keep_running(name, duty.run))
     try:
         yield
     finally:
-        with anyio.CancelScope(shield=True):
-            try:
-                await duty.stop()
-            finally:
-                task.cancel()
-                await asyncio.wait([task])
+        try:
+            await end_within(bounded(duty.stop_within_s), duty.stop(), f"the worker's {name}")
+        finally:
+            await cancel(task)
 
 
 async def keep_running(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -55,8 +60,7 @@ async def keep_running(name: str, run: Callable[[], Coroutine[Any, Any, None]]) 
         try:
             await asyncio.wait([task])
         except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait([task])
+            await cancel(task)
             raise
         error = task.exception()
         if error is None:

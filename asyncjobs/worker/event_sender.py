@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-
-import anyio
 
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Emission, Lease, Work
@@ -72,7 +72,8 @@ class EventSender(Duty):
             self._loop.call_soon_threadsafe(self._start_sending)
 
     def _start_sending(self) -> None:
-        if self._task is None:
+        # An eager task may have ended before it is known here.
+        if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._send(), name="asyncjobs-events")
 
     async def _send(self) -> None:
@@ -84,7 +85,6 @@ class EventSender(Duty):
                 await self._deliver([one for waiting in batch.items() for one in self._emissions(*waiting)])
         finally:
             self._sending = set()
-            self._task = None
             with self._lock:
                 self.is_busy = bool(self._waiting)
 
@@ -110,12 +110,16 @@ class EventSender(Duty):
         return lease in self._waiting or lease in self._sending
 
     async def flush(self, lease: Lease) -> None:
-        """Wait until the job's events are sent; after some seconds, drop them with an error in the log."""
-        with anyio.move_on_after(_FLUSH_S, shield=True):
-            while self.holds(lease):
-                self._start_sending()
-                if self._task is not None:
-                    await asyncio.wait([self._task])
+        """Wait until the job's events are sent; after some seconds, drop them with an error in the log.
+
+        What cancels the attempt comes too late, and is ignored: its outcome is known.
+        """
+        until = time.monotonic() + _FLUSH_S
+        while self.holds(lease) and (left_s := until - time.monotonic()) > 0:
+            self._start_sending()
+            if self._task is not None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([self._task], timeout=left_s)
         if self.holds(lease):
             with self._lock:
                 self._waiting.pop(lease, None)

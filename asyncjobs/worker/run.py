@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
-from typing import Self
-
-import anyio
+import math
+import time
+from collections.abc import Coroutine, Iterator
+from typing import Any, Self, TypeVar
 
 from asyncjobs.errors import BrokerError
 from asyncjobs.middleware.chain import sees_sending
@@ -32,15 +32,25 @@ from asyncjobs.worker.schedules.tick_sender import TickSender
 from asyncjobs.worker.settler import Settler
 from asyncjobs.worker.suspects import Suspects
 
-__all__ = ["WorkerRun"]
+__all__ = ["END_WITHIN_S", "WorkerRun"]
 
 _log = logging.getLogger("asyncjobs.worker")
+
+T = TypeVar("T")
+
+#: How long all duties together may take to stop, once handlers have had their ``shutdown_timeout``, in seconds.
+END_WITHIN_S = 8.0
+
+# What a duty is given to stop where that time is over, and how long others may take to learn that the worker stops.
+_LEAST_S = 0.1
+_SHOW_WITHIN_S = 0.5
 
 
 class WorkerRun:
     """A worker's duties while it runs: entering starts them, leaving stops them.
 
-    Leaving lets handlers finish for ``shutdown_timeout``, then cancels them; their jobs go back to ready.
+    Leaving lets handlers finish for ``shutdown_timeout``, then cancels them; their jobs go back to ready. Where it is
+    cancelled, that is done at once.
     """
 
     def __init__(
@@ -82,13 +92,15 @@ class WorkerRun:
             grace_ms=round(settings.unknown_job_grace * 1000),
         )
         self._scheduler = self._make_scheduler() if settings.scheduler else None
+        self._shutdown_timeout_s = settings.shutdown_timeout
         self._exit = contextlib.AsyncExitStack()
+        self._ends_at = math.inf
 
     def _duties(self) -> Iterator[tuple[str, Duty]]:
         """Give each duty with its name, made once those before it have started; they stop in the reverse order.
 
-        So claiming stops first, then the handlers end; what they came to is settled, while the heartbeat still keeps
-        the leases; and other workers are woken for what has gone back.
+        So the handlers end first, and a claim that was under way; what they came to is settled, while the heartbeat
+        still keeps the leases; and other workers are woken for what has gone back.
         """
         yield "resources", self._executor.shared
         yield "presence", self._presence
@@ -100,22 +112,38 @@ class WorkerRun:
         yield "heartbeat", self._make_heartbeat(watchdog)
         yield "event sender", self._executor.events
         yield "settler", self._settler
-        yield "executor", self._executor
         yield "claimer", self._claimer
+        yield "executor", self._executor
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             for name, duty in self._duties():
-                await stack.enter_async_context(on_duty(name, duty))
+                await stack.enter_async_context(on_duty(name, duty, self._bounded))
             self._exit = stack.pop_all()
         return self
 
-    async def __aexit__(self, *error: object) -> None:
-        self._claimer.halt()
-        with anyio.CancelScope(shield=True):
-            with contextlib.suppress(BrokerError):
-                await self._presence.show()
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._end_soon(self._shutdown_timeout_s)
+        if isinstance(error, asyncio.CancelledError):
+            self._hurry()
+        try:
+            self._claimer.halt()
+            with contextlib.suppress(BrokerError, TimeoutError):
+                async with asyncio.timeout(_SHOW_WITHIN_S):
+                    await self._presence.show()
+        finally:
             await self._exit.aclose()
+
+    def _end_soon(self, after_s: float) -> None:
+        """Let the worker end within a few seconds more than ``after_s``, unless it is to end earlier."""
+        self._ends_at = min(self._ends_at, time.monotonic() + after_s + END_WITHIN_S)
+
+    def _bounded(self, seconds: float) -> float:
+        return max(_LEAST_S, min(seconds, self._ends_at - time.monotonic()))
+
+    def _hurry(self) -> None:
+        self._end_soon(0.0)
+        self._executor.hurry()
 
     # -- the making of duties
 
@@ -171,9 +199,16 @@ class WorkerRun:
 
     def stop(self) -> None:
         """Stop claiming; called once more, cancel the handlers without waiting for them."""
+        self._end_soon(self._shutdown_timeout_s)
         if self._claimer.is_stopping:
-            self._executor.hurry()
+            self._hurry()
         self._claimer.halt()
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start ``work``, which claims: ``until_stopped``, ``until_empty`` or ``once``; leaving ends it."""
+        self._executor.owner = asyncio.current_task()
+        task = self._claimer.work = asyncio.create_task(work)
+        return task
 
     async def until_stopped(self) -> None:
         """Claim and run jobs until ``stop`` is called."""

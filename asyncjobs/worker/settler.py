@@ -21,12 +21,11 @@ _log = logging.getLogger("asyncjobs.worker")
 
 _MAX_BATCH = 500
 
-# How long the last settlements may take, at the worker's end.
-_FLUSH_S = 5.0
-
 
 class Settler(Duty):
     """Collects settlements and sends them; a lease is held until its settlement is done."""
+
+    stop_within_s = 4.0
 
     def __init__(self, broker: JobQueue, leases: Leases) -> None:
         self._broker = broker
@@ -54,7 +53,8 @@ class Settler(Duty):
             batch = self._waiting[:_MAX_BATCH]
             if not batch:
                 return
-            batch = batch[: fitting(len(settlement.body) for _, settlement in batch)]
+            if len(batch) > 1:
+                batch = batch[: fitting(len(settlement.body) for _, settlement in batch)]
             del self._waiting[: len(batch)]
             self._is_sending = True
             try:
@@ -102,6 +102,9 @@ class Settler(Duty):
         return self.is_idle
 
     async def stop(self) -> None:
-        """Send what is left, for some seconds at most."""
-        if not await self.flush(_FLUSH_S):
-            _log.error("not everything could be settled; those jobs will be recovered once their lease expires")
+        """Send what is left."""
+        try:
+            await self.flush()
+        finally:
+            if not self.is_idle:
+                _log.error("not everything could be settled; those jobs will be recovered once their lease expires")

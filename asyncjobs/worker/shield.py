@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from asyncjobs.jobs.context import JobContext, Shield
 
-__all__ = ["Shielded", "shield_of"]
+__all__ = ["Shielded", "ShieldedFuture", "lift_shield", "shield_of"]
 
 
 class Shielded:
@@ -26,3 +29,23 @@ class Shielded:
 def shield_of(job: JobContext) -> Shield:
     """Return why the attempt of ``job`` must not be cancelled now; empty if it may be."""
     return job._shield
+
+
+def lift_shield(job: JobContext) -> None:
+    """Let the attempt of ``job`` be cancelled now."""
+    job._shield = ""
+
+
+class ShieldedFuture(asyncio.Future[Any]):
+    """What the attempt of ``job`` awaits while it is shielded.
+
+    A cancellation of its task, such as by a timeout in middleware, arrives only when the future is done.
+    """
+
+    def __init__(self, job: JobContext) -> None:
+        super().__init__()
+        self._job = job
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Return false while the job is shielded, which tells its task to keep the cancellation."""
+        return not shield_of(self._job) and super().cancel(msg)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import threading
@@ -26,7 +27,10 @@ def stop_signals() -> list[signal.Signals]:
 
 @contextlib.contextmanager
 def stopping_on_signals(stop: Callable[[], None], wanted: bool) -> Iterator[None]:
-    """Call ``stop`` on the running loop at each of the signals, if ``wanted`` and where this thread may handle them."""
+    """Call ``stop`` on the running loop at the signals, if ``wanted`` and where this thread may handle them.
+
+    A third one has the effect that it had before.
+    """
     if not wanted or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -35,8 +39,18 @@ def stopping_on_signals(stop: Callable[[], None], wanted: bool) -> Iterator[None
     is_outermost = not _before
     if is_outermost:
         _before.update(before)
+    count = itertools.count(1)
+
+    def received(number: signal.Signals) -> None:
+        if next(count) <= 2:
+            stop()
+            return
+        loop.remove_signal_handler(number)
+        signal.signal(number, before[number] or signal.SIG_DFL)
+        signal.raise_signal(number)
+
     for one in before:
-        loop.add_signal_handler(one, stop)
+        loop.add_signal_handler(one, received, one)
     # What the interpreter calls for each signal that a loop handles; without the loop's own entry it does nothing.
     of_loop = signal.getsignal(signal.SIGTERM)
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from asyncjobs.core.record.tries import unpack_tries
 from asyncjobs.errors import EnvelopeError
 from asyncjobs.ports import Claimed, Lease
@@ -32,25 +30,21 @@ class Suspects:
         self.most = max(1, concurrency // _SHARE)
         """How many suspects the worker runs at once."""
         self.max_deaths = max_deaths
+        self.held: dict[Lease, bool] = {}
+        """The suspects that the worker holds, or has held until lately; whether each goes with its next death."""
         self._leases = leases
-        self._held: dict[Lease, bool] = {}
 
-    def __bool__(self) -> bool:
-        self._held = {lease: is_last for lease, is_last in self._held.items() if lease in self._leases}
-        return bool(self._held)
-
-    @property
     def room(self) -> int:
-        """How many more the worker may take."""
-        if not self:
-            return self.most
-        return 0 if True in self._held.values() else max(0, self.most - len(self._held))
+        """Return how many more the worker may take; forgets those that it no longer holds."""
+        for lease in [lease for lease in self.held if lease not in self._leases]:
+            del self.held[lease]
+        return 0 if True in self.held.values() else max(0, self.most - len(self.held))
 
-    def note(self, jobs: Iterable[Claimed]) -> None:
-        """Note the suspects among jobs that the worker has claimed."""
-        for one in jobs:
-            if one.tries and (deaths := _deaths_of(one)):
-                self._held[Lease(one.queue, one.id, one.priority, one.fence)] = deaths + 1 >= self.max_deaths
+    def note(self, claimed: Claimed) -> None:
+        """Note a job that the worker has claimed, if it is a suspect."""
+        if deaths := _deaths_of(claimed):
+            lease = Lease(claimed.queue, claimed.id, claimed.priority, claimed.fence)
+            self.held[lease] = deaths + 1 >= self.max_deaths
 
 
 def _deaths_of(claimed: Claimed) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import math
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.options import DEFAULT_QUEUE, UnsetType, checked_queue
@@ -21,8 +23,16 @@ from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.run import WorkerRun
 from asyncjobs.worker.signals import stopping_on_signals
+from asyncjobs.worker.tasks import cancel, end_within, first_of, shielded
 
 __all__ = ["Worker"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+T = TypeVar("T")
+
+# How long the worker may take to close the app, where no other user has it open.
+_CLOSE_WITHIN_S = 2.0
 
 
 class Worker:
@@ -76,6 +86,7 @@ class Worker:
         # Over all runs, since a claim whose number was used before gets the jobs that were claimed then.
         self._numbers = itertools.count(1)
         self._current_run: WorkerRun | None = None
+        self._stopping: asyncio.Event | None = None
         self._is_stopped = False
 
     @property
@@ -100,6 +111,8 @@ class Worker:
         Returns at once; ``run`` returns when the worker has ended. Call it in the worker's event loop.
         """
         self._is_stopped = True
+        if self._stopping is not None:
+            self._stopping.set()
         if self._current_run is not None:
             self._current_run.stop()
 
@@ -107,22 +120,26 @@ class Worker:
         """Run jobs until ``stop`` is called.
 
         Then handlers may finish for the setting ``shutdown_timeout``; after that they are cancelled, and their jobs go
-        back to their queues.
+        back to their queues. This takes ten seconds more at most, whatever handlers, resources and the broker do. To
+        cancel this coroutine is to stop the worker without waiting for handlers.
 
         Args:
-            signals: Whether SIGTERM, SIGINT and SIGHUP stop the worker, a second one without waiting for handlers.
-                A SIGHUP that the process ignores, as under ``nohup``, stays ignored.
+            signals: Whether SIGTERM, SIGINT and SIGHUP stop the worker, a second one without waiting for handlers. A
+                third one is handled as if there were no worker, which usually ends the process. A SIGHUP that the
+                process ignores, as under ``nohup``, stays ignored.
             on_start: Called once the worker has started: the broker answers, and the worker's resources are open.
 
         Raises:
             DefinitionError: A job of the app could not be run.
             BrokerError: The broker can't be reached at the start; later, the worker waits for it.
         """
-        with stopping_on_signals(self.stop, signals):
-            async with self._started() as run:
-                if on_start is not None:
-                    on_start()
-                await run.until_stopped()
+
+        async def work(run: WorkerRun) -> None:
+            if on_start is not None:
+                on_start()
+            await run.until_stopped()
+
+        await self._live(work, signals)
 
     async def run_until_empty(self, *, signals: bool = True) -> int:
         """Run jobs until none is startable and none runs; scheduled jobs and retries that are due later are left alone.
@@ -140,9 +157,7 @@ class Worker:
             DefinitionError: A job of the app could not be run.
             BrokerError: The broker can't be reached.
         """
-        with stopping_on_signals(self.stop, signals):
-            async with self._started() as run:
-                return await run.until_empty()
+        return await self._live(WorkerRun.until_empty, signals) or 0
 
     async def run_once(self, *, signals: bool = True) -> bool:
         """Claim one job and run it to its end.
@@ -159,13 +174,13 @@ class Worker:
             DefinitionError: A job of the app could not be run.
             BrokerError: The broker can't be reached.
         """
-        with stopping_on_signals(self.stop, signals):
-            async with self._started() as run:
-                return await run.once()
+        return bool(await self._live(WorkerRun.once, signals))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
         """Run jobs in the background of a block, which must be entered and left in one task.
+
+        At its end the worker is stopped; a block that is cancelled does not wait for handlers.
 
         Yields:
             The worker itself.
@@ -178,42 +193,77 @@ class Worker:
         """
         ready = asyncio.Event()
 
-        async def work() -> None:
-            async with self._started() as run:
-                ready.set()
-                await run.until_stopped()
+        async def work(run: WorkerRun) -> None:
+            ready.set()
+            await run.until_stopped()
 
         # Not a task group, which would wrap what the block raises.
-        task = asyncio.create_task(work(), name=f"asyncjobs-worker-{self.id}")
-        waiting = asyncio.create_task(ready.wait())
+        task = self._task_of(work)
         try:
-            await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
+            await first_of(task, ready)
+            if not task.done() or task.exception() is None:
                 yield self
+        except asyncio.CancelledError:
+            self._stop_now()
+            raise
         finally:
-            waiting.cancel()
-            if not self._is_stopped:
+            if not (task.done() or self._is_stopped):
                 self.stop()
-            await task
+            await self._end_of(task)
 
-    @contextlib.asynccontextmanager
-    async def _started(self) -> AsyncIterator[WorkerRun]:
+    async def _live(self, work: Callable[[WorkerRun], Coroutine[Any, Any, T]], signals: bool) -> T | None:
+        """Open the app, do ``work`` until it has ended or the worker is stopped, and end everything.
+
+        To cancel this is to stop the worker without waiting for its handlers.
+
+        Returns:
+            What ``work`` has returned; ``None`` if it was stopped before.
+        """
+        with stopping_on_signals(self.stop, signals):
+            return await self._end_of(self._task_of(work))
+
+    def _task_of(self, work: Callable[[WorkerRun], Coroutine[Any, Any, T]]) -> asyncio.Task[T | None]:
+        return asyncio.create_task(self._run(work), name=f"asyncjobs-worker-{self.id}")
+
+    async def _end_of(self, task: asyncio.Task[T]) -> T:
+        try:
+            return await shielded(task, self._stop_now)
+        finally:
+            self._is_stopped = False
+
+    def _stop_now(self) -> None:
+        self.stop()
+        self.stop()
+
+    async def _run(self, work: Callable[[WorkerRun], Coroutine[Any, Any, T]]) -> T | None:
+        self._stopping = asyncio.Event()
+        if self._is_stopped:
+            self._stopping.set()
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                starting = asyncio.create_task(self._start(stack))
+                try:
+                    await first_of(starting, self._stopping)
+                finally:
+                    if not await cancel(starting):
+                        _log.error("the start of the worker does not end, although it was cancelled")
+                if starting.cancelled() or not starting.done():
+                    return None
+                run = starting.result()
+                working = run.begin(work(run))
+                await first_of(working, self._stopping)
+            return None if working.cancelled() or not working.done() else working.result()
+        finally:
+            self._stopping = self._current_run = None
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> WorkerRun:
         connection = self._host.connection
         await connection.open()
-        try:
-            run = WorkerRun(self._host, self._order, self._concurrency, self._clock, self.id, self._numbers)
-            # Kept until the run has ended, so that a second stop can hurry the first.
-            self._current_run = run
-            try:
-                async with run:
-                    if self._is_stopped:
-                        run.stop()
-                    yield run
-            finally:
-                self._current_run = None
-                self._is_stopped = False
-        finally:
-            await connection.close()
+        stack.push_async_callback(end_within, _CLOSE_WITHIN_S, connection.close(), "the app's connection")
+        run = WorkerRun(self._host, self._order, self._concurrency, self._clock, self.id, self._numbers)
+        # Kept until the run has ended, so that a second stop can hurry the first.
+        self._current_run = run
+        return await stack.enter_async_context(run)
 
 
 def _queues(host: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:

@@ -75,6 +75,23 @@ class Workers:
             self.processes.remove(process)
             process.wait(10)
 
+    @contextlib.asynccontextmanager
+    async def replacing_the_dead(self) -> AsyncIterator[None]:
+        """Start a process for each one that has ended, until the block is left."""
+
+        async def replace() -> None:
+            while True:
+                for process in [one for one in self.processes if one.poll() is not None]:
+                    self.processes.remove(process)
+                    self.start()
+                await asyncio.sleep(0.05)
+
+        replacing = asyncio.create_task(replace())
+        try:
+            yield
+        finally:
+            replacing.cancel()
+
     async def until_present(self, app: App, process: subprocess.Popen[bytes]) -> None:
         """Wait until one has announced itself, which it does once it takes jobs."""
 

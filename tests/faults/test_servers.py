@@ -178,6 +178,31 @@ async def test_jobs_and_results_of_a_megabyte_over_a_slow_line(redis_server: Ser
     assert list(ran) == [1] * count
 
 
+async def test_a_server_that_stalls_for_a_little_less_than_a_lease(
+    durable: Server, tmp_path: Path, report: Report, assert_nothing_lost: Check
+) -> None:
+    url = durable.url + "?command_timeout=1.5"
+    load, workers = Load(url, tmp_path), Workers(url, tmp_path, lease=3, concurrency=60)
+    work = load.app.registry.get("work")
+    async with opened(load, workers):
+        for number in range(60):
+            await load.add(work.delay(number, 13))
+        workers.start(2)
+
+        async def all_run() -> bool:
+            return (await load.app.queue_stats("default")).running == 60
+
+        await until(all_run, "all jobs run")
+        for _ in range(3):
+            durable.kill(signal.SIGSTOP)
+            await asyncio.sleep(2.6)
+            durable.kill(signal.SIGCONT)
+            await asyncio.sleep(1.2)
+        await load.settle(report)
+    assert_nothing_lost(report)
+    assert (report.dead, report.again) == (0, 0)
+
+
 async def test_maxmemory_reached_and_relieved(
     redis_server: Server, redis_url: str, tmp_path: Path, report: Report, assert_nothing_lost: Check
 ) -> None:

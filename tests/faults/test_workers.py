@@ -118,21 +118,13 @@ async def test_poison_that_kills_its_worker(
         load.start(pause=0.05)
         await load.add(poison.delay())
 
-        async def replace_the_dead() -> None:
-            while True:
-                for process in [one for one in workers.processes if one.poll() is not None]:
-                    workers.processes.remove(process)
-                    workers.start()
-                await asyncio.sleep(0.05)
-
         async def is_dead() -> bool:
             return "poison" in [job.name for job in await load.app.failed_jobs()]
 
         workers.start(2)
-        replacing = asyncio.create_task(replace_the_dead())
-        await until(is_dead, "the poison is in the dead letter queue", within=60)
-        await load.settle(report)
-        replacing.cancel()
+        async with workers.replacing_the_dead():
+            await until(is_dead, "the poison is in the dead letter queue", within=60)
+            await load.settle(report)
         [dead] = [job for job in await load.app.failed_jobs() if job.name == "poison"]
     assert_nothing_lost(report)
     assert (dead.deaths, dead.errors[-1].type) == (3, "WorkerDied")
@@ -149,17 +141,9 @@ async def test_poison_that_kills_its_worker_takes_no_others_with_it(
             if number == 20:
                 await load.add(poison.delay())
 
-        async def replace_the_dead() -> None:
-            while True:
-                for process in [one for one in workers.processes if one.poll() is not None]:
-                    workers.processes.remove(process)
-                    workers.start()
-                await asyncio.sleep(0.05)
-
         workers.start(2)
-        replacing = asyncio.create_task(replace_the_dead())
-        await load.settle(report)
-        replacing.cancel()
+        async with workers.replacing_the_dead():
+            await load.settle(report)
         dead = [(job.name, job.deaths) for job in await load.app.failed_jobs()]
     assert_nothing_lost(report)
     assert dead == [("poison", 3)]

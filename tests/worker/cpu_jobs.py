@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 from asyncjobs import Cancel, Inject, Retry, RetryPolicy, Snooze, current_job, job
 
-__all__ = ["crash", "fail", "fail_late", "nap", "spin", "square", "steer", "text", "wait_for"]
+__all__ = ["crash", "end", "fail", "fail_late", "nap", "spin", "square", "steer", "text", "wait_for"]
 
 
 @job(name="cpu_square", executor="process", queue="cpu")
@@ -66,6 +67,19 @@ async def steer(how: str) -> str:
     if how == "snooze" and time.time() - job.created_at.timestamp() < 1:
         raise Snooze(1)
     return f"attempt {job.attempt}"
+
+
+@job(name="cpu_end", executor="process", queue="cpu", retry=RetryPolicy(max_retries=0))
+def end(how: str) -> object:
+    """Report a progress and end in an unusual way."""
+    current_job().progress(1)
+    if how == "object":
+        return object()
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise {"interrupt": KeyboardInterrupt, "exit": SystemExit, "generator": GeneratorExit, "iterator": StopIteration}[
+        how
+    ]
 
 
 @job(name="cpu_nap", executor="process", queue="cpu", timeout=2, retry=RetryPolicy(max_retries=0))

@@ -49,6 +49,23 @@ async def test_a_handler_runs_in_another_process_and_tells_its_progress(app: App
     assert _children() == []
 
 
+async def test_however_a_handler_in_a_process_ends_its_slot_is_free_afterwards(make_app: Callable[..., App]) -> None:
+    app = make_app(handler_processes=1)
+    ways = {
+        "object": "ResultError",
+        "interrupt": "KeyboardInterrupt",
+        "exit": "SystemExit",
+        "generator": "GeneratorExit",
+        "iterator": "StopIteration",
+        "kill": "ProcessDied",
+    }
+    async with app, app.worker(queues=["cpu"], concurrency=1):
+        for how, error in ways.items():
+            with pytest.raises(JobFailed, match=error):
+                await (await cpu_jobs.end.with_options(app=app).delay(how)).result(SOON)
+        assert (await (await cpu_jobs.square.with_options(app=app).delay(3)).result(SOON))["square"] == 9
+
+
 async def test_a_layer_changes_what_a_handler_in_a_process_is_given(make_app: Callable[..., App]) -> None:
     class Double(Middleware):
         async def process(self, job: JobContext, call_next: CallNext) -> Any:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
 
 from asyncjobs import (
@@ -25,7 +29,7 @@ from asyncjobs import (
     current_job,
 )
 from asyncjobs.middleware import CallNext, DefaultTimeout, Logging, Send, Translate
-from tests.waiting import SOON, Notes
+from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
 
@@ -237,6 +241,65 @@ async def test_the_default_timeout_holds_for_jobs_that_set_none(make_app: Callab
         with pytest.raises(JobFailed, match=r"default timeout of 0\.05 s"):
             await (await hang.delay()).result(SOON)
         assert await (await take_a_while.delay()).result(SOON) == "done"
+
+
+class OwnTimeout(Middleware):
+    """A limit as programs write it themselves."""
+
+    async def process(self, job: JobContext, call_next: CallNext) -> Any:
+        async with asyncio.timeout(0.05):
+            return await call_next(job)
+
+
+class ScopedTimeout(Middleware):
+    """The same with anyio, which cancels again and again."""
+
+    async def process(self, job: JobContext, call_next: CallNext) -> Any:
+        with anyio.fail_after(0.05):
+            return await call_next(job)
+
+
+@pytest.mark.parametrize("layer", [DefaultTimeout(0.05), OwnTimeout(), ScopedTimeout()])
+async def test_a_timeout_of_a_layer_starts_no_second_run_while_a_plain_function_runs(
+    make_app: Callable[..., App], layer: Middleware
+) -> None:
+    app = make_app(middleware=[layer], retry=RetryPolicy(max_retries=5, initial=0.01, jitter=False), poll_interval=0.05)
+    release = threading.Event()
+    runs: list[int] = []
+
+    @app.job
+    def block() -> str:
+        runs.append(current_job().attempt)
+        assert release.wait(SOON)
+        return "done"
+
+    @app.job
+    async def follow() -> None: ...
+
+    async with app, Worker(app, concurrency=1).running():
+        handle = await block.delay()
+        await until(lambda: runs, "the handler has started")
+        following = await follow.delay()
+        await asyncio.sleep(0.5)
+        # The slot stays taken too, as by a job that has a timeout itself.
+        assert (runs, await following.status()) == ([1], JobState.PENDING)
+        release.set()
+        await following.result(SOON)
+        if isinstance(layer, DefaultTimeout):
+            assert await handle.result(SOON) == "done"
+
+
+async def test_a_job_without_a_timeout_has_the_deadline_of_the_default_one(make_app: Callable[..., App]) -> None:
+    app = make_app(middleware=[DefaultTimeout(60), DefaultTimeout(timedelta(minutes=2))])
+
+    @app.job
+    async def left() -> float:
+        deadline = current_job().deadline
+        assert deadline is not None
+        return deadline.timestamp() - time.time()
+
+    async with app, app.worker():
+        assert 50 < await (await left.delay()).result(SOON) < 61
 
 
 async def test_a_table_says_what_errors_mean_for_all_jobs(make_app: Callable[..., App]) -> None:

@@ -82,9 +82,12 @@ async def test_a_function_decides_how_long_to_wait_and_when_to_give_up(app: App)
     assert asked == [("no", 1, 1), ("no", 2, 2), ("no", 3, 3)]
 
 
-async def test_a_rule_that_fails_itself_costs_no_job(app: App, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [LookupError, SystemExit])
+async def test_a_rule_that_fails_itself_costs_no_job(
+    app: App, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
+) -> None:
     def rule(error: BaseException, failures: int) -> float:
-        raise LookupError("the rule is broken")
+        raise kind("the rule is broken")
 
     @app.job(retry=rule)
     async def fail() -> None:

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.memory import running, store, upkeep
-from asyncjobs.brokers.memory.company import Company
 from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.ledger import Ledger
 from asyncjobs.brokers.memory.queue import Queue
@@ -169,9 +168,8 @@ class MemoryBroker:
             jobs: list[Claimed] = []
             dues: list[int] = []
             again = False
-            company = Company(request)
             for queue in request.queues:
-                part, due_at_ms, more = self._queue(queue).claim(request, request.limit - len(jobs), company, now_ms)
+                part, due_at_ms, more = self._queue(queue).claim(request, jobs, now_ms)
                 jobs += part
                 again = again or more
                 if due_at_ms is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from asyncjobs.core.record.tries import unpack_tries
-from asyncjobs.ports import ClaimRequest
+from asyncjobs.ports import Claimed, ClaimRequest
 
 __all__ = ["Company"]
 
@@ -13,14 +15,17 @@ class Company:
 
     Args:
         request: The claim, which says how many.
+        jobs: What it has got already.
     """
 
     __slots__ = ("_left", "_max_deaths", "_may_be_last")
 
-    def __init__(self, request: ClaimRequest) -> None:
+    def __init__(self, request: ClaimRequest, jobs: Iterable[Claimed]) -> None:
         self._left = request.max_suspects
         self._may_be_last = request.last_try
         self._max_deaths = request.max_deaths
+        for claimed in jobs:
+            self.admits(claimed.tries)
 
     def admits(self, tries: bytes) -> bool:
         """Return whether the claim gets a job with these tries, and count it."""

@@ -8,12 +8,14 @@ disconnects on any error), so a late reply can't reach the next caller.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import hiredis
 import redis
 import redis.asyncio
 import redis.asyncio.cluster
+import redis.asyncio.connection
 import redis.asyncio.sentinel
 import redis.cluster
 import redis.sentinel
@@ -39,32 +41,54 @@ AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
 SyncClient = redis.Redis | redis.RedisCluster
 
 
-class _HiredisPacking:
-    """Packs commands in C; redis-py's asyncio connections do so in Python, which took a quarter of a worker's time."""
+class _Sending(redis.asyncio.connection.AbstractConnection):
+    """Packs commands in C, and sends them without a task for each.
+
+    redis-py's asyncio connections pack in Python, which took a quarter of a worker's time. They send under
+    ``asyncio.wait_for``, which runs a task for each command, and in Python 3.11 loses a cancellation that comes when
+    the task has just ended.
+    """
 
     def pack_command(self, *args: Any) -> list[bytes]:
         # redis-py writes some commands as two words in one argument.
         words = args[0].split() if isinstance(args[0], str) else (args[0],)
         return [hiredis.pack_command((*words, *args[1:]))]
 
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        try:
+            writer: Any = self._writer
+            writer.writelines(command)
+            async with asyncio.timeout(self.socket_timeout):
+                await writer.drain()
+        except BaseException as error:
+            # Part of the command may have been sent.
+            await self.disconnect(nowait=True)
+            if isinstance(error, TimeoutError):
+                raise redis.exceptions.TimeoutError("Timeout writing to socket") from None
+            if isinstance(error, OSError):
+                raise redis.exceptions.ConnectionError(f"{error} while writing to socket") from error
+            raise
 
-class _TcpConnection(_HiredisPacking, redis.asyncio.Connection):
+
+class _TcpConnection(_Sending, redis.asyncio.Connection):
     pass
 
 
-class _TlsConnection(_HiredisPacking, redis.asyncio.SSLConnection):
+class _TlsConnection(_Sending, redis.asyncio.SSLConnection):
     pass
 
 
-class _UnixConnection(_HiredisPacking, redis.asyncio.UnixDomainSocketConnection):
+class _UnixConnection(_Sending, redis.asyncio.UnixDomainSocketConnection):
     pass
 
 
-class _SentinelConnection(_HiredisPacking, redis.asyncio.sentinel.SentinelManagedConnection):
+class _SentinelConnection(_Sending, redis.asyncio.sentinel.SentinelManagedConnection):
     pass
 
 
-class _SentinelTlsConnection(_HiredisPacking, redis.asyncio.sentinel.SentinelManagedSSLConnection):
+class _SentinelTlsConnection(_Sending, redis.asyncio.sentinel.SentinelManagedSSLConnection):
     pass
 
 
@@ -85,14 +109,15 @@ def _asynchronous(settings: Server, read_timeout: float | None) -> AsyncClient:
         nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in settings.nodes]
         options.pop("db")
         cluster = redis.asyncio.RedisCluster(startup_nodes=nodes, max_connections=most, ssl=settings.tls, **options)
-        if not settings.tls:
-            # There is no argument for the class of connections.
-            cluster.connection_kwargs["connection_class"] = _TcpConnection
+        # There is no argument for the class of connections.
+        cluster.connection_kwargs["connection_class"] = _TlsConnection if settings.tls else _TcpConnection
         return cluster
     if settings.mode == "sentinel":
         sentinel = redis.asyncio.sentinel.Sentinel(
             settings.nodes, sentinel_kwargs=_sentinel_options(settings) | {"retry": AsyncRetry(NoBackoff(), 0)}
         )
+        for one in sentinel.sentinels:
+            one.connection_pool.connection_class = _TcpConnection
         kind: Any = _SentinelTlsConnection if settings.tls else _SentinelConnection
         client: redis.asyncio.Redis = sentinel.master_for(
             settings.service, connection_class=kind, max_connections=10 * most, **options

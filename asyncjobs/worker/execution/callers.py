@@ -52,7 +52,7 @@ class HandlerCallers:
         async def call(job: JobContext) -> Any:
             # A thread can't be cancelled: its slot stays taken until it returns.
             with Shielded(job, "thread"):
-                return await self._threads.run(function, job.args, job.kwargs)
+                return await self._threads.run(function, job)
 
         return call
 

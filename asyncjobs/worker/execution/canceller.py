@@ -27,12 +27,12 @@ class Canceller:
         self._monotonic = monotonic
         self._deadlines = Deadlines()
 
-    def limit(self, attempt: Attempt, seconds: float) -> None:
-        """Cancel ``attempt`` in ``seconds``, its timeout, unless its deadline is dropped before."""
-        attempt.deadline = self._deadlines.add(seconds, lambda: self._time_out(attempt, seconds))
+    def limit(self, attempt: Attempt, seconds: float, name: str) -> None:
+        """Cancel ``attempt`` in ``seconds``, unless its deadline is dropped before; ``name`` names the timeout."""
+        attempt.deadline = self._deadlines.add(seconds, lambda: self._time_out(attempt, seconds, name))
 
-    def _time_out(self, attempt: Attempt, seconds: float) -> None:
-        self.cancel(attempt, TimeoutError(f"the attempt took longer than its timeout of {seconds:g} s"))
+    def _time_out(self, attempt: Attempt, seconds: float, name: str) -> None:
+        self.cancel(attempt, TimeoutError(f"the attempt took longer than {name} of {seconds:g} s"))
 
     def cancel(self, attempt: Attempt, leads_to: CancelledFor) -> None:
         """Cancel ``attempt`` as soon as possible; of several reasons the first counts, but a lost lease always."""

@@ -9,8 +9,10 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from asyncjobs.core.settlement import Cancelled, Released, Settlement
+from asyncjobs.core.text import message_of
 from asyncjobs.ports import Claimed, Extension, Lease
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
@@ -24,6 +26,8 @@ from asyncjobs.worker.execution.verdict import Verdicts, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.settler import Settler
+from asyncjobs.worker.shield import lift_shield
+from asyncjobs.worker.tasks import end_within
 
 __all__ = ["Executor"]
 
@@ -31,6 +35,10 @@ _log = logging.getLogger("asyncjobs.worker")
 
 # How long cancelled handlers may take to end.
 _CANCELLED_S = 5.0
+
+# How long closing may take, of the attempts that did not end then, and of threads and processes, in seconds.
+_ABANDON_S = 0.5
+_CLOSE_S = 2.0
 
 _MAX_SHOWN_IDS = 100
 
@@ -66,6 +74,7 @@ class Executor(Duty):
         #: How many jobs have ended so far.
         self.finished = 0
         self._shutdown_timeout_s = settings.shutdown_timeout
+        self.stop_within_s = settings.shutdown_timeout + _CANCELLED_S + 2 * _ABANDON_S + _CLOSE_S
         self._settle = settler.add
         self._leases = leases
         self._verdicts = Verdicts(clock.now_ms, chance)
@@ -73,8 +82,18 @@ class Executor(Duty):
         self._running: dict[Lease, Attempt] = {}
         self._buffer: deque[tuple[Lease, Claimed]] = deque()
         self._canceller = Canceller(clock.monotonic)
+        #: The task that runs the worker, if it is known. Where it is cancelled, all others are too: the loop ends.
+        self.owner: asyncio.Task[Any] | None = None
         self._pipeline = Pipeline(
-            host, clock, leases, self.plans, self.events, self._canceller, self._verdicts, self._end
+            host,
+            clock,
+            leases,
+            self.plans,
+            self.events,
+            self._canceller,
+            self._verdicts,
+            end=self._end,
+            is_cancelled=lambda: self.owner is not None and self.owner.cancelling() > 0,
         )
         self._ended = asyncio.Event()
         self._is_hurried = False
@@ -128,13 +147,20 @@ class Executor(Duty):
             self._buffer.append((lease, claimed))
         self._fill()
 
+    def refuse(self, jobs: Sequence[Claimed]) -> None:
+        """Give claimed jobs back at once."""
+        for claimed in jobs:
+            lease = Lease(claimed.queue, claimed.id, claimed.priority, claimed.fence)
+            self._settle(lease, release(lease))
+
     def _fill(self) -> None:
-        create_task, run, context = asyncio.get_running_loop().create_task, self._pipeline.run, self._context
+        loop, run, context = asyncio.get_running_loop(), self._pipeline.run, self._context
         while self._buffer and len(self._running) < self.concurrency:
             lease, claimed = self._buffer.popleft()
             attempt = self._running[lease] = Attempt(claimed, lease)
             # In a copy of the worker's own context: this may be called by the task of a job that has just ended.
-            attempt.task = create_task(run(attempt), context=context.copy())
+            # Past the loop's task factory: an eager one would begin, and end, one attempt inside the end of another.
+            attempt.task = asyncio.Task(run(attempt), loop=loop, context=context.copy())
 
     def _end(self, attempt: Attempt, settlement: Settlement | None) -> None:
         del self._running[attempt.lease]
@@ -190,17 +216,19 @@ class Executor(Duty):
 
     async def stop(self) -> None:
         """Give back what has not begun, let handlers finish for ``shutdown_timeout``, cancel the others, and close."""
-        self.give_back()
-        self._give_back_waiting()
-        until = time.monotonic() + self._shutdown_timeout_s
-        while self._running and not self._is_hurried and (left_s := until - time.monotonic()) > 0:
-            await self.job_ended(left_s)
-        if self._running:
-            _log.warning("cancelling %d handlers; their jobs go back to their queues", self.running)
-            self.cancel_all()
-            if not await self.drain(_CANCELLED_S):
-                _log.error("%d handlers do not end; their jobs are left to their leases", self.running)
-        await self.close()
+        try:
+            self.give_back()
+            self._give_back_waiting()
+            until = time.monotonic() + self._shutdown_timeout_s
+            while self._running and not self._is_hurried and (left_s := until - time.monotonic()) > 0:
+                await self.job_ended(left_s)
+            if self._running:
+                _log.warning("cancelling %d handlers; their jobs go back to their queues", self.running)
+                self.cancel_all()
+                if not await self.drain(_CANCELLED_S):
+                    _log.error("%d handlers do not end; their jobs are left to their leases", self.running)
+        finally:
+            await self.close()
 
     def hurry(self) -> None:
         """Let ``stop`` wait no longer for handlers to finish by themselves."""
@@ -215,13 +243,68 @@ class Executor(Duty):
     async def drain(self, timeout: float) -> bool:
         """Wait until no handler runs, at most ``timeout`` seconds; return whether none does."""
         until = time.monotonic() + timeout
+        self._end_unbegun()
         while self._running and (left_s := until - time.monotonic()) > 0:
             await self.job_ended(left_s)
         return not self._running
 
+    def _end_unbegun(self) -> None:
+        """End the attempts whose tasks were cancelled before their first step, at the end of the loop."""
+        for attempt in list(self._running.values()):
+            if attempt.task is not None and attempt.task.done():
+                self._end(attempt, release(attempt.lease))
+
     async def close(self) -> None:
-        """Give up timers, threads and processes; the job of a sync handler that still runs is left to its lease."""
+        """Give up timers, attempts, threads and processes; the job of one that still runs is left to its lease."""
         self._canceller.close()
-        await self._callers.close()
-        for attempt in self._running.values():
+        left = list(self._running.values())
+        for attempt in left:
+            attempt.leads_to = LOST
             self._leases.let_go(attempt.lease)
+        try:
+            await end_within(_CLOSE_S, self._callers.close(), "threads and processes of handlers")
+        finally:
+            await self._abandon([attempt for attempt in left if attempt.task is not None and not attempt.task.done()])
+
+    async def _abandon(self, attempts: Sequence[Attempt]) -> None:
+        """End the tasks of ``attempts``, so that none keeps the event loop from ending.
+
+        A task that waits for a thread is cancelled, although the thread goes on. Where a handler swallows its
+        cancellation, its coroutine is closed.
+        """
+        for way in (_cancel, _close):
+            tasks = [attempt.task for attempt in attempts if attempt.task is not None and not attempt.task.done()]
+            if tasks:
+                for attempt in attempts:
+                    way(attempt)
+                await asyncio.wait(tasks, timeout=_ABANDON_S)
+
+
+def _cancel(attempt: Attempt) -> None:
+    if attempt.context is not None:
+        lift_shield(attempt.context)
+    if attempt.task is not None:
+        attempt.task.cancel()
+
+
+def _close(attempt: Attempt) -> None:
+    """Raise ``GeneratorExit`` where the handler of ``attempt`` waits."""
+    if attempt.task is None or attempt.task.done():
+        return
+    coroutine = attempt.task.get_coro()
+    try:
+        if coroutine is not None:
+            coroutine.close()
+    except BaseException as error:
+        # It awaits something in a ``finally``, say, and can't be ended.
+        _log.error("the handler of job %s can't be ended: %s", attempt.lease.id, message_of(error))
+        return
+    # Now the task finds nothing left to run, and ends.
+    attempt.task.add_done_callback(_retrieve)
+    attempt.task.cancel()
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Take the error of a task whose coroutine was closed, which would be logged otherwise."""
+    if not task.cancelled():
+        task.exception()

@@ -12,7 +12,7 @@ from asyncjobs.core.bounds import bounded_ms
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.settlement import Cancelled, Outcome, Released, Settlement
 from asyncjobs.core.stored import read_live
-from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
+from asyncjobs.errors import UnknownJobName
 from asyncjobs.jobs.context import JobContext, running
 from asyncjobs.ports import Claimed
 from asyncjobs.worker.broker_clock import BrokerClock
@@ -33,7 +33,10 @@ _Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Pipeline:
-    """Runs attempts, each in its task; ``end`` is called once at the end of each, with the settlement if it has one."""
+    """Runs attempts, each in its task; ``end`` is called once at the end of each, with the settlement if it has one.
+
+    ``is_cancelled`` returns whether the worker itself is being cancelled, and its handlers with it.
+    """
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Pipeline:
         canceller: Canceller,
         verdicts: Verdicts,
         end: Callable[[Attempt, Settlement | None], None],
+        is_cancelled: Callable[[], bool],
     ) -> None:
         self._host = host
         self._clock = clock
@@ -54,6 +58,7 @@ class Pipeline:
         self._canceller = canceller
         self._verdicts = verdicts
         self._end = end
+        self._is_cancelled = is_cancelled
         self._max_result_bytes = host.settings.max_payload
         self._grace_s = host.settings.lease
         # Bound once: both are called for each job.
@@ -78,10 +83,9 @@ class Pipeline:
                     raise asyncio.CancelledError
                 value = await plan.call(context)
                 outcome = outcome_of_value(value, job, plan, self._max_result_bytes, self._clock.now_ms)
-            except (KeyboardInterrupt, GeneratorExit):
-                # Not of the handler: the process is being stopped, or its event loop has ended.
-                raise
             except BaseException as error:
+                if _is_closed(attempt, error):
+                    raise
                 outcome = self._outcome_of(error, attempt, job, plan)
             duration_us = (time.perf_counter_ns() - began_ns) // 1000
             if attempt.deadline is not None:
@@ -93,7 +97,9 @@ class Pipeline:
                 settlement = self._decide(attempt.claimed, job, plan, outcome, duration_us)
         except NotRun as ended:
             settlement = ended.settlement
-        except Exception:
+        except BaseException as error:
+            if _is_closed(attempt, error):
+                raise
             # A fault of the worker, not of the handler: the slot is freed, and the job is left to its lease.
             _log.exception("job %s could not be run to an end; it will be recovered", attempt.lease.id)
         self._end(attempt, settlement)
@@ -104,7 +110,8 @@ class Pipeline:
             job = read_live(claimed, claimed.body, claimed.tries)
             plan = self._plans.get(job.name) or self._unknown(job.name)
             return job, plan, plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
-        except (EnvelopeError, ArgumentsError, UnknownJobName) as error:
+        except BaseException as error:
+            # Also what code of users raises that decodes arguments, such as the validator of a model.
             raise NotRun(self._verdicts.of_unrunnable(claimed, error)) from None
 
     def _unknown(self, name: str) -> RunPlan:
@@ -132,7 +139,7 @@ class Pipeline:
         if isinstance(attempt.leads_to, Cancelled):
             job = start_job(job, attempt.claimed.fence, self._clock.now_ms())
             return self._decide(attempt.claimed, job, plan, attempt.leads_to)
-        return release(attempt.lease) if isinstance(attempt.leads_to, Released) else None
+        return None if attempt.leads_to is LOST else release(attempt.lease)
 
     def _begin(self, attempt: Attempt, job: Job, plan: RunPlan, arguments: _Arguments) -> JobContext:
         """Set the attempt's timeout and its context; raise ``NotRun`` if the job has expired."""
@@ -145,7 +152,8 @@ class Pipeline:
         due_ms = None
         if timeout_ms is not None:
             timeout_s, due_ms = timeout_ms / 1000, now_ms + timeout_ms
-            self._canceller.limit(attempt, timeout_s)
+            is_default = plan.is_default_timeout and envelope.timeout_ms is None
+            self._canceller.limit(attempt, timeout_s, "the default timeout" if is_default else "its timeout")
             # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
             self._leases.hold(attempt.lease, self._clock.monotonic() + timeout_s + self._grace_s)
         context = attempt.context = JobContext(job, self._host.sender, due_ms, *arguments, self._on_event)
@@ -155,6 +163,18 @@ class Pipeline:
     def _outcome_of(self, error: BaseException, attempt: Attempt, job: Job, plan: RunPlan) -> Outcome | Lost:
         """Return what ``error`` leads to: raised while the attempt is cancelled, it isn't the handler's own failure."""
         leads_to = attempt.leads_to or error
-        if isinstance(leads_to, BaseException):
-            return outcome_of_error(leads_to, job, plan, self._clock.now_ms(), trace=error)
-        return leads_to
+        if not isinstance(leads_to, BaseException):
+            return leads_to
+        if isinstance(leads_to, asyncio.CancelledError) and self._is_cancelled():
+            return Released()
+        return outcome_of_error(leads_to, job, plan, self._clock.now_ms(), trace=error)
+
+
+def _is_closed(attempt: Attempt, error: BaseException) -> bool:
+    """Return whether ``error`` closes the coroutine of ``attempt`` from outside, and was not raised in its task."""
+    if not isinstance(error, GeneratorExit):
+        return False
+    try:
+        return asyncio.current_task() is not attempt.task
+    except RuntimeError:  # No event loop runs any more.
+        return True

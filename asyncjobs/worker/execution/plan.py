@@ -15,6 +15,7 @@ from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.middleware.chain import processing, sees_running
+from asyncjobs.middleware.timeout import default_timeout_ms
 from asyncjobs.worker.execution.callers import Caller, HandlerCallers
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.resources.opening import WorkerResources, with_resources
@@ -35,6 +36,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     rule: RetryRule | None
     """A function that decides about retries in place of ``retry``."""
     timeout_ms: int | None
+    is_default_timeout: bool
+    """Whether the timeout is that of a ``DefaultTimeout`` layer, not the job's own."""
     result_ttl_ms: int
     middleware: Sequence[Middleware]
     """The layers around the handler, outermost first."""
@@ -75,13 +78,15 @@ class RunPlans:
         signature = signature_of(definition)
         retry = host.retry if options.retry is UNSET else options.retry
         result_ttl_ms = round(host.settings.result_ttl * 1000)
+        own_timeout_ms = None if options.timeout_ms is UNSET else options.timeout_ms
         return RunPlan(
             call=processing(host.middleware, call),
             signature=signature,
             encode_result=signature.returns.write_result,
             retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,
             rule=None if isinstance(retry, RetryPolicy) else retry,
-            timeout_ms=None if options.timeout_ms is UNSET else options.timeout_ms,
+            timeout_ms=default_timeout_ms(host.middleware) if own_timeout_ms is None else own_timeout_ms,
+            is_default_timeout=own_timeout_ms is None,
             result_ttl_ms=result_ttl_ms if options.result_ttl_ms is UNSET else options.result_ttl_ms,
             middleware=host.middleware,
             process_slots=self._callers.process_slots_of(definition),

@@ -13,26 +13,32 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from asyncjobs.core.text import message_of
+from asyncjobs.jobs.context import JobContext
+from asyncjobs.worker.shield import ShieldedFuture
+
 __all__ = ["HandlerThreads"]
 
 
 class _Call:
     __slots__ = ("args", "context", "function", "future", "kwargs", "loop")
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, function: Callable[..., Any], job: JobContext) -> None:
         self.function = function
-        self.args = args
-        self.kwargs = kwargs
+        self.args = job.args
+        self.kwargs = job.kwargs
         self.context = contextvars.copy_context()
         self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.future = ShieldedFuture(job)
 
     def run(self) -> None:
         try:
             value = self.context.run(self.function, *self.args, **self.kwargs)
         except BaseException as error:
-            # A future refuses StopIteration, which would end the generator that awaits it.
-            found = RuntimeError(f"the handler raised {error!r}") if isinstance(error, StopIteration) else error
+            found = error
+            if isinstance(error, StopIteration):
+                # A future refuses it, since it would end the generator that awaits the future.
+                found = RuntimeError(f"the handler raised StopIteration: {message_of(error)}")
             self._resolve(self.future.set_exception, found)
         else:
             self._resolve(self.future.set_result, value)
@@ -57,9 +63,13 @@ class HandlerThreads:
         self._idle = threading.Semaphore(0)
         self._count = 0
 
-    def run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> asyncio.Future[Any]:
-        """Run ``function`` in a thread, in a copy of the caller's context; return a future of its result."""
-        call = _Call(function, args, kwargs)
+    def run(self, function: Callable[..., Any], job: JobContext) -> asyncio.Future[Any]:
+        """Run ``function``, the handler of ``job``, in a thread and in a copy of the caller's context.
+
+        Returns:
+            A future of its result. The task that awaits it can't be cancelled before, while the job is shielded.
+        """
+        call = _Call(function, job)
         if not self._idle.acquire(blocking=False):
             self._count += 1
             threading.Thread(target=self._serve, name=f"asyncjobs-handler-{self._count}", daemon=True).start()

@@ -95,7 +95,10 @@ def _problem_of(error: BaseException, trace: BaseException, job: Job, plan: RunP
     layer, message = layer_that_raised(error, plan.middleware), message_of(error)
     if layer is not None:
         message = f"in the middleware {layer}: {message}"
-    text = "".join(traceback.format_exception(trace))
+    try:
+        text = "".join(traceback.format_exception(trace))
+    except BaseException as problem:
+        text = f"(its traceback can't be had: {type_name(type(problem))})"
     return bounded_error(type_name(type(error)), message, text, job.attempt, now_ms)
 
 
@@ -103,7 +106,7 @@ def _ruled(rule: RetryRule, error: BaseException, job: Job, problem: JobError) -
     try:
         wait: float | timedelta | None = rule(error, job.failures + 1)
         after_ms = None if wait is None else to_ms("the wait", wait)
-    except Exception:
+    except BaseException:
         # A rule that fails must not cost the job: it is tried again as jobs without a policy are.
         _log.exception("the retry rule of job %s (%s) failed; the default policy decides", job.id, job.name)
         return Failed(problem, policy=_DEFAULT)
@@ -147,13 +150,13 @@ class Verdicts:
             return self.of_unrunnable(claimed, error)
         return settle(job, outcome, _NO_RETRY, self._now_ms(), 0.0, body=claimed.body)
 
-    def of_unrunnable(self, claimed: Claimed, error: Exception) -> Settlement:
+    def of_unrunnable(self, claimed: Claimed, error: BaseException) -> Settlement:
         """Send a job that can't be run to the dead letter queue, with the reason."""
         try:
             job = self._started(claimed)
         except EnvelopeError:
             job = stand_in(claimed, claimed.tries, JobState.RUNNING, fence=claimed.fence)
-        problem = bounded_error(type(error).__name__, str(error), "", job.attempt, self._now_ms())
+        problem = bounded_error(type(error).__name__, message_of(error), "", job.attempt, self._now_ms())
         settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._now_ms(), 0.0)
         _report(job, problem, settlement)
         return settlement

@@ -60,8 +60,8 @@ async def health_file(health: Callable[[], Health], path: Path) -> AsyncIterator
         yield
     finally:
         writing.cancel()
-        with contextlib.suppress(asyncio.CancelledError, OSError):
-            await writing
+        # Not awaited itself: a cancellation of this task would be taken for that of the other.
+        await asyncio.gather(writing, return_exceptions=True)
         await file.unlink(missing_ok=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -47,7 +49,9 @@ class Heartbeat(Duty):
         self._period_s = lease_ms / 4000
         self._blocked_limit = blocked_limit
         self._next_at = monotonic() + self._period_s
+        self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
+        self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="asyncjobs-heartbeat", daemon=True)
 
     async def start(self) -> None:
@@ -57,6 +61,9 @@ class Heartbeat(Duty):
     async def stop(self) -> None:
         """End the thread; leases that are still held lapse."""
         self._stop.set()
+        # While it calls a server that hangs, it ends later, with its timeout.
+        await self._ended.wait()
+        self._thread.join()
 
     def step(self) -> None:
         """Extend everything that is held, once. Raises ``BrokerError``."""
@@ -80,3 +87,5 @@ class Heartbeat(Duty):
             else:
                 outage.over()
         self._keeper.close()
+        with contextlib.suppress(RuntimeError):  # The loop has closed, and the worker has ended with it.
+            self._loop.call_soon_threadsafe(self._ended.set)

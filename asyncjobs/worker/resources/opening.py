@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
@@ -91,6 +93,8 @@ class OpenResources:
 class WorkerResources(Duty):
     """The resources of one worker: ``needs`` in the order of their opening; ``values`` while they are open."""
 
+    stop_within_s = 5.0
+
     def __init__(self, needs: Iterable[Need]) -> None:
         self._needs = tuple(needs)
         self._opened = OpenResources({})
@@ -128,10 +132,20 @@ def with_resources(
             value = await call(job)
         except BaseException as error:
             with Shielded(job, "closing"):
+                await _pending_cancellation()
                 await opened.close(error)
             raise
         with Shielded(job, "closing"):
+            await _pending_cancellation()
             await opened.close(None)
         return value
 
     return run
+
+
+async def _pending_cancellation() -> None:
+    """Take a cancellation that came in the last step of a handler, so that it doesn't interrupt what closes."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)

@@ -14,6 +14,8 @@ end
 -- Takes leases away, and with each the mark that its run is to be cancelled. `ids`: those of the members that have one.
 local function end_leases(q, members, ids)
   redis.call('ZREM', q.leased, unpack(members))
-  remove_fields(q.fences, ids)
+  if #ids > 0 then
+    redis.pcall('HDEL', q.fences, unpack(ids))
+  end
   remove_fields(q.cancels, members)
 end
