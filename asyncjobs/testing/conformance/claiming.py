@@ -168,6 +168,20 @@ class Claiming(Theme):
         assert await bench.claim_ids(last_try=True, max_suspects=2) == [once]
         assert await bench.claim_ids(last_try=True, max_suspects=2) == [twice]
 
+    async def test_a_claim_from_several_queues_gets_no_more_jobs_whose_worker_has_died_than_asked_for(
+        self, bench: Bench
+    ) -> None:
+        queues = ["first", bench.queue, "second", *(f"empty-{number}" for number in range(300)), "third"]
+        sent = await bench.send(*(bench.new(queue=queue) for queue in ("first", "second", "third")))
+        await bench.claim(queues=queues)
+        for _ in range(4):
+            await bench.broker.recover(queues, 10_000, 3)
+            await bench.kit.advance(2_501)
+        await bench.broker.recover(queues, 10_000, 3)
+        [fresh] = await bench.send(bench.new(queue="third"))
+        assert await bench.claim_ids(queues=queues, max_suspects=1) == [sent[0], fresh]
+        assert await bench.claim_ids(queues=queues, max_suspects=2) == sent[1:]
+
     async def test_jobs_that_must_wait_wake_nobody_and_those_behind_them_are_found(self, bench: Bench) -> None:
         sent = await bench.send(count=30)
         await bench.claim(30)

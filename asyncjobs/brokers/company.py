@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from asyncjobs.core.record.tries import unpack_tries
+from asyncjobs.errors import EnvelopeError
 from asyncjobs.ports import Claimed, ClaimRequest
 
 __all__ = ["Company"]
@@ -18,22 +19,27 @@ class Company:
         jobs: What it has got already.
     """
 
-    __slots__ = ("_left", "_max_deaths", "_may_be_last")
+    __slots__ = ("_max_deaths", "last_try", "left")
 
     def __init__(self, request: ClaimRequest, jobs: Iterable[Claimed]) -> None:
-        self._left = request.max_suspects
-        self._may_be_last = request.last_try
+        self.left = request.max_suspects
+        """How many more it may get."""
+        self.last_try = request.last_try
+        """Whether the next may be one that goes to the dead letter queue with its next death."""
         self._max_deaths = request.max_deaths
         for claimed in jobs:
             self.admits(claimed.tries)
 
     def admits(self, tries: bytes) -> bool:
         """Return whether the claim gets a job with these tries, and count it."""
-        deaths = unpack_tries(tries).deaths
+        try:
+            deaths = unpack_tries(tries).deaths
+        except EnvelopeError:
+            deaths = 0
         if deaths == 0:
             return True
         is_last = deaths + 1 >= self._max_deaths
-        if self._left < 1 or (is_last and not self._may_be_last):
+        if self.left < 1 or (is_last and not self.last_try):
             return False
-        self._left, self._may_be_last = 0 if is_last else self._left - 1, False
+        self.left, self.last_try = 0 if is_last else self.left - 1, False
         return True
