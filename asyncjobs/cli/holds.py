@@ -22,7 +22,7 @@ examples:
   asyncjobs pause --tenant acme --app shop:app          (no job of this tenant starts, in any queue)
   asyncjobs resume --job send_email --app shop:app
 
-A name or a tenant is suspended in all queues that were ever used, and with --app in those of the app's code too.
+A name or a tenant is suspended in all queues that are in use, and with --app in those of the app's code too.
 Running jobs go on, new jobs are accepted, and no worker needs a restart.
 """
 

@@ -26,5 +26,5 @@ class Verbs:
         return self._connection.broker
 
     async def _queues(self, queue: str | None) -> list[str]:
-        """Return the given queue; for ``None``, all queues ever used."""
+        """Return the given queue; for ``None``, all queues in use."""
         return await self._broker.queues() if queue is None else [checked_queue(queue)]

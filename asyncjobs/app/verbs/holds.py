@@ -39,7 +39,7 @@ class HoldVerbs(Verbs):
 
         Args:
             name: The job name; an alias is a name of its own.
-            queue: Only in this queue. By default in each queue that was ever used, and in the queue of the job's
+            queue: Only in this queue. By default in each queue that is in use, and in the queue of the job's
                 definition.
 
         Raises:
@@ -73,7 +73,7 @@ class HoldVerbs(Verbs):
 
         Args:
             tenant: The tenant's id.
-            queue: Only in this queue. By default in each queue that was ever used, and in the queues of all job
+            queue: Only in this queue. By default in each queue that is in use, and in the queues of all job
                 definitions.
 
         Raises:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import itertools
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -197,9 +198,17 @@ class RedisWork(Session):
 
     # -- upkeep
 
+    async def _having(self, key: Literal["leased", "parked", "dead"], queues: Sequence[str]) -> Sequence[str]:
+        """Return those of ``queues`` that have something under ``key``; of many, workers find most idle."""
+        # In a Cluster, a queue that can't be reached must not keep the others from being looked at.
+        if self._one_slot or len(queues) == 1:
+            return queues
+        found = await self._commands([("EXISTS", getattr(self._keys.queue(queue), key)) for queue in queues])
+        return list(itertools.compress(queues, found))
+
     async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
         total = Recovery([], [], [])
-        for queue in queues:
+        for queue in await self._having("leased", queues):
             # All calls at once, since each puts jobs before those of the call before it.
             for _ in range(_MAX_CALLS_IN_A_ROW):
                 reply = await self._on_queue(
@@ -214,7 +223,7 @@ class RedisWork(Session):
 
     async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
         moved = 0
-        for queue in queues:
+        for queue in await self._having("parked", queues):
             # All calls at once, since each puts jobs before those of the call before it.
             more = True
             while more:
@@ -225,7 +234,7 @@ class RedisWork(Session):
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
         count = 0
-        for queue in queues:
+        for queue in await self._having("dead", queues):
             count += await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
         return count
 
