@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from asyncjobs.core.record.tries import unpack_tries
-from asyncjobs.errors import EnvelopeError
+from asyncjobs.core.record.tries import deaths_in
 from asyncjobs.ports import Claimed, Lease
 from asyncjobs.worker.leases import Leases
 
@@ -49,12 +48,5 @@ class Suspects:
     def note(self, jobs: Iterable[Claimed]) -> None:
         """Note the suspects among jobs that the worker has claimed."""
         for one in jobs:
-            if one.tries and (deaths := _deaths_of(one)):
+            if one.tries and (deaths := deaths_in(one.tries)):
                 self._held[Lease(one.queue, one.id, one.priority, one.fence)] = deaths + 1 >= self.max_deaths
-
-
-def _deaths_of(claimed: Claimed) -> int:
-    try:
-        return unpack_tries(claimed.tries).deaths
-    except EnvelopeError:
-        return 0

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from asyncjobs.brokers.company import Company
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.memory import running, store, upkeep
-from asyncjobs.brokers.memory.company import Company
 from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.brokers.memory.stats import figures
@@ -160,7 +160,9 @@ class MemoryBroker:
             again = False
             company = Company(request)
             for queue in request.queues:
-                part, due_at_ms, more = self._queue(queue).claim(request, request.limit - len(jobs), company, now_ms)
+                # A claim that is repeated with a lower limit gets what it got.
+                want = max(0, request.limit - len(jobs))
+                part, due_at_ms, more = self._queue(queue).claim(request, want, company, now_ms)
                 jobs += part
                 again = again or more
                 if due_at_ms is not None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from asyncjobs.brokers.memory.company import Company
+from asyncjobs.brokers.company import Company
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.events import EventStreams
 from asyncjobs.brokers.memory.ledger import Ledger
@@ -298,14 +298,14 @@ class Queue:
         for entry in self.ready.first(want + MAX_PASSED, lowest_first=request.lowest_first):
             if len(taken) == want:
                 break
-            hold = self.parked.hold_of(entry, names)
-            if hold is not None:
+            if entry.tries and company.must_wait(entry.tries):
+                waiting += 1
+            elif hold := self.parked.hold_of(entry, names):
                 self.park(entry, hold, now_ms)
                 has_parked = True
-            elif company.admits(entry.tries):
-                taken.append(entry)
             else:
-                waiting += 1
+                company.join(entry.tries)
+                taken.append(entry)
         return taken, waiting, has_parked
 
     def _lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:
