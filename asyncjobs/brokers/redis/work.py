@@ -51,7 +51,8 @@ class RedisWork(Session):
         if not self._one_slot:
             return await self._claim(request, request.queues, request.limit, Company(request))
         jobs: list[Claimed] = []
-        claim = Claim(jobs, 0)
+        # The clocks of nodes may differ: by the latest, no claim seems late, and what is due comes as much later.
+        now_ms = 0
         dues: list[int] = []
         again = False
         company = Company(request)
@@ -61,9 +62,10 @@ class RedisWork(Session):
             for one in claim.jobs:
                 company.join(one.tries)
             again = again or claim.again
+            now_ms = max(now_ms, claim.now_ms)
             if claim.next_due_ms is not None:
-                dues.append(claim.next_due_ms)
-        return Claim(jobs, claim.now_ms, min(dues, default=None), again)
+                dues.append(claim.next_due_ms - claim.now_ms)
+        return Claim(jobs, now_ms, now_ms + min(dues) if dues else None, again)
 
     async def _claim(self, request: ClaimRequest, queues: Sequence[str], limit: int, company: Company) -> Claim:
         values = CLAIM.values(
