@@ -7,6 +7,9 @@ import random
 import pytest
 
 from asyncjobs.core.priority import Priority
+from asyncjobs.core.record.envelope import JobError
+from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.core.settlement import Completed, Failed, Released
 from asyncjobs.ports import Claimed, ClaimRequest, Hold, NewJob
 from asyncjobs.testing.conformance.bench import Bench
 from tests.conformance.kits import MemoryKit, RedisKit
@@ -17,8 +20,11 @@ pytestmark = pytest.mark.anyio
 QUEUES = ["first", "second"]
 NAMES = ["known", "other"]
 HOLDS = [Hold("queue"), Hold("name", "known"), Hold("tenant", "acme")]
-LEASE_MS = 40_000
-TICK_MS = 10_000
+# So long that the time which the test itself takes, by the clock of the server, matters nowhere.
+TICK_MS = 600_000
+LATER_MS = TICK_MS + TICK_MS // 2
+LEASE_MS = 4 * TICK_MS + TICK_MS // 2
+RETRIES = RetryPolicy(max_retries=1, initial=LATER_MS / 1000, jitter=False, cap=LATER_MS / 1000)
 
 
 class Pair:
@@ -50,7 +56,7 @@ class Pair:
                     queue=queue,
                     job_id=job_id,
                     priority=self.chance.choice(list(Priority)),
-                    delay_ms=self.chance.choice([0, 0, 0, TICK_MS + 5_000, 2 * TICK_MS + 5_000]),
+                    delay_ms=self.chance.choice([0, 0, 0, LATER_MS, LATER_MS + TICK_MS]),
                     tenant=self.chance.choice(["", "acme"]),
                 )
             )
@@ -90,7 +96,7 @@ class Pair:
                 assert number < self.number + 50
             woken[at] = [await kit.broker.wait([queue], 0.001) for queue in QUEUES]
         self.number += 60
-        assert got[0] == got[1], (limit, queues, names, lowest_first, suspects, last)
+        assert got[0] == got[1], (got, limit, queues, names, lowest_first, suspects, last)
         # On Redis, entries of cancelled jobs may wake a worker, which then takes them away.
         assert all(there or not here for here, there in zip(*woken, strict=True)), (
             limit,
@@ -106,9 +112,9 @@ class Pair:
             chance = random.Random(seed)
             jobs = [job for job in self.runs[at] if chance.random() < 0.5]
             self.runs[at] = [job for job in self.runs[at] if job not in jobs]
-            for verb in (bench.settle, bench.fail, bench.release):
+            for outcome in (Completed(b""), Failed(JobError("ValueError", "no", "", 1, 0)), Released()):
                 some, jobs = jobs[::2], jobs[1::2]
-                await verb(some)
+                await bench.settle(some, outcome, policy=RETRIES)
 
     async def advance(self) -> None:
         for kit in self.kits:
@@ -143,7 +149,7 @@ class Pair:
         if not self.sent:
             return
         queue, job_id = self.chance.choice(self.sent)
-        priority, delay_ms = self.chance.choice([None, 0, 2]), self.chance.choice([None, 0, TICK_MS + 5_000])
+        priority, delay_ms = self.chance.choice([None, 0, 2]), self.chance.choice([None, 0, LATER_MS])
         found = [
             await kit.broker.edit(queue, job_id, priority=priority, delay_ms=delay_ms, due_at_ms=None)
             for kit in self.kits
@@ -161,7 +167,7 @@ class Pair:
                 assert found[0] == found[1], (queue, place)
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(6))
 async def test_both_brokers_give_the_same_jobs(redis_server: Server, seed: int) -> None:
     server = RedisKit(redis_server)
     await server.broker.open()

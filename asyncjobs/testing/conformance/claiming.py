@@ -194,6 +194,16 @@ class Claiming(Theme):
         assert await bench.claim_ids(names=KNOWN) == []
         assert await bench.ids_in("parked") == [suspect]
 
+    async def test_a_job_that_must_wait_under_another_priority_is_given_once(self, bench: Bench) -> None:
+        [suspect] = await bench.send()
+        await bench.claim()
+        await bench.lapse()
+        await bench.recover()
+        await bench.broker.edit(bench.queue, suspect, priority=0, delay_ms=None, due_at_ms=None)
+        [fresh] = await bench.send()
+        assert await bench.claim_ids(max_suspects=0) == [fresh]
+        assert await bench.claim_ids() == [suspect]
+
     async def test_jobs_that_must_wait_wake_nobody_and_those_behind_them_are_found(self, bench: Bench) -> None:
         sent = await bench.send(count=30)
         await bench.claim(30)

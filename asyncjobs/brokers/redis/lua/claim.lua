@@ -53,23 +53,26 @@ end
 --   leases    deadline, member, …    members   the same without the deadlines    fences  id, fence, …
 --   parked    label -> its ids, and as `kind` why
 --   passed    {priority, id}, …
---   waiting   number of a candidate -> true, of those that must wait
+--   waiting   number of a candidate -> true, of those that must wait; what is passed over does not
 --   stop      the number of the first candidate that it has not looked at, nil if it has looked at all
 local function sort(found, want, fence, deadline, held)
   local jobs, leases, members, fences, parked, passed, skipped = {}, {}, {}, {}, {}, {}, {}
   local priorities, records, tries, skips = found.priorities, found.records, found.tries, found.skips
   local waiting, stop = found.waiting, nil
+  local function is_gone(n, id)
+    local field = gone_field(priorities[n], id)
+    skipped[field] = (skipped[field] or 0) + 1
+    return whole_in(skips[n]) >= skipped[field]
+  end
   for n, id in ipairs(found.ids) do
     if n > #records or #members == want then
       stop = n
       break
     end
     local record = records[n]
-    local field = priorities[n] .. ':' .. id
-    local skip = skips[n]
-    if skip and whole_in(skip) > (skipped[field] or 0) then
-      skipped[field] = (skipped[field] or 0) + 1
+    if skips[n] and is_gone(n, id) then
       passed[#passed + 1] = {priorities[n], id}
+      waiting[n] = nil
     elseif waiting[n] or (tries[n] and must_wait(tries[n])) then
       waiting[n] = true
     elseif record then
