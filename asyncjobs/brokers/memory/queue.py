@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from asyncjobs.brokers.memory.company import Company
+from asyncjobs.brokers.company import Company
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.events import EventStreams
 from asyncjobs.brokers.memory.ledger import Ledger
@@ -294,26 +294,29 @@ class Queue:
 
     def _choose(self, request: ClaimRequest, claimed: Sequence[Claimed], now_ms: int) -> tuple[list[Entry], int, bool]:
         """Return the entries to lease, how many before them wait, and whether any was parked."""
-        want = request.limit - len(claimed)
+        # A claim that is repeated with a lower limit gets what it got.
+        want = max(0, request.limit - len(claimed))
         first = self.ready.first(want, lowest_first=request.lowest_first)
         names = request.names
         is_any_tried = self.tried > len(self.dead) and any(entry.tries for entry in first)
         if not is_any_tried and not self.parked.holds and (names is None or names.issuperset(map(_name_of, first))):
             return first, 0, False
-        company = Company(request, claimed)
+        company = Company(request)
+        for one in claimed:
+            company.join(one.tries)
         taken: list[Entry] = []
         waiting, has_parked = 0, False
         for entry in self.ready.first(want + MAX_PASSED, lowest_first=request.lowest_first):
             if len(taken) == want:
                 break
-            hold = self.parked.hold_of(entry, names)
-            if hold is not None:
+            if entry.tries and company.must_wait(entry.tries):
+                waiting += 1
+            elif hold := self.parked.hold_of(entry, names):
                 self.park(entry, hold, now_ms)
                 has_parked = True
-            elif company.admits(entry.tries):
-                taken.append(entry)
             else:
-                waiting += 1
+                company.join(entry.tries)
+                taken.append(entry)
         return taken, waiting, has_parked
 
     def _lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:

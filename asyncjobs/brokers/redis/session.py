@@ -158,7 +158,8 @@ class Session:
         except BrokerUnavailable:
             self._portion.failed()
             raise
-        self._portion.succeeded()
+        if self._portion.is_reduced:
+            self._portion.succeeded(_bytes_in(values) + _bytes_in(reply))
         return reply
 
     async def _on_queue(self, script: Script, queue: str, /, *tables: Collection[Value], **args: Value) -> Any:
@@ -202,3 +203,10 @@ class Session:
         if now - self._registered.get(queue, -_REGISTER_EVERY_S) >= _REGISTER_EVERY_S:
             await self._command("SADD", self._keys.queues, queue)
             self._registered[queue] = now
+
+
+def _bytes_in(value: Any) -> int:
+    """Return how many bytes the texts in arguments, or in a reply, have."""
+    if isinstance(value, list | tuple):
+        return sum(map(_bytes_in, value))
+    return len(value) if isinstance(value, bytes | str) else 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
+from asyncjobs.brokers.company import Company
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.redis.arguments import lease_member
 from asyncjobs.brokers.redis.connection import translated
@@ -37,8 +39,9 @@ _RECLAIM = load("reclaim")
 _RECOVER = load("recover")
 _UNPARK = load("unpark")
 
-# Bound once, since it is called for each job.
+# Bound once, since they are called for each job.
 _settled = SETTLE.rows["job"]
+_size_of = attrgetter("size")
 
 
 class RedisWork(Session):
@@ -46,20 +49,25 @@ class RedisWork(Session):
 
     async def claim(self, request: ClaimRequest) -> Claim:
         if not self._one_slot:
-            return await self._claim(request, request.queues, request.limit)
+            return await self._claim(request, request.queues, request.limit, Company(request))
         jobs: list[Claimed] = []
-        claim = Claim(jobs, 0)
+        # The clocks of nodes may differ: by the latest, no claim seems late, and what is due comes as much later.
+        now_ms = 0
         dues: list[int] = []
         again = False
+        company = Company(request)
         for queue in request.queues:
-            claim = await self._claim(request, [queue], request.limit - len(jobs))
+            claim = await self._claim(request, [queue], request.limit - len(jobs), company)
             jobs += claim.jobs
+            for one in claim.jobs:
+                company.join(one.tries)
             again = again or claim.again
+            now_ms = max(now_ms, claim.now_ms)
             if claim.next_due_ms is not None:
-                dues.append(claim.next_due_ms)
-        return Claim(jobs, claim.now_ms, min(dues, default=None), again)
+                dues.append(claim.next_due_ms - claim.now_ms)
+        return Claim(jobs, now_ms, now_ms + min(dues) if dues else None, again)
 
-    async def _claim(self, request: ClaimRequest, queues: Sequence[str], limit: int) -> Claim:
+    async def _claim(self, request: ClaimRequest, queues: Sequence[str], limit: int, company: Company) -> Claim:
         values = CLAIM.values(
             request.names or (),
             worker=request.worker,
@@ -72,8 +80,8 @@ class RedisWork(Session):
             timer_ms=request.keep_timer_ms,
             any_name=request.names is None,
             most_bytes=self._portion.bytes,
-            suspects=request.max_suspects,
-            last_one=request.last_try,
+            suspects=company.left,
+            last_one=company.may_be_last,
             max_deaths=request.max_deaths,
         )
         reply = await self._run(CLAIM, queues, values)
@@ -198,10 +206,6 @@ class RedisWork(Session):
         for queue in queues:
             count += await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
         return count
-
-
-def _size_of(settlement: Settlement) -> int:
-    return len(settlement.body)
 
 
 def _parts(emissions: Sequence[Emission]) -> Iterator[Sequence[Emission]]:

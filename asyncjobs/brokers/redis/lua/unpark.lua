@@ -118,6 +118,9 @@ for i = 1, #parked, 2 do
     lists[#lists + 1] = read_list(q, parked[i], what)
   end
 end
+table.sort(lists, function(one, other)
+  return one.label < other.label
+end)
 
 check_places(q)
 local unparked, dead, more, waiting, figures = 0, 0, 0, {}, new_figures()
