@@ -15,6 +15,8 @@ __all__ = [
     "MAX_PASSED",
     "MAX_TENANT_HISTORY",
     "MINUTES_KEEP_MS",
+    "QUEUE_KEEP_MS",
+    "SERVED_KEEP_MS",
     "TOMBSTONE_MS",
     "UNKNOWN_NAME",
     "WORKERS_DIED",
@@ -41,6 +43,12 @@ HISTORY_KEEP_MS = 30 * 24 * 3_600_000
 
 #: How long the figures of one minute are kept.
 MINUTES_KEEP_MS = 6 * 3_600_000
+
+#: How long a queue that holds nothing is listed, with its figures, after it was last sent to; at most twice as long.
+QUEUE_KEEP_MS = HISTORY_KEEP_MS
+
+#: How long a queue that holds nothing is listed after a worker last served it; at most twice as long.
+SERVED_KEEP_MS = 3_600_000
 
 #: Why a job is dead under which too many workers died; takes the number of deaths.
 WORKERS_DIED = "%d workers died, or lost their lease, while they ran this job"

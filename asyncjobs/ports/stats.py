@@ -15,7 +15,12 @@ class JobStats(Protocol):
     """The verbs for statistics: figures, history, and the workers that are present."""
 
     async def queues(self) -> list[str]:
-        """Return the names of all queues ever used, sorted."""
+        """Return the names of the queues, sorted.
+
+        A queue that holds nothing (no job that has not ended, no schedule, no hold) is forgotten, with its counters,
+        30 to 60 days after it was last sent to. If it was only served by workers, that is one to two hours after the
+        last of them was there.
+        """
         ...
 
     async def overview(self, queues: Sequence[str]) -> list[QueueFigures]:
@@ -54,7 +59,7 @@ class JobStats(Protocol):
         ...
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
-        """Make a worker known for a time, and its queues for good.
+        """Make a worker known for a time, and its queues too.
 
         Args:
             worker: The worker.

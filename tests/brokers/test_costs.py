@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 import redis
 
 from asyncjobs import App, Worker
 from asyncjobs.errors import ResultTimeout
-from asyncjobs.ports import ClaimRequest
+from asyncjobs.ports import ClaimRequest, NewJob, WorkerInfo
 from tests.apps import broker_of
+from tests.brokers.test_script_faults import claim, enqueue
+from tests.brokers.test_scripts import KEYS, run
 from tests.servers import Server, server
 
 pytestmark = pytest.mark.anyio
@@ -96,4 +99,142 @@ async def test_the_results_of_many_large_jobs_take_the_server_little_memory(runn
         await Worker(app, concurrency=200).run_until_empty()
         # 100 MB are kept; a call of 500 results had all of theirs three times over meanwhile.
         assert client.info("memory")["used_memory_peak"] < 180e6
+    client.close()
+
+
+def idle_claim(number: int, names: int, queues: int = 1) -> ClaimRequest:
+    return ClaimRequest(
+        worker="one",
+        number=number,
+        queues=[f"idle-{at}" for at in range(queues)],
+        limit=10,
+        lease_ms=10_000,
+        names=frozenset(f"app.jobs.number_{at}" for at in range(names)),
+    )
+
+
+async def test_the_cost_of_an_idle_look_does_not_grow_with_the_names_that_a_worker_knows(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    async with App(running.url) as app:
+        broker = broker_of(app)
+        costs = []
+        for number, names in enumerate((1, MANY)):
+            request = idle_claim(100 * number + 1, names)
+            assert request.names is not None
+            await broker.claim(request)
+            looks = []
+            for again in range(20):
+                before = server_us(client)
+                await broker.claim(idle_claim(100 * number + 2 + again, names))
+                await broker.unpark(["idle-0"], request.names, 1_000)
+                looks.append(server_us(client) - before)
+            costs.append(min(looks))
+    client.close()
+    assert costs[1] < 3 * costs[0]
+
+
+async def test_a_claim_from_many_queues_holds_up_other_clients_for_a_bounded_time_only(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    async with App(running.url) as app:
+        broker = broker_of(app)
+        for number in (1, 2):
+            client.config_resetstat()
+            await broker.claim(idle_claim(number, names=1, queues=2_000))
+        evalsha = client.info("commandstats")["cmdstat_evalsha"]
+        exists = client.info("commandstats")["cmdstat_exists"]
+    client.close()
+    # A few commands for each of the queues, and none of the calls for all of them.
+    assert evalsha["calls"] == 10
+    assert exists["calls"] == 2_000
+    assert float(evalsha["usec"]) / 10 < 100_000
+
+
+async def test_a_full_server_is_drained_by_a_worker_of_many_names(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    async with App(running.url) as app:
+        broker = broker_of(app)
+        job = NewJob(queue="idle-0", id="one", name="app.jobs.number_7", body=b"\x80")
+        assert await broker.enqueue([job]) == [True]
+        client.config_set("maxmemory", 1)
+        try:
+            claim = await broker.claim(idle_claim(1, MANY))
+        finally:
+            client.config_set("maxmemory", 0)
+        assert [one.id for one in claim.jobs] == ["one"]
+    client.close()
+
+
+async def test_an_idle_worker_of_many_queues_writes_next_to_nothing(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    queues = [f"idle-{at}" for at in range(500)]
+    worker = WorkerInfo(
+        id="one", host="host", pid=1, started_at_ms=1, queues=tuple(queues), concurrency=10, status="idle", running=()
+    )
+    async with App(running.url) as app:
+        broker = broker_of(app)
+        await broker.announce(worker, 20_000)
+        before = client.info("persistence")["rdb_changes_since_last_save"]
+        for _ in range(10):
+            await broker.announce(worker, 20_000)
+            await broker.unpark(queues, frozenset({"noop"}), 1_000)
+            await broker.prune(queues, 1_000, 10)
+            await broker.recover(queues, 1_000, 3)
+        # Its own record is kept for longer each time.
+        assert client.info("persistence")["rdb_changes_since_last_save"] - before <= 10
+    client.close()
+
+
+async def test_the_ids_of_killed_workers_do_not_pile_up(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    worker = WorkerInfo(
+        id="one", host="host", pid=1, started_at_ms=1, queues=(), concurrency=10, status="idle", running=()
+    )
+    async with App(running.url) as app:
+        await broker_of(app).announce(worker, 20_000)
+        [(_, until_ms)] = client.zrange("asyncjobs:workers", 0, -1, withscores=True)
+        client.zadd("asyncjobs:workers", {"killed": until_ms - 2 * 3_600_000})
+        await broker_of(app).announce(worker, 20_000)
+        assert client.zrange("asyncjobs:workers", 0, -1) == [b"one"]
+    client.close()
+
+
+async def test_jobs_of_many_names_are_unparked_in_parts_between_which_others_are_served(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    names = [f"job-{at:03}" for at in range(300)]
+    async with App(running.url) as app:
+        broker = broker_of(app)
+        sent = [
+            NewJob(queue="idle-0", id=f"{name}-{at}", name=name, body=b"\x80") for name in names for at in range(20)
+        ]
+        await broker.enqueue(sent)
+        number = 1
+        while (await broker.claim(idle_claim(number, names=1))).again:
+            number += 1
+        client.config_resetstat()
+        assert await broker.unpark(["idle-0"], frozenset(names[:40]), 3_600_000) == 800
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+        assert await broker.unpark(["idle-0"], frozenset(names), 3_600_000) == 5_200
+        assert 7 <= client.info("commandstats")["cmdstat_evalsha"]["calls"] <= 10
+        request = idle_claim(number + 1, names=1)
+        claim = await broker.claim(msgspec.structs.replace(request, names=None, limit=1_000))
+        assert [one.name for one in claim.jobs] == [name for name in names[40:90] for _ in range(20)]
+    client.close()
+
+
+def test_a_worker_that_dies_while_it_unparks_holds_up_its_queue_for_two_seconds(running: Server) -> None:
+    client = running.client()
+    client.flushall()
+    for number in range(3):
+        enqueue(client, f"parked-{number}")
+    claim(client, 1, 3, [])
+    run(client, "unpark", ["work"], grace_ms=60_000, limit=1, kept_names="")
+    assert claim(client, 2, 3, ["work"]) == {}
+    client.hset(KEYS.cfg, "shift_ms", 2_001)
+    assert list(claim(client, 3, 3, ["work"])) == ["parked-2"]
     client.close()

@@ -64,6 +64,7 @@ CLAIM = {
     "suspects": 9,
     "last_one": True,
     "max_deaths": 3,
+    "kept_names": "",
 }
 
 
@@ -133,6 +134,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "enqueue": Call([rows("enqueue", "job", *sent)], {}),
         "extend": Call([list(members.values())], {"lease_ms": 60_000}),
         "find": Call([], {"id": "leased-1", "watches": True}),
+        "forget_queue": Call([], {}),
         "hold": Call([], {"label": "n:other", "holds": True}),
         "minutes": Call([], {"count": 5}),
         "overview": Call([], {}),
@@ -149,7 +151,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "schedule_put": Call([], {"id": "weekly", "data": "data", "next_tick": NEVER}),
         "schedule_remove": Call([], {"id": "nightly"}),
         "settle": Call([rows("settle", "job", *verdicts)], {}),
-        "unpark": Call([["other"]], {"grace_ms": 1_000, "limit": 10}),
+        "unpark": Call([["other"]], {"grace_ms": 1_000, "limit": 10, "kept_names": ""}),
     }
 
 

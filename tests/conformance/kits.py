@@ -70,6 +70,8 @@ class RedisKit:
         self._shift_ms += milliseconds
         for queue in QUEUES:
             self._client.hset(QueueKeys("asyncjobs", queue).cfg, "shift_ms", self._shift_ms)
+        for queue in self._client.zrange("asyncjobs:queues", 0, -1):
+            self._client.zincrby("asyncjobs:queues", -milliseconds, queue)
         for key in self._client.scan_iter(count=1000):
             left = self._client.pttl(key)
             if left >= 0:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.memory import running, store, upkeep
 from asyncjobs.brokers.memory.lapsing import Lapsing
+from asyncjobs.brokers.memory.ledger import Ledger
 from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.brokers.memory.stats import figures
 from asyncjobs.brokers.memory.waking import Sleeper, drop, take_token
 from asyncjobs.core.job import Job
+from asyncjobs.core.retention import QUEUE_KEEP_MS, SERVED_KEEP_MS
 from asyncjobs.core.settlement import HistoryEntry, Settlement
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import ResultTimeout
@@ -69,7 +71,8 @@ class MemoryBroker:
         self._now_ms = _system_now_ms if clock is None else clock.now_ms
         self._lock = threading.RLock()
         self._queues: dict[str, Queue] = {}
-        self._registered: set[str] = set()
+        # Until when each queue is listed, also if it holds nothing.
+        self._listed: dict[str, int] = {}
         self._workers: Lapsing[str, WorkerInfo] = Lapsing()
         self._turn = 0
 
@@ -79,10 +82,18 @@ class MemoryBroker:
             queue = self._queues[name] = Queue(name)
         return queue
 
-    def _each_queue(self, items: Sequence[_Item], verb: Callable[[Queue, Sequence[_Item]], list[bool]]) -> list[bool]:
+    def _list(self, names: Iterable[str], until_ms: int) -> None:
+        listed = self._listed
+        for name in names:
+            if listed.get(name, 0) < until_ms:
+                listed[name] = until_ms
+
+    def _each_queue(
+        self, items: Sequence[_Item], verb: Callable[[Queue, Sequence[_Item]], list[bool]], now_ms: int
+    ) -> list[bool]:
         """Call ``verb`` with the items of each queue; return its answers in the order of ``items``."""
         names = {item.queue for item in items}
-        self._registered |= names
+        self._list(names, now_ms + QUEUE_KEEP_MS)
         if len(names) == 1:
             return verb(self._queue(names.pop()), items)
         return in_order(items, {name: verb(self._queue(name), group) for name, group in by_queue(items).items()})
@@ -98,7 +109,7 @@ class MemoryBroker:
     async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
         with self._lock:
             now_ms = self._now_ms()
-            reply = self._each_queue(jobs, lambda queue, group: queue.enqueue(group, now_ms))
+            reply = self._each_queue(jobs, lambda queue, group: queue.enqueue(group, now_ms), now_ms)
         self._turn += len(jobs)
         if self._turn >= _JOBS_A_TURN:
             self._turn = 0
@@ -168,7 +179,7 @@ class MemoryBroker:
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         with self._lock:
             now_ms = self._now_ms()
-            return self._each_queue(settlements, lambda queue, group: queue.settle(group, now_ms))
+            return self._each_queue(settlements, lambda queue, group: queue.settle(group, now_ms), now_ms)
 
     def lease_keeper(self) -> MemoryLeaseKeeper:
         return MemoryLeaseKeeper(self)
@@ -264,14 +275,22 @@ class MemoryBroker:
 
     async def hold(self, queue: str, hold: Hold, on: bool) -> bool:
         with self._lock:
-            self._registered.add(queue)
-            return store.hold(self._queue(queue), hold, on, self._now_ms())
+            now_ms = self._now_ms()
+            self._list([queue], now_ms + QUEUE_KEEP_MS)
+            return store.hold(self._queue(queue), hold, on, now_ms)
 
     # -- figures and presence
 
     async def queues(self) -> list[str]:
         with self._lock:
-            return sorted(self._registered)
+            now_ms = self._now_ms()
+            for name in [name for name, until_ms in self._listed.items() if until_ms <= now_ms]:
+                if self._queue(name).is_in_use:
+                    self._listed[name] = now_ms + QUEUE_KEEP_MS
+                else:
+                    del self._listed[name]
+                    self._queue(name).ledger = Ledger()
+            return sorted(self._listed)
 
     async def overview(self, queues: Sequence[str]) -> list[QueueFigures]:
         with self._lock:
@@ -295,8 +314,9 @@ class MemoryBroker:
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
         with self._lock:
-            self._workers.put(worker.id, worker, ttl_ms, self._now_ms())
-            self._registered.update(worker.queues)
+            now_ms = self._now_ms()
+            self._workers.put(worker.id, worker, ttl_ms, now_ms)
+            self._list(worker.queues, now_ms + SERVED_KEEP_MS)
 
     async def withdraw(self, worker_id: str, queues: Sequence[str]) -> None:
         with self._lock:
@@ -312,7 +332,7 @@ class MemoryBroker:
 
     async def put_schedule(self, queue: str, schedule_id: str, data: bytes, next_ms: int) -> bool:
         with self._lock:
-            self._registered.add(queue)
+            self._list([queue], self._now_ms() + QUEUE_KEEP_MS)
             return self._queue(queue).schedules.put(schedule_id, data, next_ms)
 
     async def schedules(self, queue: str) -> ScheduleList:

@@ -88,6 +88,11 @@ class Queue:
         """Whether no job may be claimed."""
         return _QUEUE in self.parked.holds
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether it holds a job that has not ended, a schedule, or a hold."""
+        return any(map(len, self.listed.values())) or bool(self.parked.holds) or bool(self.schedules)
+
     def get(self, job_id: str, now_ms: int) -> Entry | None:
         """Return the entry of a job, ``None`` if there is no record of it or the record has expired."""
         entry = self.jobs.get(job_id)

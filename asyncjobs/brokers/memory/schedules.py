@@ -15,6 +15,9 @@ class Schedules:
         self._next_ms: dict[str, int] = {}
         self._last_ms: dict[str, int] = {}
 
+    def __len__(self) -> int:
+        return len(self._data)
+
     def put(self, schedule_id: str, data: bytes, next_ms: int) -> bool:
         before = self._data.get(schedule_id)
         if before == data:

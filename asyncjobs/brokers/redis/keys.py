@@ -39,6 +39,7 @@ Family = Literal[
     "job",
     "minute",
     "name_history",
+    "names",
     "parked_jobs",
     "tenant_dead",
     "tenant_history",
@@ -52,6 +53,7 @@ FAMILIES: dict[Family, str] = {
     "job": "job:",
     "minute": "minute:",
     "name_history": "history:",
+    "names": "names:",
     "parked_jobs": "parked:",
     "tenant_dead": "tenant-dead:",
     "tenant_history": "tenant-history:",
@@ -131,9 +133,15 @@ class GlobalKeys:
         self.meta = f"{prefix}:meta"
         self.queues = f"{prefix}:queues"
         self.workers = f"{prefix}:workers"
+        # Of the two keys behind it; the empty braces are no hash tag, and no queue has that name.
+        self._base = f"{prefix}:{{}}:"
         # A cache of this instance, which is freed with it.
         self.queue = functools.cache(lambda name: QueueKeys(prefix, name))
 
     def worker(self, worker_id: str) -> str:
-        """Return the key of the record of one worker; the empty braces are no hash tag, and no queue has that name."""
-        return f"{self.prefix}:{{}}:worker:{worker_id}"
+        """Return the key of the record of one worker."""
+        return f"{self._base}worker:{worker_id}"
+
+    def names(self, digest: str, queue: str | None) -> str:
+        """Return the key of a set of job names: for all queues, or in a Cluster, where a script needs it, for one."""
+        return f"{self._base}{FAMILIES['names']}{digest}" if queue is None else self.queue(queue).of("names", digest)

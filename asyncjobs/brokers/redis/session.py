@@ -20,18 +20,19 @@ from asyncjobs.brokers.redis.replicated import ReplicatedWrites
 from asyncjobs.brokers.redis.replies import read_flags
 from asyncjobs.brokers.redis.scripts import Script, Value, load
 from asyncjobs.core.portions import Portion
+from asyncjobs.core.retention import QUEUE_KEEP_MS
 from asyncjobs.core.server import Server
 from asyncjobs.errors import BrokerRefused, BrokerUnavailable
 from asyncjobs.ports.sharing import Shared
 
-__all__ = ["CLAIM", "ENQUEUE", "JOBS_A_CALL", "SETTLE", "Session"]
+__all__ = ["CLAIM", "ENQUEUE", "JOBS_A_CALL", "SETTLE", "Session", "listing"]
 
 SCHEMA_VERSION = 1
 
 # How many jobs one script call may carry: Redis serves no other client meanwhile, and Lua unpacks at most 8,000 values.
 JOBS_A_CALL = 1_000
 
-# How often the name of a queue is written again, so that it comes back even after Redis has lost its data.
+# How often a sender lists its queue again, so that it comes back even after Redis has lost its data.
 _REGISTER_EVERY_S = 60.0
 
 ENQUEUE = load("enqueue")
@@ -51,6 +52,7 @@ class Session:
         self._settings = settings
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
+        self._announced: dict[str, bytes] = {}
         self._one_slot = False
         self._portion = Portion()
         self._shared = Shared(self._open, self._disconnect)
@@ -201,7 +203,7 @@ class Session:
     async def _register(self, queue: str) -> None:
         now = time.monotonic()
         if now - self._registered.get(queue, -_REGISTER_EVERY_S) >= _REGISTER_EVERY_S:
-            await self._command("SADD", self._keys.queues, queue)
+            await self._command(*listing(self._keys.queues, [queue], QUEUE_KEEP_MS))
             self._registered[queue] = now
 
 
@@ -210,3 +212,13 @@ def _bytes_in(value: Any) -> int:
     if isinstance(value, list | tuple):
         return sum(map(_bytes_in, value))
     return len(value) if isinstance(value, bytes | str) else 0
+
+
+def listing(key: str, names: Sequence[str], keep_ms: int) -> list[str | int]:
+    """Return the command that lists ``names`` in the sorted set ``key``, by the time until which they stay there.
+
+    That is ``keep_ms`` from now at least, and twice that at most: for ``keep_ms`` it is the same time, so that what is
+    sent again and again writes nothing.
+    """
+    until_ms = (time.time_ns() // 1_000_000 // keep_ms + 2) * keep_ms
+    return ["ZADD", key, "GT", *(part for name in names for part in (until_ms, name))]

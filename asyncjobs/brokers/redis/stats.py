@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import msgspec
 
 from asyncjobs.brokers.redis.replies import read_minutes, read_overview, read_tenant_figures
 from asyncjobs.brokers.redis.scripts import load
-from asyncjobs.brokers.redis.session import Session
+from asyncjobs.brokers.redis.session import Session, listing
+from asyncjobs.core.retention import QUEUE_KEEP_MS, SERVED_KEEP_MS
 from asyncjobs.core.settlement import HistoryEntry, read_history
 from asyncjobs.ports import MinuteFigures, QueueFigures, TenantFigures, WorkerInfo
 
@@ -17,6 +19,7 @@ __all__ = ["RedisStats"]
 # How many queues one script looks at, since Redis serves no other client meanwhile.
 _QUEUES_A_SCRIPT = 50
 
+_FORGET = load("forget_queue")
 _MINUTES = load("minutes")
 _OVERVIEW = load("overview")
 _RING = load("ring")
@@ -29,7 +32,18 @@ class RedisStats(Session):
     """A ``ports.JobStats``."""
 
     async def queues(self) -> list[str]:
-        return sorted(name.decode() for name in await self._command("SMEMBERS", self._keys.queues))
+        now_ms = time.time_ns() // 1_000_000
+        unused = await self._command("ZRANGEBYSCORE", self._keys.queues, "-inf", now_ms)
+        if unused:
+            await self._forget([name.decode() for name in unused], now_ms)
+        return sorted(name.decode() for name in await self._command("ZRANGE", self._keys.queues, 0, -1))
+
+    async def _forget(self, unused: list[str], now_ms: int) -> None:
+        forgotten = await self._run_each(_FORGET, [[queue] for queue in unused])
+        # First those that hold something are listed anew: then what is used meanwhile stays listed too.
+        if kept := [queue for queue, is_forgotten in zip(unused, forgotten, strict=True) if not is_forgotten]:
+            await self._command(*listing(self._keys.queues, kept, QUEUE_KEEP_MS))
+        await self._command("ZREMRANGEBYSCORE", self._keys.queues, "-inf", now_ms)
 
     async def overview(self, queues: Sequence[str]) -> list[QueueFigures]:
         size = 1 if self._one_slot else _QUEUES_A_SCRIPT
@@ -54,12 +68,21 @@ class RedisStats(Session):
         return [read_tenant_figures(*one) for one in zip(replies[: len(keys)], replies[len(keys) :], strict=True)]
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
-        await self._command("SET", self._keys.worker(worker.id), _encode(worker), "PX", ttl_ms)
-        await self._command("ZADD", self._keys.workers, worker.started_at_ms, worker.id)
-        for queue in worker.queues:
-            await self._register(queue)
+        key, record = self._keys.worker(worker.id), _encode(worker)
+        # What is the same as before needs no more than to be kept: else idle workers would fill the server's log.
+        is_kept = record == self._announced.get(worker.id) and await self._command("PEXPIRE", key, ttl_ms)
+        if not is_kept:
+            await self._command("SET", key, record, "PX", ttl_ms)
+            self._announced[worker.id] = record
+        now_ms = time.time_ns() // 1_000_000
+        calls = [listing(self._keys.workers, [worker.id], SERVED_KEEP_MS)]
+        calls.append(["ZREMRANGEBYSCORE", self._keys.workers, "-inf", now_ms])
+        if worker.queues:
+            calls.append(listing(self._keys.queues, worker.queues, SERVED_KEEP_MS))
+        await self._commands(calls)
 
     async def withdraw(self, worker_id: str, queues: Sequence[str]) -> None:
+        self._announced.pop(worker_id, None)
         await self._run_each(_RING, [[queue] for queue in queues])
         await self._command("ZREM", self._keys.workers, worker_id)
         await self._command("DEL", self._keys.worker(worker_id))

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import functools
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
 from operator import attrgetter
+from typing import Any
+
+import msgspec
 
 from asyncjobs.brokers.company import Company
 from asyncjobs.brokers.grouping import by_queue, in_order
@@ -13,7 +18,7 @@ from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
 from asyncjobs.brokers.redis.records import ended_record
 from asyncjobs.brokers.redis.replies import read_claim, read_flags, read_recovery, was_made_before
-from asyncjobs.brokers.redis.scripts import Value, load
+from asyncjobs.brokers.redis.scripts import Script, Value, load
 from asyncjobs.brokers.redis.session import CLAIM, JOBS_A_CALL, SETTLE, Session
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.portions import portions
@@ -26,6 +31,12 @@ __all__ = ["RedisWork"]
 _RECOVERED_A_CALL = 1_000
 _UNPARKED_A_CALL = 1_000
 _EVENTS_A_CALL = 1_000
+
+# Up to so many job names go with each call; more would cost the server more than to look them up.
+_NAMES_A_CALL = 50
+
+# How many queues one claim looks at in a row, since Redis serves no other client meanwhile.
+_QUEUES_A_CLAIM = 200
 
 # How long the reply to a blocked wait may take beyond its timeout; Redis looks at timeouts 10 times a second.
 _WAIT_GRACE_S = 5.0
@@ -48,16 +59,17 @@ class RedisWork(Session):
     """A ``ports.Work``."""
 
     async def claim(self, request: ClaimRequest) -> Claim:
-        if not self._one_slot:
-            return await self._claim(request, request.queues, request.limit, Company(request))
+        queues, size = request.queues, 1 if self._one_slot else _QUEUES_A_CLAIM
+        company = Company(request)
+        if len(queues) <= size:
+            return await self._claim(request, queues, request.limit, company)
         jobs: list[Claimed] = []
         # The clocks of nodes may differ: by the latest, no claim seems late, and what is due comes as much later.
         now_ms = 0
         dues: list[int] = []
         again = False
-        company = Company(request)
-        for queue in request.queues:
-            claim = await self._claim(request, [queue], request.limit - len(jobs), company)
+        for start in range(0, len(queues), size):
+            claim = await self._claim(request, queues[start : start + size], request.limit - len(jobs), company)
             jobs += claim.jobs
             for one in claim.jobs:
                 company.join(one.tries)
@@ -68,8 +80,10 @@ class RedisWork(Session):
         return Claim(jobs, now_ms, now_ms + min(dues) if dues else None, again)
 
     async def _claim(self, request: ClaimRequest, queues: Sequence[str], limit: int, company: Company) -> Claim:
-        values = CLAIM.values(
+        reply = await self._run_for(
             request.names or (),
+            CLAIM,
+            queues,
             worker=request.worker,
             number=request.number,
             keep_number=request.keep_number,
@@ -84,7 +98,6 @@ class RedisWork(Session):
             last_one=company.may_be_last,
             max_deaths=request.max_deaths,
         )
-        reply = await self._run(CLAIM, queues, values)
         for at, queue in enumerate(queues):
             if was_made_before(reply[at]):
                 reply[at] = await self._on_queue(
@@ -96,6 +109,20 @@ class RedisWork(Session):
                     most_bytes=self._portion.bytes,
                 )
         return read_claim(queues, reply)
+
+    async def _run_for(self, names: Collection[str], script: Script, queues: Sequence[str], /, **args: Value) -> Any:
+        """Run ``script`` for a worker that takes jobs of ``names`` (``include/names.lua``), and return its reply.
+
+        Many names would make even a call that finds nothing slow. The server keeps them, and they are sent again only
+        where it doesn't have them.
+        """
+        if len(names) <= _NAMES_A_CALL:
+            return await self._run(script, queues, script.values(names, kept_names="", **args))
+        key = self._keys.names(_digest_of(frozenset(names)), queues[0] if self._one_slot else None)
+        reply = await self._run(script, queues, script.values((), kept_names=key, **args))
+        if reply is None:
+            reply = await self._run(script, queues, script.values(names, kept_names=key, **args))
+        return reply
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         groups = by_queue(settlements)
@@ -193,12 +220,11 @@ class RedisWork(Session):
         moved = 0
         for queue in queues:
             # All calls at once, since each puts jobs before those of the call before it.
-            for _ in range(_MAX_CALLS_IN_A_ROW):
-                reply = await self._on_queue(_UNPARK, queue, names, grace_ms=grace_ms, limit=_UNPARKED_A_CALL)
+            more = True
+            while more:
+                reply = await self._run_for(names, _UNPARK, (queue,), grace_ms=grace_ms, limit=_UNPARKED_A_CALL)
                 unparked, dead, more = _UNPARK.reply(*reply)
                 moved += unparked + dead
-                if not more:
-                    break
         return moved
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
@@ -206,6 +232,12 @@ class RedisWork(Session):
         for queue in queues:
             count += await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
         return count
+
+
+@functools.lru_cache(maxsize=16)
+def _digest_of(names: frozenset[str]) -> str:
+    """Return a text that no other names have."""
+    return hashlib.sha256(msgspec.msgpack.encode(sorted(names))).hexdigest()
 
 
 def _parts(emissions: Sequence[Emission]) -> Iterator[Sequence[Emission]]:

@@ -247,6 +247,16 @@ class Claiming(Theme):
         await bench.claim(2, queues=[bench.queue, "second"])
         assert await bench.broker.wait(["second"], 1)
 
+    async def test_a_claim_from_many_queues_takes_them_in_order_up_to_its_limit(self, bench: Bench) -> None:
+        queues = [f"queue-{number}" for number in range(500)]
+        sent = await bench.send(*(bench.new(queue=queues[at]) for at in (499, 250, 3)))
+        first = await bench.claim(2, number=1, queues=queues)
+        assert ids(first.jobs) == [sent[2], sent[1]]
+        again = await bench.claim(2, number=1, queues=queues)
+        assert sorted(ids(again.jobs)) == sorted(ids(first.jobs))
+        assert await bench.claim_ids(number=2, queues=queues) == sent[:1]
+        assert await bench.claim_ids(number=3, queues=queues) == []
+
     async def test_jobs_that_a_repeated_claim_gets_again_are_leased_anew(self, bench: Bench) -> None:
         sent = await bench.send(count=2)
         assert await bench.claim_ids(number=1) == sent

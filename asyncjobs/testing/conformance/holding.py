@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Hold
-from asyncjobs.testing.conformance.bench import Bench, ids
+from asyncjobs.testing.conformance.bench import SOON_S, Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Holding"]
@@ -110,6 +112,21 @@ class Holding(Theme):
         assert await bench.ids_in("ready", limit=500) == [*kept, parked[0]]
         assert await bench.waiting() == len(kept) + 1
 
+    async def test_many_jobs_are_claimed_in_their_order_also_while_they_are_unparked(self, bench: Bench) -> None:
+        sent = await bench.send(*(bench.new(tenant="acme") for _ in range(5_000)))
+        await bench.hold("tenant", "acme")
+        while await bench.waiting() > (await bench.figures()).parked:
+            await bench.claim(1_000)
+        await bench.hold("tenant", "acme", on=False)
+        unparking = asyncio.create_task(bench.broker.unpark([bench.queue], BOTH, 60_000))
+        claimed: list[str] = []
+        async with asyncio.timeout(SOON_S):
+            while len(claimed) < len(sent):
+                claimed += await bench.claim_ids(100, lease_ms=60_000)
+                await asyncio.sleep(0)
+        await unparking
+        assert claimed == sent
+
     async def test_jobs_of_unknown_names_are_parked_until_a_worker_knows_them(self, bench: Bench) -> None:
         [other] = await bench.send(bench.new("other"))
         [known] = await bench.send(bench.new("known"))
@@ -129,6 +146,21 @@ class Holding(Theme):
         assert await bench.broker.unpark([bench.queue], frozenset(), 60_000) == 0
         assert await bench.broker.unpark([bench.queue], BOTH, 60_000) == 2
         assert sorted(await bench.claim_ids(names=BOTH)) == sent
+
+    async def test_a_worker_of_many_names_takes_their_jobs_and_parks_all_others(self, bench: Bench) -> None:
+        names = frozenset(f"work-{number}" for number in range(5_000))
+        sent = await bench.send(bench.new("work-7"), bench.new("other"), bench.new("work-4999"))
+        for other, expected in [(False, [sent[0], sent[2]]), (True, [sent[1]])]:
+            await bench.broker.unpark([bench.queue], names | {"other"} if other else names, 3_600_000)
+            claim = await bench.claim(names=names | {"other"} if other else names)
+            assert ids(claim.jobs) == expected
+            await bench.settle(claim.jobs)
+        # Whatever a broker remembers of the names, it forgets when they have not been seen for long.
+        await bench.kit.advance(48 * 3_600_000)
+        later = await bench.send(bench.new("work-1"), bench.new("unknown"))
+        assert await bench.claim_ids(names=names) == later[:1]
+        assert await bench.broker.unpark([bench.queue], names, 3_600_000) == 0
+        assert await bench.ids_in("parked") == later[1:]
 
     async def test_unparked_jobs_keep_their_order_and_come_first(self, bench: Bench) -> None:
         parked = await bench.send(*(bench.new("other") for _ in range(3)))

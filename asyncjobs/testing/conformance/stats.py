@@ -7,13 +7,14 @@ import msgspec
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode
-from asyncjobs.ports import MinuteFigures, NewJob, WorkerInfo
+from asyncjobs.ports import Hold, MinuteFigures, NewJob, WorkerInfo
 from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Stats"]
 
 MINUTE_MS = 60_000
+THIRTY_DAYS_MS = 30 * 24 * 3_600_000
 
 
 class Stats(Theme):
@@ -174,23 +175,73 @@ class Stats(Theme):
         assert [one.succeeded for one in await bench.broker.minutes(bench.queue, 1_000)] == [1]
 
     async def test_a_worker_is_present_until_it_withdraws_or_is_silent_too_long(self, bench: Bench) -> None:
-        def info(worker_id: str) -> WorkerInfo:
-            return WorkerInfo(
-                id=worker_id,
-                host="host",
-                pid=1,
-                started_at_ms=1_000,
-                queues=("served",),
-                concurrency=10,
-                status="idle",
-                running=("job-1",),
-            )
-
-        await bench.broker.announce(info("b"), 10_000)
-        await bench.broker.announce(info("a"), 60_000)
-        assert await bench.broker.workers() == [info("a"), info("b")]
+        await bench.broker.announce(_worker("b", "served"), 10_000)
+        await bench.broker.announce(_worker("a", "served"), 60_000)
+        assert await bench.broker.workers() == [_worker("a", "served"), _worker("b", "served")]
         await bench.kit.advance(10_001)
-        assert await bench.broker.workers() == [info("a")]
+        assert await bench.broker.workers() == [_worker("a", "served")]
         await bench.broker.withdraw("a", [])
         assert await bench.broker.workers() == []
         assert await bench.broker.queues() == ["served"]
+
+    async def test_a_queue_that_only_a_worker_served_is_forgotten_some_hours_later(self, bench: Bench) -> None:
+        await bench.broker.announce(_worker("a", "served"), 10_000)
+        assert await bench.broker.queues() == ["served"]
+        await bench.kit.advance(3_590_000)
+        assert await bench.broker.queues() == ["served"]
+        await bench.kit.advance(3_610_000)
+        assert await bench.broker.queues() == []
+
+    async def test_an_empty_queue_is_forgotten_with_its_counters_long_after_it_was_last_sent_to(
+        self, bench: Bench
+    ) -> None:
+        await bench.send(count=2)
+        await bench.settle((await bench.claim(1)).jobs)
+        await bench.send(bench.new(queue="other"))
+        await bench.hold("name", "work", on=True)
+        await bench.broker.hold("first", Hold("queue"), on=True)
+        await bench.broker.put_schedule("second", "nightly", b"data", 1)
+        await bench.broker.announce(_worker("a", bench.queue), 10_000)
+        for _ in range(2):
+            await bench.kit.advance(THIRTY_DAYS_MS)
+            assert await bench.broker.queues() == [bench.queue, "first", "other", "second"]
+        await bench.hold("name", "work", on=False)
+        await bench.broker.unpark([bench.queue], frozenset({"work"}), 1_000)
+        await bench.settle((await bench.claim(1)).jobs)
+        await bench.settle((await bench.claim(1, queues=["other"])).jobs)
+        await bench.broker.hold("first", Hold("queue"), on=False)
+        await bench.broker.remove_schedule("second", "nightly")
+        assert await bench.broker.queues() == [bench.queue, "first", "other", "second"]
+        assert (await bench.figures()).succeeded == 2
+        for _ in range(2):
+            await bench.kit.advance(THIRTY_DAYS_MS)
+        await bench.broker.announce(_worker("a", "other"), 10_000)
+        assert await bench.broker.queues() == ["other"]
+        assert (await bench.figures()).succeeded == 0
+
+    async def test_an_empty_queue_is_forgotten_though_entries_of_cancelled_jobs_are_left(self, bench: Bench) -> None:
+        [ready] = await bench.send()
+        [parked] = await bench.send(bench.new("other"))
+        while (claim := await bench.claim(1, names=frozenset({"work"}))).again:
+            pass
+        await bench.release(claim.jobs)
+        for job_id in (ready, parked):
+            assert await bench.cancel(job_id) == "cancelled"
+        for _ in range(2):
+            await bench.kit.advance(THIRTY_DAYS_MS)
+        assert await bench.broker.queues() == []
+        [again] = await bench.send(bench.new(job_id=ready))
+        assert await bench.claim_ids() == [again]
+
+
+def _worker(worker_id: str, queue: str) -> WorkerInfo:
+    return WorkerInfo(
+        id=worker_id,
+        host="host",
+        pid=1,
+        started_at_ms=1_000,
+        queues=(queue,),
+        concurrency=10,
+        status="idle",
+        running=("job-1",),
+    )

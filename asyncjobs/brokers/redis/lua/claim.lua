@@ -4,7 +4,7 @@
 -- number is below the last one that is kept, or it was sent before any that would still be kept.
 --- @args worker, number: int, keep_number: flag, sent_at: int
 --- @args limit: int, lease_ms: ms, lowest_first: flag, timer_ms: ms, any_name: flag, most_bytes: int
---- @args suspects: int, last_one: flag, max_deaths: int
+--- @args suspects: int, last_one: flag, max_deaths: int, kept_names
 --- @list known
 -- number        of this claim, rising          limit     how many jobs at most
 -- keep_number   whether to keep the number even without jobs, since an earlier claim may still arrive
@@ -15,33 +15,29 @@
 -- most_bytes    how many bytes the records and their tries may have together, unless there is only one
 -- suspects      how many jobs at most under which a worker has died before; the others stay where they are
 -- last_one      whether it may be one, and no other, that is dead with its next death, the one at max_deaths
--- known         the job names that it takes otherwise; with none of them, it takes no job
+-- known, kept_names  the job names that it takes otherwise (include/names.lua); with none of them, it takes no job
 --- @reply now_ms, due_ms, again, fence, jobs
 -- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
 -- again   1 if there may be more that this claim did not look at, or if it was refused; REPEATED if it was made before
 -- jobs    {id, tries, record, …}
--- reply   a list of those, one a queue
--- cost    O(log n) a job
+-- reply   a list of those, one a queue; nil if there is no set of names
+-- cost    O(log n) a job, O(1) a queue
 --- @include clock
 --- @include ready
 --- @include gone
 --- @include parking
 --- @include candidates
 --- @include company
+--- @include names
 local REPEATED = 2
-
-local is_known = not any_name and {} or nil
-for _, name in ipairs(known) do
-  is_known[name] = true
-end
 
 -- Whether a job must be parked: as what, and its label.
 local function parking(record, held)
-  if not (is_known or held) or not is_readable(record) then
+  if (any_name and not held) or not is_readable(record) then
     return nil
   end
   local name = name_of(record)
-  if (is_known and not is_known[name]) or (held and held[BY_NAME .. name]) then
+  if (not any_name and not is_known[name]) or (held and held[BY_NAME .. name]) then
     return PARKED_BY_NAME, BY_NAME .. name
   elseif held and held[BY_TENANT .. tenant_of(record)] then
     return PARKED_BY_TENANT, BY_TENANT .. tenant_of(record)
@@ -179,20 +175,28 @@ local function read_timer(q, now, keeper, keeper_until)
   return tonumber(after[2]) or -1
 end
 
+-- Whether a queue has nothing that starts now or later, and no token. A worker of many queues finds most of them so.
+local function is_empty(q)
+  local ready = q.ready
+  return redis.call('EXISTS', ready[0], ready[1], ready[2], ready[3], q.scheduled, q.bell) == 0
+end
+
 -- Returns the part of the reply, and how many jobs are in it.
 local function claim(q, want)
   local last = redis.call('GET', claim_key(q, worker))
-  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until')
+  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until', 'unparking')
   local now, held = shifted_now(cfg[1]), read_held(cfg[2])
   -- Of the clock, so that none is given again by a server that has lost its last writes.
   local fence = math.max(whole_in(cfg[3]) + 1, 10 * now)
-  local is_paused = held and held[HELD_QUEUE]
+  local is_paused = (held and held[HELD_QUEUE]) or (cfg[6] and is_unparking(cfg[6], now))
   local last_number = last and tonumber(string.match(last, '^%d+')) or 0
   if last_number == number then
     local _, count = string.gsub(last, ' %d+:%d:%S+', '')
     return {now, -1, REPEATED, 0, {}}, count
   elseif last_number > number or (sent_at > 0 and now - sent_at > CLAIM_KEEP_MS) then
     return {now, -1, 1, 0, {}}, 0
+  elseif QUEUES > 1 and not keep_number and is_empty(q) then
+    return {now, -1, 0, 0, {}}, 0
   end
   local due, promoted, is_more_due = read_due(q, now)
   if is_more_due then

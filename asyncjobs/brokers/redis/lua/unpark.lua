@@ -1,12 +1,14 @@
 -- unpark: jobs set aside because a worker didn't know their name, or because that or their tenant was held, go back
 -- to the front once neither holds; those whose name no worker has known for the grace time go to the dead letter queue.
---- @args grace_ms: ms, limit: int
+--- @args grace_ms: ms, limit: int, kept_names
 --- @list known
--- limit  how many at most a list    known  the job names that the caller knows
--- Jobs go to the front, so those that were parked last go first: those of the next call stand before them then.
+-- limit  how many at most    known, kept_names  the job names that the caller knows (include/names.lua)
+-- Jobs go to the front, so those that were parked last go first: those of the next call stand before them then. No job
+-- of the queue is claimed until all of them are back, or a call fails to come, so they start in their order.
 --- @reply unparked, dead, more
--- more   1 if a list had more jobs than it was asked for
--- cost   O(1) a job unparked, O(log n) a dead one
+-- more   1 if there are more for the next call
+-- reply  nil if there is no set of names
+-- cost   O(1) a job unparked, O(log n) a dead one, O(1) a label
 --- @include clock
 --- @include ready
 --- @include checks
@@ -16,10 +18,7 @@
 --- @include ending
 --- @include waiters
 --- @include parking
-local is_known = {}
-for _, name in ipairs(known) do
-  is_known[name] = true
-end
+--- @include names
 
 -- What becomes of the jobs of one list: 'ready', 'dead', or nil while they stay.
 local function fate(label, since, held, now)
@@ -32,11 +31,11 @@ local function fate(label, since, held, now)
   return since + grace_ms <= now and 'dead' or nil
 end
 
--- Reads the last jobs of a list that may run, or the first ones of another, and what is needed to move them.
-local function read_list(q, label, fate)
+-- Reads up to `room` jobs of a list, the last ones if they may run, else the first, and what is needed to move them.
+local function read_list(q, label, fate, room)
   local key = parked_jobs_key(q, label)
   local is_ready = fate == 'ready'
-  local ids = redis.call('LRANGE', key, is_ready and -limit or 0, is_ready and -1 or limit - 1)
+  local ids = redis.call('LRANGE', key, is_ready and -room or 0, is_ready and -1 or room - 1)
   local fields = {}
   for n, id in ipairs(ids) do
     fields[n] = gone_field(label, id)
@@ -108,14 +107,36 @@ local function move(q, list, waiting, figures, now)
   return unparked, dead
 end
 
-local parked = redis.call('HGETALL', q.parked)
-local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held')
+-- What may be moved: the lists by their labels, those that began last first.
+local function movable(q, held, now)
+  local parked, found = redis.call('HGETALL', q.parked), {}
+  for n = 1, #parked, 2 do
+    local since = whole_in(parked[n + 1])
+    local what = fate(parked[n], since, held, now)
+    if what then
+      found[#found + 1] = {label = parked[n], since = since, fate = what}
+    end
+  end
+  table.sort(found, function(one, other)
+    if one.since ~= other.since then
+      return one.since > other.since
+    end
+    return one.label > other.label
+  end)
+  return found
+end
+
+local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'unparking')
 local now, held = shifted_now(cfg[1]), read_held(cfg[2]) or {}
-local lists = {}
-for i = 1, #parked, 2 do
-  local what = fate(parked[i], whole_in(parked[i + 1]), held, now)
-  if what then
-    lists[#lists + 1] = read_list(q, parked[i], what)
+local found, lists, room, more = movable(q, held, now), {}, limit, 0
+for _, one in ipairs(found) do
+  local list = room > 0 and read_list(q, one.label, one.fate, room)
+  if not list or list.length > #list.ids then
+    more = 1
+  end
+  if list then
+    table.insert(lists, 1, list)
+    room = room - #list.ids
   end
 end
 table.sort(lists, function(one, other)
@@ -123,12 +144,18 @@ table.sort(lists, function(one, other)
 end)
 
 check_places(q)
-local unparked, dead, more, waiting, figures = 0, 0, 0, {}, new_figures()
+local unparked, dead, waiting, figures = 0, 0, {}, new_figures()
 for _, list in ipairs(lists) do
-  more = list.length > #list.ids and 1 or more
   local moved, died = move(q, list, waiting, figures, now)
   unparked, dead = unparked + moved, dead + died
 end
-make_ready_again(q, waiting)
+if more == 1 and next(waiting) then
+  push_before(q, waiting)
+  redis.call('HSET', q.cfg, 'unparking', now + UNPARKING_MS)
+elseif next(waiting) or cfg[3] then
+  push_before(q, waiting)
+  redis.call('HDEL', q.cfg, 'unparking')
+  ring(q)
+end
 write_figures(q, figures, now)
 return {unparked, dead, more}

@@ -3,6 +3,16 @@
 -- that are held; the hash `parked` says since when there are jobs in the list of a label.
 --- @include header
 
+-- While jobs are unparked in several calls, no job is claimed until this long after the last of them: cfg says until
+-- when.
+local UNPARKING_MS = 2000
+
+-- Whether they are; a time further ahead is from before the clock was set back.
+local function is_unparking(stored, now)
+  local left = whole_in(stored) - now
+  return left > 0 and left <= UNPARKING_MS
+end
+
 -- The labels that are held, as a set; nil where nothing is.
 local function read_held(packed)
   if not packed then

@@ -49,12 +49,17 @@ local function reversed(ids)
   return found
 end
 
+-- Puts jobs in front of all others of their priority; ringing is for the caller.
+local function push_before(q, waiting)
+  for priority, ids in pairs(waiting) do
+    push(q, 'LPUSH', priority, reversed(ids))
+  end
+end
+
 -- Makes jobs ready that have waited their turn before, in front of all others of their priority.
 local function make_ready_again(q, waiting)
   if next(waiting) then
-    for priority, ids in pairs(waiting) do
-      push(q, 'LPUSH', priority, reversed(ids))
-    end
+    push_before(q, waiting)
     ring(q)
   end
 end

@@ -1,0 +1,20 @@
+-- forget_queue: forget a queue with its figures, if it holds nothing: no job, no schedule, and no hold.
+-- reply  1 if it is forgotten
+-- cost   O(names parked), and O(1) an entry that no longer counts
+local cfg = redis.call('HMGET', q.cfg, 'held', 'gone:0', 'gone:1', 'gone:2', 'gone:3', 'gone:parked')
+local keys = {q.cfg, q.stats, q.bell, q.gone, q.parked, q.tries, q.numbers, q.waiters, q.cancels, q.fences}
+local jobs = redis.call('ZCARD', q.scheduled) + redis.call('ZCARD', q.leased) + redis.call('ZCARD', q.dead)
+for priority = 0, 3 do
+  keys[#keys + 1] = q.ready[priority]
+  jobs = jobs + redis.call('LLEN', q.ready[priority]) - whole_in(cfg[priority + 2])
+end
+jobs = jobs - whole_in(cfg[6])
+for _, label in ipairs(redis.call('HKEYS', q.parked)) do
+  keys[#keys + 1] = parked_jobs_key(q, label)
+  jobs = jobs + redis.call('LLEN', parked_jobs_key(q, label))
+end
+if jobs > 0 or cfg[1] or redis.call('HLEN', q.schedules) > 0 then
+  return 0
+end
+redis.call('DEL', unpack(keys))
+return 1
