@@ -160,8 +160,9 @@ class MemoryBroker:
             again = False
             company = Company(request)
             for queue in request.queues:
-                # A claim that is repeated with a lower limit gets what it got.
-                want = max(0, request.limit - len(jobs))
+                # The worker claims again at once: until then, nothing of the next queues comes before what is left. A
+                # claim that is repeated with a lower limit gets what it got.
+                want = 0 if again else max(0, request.limit - len(jobs))
                 part, due_at_ms, more = self._queue(queue).claim(request, want, company, now_ms)
                 jobs += part
                 again = again or more

@@ -57,7 +57,8 @@ class RedisWork(Session):
         again = False
         company = Company(request)
         for queue in request.queues:
-            claim = await self._claim(request, [queue], request.limit - len(jobs), company)
+            # As in the script, which serves all queues of a single server.
+            claim = await self._claim(request, [queue], 0 if again else request.limit - len(jobs), company)
             jobs += claim.jobs
             for one in claim.jobs:
                 company.join(one.tries)
