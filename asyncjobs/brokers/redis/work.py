@@ -69,7 +69,9 @@ class RedisWork(Session):
         dues: list[int] = []
         again = False
         for start in range(0, len(queues), size):
-            claim = await self._claim(request, queues[start : start + size], request.limit - len(jobs), company)
+            # As in the script, which serves all queues of a single server.
+            want = 0 if again else request.limit - len(jobs)
+            claim = await self._claim(request, queues[start : start + size], want, company)
             jobs += claim.jobs
             for one in claim.jobs:
                 company.join(one.tries)

@@ -226,6 +226,18 @@ class Claiming(Theme):
             claim = await bench.claim(2)
         assert ids(claim.jobs) == [critical, low[0]]
 
+    async def test_no_job_of_the_next_queue_comes_before_what_is_due_in_the_first(self, bench: Bench) -> None:
+        first = await bench.send(*(bench.new(queue="first", delay_ms=1_000) for _ in range(2_500)))
+        second = await bench.send(*(bench.new(queue="second") for _ in range(2)))
+        await bench.kit.advance(2_000)
+        queues = ["first", "second"]
+        got: list[str] = []
+        while len(got) < 2_502:
+            claim = await bench.claim(500, queues=queues)
+            assert claim.jobs or claim.again
+            got += ids(claim.jobs)
+        assert got == first + second
+
     async def test_a_claim_looks_behind_many_jobs_that_are_no_more_and_many_that_are_held(self, bench: Bench) -> None:
         gone = await bench.send(count=1_500)
         held = await bench.send(*(bench.new(tenant="held") for _ in range(1_500)))

@@ -232,6 +232,7 @@ local want, reply = limit, {}
 for block = 1, QUEUES do
   local part, count = claim(queue(block), want)
   reply[block] = part
-  want = want - count
+  -- The worker claims again at once: until then, nothing of the next queues comes before what is left here.
+  want = part[3] == 0 and want - count or 0
 end
 return reply
