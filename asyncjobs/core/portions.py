@@ -16,7 +16,7 @@ _Item = TypeVar("_Item")
 
 
 class Portion:
-    """How many bytes to move at once: half as many after each failure, and twice as many after each success."""
+    """How many bytes to move at once: half as many after each failure, and twice as many once so many got through."""
 
     __slots__ = ("bytes",)
 
@@ -27,9 +27,14 @@ class Portion:
         """Note that a call has failed, perhaps for its size."""
         self.bytes = max(self.bytes // 2, _LEAST_BYTES)
 
-    def succeeded(self) -> None:
-        """Note that a call has got through."""
-        if self.bytes < MOST_BYTES:
+    @property
+    def is_reduced(self) -> bool:
+        """Whether it is not the largest."""
+        return self.bytes < MOST_BYTES
+
+    def succeeded(self, moved: int) -> None:
+        """Note that a call which moved so many bytes has got through; a small one tells nothing of large ones."""
+        if self.is_reduced and moved >= self.bytes // 2:
             self.bytes *= 2
 
 

@@ -158,6 +158,11 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     acks_early: bool = False
     """Whether it is never run twice."""
 
+    @property
+    def size(self) -> int:
+        """How many bytes it moves, but for the names."""
+        return len(self.body) + len(self.tries)
+
 
 _entries = msgspec.msgpack.Decoder(HistoryEntry)
 

@@ -218,7 +218,8 @@ class Claimer(Duty):
         if self.is_stopping:
             return
         try:
-            await self.step(max(0, self.room))
+            while (await self.step(max(0, self.room))).again and not self.is_stopping:
+                pass
         except BrokerError:
             # ``serve`` meets the same error and logs it.
             return

@@ -54,7 +54,7 @@ class Settler(Duty):
             if not batch:
                 return
             if len(batch) > 1:
-                batch = batch[: fitting(len(settlement.body) for _, settlement in batch)]
+                batch = batch[: fitting(settlement.size for _, settlement in batch)]
             del self._waiting[: len(batch)]
             self._is_sending = True
             try:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from asyncjobs.core.record.tries import unpack_tries
-from asyncjobs.errors import EnvelopeError
+from asyncjobs.core.record.tries import deaths_in
 from asyncjobs.ports import Claimed, Lease
 from asyncjobs.worker.leases import Leases
 
@@ -42,13 +41,6 @@ class Suspects:
 
     def note(self, claimed: Claimed) -> None:
         """Note a job that the worker has claimed, if it is a suspect."""
-        if deaths := _deaths_of(claimed):
+        if deaths := deaths_in(claimed.tries):
             lease = Lease(claimed.queue, claimed.id, claimed.priority, claimed.fence)
             self.held[lease] = deaths + 1 >= self.max_deaths
-
-
-def _deaths_of(claimed: Claimed) -> int:
-    try:
-        return unpack_tries(claimed.tries).deaths
-    except EnvelopeError:
-        return 0

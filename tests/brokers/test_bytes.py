@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import msgspec
 import pytest
+import redis.asyncio
 
 from asyncjobs.core.portions import MOST_BYTES, Portion, fitting, portions
 from asyncjobs.core.priority import Priority
-from asyncjobs.core.record.envelope import Envelope, encode
+from asyncjobs.core.record.envelope import Envelope, JobError, encode
+from asyncjobs.core.record.tries import Tries, pack_tries
+from asyncjobs.core.settlement import Failed
 from asyncjobs.errors import BrokerUnavailable
 from asyncjobs.ports import Firing, NewJob, Place
 from asyncjobs.testing.conformance.bench import Bench, ids
@@ -99,6 +103,79 @@ async def test_a_claim_whose_reply_does_not_get_through_asks_for_less_and_counts
     assert {(await bench.broker.find(bench.queue, one)).deaths for one in sent} == {0}  # type: ignore[union-attr]
 
 
+async def test_a_claim_gets_through_where_only_large_replies_are_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = await bench.send(*(large(bench) for _ in range(20)))
+    connection: Any = redis.asyncio.Connection
+    read = connection.read_response
+
+    async def read_small(*args: Any, **given: Any) -> Any:
+        reply = await read(*args, **given)
+        if len(msgspec.msgpack.encode(reply)) > 2 * SIZE:
+            raise redis.ConnectionError("the reply took too long")
+        return reply
+
+    monkeypatch.setattr(connection, "read_response", read_small)
+    failures = 0
+    while True:
+        try:
+            claim = await bench.claim(20, number=1, worker="slow")
+            break
+        except BrokerUnavailable:
+            failures += 1
+        # Others get through meanwhile.
+        await bench.recover()
+    assert ids(claim.jobs) == sent[: len(claim.jobs)] != []
+    assert failures <= 5
+
+
+async def test_jobs_that_must_wait_take_no_bytes_from_those_behind_them(bench: Bench) -> None:
+    suspects = await bench.send(*(large(bench) for _ in range(40)))
+    while (await bench.claim(100)).jobs:
+        pass
+    await bench.lapse()
+    await bench.recover()
+    fresh = await bench.send(count=3)
+    assert await bench.claim_ids(3, max_suspects=0) == fresh
+    assert await bench.ids_in("ready") == suspects
+
+
+async def test_a_worker_is_woken_for_what_did_not_fit_behind_a_job_that_must_wait(bench: Bench) -> None:
+    second = Bench(bench.kit, "second")
+    [suspect] = await second.send(second.new(priority=Priority.HIGH))
+    await second.claim()
+    await second.lapse()
+    await second.recover()
+    fresh = await second.send(*(large(second) for _ in range(2)))
+    await bench.send(*(large(bench) for _ in range(30)))
+    while await bench.broker.wait(["second"], 0.01):
+        pass
+    claim = await bench.claim(100, worker="full", queues=[bench.queue, "second"], max_suspects=0)
+    assert {job.queue for job in claim.jobs} == {bench.queue}
+    assert await bench.broker.wait(["second"], 1)
+    assert await second.claim_ids(worker="other") == [suspect, *fresh]
+
+
+async def test_the_errors_of_earlier_attempts_count_too(running: Server, bench: Bench) -> None:
+    await bench.send(count=300)
+    errors = tuple(JobError("ValueError", "no", "x" * 10_000, number, 1) for number in range(1, 6))
+    tries = pack_tries(Tries(5, 0, errors))
+    failed = [
+        msgspec.structs.replace(bench.settlement(one, Failed(errors[0])), tries=tries, delay_ms=0)
+        for one in (await bench.claim(300)).jobs
+    ]
+    with running.client() as client:
+        client.config_resetstat()
+        assert await bench.broker.settle(failed) == [True] * 300
+        assert client.info("commandstats")["cmdstat_zmscore"]["calls"] >= 300 * len(tries) / MOST_BYTES
+    await bench.kit.advance(1_000)
+    page = await bench.broker.page(bench.queue, "scheduled", "", 1_000)
+    claims = [await bench.claim(300), await bench.claim(300)]
+    for found in (len(page.jobs), *(len(claim.jobs) for claim in claims)):
+        assert 1 <= found <= MOST_BYTES / len(tries)
+
+
 @pytest.mark.parametrize("place", ["ready", "running", "scheduled", "dead", "parked"])
 async def test_a_page_has_as_many_jobs_as_fit_and_the_next_one_goes_on(bench: Bench, place: Place) -> None:
     delay_ms = 3_600_000 if place == "scheduled" else 0
@@ -161,8 +238,11 @@ def test_a_portion_shrinks_after_failures_and_grows_again() -> None:
     for _ in range(20):
         portion.failed()
     assert 0 < portion.bytes <= 64 << 10
+    least = portion.bytes
+    portion.succeeded(least // 10)
+    assert portion.bytes == least
     for _ in range(20):
-        portion.succeeded()
+        portion.succeeded(portion.bytes)
     assert portion.bytes == MOST_BYTES
 
 

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 
 import anyio
 import pytest
+import redis
 
 from asyncjobs import App, BrokerUnavailable, JobState, Worker
+from asyncjobs.brokers.redis.keys import QueueKeys
+from asyncjobs.core.retention import CLAIM_KEEP_MS
 from tests.servers import Server, cluster_url, sentinel_url, sentinels
 from tests.waiting import SOON
 
@@ -53,6 +56,35 @@ async def test_a_scheduled_job_on_a_cluster_starts_when_it_is_due(nodes: list[Se
         handle = await note.schedule_in(0.2)
         assert await handle.status() is JobState.PENDING
         assert await handle.result(SOON) == "done"
+
+
+@pytest.mark.parametrize("queues", [["ahead", "right"], ["right", "ahead"]])
+async def test_the_clocks_of_a_clusters_nodes_may_differ(nodes: list[Server], queues: list[str]) -> None:
+    app = App(cluster_url(nodes), prefix=f"skewed-{queues[0]}")
+
+    @app.job
+    async def note() -> str:
+        return "done"
+
+    with contextlib.closing(redis.RedisCluster(host="127.0.0.1", port=nodes[0].port)) as client:
+        client.hset(QueueKeys(app.settings.prefix, "ahead").cfg, "shift_ms", 2 * CLAIM_KEEP_MS)
+    async with app, app.worker(queues=queues):
+        before = calls(nodes)
+        for queue in queues:
+            at_once = await note.with_options(queue=queue).delay()
+            assert await at_once.result(SOON) == "done"
+            later = await note.with_options(queue=queue).schedule_in(1)
+            assert await later.result(SOON) == "done"
+        assert calls(nodes) - before < 200
+
+
+def calls(nodes: list[Server]) -> int:
+    """Return how many scripts the nodes have run."""
+    count = 0
+    for node in nodes:
+        with contextlib.closing(node.client()) as client:
+            count += client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+    return count
 
 
 async def test_an_app_behind_sentinels_follows_a_failover(watched: tuple[list[Server], Server, Server]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import redis
 import redis.asyncio
@@ -16,12 +17,22 @@ __all__ = ["lossy"]
 def lossy(lose: Callable[[], bool]) -> Iterator[None]:
     """Lose the request, or the reply, of each call of a script in this process for which ``lose`` says so.
 
-    It is lost in redis-py's connection, below all that the broker does: what sets up a connection gets through.
+    It is lost in the connection, below all that the broker does: what sets up a connection gets through.
     """
-    kind: Any = redis.asyncio.Connection
-    send, read = kind.send_packed_command, kind.read_response
     called: set[Any] = set()
+    with contextlib.ExitStack() as stack:
+        for kind, send, read in [(one, one.send_packed_command, one.read_response) for one in _kinds()]:
+            stack.enter_context(mock.patch.object(kind, "send_packed_command", _lossy_send(send, lose, called)))
+            stack.enter_context(mock.patch.object(kind, "read_response", _lossy_read(read, lose, called)))
+        yield
 
+
+def _kinds(kind: Any = redis.asyncio.Connection) -> list[Any]:
+    """Return redis-py's kind of connection, and those made of it, each of which may send in its own way."""
+    return [kind, *(one for sub in kind.__subclasses__() for one in _kinds(sub))]
+
+
+def _lossy_send(send: Any, lose: Callable[[], bool], called: set[Any]) -> Any:
     async def lossy_send(connection: Any, command: Any, *args: Any, **given: Any) -> None:
         is_call = b"EVAL" in b"".join(command)[:32]
         if is_call and lose():
@@ -30,6 +41,10 @@ def lossy(lose: Callable[[], bool]) -> Iterator[None]:
         if is_call:
             called.add(connection)
 
+    return lossy_send
+
+
+def _lossy_read(read: Any, lose: Callable[[], bool], called: set[Any]) -> Any:
     async def lossy_read(connection: Any, *args: Any, **given: Any) -> Any:
         is_reply = connection in called
         called.discard(connection)
@@ -38,8 +53,4 @@ def lossy(lose: Callable[[], bool]) -> Iterator[None]:
             raise redis.ConnectionError("the reply was lost")
         return reply
 
-    kind.send_packed_command, kind.read_response = lossy_send, lossy_read
-    try:
-        yield
-    finally:
-        kind.send_packed_command, kind.read_response = send, read
+    return lossy_read

@@ -21,7 +21,7 @@ from asyncjobs.core.record.header import encode_header
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.ports import NewJob
 from asyncjobs.worker.execution import verdict
-from tests.apps import broker_of, wait_ended
+from tests.apps import broker_of, prepared, wait_ended
 from tests.waiting import SOON, Notes, until
 
 
@@ -646,3 +646,25 @@ async def test_a_fault_of_our_own_costs_no_slot_and_no_job(
         assert await (await work.delay()).result(SOON) == "done"
         assert await handle.result(SOON) == "done"
         assert (await handle.refresh()).deaths == 1
+
+
+async def test_many_jobs_that_are_due_at_one_moment_start_without_a_wait_for_the_next_poll(
+    make_app: Callable[..., App],
+) -> None:
+    app = make_app(poll_interval=60)
+    started: list[float] = []
+    all_started = asyncio.Event()
+
+    @app.job
+    async def note() -> None:
+        started.append(time.monotonic())
+        if len(started) == 2_501:
+            all_started.set()
+
+    async with app, app.worker(concurrency=10):
+        # It has claimed, and waits.
+        await (await note.delay()).result(SOON)
+        due_at_ms = time.time_ns() // 1_000_000 + 1_000
+        jobs = [msgspec.structs.replace(prepared(app, note.request()), due_at_ms=due_at_ms) for _ in range(2_500)]
+        await broker_of(app).enqueue(jobs)
+        await until(all_started, "all jobs have started")

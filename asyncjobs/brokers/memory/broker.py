@@ -169,7 +169,10 @@ class MemoryBroker:
             dues: list[int] = []
             again = False
             for queue in request.queues:
-                part, due_at_ms, more = self._queue(queue).claim(request, jobs, now_ms)
+                # The worker claims again at once: until then, nothing of the next queues comes before what is left. A
+                # claim that is repeated with a lower limit gets what it got.
+                want = 0 if again else max(0, request.limit - len(jobs))
+                part, due_at_ms, more = self._queue(queue).claim(request, want, jobs, now_ms)
                 jobs += part
                 again = again or more
                 if due_at_ms is not None:

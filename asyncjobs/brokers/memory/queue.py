@@ -255,12 +255,13 @@ class Queue:
         return None if entry is None else job_of(entry)
 
     def claim(
-        self, request: ClaimRequest, claimed: Sequence[Claimed], now_ms: int
+        self, request: ClaimRequest, want: int, claimed: Sequence[Claimed], now_ms: int
     ) -> tuple[list[Claimed], int | None, bool]:
         """Return the jobs, the next due time if this worker keeps the timer, and whether to claim again at once.
 
         Args:
             request: The claim.
+            want: How many jobs it may get.
             claimed: What it has got from the queues before this one.
             now_ms: The time, in Unix milliseconds.
         """
@@ -283,42 +284,45 @@ class Queue:
         taken: list[Entry] = []
         waiting, has_parked = 0, False
         if not self.paused and not is_more_due:
-            taken, waiting, has_parked = self._choose(request, claimed, now_ms)
+            taken, waiting, has_parked = self._choose(request, want, claimed, now_ms)
         if taken:
             self._lease(taken, now_ms + request.lease_ms)
         if taken or request.keep_number:
             self._note_claim(request, taken, now_ms)
         # If the rest waits for others of its kind to end, nobody needs be woken.
         more = len(self.ready) > waiting and bool(taken or has_parked or not waiting)
-        again = is_more_due or (more and has_parked and len(claimed) + len(taken) < request.limit)
+        again = is_more_due or (more and has_parked and len(taken) < want)
         if not more or self.paused:
             self.bell.token = False
         elif not again:
             self.bell.ring()
         return [_claimed(entry) for entry in taken], self._next_due(request, now_ms), again
 
-    def _choose(self, request: ClaimRequest, claimed: Sequence[Claimed], now_ms: int) -> tuple[list[Entry], int, bool]:
+    def _choose(
+        self, request: ClaimRequest, want: int, claimed: Sequence[Claimed], now_ms: int
+    ) -> tuple[list[Entry], int, bool]:
         """Return the entries to lease, how many before them wait, and whether any was parked."""
-        want = request.limit - len(claimed)
         first = self.ready.first(want, lowest_first=request.lowest_first)
         names = request.names
         is_any_tried = self.tried > len(self.dead) and any(entry.tries for entry in first)
         if not is_any_tried and not self.parked.holds and (names is None or names.issuperset(map(_name_of, first))):
             return first, 0, False
-        company = Company(request, claimed)
+        company = Company(request)
+        for one in claimed:
+            company.join(one.tries)
         taken: list[Entry] = []
         waiting, has_parked = 0, False
         for entry in self.ready.first(want + MAX_PASSED, lowest_first=request.lowest_first):
             if len(taken) == want:
                 break
-            hold = self.parked.hold_of(entry, names)
-            if hold is not None:
+            if entry.tries and company.must_wait(entry.tries):
+                waiting += 1
+            elif hold := self.parked.hold_of(entry, names):
                 self.park(entry, hold, now_ms)
                 has_parked = True
-            elif company.admits(entry.tries):
-                taken.append(entry)
             else:
-                waiting += 1
+                company.join(entry.tries)
+                taken.append(entry)
         return taken, waiting, has_parked
 
     def _lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:

@@ -9,6 +9,7 @@ bounds the call as a whole.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import redis.asyncio
@@ -17,6 +18,9 @@ import redis.exceptions
 from asyncjobs.core.server import Server
 
 __all__ = ["Line", "Lines"]
+
+# A connection that has rested for longer is looked at before a call, since the server may have closed it meanwhile.
+_RESTED_S = 1.0
 
 
 class Line:
@@ -31,6 +35,7 @@ class Line:
         self._settings = settings
         self._pool = pool
         self._connection: Any = None
+        self._used_at = 0.0
         self._lock = asyncio.Lock()
 
     async def call(self, *args: Any, timeout: float | None = None) -> Any:
@@ -57,10 +62,12 @@ class Line:
 
     async def _call(self, connection: Any, args: tuple[Any, ...]) -> Any:
         try:
-            if not connection.is_connected:
-                await connection.connect()
+            if not connection.is_connected or time.monotonic() - self._used_at > _RESTED_S:
+                await self._pool.ensure_connection(connection)
             await connection.send_packed_command(connection.pack_command(*args), check_health=False)
-            return await connection.read_response()
+            reply = await connection.read_response()
+            self._used_at = time.monotonic()
+            return reply
         except BaseException as error:
             # An error that the server answers with leaves the connection usable, unless it now leads to a replica.
             is_answer = isinstance(error, redis.exceptions.ResponseError)

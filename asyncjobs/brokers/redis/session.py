@@ -160,7 +160,8 @@ class Session:
         except BrokerUnavailable:
             self._portion.failed()
             raise
-        self._portion.succeeded()
+        if self._portion.is_reduced:
+            self._portion.succeeded(_bytes_in(values) + _bytes_in(reply))
         return reply
 
     async def _on_queue(self, script: Script, queue: str, /, *tables: Collection[Value], **args: Value) -> Any:
@@ -204,6 +205,13 @@ class Session:
         if now - self._registered.get(queue, -_REGISTER_EVERY_S) >= _REGISTER_EVERY_S:
             await self._command(*listing(self._keys.queues, [queue], QUEUE_KEEP_MS))
             self._registered[queue] = now
+
+
+def _bytes_in(value: Any) -> int:
+    """Return how many bytes the texts in arguments, or in a reply, have."""
+    if isinstance(value, list | tuple):
+        return sum(map(_bytes_in, value))
+    return len(value) if isinstance(value, bytes | str) else 0
 
 
 def listing(key: str, names: Sequence[str], keep_ms: int) -> list[str | int]:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Collection, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -50,8 +51,9 @@ _RECLAIM = load("reclaim")
 _RECOVER = load("recover")
 _UNPARK = load("unpark")
 
-# Bound once, since it is called for each job.
+# Bound once, since they are called for each job.
 _settled = SETTLE.rows["job"]
+_size_of = attrgetter("size")
 
 
 class RedisWork(Session):
@@ -59,24 +61,28 @@ class RedisWork(Session):
 
     async def claim(self, request: ClaimRequest) -> Claim:
         queues, size = request.queues, 1 if self._one_slot else _QUEUES_A_CLAIM
+        company = Company(request)
         if len(queues) <= size:
-            return await self._claim(request, queues, request.limit)
+            return await self._claim(request, queues, request.limit, company)
         jobs: list[Claimed] = []
-        claim = Claim(jobs, 0)
+        # The clocks of nodes may differ: by the latest, no claim seems late, and what is due comes as much later.
+        now_ms = 0
         dues: list[int] = []
         again = False
         for start in range(0, len(queues), size):
-            claim = await self._claim(request, queues[start : start + size], request.limit - len(jobs))
+            # As in the script, which serves all queues of a single server.
+            want = 0 if again else request.limit - len(jobs)
+            claim = await self._claim(request, queues[start : start + size], want, company)
             jobs += claim.jobs
-            if any(job.tries for job in claim.jobs):
-                company = Company(request, claim.jobs)
-                request = msgspec.structs.replace(request, max_suspects=company.left, last_try=company.last_try)
+            for one in claim.jobs:
+                company.join(one.tries)
             again = again or claim.again
+            now_ms = max(now_ms, claim.now_ms)
             if claim.next_due_ms is not None:
-                dues.append(claim.next_due_ms)
-        return Claim(jobs, claim.now_ms, min(dues, default=None), again)
+                dues.append(claim.next_due_ms - claim.now_ms)
+        return Claim(jobs, now_ms, now_ms + min(dues) if dues else None, again)
 
-    async def _claim(self, request: ClaimRequest, queues: Sequence[str], limit: int) -> Claim:
+    async def _claim(self, request: ClaimRequest, queues: Sequence[str], limit: int, company: Company) -> Claim:
         reply = await self._run_for(
             request.names or (),
             CLAIM,
@@ -91,8 +97,8 @@ class RedisWork(Session):
             timer_ms=request.keep_timer_ms,
             any_name=request.names is None,
             most_bytes=self._portion.bytes,
-            suspects=request.max_suspects,
-            last_one=request.last_try,
+            suspects=company.left,
+            last_one=company.may_be_last,
             max_deaths=request.max_deaths,
         )
         for at, queue in enumerate(queues):
@@ -243,10 +249,6 @@ class RedisWork(Session):
 def _digest_of(names: frozenset[str]) -> str:
     """Return a text that no other names have."""
     return hashlib.sha256(msgspec.msgpack.encode(sorted(names))).hexdigest()
-
-
-def _size_of(settlement: Settlement) -> int:
-    return len(settlement.body)
 
 
 def _parts(emissions: Sequence[Emission]) -> Iterator[Sequence[Emission]]:

@@ -9,7 +9,7 @@ import msgspec
 from asyncjobs.core.record.envelope import JobError, encode
 from asyncjobs.errors import EnvelopeError
 
-__all__ = ["Tries", "pack_tries", "unpack_tries"]
+__all__ = ["Tries", "deaths_in", "pack_tries", "unpack_tries"]
 
 _errors = msgspec.msgpack.Decoder(tuple[JobError, ...])
 
@@ -43,3 +43,9 @@ def unpack_tries(stored: bytes | None) -> Tries:
         return Tries(int(failures), int(deaths), _errors.decode(errors) if errors else ())
     except (ValueError, msgspec.MsgspecError) as error:
         raise EnvelopeError(f"the record of earlier attempts is damaged: {error}") from None
+
+
+def deaths_in(stored: bytes) -> int:
+    """Return in how many attempts of ``stored`` the worker died; 0 if nothing is stored, or if it is damaged."""
+    parts = stored.split(b":", 2)
+    return int(parts[1]) if len(parts) == 3 and parts[1].isdigit() else 0

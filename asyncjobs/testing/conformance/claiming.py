@@ -182,6 +182,42 @@ class Claiming(Theme):
         assert await bench.claim_ids(queues=queues, max_suspects=1) == [sent[0], fresh]
         assert await bench.claim_ids(queues=queues, max_suspects=2) == sent[1:]
 
+    async def test_jobs_of_several_queues_whose_worker_has_died_are_one_company(self, bench: Bench) -> None:
+        queues = ["first", "second", "third"]
+        sent = []
+        for queue in queues:
+            [one, other] = await bench.send(bench.new(queue=queue), bench.new(queue=queue))
+            sent.append([one, other])
+            await bench.claim(queues=[queue])
+        for _ in range(4):
+            await bench.broker.recover(queues, 10_000, 3)
+            await bench.kit.advance(2_501)
+        await bench.broker.recover(queues, 10_000, 3)
+        assert await bench.claim_ids(queues=queues, max_suspects=3) == [*sent[0], sent[1][0]]
+        assert await bench.claim_ids(queues=queues, max_suspects=1) == [sent[1][1]]
+        assert await bench.claim_ids(queues=queues, max_suspects=0) == []
+
+    async def test_a_job_that_must_wait_is_not_parked_meanwhile(self, bench: Bench) -> None:
+        [suspect] = await bench.send(bench.new("other"))
+        await bench.claim()
+        await bench.lapse()
+        await bench.recover()
+        [fresh] = await bench.send(bench.new("known"))
+        assert await bench.claim_ids(names=KNOWN, max_suspects=0) == [fresh]
+        assert await bench.ids_in("ready") == [suspect]
+        assert await bench.claim_ids(names=KNOWN) == []
+        assert await bench.ids_in("parked") == [suspect]
+
+    async def test_a_job_that_must_wait_under_another_priority_is_given_once(self, bench: Bench) -> None:
+        [suspect] = await bench.send()
+        await bench.claim()
+        await bench.lapse()
+        await bench.recover()
+        await bench.broker.edit(bench.queue, suspect, priority=0, delay_ms=None, due_at_ms=None)
+        [fresh] = await bench.send()
+        assert await bench.claim_ids(max_suspects=0) == [fresh]
+        assert await bench.claim_ids() == [suspect]
+
     async def test_jobs_that_must_wait_wake_nobody_and_those_behind_them_are_found(self, bench: Bench) -> None:
         sent = await bench.send(count=30)
         await bench.claim(30)
@@ -203,6 +239,18 @@ class Claiming(Theme):
         while claim.again and not claim.jobs:
             claim = await bench.claim(2)
         assert ids(claim.jobs) == [critical, low[0]]
+
+    async def test_no_job_of_the_next_queue_comes_before_what_is_due_in_the_first(self, bench: Bench) -> None:
+        first = await bench.send(*(bench.new(queue="first", delay_ms=1_000) for _ in range(2_500)))
+        second = await bench.send(*(bench.new(queue="second") for _ in range(2)))
+        await bench.kit.advance(2_000)
+        queues = ["first", "second"]
+        got: list[str] = []
+        while len(got) < 2_502:
+            claim = await bench.claim(500, queues=queues)
+            assert claim.jobs or claim.again
+            got += ids(claim.jobs)
+        assert got == first + second
 
     async def test_a_claim_looks_behind_many_jobs_that_are_no_more_and_many_that_are_held(self, bench: Bench) -> None:
         gone = await bench.send(count=1_500)
@@ -247,6 +295,12 @@ class Claiming(Theme):
         job = await bench.broker.find(bench.queue, sent[0])
         assert job is not None
         assert (job.state, job.deaths) == (JobState.RUNNING, 0)
+
+    async def test_a_claim_that_is_repeated_with_a_lower_limit_gets_what_it_got(self, bench: Bench) -> None:
+        sent = await bench.send(count=3)
+        await bench.send(bench.new(queue="second"))
+        assert await bench.claim_ids(3, number=1) == sent
+        assert await bench.claim_ids(1, number=1, queues=[bench.queue, "second"]) == sent
 
     async def test_only_one_worker_keeps_the_timer_of_a_queue(self, bench: Bench) -> None:
         await bench.send(bench.new(delay_ms=60_000))

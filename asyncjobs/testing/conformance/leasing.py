@@ -113,6 +113,17 @@ class Leasing(Theme):
             await bench.kit.advance(2_500)
         assert recovered == [job_id]
 
+    async def test_after_a_gap_all_jobs_are_taken_back_whose_lease_had_lapsed_before(self, bench: Bench) -> None:
+        sent = await bench.send(count=1_500)
+        await bench.claim(1_000)
+        await bench.claim(1_000)
+        await bench.recover()
+        await bench.kit.advance(10_001)
+        assert (await bench.recover()).recovered == []
+        await bench.kit.advance(60_000)
+        assert sorted((await bench.recover()).recovered) == sent
+        assert await bench.ids_in("ready", limit=1_000) == sent
+
     async def test_after_the_clock_was_set_back_leases_lapse_as_they_did_before(self, bench: Bench) -> None:
         living, dying = await bench.send(count=2)
         kept = [one for one in (await bench.claim(lease_ms=10_000)).jobs if one.id == living]

@@ -12,7 +12,7 @@
 -- lowest_first  serve the lowest priority first
 -- timer_ms      for how many ms the worker would keep a queue's timer, 0 for not at all
 -- any_name      whether the worker takes jobs of any name
--- most_bytes    how many bytes the records may have together, unless there is only one
+-- most_bytes    how many bytes the records and their tries may have together, unless there is only one
 -- suspects      how many jobs at most under which a worker has died before; the others stay where they are
 -- last_one      whether it may be one, and no other, that is dead with its next death, the one at max_deaths
 -- known, kept_names  the job names that it takes otherwise (include/names.lua); with none of them, it takes no job
@@ -27,7 +27,7 @@
 --- @include gone
 --- @include parking
 --- @include candidates
---- @include tries
+--- @include company
 --- @include names
 local REPEATED = 2
 
@@ -44,21 +44,6 @@ local function parking(record, held)
   end
 end
 
--- Whether a job with these tries must wait, since jobs under which a worker has died are tried in a small company.
-local suspects_left, may_be_last = suspects, last_one
-local function must_wait(tries)
-  local _, deaths = read_tries(tries)
-  if deaths == 0 then
-    return false
-  end
-  local is_last = deaths + 1 >= max_deaths
-  if suspects_left < 1 or (is_last and not may_be_last) then
-    return true
-  end
-  suspects_left, may_be_last = is_last and 0 or suspects_left - 1, false
-  return false
-end
-
 -- The entries of an id in its list, which the claim has seen up to this one.
 local function entries_of(gone, priority, id, skip)
   local field = gone_field(priority, id)
@@ -73,12 +58,12 @@ end
 --   leases    deadline, member, …    members   the same without the deadlines    fences  id, fence, …
 --   parked    label -> its ids, and as `kind` why
 --   gone      field -> {priority, id, value, seen, passed, is_first}, of an id with entries that are to be passed over
---   waiting   number of a candidate -> true, of those that must wait
+--   waiting   number of a candidate -> true, of those that must wait; what is passed over does not
 --   stop      the number of the first candidate that it has not looked at, nil if it has looked at all
 local function sort(found, want, fence, deadline, held)
   local jobs, leases, members, fences, parked, gone = {}, {}, {}, {}, {}, {}
   local priorities, records, tries, skips = found.priorities, found.records, found.tries, found.skips
-  local waiting, stop = {}, nil
+  local waiting, stop = found.waiting, nil
   for n, id in ipairs(found.ids) do
     if n > #records or #members == want then
       stop = n
@@ -88,17 +73,21 @@ local function sort(found, want, fence, deadline, held)
     local own = skips[n] and entries_of(gone, priorities[n], id, skips[n])
     if own and is_gone(own.value, own.seen) then
       own.passed = own.passed + 1
+      waiting[n] = nil
+    elseif waiting[n] or (tries[n] and must_wait(tries[n])) then
+      waiting[n] = true
+      if own then
+        own.is_first = own.seen == 1
+      end
     elseif record then
       local kind, label = parking(record, held)
       if kind then
         parked[label] = parked[label] or {kind = kind}
         table.insert(parked[label], id)
-      elseif tries[n] and must_wait(tries[n]) then
-        waiting[n] = true
-        if own then
-          own.is_first = own.seen == 1
-        end
       else
+        if tries[n] then
+          join_company(tries[n])
+        end
         -- The priority is the record's, from which the worker reads it: in a damaged one it may be another.
         local member = fence .. ':' .. priority_of(record) .. ':' .. id
         jobs[#jobs + 1] = id
@@ -228,7 +217,7 @@ local function claim(q, want)
   local next_due = read_timer(q, now, cfg[4], cfg[5])
   -- If the rest waits for others of its kind to end, nobody needs be woken.
   local has_moved = next(found.taken) ~= nil or #promoted > 0
-  local more = found.more and not is_paused and (has_moved or not next(sorted.waiting))
+  local more = found.more and not is_paused and (has_moved or sorted.stop ~= nil or not next(sorted.waiting))
   if not has_moved and next_due < 0 and not keep_number and more == is_rung(q) then
     return {now, -1, 0, 0, {}}, 0
   end
@@ -253,6 +242,7 @@ local want, reply = limit, {}
 for block = 1, QUEUES do
   local part, count = claim(queue(block), want)
   reply[block] = part
-  want = want - count
+  -- The worker claims again at once: until then, nothing of the next queues comes before what is left here.
+  want = part[3] == 0 and want - count or 0
 end
 return reply

@@ -3,14 +3,13 @@
 -- place   'ready', 'scheduled', 'running', 'parked' or 'dead'    tenant  '' for all
 -- after   `next` of the page before, '' for the first
 --- @reply next, jobs
--- most_bytes  how many bytes the records may have together, unless there is only one
+-- most_bytes  how many bytes the records and their tries may have together, unless there is only one
 -- next    the cursor of the next page, '' if there is none
 -- jobs    {id, record, tries, due time, fence or time of death, …}, in the order of the place; entries that no longer
 --         count, or are another tenant's, are left out
 -- cost    O(log n + limit), of running jobs O(n log n) in their number; for a list whose beginning has changed since
 --         the last page, O(n) in its pages so far, and 10,000 entries more; so too for each job moved out of a list
 --- @include records
---- @include fields
 --- @include gone
 --- @include leases
 --- @include parking
@@ -153,7 +152,7 @@ local function counts_in(list, position, id, record)
 end
 
 local has_more = take_page()
-local records, tries = read_fitting(q, ids), values_of(q.tries, ids)
+local records, tries = read_fitting(q, ids)
 local jobs = {}
 for n, record in ipairs(records) do
   local id, stand = ids[n], stands[n]

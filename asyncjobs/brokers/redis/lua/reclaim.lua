@@ -23,11 +23,12 @@ local jobs, leases, back, back_ids, waiting = {}, {}, {}, {}, {}
 for n, score in ipairs(redis.call('ZMSCORE', q.leased, unpack(members))) do
   local id = ids[n]
   local record = score and #back == 0 and (redis.call('GET', job_key(q, id)) or '')
-  if record and fits(record) then
+  local tries = record and redis.call('HGET', q.tries, id) or ''
+  if record and fits(record, tries) then
     leases[#leases + 1] = now + lease_ms
     leases[#leases + 1] = members[n]
     jobs[#jobs + 1] = id
-    jobs[#jobs + 1] = redis.call('HGET', q.tries, id) or ''
+    jobs[#jobs + 1] = tries
     jobs[#jobs + 1] = record
   elseif score then
     back[#back + 1] = members[n]

@@ -134,18 +134,21 @@ local function set_back(q, now, by)
   end
 end
 
-local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from')
-local now, last, from = shifted_now(cfg[1]), whole_in(cfg[2]), whole_in(cfg[3])
+local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from', 'gap_began')
+local now, last, from, gap_began = shifted_now(cfg[1]), whole_in(cfg[2]), whole_in(cfg[3]), whole_in(cfg[4])
 if redis.call('ZCARD', q.leased) == 0 then
   return {{}, {}, {}}
 end
 local is_set_back, is_gap = now < last, now - last > lease_ms / 2
-local expired = not is_set_back and (is_gap or now >= from) and expired_jobs(q, is_gap and last or now)
+if is_set_back or is_gap then
+  from, gap_began = now + math.floor(lease_ms / 2), is_gap and last or 0
+end
+local expired = expired_jobs(q, now < from and gap_began or now)
 
 begin_writes(q)
 redis.call('HSET', q.cfg, 'recovered_at', now)
 if is_set_back or is_gap then
-  redis.call('HSET', q.cfg, 'recover_from', now + math.floor(lease_ms / 2))
+  redis.call('HSET', q.cfg, 'recover_from', from, 'gap_began', gap_began)
 end
 if is_set_back then
   set_back(q, now, last - now)

@@ -139,6 +139,9 @@ for _, one in ipairs(found) do
     room = room - #list.ids
   end
 end
+table.sort(lists, function(one, other)
+  return one.label < other.label
+end)
 
 check_places(q)
 local unparked, dead, waiting, figures = 0, 0, {}, new_figures()

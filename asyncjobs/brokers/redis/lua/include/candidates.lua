@@ -3,6 +3,7 @@
 --- @include gone
 --- @include fields
 --- @include fitting
+--- @include company
 local MAX_PROMOTED = 1000
 
 -- What is due, by priority, the members of the scheduled set that it is, and whether there is more.
@@ -31,9 +32,26 @@ local function read_skips(q, ids, priorities)
   return values_of(q.gone, fields)
 end
 
+-- Of which candidates it can be told by their tries that they must wait. These count for no bytes: what can be taken is
+-- found behind them.
+local function read_waiting(q, ids)
+  local waiting, STEP = {}, 32
+  if (suspects_left > 0 and may_be_last) or redis.call('EXISTS', q.tries) == 0 then
+    return waiting
+  end
+  for first = 1, #ids, STEP do
+    local last = math.min(first + STEP - 1, #ids)
+    for n, tries in ipairs(redis.call('HMGET', q.tries, unpack(ids, first, last))) do
+      waiting[first + n - 1] = tries and must_wait(tries) or nil
+    end
+  end
+  return waiting
+end
+
 -- Reads up to `window` candidates: by priority what is ready, and behind it what is `due`.
---   ids, priorities, is_due, tries, skips   one a candidate
---   records    of the first candidates, as many as fit into the bytes
+--   ids, priorities, is_due, skips   one a candidate
+--   waiting    number of a candidate -> true, of those that must wait
+--   records, tries   of the first candidates, as many as fit into the bytes; none of those that must wait
 --   taken      priority -> how many of the candidates were ready
 --   rest       priority -> what is due and is no candidate
 --   more       whether startable jobs are left that are no candidates
@@ -66,9 +84,18 @@ local function read_candidates(q, window, due, is_paused)
     end
     more = more or rest[priority] ~= nil
   end
+  local waiting, wanted = read_waiting(q, ids), ids
+  if next(waiting) then
+    wanted = {}
+    for n, id in ipairs(ids) do
+      -- No job has an empty id.
+      wanted[n] = waiting[n] and '' or id
+    end
+  end
+  local records, tries = read_fitting(q, wanted)
   return {
     ids = ids, priorities = priorities, is_due = is_due, taken = taken, kept = {}, rest = rest, more = more,
-    records = read_fitting(q, ids), tries = values_of(q.tries, ids), skips = read_skips(q, ids, priorities),
+    waiting = waiting, records = records, tries = tries, skips = read_skips(q, ids, priorities),
   }
 end
 

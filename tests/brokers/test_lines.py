@@ -1,0 +1,96 @@
+"""The connections of the hot path: none is left open, and none hands a late reply to the next call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+
+from asyncjobs.brokers.redis import line
+from asyncjobs.brokers.redis.clients import close, waiting
+from asyncjobs.brokers.redis.line import Line, Lines
+from asyncjobs.core.server import Server as Address
+from tests.servers import Server
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def address(redis_server: Server) -> Address:
+    return Address(nodes=(("127.0.0.1", redis_server.port),))
+
+
+@pytest.fixture
+async def pool(address: Address) -> AsyncIterator[redis.asyncio.ConnectionPool]:
+    client = waiting(address)
+    yield client.connection_pool
+    await close(client)
+
+
+@pytest.fixture
+def client(redis_server: Server) -> Iterator[redis.Redis]:
+    with redis_server.client() as client:
+        client.flushall()
+        yield client
+
+
+def others(client: redis.Redis) -> list[int]:
+    """Return the ids of the connections of others."""
+    return [int(one["id"]) for one in client.client_list() if int(one["id"]) != client.client_id()]
+
+
+async def test_a_connection_that_the_server_has_closed_while_it_rested_costs_no_call(
+    address: Address, pool: redis.asyncio.ConnectionPool, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Line(address, pool)
+    before = others(client)
+    assert await one.call("ECHO", "first") == b"first"
+    monkeypatch.setattr(line, "_RESTED_S", -1)
+    for number in set(others(client)) - set(before):
+        client.client_kill_filter(_id=number)
+    for _ in range(3):
+        # The loop learns of it.
+        await asyncio.sleep(0)
+    for _ in range(5):
+        assert await one.call("ECHO", "second") == b"second"
+    await one.close()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "timed out"])
+async def test_a_late_reply_is_not_that_of_the_next_call(
+    address: Address, pool: redis.asyncio.ConnectionPool, client: redis.Redis, how: str
+) -> None:
+    one = Line(address, pool)
+    before = others(client)
+    await one.call("ECHO", "first")
+    for number in range(5):
+        call = asyncio.ensure_future(one.call("BLPOP", f"list-{number}", 5, timeout=0.05 if how == "timed out" else 5))
+        if how == "cancelled":
+            await until(lambda: client.info("clients")["blocked_clients"] == 1, "it waits")
+            call.cancel()
+        with pytest.raises((asyncio.CancelledError, redis.TimeoutError)):
+            await call
+        client.rpush(f"list-{number}", "late")
+        assert await one.call("ECHO", str(number)) == str(number).encode()
+    await until(lambda: len(set(others(client)) - set(before)) == 1, "one connection is left")
+    await one.close()
+    await until(lambda: others(client) == before, "no connection is left")
+
+
+async def test_waits_that_are_cancelled_while_they_connect_or_wait_leave_no_connection(
+    address: Address, pool: redis.asyncio.ConnectionPool, client: redis.Redis
+) -> None:
+    lines = Lines(address, pool)
+    before = others(client)
+    for turns in range(12):
+        calls = [asyncio.ensure_future(lines.call("BLPOP", "nothing", 5, timeout=5)) for _ in range(5)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    await until(lambda: others(client) == before, "no connection is left")
+    await lines.close()
