@@ -30,13 +30,16 @@ def translated(server: Server) -> Iterator[None]:
 
 
 def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnavailable:
-    text = str(error).rstrip(".")
+    text = str(error).rstrip(".") or "no answer in time"
     where = f"Redis at {server.address}"
-    if isinstance(error, redis.exceptions.AuthenticationError) or any(
-        word in text for word in ("NOAUTH", "WRONGPASS", "NOPERM")
-    ):
+    if isinstance(error, redis.exceptions.AuthenticationError) or any(word in text for word in ("NOAUTH", "WRONGPASS")):
         return BrokerRefused(
             f"{where} refused the login: {text}. Check user and password in the URL, or REDIS_PASSWORD."
+        )
+    if isinstance(error, redis.exceptions.NoPermissionError):
+        return BrokerRefused(
+            f"{where} refused the user: {text}. Give it the keys and channels of the prefix, such as ~asyncjobs:* and "
+            "&asyncjobs:*, and the commands that asyncjobs uses (ACL SETUSER)."
         )
     if "OOM" in text or "maxmemory" in text:
         return BrokerRefused(
@@ -66,8 +69,9 @@ def check_server(server: Server, info: dict[str, Any]) -> None:
             f"{'.'.join(map(str, MINIMUM_VERSION))} or newer (or any Valkey)."
         )
     policy = str(info.get("maxmemory_policy", "noeviction"))
-    if policy.startswith("allkeys") and int(info.get("maxmemory", 0)):
+    if policy != "noeviction" and int(info.get("maxmemory", 0)):
+        dropped = "jobs" if policy.startswith("allkeys") else "results, known ids and claims"
         raise BrokerRefused(
-            f"Redis at {server.address} has maxmemory-policy {policy}, which drops jobs when memory is short. "
+            f"Redis at {server.address} has maxmemory-policy {policy}, which drops {dropped} when memory is short. "
             "Set it to noeviction (CONFIG SET maxmemory-policy noeviction), or use a server of its own."
         )

@@ -68,8 +68,12 @@ class Session:
             pool = self._waiting.connection_pool
             self._lines = {script: Line(settings, pool) for script in (ENQUEUE, CLAIM, SETTLE)}
             self._waits = Lines(settings, pool)
-        self._endings = EndListener(self._waiting, settings)
+        self._endings = EndListener(settings, self._subscriber)
         self._replicated = ReplicatedWrites(settings, self._client)
+
+    async def _subscriber(self) -> Any:
+        """Return a connection to subscribe with."""
+        return (await clients.listening(self._settings, self._waiting)).connection_pool.make_connection()
 
     async def open(self) -> None:
         # Several apps may share a broker. A forked process must leave the connections of its parent alone.
