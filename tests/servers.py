@@ -202,9 +202,13 @@ def server(lane: Lane | None = None, *arguments: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def cluster(primaries: int = 3, replicas: int = 0) -> Iterator[list[Server]]:
-    """Run a Cluster: ``primaries`` that share the slots, then ``replicas`` for each, in the same order."""
+def cluster(primaries: int = 3, replicas: int = 0, *, needs_all_slots: bool = True) -> Iterator[list[Server]]:
+    """Run a Cluster: ``primaries`` that share the slots, then ``replicas`` for each, in the same order.
+
+    ``needs_all_slots``: whether it serves nothing while some slots have no primary, as by default.
+    """
     arguments = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--appendonly", "yes", *_AT_ONCE)
+    arguments += ("--cluster-require-full-coverage", "yes" if needs_all_slots else "no")
     with contextlib.ExitStack() as stack:
         nodes = []
         for _ in range(primaries * (1 + replicas)):

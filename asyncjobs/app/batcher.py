@@ -2,7 +2,7 @@
 
 While one call is under way, the jobs that come gather for the next call. A call runs in a task of the batcher's own, so
 a sender that is cancelled neither breaks a connection nor takes along the jobs of other senders. Sending again is safe,
-since a job whose id is known stays as it is.
+since a job whose id is known stays as it is. Each queue has calls of its own: its part of the broker may be away alone.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import math
 import time
 from collections.abc import Sequence
 
-from asyncjobs.errors import BrokerUnavailable
+from asyncjobs.errors import BrokerError, BrokerUnavailable
 from asyncjobs.ports import Intake, NewJob
 from asyncjobs.ports.outage import Outage
 
 __all__ = ["Batcher"]
 
 _log = logging.getLogger("asyncjobs.app")
+
+_Waiting = tuple[NewJob, asyncio.Future[bool]]
 
 # How many jobs one call sends.
 _MAX_BATCH = 1_000
@@ -38,8 +40,9 @@ class Batcher:
         self._broker = broker
         self._replicated = replicated
         self._timeout = timeout
-        self._waiting: list[tuple[NewJob, asyncio.Future[bool]]] = []
-        self._task: asyncio.Task[None] | None = None
+        # By queue, as long as its task runs.
+        self._waiting: dict[str, list[_Waiting]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(self, job: NewJob) -> bool:
         """Send one job.
@@ -57,13 +60,31 @@ class Batcher:
             BrokerRefused: The broker doesn't take the job.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((job, future))
-        if self._task is None:
-            self._task = asyncio.create_task(self._flush(), name="asyncjobs-batcher")
+        waiting = self._waiting.get(job.queue)
+        if waiting is None:
+            waiting = self._waiting[job.queue] = []
+            task = asyncio.create_task(self._flush(job.queue, waiting), name="asyncjobs-batcher")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        waiting.append((job, future))
         return await future
 
-    async def send_many(self, jobs: Sequence[NewJob]) -> list[bool]:
-        """Send ``jobs`` in one call, and return for each whether it is new; raises as ``send`` does."""
+    async def send_many(self, jobs: Sequence[NewJob]) -> list[bool | BrokerError]:
+        """Send ``jobs``, those of each queue in one call, and return for each whether it is new, or why it failed."""
+        queues: dict[str, list[int]] = {}
+        for number, job in enumerate(jobs):
+            queues.setdefault(job.queue, []).append(number)
+        calls = (self._call([jobs[number] for number in numbers]) for numbers in queues.values())
+        replies: list[bool | BrokerError] = [False] * len(jobs)
+        for numbers, outcome in zip(queues.values(), await asyncio.gather(*calls, return_exceptions=True), strict=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, BrokerError):
+                raise outcome
+            for place, number in enumerate(numbers):
+                replies[number] = outcome if isinstance(outcome, BrokerError) else outcome[place]
+        return replies
+
+    async def _call(self, jobs: Sequence[NewJob]) -> list[bool]:
+        """Send the jobs of one queue in one call, and return for each whether it is new; raises as ``send`` does."""
         until = time.monotonic() + self._timeout
         last: BrokerUnavailable | None = None
         outage: Outage | None = None
@@ -87,25 +108,25 @@ class Batcher:
                     outage.over()
                 return replies
 
-    async def _flush(self) -> None:
+    async def _flush(self, queue: str, waiting: list[_Waiting]) -> None:
         try:
-            while self._waiting:
-                batch = [(job, future) for job, future in self._waiting[:_MAX_BATCH] if not future.cancelled()]
-                del self._waiting[:_MAX_BATCH]
+            while waiting:
+                batch = [(job, future) for job, future in waiting[:_MAX_BATCH] if not future.cancelled()]
+                del waiting[:_MAX_BATCH]
                 if batch:
-                    await self._send(batch)
+                    await self._send(batch, waiting)
         finally:
-            self._task = None
+            del self._waiting[queue]
 
-    async def _send(self, batch: list[tuple[NewJob, asyncio.Future[bool]]]) -> None:
+    async def _send(self, batch: list[_Waiting], behind: list[_Waiting]) -> None:
         try:
-            replies = await self.send_many([job for job, _ in batch])
+            replies = await self._call([job for job, _ in batch])
         except Exception as error:
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
         except asyncio.CancelledError:
-            for _, future in (*batch, *self._waiting):
+            for _, future in (*batch, *behind):
                 if not future.done():
                     future.set_exception(BrokerUnavailable("the event loop ended before the job was sent"))
             raise
@@ -116,5 +137,5 @@ class Batcher:
 
     async def drain(self) -> None:
         """Wait until every job that was given to ``send`` is sent or has failed."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        while self._tasks:
+            await asyncio.wait(self._tasks)

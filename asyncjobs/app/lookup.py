@@ -48,8 +48,13 @@ class Lookup:
         broker = self._connection.broker
         if queue is not None:
             return await broker.find(queue, job_id)
-        found = await asyncio.gather(*(broker.find(one, job_id) for one in await broker.queues()))
-        return next((job for job in found if job is not None), None)
+        looks = (broker.find(one, job_id) for one in await broker.queues())
+        found = await asyncio.gather(*looks, return_exceptions=True)
+        job = next((one for one in found if isinstance(one, Job)), None)
+        failure = next((one for one in found if isinstance(one, BaseException)), None)
+        if job is None and failure is not None:
+            raise failure
+        return job
 
     async def queue_of(self, job_id: str, queue: str | None) -> str | None:
         """Return ``queue``, or the queue in which the job is found; ``None`` if there is no record."""

@@ -9,7 +9,7 @@ from typing import Any
 import redis.exceptions
 
 from asyncjobs.core.server import Server
-from asyncjobs.errors import BrokerRefused, BrokerUnavailable
+from asyncjobs.errors import BrokerRefused, BrokerUnavailable, QueueUnavailable
 
 __all__ = ["MINIMUM_VERSION", "check_server", "translated"]
 
@@ -22,11 +22,17 @@ _PASSING = ("LOADING", "READONLY", "UNBLOCKED", "MASTERDOWN", "CLUSTERDOWN", "TR
 
 @contextlib.contextmanager
 def translated(server: Server) -> Iterator[None]:
-    """Turn redis-py's errors into ours: ``BrokerUnavailable`` where trying again may help, else ``BrokerRefused``."""
+    """Turn redis-py's errors into ours: ``BrokerUnavailable`` where trying again may help, else ``BrokerRefused``.
+
+    In a Cluster it is ``QueueUnavailable``, since another key may have another primary.
+    """
     try:
         yield
     except (redis.exceptions.RedisError, OSError) as error:
-        raise _translation(server, error) from error
+        translation = _translation(server, error)
+        if server.mode == "cluster" and isinstance(translation, BrokerUnavailable):
+            translation = QueueUnavailable(*translation.args)
+        raise translation from error
 
 
 def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnavailable:

@@ -8,7 +8,7 @@ import msgspec
 
 from asyncjobs.brokers.redis.replies import read_minutes, read_overview, read_tenant_figures
 from asyncjobs.brokers.redis.scripts import load
-from asyncjobs.brokers.redis.session import Session
+from asyncjobs.brokers.redis.session import RING, Session
 from asyncjobs.core.settlement import HistoryEntry, read_history
 from asyncjobs.ports import MinuteFigures, QueueFigures, TenantFigures, WorkerInfo
 
@@ -19,7 +19,6 @@ _QUEUES_A_SCRIPT = 50
 
 _MINUTES = load("minutes")
 _OVERVIEW = load("overview")
-_RING = load("ring")
 
 _workers = msgspec.msgpack.Decoder(WorkerInfo)
 _encode = msgspec.msgpack.Encoder().encode
@@ -50,23 +49,29 @@ class RedisStats(Session):
         keys = [self._keys.queue(queue) for queue in queues]
         stats = [("HGETALL", one.of("tenant_stats", tenant)) for one in keys]
         dead = [("ZCARD", one.of("tenant_dead", tenant)) for one in keys]
-        replies = await self._commands([*stats, *dead])
+        replies = await self._commands([(command[1], command) for command in (*stats, *dead)])
         return [read_tenant_figures(*one) for one in zip(replies[: len(keys)], replies[len(keys) :], strict=True)]
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
-        await self._command("SET", self._keys.worker(worker.id), _encode(worker), "PX", ttl_ms)
-        await self._command("ZADD", self._keys.workers, worker.started_at_ms, worker.id)
+        with self._on_other_slot():
+            await self._command("SET", self._keys.worker(worker.id), _encode(worker), "PX", ttl_ms)
+            await self._command("ZADD", self._keys.workers, worker.started_at_ms, worker.id)
         for queue in worker.queues:
             await self._register(queue)
 
     async def withdraw(self, worker_id: str, queues: Sequence[str]) -> None:
-        await self._run_each(_RING, [[queue] for queue in queues])
-        await self._command("ZREM", self._keys.workers, worker_id)
-        await self._command("DEL", self._keys.worker(worker_id))
+        if self._one_slot:
+            await self._each(queues, self._ring)
+        else:
+            await self._run_each(RING, [[queue] for queue in queues])
+        with self._on_other_slot():
+            await self._command("ZREM", self._keys.workers, worker_id)
+            await self._command("DEL", self._keys.worker(worker_id))
 
     async def workers(self) -> list[WorkerInfo]:
         ids = sorted(one.decode() for one in await self._command("ZRANGE", self._keys.workers, 0, -1))
-        stored = await self._commands([("GET", self._keys.worker(worker_id)) for worker_id in ids])
+        keys = [self._keys.worker(worker_id) for worker_id in ids]
+        stored = await self._commands([(key, ("GET", key)) for key in keys])
         for worker_id, one in zip(ids, stored, strict=True):
             if one is None:
                 await self._command("ZREM", self._keys.workers, worker_id)
