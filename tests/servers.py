@@ -29,6 +29,7 @@ __all__ = [
     "find_binary",
     "free_port",
     "in_package",
+    "replicated",
     "sentinel_url",
     "sentinels",
     "server",
@@ -199,6 +200,26 @@ def server(lane: Lane | None = None, *arguments: str) -> Iterator[Server]:
         yield running
     finally:
         running.close()
+
+
+@contextlib.contextmanager
+def replicated(count: int) -> Iterator[tuple[Server, list[Server]]]:
+    """Run a primary with ``count`` replicas."""
+    with contextlib.ExitStack() as stack:
+        primary = Server(find_binary(), *_AT_ONCE)
+        stack.callback(primary.close)
+        replicas = []
+        for _ in range(count):
+            replicas.append(Server(find_binary(), "--replicaof", "127.0.0.1", str(primary.port)))
+            stack.callback(replicas[-1].close)
+        with contextlib.closing(primary.client()) as client:
+            until_sync(lambda: _online(client) == count, "the primary has its replicas")
+        yield primary, replicas
+
+
+def _online(client: redis.Redis) -> int:
+    found = client.info("replication")
+    return sum(isinstance(one, dict) and one.get("state") == "online" for one in found.values())
 
 
 @contextlib.contextmanager

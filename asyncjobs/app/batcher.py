@@ -33,7 +33,7 @@ class Batcher:
     Args:
         broker: Where the jobs go.
         timeout: How long to go on trying while the broker is away, in seconds.
-        replicated: Whether a job counts as sent only once a replica has it too.
+        replicated: Whether a job counts as sent only once the replicas have it too.
     """
 
     def __init__(self, broker: Intake, timeout: float, *, replicated: bool) -> None:
