@@ -42,7 +42,7 @@ class Batcher:
         self._timeout = timeout
         # By queue, as long as its task runs.
         self._waiting: dict[str, list[_Waiting]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def send(self, job: NewJob) -> bool:
         """Send one job.
@@ -63,9 +63,7 @@ class Batcher:
         waiting = self._waiting.get(job.queue)
         if waiting is None:
             waiting = self._waiting[job.queue] = []
-            task = asyncio.create_task(self._flush(job.queue, waiting), name="asyncjobs-batcher")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[job.queue] = asyncio.create_task(self._flush(job.queue, waiting), name="asyncjobs-batcher")
         waiting.append((job, future))
         return await future
 
@@ -116,7 +114,7 @@ class Batcher:
                 if batch:
                     await self._send(batch, waiting)
         finally:
-            del self._waiting[queue]
+            del self._waiting[queue], self._tasks[queue]
 
     async def _send(self, batch: list[_Waiting], behind: list[_Waiting]) -> None:
         try:
@@ -138,4 +136,4 @@ class Batcher:
     async def drain(self) -> None:
         """Wait until every job that was given to ``send`` is sent or has failed."""
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks.values())

@@ -71,32 +71,28 @@ class Line(_Calls):
             if self._connection is None:
                 self._connection = self._pool.make_connection()
                 timeout += self._settings.connect_timeout
+            connection, is_usable = self._connection, False
+            replies: list[Any] = []
             try:
                 async with asyncio.timeout(timeout):
-                    return await self._send(self._connection, commands)
+                    if not connection.is_connected:
+                        await connection.connect()
+                    packed = [part for command in commands for part in connection.pack_command(*command)]
+                    await connection.send_packed_command(packed, check_health=False)
+                    for _ in commands:
+                        try:
+                            replies.append(await connection.read_response())
+                        except redis.exceptions.ResponseError as error:
+                            replies.append(error)
+                # An error that the server answers with leaves the connection usable, unless it leads to a replica now.
+                is_usable = not any(isinstance(reply, redis.exceptions.ReadOnlyError) for reply in replies)
             except TimeoutError:
                 raise redis.exceptions.TimeoutError(f"no reply within {timeout:g} s") from None
-
-    async def _send(self, connection: Any, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        replies: list[Any] = []
-        is_usable = False
-        try:
-            if not connection.is_connected:
-                await connection.connect()
-            packed = [part for command in commands for part in connection.pack_command(*command)]
-            await connection.send_packed_command(packed, check_health=False)
-            for _ in commands:
-                try:
-                    replies.append(await connection.read_response())
-                except redis.exceptions.ResponseError as error:
-                    replies.append(error)
-            # An error that the server answers with leaves the connection usable, unless it now leads to a replica.
-            is_usable = not any(isinstance(reply, redis.exceptions.ReadOnlyError) for reply in replies)
-        finally:
-            if not is_usable:
-                self._connection = None
-                await connection.disconnect(nowait=True)
-        return replies
+            finally:
+                if not is_usable:
+                    self._connection = None
+                    await connection.disconnect(nowait=True)
+            return replies
 
     async def close(self) -> None:
         """Give up the connection."""
