@@ -60,8 +60,8 @@ class Work(Protocol):
             settlements: What to do with each job. A settlement whose lease no longer holds has no effect.
 
         Returns:
-            For each settlement, whether its lease still held; ``None`` if its queue can't be reached while others can,
-            so that it must be repeated.
+            For each settlement, whether its lease still held; ``None`` if its part of the broker can't be reached, so
+            that it must be repeated.
         """
         ...
 

@@ -32,9 +32,9 @@ class Settler(Duty):
         self._broker = broker
         self._leases = leases
         self._waiting: list[tuple[Lease, Settlement]] = []
-        # Those whose queue can't be reached while others can; they wait for their next try.
+        # Those whose part of the broker can't be reached; they wait for their next try, and hold up no others.
         self._held: list[tuple[Lease, Settlement]] = []
-        self._holding = Outage(_log, "settling jobs of queue %s must wait: its part of the broker can't be reached%s")
+        self._holding = Outage(_log, "settling must wait: %s")
         self._news = asyncio.Event()
         self._lock = asyncio.Lock()
         self._is_sending = False
@@ -82,10 +82,12 @@ class Settler(Duty):
                     settlement.name,
                 )
         self._is_repeating = False
+        if not self._held:
+            self._holding.over()
 
     def _hold(self, lease: Lease, settlement: Settlement) -> None:
         if not self._held:
-            pause = self._holding.failed("", lease.queue)
+            pause = self._holding.failed(f"the part of the broker that has queue {lease.queue} can't be reached")
             asyncio.get_running_loop().call_later(pause, self._let_try_again)
         self._held.append((lease, settlement))
 

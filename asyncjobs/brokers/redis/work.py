@@ -103,17 +103,13 @@ class RedisWork(Session):
         groups = by_queue(settlements)
         calls = (self._settle(queue, group) for queue, group in groups.items())
         replies: dict[str, Sequence[bool | None]] = {}
-        failure: QueueUnavailable | None = None
         for queue, reply in zip(groups, await asyncio.gather(*calls, return_exceptions=True), strict=True):
             if isinstance(reply, QueueUnavailable):
-                failure = reply
                 replies[queue] = [None] * len(groups[queue])
             elif isinstance(reply, BaseException):
                 raise reply
             else:
                 replies[queue] = reply
-        if failure is not None and not any(isinstance(reply, bool) for reply, *_ in replies.values()):
-            raise failure
         return in_order(settlements, replies)
 
     async def _settle(self, queue: str, settlements: Sequence[Settlement]) -> list[bool]:
