@@ -8,11 +8,14 @@ import signal
 import time
 from collections.abc import Iterator
 
+import anyio
 import pytest
 
 from asyncjobs import App, JobHandle, PartlySent, current_job
 from asyncjobs.brokers.redis.slots import slot_of
+from asyncjobs.core.portions import MOST_BYTES
 from asyncjobs.errors import BrokerUnavailable, QueueUnavailable
+from tests.apps import broker_of
 from tests.servers import Server, cluster, cluster_url
 from tests.waiting import SOON, Notes, until
 
@@ -210,6 +213,37 @@ async def test_schedules_fire_while_another_primary_is_down(members: list[Server
         assert DOWN not in ran
         await asyncio.to_thread(members[2].start)
         await ran.until(lambda: DOWN in ran, "the schedule of the primary that was down fires")
+
+
+async def test_queues_are_named_while_the_primary_of_one_that_may_be_forgotten_is_down(members: list[Server]) -> None:
+    app = app_of(members)
+    async with app:
+        with contextlib.closing(members[0].client()) as client:
+            client.zadd("asyncjobs:queues", {DOWN: 1, THERE: 1})
+        members[2].kill()
+        assert DOWN in await broker_of(app).queues()
+        await asyncio.to_thread(members[2].start)
+
+        async def names() -> list[str]:
+            with contextlib.suppress(QueueUnavailable):
+                return list(await broker_of(app).queues())
+            return [DOWN]
+
+        with anyio.fail_after(SOON):
+            while await names():
+                await asyncio.sleep(0.05)
+
+
+async def test_calls_that_fail_since_a_primary_is_known_to_be_down_make_no_other_call_smaller(
+    members: list[Server],
+) -> None:
+    app = app_of(members)
+    async with app:
+        members[2].kill()
+        for _ in range(20):
+            with pytest.raises(QueueUnavailable):
+                await app.find_job("none", queue=DOWN)
+        assert broker_of(app)._portion.bytes >= MOST_BYTES // 2
 
 
 async def test_a_cluster_of_one_primary_is_served() -> None:
