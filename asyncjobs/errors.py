@@ -24,6 +24,7 @@ __all__ = [
     "JobFailed",
     "PartlySent",
     "PayloadTooLarge",
+    "QueueUnavailable",
     "ResultError",
     "ResultExpired",
     "ResultTimeout",
@@ -181,6 +182,10 @@ class BrokerUnavailable(BrokerError, ConnectionError):
 
     The call may have taken effect or not. It may be repeated: a job that is sent again under its ``job_id`` is one job.
     """
+
+
+class QueueUnavailable(BrokerUnavailable):
+    """The primary of a Cluster that has a queue can't be reached; other queues may be served meanwhile."""
 
 
 class BrokerRefused(BrokerError):

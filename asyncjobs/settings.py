@@ -71,7 +71,7 @@ class SettingOptions(TypedDict, total=False):
     """How long a send goes on trying while the broker is away, before it fails."""
 
     durability: Durability
-    """When a job counts as sent: once Redis has it (``local``), or once a replica has it too (``replicated``)."""
+    """When a job counts as sent: once Redis has it (``local``), or once its replicas have it too (``replicated``)."""
 
     blocked_limit: Duration
     """How long a worker may keep its jobs while its event loop stands still."""
@@ -204,6 +204,7 @@ _CONNECTING: dict[str, _Rule] = {
     "max_connections": _whole(2),
     "connect_timeout": _seconds(0.01, _MAX_SOCKET_TIMEOUT_S),
     "command_timeout": _seconds(0.01, _MAX_SOCKET_TIMEOUT_S),
+    "replicas": _whole(1),
 }
 _RULES = _SETTINGS | _ADDRESS | _CONNECTING
 

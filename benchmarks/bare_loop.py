@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.brokers.redis import clients
 from asyncjobs.brokers.redis.keys import QueueKeys
+from asyncjobs.brokers.redis.node import Node
 from asyncjobs.brokers.redis.scripts import Script, Value, load
 from asyncjobs.core.server import Server
 
@@ -38,25 +38,23 @@ class Bare:
 
     def __init__(self, port: int, queue: str = "default") -> None:
         self._settings = Server(nodes=(("127.0.0.1", port),))
-        self._client = clients.commands(self._settings)
-        self._waiting = clients.waiting(self._settings)
+        self._node = Node(self._settings)
         self._keys = QueueKeys("asyncjobs", queue)
         self._numbers = itertools.count(1)
-        self._slots = asyncio.Semaphore(self._settings.max_connections)
 
     async def _script(self, script: Script, args: list[Value]) -> Any:
         keys = self._keys.named(script.keys)
         try:
-            async with self._slots:
-                return await self._client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+            return await self._node.commands.call("EVALSHA", script.sha, len(keys), *keys, *args)
         except Exception as error:
             if "NOSCRIPT" not in str(error) and "No matching" not in str(error):
                 raise
-            return await self._client.execute_command("EVAL", script.text, len(keys), *keys, *args)
+            return await self._node.commands.call("EVAL", script.text, len(keys), *keys, *args)
 
     async def claim(self, limit: int) -> tuple[int, list[Any]]:
         number = next(self._numbers)
         args = {"worker": "bare", "number": number, "limit": limit, "lease_ms": 30_000, "lowest_first": False}
+        args |= {"keep_number": False, "sent_at": 0, "any_name": False}
         [part] = await self._script(CLAIM, CLAIM.values(["noop"], **args, timer_ms=0))
         reply = CLAIM.reply(*part)
         return reply.fence, reply.jobs
@@ -120,7 +118,7 @@ class Bare:
     async def serve(self, lines: list[str]) -> None:
         """Wait for the bell, claim, and note when each job begins; for ever."""
         while True:
-            await self._waiting.execute_command("BLPOP", self._keys.bell, 1)
+            await self._node.waits.call("BLPOP", self._keys.bell, 1)
             fence, found = await self.claim(BATCH)
             now_ns = time.time_ns()
             out: list[Any] = []
@@ -132,5 +130,4 @@ class Bare:
                 await self.settle(out)
 
     async def close(self) -> None:
-        for client in (self._client, self._waiting):
-            await clients.close(client)
+        await self._node.close()

@@ -29,6 +29,7 @@ __all__ = [
     "find_binary",
     "free_port",
     "in_package",
+    "replicated",
     "sentinel_url",
     "sentinels",
     "server",
@@ -202,9 +203,33 @@ def server(lane: Lane | None = None, *arguments: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def cluster(primaries: int = 3, replicas: int = 0) -> Iterator[list[Server]]:
-    """Run a Cluster: ``primaries`` that share the slots, then ``replicas`` for each, in the same order."""
+def replicated(count: int) -> Iterator[tuple[Server, list[Server]]]:
+    """Run a primary with ``count`` replicas."""
+    with contextlib.ExitStack() as stack:
+        primary = Server(find_binary(), *_AT_ONCE)
+        stack.callback(primary.close)
+        replicas = []
+        for _ in range(count):
+            replicas.append(Server(find_binary(), "--replicaof", "127.0.0.1", str(primary.port)))
+            stack.callback(replicas[-1].close)
+        with contextlib.closing(primary.client()) as client:
+            until_sync(lambda: _online(client) == count, "the primary has its replicas")
+        yield primary, replicas
+
+
+def _online(client: redis.Redis) -> int:
+    found = client.info("replication")
+    return sum(isinstance(one, dict) and one.get("state") == "online" for one in found.values())
+
+
+@contextlib.contextmanager
+def cluster(primaries: int = 3, replicas: int = 0, *, needs_all_slots: bool = True) -> Iterator[list[Server]]:
+    """Run a Cluster: ``primaries`` that share the slots, then ``replicas`` for each, in the same order.
+
+    ``needs_all_slots``: whether it serves nothing while some slots have no primary, as by default.
+    """
     arguments = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--appendonly", "yes", *_AT_ONCE)
+    arguments += ("--cluster-require-full-coverage", "yes" if needs_all_slots else "no")
     with contextlib.ExitStack() as stack:
         nodes = []
         for _ in range(primaries * (1 + replicas)):

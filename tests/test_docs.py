@@ -18,6 +18,7 @@ import asyncjobs
 from asyncjobs import App, errors
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.cli import main as command_line
+from asyncjobs.core.server import URL_OPTIONS
 from asyncjobs.jobs.registry import default_registry
 from asyncjobs.settings import load_settings
 
@@ -176,7 +177,7 @@ def test_the_table_of_settings_is_complete_and_tells_the_defaults() -> None:
             default = getattr(settings, name)
             shown = ("on" if default else "off") if isinstance(default, bool) else str(default).removesuffix(".0")
             assert rows[name][2].strip(" `") == shown
-    for name in ("host", "port", "password", "database", "max_connections", "connect_timeout", "command_timeout"):
+    for name in ("host", "port", "password", *URL_OPTIONS):
         assert f"`ASYNCJOBS_{name.upper()}`" in rows[name][4]
 
 

@@ -2,7 +2,7 @@
 
 While one call is under way, the jobs that come gather for the next call. A call runs in a task of the batcher's own, so
 a sender that is cancelled neither breaks a connection nor takes along the jobs of other senders. Sending again is safe,
-since a job whose id is known stays as it is.
+since a job whose id is known stays as it is. Each queue has calls of its own: its part of the broker may be away alone.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import time
 from collections.abc import Sequence
 
 from asyncjobs.core.portions import fitting
-from asyncjobs.errors import BrokerUnavailable
+from asyncjobs.errors import BrokerError, BrokerUnavailable
 from asyncjobs.ports import Intake, NewJob
 from asyncjobs.ports.outage import Outage
 
 __all__ = ["Batcher"]
 
 _log = logging.getLogger("asyncjobs.app")
+
+_Waiting = tuple[NewJob, asyncio.Future[bool]]
 
 # How many jobs one call sends.
 _MAX_BATCH = 1_000
@@ -32,15 +34,16 @@ class Batcher:
     Args:
         broker: Where the jobs go.
         timeout: How long to go on trying while the broker is away, in seconds.
-        replicated: Whether a job counts as sent only once a replica has it too.
+        replicated: Whether a job counts as sent only once the replicas have it too.
     """
 
     def __init__(self, broker: Intake, timeout: float, *, replicated: bool) -> None:
         self._broker = broker
         self._replicated = replicated
         self._timeout = timeout
-        self._waiting: list[tuple[NewJob, asyncio.Future[bool]]] = []
-        self._task: asyncio.Task[None] | None = None
+        # By queue.
+        self._waiting: dict[str, list[_Waiting]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def send(self, job: NewJob) -> bool:
         """Send one job.
@@ -58,14 +61,30 @@ class Batcher:
             BrokerRefused: The broker doesn't take the job.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((job, future))
+        waiting = self._waiting.setdefault(job.queue, [])
+        waiting.append((job, future))
+        task = self._tasks.get(job.queue)
         # An eager task may have ended before it is known here.
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._flush(), name="asyncjobs-batcher")
+        if task is None or task.done():
+            self._tasks[job.queue] = asyncio.create_task(self._flush(waiting), name="asyncjobs-batcher")
         return await future
 
-    async def send_many(self, jobs: Sequence[NewJob]) -> list[bool]:
-        """Send ``jobs`` in one call, and return for each whether it is new; raises as ``send`` does."""
+    async def send_many(self, jobs: Sequence[NewJob]) -> list[bool | BrokerError]:
+        """Send ``jobs``, those of each queue in one call, and return for each whether it is new, or why it failed."""
+        queues: dict[str, list[int]] = {}
+        for number, job in enumerate(jobs):
+            queues.setdefault(job.queue, []).append(number)
+        calls = (self._call([jobs[number] for number in numbers]) for numbers in queues.values())
+        replies: list[bool | BrokerError] = [False] * len(jobs)
+        for numbers, outcome in zip(queues.values(), await asyncio.gather(*calls, return_exceptions=True), strict=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, BrokerError):
+                raise outcome
+            for place, number in enumerate(numbers):
+                replies[number] = outcome if isinstance(outcome, BrokerError) else outcome[place]
+        return replies
+
+    async def _call(self, jobs: Sequence[NewJob]) -> list[bool]:
+        """Send the jobs of one queue in one call, and return for each whether it is new; raises as ``send`` does."""
         until = time.monotonic() + self._timeout
         last: BrokerUnavailable | None = None
         outage: Outage | None = None
@@ -89,25 +108,25 @@ class Batcher:
                     outage.over()
                 return replies
 
-    async def _flush(self) -> None:
-        while self._waiting:
-            batch = self._waiting[:_MAX_BATCH]
+    async def _flush(self, waiting: list[_Waiting]) -> None:
+        while waiting:
+            batch = waiting[:_MAX_BATCH]
             if len(batch) > 1:
                 batch = batch[: fitting(len(job.body) for job, _ in batch)]
-            del self._waiting[: len(batch)]
+            del waiting[: len(batch)]
             batch = [(job, future) for job, future in batch if not future.cancelled()]
             if batch:
-                await self._send(batch)
+                await self._send(batch, waiting)
 
-    async def _send(self, batch: list[tuple[NewJob, asyncio.Future[bool]]]) -> None:
+    async def _send(self, batch: list[_Waiting], behind: list[_Waiting]) -> None:
         try:
-            replies = await self.send_many([job for job, _ in batch])
+            replies = await self._call([job for job, _ in batch])
         except Exception as error:
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
         except asyncio.CancelledError:
-            for _, future in (*batch, *self._waiting):
+            for _, future in (*batch, *behind):
                 if not future.done():
                     future.set_exception(BrokerUnavailable("the app was closed before the job was sent"))
             raise
@@ -118,9 +137,10 @@ class Batcher:
 
     async def drain(self) -> None:
         """Wait until every job that was given to ``send`` is sent or has failed; cancelled, give up those left."""
-        while self._task is not None and not self._task.done():
+        while tasks := [task for task in self._tasks.values() if not task.done()]:
             try:
-                await asyncio.wait([self._task])
+                await asyncio.wait(tasks)
             except asyncio.CancelledError:
-                self._task.cancel()
+                for task in tasks:
+                    task.cancel()
                 raise

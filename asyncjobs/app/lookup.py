@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar
 
 from asyncjobs.app.connection import Connection, on_app_loop
 from asyncjobs.core.job import Job
 from asyncjobs.core.retention import TOMBSTONE_MS
-from asyncjobs.ports import CancelReply, EventPage
+from asyncjobs.errors import BrokerUnavailable
+from asyncjobs.ports import Broker, CancelReply, EventPage
+from asyncjobs.ports.outage import Outage
 
 __all__ = ["Lookup"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("asyncjobs.app")
+
+# How long after its timeout a wait may still take to look for the last time.
+_LAST_LOOK_S = 1.0
 
 
 class Lookup:
@@ -33,8 +48,13 @@ class Lookup:
         broker = self._connection.broker
         if queue is not None:
             return await broker.find(queue, job_id)
-        found = await asyncio.gather(*(broker.find(one, job_id) for one in await broker.queues()))
-        return next((job for job in found if job is not None), None)
+        looks = (broker.find(one, job_id) for one in await broker.queues())
+        found = await asyncio.gather(*looks, return_exceptions=True)
+        job = next((one for one in found if isinstance(one, Job)), None)
+        failure = next((one for one in found if isinstance(one, BaseException)), None)
+        if job is None and failure is not None:
+            raise failure
+        return job
 
     async def queue_of(self, job_id: str, queue: str | None) -> str | None:
         """Return ``queue``, or the queue in which the job is found; ``None`` if there is no record."""
@@ -55,11 +75,43 @@ class Lookup:
         return reply
 
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
-        """Wait until a job has ended or is dead; see ``Intake.wait_end``."""
-        return await self._connection.call(lambda broker: broker.wait_end(queue, job_id, timeout))
+        """Wait until a job has ended or is dead, also while the broker is away; see ``Intake.wait_end``.
+
+        Raises:
+            ResultTimeout: The job has not ended by then.
+            BrokerUnavailable: The broker was away, or did not answer, until the timeout.
+        """
+        return await self._patiently(lambda left, broker: broker.wait_end(queue, job_id, left), job_id, timeout)
 
     async def read_events(
         self, job_id: str, *, queue: str, after: int, limit: int, timeout: float | None
     ) -> EventPage | None:
-        """Return the next events of a job as they are stored; see ``Intake.events``."""
-        return await self._connection.call(lambda broker: broker.events(queue, job_id, after, limit, timeout))
+        """Return the next events of a job as they are stored; see ``Intake.events``; waits as ``wait_for_end`` does."""
+        return await self._patiently(
+            lambda left, broker: broker.events(queue, job_id, after, limit, left), job_id, timeout
+        )
+
+    async def _patiently(
+        self, wait: Callable[[float | None, Broker], Coroutine[Any, Any, T]], job_id: str, timeout: float | None
+    ) -> T:
+        """Run ``wait`` with the seconds that are left to it, again while the broker is away."""
+        outage: Outage | None = None
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        left = timeout
+        while True:
+            try:
+                # A connection may hang as well as break.
+                async with asyncio.timeout(None if left is None else left + _LAST_LOOK_S) as bound:
+                    return await self._connection.call(partial(wait, left))
+            except TimeoutError:
+                if not bound.expired():
+                    raise
+                raise BrokerUnavailable(
+                    f"the broker has not answered within {timeout:g} s; whether job {job_id} has ended is not known"
+                ) from None
+            except BrokerUnavailable as error:
+                outage = outage or Outage(_log, "the wait for job %s goes on: %s")
+                if time.monotonic() + outage.next_pause >= until:
+                    raise
+                await asyncio.sleep(outage.failed(error, job_id))
+                left = None if timeout is None else max(0.0, until - time.monotonic())

@@ -137,19 +137,24 @@ class Sender:
         handles: list[JobHandle[Any]] = []
         for start in range(0, len(new), _MAX_JOBS_A_CALL):
             chunk, requests = new[start : start + _MAX_JOBS_A_CALL], asked[start : start + _MAX_JOBS_A_CALL]
-            try:
-                # If one job of the call is to be replicated, all of them are.
-                strictest = max(requests, key=lambda one: one.options.durability == "replicated")
-                replies = await self._batcher(strictest).send_many(chunk)
-            except BrokerError as error:
-                raise PartlySent(handles, list(asked[start:]), error) from error
-            handles += map(self.handle_of, chunk, requests, replies)
+            # If one job of the call is to be replicated, all of them are.
+            strictest = max(requests, key=lambda one: one.options.durability == "replicated")
+            replies = await self._batcher(strictest).send_many(chunk)
+            failed = []
+            for job, request, reply in zip(chunk, requests, replies, strict=True):
+                if isinstance(reply, BrokerError):
+                    failed.append((request, reply))
+                else:
+                    handles.append(self.handle_of(job, request, reply))
+            if failed:
+                error = failed[0][1]
+                unsent = [request for request, _ in failed]
+                raise PartlySent(handles, unsent + list(asked[start + _MAX_JOBS_A_CALL :]), error) from error
         return handles
 
     async def send_new(self, job: NewJob) -> bool:
         """Send a job past the middleware, one that is not the request of a program; return whether it is new."""
-        [is_new] = await self._batchers["local"].send_many([job])
-        return is_new
+        return await self._batchers["local"].send(job)
 
     def _batcher(self, request: JobRequest[Any]) -> Batcher:
         if not self._batchers:

@@ -121,7 +121,7 @@ class SendOptions(_SharedOptions, total=False):
     running job."""
 
     durability: Durability
-    """When the job counts as sent: once Redis has it (``local``), or once a replica has it too (``replicated``)."""
+    """When the job counts as sent: once Redis has it (``local``), or once its replicas have it too (``replicated``)."""
 
 
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")

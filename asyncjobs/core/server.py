@@ -12,7 +12,7 @@ from asyncjobs.errors import ConfigurationError, closest
 __all__ = ["URL_OPTIONS", "Server", "parse_url"]
 
 #: What the query of a URL may set.
-URL_OPTIONS = ("database", "max_connections", "connect_timeout", "command_timeout")
+URL_OPTIONS = ("database", "max_connections", "connect_timeout", "command_timeout", "replicas")
 
 _SCHEMES = ["redis", "rediss", "unix", "memory"]
 _SCHEMES += ["redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"]
@@ -62,6 +62,10 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     command_timeout: float = 5.0
     """Seconds to wait for an answer of the server."""
+
+    replicas: int | None = None
+    """How many replicas must have a job before a send with ``durability="replicated"`` returns. By default all that
+    are connected to the primary, at least one."""
 
     def __post_init__(self) -> None:
         if self.mode == "cluster" and self.database:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar, cast
@@ -12,17 +10,14 @@ from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import to_ms
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
-from asyncjobs.errors import BrokerUnavailable, JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
+from asyncjobs.errors import JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
 from asyncjobs.jobs.events import JobEvent, decode_event
 from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.ports import CancelReply, EventPage
-from asyncjobs.ports.outage import Outage
 
 __all__ = ["JobHandle", "JobLookup"]
 
 R_co = TypeVar("R_co", covariant=True)
-
-_log = logging.getLogger("asyncjobs.app")
 
 _MAX_EVENTS_A_PAGE = 200
 
@@ -39,13 +34,16 @@ class JobLookup(Protocol):
         ...
 
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
-        """Wait until the job has ended or is dead, and return it; ``None`` if there is no record."""
+        """Wait until the job has ended or is dead, and return it; ``None`` if there is no record.
+
+        While the broker is away it waits too, until the timeout.
+        """
         ...
 
     async def read_events(
         self, job_id: str, *, queue: str, after: int, limit: int, timeout: float | None
     ) -> EventPage | None:
-        """Return the events numbered above ``after``; while there is none, wait for the first."""
+        """Return the events numbered above ``after``; wait for the first while there is none, or the broker is away."""
         ...
 
 
@@ -101,7 +99,7 @@ class JobHandle(Generic[R_co]):
         return (await self.refresh()).state
 
     async def result(self, timeout: float | timedelta | None = None) -> R_co:
-        """Wait until the job has ended.
+        """Wait until the job has ended, also while the broker is away.
 
         Args:
             timeout: How long to wait: seconds or ``timedelta``; by default for ever.
@@ -116,7 +114,7 @@ class JobHandle(Generic[R_co]):
             ResultExpired: The job has ended, and its result isn't kept, or not any longer.
             ResultError: The result doesn't fit the handler's return annotation.
             UnknownJob: There is no record of the job, and this handle doesn't come from sending it.
-            BrokerUnavailable: The broker can't be reached.
+            BrokerUnavailable: The broker could not be reached until the timeout.
 
         Example:
             ``text = await handle.result(timeout=10)``
@@ -161,16 +159,10 @@ class JobHandle(Generic[R_co]):
             ``async for event in handle.events(after=last): …``
         """
         checked_count("after", after)
-        outage = Outage(_log, "the events of job %s must wait: %s")
         while True:
-            try:
-                page = await self._lookup.read_events(
-                    self.id, queue=self.queue, after=after, limit=_MAX_EVENTS_A_PAGE, timeout=None
-                )
-            except BrokerUnavailable as error:
-                await asyncio.sleep(outage.failed(error, self.id))
-                continue
-            outage.over()
+            page = await self._lookup.read_events(
+                self.id, queue=self.queue, after=after, limit=_MAX_EVENTS_A_PAGE, timeout=None
+            )
             if page is None:
                 raise self._absent()
             for number, stored in page.events:

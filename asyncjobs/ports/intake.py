@@ -19,13 +19,14 @@ class Intake(Protocol):
 
         Args:
             jobs: The jobs, of any queues. A job whose id is known in its queue stays as it is.
-            replicated: Return only once a replica has the jobs too, if the broker has replicas.
+            replicated: Return only once the replicas have the jobs too, if the broker has replicas: all that it knows,
+                or as many as it is set to wait for.
 
         Returns:
             For each job, whether it is new.
 
         Raises:
-            BrokerUnavailable: The broker can't be reached, or no replica confirms in time.
+            BrokerUnavailable: The broker can't be reached, or too few replicas confirm in time.
             BrokerRefused: The broker can't take the jobs, as when it is out of memory.
         """
         ...

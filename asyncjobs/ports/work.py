@@ -51,7 +51,7 @@ class Work(Protocol):
         """
         ...
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool | None]:
         """End, retry, bury or release leased jobs, as their settlements say.
 
         Released jobs come before the others of their priority, in the order of the settlements.
@@ -60,7 +60,8 @@ class Work(Protocol):
             settlements: What to do with each job. A settlement whose lease no longer holds has no effect.
 
         Returns:
-            For each settlement, whether its lease still held.
+            For each settlement, whether its lease still held; ``None`` if its part of the broker can't be reached, so
+            that it must be repeated.
         """
         ...
 

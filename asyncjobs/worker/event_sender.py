@@ -46,12 +46,13 @@ class EventSender(Duty):
         self._ttl_ms = ttl_ms
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._waiting: dict[Lease, _Waiting] = {}
-        self._sending: set[Lease] = set()
+        # By queue, since the part of the broker that has one may be away alone.
+        self._waiting: dict[str, dict[Lease, _Waiting]] = {}
+        self._sending: dict[str, set[Lease]] = {}
         #: Whether events of any job may be on their way.
         self.is_busy = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Send on the running loop from now on."""
@@ -60,33 +61,35 @@ class EventSender(Duty):
     def add(self, lease: Lease, event: bytes) -> None:
         """Add an event of the job under ``lease``; from any thread."""
         with self._lock:
-            waiting = self._waiting.get(lease)
+            of_queue = self._waiting.setdefault(lease.queue, {})
+            waiting = of_queue.get(lease)
             if waiting is None:
-                waiting = self._waiting[lease] = _Waiting()
+                waiting = of_queue[lease] = _Waiting()
             waiting.events.append(event)
             self.is_busy = True
             if len(waiting.events) > self._max_events:
                 waiting.events.popleft()
                 waiting.skipped += 1
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._start_sending)
+            self._loop.call_soon_threadsafe(self._start_sending, lease.queue)
 
-    def _start_sending(self) -> None:
+    def _start_sending(self, queue: str) -> None:
+        task = self._tasks.get(queue)
         # An eager task may have ended before it is known here.
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._send(), name="asyncjobs-events")
+        if task is None or task.done():
+            self._tasks[queue] = asyncio.get_running_loop().create_task(self._send(queue), name="asyncjobs-events")
 
-    async def _send(self) -> None:
+    async def _send(self, queue: str) -> None:
         try:
-            while self._waiting:
+            while self._waiting.get(queue):
                 with self._lock:
-                    batch, self._waiting = self._waiting, {}
-                self._sending = set(batch)
+                    batch = self._waiting.pop(queue)
+                self._sending[queue] = set(batch)
                 await self._deliver([one for waiting in batch.items() for one in self._emissions(*waiting)])
         finally:
-            self._sending = set()
+            self._sending.pop(queue, None)
             with self._lock:
-                self.is_busy = bool(self._waiting)
+                self.is_busy = bool(self._waiting or self._sending)
 
     def _emissions(self, lease: Lease, waiting: _Waiting) -> Iterator[Emission]:
         events, skipped = list(waiting.events), waiting.skipped
@@ -101,13 +104,13 @@ class EventSender(Duty):
             try:
                 await self._store.emit(emissions, self._max_events, self._ttl_ms)
             except BrokerError as error:
-                await asyncio.sleep(outage.failed(error, len(self._sending)))
+                await asyncio.sleep(outage.failed(error, len({one.lease for one in emissions})))
             else:
                 return
 
     def holds(self, lease: Lease) -> bool:
         """Return whether events of the job under ``lease`` are still on their way."""
-        return lease in self._waiting or lease in self._sending
+        return lease in self._waiting.get(lease.queue, ()) or lease in self._sending.get(lease.queue, ())
 
     async def flush(self, lease: Lease) -> None:
         """Wait until the job's events are sent; after some seconds, drop them with an error in the log.
@@ -116,18 +119,21 @@ class EventSender(Duty):
         """
         until = time.monotonic() + _FLUSH_S
         while self.holds(lease) and (left_s := until - time.monotonic()) > 0:
-            self._start_sending()
-            if self._task is not None:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([self._task], timeout=left_s)
+            self._start_sending(lease.queue)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([self._tasks[lease.queue]], timeout=left_s)
         if self.holds(lease):
             with self._lock:
-                self._waiting.pop(lease, None)
+                of_queue = self._waiting.get(lease.queue, {})
+                of_queue.pop(lease, None)
+                if not of_queue:
+                    self._waiting.pop(lease.queue, None)
             _log.error("the last events of job %s could not be sent and are lost", lease.id)
 
     async def stop(self) -> None:
         """Stop sending; events that are still on their way are lost."""
         self._loop = None
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

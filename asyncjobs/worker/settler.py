@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import anyio
 
@@ -31,6 +32,9 @@ class Settler(Duty):
         self._broker = broker
         self._leases = leases
         self._waiting: list[tuple[Lease, Settlement]] = []
+        # Those whose part of the broker can't be reached; they wait for their next try, and hold up no others.
+        self._held: list[tuple[Lease, Settlement]] = []
+        self._holding = Outage(_log, "settling must wait: %s")
         self._news = asyncio.Event()
         self._lock = asyncio.Lock()
         self._is_sending = False
@@ -40,7 +44,7 @@ class Settler(Duty):
     @property
     def is_idle(self) -> bool:
         """Whether every settlement that was added is done."""
-        return not self._waiting and not self._is_sending
+        return not self._waiting and not self._held and not self._is_sending
 
     def add(self, lease: Lease, settlement: Settlement) -> None:
         """Add a settlement; it is sent with the next call."""
@@ -67,8 +71,11 @@ class Settler(Duty):
                 self._is_sending = False
             self._settled(batch, replies)
 
-    def _settled(self, batch: list[tuple[Lease, Settlement]], replies: list[bool]) -> None:
+    def _settled(self, batch: list[tuple[Lease, Settlement]], replies: Sequence[bool | None]) -> None:
         for (lease, settlement), done in zip(batch, replies, strict=True):
+            if done is None:
+                self._hold(lease, settlement)
+                continue
             self._leases.let_go(lease)
             # After a lost reply a refusal may only mean that the first call got through.
             if not done and not self._is_repeating and settlement.verdict is not Verdict.RELEASE:
@@ -78,6 +85,20 @@ class Settler(Duty):
                     settlement.name,
                 )
         self._is_repeating = False
+        if self._holding.failures and not self._held:
+            self._holding.over()
+
+    def _hold(self, lease: Lease, settlement: Settlement) -> None:
+        if not self._held:
+            pause = self._holding.failed(f"the part of the broker that has queue {lease.queue} can't be reached")
+            asyncio.get_running_loop().call_later(pause, self._let_try_again)
+        self._held.append((lease, settlement))
+
+    def _let_try_again(self) -> None:
+        self._waiting += self._held
+        self._held = []
+        self._is_repeating = True
+        self._news.set()
 
     async def run(self) -> None:
         """Send what is added, for ever; while the broker is away, keep it and try again."""
@@ -93,6 +114,9 @@ class Settler(Duty):
         """Send until nothing waits, for at most ``timeout`` seconds; return whether everything was sent."""
         with anyio.move_on_after(timeout):
             while not self.is_idle:
+                if self._held and not self._waiting:
+                    self._news.clear()
+                    await self._news.wait()
                 try:
                     await self.step()
                     if self._outage.failures:

@@ -65,7 +65,10 @@ async def test_scripts_that_the_server_has_forgotten_are_sent_again(redis_server
 
 @pytest.mark.anyio
 async def test_a_send_fails_within_its_bound_while_redis_hangs() -> None:
+    writers = []
+
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         while await reader.read(1024):
             pass
         writer.close()
@@ -79,6 +82,8 @@ async def test_a_send_fails_within_its_bound_while_redis_hangs() -> None:
             async with app:
                 pass
         assert asyncio.get_running_loop().time() - began < 2
+        for writer in writers:
+            await writer.wait_closed()
 
 
 @pytest.mark.anyio

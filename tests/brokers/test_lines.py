@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 import redis
 
-from asyncjobs.brokers.redis import line
-from asyncjobs.brokers.redis.clients import close, waiting
+from asyncjobs.brokers.redis import clients
 from asyncjobs.brokers.redis.line import Line, Lines
 from asyncjobs.core.server import Server as Address
 from tests.servers import Server
@@ -24,10 +23,8 @@ def address(redis_server: Server) -> Address:
 
 
 @pytest.fixture
-async def pool(address: Address) -> AsyncIterator[redis.asyncio.ConnectionPool]:
-    client = waiting(address)
-    yield client.connection_pool
-    await close(client)
+def pool(address: Address) -> redis.asyncio.ConnectionPool:
+    return clients.pool(address)
 
 
 @pytest.fixture
@@ -43,12 +40,11 @@ def others(client: redis.Redis) -> list[int]:
 
 
 async def test_a_connection_that_the_server_has_closed_while_it_rested_costs_no_call(
-    address: Address, pool: redis.asyncio.ConnectionPool, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    address: Address, pool: redis.asyncio.ConnectionPool, client: redis.Redis
 ) -> None:
     one = Line(address, pool)
     before = others(client)
     assert await one.call("ECHO", "first") == b"first"
-    monkeypatch.setattr(line, "_RESTED_S", -1)
     for number in set(others(client)) - set(before):
         client.client_kill_filter(_id=number)
     for _ in range(3):

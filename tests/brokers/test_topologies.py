@@ -13,8 +13,8 @@ import redis
 from asyncjobs import App, BrokerUnavailable, JobState, Worker
 from asyncjobs.brokers.redis.keys import QueueKeys
 from asyncjobs.core.retention import CLAIM_KEEP_MS
-from tests.servers import Server, cluster_url, sentinel_url, sentinels
-from tests.waiting import SOON
+from tests.servers import Server, cluster_url, replicated, sentinel_url, sentinels
+from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
 
@@ -124,3 +124,63 @@ async def test_a_send_that_no_replica_confirms_says_so_and_its_job_still_runs_on
         await note.delay()
         await Worker(app).run_until_empty()
     assert ran == [1, 1, 1]
+
+
+async def test_a_replicated_send_waits_for_each_replica_that_may_be_promoted() -> None:
+    with replicated(2) as (primary, replicas):
+        app = App(primary.url + "?command_timeout=1", send_timeout=1, durability="replicated")
+        any_one = App(primary.url + "?command_timeout=1&replicas=1", send_timeout=1, durability="replicated")
+
+        @app.job
+        async def note() -> None: ...
+
+        @any_one.job(name="note")
+        async def note_once() -> None: ...
+
+        async with app, any_one:
+            for _ in range(3):
+                handle = await note.delay()
+                for one in replicas:
+                    with contextlib.closing(one.client()) as client:
+                        assert client.exists(f"asyncjobs:{{default}}:job:{handle.id}")
+            # A failover could promote the one that has not heard of the job.
+            replicas[1].kill(signal.SIGSTOP)
+            with pytest.raises(BrokerUnavailable, match="1 of 2 replicas has confirmed"):
+                await note.delay()
+            await note_once.delay()
+            replicas[1].kill(signal.SIGCONT)
+            await note.delay()
+
+
+async def test_a_replica_that_is_gone_is_not_waited_for_unless_so_many_are_asked_for() -> None:
+    with replicated(2) as (primary, replicas):
+        app = App(primary.url + "?command_timeout=1", send_timeout=1, durability="replicated")
+        both = App(primary.url + "?command_timeout=1&replicas=2", send_timeout=1, durability="replicated")
+
+        @app.job
+        async def note() -> None: ...
+
+        @both.job(name="note")
+        async def note_twice() -> None: ...
+
+        async with app, both:
+            await note.delay()
+            await note_twice.delay()
+            replicas[1].kill(signal.SIGKILL)
+            with contextlib.closing(primary.client()) as client:
+                await until(lambda: client.info("replication")["connected_slaves"] == 1, "one replica is gone")
+            assert (await note.delay()).is_new
+            with pytest.raises(BrokerUnavailable, match="1 of 2 replicas has confirmed"):
+                await note_twice.delay()
+
+
+async def test_a_send_that_is_known_says_so_however_often_the_replicas_are_waited_for() -> None:
+    with replicated(2) as (primary, _):
+        for expected in (True, False):
+            app = App(primary.url, durability="replicated")
+
+            @app.job
+            async def note() -> None: ...
+
+            async with app:
+                assert (await note.with_options(job_id="one").delay()).is_new is expected

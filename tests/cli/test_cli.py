@@ -103,6 +103,8 @@ def test_an_unreachable_redis_is_one_message_and_exit_code_1(command: Command) -
     [
         ("requirepass", "secret", "refused the login"),
         ("maxmemory-policy", "allkeys-lru", "drops jobs when memory is short"),
+        ("maxmemory-policy", "volatile-lru", "drops results, known ids and claims when memory is short"),
+        ("maxmemory-policy", "volatile-ttl", "drops results, known ids and claims when memory is short"),
     ],
 )
 def test_a_redis_that_will_not_do_is_told_in_a_message(

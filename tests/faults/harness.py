@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import redis.asyncio
+import redis.asyncio.cluster
 
 from asyncjobs import App, BrokerError, JobHandle, JobState
 from asyncjobs.brokers.redis import clients
@@ -192,12 +194,18 @@ class Load:
     async def _distinct_ends(self) -> int:
         """How many different jobs have ended, counted in the keys of Redis themselves."""
         start = QueueKeys("asyncjobs", "default").of("job", "")
-        # Made as the broker makes its own, it finds the servers behind any address.
-        client = clients.commands(self.app.settings.server)
-        try:
+        server = self.app.settings.server
+        client: redis.asyncio.Redis | redis.asyncio.RedisCluster
+        async with contextlib.AsyncExitStack() as stack:
+            if server.mode == "cluster":
+                nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in server.nodes]
+                client = redis.asyncio.RedisCluster(startup_nodes=nodes)
+            else:
+                pool = clients.pool(server)
+                stack.push_async_callback(clients.close_pool, pool)
+                client = redis.asyncio.Redis.from_pool(pool)
+            stack.push_async_callback(client.aclose)
             ids = {key.decode().removeprefix(start) async for key in client.scan_iter(match=f"{start}*", count=1000)}
-        finally:
-            await clients.close(client)
         jobs = [await self.app.find_job(job_id, queue="default") for job_id in ids]
         ends = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
         return sum(1 for job in jobs if job is not None and job.state in ends)

@@ -240,6 +240,28 @@ async def test_a_loop_that_begins_tasks_at_once_holds_no_slot(app: App) -> None:
         loop.set_task_factory(None)
 
 
+async def test_a_loop_that_begins_tasks_at_once_sends_jobs_and_events_of_several_queues(app: App) -> None:
+    loop = asyncio.get_running_loop()
+
+    @app.job(retry=NO_RETRY)
+    async def work(number: int) -> int:
+        current_job().progress(number)
+        return number
+
+    loop.set_task_factory(eager_task_factory)
+    try:
+        with anyio.fail_after(SOON):
+            async with app, Worker(app, queues=["a", "b"], concurrency=2).running():
+                for _ in range(2):
+                    sends = (work.with_options(queue="ab"[number % 2]).delay(number) for number in range(20))
+                    handles = await asyncio.gather(*sends)
+                    assert [await handle.result(SOON) for handle in handles] == list(range(20))
+                    for handle in handles[-2:]:
+                        assert [event.kind async for event in handle.events()] == ["progress"]
+    finally:
+        loop.set_task_factory(None)
+
+
 async def test_what_a_validator_raises_while_arguments_are_decoded_is_the_jobs_failure(app: App) -> None:
     pydantic = pytest.importorskip("pydantic")
     is_gone: list[bool] = []

@@ -128,7 +128,7 @@ class MemoryBroker:
         is_over, job = await self._await_news(queue, job_id, timeout, look)
         if job is None or is_over:
             return job
-        raise ResultTimeout(f"job {job_id} has not ended within {timeout} s; it is {job.state.value} and goes on")
+        raise ResultTimeout(f"job {job_id} has not ended within {timeout:g} s; it is {job.state.value} and goes on")
 
     async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
         def look(state: Queue, now_ms: int) -> tuple[bool, EventPage | None]:

@@ -1,4 +1,4 @@
-"""Makes redis-py's clients: for one server, one behind Sentinel, or a Cluster.
+"""Makes redis-py's connections and clients: for one server, or one behind Sentinel; a Cluster has them by member.
 
 redis-py's own retries and default timeouts are switched off. With them, redis-py repeats a command after a read timeout
 (measured with 8.1: a blocking pop of 3 s under a timeout of 1 s raised after 15.6 s), and a blocked wait needs another
@@ -14,10 +14,8 @@ from typing import Any
 import hiredis
 import redis
 import redis.asyncio
-import redis.asyncio.cluster
 import redis.asyncio.connection
 import redis.asyncio.sentinel
-import redis.cluster
 import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
@@ -25,20 +23,7 @@ from redis.retry import Retry
 
 from asyncjobs.core.server import Server
 
-__all__ = [
-    "AsyncClient",
-    "SyncClient",
-    "close",
-    "close_synchronous",
-    "commands",
-    "listening",
-    "of_key",
-    "synchronous",
-    "waiting",
-]
-
-AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
-SyncClient = redis.Redis | redis.RedisCluster
+__all__ = ["close_pool", "close_synchronous", "pool", "synchronous"]
 
 
 class _Sending(redis.asyncio.connection.AbstractConnection):
@@ -48,6 +33,8 @@ class _Sending(redis.asyncio.connection.AbstractConnection):
     ``asyncio.wait_for``, which runs a task for each command, and in Python 3.11 loses a cancellation that comes when
     the task has just ended.
     """
+
+    _reader: Any
 
     def pack_command(self, *args: Any) -> list[bytes]:
         # redis-py writes some commands as two words in one argument.
@@ -60,8 +47,11 @@ class _Sending(redis.asyncio.connection.AbstractConnection):
         try:
             writer: Any = self._writer
             writer.writelines(command)
-            async with asyncio.timeout(self.socket_timeout):
+            if self.socket_timeout is None:
                 await writer.drain()
+            else:
+                async with asyncio.timeout(self.socket_timeout):
+                    await writer.drain()
         except BaseException as error:
             # Part of the command may have been sent.
             await self.disconnect(nowait=True)
@@ -70,6 +60,10 @@ class _Sending(redis.asyncio.connection.AbstractConnection):
             if isinstance(error, OSError):
                 raise redis.exceptions.ConnectionError(f"{error} while writing to socket") from error
             raise
+
+    def was_closed(self) -> bool:
+        """Return whether the server has closed the connection, as when it was restarted."""
+        return self._reader is not None and bool(self._reader.at_eof())
 
 
 class _TcpConnection(_Sending, redis.asyncio.Connection):
@@ -92,26 +86,9 @@ class _SentinelTlsConnection(_Sending, redis.asyncio.sentinel.SentinelManagedSSL
     pass
 
 
-def commands(settings: Server) -> AsyncClient:
-    """Return a client for commands that are answered at once."""
-    return _asynchronous(settings, settings.command_timeout)
-
-
-def waiting(settings: Server) -> AsyncClient:
-    """Return a client for blocking commands, whose caller bounds the wait."""
-    return _asynchronous(settings, None)
-
-
-def _asynchronous(settings: Server, read_timeout: float | None) -> AsyncClient:
-    options = _options(settings) | {"socket_timeout": read_timeout, "retry": AsyncRetry(NoBackoff(), 0)}
-    most = settings.max_connections
-    if settings.mode == "cluster":
-        nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in settings.nodes]
-        options.pop("db")
-        cluster = redis.asyncio.RedisCluster(startup_nodes=nodes, max_connections=most, ssl=settings.tls, **options)
-        # There is no argument for the class of connections.
-        cluster.connection_kwargs["connection_class"] = _TlsConnection if settings.tls else _TcpConnection
-        return cluster
+def pool(settings: Server) -> redis.asyncio.ConnectionPool:
+    """Return what makes connections to one server, or to the primary behind sentinels; they have no read timeout."""
+    options = _options(settings) | {"socket_timeout": None, "retry": AsyncRetry(NoBackoff(), 0)}
     if settings.mode == "sentinel":
         sentinel = redis.asyncio.sentinel.Sentinel(
             settings.nodes, sentinel_kwargs=_sentinel_options(settings) | {"retry": AsyncRetry(NoBackoff(), 0)}
@@ -119,58 +96,22 @@ def _asynchronous(settings: Server, read_timeout: float | None) -> AsyncClient:
         for one in sentinel.sentinels:
             one.connection_pool.connection_class = _TcpConnection
         kind: Any = _SentinelTlsConnection if settings.tls else _SentinelConnection
-        client: redis.asyncio.Redis = sentinel.master_for(
-            settings.service, connection_class=kind, max_connections=10 * most, **options
-        )
-        return client
+        primary: redis.asyncio.Redis = sentinel.master_for(settings.service, connection_class=kind, **options)
+        return primary.connection_pool
     kind = _UnixConnection if settings.path else _TlsConnection if settings.tls else _TcpConnection
-    pool = redis.asyncio.ConnectionPool(max_connections=most, connection_class=kind, **_address(settings), **options)
-    return redis.asyncio.Redis.from_pool(pool)
+    return redis.asyncio.ConnectionPool(connection_class=kind, **_address(settings), **options)
 
 
-async def listening(settings: Server, client: AsyncClient) -> redis.asyncio.Redis:
-    """Return a client to subscribe with: in a Cluster, one of any node, since each message reaches every node."""
-    if not isinstance(client, redis.asyncio.RedisCluster):
-        return client
-    await client.initialize()
-    return _of_node(settings, client.get_random_node(), None)
-
-
-def of_key(settings: Server, cluster: redis.asyncio.RedisCluster, key: str) -> redis.asyncio.Redis:
-    """Return a client of the one node of ``cluster`` that serves ``key`` at the moment."""
-    node = cluster.get_node_from_key(key)
-    if node is None:
-        raise redis.exceptions.SlotNotCoveredError(f"no node of the Cluster serves {key}")
-    return _of_node(settings, node, settings.command_timeout)
-
-
-def _of_node(settings: Server, node: Any, read_timeout: float | None) -> redis.asyncio.Redis:
-    found = _asynchronous(settings.of_one_node(str(node.host), int(node.port)), read_timeout)
-    assert isinstance(found, redis.asyncio.Redis)
-    return found
-
-
-async def close(client: AsyncClient) -> None:
-    """Give up every connection of ``client``, those to sentinels too."""
-    await client.aclose()
-    if isinstance(client, redis.asyncio.RedisCluster):
-        return
-    pool = client.connection_pool
-    await pool.disconnect()
+async def close_pool(pool: redis.asyncio.ConnectionPool) -> None:
+    """Give up the connections of ``pool`` to sentinels; those that it has made are their users' own."""
     if isinstance(pool, redis.asyncio.sentinel.SentinelConnectionPool):
         for sentinel in pool.sentinel_manager.sentinels:
             await sentinel.aclose()
 
 
-def synchronous(settings: Server) -> SyncClient:
-    """Return a client for a thread of its own."""
+def synchronous(settings: Server) -> redis.Redis:
+    """Return a client of one server, or of the primary behind sentinels, for a thread of its own."""
     options = _options(settings) | {"socket_timeout": settings.command_timeout, "retry": Retry(NoBackoff(), 0)}
-    if settings.mode == "cluster":
-        nodes = [redis.cluster.ClusterNode(host, port) for host, port in settings.nodes]
-        options.pop("db")
-        if settings.tls:
-            options["ssl"] = True
-        return redis.RedisCluster(startup_nodes=nodes, **options)
     if settings.mode == "sentinel":
         sentinel = redis.sentinel.Sentinel(
             settings.nodes, sentinel_kwargs=_sentinel_options(settings) | {"retry": Retry(NoBackoff(), 0)}
@@ -186,11 +127,9 @@ def synchronous(settings: Server) -> SyncClient:
     return redis.Redis(connection_pool=pool)
 
 
-def close_synchronous(client: SyncClient) -> None:
+def close_synchronous(client: redis.Redis) -> None:
     """Give up every connection of ``client``, those to sentinels too."""
     client.close()
-    if isinstance(client, redis.RedisCluster):
-        return
     pool = client.connection_pool
     pool.disconnect()
     if isinstance(pool, redis.sentinel.SentinelConnectionPool):

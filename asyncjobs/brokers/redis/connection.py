@@ -9,7 +9,7 @@ from typing import Any
 import redis.exceptions
 
 from asyncjobs.core.server import Server
-from asyncjobs.errors import BrokerRefused, BrokerUnavailable
+from asyncjobs.errors import BrokerRefused, BrokerUnavailable, QueueUnavailable
 
 __all__ = ["MINIMUM_VERSION", "check_server", "translated"]
 
@@ -22,22 +22,31 @@ _PASSING = ("LOADING", "READONLY", "UNBLOCKED", "MASTERDOWN", "CLUSTERDOWN", "TR
 
 @contextlib.contextmanager
 def translated(server: Server) -> Iterator[None]:
-    """Turn redis-py's errors into ours: ``BrokerUnavailable`` where trying again may help, else ``BrokerRefused``."""
+    """Turn redis-py's errors into ours: ``BrokerUnavailable`` where trying again may help, else ``BrokerRefused``.
+
+    In a Cluster it is ``QueueUnavailable``, since another key may have another primary.
+    """
     try:
         yield
-    # A Cluster that can't be reached is an error of another family.
+    # A slot that no member of a Cluster serves is an error of another family.
     except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
-        raise _translation(server, error) from error
+        translation = _translation(server, error)
+        if server.mode == "cluster" and isinstance(translation, BrokerUnavailable):
+            translation = QueueUnavailable(*translation.args)
+        raise translation from error
 
 
 def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnavailable:
-    text = str(error).rstrip(".")
+    text = str(error).rstrip(".") or "no answer in time"
     where = f"Redis at {server.address}"
-    if isinstance(error, redis.exceptions.AuthenticationError) or any(
-        word in text for word in ("NOAUTH", "WRONGPASS", "NOPERM")
-    ):
+    if isinstance(error, redis.exceptions.AuthenticationError) or any(word in text for word in ("NOAUTH", "WRONGPASS")):
         return BrokerRefused(
             f"{where} refused the login: {text}. Check user and password in the URL, or REDIS_PASSWORD."
+        )
+    if isinstance(error, redis.exceptions.NoPermissionError):
+        return BrokerRefused(
+            f"{where} refused the user: {text}. Give it the keys and channels of the prefix, such as ~asyncjobs:* and "
+            "&asyncjobs:*, and the commands that asyncjobs uses (ACL SETUSER)."
         )
     if "OOM" in text or "maxmemory" in text:
         return BrokerRefused(
@@ -67,8 +76,9 @@ def check_server(server: Server, info: dict[str, Any]) -> None:
             f"{'.'.join(map(str, MINIMUM_VERSION))} or newer (or any Valkey)."
         )
     policy = str(info.get("maxmemory_policy", "noeviction"))
-    if policy.startswith("allkeys") and int(info.get("maxmemory", 0)):
+    if policy != "noeviction" and int(info.get("maxmemory", 0)):
+        dropped = "jobs" if policy.startswith("allkeys") else "results, known ids and claims"
         raise BrokerRefused(
-            f"Redis at {server.address} has maxmemory-policy {policy}, which drops jobs when memory is short. "
+            f"Redis at {server.address} has maxmemory-policy {policy}, which drops {dropped} when memory is short. "
             "Set it to noeviction (CONFIG SET maxmemory-policy noeviction), or use a server of its own."
         )

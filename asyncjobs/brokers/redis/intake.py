@@ -23,9 +23,8 @@ __all__ = ["RedisIntake"]
 
 T = TypeVar("T")
 
-# How often an awaited job is looked at again without a message.
-_LOOK_FOR_END_EVERY_S = 3_600.0
-_LOOK_FOR_EVENTS_EVERY_S = 60.0
+# How often an awaited job is looked at again without a message: a failover may lose that it is awaited.
+_LOOK_EVERY_S = 60.0
 
 _FIND = load("find")
 _READ_EVENTS = load("read_events")
@@ -67,24 +66,23 @@ class RedisIntake(Session):
             job = await self._find(queue, job_id, watch=True)
             return job is None or job.state in ENDED or job.state is JobState.FAILED, job
 
-        is_over, job = await self._await_news(queue, job_id, timeout, _LOOK_FOR_END_EVERY_S, look)
+        is_over, job = await self._await_news(queue, job_id, timeout, look)
         if job is None or is_over:
             return job
-        raise ResultTimeout(f"job {job_id} has not ended within {timeout} s; it is {job.state.value} and goes on")
+        raise ResultTimeout(f"job {job_id} has not ended within {timeout:g} s; it is {job.state.value} and goes on")
 
     async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
         async def look() -> tuple[bool, EventPage | None]:
             page = read_events(await self._on_queue(_READ_EVENTS, queue, id=job_id, after=after, limit=limit))
             return page is None or bool(page.events) or page.is_over, page
 
-        return (await self._await_news(queue, job_id, timeout, _LOOK_FOR_EVENTS_EVERY_S, look))[1]
+        return (await self._await_news(queue, job_id, timeout, look))[1]
 
     async def _await_news(
         self,
         queue: str,
         job_id: str,
         timeout: float | None,
-        look_every_s: float,
         look: Callable[[], Awaitable[tuple[bool, T]]],
     ) -> tuple[bool, T]:
         """Call ``look`` now and at each news of the job, until it finds enough or the time is over.
@@ -97,7 +95,7 @@ class RedisIntake(Session):
             while True:
                 news.clear()
                 is_enough, found = await look()
-                left = look_every_s if deadline is None else min(look_every_s, deadline - time.monotonic())
+                left = _LOOK_EVERY_S if deadline is None else min(_LOOK_EVERY_S, deadline - time.monotonic())
                 if is_enough or left <= 0:
                     return is_enough, found
                 try:

@@ -1,7 +1,7 @@
-"""Connections for the calls of the hot path, one call at a time on each.
+"""Connections of our own, one call at a time on each.
 
 redis-py's client takes a connection from its pool for each command, records the command for its own metrics and puts
-the connection back. That costs some 40 microseconds, a third of a single send, and the hot path needs none of it. Nor
+the connection back. That costs some 40 microseconds, a third of a single send, and nothing here needs it. Nor
 does it need redis-py's timeouts, which start a task for each command that is sent and a timer for each reply: a line
 bounds the call as a whole.
 """
@@ -9,7 +9,7 @@ bounds the call as a whole.
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Sequence
 from typing import Any
 
 import redis.asyncio
@@ -19,11 +19,27 @@ from asyncjobs.core.server import Server
 
 __all__ = ["Line", "Lines"]
 
-# A connection that has rested for longer is looked at before a call, since the server may have closed it meanwhile.
-_RESTED_S = 1.0
+
+class _Calls:
+    """Commands to one server."""
+
+    async def send(self, commands: Sequence[Sequence[Any]], *, timeout: float | None = None) -> list[Any]:
+        raise NotImplementedError
+
+    async def call(self, *args: Any, timeout: float | None = None) -> Any:
+        """Send a command, and return its reply; raises redis-py's errors.
+
+        Args:
+            *args: The command.
+            timeout: For how many seconds to wait for the reply; by default the settings' ``command_timeout``.
+        """
+        [reply] = await self.send([args], timeout=timeout)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
 
-class Line:
+class Line(_Calls):
     """Calls over one connection, opened at the first call and again after an error.
 
     Args:
@@ -35,46 +51,52 @@ class Line:
         self._settings = settings
         self._pool = pool
         self._connection: Any = None
-        self._used_at = 0.0
         self._lock = asyncio.Lock()
 
-    async def call(self, *args: Any, timeout: float | None = None) -> Any:
-        """Send a command, and return its reply; raises redis-py's errors.
+    async def send(self, commands: Sequence[Sequence[Any]], *, timeout: float | None = None) -> list[Any]:
+        """Send commands in one round trip, and return their replies, errors of the server among them.
 
         After a call that was cancelled, timed out or broke, the connection is dropped, so that the late reply is not
         taken for the reply of the next call.
 
         Args:
-            *args: The command.
-            timeout: For how many seconds to wait for the reply; by default the settings' ``command_timeout``.
+            commands: The commands.
+            timeout: As of ``call``.
         """
         async with self._lock:
             if timeout is None:
                 timeout = self._settings.command_timeout
-            if self._connection is None:
+            if self._connection is not None and self._connection.was_closed():
+                await self.close()
+            is_new = self._connection is None
+            if is_new:
                 self._connection = self._pool.make_connection()
                 timeout += self._settings.connect_timeout
+            connection, is_usable, leads_to_replica = self._connection, False, False
+            packed: list[bytes] = []
+            replies: list[Any] = []
             try:
                 async with asyncio.timeout(timeout):
-                    return await self._call(self._connection, args)
+                    if is_new:
+                        await connection.connect()
+                    for command in commands:
+                        packed += connection.pack_command(*command)
+                    await connection.send_packed_command(packed, check_health=False)
+                    for _ in commands:
+                        try:
+                            replies.append(await connection.read_response())
+                        except redis.exceptions.ResponseError as error:
+                            replies.append(error)
+                            leads_to_replica = leads_to_replica or isinstance(error, redis.exceptions.ReadOnlyError)
+                # An error that the server answers with leaves the connection usable, unless it leads to a replica now.
+                is_usable = not leads_to_replica
             except TimeoutError:
                 raise redis.exceptions.TimeoutError(f"no reply within {timeout:g} s") from None
-
-    async def _call(self, connection: Any, args: tuple[Any, ...]) -> Any:
-        try:
-            if not connection.is_connected or time.monotonic() - self._used_at > _RESTED_S:
-                await self._pool.ensure_connection(connection)
-            await connection.send_packed_command(connection.pack_command(*args), check_health=False)
-            reply = await connection.read_response()
-            self._used_at = time.monotonic()
-            return reply
-        except BaseException as error:
-            # An error that the server answers with leaves the connection usable, unless it now leads to a replica.
-            is_answer = isinstance(error, redis.exceptions.ResponseError)
-            if not is_answer or isinstance(error, redis.exceptions.ReadOnlyError):
-                self._connection = None
-                await connection.disconnect(nowait=True)
-            raise
+            finally:
+                if not is_usable:
+                    self._connection = None
+                    await connection.disconnect(nowait=True)
+            return replies
 
     async def close(self) -> None:
         """Give up the connection."""
@@ -83,31 +105,44 @@ class Line:
             await connection.disconnect()
 
 
-class Lines:
-    """Calls that block, any number at once, each on a line that is free.
+class Lines(_Calls):
+    """Calls at the same time, each on a line that is free.
 
     Args:
         settings: As for a line.
         pool: As for a line.
+        most: How many calls at once; further ones wait for a line. By default any number.
     """
 
-    def __init__(self, settings: Server, pool: redis.asyncio.ConnectionPool) -> None:
+    def __init__(self, settings: Server, pool: redis.asyncio.ConnectionPool, most: int | None = None) -> None:
         self._settings = settings
         self._pool = pool
+        self._turns = None if most is None else asyncio.Semaphore(most)
         self._all: list[Line] = []
         self._free: list[Line] = []
 
-    async def call(self, *args: Any, timeout: float) -> Any:
-        """Send a command, and return its reply, as ``Line.call`` does."""
+    async def send(self, commands: Sequence[Sequence[Any]], *, timeout: float | None = None) -> list[Any]:
+        """Send commands, and return their replies, as ``Line.send`` does."""
+        if self._turns is None:
+            return await self._send(commands, timeout)
+        async with self._turns:
+            return await self._send(commands, timeout)
+
+    async def _send(self, commands: Sequence[Sequence[Any]], timeout: float | None) -> list[Any]:
         if not self._free:
             line = Line(self._settings, self._pool)
             self._all.append(line)
             self._free.append(line)
         line = self._free.pop()
         try:
-            return await line.call(*args, timeout=timeout)
+            replies = await line.send(commands, timeout=timeout)
         finally:
             self._free.append(line)
+        if any(isinstance(reply, redis.exceptions.ReadOnlyError) for reply in replies):
+            # After a failover, the others lead to the same server, which is a replica now.
+            for other in self._free:
+                await other.close()
+        return replies
 
     async def close(self) -> None:
         """Give up the connections."""

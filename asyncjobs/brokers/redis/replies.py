@@ -170,9 +170,9 @@ def read_minutes(reply: Sequence[Any]) -> list[MinuteFigures]:
     ]
 
 
-def read_tenant_figures(stats: dict[bytes, bytes], dead: int) -> TenantFigures:
+def read_tenant_figures(stats: Sequence[bytes], dead: int) -> TenantFigures:
     """Read the counters of a tenant, and how many of its jobs are dead."""
-    return TenantFigures(dead=dead, **_totals({name.decode(): int(number) for name, number in stats.items()}))
+    return TenantFigures(dead=dead, **_totals(_counters(stats)))
 
 
 def _counters(values: Sequence[bytes]) -> dict[str, int]:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import logging
 import os
 import time
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from typing import Any, TypeVar
 
 import redis.exceptions
-from redis.asyncio import RedisCluster
 
-from asyncjobs.brokers.redis import clients
+from asyncjobs.brokers.redis.cluster import Cluster, NotSent
 from asyncjobs.brokers.redis.connection import check_server, translated
 from asyncjobs.brokers.redis.endings import EndListener
 from asyncjobs.brokers.redis.keys import GlobalKeys
-from asyncjobs.brokers.redis.line import Line, Lines
+from asyncjobs.brokers.redis.node import OneServer
 from asyncjobs.brokers.redis.replicated import ReplicatedWrites
 from asyncjobs.brokers.redis.replies import read_flags
 from asyncjobs.brokers.redis.scripts import Script, Value, load
 from asyncjobs.core.portions import Portion
 from asyncjobs.core.retention import QUEUE_KEEP_MS
 from asyncjobs.core.server import Server
-from asyncjobs.errors import BrokerRefused, BrokerUnavailable
+from asyncjobs.errors import BrokerRefused, BrokerUnavailable, QueueUnavailable
+from asyncjobs.ports.outage import Outage
 from asyncjobs.ports.sharing import Shared
 
-__all__ = ["CLAIM", "ENQUEUE", "JOBS_A_CALL", "SETTLE", "Session", "listing"]
+__all__ = ["CLAIM", "ENQUEUE", "JOBS_A_CALL", "RING", "SETTLE", "Session", "listing"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 
@@ -38,6 +43,12 @@ _REGISTER_EVERY_S = 60.0
 ENQUEUE = load("enqueue")
 CLAIM = load("claim")
 SETTLE = load("settle")
+RING = load("ring")
+
+# Each has a connection to each server for itself.
+_HOT_PATH = frozenset((ENQUEUE, CLAIM, SETTLE))
+
+_MUST_WAIT = "queue %s must wait, others go on: %s"
 
 
 class Session:
@@ -55,25 +66,17 @@ class Session:
         self._announced: dict[str, bytes] = {}
         self._one_slot = False
         self._portion = Portion()
+        self._outages: dict[str, Outage] = {}
         self._shared = Shared(self._open, self._disconnect)
         self._pid = os.getpid()
         self._connect()
 
     def _connect(self) -> None:
-        """Make the clients for the running event loop; nothing is sent yet."""
+        """Make what connects on the running event loop; nothing is sent yet."""
         settings = self._settings
-        self._slots = asyncio.Semaphore(settings.max_connections)
-        self._client = clients.commands(settings)
-        self._waiting = clients.waiting(settings)
-        # What the hot path calls has connections of its own, except in a Cluster: each node would need one.
-        self._lines: dict[Script, Line] = {}
-        self._waits: Lines | None = None
-        if not isinstance(self._waiting, RedisCluster):
-            pool = self._waiting.connection_pool
-            self._lines = {script: Line(settings, pool) for script in (ENQUEUE, CLAIM, SETTLE)}
-            self._waits = Lines(settings, pool)
-        self._endings = EndListener(self._waiting, settings)
-        self._replicated = ReplicatedWrites(settings, self._client)
+        self._links = Cluster(settings) if settings.mode == "cluster" else OneServer(settings)
+        self._endings = EndListener(settings, self._links.connection)
+        self._replicated = ReplicatedWrites(settings, self._links)
 
     async def open(self) -> None:
         # Several apps may share a broker. A forked process must leave the connections of its parent alone.
@@ -92,10 +95,17 @@ class Session:
 
     async def _check(self) -> None:
         with translated(self._settings):
-            for info in await self._infos():
+            for info in await self._links.infos():
                 check_server(self._settings, info)
                 # Valkey 8 and later have another name for the field.
                 self._one_slot = "cluster" in (info.get("redis_mode"), info.get("server_mode"))
+        try:
+            await self._check_schema()
+        except QueueUnavailable as error:
+            # The primaries that can be reached serve their queues all the same.
+            _log.warning("the schema version can't be checked: %s", error)
+
+    async def _check_schema(self) -> None:
         # Read first, so that workers can start on a server that is full.
         schema = int(await self._command("HGET", self._keys.meta, "schema") or 0)
         if not schema:
@@ -107,49 +117,24 @@ class Session:
                 f"asyncjobs reads version {SCHEMA_VERSION}. Use the asyncjobs that wrote it, or another prefix."
             )
 
-    async def _infos(self) -> list[dict[str, Any]]:
-        """Return the reply to ``INFO`` of the server, or of each primary of a Cluster."""
-        if isinstance(self._client, RedisCluster):
-            found: dict[str, dict[str, Any]] = await self._client.info(target_nodes=RedisCluster.PRIMARIES)
-            return list(found.values())
-        return [await self._client.info()]
-
     async def close(self) -> None:
         await self._shared.leave()
 
     async def _disconnect(self) -> None:
         await self._endings.close()
-        await self._replicated.close()
-        for line in self._lines.values():
-            await line.close()
-        if self._waits is not None:
-            await self._waits.close()
-        for client in (self._client, self._waiting):
-            await clients.close(client)
+        await self._links.close()
         self._registered.clear()
 
-    async def _command(self, *args: Any) -> Any:
+    async def _command(self, name: str, key: str, *args: Any) -> Any:
         with translated(self._settings):
-            return await self._execute(*args)
-
-    async def _execute(self, *args: Any) -> Any:
-        try:
-            # Without a free connection, redis-py would raise. Its own pool that waits costs 25 µs a call.
-            async with self._slots:
-                return await self._client.execute_command(*args)
-        except redis.exceptions.ReadOnlyError:
-            # After a failover, these connections lead to a server that is a replica now.
-            if not isinstance(self._client, RedisCluster):
-                await self._client.connection_pool.disconnect(inuse_connections=False)
-            raise
+            return await self._links.caller(key)(name, key, *args)
 
     async def _run(self, script: Script, queues: Sequence[str], values: Sequence[Value]) -> Any:
         """Run ``script`` on ``queues``, which share a slot, and return its reply."""
         keys = self._keys.queue(queues[0]).named(script.keys)
         if len(queues) > 1:
             keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
-        line = self._lines.get(script)
-        execute = self._execute if line is None else line.call
+        execute = self._links.caller(keys[0], script if script in _HOT_PATH else None)
         try:
             with translated(self._settings):
                 try:
@@ -157,8 +142,9 @@ class Session:
                 except redis.exceptions.NoScriptError:
                     # A restart or a failover has emptied the server's cache of scripts; ``EVAL`` fills it again.
                     reply = await execute("EVAL", script.text, len(keys), *keys, *values)
-        except BrokerUnavailable:
-            self._portion.failed()
+        except BrokerUnavailable as error:
+            if not isinstance(error.__cause__, NotSent):
+                self._portion.failed()
             raise
         if self._portion.is_reduced:
             self._portion.succeeded(_bytes_in(values) + _bytes_in(reply))
@@ -170,29 +156,44 @@ class Session:
 
     async def _run_each(self, script: Script, groups: Sequence[Sequence[str]]) -> list[Any]:
         """Run ``script``, which takes no arguments, on each group of queues, in one round trip; return the replies."""
-        calls = []
-        for queues in groups:
-            keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
-            calls.append(("EVALSHA", script.sha, len(keys), *keys))
+        calls = [[key for queue in queues for key in self._keys.queue(queue).named(script.keys)] for queues in groups]
         try:
-            return await self._commands(calls)
+            return await self._commands([(keys[0], ("EVALSHA", script.sha, len(keys), *keys)) for keys in calls])
         except BrokerRefused as error:
             if not isinstance(error.__cause__, redis.exceptions.NoScriptError):
                 raise
-            return await self._commands([("EVAL", script.text, *call[2:]) for call in calls])
+            return await self._commands([(keys[0], ("EVAL", script.text, len(keys), *keys)) for keys in calls])
 
-    async def _commands(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        """Send ``commands`` in one round trip, in a Cluster one for each node, and return the replies."""
-        if isinstance(self._client, RedisCluster):
-            return await asyncio.gather(*(self._command(*command) for command in commands))
-        if not commands:
-            return []
+    async def _commands(self, commands: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Send commands, each with a key of its own, in one round trip, in a Cluster one each; return the replies."""
         with translated(self._settings):
-            async with self._slots, self._client.pipeline(transaction=False) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)
-                replies: list[Any] = await pipe.execute()
-        return replies
+            return await self._links.call_each(commands)
+
+    async def _each(self, queues: Sequence[str], call: Callable[[str], Awaitable[T]]) -> list[T]:
+        """Return what ``call`` returns for each queue; in a Cluster, for each whose primary can be reached.
+
+        Raises:
+            BrokerUnavailable: None of them can be reached.
+        """
+        found: list[T] = []
+        failure: QueueUnavailable | None = None
+        for queue in queues:
+            try:
+                found.append(await call(queue))
+            except QueueUnavailable as error:
+                failure = error
+                if queue not in self._outages:
+                    self._outages[queue] = Outage(_log, _MUST_WAIT, f"queue {queue} is served again")
+                self._outages[queue].failed(error, queue)
+            else:
+                if self._outages and queue in self._outages:
+                    self._outages.pop(queue).over()
+        if failure is not None and not found:
+            raise failure
+        return found
+
+    async def _ring(self, queue: str) -> None:
+        await self._on_queue(RING, queue)
 
     async def _on_ids(self, script: Script, queue: str, job_ids: Sequence[str]) -> list[bool]:
         flags: list[bool] = []
@@ -203,8 +204,15 @@ class Session:
     async def _register(self, queue: str) -> None:
         now = time.monotonic()
         if now - self._registered.get(queue, -_REGISTER_EVERY_S) >= _REGISTER_EVERY_S:
-            await self._command(*listing(self._keys.queues, [queue], QUEUE_KEEP_MS))
-            self._registered[queue] = now
+            with self._on_other_slot():
+                await self._command(*listing(self._keys.queues, [queue], QUEUE_KEEP_MS))
+                self._registered[queue] = now
+
+    @contextlib.contextmanager
+    def _on_other_slot(self) -> Iterator[None]:
+        """Go on if the primary of a key that is only for show can't be reached: in a Cluster, queues are elsewhere."""
+        with contextlib.suppress(QueueUnavailable):
+            yield
 
 
 def _bytes_in(value: Any) -> int:
@@ -214,7 +222,7 @@ def _bytes_in(value: Any) -> int:
     return len(value) if isinstance(value, bytes | str) else 0
 
 
-def listing(key: str, names: Sequence[str], keep_ms: int) -> list[str | int]:
+def listing(key: str, names: Sequence[str], keep_ms: int) -> list[Any]:
     """Return the command that lists ``names`` in the sorted set ``key``, by the time until which they stay there.
 
     That is ``keep_ms`` from now at least, and twice that at most: for ``keep_ms`` it is the same time, so that what is

@@ -9,7 +9,7 @@ import msgspec
 
 from asyncjobs.brokers.redis.replies import read_minutes, read_overview, read_tenant_figures
 from asyncjobs.brokers.redis.scripts import load
-from asyncjobs.brokers.redis.session import Session, listing
+from asyncjobs.brokers.redis.session import RING, Session, listing
 from asyncjobs.core.retention import QUEUE_KEEP_MS, SERVED_KEEP_MS
 from asyncjobs.core.settlement import HistoryEntry, read_history
 from asyncjobs.ports import MinuteFigures, QueueFigures, TenantFigures, WorkerInfo
@@ -22,7 +22,6 @@ _QUEUES_A_SCRIPT = 50
 _FORGET = load("forget_queue")
 _MINUTES = load("minutes")
 _OVERVIEW = load("overview")
-_RING = load("ring")
 
 _workers = msgspec.msgpack.Decoder(WorkerInfo)
 _encode = msgspec.msgpack.Encoder().encode
@@ -35,7 +34,8 @@ class RedisStats(Session):
         now_ms = time.time_ns() // 1_000_000
         unused = await self._command("ZRANGEBYSCORE", self._keys.queues, "-inf", now_ms)
         if unused:
-            await self._forget([name.decode() for name in unused], now_ms)
+            with self._on_other_slot():
+                await self._forget([name.decode() for name in unused], now_ms)
         return sorted(name.decode() for name in await self._command("ZRANGE", self._keys.queues, 0, -1))
 
     async def _forget(self, unused: list[str], now_ms: int) -> None:
@@ -64,32 +64,39 @@ class RedisStats(Session):
         keys = [self._keys.queue(queue) for queue in queues]
         stats = [("HGETALL", one.of("tenant_stats", tenant)) for one in keys]
         dead = [("ZCARD", one.of("tenant_dead", tenant)) for one in keys]
-        replies = await self._commands([*stats, *dead])
+        replies = await self._commands([(command[1], command) for command in (*stats, *dead)])
         return [read_tenant_figures(*one) for one in zip(replies[: len(keys)], replies[len(keys) :], strict=True)]
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
         key, record = self._keys.worker(worker.id), _encode(worker)
-        # What is the same as before needs no more than to be kept: else idle workers would fill the server's log.
-        is_kept = record == self._announced.get(worker.id) and await self._command("PEXPIRE", key, ttl_ms)
-        if not is_kept:
-            await self._command("SET", key, record, "PX", ttl_ms)
-            self._announced[worker.id] = record
+        with self._on_other_slot():
+            # What is the same as before needs no more than to be kept: else idle workers would fill the server's log.
+            is_kept = record == self._announced.get(worker.id) and await self._command("PEXPIRE", key, ttl_ms)
+            if not is_kept:
+                await self._command("SET", key, record, "PX", ttl_ms)
+                self._announced[worker.id] = record
         now_ms = time.time_ns() // 1_000_000
         calls = [listing(self._keys.workers, [worker.id], SERVED_KEEP_MS)]
         calls.append(["ZREMRANGEBYSCORE", self._keys.workers, "-inf", now_ms])
         if worker.queues:
             calls.append(listing(self._keys.queues, worker.queues, SERVED_KEEP_MS))
-        await self._commands(calls)
+        with self._on_other_slot():
+            await self._commands([(call[1], call) for call in calls])
 
     async def withdraw(self, worker_id: str, queues: Sequence[str]) -> None:
         self._announced.pop(worker_id, None)
-        await self._run_each(_RING, [[queue] for queue in queues])
-        await self._command("ZREM", self._keys.workers, worker_id)
-        await self._command("DEL", self._keys.worker(worker_id))
+        if self._one_slot:
+            await self._each(queues, self._ring)
+        else:
+            await self._run_each(RING, [[queue] for queue in queues])
+        with self._on_other_slot():
+            await self._command("ZREM", self._keys.workers, worker_id)
+            await self._command("DEL", self._keys.worker(worker_id))
 
     async def workers(self) -> list[WorkerInfo]:
         ids = sorted(one.decode() for one in await self._command("ZRANGE", self._keys.workers, 0, -1))
-        stored = await self._commands([("GET", self._keys.worker(worker_id)) for worker_id in ids])
+        keys = [self._keys.worker(worker_id) for worker_id in ids]
+        stored = await self._commands([(key, ("GET", key)) for key in keys])
         for worker_id, one in zip(ids, stored, strict=True):
             if one is None:
                 await self._command("ZREM", self._keys.workers, worker_id)

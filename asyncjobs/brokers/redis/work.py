@@ -15,6 +15,7 @@ import msgspec
 from asyncjobs.brokers.company import Company
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.redis.arguments import lease_member
+from asyncjobs.brokers.redis.bells import Bells
 from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
 from asyncjobs.brokers.redis.records import ended_record
@@ -24,6 +25,7 @@ from asyncjobs.brokers.redis.session import CLAIM, JOBS_A_CALL, SETTLE, Session
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.portions import portions
 from asyncjobs.core.settlement import Settlement
+from asyncjobs.errors import QueueUnavailable
 from asyncjobs.ports import Claim, Claimed, ClaimRequest, Emission, Recovery
 
 __all__ = ["RedisWork"]
@@ -59,28 +61,57 @@ _size_of = attrgetter("size")
 class RedisWork(Session):
     """A ``ports.Work``."""
 
+    def _connect(self) -> None:
+        super()._connect()
+        self._bells = Bells(self._pop, self._ring)
+        # By worker and queue: the number of a claim that has had no answer.
+        self._unanswered: dict[tuple[str, str], int] = {}
+
+    async def _disconnect(self) -> None:
+        await self._bells.close()
+        await super()._disconnect()
+
     async def claim(self, request: ClaimRequest) -> Claim:
         queues, size = request.queues, 1 if self._one_slot else _QUEUES_A_CLAIM
         company = Company(request)
         if len(queues) <= size:
             return await self._claim(request, queues, request.limit, company)
         jobs: list[Claimed] = []
-        # The clocks of nodes may differ: by the latest, no claim seems late, and what is due comes as much later.
-        now_ms = 0
-        dues: list[int] = []
         again = False
-        for start in range(0, len(queues), size):
+
+        async def claim(*part: str) -> Claim:
+            nonlocal again
+            one = self._claim_again if self._one_slot else self._claim
             # As in the script, which serves all queues of a single server.
-            want = 0 if again else request.limit - len(jobs)
-            claim = await self._claim(request, queues[start : start + size], want, company)
-            jobs += claim.jobs
-            for one in claim.jobs:
-                company.join(one.tries)
-            again = again or claim.again
-            now_ms = max(now_ms, claim.now_ms)
-            if claim.next_due_ms is not None:
-                dues.append(claim.next_due_ms - claim.now_ms)
+            found = await one(request, part, 0 if again else request.limit - len(jobs), company)
+            for job in found.jobs:
+                company.join(job.tries)
+            jobs.extend(found.jobs)
+            again = again or found.again
+            return found
+
+        if self._one_slot:
+            parts = await self._each(queues, claim)
+        else:
+            parts = [await claim(*queues[start : start + size]) for start in range(0, len(queues), size)]
+        # The clocks of nodes may differ: by the latest, no claim seems late, and what is due comes as much later.
+        now_ms = max(part.now_ms for part in parts)
+        dues = [part.next_due_ms - part.now_ms for part in parts if part.next_due_ms is not None]
         return Claim(jobs, now_ms, now_ms + min(dues) if dues else None, again)
+
+    async def _claim_again(self, request: ClaimRequest, queues: Sequence[str], limit: int, company: Company) -> Claim:
+        """Claim from a queue of a slot of its own, under the number of the last claim if that had no answer.
+
+        The claims of other queues have gone on, so the worker doesn't repeat it.
+        """
+        key = request.worker, queues[0]
+        number = self._unanswered.get(key, request.number)
+        if number != request.number:
+            request = msgspec.structs.replace(request, number=number, keep_number=True)
+        self._unanswered[key] = number
+        claim = await self._claim(request, queues, limit, company)
+        del self._unanswered[key]
+        return claim
 
     async def _claim(self, request: ClaimRequest, queues: Sequence[str], limit: int, company: Company) -> Claim:
         reply = await self._run_for(
@@ -127,10 +158,18 @@ class RedisWork(Session):
             reply = await self._run(script, queues, script.values(names, kept_names=key, **args))
         return reply
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool | None]:
         groups = by_queue(settlements)
-        replies = await asyncio.gather(*(self._settle(queue, group) for queue, group in groups.items()))
-        return in_order(settlements, dict(zip(groups, replies, strict=True)))
+        calls = (self._settle(queue, group) for queue, group in groups.items())
+        replies: dict[str, Sequence[bool | None]] = {}
+        for queue, reply in zip(groups, await asyncio.gather(*calls, return_exceptions=True), strict=True):
+            if isinstance(reply, QueueUnavailable):
+                replies[queue] = [None] * len(groups[queue])
+            elif isinstance(reply, BaseException):
+                raise reply
+            else:
+                replies[queue] = reply
+        return in_order(settlements, replies)
 
     async def _settle(self, queue: str, settlements: Sequence[Settlement]) -> list[bool]:
         flags: list[bool] = []
@@ -160,27 +199,18 @@ class RedisWork(Session):
     # -- waking
 
     async def wait(self, queues: Sequence[str], timeout: float) -> bool:
-        bells = [self._keys.queue(queue).bell for queue in queues]
-        if not self._one_slot or len(bells) == 1:
-            return await self._blpop(bells, timeout)
         # In a Cluster, the keys of one BLPOP must share a slot.
-        waits = [asyncio.ensure_future(self._blpop([bell], timeout)) for bell in bells]
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return any(wait.result() for wait in done)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        if self._one_slot and len(queues) > 1:
+            return await self._bells.wait(queues, timeout)
+        return await self._pop(queues, timeout)
 
-    async def _blpop(self, bells: list[str], timeout: float) -> bool:
+    async def _pop(self, queues: Sequence[str], timeout: float) -> bool:
+        """Take the token of the first of ``queues`` that has one; return whether there was one in time."""
+        bells = [self._keys.queue(queue).bell for queue in queues]
         # Redis takes 0 as "for ever".
         command: list[str | float] = ["BLPOP", *bells, max(timeout, 0.001)]
         with translated(self._settings):
-            if self._waits is not None:
-                return await self._waits.call(*command, timeout=timeout + _WAIT_GRACE_S) is not None
-            async with asyncio.timeout(timeout + _WAIT_GRACE_S):
-                return await self._waiting.execute_command(*command) is not None
+            return await self._links.waiter(bells[0])(*command, timeout=timeout + _WAIT_GRACE_S) is not None
 
     # -- events
 
@@ -209,40 +239,53 @@ class RedisWork(Session):
         # In a Cluster, a queue that can't be reached must not keep the others from being looked at.
         if self._one_slot or len(queues) == 1:
             return queues
-        found = await self._commands([("EXISTS", getattr(self._keys.queue(queue), key)) for queue in queues])
+        keys = [getattr(self._keys.queue(queue), key) for queue in queues]
+        found = await self._commands([(one, ("EXISTS", one)) for one in keys])
         return list(itertools.compress(queues, found))
 
     async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
         total = Recovery([], [], [])
-        for queue in await self._having("leased", queues):
-            # All calls at once, since each puts jobs before those of the call before it.
-            for _ in range(_MAX_CALLS_IN_A_ROW):
-                reply = await self._on_queue(
-                    _RECOVER, queue, lease_ms=lease_ms, max_deaths=max_deaths, limit=_RECOVERED_A_CALL
-                )
-                part = read_recovery(reply)
-                for ids, more in zip(total, part, strict=True):
-                    ids[:0] = more
-                if not any(part):
-                    break
+        for part in await self._each(
+            await self._having("leased", queues), lambda queue: self._recover(queue, lease_ms, max_deaths)
+        ):
+            for ids, more in zip(total, part, strict=True):
+                ids.extend(more)
+        return total
+
+    async def _recover(self, queue: str, lease_ms: int, max_deaths: int) -> Recovery:
+        total = Recovery([], [], [])
+        # All calls at once, since each puts jobs before those of the call before it.
+        for _ in range(_MAX_CALLS_IN_A_ROW):
+            reply = await self._on_queue(
+                _RECOVER, queue, lease_ms=lease_ms, max_deaths=max_deaths, limit=_RECOVERED_A_CALL
+            )
+            part = read_recovery(reply)
+            for ids, more in zip(total, part, strict=True):
+                ids[:0] = more
+            if not any(part):
+                break
         return total
 
     async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
+        queues = await self._having("parked", queues)
+        return sum(await self._each(queues, lambda queue: self._unpark(queue, names, grace_ms)))
+
+    async def _unpark(self, queue: str, names: frozenset[str], grace_ms: int) -> int:
         moved = 0
-        for queue in await self._having("parked", queues):
-            # All calls at once, since each puts jobs before those of the call before it.
-            more = True
-            while more:
-                reply = await self._run_for(names, _UNPARK, (queue,), grace_ms=grace_ms, limit=_UNPARKED_A_CALL)
-                unparked, dead, more = _UNPARK.reply(*reply)
-                moved += unparked + dead
+        # All calls at once, since each puts jobs before those of the call before it.
+        more = True
+        while more:
+            reply = await self._run_for(names, _UNPARK, (queue,), grace_ms=grace_ms, limit=_UNPARKED_A_CALL)
+            unparked, dead, more = _UNPARK.reply(*reply)
+            moved += unparked + dead
         return moved
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
-        count = 0
-        for queue in await self._having("dead", queues):
-            count += await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
-        return count
+        async def prune(queue: str) -> int:
+            count: int = await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
+            return count
+
+        return sum(await self._each(await self._having("dead", queues), prune))
 
 
 @functools.lru_cache(maxsize=16)

@@ -222,7 +222,7 @@ class Bench:
             For each job, whether its lease still held.
         """
         settlements = [self.settlement(claimed, outcome, **given) for claimed in jobs]  # type: ignore[arg-type]
-        return await self.broker.settle(settlements)
+        return [bool(done) for done in await self.broker.settle(settlements)]
 
     async def fail(self, jobs: Sequence[Claimed], *, for_good: bool = False) -> list[bool]:
         """Settle claimed jobs as failed.

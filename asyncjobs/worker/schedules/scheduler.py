@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 import msgspec
 
 from asyncjobs.core.schedule import Schedule, Timing, due_ticks, next_tick
-from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError
+from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError, QueueUnavailable
 from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
 from asyncjobs.ports import FireReply, Firing, NewJob, ScheduleStore
 from asyncjobs.ports.outage import Outage
@@ -70,39 +70,56 @@ class Scheduler(Duty):
         self._known: dict[tuple[str, str], tuple[Schedule, int]] = {}
         self._broken: set[bytes] = set()
         self._fresh: Set[tuple[str, str]] = set()
+        # The queues whose schedules in code are not stored yet, and those that could not be reached: until the next
+        # look, nothing of theirs fires here.
+        self._unstored = list(queues)
+        self._away: set[str] = set()
         self._looked_at = -math.inf
         self._is_leading = True
 
     async def start(self) -> None:
         """Store the schedules of the code, and remove those that it no longer declares."""
-        try:
-            await self._store_schedules_in_code()
-        except BrokerRefused as error:
-            # A server that is full refuses what only adds, but not what drains it.
-            _log.warning("the schedules of the code could not be made known: %s", error)
+        await self._store_schedules_in_code()
 
     async def _store_schedules_in_code(self) -> None:
-        for queue in self._queues:
-            own = {schedule.id: schedule for schedule in self._in_code.get(queue, ())}
-            found = await self._store.schedules(queue)
-            self._clock.set(found.now_ms)
-            # Where only the job has changed, the ticks go on: a deploy doesn't forget the ticks missed during it.
-            kept: dict[tuple[str, Timing], int] = {}
-            for stored in found.schedules:
-                schedule = self._read(stored.data)
-                if schedule and schedule.from_code and schedule.id not in own and schedule.name in self._names:
-                    await self._store.remove_schedule(queue, schedule.id)
-                elif schedule and stored.next_ms is not None:
-                    kept[schedule.id, schedule.timing] = stored.next_ms
-            for schedule in own.values():
-                tick = kept.get((schedule.id, schedule.timing)) or next_tick(schedule.timing, found.now_ms)
-                await self._store.put_schedule(queue, schedule.id, encode_schedule(schedule), tick)
+        for queue in list(self._unstored):
+            try:
+                await self._store_those_of(queue)
+            except QueueUnavailable:
+                continue
+            except BrokerRefused as error:
+                # A server that is full refuses what only adds, but not what drains it.
+                _log.warning("the schedules of the code could not be made known: %s", error)
+            self._unstored.remove(queue)
+
+    async def _store_those_of(self, queue: str) -> None:
+        own = {schedule.id: schedule for schedule in self._in_code.get(queue, ())}
+        found = await self._store.schedules(queue)
+        self._clock.set(found.now_ms)
+        # Where only the job has changed, the ticks go on: a deploy doesn't forget the ticks missed during it.
+        kept: dict[tuple[str, Timing], int] = {}
+        for stored in found.schedules:
+            schedule = self._read(stored.data)
+            if schedule and schedule.from_code and schedule.id not in own and schedule.name in self._names:
+                await self._store.remove_schedule(queue, schedule.id)
+            elif schedule and stored.next_ms is not None:
+                kept[schedule.id, schedule.timing] = stored.next_ms
+        for schedule in own.values():
+            tick = kept.get((schedule.id, schedule.timing)) or next_tick(schedule.timing, found.now_ms)
+            await self._store.put_schedule(queue, schedule.id, encode_schedule(schedule), tick)
 
     async def look(self) -> None:
-        """Read which schedules there are, and when each is due next."""
+        """Read which schedules there are, and when each is due next; a queue that can't be reached keeps its own."""
+        await self._store_schedules_in_code()
         known: dict[tuple[str, str], tuple[Schedule, int]] = {}
         for queue in self._queues:
-            found = await self._store.schedules(queue)
+            try:
+                found = await self._store.schedules(queue)
+            except QueueUnavailable:
+                self._away.add(queue)
+                known |= {key: one for key, one in self._known.items() if key[0] == queue}
+                continue
+            self._away.discard(queue)
             self._clock.set(found.now_ms)
             for stored in found.schedules:
                 schedule = self._read(stored.data)
@@ -135,7 +152,10 @@ class Scheduler(Duty):
             await self.look()
             self._fresh |= fresh
         for queue, ticks in self._due():
-            await self._fire(queue, ticks)
+            try:
+                await self._fire(queue, ticks)
+            except QueueUnavailable:
+                self._away.add(queue)
         return self._pause()
 
     def _keys_due(self) -> dict[str, list[tuple[str, str]]]:
@@ -143,7 +163,7 @@ class Scheduler(Duty):
         now_ms = self._clock.now_ms()
         due: dict[str, list[tuple[str, str]]] = {}
         for key, (_, next_ms) in self._known.items():
-            if next_ms <= now_ms:
+            if next_ms <= now_ms and key[0] not in self._away:
                 due.setdefault(key[0], []).append(key)
         return due
 
@@ -160,6 +180,8 @@ class Scheduler(Duty):
                 if part and ticks + len(due.ticks.fire) > _MAX_TICKS:
                     yield queue, part
                     part, ticks = [], 0
+                    if queue in self._away:
+                        break
                 part.append(due)
                 ticks += len(due.ticks.fire)
             if part:
@@ -220,7 +242,8 @@ class Scheduler(Duty):
 
     def _pause(self) -> float:
         until_look = max(0.0, self._looked_at + self._interval - self._clock.monotonic())
-        earliest_ms = min((next_ms for _, next_ms in self._known.values()), default=None)
+        ticks = (next_ms for (queue, _), (_, next_ms) in self._known.items() if queue not in self._away)
+        earliest_ms = min(ticks, default=None)
         if earliest_ms is None:
             return until_look
         least, most = _FOLLOW_S
