@@ -144,6 +144,8 @@ class JobVerbs(Verbs):
 
         Raises:
             ArgumentsError: A value is wrong, or both ``at`` and ``delay`` are given.
+            EnvelopeError: The job can't be moved to another queue, since a newer asyncjobs has written its record, or
+                the record is damaged.
             BrokerUnavailable: The broker can't be reached. A job on its way to another queue stays in its own.
             BrokerRefused: The broker refused the job, which stays as it was.
         """

@@ -6,6 +6,7 @@ way of a job are methods. The other verbs are functions on a queue, in ``running
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
@@ -19,6 +20,7 @@ from asyncjobs.brokers.memory.timetable import Scheduled, Timer
 from asyncjobs.brokers.memory.waking import Bell, Watchers
 from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.job import Job
+from asyncjobs.core.record.version import VERSION
 from asyncjobs.core.retention import CLAIM_KEEP_MS
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
@@ -28,6 +30,7 @@ from asyncjobs.ports import Claimed, ClaimRequest, Hold, NewJob
 __all__ = ["Queue", "job_of"]
 
 _QUEUE = Hold("queue")
+_UNREAD = Hold("version", str(VERSION))
 _NO_CLAIM: tuple[int, int, int, list[Entry]] = (-1, 0, 0, [])
 _name_of = attrgetter("name")
 
@@ -136,8 +139,9 @@ class Queue:
             self.bell.ring()
 
     def park(self, entry: Entry, hold: Hold, now_ms: int) -> None:
-        """Set a job aside until ``hold`` ends, or a worker knows its name."""
-        self.leave(entry)
+        """Set a job aside until ``hold`` ends, or a worker knows its name, or can read it."""
+        if entry.place:
+            self.leave(entry)
         entry.place = "parked"
         self.parked.add(entry, hold, now_ms)
 
@@ -204,6 +208,9 @@ class Queue:
                 self.bury(entry, one.tries, now_ms)
             elif verdict is Verdict.RELEASE:
                 released.append(entry)
+            elif verdict is Verdict.PARK:
+                self.park(entry, _UNREAD, now_ms)
+                self.bell.ring()
             else:
                 if verdict is Verdict.RETRY:
                     self.remember(entry, one.tries)
@@ -260,32 +267,56 @@ class Queue:
         if self.scheduled.slots:
             # Without a ring of the bell: this claim rings it for the jobs that it leaves.
             self._enter_ready(self.scheduled.due(now_ms, _MAX_PROMOTED), first=False)
-        looked_at = [] if self.paused else self.ready.first(want, lowest_first=request.lowest_first)
-        taken = self._unless_held(looked_at, request.names, now_ms)
+        looked_at: list[Entry] = []
+        if not self.paused:
+            if self.parked.lines and not request.lowest_first:
+                looked_at = self._parked_for(request.names, want)
+            looked_at += self.ready.first(want - len(looked_at), lowest_first=request.lowest_first)
+        taken, is_for_others = self._unless_held(looked_at, request.names, now_ms)
         if taken:
             self._lease(taken, now_ms + request.lease_ms)
         if taken or request.keep_number:
             self._note_claim(request, taken, now_ms)
         more = len(self.ready) > 0
         again = more and len(taken) < len(looked_at)
-        if not more or self.paused:
+        if self.paused or not (more or is_for_others):
             self.bell.token = False
-        elif not again:
+        elif not again or is_for_others:
             self.bell.ring()
         return [_claimed(entry) for entry in taken], self._next_due(request, now_ms), again
 
-    def _unless_held(self, entries: list[Entry], known: frozenset[str] | None, now_ms: int) -> list[Entry]:
-        """Return the entries that a worker which knows the names ``known`` may claim; park the others."""
+    def _parked_for(self, known: frozenset[str] | None, want: int) -> list[Entry]:
+        """Return parked jobs that a worker may run now, as many as a claim has room for behind more urgent ready ones.
+
+        They are leased from where they are: made ready, they could be parked again by a worker that doesn't know them.
+        """
+        urgent = list(itertools.accumulate(map(len, self.ready.lines), initial=0))
+        found: list[Entry] = []
+        for line in self.parked.startable(known):
+            for entry in line:
+                if urgent[entry.priority] + len(found) >= want or self.parked.hold_of(entry, known):
+                    break
+                found.append(entry)
+        return found
+
+    def _unless_held(self, entries: list[Entry], known: frozenset[str] | None, now_ms: int) -> tuple[list[Entry], bool]:
+        """Park the entries that a worker which knows the names ``known`` may not claim.
+
+        Returns:
+            The other entries, and whether some were parked that another worker may know.
+        """
         if not self.parked.holds and (known is None or known.issuperset(map(_name_of, entries))):
-            return entries
+            return entries, False
         taken = []
+        is_for_others = False
         for entry in entries:
             hold = self.parked.hold_of(entry, known)
             if hold is None:
                 taken.append(entry)
             else:
                 self.park(entry, hold, now_ms)
-        return taken
+                is_for_others = is_for_others or hold not in self.parked.holds
+        return taken, is_for_others
 
     def _lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:
         """Let jobs run under the number of a new claim, until ``deadline_ms``."""

@@ -54,6 +54,8 @@ class RedisStats(Session):
         return [read_tenant_figures(*one) for one in zip(replies[: len(keys)], replies[len(keys) :], strict=True)]
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
+        # An asyncjobs with another schema may have been rolled out meanwhile.
+        await self._check_schema()
         await self._command("SET", self._keys.worker(worker.id), _encode(worker), "PX", ttl_ms)
         await self._command("ZADD", self._keys.workers, worker.started_at_ms, worker.id)
         for queue in worker.queues:

@@ -68,6 +68,8 @@ class Waking(Theme):
         await bench.broker.retry(bench.queue, ids(claim.jobs))
         assert await bench.broker.wait([bench.queue], SOON_S), "retried"
         await bench.claim(names=frozenset({"known"}))
+        assert await bench.broker.wait([bench.queue], SOON_S), "parked, for a worker that knows the name"
+        await bench.claim(names=frozenset({"known"}))
         assert not await bench.broker.wait([bench.queue], QUIET_S)
         await bench.broker.unpark([bench.queue], frozenset({"work"}), 60_000)
         assert await bench.broker.wait([bench.queue], SOON_S), "unparked"

@@ -19,11 +19,7 @@
 -- reply   a list of those, one a queue
 -- cost    O(log n) a job
 --- @include clock
---- @include ready
---- @include gone
---- @include records
---- @include fields
---- @include parking
+--- @include unparking
 local MAX_PROMOTED = 1000
 
 local is_known = not any_name and {} or nil
@@ -78,8 +74,9 @@ local function read_due(q, now)
   return due, members
 end
 
--- How many entries of each candidate are to be passed over, the first ones.
-local function read_skips(q, ids, priorities)
+-- How many entries of each candidate in the ready lists are to be passed over, the first ones; the first `own`
+-- candidates are from no ready list.
+local function read_skips(q, ids, priorities, own)
   if redis.call('EXISTS', q.gone) == 0 then
     return {}
   end
@@ -87,18 +84,54 @@ local function read_skips(q, ids, priorities)
   for n, id in ipairs(ids) do
     fields[n] = gone_field(priorities[n], id)
   end
-  return values_of(q.gone, fields)
+  local skips = values_of(q.gone, fields)
+  for n = 1, own do
+    skips[n] = false
+  end
+  return skips
 end
 
--- Reads up to `want` candidates: by priority what is ready, and behind it what is due.
+-- Reads parked jobs that may run now, up to as many as `want` has room for behind more urgent ready ones. They are
+-- leased from where they are: made ready, they could be set aside again by a worker that doesn't know their names.
+--   ids, priorities  one a job    lists  what is to be taken out of the parked lists
+local function read_parked(q, want, held)
+  local own = {ids = {}, priorities = {}, lists = {}}
+  if want == 0 or lowest_first or redis.call('EXISTS', q.parked) == 0 then
+    return own
+  end
+  local urgent, labels = {[0] = 0}, redis.call('HKEYS', q.parked)
+  for priority = 0, 2 do
+    urgent[priority + 1] = urgent[priority] + redis.call('LLEN', q.ready[priority])
+  end
+  table.sort(labels)
+  for _, label in ipairs(labels) do
+    local list = #own.ids < want and is_startable(label, held, is_known) and read_list(q, label, want - #own.ids)
+    local count = list and for_each(list, function(id, record)
+      local priority = priority_of(record)
+      if urgent[priority] + #own.ids >= want or parking(record, held) then
+        return true
+      end
+      own.ids[#own.ids + 1] = id
+      own.priorities[#own.ids] = priority
+    end) or 0
+    if count > 0 then
+      cut(list, count)
+      own.lists[#own.lists + 1] = list
+    end
+  end
+  return own
+end
+
+-- Reads up to `want` candidates: first `own`, then by priority what is ready, and behind it what is due.
 --   ids, priorities, records, tries, skips   one a candidate
 --   taken      priority -> how many of the candidates were ready
 --   due        priority -> what is due and is no candidate
 --   promoted   members of the scheduled set that are candidates, or in `due`
 --   more       whether startable jobs are left that are no candidates
-local function candidates(q, want, now, is_paused)
+local function candidates(q, own, want, now, is_paused)
   local due, promoted = read_due(q, now)
-  local ids, priorities, taken, more = {}, {}, {}, false
+  local ids, priorities, taken, more = own.ids, own.priorities, {}, false
+  local own_count = #ids
   for step = 0, 3 do
     local priority = lowest_first and 3 - step or step
     local first, room = #ids, is_paused and 0 or want - #ids
@@ -126,7 +159,8 @@ local function candidates(q, want, now, is_paused)
   end
   return {
     ids = ids, priorities = priorities, taken = taken, due = due, promoted = promoted, more = more,
-    records = records_of(q, ids), tries = values_of(q.tries, ids), skips = read_skips(q, ids, priorities),
+    records = records_of(q, ids), tries = values_of(q.tries, ids), skips = read_skips(q, ids, priorities, own_count),
+    lists = own.lists,
   }
 end
 
@@ -167,13 +201,24 @@ local function sort(found, fence, deadline, held)
   return {jobs = jobs, leases = leases, members = members, fences = fences, parked = parked, passed = passed}
 end
 
+-- Whether jobs were set aside that another worker may know: nothing holds them.
+local function has_unknown(parked, held)
+  for label in pairs(parked) do
+    if not (held and held[label]) then
+      return true
+    end
+  end
+  return false
+end
+
 -- To be called before the script writes.
-local function check(q, sorted)
+local function check(q, found, sorted)
   if sorted.fences[1] then
     redis.call('HLEN', q.fences)
   end
-  if next(sorted.parked) then
+  if next(sorted.parked) or found.lists[1] then
     redis.call('HLEN', q.parked)
+    check_gone(q)
     for label in pairs(sorted.parked) do
       redis.call('LLEN', parked_jobs_key(q, label))
     end
@@ -191,6 +236,9 @@ local function write(q, found, sorted, fence, now)
   if #sorted.members > 0 or keep_number then
     redis.call('SET', claim_key(q, worker), number .. ' ' .. fence .. ' ' .. table.concat(sorted.members, ' '), 'PX',
       math.max(CLAIM_KEEP_MS, 2 * lease_ms))
+  end
+  for _, list in ipairs(found.lists) do
+    take_out(q, list)
   end
   for priority, count in pairs(found.taken) do
     redis.call('LTRIM', q.ready[priority], count, -1)
@@ -236,9 +284,9 @@ local function claim(q, want)
   elseif last_number > number or (sent_at > 0 and now - sent_at > CLAIM_KEEP_MS) then
     return {now, -1, 1, 0, {}}, 0
   end
-  local found = candidates(q, want, now, is_paused)
+  local found = candidates(q, read_parked(q, is_paused and 0 or want, held), want, now, is_paused)
   local next_due = read_timer(q, now, cfg[4], cfg[5])
-  if #found.ids == 0 and #found.promoted == 0 and next_due < 0 and not keep_number then
+  if #found.ids == 0 and not found.lists[1] and #found.promoted == 0 and next_due < 0 and not keep_number then
     if not found.more and redis.call('EXISTS', q.bell) == 1 then
       redis.call('DEL', q.bell)
     end
@@ -246,7 +294,7 @@ local function claim(q, want)
   end
   local sorted = sort(found, fence, now + lease_ms, held)
 
-  check(q, sorted)
+  check(q, found, sorted)
   begin_writes(q)
   write(q, found, sorted, fence, now)
   if next_due >= 0 then
@@ -254,9 +302,10 @@ local function claim(q, want)
   end
   -- Some candidates were none: this worker claims again at once, so no other need be woken for the rest.
   local again = found.more and #sorted.members < #found.ids
-  if not found.more or is_paused then
+  local is_for_others = has_unknown(sorted.parked, held)
+  if is_paused or not (found.more or is_for_others) then
     redis.call('DEL', q.bell)
-  elseif not again then
+  elseif not again or is_for_others then
     ring(q)
   end
   return {now, next_due, again and 1 or 0, fence, sorted.jobs}, #sorted.members

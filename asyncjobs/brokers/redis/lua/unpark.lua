@@ -1,5 +1,6 @@
--- unpark: jobs set aside because a worker didn't know their name, or because that or their tenant was held, go back
--- to the front once neither holds; those whose name no worker has known for the grace time go to the dead letter queue.
+-- unpark: jobs set aside because a worker didn't know their name or couldn't read them, or because their name or
+-- tenant was held, go back to the front once none of that holds; those whose name no worker has known for the grace
+-- time go to the dead letter queue.
 --- @args grace_ms: ms, limit: int
 --- @list known
 -- limit  how many at most a list    known  the job names that the caller knows
@@ -8,43 +9,18 @@
 -- more   1 if a list had more jobs than it was asked for
 -- cost   O(1) a job unparked, O(log n) a dead one
 --- @include clock
---- @include ready
 --- @include checks
---- @include records
---- @include fields
---- @include gone
 --- @include ending
 --- @include waiters
---- @include parking
+--- @include unparking
 local is_known = {}
 for _, name in ipairs(known) do
   is_known[name] = true
 end
 
--- What becomes of the jobs of one list: 'ready', 'dead', or nil while they stay.
-local function fate(label, since, held, now)
-  local name = string.match(label, '^' .. BY_NAME .. '(.*)$')
-  if held[label] then
-    return nil
-  elseif not name or is_known[name] then
-    return 'ready'
-  end
-  return since + grace_ms <= now and 'dead' or nil
-end
-
--- Reads the last jobs of a list that may run, or the first ones of another, and what is needed to move them.
-local function read_list(q, label, fate)
-  local key = parked_jobs_key(q, label)
-  local is_ready = fate == 'ready'
-  local ids = redis.call('LRANGE', key, is_ready and -limit or 0, is_ready and -1 or limit - 1)
-  local fields = {}
-  for n, id in ipairs(ids) do
-    fields[n] = gone_field(label, id)
-  end
-  return {
-    label = label, fate = fate, key = key, ids = ids, length = redis.call('LLEN', key), records = records_of(q, ids),
-    tries = values_of(q.tries, ids), skips = values_of(q.gone, fields), awaited = awaited_ids(q, ids),
-  }
+-- Whether the name of the jobs in this list has been unknown for too long.
+local function is_over(label, since, held, now)
+  return string.find(label, '^' .. BY_NAME) ~= nil and not held[label] and since + grace_ms <= now
 end
 
 local function bury_unknown(q, figures, id, record, tries, now)
@@ -54,77 +30,37 @@ local function bury_unknown(q, figures, id, record, tries, now)
   end_dead(q, figures, job, job.failures + job.deaths + 1, now, 'UnknownJobName', message)
 end
 
--- How many entries of each id are to be passed over, the first ones. At the end of a list, the last entry of an id
--- counts if the job is in this list.
-local function skips_of(list)
-  local skips, last = {}, {}
-  for n, id in ipairs(list.ids) do
-    skips[id], last[id] = whole_in(list.skips[n]), n
-  end
-  if list.fate == 'ready' then
-    local counts = {}
-    for n, id in ipairs(list.ids) do
-      local record = list.records[n]
-      counts[id] = (counts[id] or 0) + 1
-      if n == last[id] and skips[id] > 0 then
-        local is_here = record and is_readable(record) and is_parked(record) and label_of(record) == list.label
-        skips[id] = is_here and counts[id] - 1 or counts[id]
-      end
-    end
-  end
-  return skips
-end
-
--- Takes the jobs out of their list; those that may run go to `waiting`. Returns how many were unparked, how many died.
-local function move(q, list, waiting, figures, now)
-  local skips, skipped, unparked, dead = skips_of(list), {}, 0, 0
-  if list.length <= #list.ids then
-    redis.call('DEL', list.key)
-    redis.call('HDEL', q.parked, list.label)
-  elseif list.fate == 'ready' then
-    redis.call('LTRIM', list.key, 0, -#list.ids - 1)
-  else
-    redis.call('LTRIM', list.key, #list.ids, -1)
-  end
-  for n, id in ipairs(list.ids) do
-    local record = list.records[n]
-    if skips[id] > (skipped[id] or 0) then
-      skipped[id] = (skipped[id] or 0) + 1
-      forget_gone(q, list.label, id)
-    elseif record then
-      set_kind(job_key(q, id), LIVE)
-      if list.fate == 'ready' then
-        line_up(waiting, priority_of(record), id)
-        unparked = unparked + 1
-      else
-        bury_unknown(q, figures, id, record, list.tries[n], now)
-        dead = dead + 1
-      end
-    end
-  end
-  if list.fate == 'dead' then
-    tell_waiters(q, list.awaited)
-  end
-  return unparked, dead
-end
-
 local parked = redis.call('HGETALL', q.parked)
 local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held')
 local now, held = shifted_now(cfg[1]), read_held(cfg[2]) or {}
-local lists = {}
+local startable, unknown = {}, {}
 for i = 1, #parked, 2 do
-  local what = fate(parked[i], whole_in(parked[i + 1]), held, now)
-  if what then
-    lists[#lists + 1] = read_list(q, parked[i], what)
+  local label = parked[i]
+  if is_startable(label, held, is_known) then
+    startable[#startable + 1] = read_list(q, label, limit, true)
+  elseif is_over(label, whole_in(parked[i + 1]), held, now) then
+    local list = read_list(q, label, limit, false)
+    list.tries, list.awaited = values_of(q.tries, list.ids), awaited_ids(q, list.ids)
+    unknown[#unknown + 1] = list
   end
 end
 
 check_places(q)
 local unparked, dead, more, waiting, figures = 0, 0, 0, {}, new_figures()
-for _, list in ipairs(lists) do
+for _, list in ipairs(startable) do
   more = list.length > #list.ids and 1 or more
-  local moved, died = move(q, list, waiting, figures, now)
-  unparked, dead = unparked + moved, dead + died
+  take_out(q, list, function(id, record)
+    line_up(waiting, priority_of(record), id)
+    unparked = unparked + 1
+  end)
+end
+for _, list in ipairs(unknown) do
+  more = list.length > #list.ids and 1 or more
+  take_out(q, list, function(id, record, n)
+    bury_unknown(q, figures, id, record, list.tries[n], now)
+    dead = dead + 1
+  end)
+  tell_waiters(q, list.awaited)
 end
 make_ready_again(q, waiting)
 write_figures(q, figures, now)

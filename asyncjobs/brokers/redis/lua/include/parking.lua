@@ -1,6 +1,7 @@
 -- What may not be claimed for now: labels that are held, and jobs that are set aside ("parked"), a list a label.
--- A label is HELD_QUEUE, or a job name behind BY_NAME, or a tenant behind BY_TENANT. A msgpack array in cfg names those
--- that are held; the hash `parked` says since when there are jobs in the list of a label.
+-- A label is HELD_QUEUE, or a job name behind BY_NAME, or a tenant behind BY_TENANT, or behind BY_VERSION a version of
+-- asyncjobs that can't read the jobs. A msgpack array in cfg names those that are held; the hash `parked` says since
+-- when there are jobs in the list of a label.
 --- @include header
 
 -- The labels that are held, as a set; nil where nothing is.
@@ -17,7 +18,11 @@ end
 
 -- The label of the list that a parked job is in.
 local function label_of(record)
-  return kind_of(record) == PARKED_BY_TENANT and BY_TENANT .. tenant_of(record) or BY_NAME .. name_of(record)
+  local kind = kind_of(record)
+  if is_version(kind) then
+    return BY_VERSION .. kind
+  end
+  return kind == PARKED_BY_TENANT and BY_TENANT .. tenant_of(record) or BY_NAME .. name_of(record)
 end
 
 -- The list that a live job is in which is neither scheduled nor leased: a label, or its priority.
