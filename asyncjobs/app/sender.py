@@ -10,11 +10,12 @@ import msgspec
 
 from asyncjobs.app.batcher import Batcher
 from asyncjobs.app.connection import Connection
+from asyncjobs.core.bounds import shown
 from asyncjobs.core.options import UNSET
-from asyncjobs.errors import AppNotOpen, BrokerError, PartlySent
+from asyncjobs.errors import AppNotOpen, ArgumentsError, BrokerError, PartlySent
 from asyncjobs.jobs.handle import JobHandle, JobLookup
 from asyncjobs.jobs.open_apps import note_closed, note_open
-from asyncjobs.jobs.request import JobRequest, Sending, id_of, new_job
+from asyncjobs.jobs.request import JobRequest, Sending, checked_request, id_of, new_job
 from asyncjobs.jobs.tenant_scope import current_tenant_id
 from asyncjobs.middleware.base import Middleware, Send
 from asyncjobs.middleware.chain import sending
@@ -124,7 +125,11 @@ class Sender:
     async def send_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
         """Send ``requests`` through the middleware; see ``App.enqueue_many``."""
         tenant = current_tenant_id()
+        if not isinstance(requests, Iterable):
+            raise ArgumentsError(f"requests={shown(requests)}: expected a list of calls made by job.request(…)")
         asked = list(requests)
+        if {*map(type, asked)} - {JobRequest}:
+            asked = [checked_request(one) for one in asked]
         if tenant is not None:
             asked = [one if one.options.tenant is not UNSET else one.with_options(tenant=tenant) for one in asked]
         if self._chain is None:

@@ -10,8 +10,8 @@ import msgspec
 
 __all__ = ["ENCODING_ERRORS", "decode_model", "decode_value", "encode_value"]
 
-#: What ``encode_value`` may raise for a value that can't be encoded.
-ENCODING_ERRORS = (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError)
+#: What ``encode_value`` may raise for a value that can't be encoded: anything, as code of the value's own does.
+ENCODING_ERRORS = (Exception,)
 
 
 def _encode_model(value: Any) -> Any:

@@ -170,7 +170,7 @@ class JobHandle(Generic[R_co]):
         Example:
             ``async for event in handle.events(after=last): …``
         """
-        checked_count("after", after)
+        after = checked_count("after", after)
         # The last event that was yielded: those after it that can't be read count as dropped.
         last, is_warned = after, False
         outage = Outage(_log, "the events of job %s must wait: %s")

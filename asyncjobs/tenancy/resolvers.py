@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 
 from asyncjobs import TenantContext
-from asyncjobs.errors import ArgumentsError, TenantError, TenantSuspended, UnknownTenant
+from asyncjobs.errors import ArgumentsError, ConfigurationError, TenantError, TenantSuspended, UnknownTenant
 from asyncjobs.ports import TenantResolver
-from asyncjobs.settings import to_ms
+from asyncjobs.settings import shown, to_ms
 from asyncjobs.tenancy.checks import checked_resolver
 
 __all__ = ["CachedTenants", "StaticTenants"]
@@ -26,6 +26,7 @@ class StaticTenants:
         suspended: Ids of tenants for which nothing may be done now; none by default.
 
     Raises:
+        ConfigurationError: ``tenants`` is no mapping of ids.
         TenantError: A name can't be a tenant's schema.
 
     Example:
@@ -35,6 +36,8 @@ class StaticTenants:
     """
 
     def __init__(self, tenants: Mapping[str, str | TenantContext], *, suspended: Collection[str] = ()) -> None:
+        if not isinstance(tenants, Mapping) or not all(isinstance(one, str) for one in tenants):
+            raise ConfigurationError(f"StaticTenants was given {shown(tenants)}: expected a mapping of ids to schemas")
         self._tenants = {
             tenant_id: one if isinstance(one, TenantContext) else TenantContext(tenant_id, tenant_id, one)
             for tenant_id, one in tenants.items()
@@ -91,7 +94,7 @@ class CachedTenants:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            raise ArgumentsError(f"most={most!r:.80}: expected a whole number of tenants, 1 or more")
+            raise ArgumentsError(f"most={shown(most)}: expected a whole number of tenants, 1 or more")
         self._resolver = checked_resolver("CachedTenants(…)", resolver)
         self._ttl = to_ms("ttl", ttl) / 1000
         self._failure_ttl = to_ms("failure_ttl", failure_ttl) / 1000

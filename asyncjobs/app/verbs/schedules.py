@@ -12,12 +12,12 @@ from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import Duration, to_ms, utc_time
 from asyncjobs.core.job import Job
-from asyncjobs.core.options import checked_id
+from asyncjobs.core.options import checked_id, checked_text
 from asyncjobs.core.schedule import Missed, Schedule, Timing, next_tick, upcoming
 from asyncjobs.errors import EnvelopeError, UnknownSchedule
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.ids import new_id
-from asyncjobs.jobs.request import JobRequest
+from asyncjobs.jobs.request import JobRequest, checked_request
 from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of, schedule_of, template_of
 from asyncjobs.ports import StoredSchedule
 
@@ -119,9 +119,9 @@ class ScheduleVerbs(Verbs):
         """
         every_ms = None if every is None else to_ms("every", every, least_ms=1_000)
         timing = Timing.of(cron=cron, every_ms=every_ms, timezone=timezone, missed=missed, bound=bound)
-        checked_id("schedule_id", schedule_id)
+        schedule_id = checked_id("schedule_id", schedule_id)
         # Middleware sees the job of each tick, in the worker that fires it, and not this template.
-        prepared = self._sender.prepare(request, sent_at_ms=0)
+        prepared = self._sender.prepare(checked_request(request), sent_at_ms=0)
         schedule = schedule_of(schedule_id, timing, prepared)
         now_ms = (await self._broker.schedules(prepared.queue)).now_ms
         tick = next_tick(timing, now_ms)
@@ -154,6 +154,7 @@ class ScheduleVerbs(Verbs):
         return _info(where, stored)
 
     async def _stored(self, schedule_id: str, queue: str | None) -> tuple[str, StoredSchedule]:
+        checked_text("schedule_id", schedule_id)
         for one in await self._queues(queue):
             for stored in (await self._broker.schedules(one)).schedules:
                 if stored.id == schedule_id:
