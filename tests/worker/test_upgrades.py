@@ -305,3 +305,30 @@ def test_the_version_of_a_newer_job_is_in_its_plain_data_and_no_other() -> None:
     job = create_job("one", "work", "default", Priority.HIGH, Envelope())
     assert "version" not in msgspec.to_builtins(job_summary(job))
     assert msgspec.to_builtins(job_summary(msgspec.structs.replace(job, version=2)))["version"] == 2
+
+
+async def test_statistics_leave_out_what_only_a_newer_asyncjobs_knows(redis_url: str) -> None:
+    app = App(redis_url)
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app, redis.from_url(redis_url) as client:
+        await work.delay()
+        await app.suspend_name("other", queue="default")
+        await client.zadd("asyncjobs:workers", {"newer": 1})
+        await client.set("asyncjobs:{}:worker:newer", NEWER)
+        labels = msgspec.msgpack.encode(["name:other", "share:of-a-newer-kind"])
+        await client.hset("asyncjobs:{default}:cfg", "held", labels)
+        stats = await app.stats()
+        assert stats.workers == []
+        assert [one.paused for one in stats.queues] == [False]
+        assert await app.suspended_names() == {"default": ["other"]}
+
+
+async def test_a_schema_that_is_no_number_is_refused(redis_url: str) -> None:
+    async with redis.from_url(redis_url) as client:
+        await client.hset("asyncjobs:meta", "schema", "of mine")
+    with pytest.raises(BrokerRefused, match="has schema version of mine"):
+        async with App(redis_url):
+            pass

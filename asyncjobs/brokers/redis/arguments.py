@@ -36,10 +36,10 @@ def label_of(hold: Hold) -> str:
     return {"queue": HELD_QUEUE, "name": BY_NAME, "tenant": BY_TENANT, "version": BY_VERSION}[hold.kind] + hold.which
 
 
-def hold_of(label: str) -> Hold:
-    """Return the hold with this label."""
+def hold_of(label: str) -> Hold | None:
+    """Return the hold with this label, ``None`` for one that only a newer asyncjobs knows."""
     if label.startswith(BY_NAME):
         return Hold("name", label.removeprefix(BY_NAME))
     if label.startswith(BY_TENANT):
         return Hold("tenant", label.removeprefix(BY_TENANT))
-    return Hold("queue")
+    return Hold("queue") if label == HELD_QUEUE else None

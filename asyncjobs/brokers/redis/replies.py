@@ -16,6 +16,7 @@ from asyncjobs.ports import (
     Claim,
     Claimed,
     EventPage,
+    Hold,
     JobPage,
     MinuteFigures,
     Place,
@@ -139,7 +140,7 @@ def _figures(queue: str, part: Any) -> QueueFigures:
         since_ms = job_from(queue, part.oldest_id.decode(), part.oldest_record).created_at_ms or since_ms
     return QueueFigures(
         name=queue,
-        holds=tuple(sorted(map(hold_of, _labels.decode(part.held)))) if part.held else (),
+        holds=_holds(part.held) if part.held else (),
         ready=tuple(part.ready),
         parked=part.parked,
         scheduled=part.scheduled,
@@ -151,6 +152,10 @@ def _figures(queue: str, part: Any) -> QueueFigures:
         recovered=counters.get("recovered", 0),
         **_totals(counters),
     )
+
+
+def _holds(stored: bytes) -> tuple[Hold, ...]:
+    return tuple(sorted(hold for label in _labels.decode(stored) if (hold := hold_of(label)) is not None))
 
 
 def read_minutes(reply: Sequence[Any]) -> list[MinuteFigures]:

@@ -50,8 +50,8 @@ class Session:
         self._settings = settings
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
-        # The schema of the data if it is another one than this asyncjobs reads, else 0.
-        self._foreign_schema = 0
+        # The schema of the data if it is another one than this asyncjobs reads, else empty.
+        self._foreign_schema = ""
         self._one_slot = False
         self._shared = Shared(self._open, self._disconnect)
         self._pid = os.getpid()
@@ -99,11 +99,11 @@ class Session:
     async def _check_schema(self) -> None:
         """Raise ``BrokerRefused`` unless the data have this schema; then no script is run any more, until they do."""
         # Read first, so that workers can start on a server that is full.
-        schema = int(await self._command("HGET", self._keys.meta, "schema") or 0)
-        if not schema:
+        schema: bytes | None = await self._command("HGET", self._keys.meta, "schema")
+        if schema is None:
             await self._command("HSETNX", self._keys.meta, "schema", SCHEMA_VERSION)
-            schema = int(await self._command("HGET", self._keys.meta, "schema"))
-        self._foreign_schema = 0 if schema == SCHEMA_VERSION else schema
+            schema = await self._command("HGET", self._keys.meta, "schema") or b""
+        self._foreign_schema = "" if schema == b"%d" % SCHEMA_VERSION else schema.decode(errors="replace") or "none"
         self._refuse_foreign_schema()
 
     def _refuse_foreign_schema(self) -> None:

@@ -72,4 +72,12 @@ class RedisStats(Session):
         for worker_id, one in zip(ids, stored, strict=True):
             if one is None:
                 await self._command("ZREM", self._keys.workers, worker_id)
-        return [_workers.decode(one) for one in stored if one is not None]
+        return [worker for one in stored if one is not None and (worker := _worker_in(one))]
+
+
+def _worker_in(stored: bytes) -> WorkerInfo | None:
+    """Return a worker, ``None`` if its record can't be read, as that of a newer asyncjobs."""
+    try:
+        return _workers.decode(stored)
+    except msgspec.MsgspecError:
+        return None
