@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 from asyncjobs.ports import Hold
 
@@ -106,14 +105,15 @@ class ModelQueue:
 
         Of those that were parked for the same these were the first, and not more than it could get.
         """
-        urgent = [0, *accumulate(self.sizes())]
+        sizes = self.sizes()
+        before = [sum(sizes[priority + 1 :] if lowest_first else sizes[:priority]) for priority in range(4)]
         own: list[str] = []
         for hold in sorted({hold for job_id in self.parked if (hold := self.jobs[job_id].hold) is not None}):
             line = [job_id for job_id in self.parked if self.jobs[job_id].hold == hold]
             came = [job_id for job_id in line if job_id in claimed]
             assert came == line[: len(came)]
-            assert all(urgent[self.jobs[one].priority] + n < limit for n, one in enumerate(came, len(own)))
-            assert not came or not (lowest_first or Hold("queue") in self.holds)
+            assert all(before[self.jobs[one].priority] + n < limit for n, one in enumerate(came, len(own)))
+            assert not came or Hold("queue") not in self.holds
             own += came
         assert own == claimed[: len(own)]
         assert all(self.hold_of(self.jobs[job_id], names) is None for job_id in own)

@@ -77,6 +77,11 @@ class Parked:
             and (hold.kind != "version" or int(hold.which) < VERSION)
         )
 
+    def has_unknown(self, known: frozenset[str] | None) -> bool:
+        """Return whether there are jobs that nothing holds, and that such a worker may not run."""
+        own = len(list(self.startable(known)))
+        return own + sum(hold in self.holds for hold in self.lines) < len(self.lines)
+
     def unknown(self, known: frozenset[str], since_ms: int, limit: int) -> list[Entry]:
         """Return up to ``limit`` jobs of each line whose name no worker has known since ``since_ms``."""
         return [

@@ -6,7 +6,6 @@ way of a job are methods. The other verbs are functions on a queue, in ``running
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
@@ -33,6 +32,9 @@ _QUEUE = Hold("queue")
 _UNREAD = Hold("version", str(VERSION))
 _NO_CLAIM: tuple[int, int, int, list[Entry]] = (-1, 0, 0, [])
 _name_of = attrgetter("name")
+
+#: How often the bell is rung on after a job was parked, by workers that don't know it.
+_MAX_PASSES = 16
 
 #: How many due jobs a claim makes ready at most.
 _MAX_PROMOTED = 1_000
@@ -77,6 +79,8 @@ class Queue:
         self._claims: dict[str, tuple[int, int, int, list[Entry]]] = {}
         self.recovered_at_ms = 0
         self.recover_from_ms = 0
+        self.passes = 0
+        """How often the bell may still be rung on by workers that don't know the parked jobs: another one may."""
         self.bell = Bell()
         self.timer = Timer()
         self.watchers = Watchers()
@@ -210,6 +214,7 @@ class Queue:
                 released.append(entry)
             elif verdict is Verdict.PARK:
                 self.park(entry, _UNREAD, now_ms)
+                self.passes = _MAX_PASSES
                 self.bell.ring()
             else:
                 if verdict is Verdict.RETRY:
@@ -269,8 +274,8 @@ class Queue:
             self._enter_ready(self.scheduled.due(now_ms, _MAX_PROMOTED), first=False)
         looked_at: list[Entry] = []
         if not self.paused:
-            if self.parked.lines and not request.lowest_first:
-                looked_at = self._parked_for(request.names, want)
+            if want and self.parked.lines:
+                looked_at = self._parked_for(request, want)
             looked_at += self.ready.first(want - len(looked_at), lowest_first=request.lowest_first)
         taken, is_for_others = self._unless_held(looked_at, request.names, now_ms)
         if taken:
@@ -279,22 +284,30 @@ class Queue:
             self._note_claim(request, taken, now_ms)
         more = len(self.ready) > 0
         again = more and len(taken) < len(looked_at)
+        if is_for_others:
+            self.passes = _MAX_PASSES
+        elif want and self.passes and not (looked_at or self.paused) and self.parked.has_unknown(request.names):
+            self.passes -= 1
+            is_for_others = True
         if self.paused or not (more or is_for_others):
             self.bell.token = False
         elif not again or is_for_others:
             self.bell.ring()
         return [_claimed(entry) for entry in taken], self._next_due(request, now_ms), again
 
-    def _parked_for(self, known: frozenset[str] | None, want: int) -> list[Entry]:
-        """Return parked jobs that a worker may run now, as many as a claim has room for behind more urgent ready ones.
+    def _parked_for(self, request: ClaimRequest, want: int) -> list[Entry]:
+        """Return parked jobs that a worker may run now, as many as its claim has room for behind the ready before them.
 
         They are leased from where they are: made ready, they could be parked again by a worker that doesn't know them.
         """
-        urgent = list(itertools.accumulate(map(len, self.ready.lines), initial=0))
+        known, before, count_before = request.names, [0, 0, 0, 0], 0
+        for priority in (3, 2, 1, 0) if request.lowest_first else (0, 1, 2, 3):
+            before[priority] = count_before
+            count_before += len(self.ready.lines[priority])
         found: list[Entry] = []
         for line in self.parked.startable(known):
             for entry in line:
-                if urgent[entry.priority] + len(found) >= want or self.parked.hold_of(entry, known):
+                if before[entry.priority] + len(found) >= want or self.parked.hold_of(entry, known):
                     break
                 found.append(entry)
         return found

@@ -80,7 +80,8 @@ class QueueKeys:
     dead: str
     """Sorted set: id by the time of its death."""
     cfg: str
-    """Hash: holds, the fence, the worker that keeps the timer, the last recovery, until when events last."""
+    """Hash: holds, the fence, the worker that keeps the timer, the last recovery, until when events last, how often the
+    token may be passed on."""
     bell: str
     """List: at most one wake-up token."""
     stats: str

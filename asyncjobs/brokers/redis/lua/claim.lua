@@ -91,24 +91,29 @@ local function read_skips(q, ids, priorities, own)
   return skips
 end
 
--- Reads parked jobs that may run now, up to as many as `want` has room for behind more urgent ready ones. They are
+-- Reads parked jobs that may run now, up to as many as `want` has room for behind the ready ones before them. They are
 -- leased from where they are: made ready, they could be set aside again by a worker that doesn't know their names.
 --   ids, priorities  one a job    lists  what is to be taken out of the parked lists
+--   others           whether jobs are left that nothing holds, for a worker that knows them
 local function read_parked(q, want, held)
   local own = {ids = {}, priorities = {}, lists = {}}
-  if want == 0 or lowest_first or redis.call('EXISTS', q.parked) == 0 then
+  if want == 0 or redis.call('EXISTS', q.parked) == 0 then
     return own
   end
-  local urgent, labels = {[0] = 0}, redis.call('HKEYS', q.parked)
-  for priority = 0, 2 do
-    urgent[priority + 1] = urgent[priority] + redis.call('LLEN', q.ready[priority])
+  local before, count_before, labels = {}, 0, redis.call('HKEYS', q.parked)
+  for step = 0, 3 do
+    local priority = lowest_first and 3 - step or step
+    before[priority] = count_before
+    count_before = count_before + redis.call('LLEN', q.ready[priority])
   end
   table.sort(labels)
   for _, label in ipairs(labels) do
-    local list = #own.ids < want and is_startable(label, held, is_known) and read_list(q, label, want - #own.ids)
+    local is_own = is_startable(label, held, is_known)
+    own.others = own.others or not (is_own or held and held[label])
+    local list = #own.ids < want and is_own and read_list(q, label, want - #own.ids)
     local count = list and for_each(list, function(id, record)
       local priority = priority_of(record)
-      if urgent[priority] + #own.ids >= want or parking(record, held) then
+      if before[priority] + #own.ids >= want or parking(record, held) then
         return true
       end
       own.ids[#own.ids + 1] = id
@@ -160,7 +165,7 @@ local function candidates(q, own, want, now, is_paused)
   return {
     ids = ids, priorities = priorities, taken = taken, due = due, promoted = promoted, more = more,
     records = records_of(q, ids), tries = values_of(q.tries, ids), skips = read_skips(q, ids, priorities, own_count),
-    lists = own.lists,
+    lists = own.lists, others = own.others,
   }
 end
 
@@ -287,7 +292,9 @@ local function claim(q, want)
   local found = candidates(q, read_parked(q, is_paused and 0 or want, held), want, now, is_paused)
   local next_due = read_timer(q, now, cfg[4], cfg[5])
   if #found.ids == 0 and not found.lists[1] and #found.promoted == 0 and next_due < 0 and not keep_number then
-    if not found.more and redis.call('EXISTS', q.bell) == 1 then
+    if found.others and pass_on(q) then
+      return {now, -1, 0, 0, {}}, 0
+    elseif not found.more and redis.call('EXISTS', q.bell) == 1 then
       redis.call('DEL', q.bell)
     end
     return {now, -1, 0, 0, {}}, 0
@@ -307,6 +314,9 @@ local function claim(q, want)
     redis.call('DEL', q.bell)
   elseif not again or is_for_others then
     ring(q)
+  end
+  if is_for_others then
+    let_pass_on(q)
   end
   return {now, next_due, again and 1 or 0, fence, sorted.jobs}, #sorted.members
 end

@@ -102,6 +102,7 @@ write_figures(q, figures, now)
 make_ready_again(q, waiting)
 make_due(q, dues, earliest)
 if is_unread then
+  let_pass_on(q)
   ring(q)
 end
 tell_waiters(q, awaited)

@@ -2,6 +2,7 @@
 -- A label is HELD_QUEUE, or a job name behind BY_NAME, or a tenant behind BY_TENANT, or behind BY_VERSION a version of
 -- asyncjobs that can't read the jobs. A msgpack array in cfg names those that are held; the hash `parked` says since
 -- when there are jobs in the list of a label.
+--- @include bell
 --- @include header
 
 -- The labels that are held, as a set; nil where nothing is.
@@ -14,6 +15,25 @@ local function read_held(packed)
     held[label] = true
   end
   return held
+end
+
+-- A worker that gets the wake-up token and doesn't know the parked jobs passes it on, for so many times after a job was
+-- parked: another one that waits may know them.
+local MAX_PASSES = 16
+
+local function let_pass_on(q)
+  redis.pcall('HSET', q.cfg, 'passes', MAX_PASSES)
+end
+
+-- Passes the token on, and returns whether it may.
+local function pass_on(q)
+  local left = whole_in(redis.call('HGET', q.cfg, 'passes'))
+  if left > 0 then
+    begin_writes(q)
+    redis.call('HSET', q.cfg, 'passes', left - 1)
+    ring(q)
+  end
+  return left > 0
 end
 
 -- The label of the list that a parked job is in.
