@@ -6,6 +6,7 @@ import asyncio
 
 from asyncjobs.app.connection import Connection, on_app_loop
 from asyncjobs.core.job import Job
+from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.ports import CancelReply, EventPage
 
@@ -31,15 +32,17 @@ class Lookup:
     async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
         """Return a job as it stands, or ``None`` if there is no record; without ``queue``, search all queues."""
         broker = self._connection.broker
+        checked_text("job_id", job_id)
         if queue is not None:
-            return await broker.find(queue, job_id)
+            return await broker.find(checked_queue(queue), job_id)
         found = await asyncio.gather(*(broker.find(one, job_id) for one in await broker.queues()))
         return next((job for job in found if job is not None), None)
 
     async def queue_of(self, job_id: str, queue: str | None) -> str | None:
         """Return ``queue``, or the queue in which the job is found; ``None`` if there is no record."""
         if queue is not None:
-            return queue
+            checked_text("job_id", job_id)
+            return checked_queue(queue)
         job = await self.find_job(job_id)
         return None if job is None else job.queue
 
@@ -48,6 +51,7 @@ class Lookup:
         self, job_id: str, *, queue: str | None = None, reason: str = "cancelled by request"
     ) -> CancelReply:
         """Cancel a job; see ``App.cancel_job``."""
+        checked_text("reason", reason)
         where = await self.queue_of(job_id, queue)
         if where is None:
             return "unknown"

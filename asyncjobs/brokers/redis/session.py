@@ -53,6 +53,8 @@ class Session:
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
         self._announced: dict[str, bytes] = {}
+        # The schema of the data if it is another one than this asyncjobs reads, else empty.
+        self._foreign_schema = ""
         self._one_slot = False
         self._portion = Portion()
         self._shared = Shared(self._open, self._disconnect)
@@ -96,12 +98,20 @@ class Session:
                 check_server(self._settings, info)
                 # Valkey 8 and later have another name for the field.
                 self._one_slot = "cluster" in (info.get("redis_mode"), info.get("server_mode"))
+        await self._check_schema()
+
+    async def _check_schema(self) -> None:
+        """Raise ``BrokerRefused`` unless the data have this schema; then no script is run any more, until they do."""
         # Read first, so that workers can start on a server that is full.
-        schema = int(await self._command("HGET", self._keys.meta, "schema") or 0)
-        if not schema:
+        schema: bytes | None = await self._command("HGET", self._keys.meta, "schema")
+        if schema is None:
             await self._command("HSETNX", self._keys.meta, "schema", SCHEMA_VERSION)
-            schema = int(await self._command("HGET", self._keys.meta, "schema"))
-        if schema != SCHEMA_VERSION:
+            schema = await self._command("HGET", self._keys.meta, "schema") or b""
+        self._foreign_schema = "" if schema == b"%d" % SCHEMA_VERSION else schema.decode(errors="replace") or "none"
+        self._refuse_foreign_schema()
+
+    def _refuse_foreign_schema(self) -> None:
+        if schema := self._foreign_schema:
             raise BrokerRefused(
                 f"the data under {self._keys.prefix!r} at {self._settings.address} has schema version {schema}; this "
                 f"asyncjobs reads version {SCHEMA_VERSION}. Use the asyncjobs that wrote it, or another prefix."
@@ -145,6 +155,8 @@ class Session:
 
     async def _run(self, script: Script, queues: Sequence[str], values: Sequence[Value]) -> Any:
         """Run ``script`` on ``queues``, which share a slot, and return its reply."""
+        if self._foreign_schema:
+            self._refuse_foreign_schema()
         keys = self._keys.queue(queues[0]).named(script.keys)
         if len(queues) > 1:
             keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
@@ -170,6 +182,7 @@ class Session:
 
     async def _run_each(self, script: Script, groups: Sequence[Sequence[str]]) -> list[Any]:
         """Run ``script``, which takes no arguments, on each group of queues, in one round trip; return the replies."""
+        self._refuse_foreign_schema()
         calls = []
         for queues in groups:
             keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
@@ -203,6 +216,7 @@ class Session:
     async def _register(self, queue: str) -> None:
         now = time.monotonic()
         if now - self._registered.get(queue, -_REGISTER_EVERY_S) >= _REGISTER_EVERY_S:
+            await self._check_schema()
             await self._command(*listing(self._keys.queues, [queue], QUEUE_KEEP_MS))
             self._registered[queue] = now
 
