@@ -22,6 +22,7 @@ __all__ = [
     "InvalidTransition",
     "JobCancelled",
     "JobFailed",
+    "NewerVersion",
     "PartlySent",
     "PayloadTooLarge",
     "QueueUnavailable",
@@ -89,7 +90,25 @@ class InvalidTransition(AsyncJobsError):
 
 
 class EnvelopeError(AsyncJobsError):
-    """A stored record can't be read: it is damaged, or a newer version of asyncjobs has written it."""
+    """A stored record can't be read: it is damaged, or (``NewerVersion``) written by a newer version of asyncjobs."""
+
+
+class NewerVersion(EnvelopeError):
+    """A stored record was written by a newer version of asyncjobs, and this one can't read it.
+
+    Workers leave such jobs to newer workers. Upgrade the program that raised this.
+
+    Args:
+        message: What was read, and the versions.
+        version: The version of the record.
+    """
+
+    version: int
+    """The version of the record."""
+
+    def __init__(self, message: str, version: int) -> None:
+        super().__init__(message)
+        self.version = version
 
 
 class UnknownJobName(AsyncJobsError, LookupError):

@@ -22,7 +22,7 @@ from asyncjobs.core.options import Durability
 from asyncjobs.core.server import Server, parse_url
 from asyncjobs.errors import ConfigurationError, UnknownSetting, closest
 
-__all__ = ["Server", "SettingOptions", "Settings", "load_settings", "to_ms"]
+__all__ = ["Server", "SettingOptions", "Settings", "load_settings", "shown", "to_ms"]
 
 
 class SettingOptions(TypedDict, total=False):
@@ -124,7 +124,7 @@ def _whole(at_least: int, at_most: int = MAX_COUNT) -> _Rule:
 
 def _one_of(*words: str) -> _Rule:
     def parse(value: Any) -> str:
-        if value not in words:
+        if not isinstance(value, str) or value not in words:
             raise ValueError
         return str(value)
 
@@ -134,14 +134,20 @@ def _one_of(*words: str) -> _Rule:
 _SWITCH = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def _switch() -> _Rule:
-    return _Rule(lambda value: value if isinstance(value, bool) else _SWITCH[str(value).strip().lower()], "on or off")
+    return _Rule(lambda value: value if isinstance(value, bool) else _SWITCH[_text(value).strip().lower()], "on or off")
 
 
 def _names() -> _Rule:
     def parse(value: Any) -> tuple[str, ...]:
         names = value.split(",") if isinstance(value, str) else list(value)
-        cleaned = tuple(name.strip() for name in names if name.strip())
+        cleaned = tuple(stripped for name in names if (stripped := _text(name).strip()))
         if len(set(cleaned)) != len(cleaned):
             raise ValueError
         return cleaned

@@ -13,8 +13,10 @@ from asyncjobs.app.lookup import Lookup
 from asyncjobs.app.sender import Sender
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.verbs.all import AllVerbs
+from asyncjobs.core.bounds import shown
 from asyncjobs.core.options import UNSET, JobOptions, UnsetType
 from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.errors import ConfigurationError
 from asyncjobs.jobs.definition import AsyncJobDefinition, SyncJobDefinition
 from asyncjobs.jobs.registry import JobDecorator, Registry, decorator, default_registry
 from asyncjobs.jobs.values.hooks import STANDARD, Encoders, Hooks
@@ -91,9 +93,15 @@ class App(AllVerbs):
         **settings: Unpack[SettingOptions],
     ) -> None:
         self.settings = load_settings(url, settings, os.environ)
-        self.retry = retry or RetryPolicy()
+        if not isinstance(retry, RetryPolicy | None):
+            raise ConfigurationError(f"retry={shown(retry)}: expected a RetryPolicy")
+        if broker is not None and not callable(getattr(broker, "enqueue", None)):
+            raise ConfigurationError(f"broker={shown(broker)}: expected a broker, as of asyncjobs.ports")
+        self.retry = RetryPolicy() if retry is None else retry
         self.middleware = checked_middleware(middleware)
-        self._connection = Connection(self.settings, broker or make_broker(self.settings.server, self.settings.prefix))
+        self._connection = Connection(
+            self.settings, make_broker(self.settings.server, self.settings.prefix) if broker is None else broker
+        )
         self._lookup = Lookup(self._connection)
         self._sender = Sender(self._connection, self._lookup, self.middleware)
         self._hooks = Hooks(encoders) if encoders else STANDARD

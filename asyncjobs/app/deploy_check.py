@@ -7,9 +7,10 @@ import msgspec
 from asyncjobs.app.verbs.all import AllVerbs
 from asyncjobs.app.verbs.paging import pages
 from asyncjobs.core.job import Job
+from asyncjobs.core.record.version import VERSION
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import stand_in
-from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownJobName
+from asyncjobs.errors import ArgumentsError, EnvelopeError, NewerVersion, UnknownJobName
 from asyncjobs.jobs.definition import signature_of
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.jobs.ticks import decode_schedule, template_of
@@ -70,11 +71,14 @@ async def check_jobs(app: AllVerbs) -> tuple[list[Problem], int]:
 def _job_of(stored: StoredSchedule, queue: str) -> Job:
     try:
         return template_of(decode_schedule(stored.data), queue)
-    except EnvelopeError:
-        return stand_in(NewJob(queue, stored.id, "", b""), b"", JobState.PENDING)
+    except EnvelopeError as error:
+        version = error.version if isinstance(error, NewerVersion) else VERSION
+        return stand_in(NewJob(queue, stored.id, "", b""), b"", JobState.PENDING, version=version)
 
 
 def _reason(job: Job, registry: Registry) -> str | None:
+    if job.is_newer:
+        return f"a newer asyncjobs has written its record, of version {job.version}"
     if not job.name:
         return "its record can't be read"
     try:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from asyncjobs.app.connection import Connection, on_app_loop
 from asyncjobs.core.job import Job
+from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.errors import BrokerUnavailable
 from asyncjobs.ports import Broker, CancelReply, EventPage
@@ -46,8 +47,9 @@ class Lookup:
     async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
         """Return a job as it stands, or ``None`` if there is no record; without ``queue``, search all queues."""
         broker = self._connection.broker
+        checked_text("job_id", job_id)
         if queue is not None:
-            return await broker.find(queue, job_id)
+            return await broker.find(checked_queue(queue), job_id)
         looks = (broker.find(one, job_id) for one in await broker.queues())
         found = await asyncio.gather(*looks, return_exceptions=True)
         job = next((one for one in found if isinstance(one, Job)), None)
@@ -59,7 +61,8 @@ class Lookup:
     async def queue_of(self, job_id: str, queue: str | None) -> str | None:
         """Return ``queue``, or the queue in which the job is found; ``None`` if there is no record."""
         if queue is not None:
-            return queue
+            checked_text("job_id", job_id)
+            return checked_queue(queue)
         job = await self.find_job(job_id)
         return None if job is None else job.queue
 
@@ -68,6 +71,7 @@ class Lookup:
         self, job_id: str, *, queue: str | None = None, reason: str = "cancelled by request"
     ) -> CancelReply:
         """Cancel a job; see ``App.cancel_job``."""
+        checked_text("reason", reason)
         where = await self.queue_of(job_id, queue)
         if where is None:
             return "unknown"

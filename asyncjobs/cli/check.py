@@ -9,7 +9,7 @@ from asyncjobs.cli.command import Commands, add_code_arguments, add_command
 from asyncjobs.cli.loading import load_code
 from asyncjobs.cli.output import print_json
 from asyncjobs.cli.running import on_app
-from asyncjobs.cli.tables import Table, print_table
+from asyncjobs.cli.tables import Table, name_cell, print_table
 
 __all__ = ["add_commands"]
 
@@ -35,7 +35,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"looked_at": looked_at, "problems": problems})
     elif problems:
-        rows = [[one.queue, one.name or "?", str(one.count), one.example, one.reason] for one in problems]
+        rows = [[one.queue, name_cell(one.name), str(one.count), one.example, one.reason] for one in problems]
         print_table(Table("Jobs that this code could not run", ["queue", "job", "count", "example", "why"], rows))
     else:
         print(f"this code can run all of {looked_at} jobs and schedules")

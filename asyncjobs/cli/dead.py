@@ -15,7 +15,7 @@ from asyncjobs.cli.command import Commands, add_operator_command
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_json, print_lines, print_tables
 from asyncjobs.cli.running import on_app
-from asyncjobs.cli.tables import Table, print_table, time_cell
+from asyncjobs.cli.tables import Table, name_cell, print_table, time_cell
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails, job_details
 from asyncjobs.errors import ConfigurationError
@@ -98,7 +98,7 @@ def _list(options: argparse.Namespace) -> int:
         [
             job.id,
             job.queue,
-            job.name or "?",
+            name_cell(job.name, job.version),
             job.tenant or "-",
             time_cell(job.finished_at),
             str(job.failures),

@@ -10,7 +10,7 @@ from asyncjobs.cli.command import Commands, add_operator_command
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_lines, print_tables
 from asyncjobs.cli.running import on_app
-from asyncjobs.cli.tables import Table, time_cell
+from asyncjobs.cli.tables import Table, name_cell, time_cell
 from asyncjobs.core.view import job_summary
 from asyncjobs.ports import CancelReply
 
@@ -68,7 +68,7 @@ def _jobs(options: argparse.Namespace) -> int:
         [
             job.id,
             job.queue,
-            job.name or "?",
+            name_cell(job.name, job.version),
             job.priority,
             job.tenant or "-",
             str(job.attempt),

@@ -11,7 +11,7 @@ from asyncjobs.cli.command import Commands, add_operator_command
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_lines, print_tables
 from asyncjobs.cli.running import on_app
-from asyncjobs.cli.tables import Table, time_cell
+from asyncjobs.cli.tables import Table, name_cell, time_cell
 from asyncjobs.errors import ConfigurationError
 
 __all__ = ["add_commands"]
@@ -69,7 +69,7 @@ def _list(options: argparse.Namespace) -> int:
     rows = [
         [
             info.id,
-            info.name,
+            name_cell(info.name),
             info.queue,
             _when(info),
             info.missed,
@@ -83,6 +83,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _when(info: ScheduleInfo) -> str:
+    if info.problem:
+        return info.problem
     return f"every {info.every:g} s" if info.cron is None else f"{info.cron} {info.timezone}"
 
 

@@ -6,7 +6,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-__all__ = ["Table", "drawn", "print_table", "rich_console", "time_cell"]
+from asyncjobs.core.record.version import VERSION
+
+__all__ = ["Table", "drawn", "name_cell", "print_table", "rich_console", "time_cell"]
 
 
 class Table(NamedTuple):
@@ -25,6 +27,11 @@ class Table(NamedTuple):
 def time_cell(when: datetime | None) -> str:
     """Return a time as a cell: in UTC, to the second."""
     return "-" if when is None else when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def name_cell(name: str, version: int = VERSION) -> str:
+    """Return a job name as a cell: ``?`` where it can't be read, with the version of a record that is newer."""
+    return f"{name or '?'} (newer, version {version})" if version > VERSION else name or "?"
 
 
 def print_table(table: Table) -> None:

@@ -49,4 +49,4 @@ def checked_count(name: str, given: object, *, least: int = 0) -> int:
         raise ArgumentsError(f"{name}={shown(given)}: expected a whole number, {least} or more")
     if given > MAX_COUNT:
         raise ArgumentsError(f"{name}={shown(given)}: expected at most {MAX_COUNT:,}")
-    return given
+    return int(given)

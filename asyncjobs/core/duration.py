@@ -8,7 +8,7 @@ from typing import overload
 from asyncjobs.core.bounds import MAX_DURATION_MS, shown
 from asyncjobs.errors import ArgumentsError
 
-__all__ = ["Duration", "due_ms", "to_ms", "utc_time"]
+__all__ = ["Duration", "due_ms", "to_ms", "unix_ms", "utc_time"]
 
 Duration = float | timedelta
 
@@ -65,15 +65,24 @@ def due_ms(when: object, verb: str, instead: str, now_ms: int) -> int:
         raise ArgumentsError(f"{verb} takes a datetime, not {shown(when)}; for a delay use {instead}")
     if not isinstance(when, datetime):
         raise ArgumentsError(f"{verb} takes an aware datetime, not {shown(when)}")
-    if when.tzinfo is None or when.utcoffset() is None:
+    at_ms = unix_ms(when)
+    if at_ms is None:
         raise ArgumentsError(
-            f"{verb} was given the naive datetime {when.isoformat()}, whose time zone is unknown; give it one, as in "
+            f"{verb} was given the naive datetime {shown(when)}, whose time zone is unknown; give it one, as in "
             "datetime.now(UTC) or when.replace(tzinfo=ZoneInfo('Europe/Berlin'))"
         )
-    at_ms = round(when.timestamp() * 1000)
     if at_ms - now_ms > MAX_DURATION_MS:
         raise ArgumentsError(f"{verb} was given {when.isoformat()}: expected a time at most {_MAX_TEXT} from now")
     return at_ms
+
+
+def unix_ms(when: object) -> int | None:
+    """Return an aware datetime in Unix milliseconds; ``None`` for anything else, as for one whose zone fails."""
+    try:
+        is_aware = isinstance(when, datetime) and when.utcoffset() is not None
+        return round((when - _EPOCH) / timedelta(milliseconds=1)) if is_aware else None  # type: ignore[operator]
+    except Exception:
+        return None
 
 
 @overload

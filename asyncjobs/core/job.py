@@ -12,6 +12,7 @@ import msgspec
 from asyncjobs.core.identity import time_of
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, JobError
+from asyncjobs.core.record.version import VERSION
 from asyncjobs.core.states import JobState, refuse_transition
 
 __all__ = [
@@ -37,7 +38,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str
     """Its id, which is unique in its queue; with its tenant, as in ``@acme:invoice-7``."""
     name: str
-    """The job name, empty for a record that can't be read."""
+    """The job name, empty for a damaged record."""
     queue: str
     """Its queue."""
     priority: Priority
@@ -68,6 +69,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the handler of a completed job returned, in msgpack; empty where it isn't kept."""
     reason: str = ""
     """Why a cancelled job was cancelled."""
+    version: int = VERSION
+    """The version of its record. A newer asyncjobs has written one that is above this asyncjobs's own, which is that of
+    all other jobs; of such a job neither arguments nor metadata are known here."""
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a newer asyncjobs has written its record, which this one can't read."""
+        return self.version > VERSION
 
     @property
     def attempt(self) -> int:

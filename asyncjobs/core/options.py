@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from asyncjobs.core.bounds import checked_count
+from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import Duration, to_ms
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.record.header import MAX_NAME_BYTES
@@ -37,6 +37,7 @@ __all__ = [
     "checked_id",
     "checked_queue",
     "checked_tenant",
+    "checked_text",
 ]
 
 Acks = Literal["late", "early"]
@@ -127,6 +128,7 @@ class SendOptions(_SharedOptions, total=False):
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 # No control characters, and no surrogates, which UTF-8 has no bytes for.
 _TENANT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ID = re.compile(r"[^\s\x00-\x1f\ud800-\udfff]{1,200}")
 # Ticks are Unix milliseconds, which have so many digits from 2001 on.
 _TICK_ID = re.compile(r".*@[0-9]{13,}")
@@ -139,8 +141,23 @@ def checked_queue(given: Any) -> str:
         ArgumentsError: It can't be one.
     """
     if not isinstance(given, str) or not _QUEUE.fullmatch(given):
-        raise ArgumentsError(f"queue={given!r}: expected 1 to 100 letters, digits or any of . : _ -")
-    return given
+        raise ArgumentsError(f"queue={shown(given)}: expected 1 to 100 letters, digits or any of . : _ -")
+    return str(given)
+
+
+def checked_text(name: str, given: Any) -> str:
+    """Return ``given``, text to look something up by, which need not be an id or a name that could be given.
+
+    Args:
+        name: The name of the option, for the error.
+        given: What a user gave for it.
+
+    Raises:
+        ArgumentsError: It is no text that UTF-8 can hold.
+    """
+    if not isinstance(given, str) or _SURROGATE.search(given):
+        raise ArgumentsError(f"{name}={shown(given)}: expected text")
+    return str(given)
 
 
 def checked_id(name: str, given: Any) -> str:
@@ -154,8 +171,8 @@ def checked_id(name: str, given: Any) -> str:
         ArgumentsError: It can't be one.
     """
     if not isinstance(given, str) or not _ID.fullmatch(given):
-        raise ArgumentsError(f"{name}={given!r:.80}: expected 1 to 200 characters without white space")
-    return given
+        raise ArgumentsError(f"{name}={shown(given)}: expected 1 to 200 characters without white space")
+    return str(given)
 
 
 def _checked_job_id(given: Any) -> str:
@@ -176,37 +193,37 @@ def checked_tenant(given: Any) -> str:
     """
     size = len(given.encode(errors="replace")) if isinstance(given, str) else 0
     if not 0 < size <= MAX_NAME_BYTES or not _TENANT.fullmatch(given):
-        raise ArgumentsError(f"tenant={given!r:.80}: expected an id, 1 to {MAX_NAME_BYTES} bytes of text")
+        raise ArgumentsError(f"tenant={shown(given)}: expected an id, 1 to {MAX_NAME_BYTES} bytes of text")
     return str(given)
 
 
 def _checked_retry(given: Any) -> Any:
     if not isinstance(given, RetryPolicy) and (not callable(given) or isinstance(given, type)):
-        raise ArgumentsError(f"retry={given!r}: expected a RetryPolicy, or a function of error and failures")
+        raise ArgumentsError(f"retry={shown(given)}: expected a RetryPolicy, or a function of error and failures")
     return given
 
 
 def _checked_acks(given: Any) -> Any:
-    if given not in ("late", "early"):
-        raise ArgumentsError(f"acks={given!r}: expected 'late' (at least once) or 'early' (at most once)")
+    if not isinstance(given, str) or given not in ("late", "early"):
+        raise ArgumentsError(f"acks={shown(given)}: expected 'late' (at least once) or 'early' (at most once)")
     return given
 
 
 def _checked_executor(given: Any) -> Any:
-    if given not in ("thread", "process"):
-        raise ArgumentsError(f"executor={given!r}: expected 'thread' or 'process'")
+    if not isinstance(given, str) or given not in ("thread", "process"):
+        raise ArgumentsError(f"executor={shown(given)}: expected 'thread' or 'process'")
     return given
 
 
 def _checked_metadata(given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
-        raise ArgumentsError(f"metadata={given!r:.80}: expected a mapping of names to values")
+        raise ArgumentsError(f"metadata={shown(given)}: expected a mapping of names to values")
     return dict(given)
 
 
 def _checked_durability(given: Any) -> Any:
-    if given not in ("local", "replicated"):
-        raise ArgumentsError(f"durability={given!r}: expected 'local' or 'replicated'")
+    if not isinstance(given, str) or given not in ("local", "replicated"):
+        raise ArgumentsError(f"durability={shown(given)}: expected 'local' or 'replicated'")
     return given
 
 

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.errors import ArgumentsError, closest
 
 __all__ = ["Priority", "PriorityName", "is_ageing_claim", "weighted_order"]
@@ -42,7 +43,8 @@ class Priority(enum.IntEnum):
             if found is not None:
                 return found
         names = [name.lower() for name in cls.__members__]
-        raise ArgumentsError(f"{given!r} is not a priority; use one of {', '.join(names)}.{closest(str(given), names)}")
+        hint = closest(given, names) if isinstance(given, str) else ""
+        raise ArgumentsError(f"{shown(given)} is not a priority; use one of {', '.join(names)}.{hint}")
 
     @property
     def label(self) -> str:

@@ -13,6 +13,7 @@ __all__ = [
     "HISTORY_KEEP_MS",
     "MAX_HISTORY",
     "MAX_PASSED",
+    "MAX_RING_PASSES",
     "MAX_TENANT_HISTORY",
     "MINUTES_KEEP_MS",
     "QUEUE_KEEP_MS",
@@ -33,6 +34,10 @@ CLAIM_KEEP_MS = 60_000
 
 #: How many jobs that it may not take a claim passes over at most, to find others behind them.
 MAX_PASSED = 1_000
+
+#: How often the wake-up token is passed on, after a job was parked, by workers that may not take parked jobs: another
+#: one may.
+MAX_RING_PASSES = 16
 
 #: How many ends the history of one job name, and of one tenant, holds in one queue.
 MAX_HISTORY = 1_000

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from asyncjobs.core.bounds import MAX_COUNT, bounded_ms, checked_count
+from asyncjobs.core.bounds import MAX_COUNT, bounded_ms, checked_count, shown
 from asyncjobs.core.duration import to_ms
 from asyncjobs.core.job import Job, JobError, transition
 from asyncjobs.core.states import JobState
@@ -66,17 +66,21 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
             to_ms("cap", self.cap)
         except ArgumentsError as error:
             raise ConfigurationError(str(error)) from None
-        if self.backoff not in ("exponential", "linear", "constant"):
-            raise ConfigurationError(f"backoff={self.backoff!r}: expected exponential, linear or constant")
+        if not isinstance(self.backoff, str) or self.backoff not in ("exponential", "linear", "constant"):
+            raise ConfigurationError(f"backoff={shown(self.backoff)}: expected exponential, linear or constant")
         for name in ("retry_on", "give_up_on"):
             value = getattr(self, name)
             types = value if isinstance(value, tuple) else (value,)
             if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in types):
-                raise ConfigurationError(f"{name}={value!r}: expected a tuple of exception types")
+                raise ConfigurationError(f"{name}={shown(value)}: expected a tuple of exception types")
+        if not isinstance(self.jitter, bool):
+            raise ConfigurationError(f"jitter={shown(self.jitter)}: expected True or False")
+        if not isinstance(self.rules, Mapping):
+            raise ConfigurationError(f"rules={shown(self.rules)}: expected a mapping of exception types to policies")
         for kind, rule in self.rules.items():
             if not (isinstance(kind, type) and issubclass(kind, BaseException) and isinstance(rule, RetryPolicy)):
                 raise ConfigurationError(
-                    f"rules has {kind!r}: {rule!r}; expected exception types and RetryPolicy values"
+                    f"rules has {shown(kind)}: {shown(rule)}; expected exception types and RetryPolicy values"
                 )
 
     def covers(self, kind: type[BaseException]) -> bool:

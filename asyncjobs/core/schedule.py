@@ -90,10 +90,14 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """
         if (cron is None) == (every_ms is None):
             raise ArgumentsError("a schedule has either cron='0 8 * * *' or every=timedelta(minutes=5)")
-        if missed not in ("once", "skip", "all"):
-            raise ArgumentsError(f"missed={missed!r}: expected 'once', 'skip' or 'all'")
+        if not isinstance(missed, str) or missed not in ("once", "skip", "all"):
+            raise ArgumentsError(f"missed={shown(missed)}: expected 'once', 'skip' or 'all'")
         if isinstance(bound, bool) or not isinstance(bound, int) or not 1 <= bound <= 1_000:
             raise ArgumentsError(f"bound={shown(bound)}: expected a whole number from 1 to 1000")
+        if not isinstance(cron, str | None):
+            raise ArgumentsError(f"cron={shown(cron)}: expected text such as '0 8 * * *'")
+        if not isinstance(timezone, str):
+            raise ArgumentsError(f"timezone={shown(timezone)}: expected an IANA name such as 'Europe/Berlin'")
         timing = cls(cron=cron or "", every_ms=every_ms or 0, timezone=timezone, missed=missed, bound=bound)  # type: ignore[arg-type]
         _zone(timezone)
         if cron is not None:
@@ -212,8 +216,8 @@ def _simulated(timing: Timing, start: datetime, *, reverse: bool = False) -> Ite
         simulated: Any = CronSim(text, start, reverse=reverse)
     except CronSimError as error:
         raise ArgumentsError(
-            f"cron={timing.cron!r}: {error}; expected five fields (minute hour day month weekday), six with seconds "
-            f"first, or one of {', '.join(_NAMES)}"
+            f"cron={shown(timing.cron)}: {error}; expected five fields (minute hour day month weekday), six with "
+            f"seconds first, or one of {', '.join(_NAMES)}"
         ) from None
     ticks: Iterator[datetime] = simulated
     return ticks
@@ -226,6 +230,6 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (LookupError, ValueError, TypeError, OSError):
         raise ArgumentsError(
-            f"timezone={name!r}: expected an IANA name such as 'Europe/Berlin'; on a system without time zone data, "
-            "install tzdata"
+            f"timezone={shown(name)}: expected an IANA name such as 'Europe/Berlin'; on a system without time zone "
+            "data, install tzdata"
         ) from None

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.errors import ConfigurationError, closest
 
 __all__ = ["URL_OPTIONS", "Server", "parse_url"]
@@ -131,7 +132,7 @@ def parse_url(url: Any, source: str) -> dict[str, Any]:
         ConfigurationError: ``url`` is malformed. The message shows it without its login.
     """
     if not isinstance(url, str):
-        raise ConfigurationError(f"{source} is {url!r}: expected text such as {_FORMS}")
+        raise ConfigurationError(f"{source} is {shown(url)}: expected text such as {_FORMS}")
     try:
         return _fields(url)
     except _Malformed as problem:

@@ -105,6 +105,8 @@ class Verdict(enum.Enum):
     """Makes it ready again, before the others of its priority."""
     SNOOZE = "s"
     """Lets it wait for its time."""
+    PARK = "p"
+    """Sets it aside until a newer worker comes, since this version of asyncjobs can't read it."""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -239,14 +241,20 @@ def settle(
 
 
 def read_history(stored: Iterable[bytes], name: str = "") -> list[HistoryEntry]:
-    """Return the stored lines of a history.
+    """Return the stored lines of a history; those that can't be read are left out.
 
     Args:
         stored: The lines.
         name: The job name, for the history of a name; the lines of a tenant's history hold their own.
     """
-    entries = [_entries.decode(one) for one in stored]
-    return [entry if entry.name else msgspec.structs.replace(entry, name=name) for entry in entries]
+    entries = []
+    for one in stored:
+        try:
+            entry = _entries.decode(one)
+        except msgspec.MsgspecError:
+            continue
+        entries.append(entry if entry.name else msgspec.structs.replace(entry, name=name))
+    return entries
 
 
 def _given_back(job: Job, verdict: Verdict, delay_ms: int = 0) -> Settlement:

@@ -9,9 +9,11 @@ import msgspec
 from asyncjobs.core.job import Job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, Final, decode_envelope, decode_final, encode
-from asyncjobs.core.record.tries import Tries, unpack_tries
+from asyncjobs.core.record.header import not_this_version
+from asyncjobs.core.record.tries import Tries, counted_tries, unpack_tries
+from asyncjobs.core.record.version import VERSION
 from asyncjobs.core.states import ENDED, JobState
-from asyncjobs.errors import EnvelopeError
+from asyncjobs.errors import EnvelopeError, NewerVersion
 
 __all__ = ["Kept", "encode_final", "read_ended", "read_kept", "read_live", "stand_in"]
 
@@ -89,13 +91,10 @@ def read_live(
         finished_at_ms: When it died, in Unix milliseconds.
 
     Raises:
-        EnvelopeError: The record can't be read.
+        EnvelopeError: The record is damaged, or (``NewerVersion``) of a later version.
     """
     if not kept.name:
-        raise EnvelopeError(
-            f"not a job record that this version can read: it starts with {bytes(body[:8])!r}; "
-            "a newer asyncjobs may have written it, or something else uses the key"
-        )
+        raise not_this_version(body)
     so_far = unpack_tries(tries) if tries else _NO_TRIES
     if state is None:
         state = JobState.RETRYING if so_far.failures else JobState.PENDING
@@ -166,19 +165,41 @@ def read_kept(
         return read_live(
             kept, body, tries, state=state, fence=fence, due_at_ms=due_at_ms, finished_at_ms=finished_at_ms
         )
-    except EnvelopeError:
-        return stand_in(kept, tries, state or JobState.PENDING, fence=fence, finished_at_ms=finished_at_ms)
+    except EnvelopeError as error:
+        version = error.version if isinstance(error, NewerVersion) else VERSION
+        return stand_in(
+            kept,
+            tries,
+            state or JobState.PENDING,
+            version=version,
+            fence=fence,
+            due_at_ms=due_at_ms,
+            finished_at_ms=finished_at_ms,
+        )
 
 
-def stand_in(kept: Kept, tries: bytes, state: JobState, *, fence: int = 0, finished_at_ms: int | None = None) -> Job:
-    """Return a nameless job in place of one that can't be read, so that it can still fail and be listed."""
+def stand_in(
+    kept: Kept,
+    tries: bytes,
+    state: JobState,
+    *,
+    version: int = VERSION,
+    fence: int = 0,
+    due_at_ms: int | None = None,
+    finished_at_ms: int | None = None,
+) -> Job:
+    """Return a job without arguments in place of one that can't be read, so that it can still fail and be listed.
+
+    It has no name, unless it is of a later ``version``; the other arguments are as of ``read_live``.
+    """
     try:
         so_far = unpack_tries(tries)
     except EnvelopeError:
-        so_far = Tries()
+        failures, deaths, _ = counted_tries(tries)
+        so_far = Tries(failures, deaths)
     return Job(
         id=kept.id,
-        name="",
+        name=kept.name if version > VERSION else "",
         queue=kept.queue,
         priority=_PRIORITIES[kept.priority],
         state=state,
@@ -188,7 +209,9 @@ def stand_in(kept: Kept, tries: bytes, state: JobState, *, fence: int = 0, finis
         failures=so_far.failures,
         deaths=so_far.deaths,
         errors=so_far.errors,
+        due_at_ms=due_at_ms,
         finished_at_ms=finished_at_ms,
+        version=version,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.errors import TenantError
 
 __all__ = ["TenantContext", "checked_schema"]
@@ -29,7 +30,7 @@ class TenantContext(msgspec.Struct, frozen=True):
     """Its schema; empty until the tenant is resolved."""
 
     def __post_init__(self) -> None:
-        if self.tenant_schema != "":
+        if not isinstance(self.tenant_schema, str) or self.tenant_schema:
             checked_schema(self.tenant_schema)
 
 
@@ -44,7 +45,7 @@ def checked_schema(name: object) -> str:
             4.1.1 "Identifiers and Key Words", 5.10.3 "The Schema Search Path".
     """
     if not isinstance(name, str) or not name:
-        raise TenantError(f"the schema {name!r:.100} can't be a tenant's: expected a name")
+        raise TenantError(f"the schema {shown(name)} can't be a tenant's: expected a name")
     try:
         size = len(name.encode())
     except UnicodeEncodeError:

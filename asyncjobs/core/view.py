@@ -12,6 +12,7 @@ import msgspec
 
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
+from asyncjobs.core.record.version import VERSION
 
 __all__ = ["AttemptError", "JobDetails", "JobSummary", "job_details", "job_summary"]
 
@@ -31,13 +32,13 @@ class AttemptError(msgspec.Struct, frozen=True, kw_only=True):
     """The traceback, empty where there was no exception."""
 
 
-class _JobIdentity(msgspec.Struct, frozen=True, kw_only=True):
+class _JobIdentity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which job it is, and where it is in its life."""
 
     id: str
     """Its id; with its tenant, as in ``@acme:invoice-7``."""
     name: str
-    """The job name, empty for a record that can't be read."""
+    """The job name, empty for a damaged record."""
     queue: str
     """Its queue."""
     state: str
@@ -46,6 +47,8 @@ class _JobIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """``critical``, ``high``, ``normal`` or ``low``."""
     tenant: str | None
     """The id of its tenant, ``None`` if it has none."""
+    version: int = VERSION
+    """The version of its record, where a newer asyncjobs has written it; else left out of JSON."""
 
 
 class JobSummary(_JobIdentity, frozen=True, kw_only=True):
@@ -122,13 +125,14 @@ def _identity(job: Job) -> dict[str, Any]:
         "state": job.state.value,
         "priority": job.priority.label,
         "tenant": job.tenant or None,
+        "version": job.version,
     }
 
 
 def _arguments(job: Job) -> list[Any] | None:
     # A record that can't be read has no name. A readable one may still hold arguments that no decoder takes, such as
     # text that isn't UTF-8: msgspec checks a ``Raw`` only when it is decoded.
-    if not job.name:
+    if not job.name or job.is_newer:
         return None
     try:
         return [_plain(value) for value in job.arguments]

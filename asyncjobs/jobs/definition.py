@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -12,6 +13,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack
 
 import msgspec
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.core.duration import Duration, due_ms, to_ms
 from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions, SendOptions
 from asyncjobs.core.record.header import MAX_NAME_BYTES
@@ -176,7 +178,9 @@ class _Verbs(Generic[P, R]):
         Example:
             ``await send_email.with_options(priority="high", timeout=30).delay("user@example.com")``
         """
-        return JobCall(self._definition, self._call_options.updated(options), app or self._app)
+        if app is not None and not hasattr(app, "_sender"):
+            raise ArgumentsError(f"app={shown(app)}: expected the App that is to send the job")
+        return JobCall(self._definition, self._call_options.updated(options), self._app if app is None else app)
 
     def _request(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], *, delay_ms: int = 0, due_at_ms: int | None = None
@@ -233,7 +237,7 @@ class JobDefinition(_Verbs[P, R]):
         app: SendingApp | None = None,
     ) -> None:
         if not callable(function) or not hasattr(function, "__name__"):
-            raise DefinitionError(f"@job decorates functions, not {function!r}")
+            raise DefinitionError(f"@job decorates functions, not {shown(function)}")
         if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
             raise DefinitionError(f"job {function.__name__!r} is a generator; a handler returns its result")
         self.function = function
@@ -335,9 +339,14 @@ def scheduled_request(definition: JobDefinition[..., R]) -> JobRequest[R]:
     )
 
 
+# No surrogates, which UTF-8 has no bytes for.
+_NAME = re.compile(r"[^\s\ud800-\udfff]+")
+
+
 def _checked_name(name: object) -> str:
-    if not isinstance(name, str) or not name or len(name.encode()) > MAX_NAME_BYTES or any(map(str.isspace, name)):
+    size = len(name.encode(errors="surrogatepass")) if isinstance(name, str) else 0
+    if not isinstance(name, str) or not 0 < size <= MAX_NAME_BYTES or not _NAME.fullmatch(name):
         raise DefinitionError(
-            f"job name {name!r:.80}: expected 1 to {MAX_NAME_BYTES} bytes of text without white space"
+            f"job name {shown(name)}: expected 1 to {MAX_NAME_BYTES} bytes of text without white space"
         )
     return name

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from asyncjobs.core.duration import utc_time
+from asyncjobs.core.record.version import unreadable
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, STANDARD
 
@@ -76,8 +77,15 @@ def encode_event(attempt: int, at_ms: int, kind: EventKind, data: Any) -> bytes:
 
 
 def decode_event(number: int, stored: bytes, dropped: int) -> JobEvent:
-    """Return a stored event."""
-    event = _decoder.decode(stored)
+    """Return a stored event.
+
+    Raises:
+        EnvelopeError: It is damaged, or (``NewerVersion``) of a later version.
+    """
+    try:
+        event = _decoder.decode(stored)
+    except msgspec.MsgspecError as error:
+        raise unreadable(f"event {number}", stored, error) from None
     return JobEvent(
         number=number,
         attempt=event.attempt,

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar, cast
 
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import to_ms
-from asyncjobs.core.job import Job
+from asyncjobs.core.job import Job, JobError
+from asyncjobs.core.record.version import newer_version
 from asyncjobs.core.states import JobState
-from asyncjobs.errors import JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
+from asyncjobs.errors import EnvelopeError, JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
 from asyncjobs.jobs.events import JobEvent, decode_event
 from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.ports import CancelReply, EventPage
 
 __all__ = ["JobHandle", "JobLookup"]
 
+_log = logging.getLogger("asyncjobs")
+
 R_co = TypeVar("R_co", covariant=True)
 
 _MAX_EVENTS_A_PAGE = 200
+
+# Stands for the last error of a dead job whose errors can't be read.
+_UNREADABLE = JobError("EnvelopeError", "its errors can't be read here", "", 1, 0)
 
 
 class JobLookup(Protocol):
@@ -113,6 +120,7 @@ class JobHandle(Generic[R_co]):
             JobCancelled: The job was cancelled.
             ResultExpired: The job has ended, and its result isn't kept, or not any longer.
             ResultError: The result doesn't fit the handler's return annotation.
+            NewerVersion: A newer asyncjobs has run the job, and this one can't read its result.
             UnknownJob: There is no record of the job, and this handle doesn't come from sending it.
             BrokerUnavailable: The broker could not be reached until the timeout.
 
@@ -126,9 +134,11 @@ class JobHandle(Generic[R_co]):
         if job.state is JobState.CANCELLED:
             raise JobCancelled(job.id, job.reason)
         if job.state is JobState.FAILED:
-            last = job.errors[-1]
+            last = job.errors[-1] if job.errors else _UNREADABLE
             raise JobFailed(job.id, last.type, last.message, last.traceback)
         if not job.result:
+            if job.is_newer:
+                raise newer_version(f"the result of job {job.id}", job.version)
             raise ResultExpired(f"job {job.id} completed, but its result isn't kept: its result_ttl is 0")
         try:
             return cast("R_co", self._returns.decode(job.result))
@@ -148,7 +158,8 @@ class JobHandle(Generic[R_co]):
             after: The number of the last event that is known already; 0 for all.
 
         Yields:
-            The events. Where the job has told more than is kept, ``dropped`` says how many are missing before one.
+            The events. ``dropped`` says how many are missing before one: because the job has told more than is kept, or
+            because a newer asyncjobs has written them.
 
         Raises:
             ArgumentsError: ``after`` is no number of an event.
@@ -158,7 +169,9 @@ class JobHandle(Generic[R_co]):
         Example:
             ``async for event in handle.events(after=last): …``
         """
-        checked_count("after", after)
+        after = checked_count("after", after)
+        # The last event that was yielded: those after it that can't be read count as dropped.
+        last, is_warned = after, False
         while True:
             page = await self._lookup.read_events(
                 self.id, queue=self.queue, after=after, limit=_MAX_EVENTS_A_PAGE, timeout=None
@@ -166,8 +179,16 @@ class JobHandle(Generic[R_co]):
             if page is None:
                 raise self._absent()
             for number, stored in page.events:
-                yield decode_event(number, stored, number - after - 1)
                 after = number
+                try:
+                    event = decode_event(number, stored, number - last - 1)
+                except EnvelopeError as error:
+                    if not is_warned:
+                        _log.warning("events of job %s are left out: %s", self.id, error)
+                        is_warned = True
+                    continue
+                yield event
+                last = number
             if page.is_over:
                 return
 

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.core.options import DefinitionOptions, JobOptions
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
@@ -69,6 +70,10 @@ class Registry:
                     f"two jobs are named {one!r}: {_where(earlier.function)} and {_where(function)}. "
                     "Give one another name: @job(name='…'); a wrapper takes that of its function by functools.wraps"
                 )
+        # Defined again, as by a reload, the job may have lost an alias.
+        replaced = {id(self._jobs[one]) for one in names if one in self._jobs}
+        for one in [one for one, job in self._jobs.items() if id(job) in replaced]:
+            del self._jobs[one], self._origins[one]
         self._jobs.update(dict.fromkeys(names, definition))
         self._origins.update(dict.fromkeys(names, origin))
         return definition
@@ -106,10 +111,8 @@ class Registry:
 
     def __iter__(self) -> Iterator[JobDefinition[..., Any]]:
         """Yield each job once, in the order of their names."""
-        for name in sorted(self.names()):
-            definition = self.get(name)
-            if definition.name == name:
-                yield definition
+        found = {id(job): job for job in map(self.get, self.names())}
+        yield from sorted(found.values(), key=lambda definition: definition.name)
 
 
 def _where(function: Callable[..., Any]) -> str:
@@ -120,12 +123,18 @@ def _where(function: Callable[..., Any]) -> str:
 default_registry = Registry()
 
 
+def _checked_aliases(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list | tuple):
+        raise DefinitionError(f"aliases={shown(given)}: expected a tuple of earlier names of the job")
+    return tuple(given)
+
+
 def decorator(registry: Registry, function: Callable[..., Any] | None, options: JobOptions) -> Any:
     """Make ``function`` a job of ``registry``; without one, return the decorator that does."""
     define = functools.partial(
         registry.define,
         name=options.get("name"),
-        aliases=tuple(options.get("aliases", ())),
+        aliases=_checked_aliases(options.get("aliases", ())),
         options=DefinitionOptions.of(options),
     )
     return define if function is None else define(function)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, Unpack
 
 import msgspec
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.core.identity import kept_id, own_part
 from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions
 from asyncjobs.core.priority import Priority
@@ -22,7 +23,7 @@ from asyncjobs.ports import NewJob
 if TYPE_CHECKING:
     from asyncjobs.jobs.handle import JobHandle
 
-__all__ = ["Dispatcher", "JobRequest", "Sending", "SendingApp", "id_of", "new_job"]
+__all__ = ["Dispatcher", "JobRequest", "Sending", "SendingApp", "checked_request", "id_of", "new_job"]
 
 R = TypeVar("R")
 
@@ -145,6 +146,13 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
         request.delay_ms,
         request.due_at_ms,
     )
+
+
+def checked_request(given: Any) -> JobRequest[Any]:
+    """Return ``given``, a request; raise ``ArgumentsError`` if it is none."""
+    if not isinstance(given, JobRequest):
+        raise ArgumentsError(f"{shown(given)} is no request: expected a call made by job.request(…)")
+    return given
 
 
 def id_of(request: JobRequest[Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.errors import DefinitionError
 
 __all__ = ["Inject", "Injected", "Scope", "resource", "scope_of"]
@@ -50,7 +51,7 @@ def Inject(provider: Callable[..., Any]) -> Any:  # noqa: N802 - it stands where
         ``async def order(number: int, db: Session = Inject(session)) -> None: …``
     """
     if not callable(provider):
-        raise DefinitionError(f"Inject({provider!r}): expected a function that provides the resource")
+        raise DefinitionError(f"Inject({shown(provider)}): expected a function that provides the resource")
     return Injected(provider)
 
 
@@ -67,7 +68,7 @@ def resource(*, scope: Scope) -> Callable[[F], F]:
         ``@resource(scope="worker")``
     """
     if scope not in ("worker", "job"):
-        raise DefinitionError(f"scope={scope!r}: expected 'worker' or 'job'")
+        raise DefinitionError(f"scope={shown(scope)}: expected 'worker' or 'job'")
 
     def mark(provider: F) -> F:
         setattr(provider, _SCOPE, scope)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import msgspec
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.core.duration import Duration, to_ms
 from asyncjobs.core.settlement import bounded_message
-from asyncjobs.core.text import message_of
+from asyncjobs.core.text import message_of, storable
+from asyncjobs.errors import ArgumentsError
 
 __all__ = ["Cancel", "Discard", "Retry", "Snooze", "Steering", "pack_steering", "unpack_steering"]
 
 
 class Steering(Exception):
     """The base of the exceptions that steer a job: raised on purpose, not by accident."""
+
+
+def _checked_reason(given: object) -> str:
+    if not isinstance(given, str):
+        raise ArgumentsError(f"reason={shown(given)}: expected text")
+    return str(given)
 
 
 class Retry(Steering):
@@ -39,7 +47,7 @@ class Retry(Steering):
         super().__init__(reason)
         self.after_ms = None if after is None else to_ms("after", after)
         """How long to wait, in milliseconds; ``None`` if the policy decides."""
-        self.reason = reason
+        self.reason = _checked_reason(reason)
         """The message of the failed attempt."""
 
 
@@ -73,7 +81,7 @@ class Discard(Steering):
 
     def __init__(self, reason: str = "the handler discarded the job") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = _checked_reason(reason)
         """The message of the failed attempt."""
 
 
@@ -86,7 +94,7 @@ class Cancel(Steering):
 
     def __init__(self, reason: str = "the handler cancelled the job") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = storable(_checked_reason(reason))
         """Why the job was cancelled."""
 
 

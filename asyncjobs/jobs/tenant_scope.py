@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from typing import NamedTuple, TypeVar
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.core.identity import kept_id, tenant_prefix
 from asyncjobs.core.options import UNSET, checked_tenant
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.core.text import storable
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.context import JobContext, running
-from asyncjobs.jobs.request import JobRequest
+from asyncjobs.jobs.request import JobRequest, checked_request
 
 __all__ = ["current_tenant", "current_tenant_id", "id_here", "is_here", "requests_here", "tenant_here", "tenant_scope"]
 
@@ -107,11 +108,20 @@ def tenant_here(given: str | None) -> str | None:
 
 
 def requests_here(requests: Iterable[JobRequest[R]]) -> list[JobRequest[R]]:
-    """Return ``requests`` for the tenant that this code runs for, each unless it says for whom it is."""
+    """Return ``requests`` for the tenant that this code runs for, each unless it says for whom it is.
+
+    Raises:
+        ArgumentsError: These are no requests.
+    """
+    if not isinstance(requests, Iterable):
+        raise ArgumentsError(f"requests={shown(requests)}: expected a list of calls made by job.request(…)")
+    asked = list(requests)
+    if {*map(type, asked)} - {JobRequest}:
+        asked = [checked_request(one) for one in asked]
     tenant = current_tenant_id()
     if tenant is None:
-        return list(requests)
-    return [one if one.options.tenant is not UNSET else one.with_options(tenant=tenant) for one in requests]
+        return asked
+    return [one if one.options.tenant is not UNSET else one.with_options(tenant=tenant) for one in asked]
 
 
 def id_here(given: str) -> str:
@@ -123,9 +133,9 @@ def id_here(given: str) -> str:
         ArgumentsError: ``given`` is no text, or none that UTF-8 can hold.
     """
     if not isinstance(given, str) or given != storable(given):
-        raise ArgumentsError(f"{given!r:.80} is no id: expected text that UTF-8 can hold")
+        raise ArgumentsError(f"{shown(given)} is no id: expected text that UTF-8 can hold")
     tenant = current_tenant_id()
-    return given if tenant is None else kept_id(tenant, given)
+    return str(given) if tenant is None else kept_id(tenant, given)
 
 
 def is_here(kept: str) -> bool:

@@ -9,9 +9,9 @@ import msgspec
 from asyncjobs.core.identity import kept_id
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions
+from asyncjobs.core.record.version import unreadable
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER, Schedule, Timing
 from asyncjobs.core.stored import read_live
-from asyncjobs.errors import EnvelopeError
 from asyncjobs.jobs.request import JobRequest
 from asyncjobs.jobs.values.codec import ANY
 from asyncjobs.ports import NewJob
@@ -23,11 +23,15 @@ encode_schedule = msgspec.msgpack.Encoder().encode
 
 
 def decode_schedule(data: bytes) -> Schedule:
-    """Return the schedule that ``encode_schedule`` stored; raise ``EnvelopeError`` if it can't be read."""
+    """Return the schedule that ``encode_schedule`` stored.
+
+    Raises:
+        EnvelopeError: It is damaged, or (``NewerVersion``) of a later version.
+    """
     try:
         return _decoder.decode(data)
     except msgspec.MsgspecError as error:
-        raise EnvelopeError(f"the record of a schedule is damaged: {error}") from None
+        raise unreadable("the record of a schedule", data, error) from None
 
 
 def schedule_of(schedule_id: str, timing: Timing, template: NewJob, *, from_code: bool = False) -> Schedule:

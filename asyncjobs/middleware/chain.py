@@ -6,6 +6,7 @@ import types
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.errors import ConfigurationError
 from asyncjobs.jobs.context import JobContext
 from asyncjobs.jobs.handle import JobHandle
@@ -22,11 +23,13 @@ def checked_middleware(given: Sequence[Middleware]) -> tuple[Middleware, ...]:
         ConfigurationError: ``given`` is no sequence of middleware.
     """
     if isinstance(given, Middleware) or not isinstance(given, Sequence):
-        raise ConfigurationError(f"middleware={given!r}: expected a list of Middleware objects")
+        raise ConfigurationError(f"middleware={shown(given)}: expected a list of Middleware objects")
     for one in given:
         if not isinstance(one, Middleware):
             made = " Make an object of it." if isinstance(one, type) and issubclass(one, Middleware) else ""
-            raise ConfigurationError(f"middleware has {one!r}: expected objects of subclasses of Middleware.{made}")
+            raise ConfigurationError(
+                f"middleware has {shown(one)}: expected objects of subclasses of Middleware.{made}"
+            )
     return tuple(given)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.errors import ConfigurationError
 from asyncjobs.jobs.context import JobContext
 from asyncjobs.jobs.steering import Steering
@@ -33,7 +34,7 @@ class Translate(Middleware):
     def __init__(self, table: Mapping[type[Exception], Callable[[Any], Steering | None]]) -> None:
         for kind in table:
             if not isinstance(kind, type) or not issubclass(kind, Exception):
-                raise ConfigurationError(f"Translate has {kind!r}: expected exception types")
+                raise ConfigurationError(f"Translate has {shown(kind)}: expected exception types")
         self._table = dict(table)
 
     def __repr__(self) -> str:

@@ -180,10 +180,10 @@ class Recovery(NamedTuple):
 class Hold(NamedTuple):
     """What holds jobs back from being claimed: the pause of a queue, or the suspension of a name or a tenant."""
 
-    kind: Literal["queue", "name", "tenant"]
-    """What is held."""
+    kind: Literal["queue", "name", "tenant", "version"]
+    """What is held. A version is never held: jobs that it can't read are parked by the verdict ``PARK``."""
     which: str = ""
-    """The job name or the id of the tenant; empty for the queue."""
+    """The job name, the id of the tenant, or the version; empty for the queue."""
 
 
 class JobPage(NamedTuple):

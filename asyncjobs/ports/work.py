@@ -118,6 +118,7 @@ class Work(Protocol):
     async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
         """Make parked jobs ready that nothing holds back any longer, and bury those whose name stayed unknown.
 
+        Jobs that this version of asyncjobs can't read stay, and those that only an earlier one couldn't become ready.
         The ready jobs come before the others of their priority, in the order in which they were parked, also to claims
         that are made meanwhile. A call buries a bounded number of jobs, and leaves the rest to the next call.
 

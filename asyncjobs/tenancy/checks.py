@@ -8,6 +8,7 @@ from typing import Any
 from asyncjobs import TenantContext
 from asyncjobs.errors import ConfigurationError, TenantError, TenantSuspended, UnknownTenant
 from asyncjobs.ports import TenantResolver
+from asyncjobs.settings import shown
 
 __all__ = ["checked_resolver", "resolve_checked", "tenant_of_row"]
 
@@ -20,7 +21,7 @@ def checked_resolver(where: str, resolver: TenantResolver) -> TenantResolver:
     """
     if isinstance(resolver, type) or not callable(getattr(resolver, "resolve", None)):
         raise ConfigurationError(
-            f"{where} was given {resolver!r:.100}; expected a resolver, an object with `async def resolve(tenant_id)`, "
+            f"{where} was given {shown(resolver)}; expected a resolver, an object with `async def resolve(tenant_id)`, "
             "as StaticTenants({'acme': 'tenant_acme'}) is"
         )
     return resolver
@@ -36,7 +37,7 @@ async def resolve_checked(resolver: TenantResolver, tenant_id: str) -> TenantCon
     tenant: object = await resolver.resolve(tenant_id)
     if not isinstance(tenant, TenantContext):
         raise ConfigurationError(
-            f"{type(resolver).__qualname__}.resolve({tenant_id!r}) returned {tenant!r:.100}; expected a TenantContext, "
+            f"{type(resolver).__qualname__}.resolve({tenant_id!r}) returned {shown(tenant)}; expected a TenantContext, "
             "or UnknownTenant raised"
         )
     return tenant

@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 
 from asyncjobs import TenantContext
-from asyncjobs.errors import ArgumentsError, TenantError, TenantSuspended, UnknownTenant
+from asyncjobs.errors import ArgumentsError, ConfigurationError, TenantError, TenantSuspended, UnknownTenant
 from asyncjobs.ports import TenantResolver
-from asyncjobs.settings import to_ms
+from asyncjobs.settings import shown, to_ms
 from asyncjobs.tenancy.checks import checked_resolver
 
 __all__ = ["CachedTenants", "StaticTenants"]
@@ -26,6 +26,7 @@ class StaticTenants:
         suspended: Ids of tenants for which nothing may be done now; none by default.
 
     Raises:
+        ConfigurationError: ``tenants`` is no mapping of ids.
         TenantError: A name can't be a tenant's schema.
 
     Example:
@@ -35,6 +36,8 @@ class StaticTenants:
     """
 
     def __init__(self, tenants: Mapping[str, str | TenantContext], *, suspended: Collection[str] = ()) -> None:
+        if not isinstance(tenants, Mapping) or not all(isinstance(one, str) for one in tenants):
+            raise ConfigurationError(f"StaticTenants was given {shown(tenants)}: expected a mapping of ids to schemas")
         self._tenants = {
             tenant_id: one if isinstance(one, TenantContext) else TenantContext(tenant_id, tenant_id, one)
             for tenant_id, one in tenants.items()
@@ -65,6 +68,8 @@ class CachedTenants:
         ttl: For how long a tenant is remembered, in seconds or as a ``timedelta``; 60 s by default.
         failure_ttl: The same for one that is unknown or suspended; 5 s by default.
         most: How many tenants are remembered, those asked for last; 10,000 by default.
+        timeout: How long the other resolver may take, in seconds or as a ``timedelta``; 10 s by default. After that,
+            the jobs that wait for the answer get a ``TenantError``, and the next one asks again.
         clock: Returns seconds that only rise; for tests.
 
     Raises:
@@ -85,13 +90,15 @@ class CachedTenants:
         ttl: float | timedelta = 60.0,
         failure_ttl: float | timedelta = 5.0,
         most: int = 10_000,
+        timeout: float | timedelta = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            raise ArgumentsError(f"most={most!r:.80}: expected a whole number of tenants, 1 or more")
+            raise ArgumentsError(f"most={shown(most)}: expected a whole number of tenants, 1 or more")
         self._resolver = checked_resolver("CachedTenants(…)", resolver)
         self._ttl = to_ms("ttl", ttl) / 1000
         self._failure_ttl = to_ms("failure_ttl", failure_ttl) / 1000
+        self._timeout_s = to_ms("timeout", timeout, least_ms=1) / 1000
         self._most = most
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, TenantContext | TenantError]] = OrderedDict()
@@ -103,6 +110,7 @@ class CachedTenants:
         Raises:
             UnknownTenant: As the other resolver raises it, now or a moment ago.
             TenantSuspended: As the other resolver raises it, now or a moment ago.
+            TenantError: The other resolver has not answered in time.
         """
         until, found = self._known.get(tenant_id, (0.0, None))
         if found is None or until <= self._clock():
@@ -135,7 +143,17 @@ class CachedTenants:
             task = self._asking[tenant_id] = asyncio.create_task(self._resolver.resolve(tenant_id))
             task.add_done_callback(lambda done: self._remember(tenant_id, done))
         # A caller that is cancelled must not cancel it for the others.
-        return await asyncio.shield(task)
+        await asyncio.wait([task], timeout=self._timeout_s)
+        if task.done() and not task.cancelled():
+            return task.result()
+        # A resolver that doesn't answer, for it hangs, must not keep the next job from asking.
+        if self._asking.get(tenant_id) is task:
+            del self._asking[tenant_id]
+        task.cancel()
+        raise TenantError(
+            f"the tenant {tenant_id!r} can't be served: {type(self._resolver).__qualname__} has not answered within "
+            f"{self._timeout_s:g} s"
+        )
 
     def _remember(self, tenant_id: str, task: asyncio.Task[TenantContext]) -> None:
         error = None if task.cancelled() else task.exception()

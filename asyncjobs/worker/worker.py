@@ -12,7 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from asyncjobs.core.bounds import checked_count
+from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.options import DEFAULT_QUEUE, UnsetType, checked_queue
 from asyncjobs.errors import ArgumentsError, ConfigurationError
 from asyncjobs.jobs.ids import new_id
@@ -67,17 +67,21 @@ class Worker:
         ageing: float = 0.05,
         clock: Clock | None = None,
     ) -> None:
-        if isinstance(queues, str):
-            raise ConfigurationError(f"queues={queues!r}: expected a list of names, or a mapping of names to weights")
+        if not hasattr(app, "_host"):
+            raise ConfigurationError(f"Worker was given {shown(app)}: expected an App")
+        if isinstance(queues, str | bytes) or not isinstance(queues, Sequence | Mapping | None):
+            raise ConfigurationError(
+                f"queues={shown(queues)}: expected a list of names, or a mapping of names to weights"
+            )
         if concurrency is not None:
             try:
                 checked_count("concurrency", concurrency, least=1)
             except ArgumentsError as error:
                 raise ConfigurationError(str(error)) from None
-        if not 0 <= ageing <= 1:
-            raise ConfigurationError(f"ageing={ageing!r}: expected a share from 0 to 1")
-        if isinstance(queues, Mapping) and not all(0 < weight < math.inf for weight in queues.values()):
-            raise ConfigurationError(f"queues={dict(queues)!r}: expected weights above 0")
+        if not isinstance(ageing, int | float) or not 0 <= ageing <= 1:
+            raise ConfigurationError(f"ageing={shown(ageing)}: expected a share from 0 to 1")
+        if isinstance(queues, Mapping) and not all(map(_is_weight, queues.values())):
+            raise ConfigurationError(f"queues={shown(dict(queues))}: expected weights above 0")
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
         self._host = app._host
         self._concurrency = concurrency or self._host.settings.concurrency
@@ -266,6 +270,10 @@ class Worker:
         return await stack.enter_async_context(run)
 
 
+def _is_weight(given: object) -> bool:
+    return isinstance(given, int | float) and 0 < given < math.inf
+
+
 def _queues(host: WorkerHost, given: Sequence[str] | Mapping[str, float] | None) -> Sequence[str] | Mapping[str, float]:
     queues = given or host.settings.queues
     if not queues:
@@ -275,5 +283,5 @@ def _queues(host: WorkerHost, given: Sequence[str] | Mapping[str, float] | None)
     for queue in queues:
         checked_queue(queue)
     if len(set(queues)) != len(queues):
-        raise ConfigurationError(f"queues={list(queues)!r}: a queue is named twice")
+        raise ConfigurationError(f"queues={shown(list(queues))}: a queue is named twice")
     return queues or [DEFAULT_QUEUE]

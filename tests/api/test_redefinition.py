@@ -16,6 +16,7 @@ import pytest
 from asyncjobs import App, DefinitionError
 from asyncjobs.jobs import registry as registries
 from asyncjobs.jobs.registry import Registry
+from tests.waiting import SOON
 
 REFUSED = "two jobs are named 'taken'"
 
@@ -242,3 +243,21 @@ def test_a_reloaded_module_does_not_take_a_name_of_another_job(jobs: ModuleType)
     importlib.invalidate_caches()
     with pytest.raises(DefinitionError, match="two jobs are named 'wrapped'"):
         importlib.reload(jobs)
+
+
+@pytest.mark.anyio
+async def test_a_job_that_is_defined_again_without_an_alias_has_lost_it_and_workers_start() -> None:
+    app = App("memory://")
+
+    def deploy(**options: Any) -> None:
+        async def work() -> str:
+            return "done"
+
+        app.job(**options)(work)
+
+    deploy(aliases=("earlier", "kept"))
+    deploy(aliases=("kept",))
+    assert app.registry.names() >= {"work", "kept"}
+    assert "earlier" not in app.registry.names()
+    async with app, app.worker():
+        assert await (await app.registry.get("kept").delay()).result(SOON) == "done"

@@ -11,7 +11,10 @@ import pytest
 
 from asyncjobs import App, RetryPolicy, Worker
 from asyncjobs.cli import main
+from asyncjobs.ports import NewJob
+from tests.apps import broker_of
 from tests.cli.conftest import Command
+from tests.waiting import until
 
 Run = Callable[..., tuple[int, str]]
 
@@ -242,3 +245,35 @@ def test_the_dead_jobs_of_two_tenants_with_one_id_are_told_apart(app: App, run: 
     assert run("failed", "@globex:x")[0] == 0
     assert run("retry", "@acme:x") == (0, "@acme:x: made ready again\n")
     assert run("delete", "@globex:x", "x") == (1, "@globex:x: forgotten\nx: not in the dead letter queue\n")
+
+
+def test_what_a_newer_asyncjobs_has_written_is_shown_as_newer(app: App, run: Run) -> None:
+    newer = b"\x02\x80"
+
+    async def prepare() -> None:
+        async with app:
+            broker = broker_of(app)
+            await broker.enqueue([NewJob("default", job_id, "work", newer) for job_id in ("one", "two")])
+            await broker.put_schedule("default", "nightly", newer, 1)
+            async with app.worker():
+                await until(lambda: _has_parked(app), "both are set aside")
+
+    asyncio.run(prepare())
+    code, told = run("jobs", "parked")
+    assert code == 0
+    assert "work (newer, version 2)" in told
+    assert [job["version"] for job in json.loads(run("jobs", "parked", "--json")[1])] == [2, 2]
+    code, told = run("schedules")
+    assert code == 0
+    assert "nightly" in told
+    assert "has version 2" in told
+    assert run("schedules", "pause", "nightly")[0] == 0
+    code, told = run("schedules", "resume", "nightly")
+    assert code != 0
+    assert "upgrade this one" in told
+    assert run("cancel", "one") == (0, "one: cancelled\n")
+    assert run("schedules", "remove", "nightly")[0] == 0
+
+
+async def _has_parked(app: App) -> bool:
+    return len(await app.jobs("parked")) == 2

@@ -100,11 +100,39 @@ class ModelQueue:
             return by_name
         return by_tenant if by_tenant in self.holds else None
 
-    def claim(self, claimed: list[str], parked: list[str], names: frozenset[str], *, lowest_first: bool) -> int:
+    def claim_parked(self, claimed: list[str], names: frozenset[str], limit: int, *, lowest_first: bool) -> list[str]:
+        """Return the parked jobs that a claim got, the first of ``claimed``.
+
+        Of those that were parked for the same these were the first, and not more than it could get.
+        """
+        sizes = self.sizes()
+        before = [sum(sizes[priority + 1 :] if lowest_first else sizes[:priority]) for priority in range(4)]
+        own: list[str] = []
+        for hold in sorted({hold for job_id in self.parked if (hold := self.jobs[job_id].hold) is not None}):
+            line = [job_id for job_id in self.parked if self.jobs[job_id].hold == hold]
+            came = [job_id for job_id in line if job_id in claimed]
+            assert came == line[: len(came)]
+            assert all(before[self.jobs[one].priority] + n < limit for n, one in enumerate(came, len(own)))
+            assert not came or Hold("queue") not in self.holds
+            own += came
+        assert own == claimed[: len(own)]
+        assert all(self.hold_of(self.jobs[job_id], names) is None for job_id in own)
+        for job_id in own:
+            self.parked.remove(job_id)
+            self.start(self.jobs[job_id])
+        return own
+
+    def start(self, job: ModelJob) -> None:
+        job.place, job.deadline_ms, job.cancel_reason = "running", self.now_ms + LEASE_MS, None
+
+    def claim(
+        self, claimed: list[str], parked: list[str], names: frozenset[str], limit: int, *, lowest_first: bool
+    ) -> int:
         """Follow a claim that got ``claimed`` and left ``parked``; return how many jobs it did not look at.
 
         What it looked at is the front of the line: of that it got what may be claimed, in order, and parked the rest.
         """
+        claimed = claimed[len(self.claim_parked(claimed, names, limit, lowest_first=lowest_first)) :]
         self.promote()
         line = [] if Hold("queue") in self.holds else self.startable(lowest_first=lowest_first)
         newly_parked = [job_id for job_id in parked if job_id not in self.parked]
@@ -117,7 +145,7 @@ class ModelQueue:
             self.ready[job.priority].remove(job_id)
             job.hold = held[job_id]
             if job.hold is None:
-                job.place, job.deadline_ms, job.cancel_reason = "running", self.now_ms + LEASE_MS, None
+                self.start(job)
             else:
                 job.place = "parked"
                 self.parked.append(job_id)

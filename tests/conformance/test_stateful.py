@@ -109,7 +109,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def claim(self, limit: int, names: frozenset[str], lowest_first: bool) -> list[Claimed]:
         claim = self.run(self.bench.claim(limit, names=names, lowest_first=lowest_first, lease_ms=LEASE_MS))
         parked = self.run(self.bench.ids_in("parked"))
-        left = self.model.claim([one.id for one in claim.jobs], parked, names, lowest_first=lowest_first)
+        left = self.model.claim([one.id for one in claim.jobs], parked, names, limit, lowest_first=lowest_first)
         assert len(claim.jobs) <= limit
         # It may come back short, but then says that there may be more.
         assert len(claim.jobs) == limit or claim.again or not left

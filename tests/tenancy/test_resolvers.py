@@ -9,6 +9,7 @@ import pytest
 
 from asyncjobs import ArgumentsError, ConfigurationError, TenantContext, TenantError, TenantSuspended, UnknownTenant
 from asyncjobs.tenancy import CachedTenants, StaticTenants, TenantMiddleware, Tenants
+from tests.waiting import SOON
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +141,37 @@ async def test_only_so_many_tenants_are_remembered_those_asked_for_last() -> Non
     assert directory.asked == ["a", "b", "c", "b"]
 
 
+@pytest.mark.parametrize("swallows", [False, True])
+async def test_a_resolver_that_hangs_once_blocks_its_tenant_only_for_the_timeout(swallows: bool) -> None:
+    directory, never = Directory(), asyncio.Event()
+
+    class HangsOnce:
+        async def resolve(self, tenant_id: str) -> TenantContext:
+            is_first = not directory.asked
+            found = await directory.resolve(tenant_id)
+            while is_first and not never.is_set():
+                try:
+                    await never.wait()
+                except asyncio.CancelledError:
+                    if not swallows:
+                        raise
+            return found
+
+    cached = CachedTenants(HangsOnce(), timeout=0.05)
+    failed = await asyncio.wait_for(
+        asyncio.gather(*(cached.resolve("acme") for _ in range(3)), return_exceptions=True), SOON
+    )
+    for error in failed:
+        assert isinstance(error, TenantError), error
+        assert "'acme' can't be served: " in str(error)
+        assert "has not answered within 0.05 s" in str(error)
+
+    assert (await asyncio.wait_for(cached.resolve("acme"), SOON)).tenant_schema == "one"
+    assert (await cached.resolve("acme")).tenant_schema == "one"
+    assert directory.asked == ["acme", "acme"]
+    never.set()
+
+
 def test_a_cache_outlives_the_loop_in_which_it_was_asked() -> None:
     directory = Directory()
     cached = CachedTenants(directory)
@@ -167,7 +199,7 @@ def test_what_is_no_resolver_is_refused_where_it_is_given(layer: Any, wrong: Any
 async def web(scope: Any, receive: Any, send: Any) -> None: ...
 
 
-@pytest.mark.parametrize("wrong", [{"most": 0}, {"most": True}, {"ttl": -1}, {"failure_ttl": "soon"}])
+@pytest.mark.parametrize("wrong", [{"most": 0}, {"most": True}, {"ttl": -1}, {"failure_ttl": "soon"}, {"timeout": 0}])
 def test_wrong_values_of_the_cache_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ArgumentsError, match=next(iter(wrong))):
         CachedTenants(Directory(), **wrong)

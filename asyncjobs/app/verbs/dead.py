@@ -10,8 +10,10 @@ from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.paging import pages
 from asyncjobs.core.bounds import checked_count, shown
+from asyncjobs.core.duration import unix_ms
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
+from asyncjobs.core.options import checked_text
 from asyncjobs.errors import ArgumentsError, UnknownJob
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
 from asyncjobs.ports import JobStore
@@ -58,7 +60,7 @@ class DeadVerbs(Verbs):
         Example:
             ``await app.failed_jobs(error="ConnectionError", since=datetime.now(UTC) - timedelta(hours=1))``
         """
-        checked_count("limit", limit)
+        limit = checked_count("limit", limit)
         wanted = _filter(which)
         found: list[Job] = []
         for one in await self._queues(queue):
@@ -156,9 +158,11 @@ async def dead_pages(broker: JobStore, queue: str, wanted: JobFilter) -> AsyncIt
 
 def _filter(which: DeadFilter) -> JobFilter:
     bounds = {what: _unix_ms(what, which.get(what)) for what in ("since", "until")}
+    texts: dict[str, object] = {what: which.get(what) for what in ("name", "error")}
+    name, error = (None if given is None else checked_text(what, given) for what, given in texts.items())
     return JobFilter(
-        name=which.get("name"),
-        error=which.get("error"),
+        name=name,
+        error=error,
         tenant=tenant_here(which.get("tenant")),
         since_ms=bounds["since"],
         until_ms=bounds["until"],
@@ -168,6 +172,7 @@ def _filter(which: DeadFilter) -> JobFilter:
 def _unix_ms(what: str, when: object) -> int | None:
     if when is None:
         return None
-    if not isinstance(when, datetime) or when.tzinfo is None:
+    at_ms = unix_ms(when)
+    if at_ms is None:
         raise ArgumentsError(f"{what}={shown(when)}: expected an aware datetime, as in datetime.now(UTC)")
-    return round(when.timestamp() * 1000)
+    return at_ms

@@ -6,7 +6,7 @@ from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, minute_stats, queue_stats, stats
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.bounds import checked_count
-from asyncjobs.core.options import checked_queue
+from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.core.retention import MAX_TENANT_HISTORY
 from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.errors import ArgumentsError
@@ -43,7 +43,7 @@ class FigureVerbs(Verbs):
         Raises:
             ArgumentsError: ``limit`` is no count, or ``queue`` can't be the name of a queue.
         """
-        checked_count("limit", limit)
+        limit = checked_count("limit", limit)
         return [minute_stats(one) for one in await self._broker.minutes(checked_queue(queue), limit)]
 
     @on_app_loop
@@ -63,10 +63,12 @@ class FigureVerbs(Verbs):
             ArgumentsError: Neither ``name`` nor ``tenant`` is given, ``tenant`` can't be the id of a tenant, or
                 ``limit`` isn't a count.
         """
-        checked_count("limit", limit)
+        limit = checked_count("limit", limit)
         tenant = tenant_here(tenant)
         if name is None and tenant is None:
             raise ArgumentsError("job_history() needs a name, tenant=…, or both")
+        if name is not None:
+            checked_text("name", name)
         found: list[HistoryEntry] = []
         for one in await self._queues(None):
             if tenant is None:

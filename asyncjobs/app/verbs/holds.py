@@ -6,7 +6,7 @@ from typing import Literal
 
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
-from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue, checked_tenant
+from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue, checked_tenant, checked_text
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.ports import Hold
 
@@ -118,7 +118,7 @@ class HoldVerbs(Verbs):
         return {queue: here for queue, here in found.items() if here}
 
     async def _queues_of(self, kind: _Suspendable, which: str, queue: str | None) -> list[str]:
-        if not which:
+        if not checked_text(kind, which):
             raise ArgumentsError(f"the {kind} is empty; expected which {kind} to suspend or resume")
         queues = set(await self._queues(queue))
         if queue is None:

@@ -11,14 +11,14 @@ from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.moving import MoveReply, move
 from asyncjobs.app.verbs.paging import pages
-from asyncjobs.core.bounds import checked_count
+from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import Duration, due_ms, to_ms
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue, checked_tenant
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.handle import JobHandle
-from asyncjobs.jobs.request import JobRequest
+from asyncjobs.jobs.request import JobRequest, checked_request
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
 from asyncjobs.ports import CancelReply, Place
 
@@ -72,7 +72,7 @@ class JobVerbs(Verbs):
         Raises:
             ArgumentsError: ``tenant`` can't be the id of a tenant.
         """
-        [handle] = await self.enqueue_many([request.with_options(tenant=checked_tenant(tenant))])
+        [handle] = await self.enqueue_many([checked_request(request).with_options(tenant=checked_tenant(tenant))])
         return handle
 
     # -- jobs by id
@@ -145,6 +145,8 @@ class JobVerbs(Verbs):
 
         Raises:
             ArgumentsError: A value is wrong, or both ``at`` and ``delay`` are given.
+            EnvelopeError: The job can't be moved to another queue, since a newer asyncjobs has written its record, or
+                the record is damaged.
             BrokerUnavailable: The broker can't be reached. A job on its way to another queue stays in its own.
             BrokerRefused: The broker refused the job, which stays as it was.
         """
@@ -208,10 +210,10 @@ class JobVerbs(Verbs):
             ArgumentsError: There is no such ``state``, ``tenant`` can't be the id of a tenant, or ``limit`` isn't a
                 count.
         """
-        checked_count("limit", limit)
+        limit = checked_count("limit", limit)
         of_tenant = tenant_here(tenant) or ""
-        if state not in get_args(ListedState):
-            raise ArgumentsError(f"state={state!r}: expected ready, scheduled, running, parked or failed")
+        if not isinstance(state, str) or state not in get_args(ListedState):
+            raise ArgumentsError(f"state={shown(state)}: expected ready, scheduled, running, parked or failed")
         place: Place = "dead" if state == "failed" else state
         found: list[Job] = []
         for one in await self._queues(queue):

@@ -8,7 +8,7 @@ from asyncjobs.app.sender import Sender
 from asyncjobs.core.job import Job
 from asyncjobs.core.record.envelope import encode
 from asyncjobs.core.retention import TOMBSTONE_MS
-from asyncjobs.errors import BrokerError
+from asyncjobs.errors import BrokerError, EnvelopeError
 from asyncjobs.ports import Broker, EditReply, NewJob
 
 __all__ = ["MoveReply", "move"]
@@ -47,12 +47,19 @@ async def move(
         due_at_ms: When it is due, in place of ``delay_ms``; without both it keeps its time.
 
     Raises:
+        EnvelopeError: The record of the job can't be read.
         BrokerError: The broker failed on the way. If it can be told that the job did not arrive, the job waits in its
             old queue as before. Otherwise it is held back there for a minute, and may run in both.
     """
     job = await broker.find(queue, job_id)
     if job is None:
         return "unknown"
+    if job.is_newer or not job.name:
+        # What is known of it here is no copy.
+        raise EnvelopeError(
+            f"job {job_id!r} can't be moved to another queue: its record can't be read by this asyncjobs"
+            + (f", since it has version {job.version}; move it with a newer one" if job.is_newer else "")
+        )
     before = await broker.find(to_queue, job_id)
     if before is not None and not before.reason.startswith(_MOVED):
         return "known"

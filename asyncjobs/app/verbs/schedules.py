@@ -12,9 +12,10 @@ from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import Duration, to_ms, utc_time
 from asyncjobs.core.identity import kept_id
+from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_id
-from asyncjobs.core.schedule import Missed, Timing, next_tick, upcoming
-from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownSchedule, closest
+from asyncjobs.core.schedule import Missed, Schedule, Timing, next_tick, upcoming
+from asyncjobs.errors import EnvelopeError, UnknownSchedule, closest
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.jobs.request import JobRequest
@@ -25,7 +26,7 @@ from asyncjobs.ports import StoredSchedule
 __all__ = ["ScheduleInfo", "ScheduleVerbs"]
 
 
-class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
+class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A schedule as it stands."""
 
     id: str
@@ -56,6 +57,9 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments of each of its jobs, in the order of the handler's parameters."""
     tenant: str | None
     """The tenant of its jobs, if they have one."""
+    problem: str = ""
+    """Why it can't be read here, as when a newer asyncjobs has written it; empty if it can. Of one that can't, only
+    ``id``, ``queue``, ``paused``, ``next_at`` and ``last_at`` are known."""
 
     def upcoming(self, count: int = 5, after: datetime | None = None) -> list[datetime]:
         """Return the next ticks, in the schedule's time zone.
@@ -68,6 +72,8 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
             ArgumentsError: ``count`` is no count.
         """
         checked_count("count", count)
+        if self.problem:
+            return []
         timing = Timing(
             cron=self.cron or "", every_ms=round((self.every or 0) * 1000), timezone=self.timezone, missed=self.missed
         )
@@ -117,7 +123,7 @@ class ScheduleVerbs(Verbs):
         """
         every_ms = None if every is None else to_ms("every", every, least_ms=1_000)
         timing = Timing.of(cron=cron, every_ms=every_ms, timezone=timezone, missed=missed, bound=bound)
-        checked_id("schedule_id", schedule_id)
+        schedule_id = checked_id("schedule_id", schedule_id)
         # Middleware sees the job of each tick, in the worker that fires it, and not this template.
         [request] = requests_here([request])
         prepared = self._sender.prepare(request, sent_at_ms=0)
@@ -235,12 +241,18 @@ class ScheduleVerbs(Verbs):
         return handle
 
 
+#: Stands for a schedule that can't be read.
+_UNREADABLE = Schedule(id="", name="", timing=Timing(), body=b"")
+
+
 def _info(queue: str, stored: StoredSchedule) -> ScheduleInfo:
+    template: Job | None
+    problem = ""
     try:
         schedule = decode_schedule(stored.data)
         template = template_of(schedule, queue)
     except EnvelopeError as error:
-        raise ArgumentsError(f"schedule {stored.id!r} of queue {queue!r} can't be read: {error}; remove it") from None
+        schedule, template, problem = _UNREADABLE, None, str(error)
     timing = schedule.timing
     return ScheduleInfo(
         id=stored.id,
@@ -255,6 +267,7 @@ def _info(queue: str, stored: StoredSchedule) -> ScheduleInfo:
         from_code=schedule.from_code,
         next_at=utc_time(stored.next_ms),
         last_at=utc_time(stored.last_ms),
-        arguments=template.arguments,
-        tenant=template.tenant or None,
+        arguments=[] if template is None else template.arguments,
+        tenant=schedule.tenant or None,
+        problem=problem,
     )

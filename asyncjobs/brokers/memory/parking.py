@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.places import Line
+from asyncjobs.core.record.version import VERSION
 from asyncjobs.ports import Hold
 
 __all__ = ["Parked"]
@@ -15,17 +16,18 @@ __all__ = ["Parked"]
 class Parked:
     """The parked jobs of a queue, in a line for each name and each tenant."""
 
-    __slots__ = ("_lines", "_since_ms", "holds")
+    __slots__ = ("_since_ms", "holds", "lines")
 
     def __init__(self) -> None:
         self.holds: set[Hold] = set()
         """What is held back."""
-        self._lines: dict[Hold, Line] = {}
+        self.lines: dict[Hold, Line] = {}
+        """The parked jobs by what they are parked for; no line is empty."""
         # When each line began, or when its hold last ended.
         self._since_ms: dict[Hold, int] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self._lines.values()))
+        return sum(map(len, self.lines.values()))
 
     def hold_of(self, entry: Entry, known: frozenset[str] | None) -> Hold | None:
         """Return the hold that keeps a worker which knows the names ``known`` from claiming ``entry``, if any."""
@@ -38,18 +40,18 @@ class Parked:
     def add(self, entry: Entry, hold: Hold, now_ms: int) -> None:
         """Add an entry to the line of ``hold``."""
         entry.hold = hold
-        line = self._lines.get(hold)
+        line = self.lines.get(hold)
         if line is None:
-            line = self._lines[hold] = Line()
+            line = self.lines[hold] = Line()
             self._since_ms[hold] = now_ms
         line.append(entry)
 
     def remove(self, entry: Entry) -> None:
         assert entry.hold is not None
-        line = self._lines[entry.hold]
+        line = self.lines[entry.hold]
         line.remove(entry)
         if not line:
-            del self._lines[entry.hold], self._since_ms[entry.hold]
+            del self.lines[entry.hold], self._since_ms[entry.hold]
         entry.hold = None
 
     def set(self, hold: Hold, on: bool, now_ms: int) -> bool:
@@ -60,38 +62,41 @@ class Parked:
             self.holds.add(hold)
         else:
             self.holds.discard(hold)
-            if hold in self._lines:
+            if hold in self.lines:
                 # The grace period of a name that no worker knows begins now.
                 self._since_ms[hold] = now_ms
         return True
 
+    def is_startable(self, hold: Hold, known: frozenset[str] | None) -> bool:
+        """Return whether jobs parked for ``hold`` may run on a worker of the names ``known``, ``None`` for any."""
+        if hold in self.holds:
+            return False
+        if hold.kind == "version":
+            return int(hold.which) < VERSION
+        return hold.kind != "name" or known is None or hold.which in known
+
     def startable(self, known: frozenset[str]) -> list[Entry]:
-        """Return the jobs of each line whose hold is over, of names that are ``known``."""
-        return [
-            entry
-            for hold in sorted(self._lines)
-            if hold not in self.holds and (hold.kind == "tenant" or hold.which in known)
-            for entry in self._lines[hold]
-        ]
+        """Return the jobs that may run on a worker which knows the names ``known``."""
+        return [entry for hold in sorted(self.lines) if self.is_startable(hold, known) for entry in self.lines[hold]]
 
     def unknown(self, known: frozenset[str], since_ms: int, limit: int) -> list[Entry]:
         """Return up to ``limit`` jobs of each line whose name no worker has known since ``since_ms``."""
         return [
             entry
-            for hold in sorted(self._lines)
+            for hold in sorted(self.lines)
             if hold not in self.holds and hold.kind == "name" and hold.which not in known
             if self._since_ms[hold] <= since_ms
-            for entry in itertools.islice(self._lines[hold], limit)
+            for entry in itertools.islice(self.lines[hold], limit)
         ]
 
     def after(self, cursor: str) -> Iterator[Entry]:
         if not cursor:
-            return itertools.chain.from_iterable(self._lines[hold] for hold in sorted(self._lines))
+            return itertools.chain.from_iterable(self.lines[hold] for hold in sorted(self.lines))
         kind, number, which = cursor.split(":", 2)
         behind = (kind, which)
         return itertools.chain.from_iterable(
-            self._lines[hold].after(int(number)) if hold == behind else self._lines[hold]
-            for hold in sorted(self._lines)
+            self.lines[hold].after(int(number)) if hold == behind else self.lines[hold]
+            for hold in sorted(self.lines)
             if hold >= behind
         )
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from asyncjobs.brokers.company import Company
+from asyncjobs.brokers.memory.choosing import Choice, choose
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.events import EventStreams
 from asyncjobs.brokers.memory.ledger import Ledger
@@ -21,7 +21,8 @@ from asyncjobs.brokers.memory.timetable import Scheduled, Timer
 from asyncjobs.brokers.memory.waking import Bell, Watchers
 from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.job import Job
-from asyncjobs.core.retention import CLAIM_KEEP_MS, MAX_PASSED
+from asyncjobs.core.record.version import VERSION
+from asyncjobs.core.retention import CLAIM_KEEP_MS, MAX_RING_PASSES
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import read_kept
@@ -30,6 +31,7 @@ from asyncjobs.ports import Claimed, ClaimRequest, Hold, NewJob
 __all__ = ["Queue", "job_of"]
 
 _QUEUE = Hold("queue")
+_UNREAD = Hold("version", str(VERSION))
 _NO_CLAIM: tuple[int, int, int, list[Entry]] = (-1, 0, 0, [])
 _name_of = attrgetter("name")
 
@@ -76,6 +78,8 @@ class Queue:
         self._claims: dict[str, tuple[int, int, int, list[Entry]]] = {}
         self.recovered_at_ms = 0
         self.recover_from_ms = 0
+        self.passes = 0
+        """How often the bell may still be rung for parked jobs by workers that can't take them."""
         self.bell = Bell()
         self.timer = Timer()
         self.watchers = Watchers()
@@ -143,8 +147,9 @@ class Queue:
             self.bell.ring()
 
     def park(self, entry: Entry, hold: Hold, now_ms: int) -> None:
-        """Set a job aside until ``hold`` ends, or a worker knows its name."""
-        self.leave(entry)
+        """Set a job aside until ``hold`` ends, or a worker knows its name, or can read it."""
+        if entry.place:
+            self.leave(entry)
         entry.place = "parked"
         self.parked.add(entry, hold, now_ms)
 
@@ -211,6 +216,10 @@ class Queue:
                 self.bury(entry, one.tries, now_ms)
             elif verdict is Verdict.RELEASE:
                 released.append(entry)
+            elif verdict is Verdict.PARK:
+                self.park(entry, _UNREAD, now_ms)
+                self.passes = MAX_RING_PASSES
+                self.bell.ring()
             else:
                 if verdict is Verdict.RETRY:
                     self.remember(entry, one.tries)
@@ -281,49 +290,46 @@ class Queue:
             self._enter_ready(self.scheduled.due(now_ms, _MAX_PROMOTED), first=False)
             # Before all that is due is ready, nobody knows what is first.
             is_more_due = (self.scheduled.earliest() or math.inf) <= now_ms
-        taken: list[Entry] = []
-        waiting, has_parked = 0, False
-        if not self.paused and not is_more_due:
-            taken, waiting, has_parked = self._choose(request, want, claimed, now_ms)
+        is_closed = self.paused or is_more_due
+        choice = Choice() if is_closed else self._choose(request, want, claimed, now_ms)
+        taken = [*choice.own, *choice.taken]
         if taken:
             self._lease(taken, now_ms + request.lease_ms)
         if taken or request.keep_number:
             self._note_claim(request, taken, now_ms)
         # If the rest waits for others of its kind to end, nobody needs be woken.
-        more = len(self.ready) > waiting and bool(taken or has_parked or not waiting)
-        again = is_more_due or (more and has_parked and len(taken) < want)
-        if not more or self.paused:
+        more = len(self.ready) > choice.waiting and bool(taken or choice.to_park or not choice.waiting)
+        again = is_more_due or (more and bool(choice.to_park) and len(taken) < want)
+        is_for_others = self._is_for_others(choice, more)
+        if self.paused or not (more or is_for_others):
             self.bell.token = False
-        elif not again:
+        elif not again or is_for_others:
             self.bell.ring()
         return [_claimed(entry) for entry in taken], self._next_due(request, now_ms), again
 
-    def _choose(
-        self, request: ClaimRequest, want: int, claimed: Sequence[Claimed], now_ms: int
-    ) -> tuple[list[Entry], int, bool]:
-        """Return the entries to lease, how many before them wait, and whether any was parked."""
-        first = self.ready.first(want, lowest_first=request.lowest_first)
-        names = request.names
-        is_any_tried = self.tried > len(self.dead) and any(entry.tries for entry in first)
-        if not is_any_tried and not self.parked.holds and (names is None or names.issuperset(map(_name_of, first))):
-            return first, 0, False
-        company = Company(request)
-        for one in claimed:
-            company.join(one.tries)
-        taken: list[Entry] = []
-        waiting, has_parked = 0, False
-        for entry in self.ready.first(want + MAX_PASSED, lowest_first=request.lowest_first):
-            if len(taken) == want:
-                break
-            if entry.tries and company.must_wait(entry.tries):
-                waiting += 1
-            elif hold := self.parked.hold_of(entry, names):
-                self.park(entry, hold, now_ms)
-                has_parked = True
-            else:
-                company.join(entry.tries)
-                taken.append(entry)
-        return taken, waiting, has_parked
+    def _choose(self, request: ClaimRequest, want: int, claimed: Sequence[Claimed], now_ms: int) -> Choice:
+        """Return which entries to lease; park those that this worker may not have."""
+        if not self.parked.holds and not self.parked.lines:
+            first = self.ready.first(want, lowest_first=request.lowest_first)
+            names = request.names
+            is_any_tried = self.tried > len(self.dead) and any(entry.tries for entry in first)
+            if not is_any_tried and (names is None or names.issuperset(map(_name_of, first))):
+                return Choice(first)
+        choice = choose(self.ready, self.parked, request, want, claimed)
+        for entry, hold in choice.to_park:
+            self.park(entry, hold, now_ms)
+        return choice
+
+    def _is_for_others(self, choice: Choice, more: bool) -> bool:
+        """Return whether another worker is to be woken for parked jobs, since it may know them."""
+        if any(hold not in self.parked.holds for _, hold in choice.to_park) or (choice.own and choice.has_rest):
+            self.passes = MAX_RING_PASSES
+            return True
+        if self.passes and choice.has_rest and not (more or choice.taken or choice.to_park):
+            # Each worker that finds nothing passes the ring on, so many times.
+            self.passes -= 1
+            return True
+        return False
 
     def _lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:
         """Let jobs run under the number of a new claim, until ``deadline_ms``."""

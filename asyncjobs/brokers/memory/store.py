@@ -10,7 +10,7 @@ from asyncjobs.brokers.memory.endings import cancellation
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.queue import Queue, job_of
 from asyncjobs.core.bounds import MAX_DURATION_MS
-from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
+from asyncjobs.core.record.tries import counted_tries, packed
 from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
 
 __all__ = ["cancel", "delete", "edit", "hold", "page", "retry"]
@@ -77,7 +77,7 @@ def retry(queue: Queue, job_ids: Sequence[str]) -> list[bool]:
             continue
         reply.append(True)
         queue.leave(entry)
-        queue.remember(entry, pack_tries(Tries(errors=unpack_tries(entry.tries).errors)))
+        queue.remember(entry, packed(0, 0, counted_tries(entry.tries)[2]))
         retried.append(entry)
     queue.make_ready(retried)
     return reply

@@ -6,7 +6,7 @@ from asyncjobs.brokers.memory.endings import burial, cancellation
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.core.record.envelope import JobError
-from asyncjobs.core.record.tries import Tries, pack_tries, unpack_tries
+from asyncjobs.core.record.tries import counted_tries, packed
 from asyncjobs.core.retention import CANCELLED_KEEP_MS, DIED_EARLY, UNKNOWN_NAME, WORKERS_DIED
 from asyncjobs.core.settlement import Settlement
 from asyncjobs.ports import Recovery
@@ -26,14 +26,14 @@ def recover(queue: Queue, lease_ms: int, max_deaths: int, now_ms: int) -> Recove
         if entry.cancel_reason is not None:
             cancelled.append((entry, cancellation(entry, entry.cancel_reason, CANCELLED_KEEP_MS, now_ms)))
             continue
-        failures, deaths, errors = unpack_tries(entry.tries)
-        tries = Tries(failures, deaths + 1, errors)
-        if entry.acks_early or tries.deaths >= max_deaths:
-            message = DIED_EARLY if entry.acks_early else WORKERS_DIED % tries.deaths
-            error = JobError("WorkerDied", message, "", failures + tries.deaths, now_ms)
-            dead.append((entry, burial(entry, tries, error)))
+        failures, deaths, errors = counted_tries(entry.tries)
+        deaths += 1
+        if entry.acks_early or deaths >= max_deaths:
+            message = DIED_EARLY if entry.acks_early else WORKERS_DIED % deaths
+            error = JobError("WorkerDied", message, "", failures + deaths, now_ms)
+            dead.append((entry, burial(entry, failures, deaths, error)))
         else:
-            queue.remember(entry, pack_tries(tries))
+            queue.remember(entry, packed(failures, deaths, errors))
             revived.append(entry)
     queue.carry_out(dead + cancelled, now_ms)
     if revived:
@@ -70,10 +70,10 @@ def unpark(queue: Queue, names: frozenset[str], grace_ms: int, now_ms: int) -> i
 
 
 def _burial_of_unknown(entry: Entry, grace_ms: int, now_ms: int) -> Settlement:
-    tries = unpack_tries(entry.tries)
+    failures, deaths, _ = counted_tries(entry.tries)
     message = UNKNOWN_NAME % (entry.name, f"{grace_ms / 1000:g}")
-    error = JobError("UnknownJobName", message, "", tries.failures + tries.deaths + 1, now_ms)
-    return burial(entry, tries, error)
+    error = JobError("UnknownJobName", message, "", failures + deaths + 1, now_ms)
+    return burial(entry, failures, deaths, error)
 
 
 def prune(queue: Queue, dead_ttl_ms: int, max_dead: int, now_ms: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from asyncjobs.brokers.redis.keys import BY_NAME, BY_TENANT, HELD_QUEUE
+from asyncjobs.brokers.redis.keys import BY_NAME, BY_TENANT, BY_VERSION, HELD_QUEUE
 from asyncjobs.ports import Hold
 
 __all__ = ["hold_of", "label_of", "lease_member", "time_given"]
@@ -33,13 +33,13 @@ def time_given(delay_ms: int | None, due_at_ms: int | None) -> str:
 
 def label_of(hold: Hold) -> str:
     """Return the label of ``hold``."""
-    return {"queue": HELD_QUEUE, "name": BY_NAME, "tenant": BY_TENANT}[hold.kind] + hold.which
+    return {"queue": HELD_QUEUE, "name": BY_NAME, "tenant": BY_TENANT, "version": BY_VERSION}[hold.kind] + hold.which
 
 
-def hold_of(label: str) -> Hold:
-    """Return the hold with this label."""
+def hold_of(label: str) -> Hold | None:
+    """Return the hold with this label, ``None`` for one that only a newer asyncjobs knows."""
     if label.startswith(BY_NAME):
         return Hold("name", label.removeprefix(BY_NAME))
     if label.startswith(BY_TENANT):
         return Hold("tenant", label.removeprefix(BY_TENANT))
-    return Hold("queue")
+    return Hold("queue") if label == HELD_QUEUE else None

@@ -16,6 +16,7 @@ from asyncjobs.core.priority import Priority
 __all__ = [
     "BY_NAME",
     "BY_TENANT",
+    "BY_VERSION",
     "ENDED_CHANNEL",
     "FAMILIES",
     "HELD_QUEUE",
@@ -28,10 +29,12 @@ __all__ = [
 #: The channel on which the end of an awaited job and news of its events are published, behind the base of the queue.
 ENDED_CHANNEL = "ended"
 
-#: The labels of holds, and of lists of parked jobs: that of the queue, and what stands before a job name or a tenant.
+#: The labels of holds, and of lists of parked jobs: that of the queue, and what stands before a job name, a tenant, or
+#: the version that can't read the jobs.
 HELD_QUEUE = "queue"
 BY_NAME = "name:"
 BY_TENANT = "tenant:"
+BY_VERSION = "version:"
 
 Family = Literal[
     "claim",
@@ -79,7 +82,8 @@ class QueueKeys:
     dead: str
     """Sorted set: id by the time of its death."""
     cfg: str
-    """Hash: holds, the fence, the worker that keeps the timer, the last recovery, until when events last."""
+    """Hash: holds, the fence, the worker that keeps the timer, the last recovery, until when events last, how often the
+    token may be passed on."""
     bell: str
     """List: at most one wake-up token."""
     stats: str

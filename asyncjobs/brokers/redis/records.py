@@ -8,14 +8,16 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.record.header import (
     CANCELLED,
     COMPLETED,
+    Header,
     decode_header,
+    decode_newer_header,
     encode_header,
     priority_of,
 )
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import read_kept
-from asyncjobs.errors import EnvelopeError
+from asyncjobs.core.stored import read_kept, stand_in
+from asyncjobs.errors import EnvelopeError, NewerVersion
 from asyncjobs.ports import Claimed, NewJob
 
 __all__ = ["claimed_from", "ended_record", "job_from", "new_record"]
@@ -66,11 +68,31 @@ def job_from(
     finished_at_ms: int | None = None,
 ) -> Job:
     """Return the job of ``record``, or a stand-in if it can't be read; arguments as of ``core.stored.read_live``."""
+    unnamed = _Kept(queue, job_id, "", priority_of(record), "", False)
     try:
         header = decode_header(record)
+    except NewerVersion as newer:
+        try:
+            header = decode_newer_header(record)
+        except EnvelopeError:
+            kept = unnamed
+        else:
+            kept, state = _kept(queue, job_id, header), header.state or state
+        return stand_in(
+            kept,
+            tries,
+            state or JobState.PENDING,
+            version=newer.version,
+            fence=fence,
+            due_at_ms=due_at_ms,
+            finished_at_ms=finished_at_ms,
+        )
     except EnvelopeError:
-        kept, body = _Kept(queue, job_id, "", priority_of(record), "", False), record
+        kept, body = unnamed, record
     else:
-        kept = _Kept(queue, job_id, header.name, header.priority.value, header.tenant, header.acks_early)
-        body, state = record[header.end :], header.state or state
+        kept, body, state = _kept(queue, job_id, header), record[header.end :], header.state or state
     return read_kept(kept, body, tries, state=state, fence=fence, due_at_ms=due_at_ms, finished_at_ms=finished_at_ms)
+
+
+def _kept(queue: str, job_id: str, header: Header) -> _Kept:
+    return _Kept(queue, job_id, header.name, header.priority.value, header.tenant, header.acks_early)

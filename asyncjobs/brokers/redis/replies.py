@@ -16,6 +16,7 @@ from asyncjobs.ports import (
     Claim,
     Claimed,
     EventPage,
+    Hold,
     JobPage,
     MinuteFigures,
     Place,
@@ -148,7 +149,7 @@ def _figures(queue: str, part: Any) -> QueueFigures:
     since_ms = min((one for one in created_at_ms if one), default=part.now_ms)
     return QueueFigures(
         name=queue,
-        holds=tuple(sorted(map(hold_of, _labels.decode(part.held)))) if part.held else (),
+        holds=_holds(part.held) if part.held else (),
         ready=tuple(part.ready),
         parked=part.parked,
         scheduled=part.scheduled,
@@ -160,6 +161,10 @@ def _figures(queue: str, part: Any) -> QueueFigures:
         recovered=counters.get("recovered", 0),
         **_totals(counters),
     )
+
+
+def _holds(stored: bytes) -> tuple[Hold, ...]:
+    return tuple(sorted(hold for label in _labels.decode(stored) if (hold := hold_of(label)) is not None))
 
 
 def read_minutes(reply: Sequence[Any]) -> list[MinuteFigures]:

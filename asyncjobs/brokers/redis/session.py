@@ -64,6 +64,8 @@ class Session:
         self._keys = GlobalKeys(prefix)
         self._registered: dict[str, float] = {}
         self._announced: dict[str, bytes] = {}
+        # The schema of the data if it is another one than this asyncjobs reads, else empty.
+        self._foreign_schema = ""
         self._one_slot = False
         self._portion = Portion()
         self._outages: dict[str, Outage] = {}
@@ -106,12 +108,17 @@ class Session:
             _log.warning("the schema version can't be checked: %s", error)
 
     async def _check_schema(self) -> None:
+        """Raise ``BrokerRefused`` unless the data have this schema; then no script is run any more, until they do."""
         # Read first, so that workers can start on a server that is full.
-        schema = int(await self._command("HGET", self._keys.meta, "schema") or 0)
-        if not schema:
+        schema: bytes | None = await self._command("HGET", self._keys.meta, "schema")
+        if schema is None:
             await self._command("HSETNX", self._keys.meta, "schema", SCHEMA_VERSION)
-            schema = int(await self._command("HGET", self._keys.meta, "schema"))
-        if schema != SCHEMA_VERSION:
+            schema = await self._command("HGET", self._keys.meta, "schema") or b""
+        self._foreign_schema = "" if schema == b"%d" % SCHEMA_VERSION else schema.decode(errors="replace") or "none"
+        self._refuse_foreign_schema()
+
+    def _refuse_foreign_schema(self) -> None:
+        if schema := self._foreign_schema:
             raise BrokerRefused(
                 f"the data under {self._keys.prefix!r} at {self._settings.address} has schema version {schema}; this "
                 f"asyncjobs reads version {SCHEMA_VERSION}. Use the asyncjobs that wrote it, or another prefix."
@@ -131,6 +138,8 @@ class Session:
 
     async def _run(self, script: Script, queues: Sequence[str], values: Sequence[Value]) -> Any:
         """Run ``script`` on ``queues``, which share a slot, and return its reply."""
+        if self._foreign_schema:
+            self._refuse_foreign_schema()
         keys = self._keys.queue(queues[0]).named(script.keys)
         if len(queues) > 1:
             keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
@@ -156,6 +165,7 @@ class Session:
 
     async def _run_each(self, script: Script, groups: Sequence[Sequence[str]]) -> list[Any]:
         """Run ``script``, which takes no arguments, on each group of queues, in one round trip; return the replies."""
+        self._refuse_foreign_schema()
         calls = [[key for queue in queues for key in self._keys.queue(queue).named(script.keys)] for queues in groups]
         try:
             return await self._commands([(keys[0], ("EVALSHA", script.sha, len(keys), *keys)) for keys in calls])
@@ -205,6 +215,7 @@ class Session:
         now = time.monotonic()
         if now - self._registered.get(queue, -_REGISTER_EVERY_S) >= _REGISTER_EVERY_S:
             with self._on_other_slot():
+                await self._check_schema()
                 await self._command(*listing(self._keys.queues, [queue], QUEUE_KEEP_MS))
                 self._registered[queue] = now
 

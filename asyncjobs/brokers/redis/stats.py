@@ -68,6 +68,8 @@ class RedisStats(Session):
         return [read_tenant_figures(*one) for one in zip(replies[: len(keys)], replies[len(keys) :], strict=True)]
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
+        # An asyncjobs with another schema may have been rolled out meanwhile.
+        await self._check_schema()
         key, record = self._keys.worker(worker.id), _encode(worker)
         with self._on_other_slot():
             # What is the same as before needs no more than to be kept: else idle workers would fill the server's log.
@@ -100,4 +102,12 @@ class RedisStats(Session):
         for worker_id, one in zip(ids, stored, strict=True):
             if one is None:
                 await self._command("ZREM", self._keys.workers, worker_id)
-        return [_workers.decode(one) for one in stored if one is not None]
+        return [worker for one in stored if one is not None and (worker := _worker_in(one))]
+
+
+def _worker_in(stored: bytes) -> WorkerInfo | None:
+    """Return a worker, ``None`` if its record can't be read, as that of a newer asyncjobs."""
+    try:
+        return _workers.decode(stored)
+    except msgspec.MsgspecError:
+        return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.errors import EnvelopeError
+from asyncjobs.core.record.version import unreadable
 
 __all__ = ["Envelope", "Final", "JobError", "decode_envelope", "decode_final", "encode"]
 
@@ -118,21 +118,21 @@ def decode_envelope(body: bytes | memoryview | msgspec.Raw) -> Envelope:
     """Return the envelope in ``body``.
 
     Raises:
-        EnvelopeError: It is damaged.
+        EnvelopeError: It is damaged, or (``NewerVersion``) of a later version.
     """
     try:
         return _envelopes.decode(body)
     except msgspec.MsgspecError as error:
-        raise EnvelopeError(f"the body of the job record is damaged: {error}") from None
+        raise unreadable("the body of the job record", body, error) from None
 
 
 def decode_final(body: bytes | memoryview) -> Final:
     """Return the content of ``body``, the body of an ended job's record.
 
     Raises:
-        EnvelopeError: It is damaged.
+        EnvelopeError: It is damaged, or (``NewerVersion``) of a later version.
     """
     try:
         return _finals.decode(body)
     except msgspec.MsgspecError as error:
-        raise EnvelopeError(f"the body of the ended job's record is damaged: {error}") from None
+        raise unreadable("the body of the ended job's record", body, error) from None

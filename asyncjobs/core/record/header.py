@@ -2,15 +2,17 @@
 
 A record is a short header, then msgpack::
 
-    byte 1      version: "1"
-    byte 2      kind: "-" live, "p" live and parked for its name, "t" for its tenant, "c" completed, "x" cancelled
+    byte 1      version: "1", a digit in all versions
+    byte 2      kind: "-" live, "p" live and parked for its name, "t" for its tenant, a digit for that it can't be read
+                by asyncjobs of this version, "c" completed, "x" cancelled
     byte 3      priority: "0" critical … "3" low
     bytes 4-7   lengths of: name, flow key, tenant, extension
     then        name, flow key, tenant, extension (UTF-8), and the body to the end
 
 The flow key is room for later. The extension holds letters for what scripts must know of a job: ``e`` is acknowledged
 early, so never run twice. Readers pass over letters that they don't know. The body of a live record is an ``Envelope``,
-and the body of an ended one a ``Final``, which carries the envelope's bytes unchanged.
+and the body of an ended one a ``Final``, which carries the envelope's bytes unchanged. A later version may give the
+body another form, never the header.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import functools
 from typing import NamedTuple
 
 from asyncjobs.core.priority import Priority
+from asyncjobs.core.record.version import VERSION, newer_version
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import EnvelopeError
 
@@ -29,7 +32,9 @@ __all__ = [
     "MAX_NAME_BYTES",
     "Header",
     "decode_header",
+    "decode_newer_header",
     "encode_header",
+    "not_this_version",
     "priority_of",
 ]
 
@@ -39,11 +44,12 @@ MAX_NAME_BYTES = 255
 #: The kinds of records that Python writes; scripts mark parked ones.
 LIVE, COMPLETED, CANCELLED = b"-", b"c", b"x"
 
-_VERSION = b"1"
+_VERSION = b"%d" % VERSION
 _KIND_STATES: dict[int, JobState | None] = {
     ord(LIVE): None,
     ord("p"): None,
     ord("t"): None,
+    **{ord(str(version)): None for version in range(1, 10)},
     ord(COMPLETED): JobState.COMPLETED,
     ord(CANCELLED): JobState.CANCELLED,
 }
@@ -101,13 +107,31 @@ def decode_header(record: bytes) -> Header:
     """Return what the header of ``record`` says.
 
     Raises:
-        EnvelopeError: ``record`` is none that this version can read.
+        EnvelopeError: It is none, or (``NewerVersion``) that of a later version.
     """
     if len(record) < _FIXED_BYTES or record[:1] != _VERSION:
-        raise EnvelopeError(
-            f"not a version-1 job record: it starts with {record[:8]!r}; "
-            "a newer asyncjobs may have written it, or something else uses the key"
-        )
+        raise not_this_version(record)
+    return _checked_header(record)
+
+
+def decode_newer_header(record: bytes) -> Header:
+    """Return what the header of a record of a later version says; raise ``EnvelopeError`` if it is damaged."""
+    if len(record) < _FIXED_BYTES:
+        raise EnvelopeError(f"the job record is cut off: all of it has {len(record)} bytes")
+    return _checked_header(record)
+
+
+def not_this_version(record: bytes | memoryview) -> EnvelopeError:
+    """Return the error for a record that doesn't begin with this version."""
+    start = bytes(record[:8])
+    if start[:1].isdigit() and (version := int(start[:1])) > VERSION:
+        return newer_version("the job record", version)
+    return EnvelopeError(
+        f"not a version-{VERSION} job record: it starts with {start!r}; something else may use the key"
+    )
+
+
+def _checked_header(record: bytes) -> Header:
     size = _FIXED_BYTES + record[3] + record[4] + record[5] + record[6]
     if size > len(record):
         raise EnvelopeError(f"the job record is cut off: its header has {size} bytes, all of it {len(record)}")

@@ -14,8 +14,8 @@ from asyncjobs.jobs.values.models import adapter_of, is_model
 
 __all__ = ["ENCODING_ERRORS", "STANDARD", "Encoders", "Hooks"]
 
-#: What ``Hooks.encode_value`` may raise for a value that can't be encoded.
-ENCODING_ERRORS = (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError)
+#: What ``Hooks.encode_value`` may raise for a value that can't be encoded: anything, as code of the value's own does.
+ENCODING_ERRORS = (Exception,)
 
 #: By class: the function that turns an object into a value that can be sent, and the one that turns it back.
 Encoders: TypeAlias = Mapping[type[Any], tuple[Callable[[Any], Any], Callable[[Any], Any]]]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from asyncjobs.core.priority import Priority
+from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Hold
 from asyncjobs.testing.conformance.bench import SOON_S, Bench, ids
@@ -203,6 +205,75 @@ class Holding(Theme):
         assert await bench.claim_ids(names=names) == later[:1]
         assert await bench.broker.unpark([bench.queue], names, 3_600_000) == 0
         assert await bench.ids_in("parked") == later[1:]
+
+    async def test_a_claim_gets_parked_jobs_of_the_names_that_its_worker_knows_in_order(self, bench: Bench) -> None:
+        others = await bench.send(*(bench.new("other") for _ in range(5)))
+        assert await bench.claim_ids(names=KNOWN) == []
+        [known] = await bench.send(bench.new("known"))
+        assert await bench.claim_ids(3, names=BOTH) == others[:3]
+        assert await bench.ids_in("parked") == others[3:]
+        assert await bench.claim_ids(names=KNOWN) == [known]
+        claim = await bench.claim(names=BOTH)
+        assert ids(claim.jobs) == others[3:]
+        assert (await bench.figures()).parked == 0
+        assert await bench.settle(claim.jobs) == [True, True]
+
+    async def test_parked_jobs_do_not_come_before_more_urgent_ones(self, bench: Bench) -> None:
+        await bench.send(bench.new("other", priority=Priority.LOW))
+        assert await bench.claim_ids(names=KNOWN) == []
+        urgent = await bench.send(*(bench.new("other", priority=Priority.HIGH) for _ in range(2)))
+        assert await bench.claim_ids(2, names=BOTH) == urgent
+        assert (await bench.figures()).parked == 1
+
+    async def test_parked_jobs_that_are_held_or_cancelled_are_not_claimed(self, bench: Bench) -> None:
+        parked = await bench.send(*(bench.new("other", tenant=tenant) for tenant in ("acme", "", "acme", "")))
+        assert await bench.claim_ids(names=KNOWN) == []
+        await bench.cancel(parked[1])
+        await bench.hold("tenant", "acme")
+        await bench.claim_ids(names=BOTH)
+        await bench.hold("name", "other")
+        assert await bench.claim_ids(names=BOTH) == []
+        await bench.hold("name", "other", on=False)
+        await bench.hold("tenant", "acme", on=False)
+        left = await bench.ids_in("parked")
+        assert await bench.claim_ids(names=BOTH) == left
+        assert {parked[0], parked[2]} <= set(left) <= {parked[0], parked[2], parked[3]}
+
+    async def test_a_job_that_this_version_cannot_read_waits_for_a_newer_worker(self, bench: Bench) -> None:
+        [newer] = await bench.send(msgspec.structs.replace(bench.new(), body=b"\x02\x80"))
+        [claimed] = (await bench.claim()).jobs
+        parking = Settlement(claimed.queue, claimed.id, claimed.name, claimed.priority, claimed.fence, Verdict.PARK)
+        assert await bench.broker.settle([parking]) == [True]
+        # A newer worker is to look at once.
+        assert await bench.broker.wait([bench.queue], SOON_S)
+        await bench.kit.advance(7_200_000)
+        assert await bench.broker.unpark([bench.queue], BOTH, 3_600_000) == 0
+        assert await bench.claim_ids() == []
+        [job] = await bench.jobs_in("parked")
+        assert (job.id, job.name, job.is_newer, job.version) == (newer, "work", True, 2)
+        assert (await bench.figures()).parked == 1
+        assert await bench.cancel(newer) == "cancelled"
+        ended = await bench.broker.find(bench.queue, newer)
+        assert ended is not None
+        assert (ended.state, ended.reason, ended.is_newer) == (JobState.CANCELLED, "enough", False)
+        assert (await bench.figures()).parked == 0
+
+    @pytest.mark.parametrize("tries", [b"1:1:\x02\x80", b"1:1:\xc1", b"junk"])
+    async def test_tries_that_can_not_be_read_are_counted_on(self, bench: Bench, tries: bytes) -> None:
+        [job_id] = await bench.send()
+        [claimed] = (await bench.claim()).jobs
+        retry = Settlement(
+            claimed.queue, claimed.id, claimed.name, claimed.priority, claimed.fence, Verdict.RETRY, tries=tries
+        )
+        assert await bench.broker.settle([retry]) == [True]
+        for _ in range(3):
+            await bench.claim_ids()
+            await bench.lapse()
+            await bench.recover()
+        [dead] = await bench.jobs_in("dead")
+        assert dead.errors[-1].type == "WorkerDied"
+        assert await bench.broker.retry(bench.queue, [job_id]) == [True]
+        assert await bench.claim_ids() == [job_id]
 
     async def test_unparked_jobs_keep_their_order_and_come_first(self, bench: Bench) -> None:
         parked = await bench.send(*(bench.new("other") for _ in range(3)))

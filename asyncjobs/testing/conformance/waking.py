@@ -68,7 +68,12 @@ class Waking(Theme):
         await bench.broker.retry(bench.queue, ids(claim.jobs))
         assert await bench.broker.wait([bench.queue], SOON_S), "retried"
         await bench.claim(names=frozenset({"known"}))
-        assert not await bench.broker.wait([bench.queue], QUIET_S)
+        # For a worker that knows the name; others pass the ring on, but not for ever.
+        rings = 0
+        while await bench.broker.wait([bench.queue], QUIET_S):
+            rings += 1
+            await bench.claim(names=frozenset({"known"}))
+        assert 1 < rings < 100, "parked"
         await bench.broker.unpark([bench.queue], frozenset({"work"}), 60_000)
         assert await bench.broker.wait([bench.queue], SOON_S), "unparked"
 

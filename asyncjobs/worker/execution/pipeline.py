@@ -12,7 +12,7 @@ from asyncjobs.core.bounds import bounded_ms
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.settlement import Cancelled, Outcome, Released, Settlement
 from asyncjobs.core.stored import read_live
-from asyncjobs.errors import UnknownJobName
+from asyncjobs.errors import NewerVersion, UnknownJobName
 from asyncjobs.jobs.context import JobContext, running
 from asyncjobs.ports import Claimed
 from asyncjobs.worker.broker_clock import BrokerClock
@@ -110,6 +110,8 @@ class Pipeline:
             job = read_live(claimed, claimed.body, claimed.tries)
             plan = self._plans.get(job.name) or self._unknown(job.name)
             return job, plan, plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
+        except NewerVersion as error:
+            raise NotRun(self._verdicts.of_newer(claimed, error)) from None
         except BaseException as error:
             # Also what code of users raises that decodes arguments, such as the validator of a model.
             raise NotRun(self._verdicts.of_unrunnable(claimed, error)) from None

@@ -26,7 +26,7 @@ from asyncjobs.core.settlement import (
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import read_live, stand_in
 from asyncjobs.core.text import message_of, type_name
-from asyncjobs.errors import EnvelopeError
+from asyncjobs.errors import EnvelopeError, NewerVersion
 from asyncjobs.jobs.context import log_fields
 from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_steering
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS
@@ -122,6 +122,7 @@ class Verdicts:
     def __init__(self, now_ms: Callable[[], int], chance: Callable[[], float]) -> None:
         self._now_ms = now_ms
         self._chance = chance
+        self._newer_versions: set[int] = set()
 
     def of_attempt(
         self, claimed: Claimed, job: Job, plan: RunPlan, outcome: Outcome, duration_us: int = 0
@@ -146,9 +147,20 @@ class Verdicts:
         """Settle a job that was cancelled before it could start."""
         try:
             job = self._started(claimed)
+        except NewerVersion as error:
+            return self.of_newer(claimed, error)
         except EnvelopeError as error:
             return self.of_unrunnable(claimed, error)
         return settle(job, outcome, _NO_RETRY, self._now_ms(), 0.0, body=claimed.body)
+
+    def of_newer(self, claimed: Claimed, error: NewerVersion) -> Settlement:
+        """Leave a job that a newer asyncjobs has written to a newer worker; log that once for each version."""
+        if error.version not in self._newer_versions:
+            self._newer_versions.add(error.version)
+            _log.error(
+                "job %s of queue %s, and others like it, wait for a newer worker: %s", claimed.id, claimed.queue, error
+            )
+        return Settlement(claimed.queue, claimed.id, claimed.name, claimed.priority, claimed.fence, Verdict.PARK)
 
     def of_unrunnable(self, claimed: Claimed, error: BaseException) -> Settlement:
         """Send a job that can't be run to the dead letter queue, with the reason."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 import msgspec
 
+from asyncjobs.core.record.version import is_newer
 from asyncjobs.core.schedule import Schedule, Timing, due_ticks, next_tick
 from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError, QueueUnavailable
 from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
@@ -100,7 +101,10 @@ class Scheduler(Duty):
         kept: dict[tuple[str, Timing], int] = {}
         for stored in found.schedules:
             schedule = self._read(stored.data)
-            if schedule and schedule.from_code and schedule.id not in own and schedule.name in self._names:
+            if schedule is None and is_newer(stored.data):
+                # What the code of a newer worker has declared is not replaced.
+                own.pop(stored.id, None)
+            elif schedule and schedule.from_code and schedule.id not in own and schedule.name in self._names:
                 await self._store.remove_schedule(queue, schedule.id)
             elif schedule and stored.next_ms is not None:
                 kept[schedule.id, schedule.timing] = stored.next_ms
@@ -131,6 +135,7 @@ class Scheduler(Duty):
         self._looked_at = self._clock.monotonic()
 
     def _read(self, data: bytes) -> Schedule | None:
+        """Return a schedule; ``None`` for one that is damaged, or that a newer asyncjobs has written."""
         try:
             return decode_schedule(data)
         except EnvelopeError as error:

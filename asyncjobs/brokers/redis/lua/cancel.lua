@@ -20,7 +20,7 @@ for i, id in ipairs(ids) do
   local record = records[i]
   if not record then
     reply[i] = 'unknown'
-  elseif not is_readable(record) then
+  elseif not (is_readable(record) or is_newer(record)) then
     reply[i] = 'failed'
   elseif is_ended(record) or seen[id] then
     reply[i] = 'ended'

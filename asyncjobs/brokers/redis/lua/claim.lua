@@ -25,59 +25,61 @@
 --- @include clock
 --- @include ready
 --- @include gone
---- @include parking
 --- @include candidates
---- @include company
 --- @include names
+--- @include parked
 local REPEATED = 2
-
--- Whether a job must be parked: as what, and its label.
-local function parking(record, held)
-  if (any_name and not held) or not is_readable(record) then
-    return nil
-  end
-  local name = name_of(record)
-  if (not any_name and not is_known[name]) or (held and held[BY_NAME .. name]) then
-    return PARKED_BY_NAME, BY_NAME .. name
-  elseif held and held[BY_TENANT .. tenant_of(record)] then
-    return PARKED_BY_TENANT, BY_TENANT .. tenant_of(record)
-  end
-end
 
 -- The entries of an id in its list, which the claim has seen up to this one.
 local function entries_of(gone, priority, id, skip)
   local field = gone_field(priority, id)
-  local own = gone[field] or {priority = priority, id = id, value = whole_in(skip), seen = 0, passed = 0}
-  own.seen = own.seen + 1
-  gone[field] = own
-  return own
+  local entries = gone[field] or {priority = priority, id = id, value = whole_in(skip), seen = 0, passed = 0}
+  entries.seen = entries.seen + 1
+  gone[field] = entries
+  return entries
 end
 
--- Sorts the candidates into up to `want` to lease, and those to park, to pass over, and to leave where they are.
+-- Sorts the candidates into those to lease, with `own` before them up to `want`, and those to park, to pass over, and
+-- to leave where they are.
 --   jobs      the part of the reply: id, tries, record of each leased one
 --   leases    deadline, member, …    members   the same without the deadlines    fences  id, fence, …
 --   parked    label -> its ids, and as `kind` why
 --   gone      field -> {priority, id, value, seen, passed, is_first}, of an id with entries that are to be passed over
 --   waiting   number of a candidate -> true, of those that must wait; what is passed over does not
 --   stop      the number of the first candidate that it has not looked at, nil if it has looked at all
-local function sort(found, want, fence, deadline, held)
+local function sort(found, own, want, fence, deadline, held)
   local jobs, leases, members, fences, parked, gone = {}, {}, {}, {}, {}, {}
   local priorities, records, tries, skips = found.priorities, found.records, found.tries, found.skips
   local waiting, stop = found.waiting, nil
+  local function lease(id, record, stored)
+    -- The priority is the record's, from which the worker reads it: in a damaged one it may be another.
+    local member = fence .. ':' .. priority_of(record) .. ':' .. id
+    jobs[#jobs + 1] = id
+    jobs[#jobs + 1] = stored or ''
+    jobs[#jobs + 1] = record
+    leases[#leases + 1] = deadline
+    leases[#leases + 1] = member
+    members[#members + 1] = member
+    fences[#fences + 1] = id
+    fences[#fences + 1] = fence
+  end
+  for n, id in ipairs(own.ids) do
+    lease(id, own.records[n], own.tries[n])
+  end
   for n, id in ipairs(found.ids) do
     if n > #records or #members == want then
       stop = n
       break
     end
     local record = records[n]
-    local own = skips[n] and entries_of(gone, priorities[n], id, skips[n])
-    if own and is_gone(own.value, own.seen) then
-      own.passed = own.passed + 1
+    local entries = skips[n] and entries_of(gone, priorities[n], id, skips[n])
+    if entries and is_gone(entries.value, entries.seen) then
+      entries.passed = entries.passed + 1
       waiting[n] = nil
     elseif waiting[n] or (tries[n] and must_wait(tries[n])) then
       waiting[n] = true
-      if own then
-        own.is_first = own.seen == 1
+      if entries then
+        entries.is_first = entries.seen == 1
       end
     elseif record then
       local kind, label = parking(record, held)
@@ -88,16 +90,7 @@ local function sort(found, want, fence, deadline, held)
         if tries[n] then
           join_company(tries[n])
         end
-        -- The priority is the record's, from which the worker reads it: in a damaged one it may be another.
-        local member = fence .. ':' .. priority_of(record) .. ':' .. id
-        jobs[#jobs + 1] = id
-        jobs[#jobs + 1] = tries[n] or ''
-        jobs[#jobs + 1] = record
-        leases[#leases + 1] = deadline
-        leases[#leases + 1] = member
-        members[#members + 1] = member
-        fences[#fences + 1] = id
-        fences[#fences + 1] = fence
+        lease(id, record, tries[n])
       end
     end
   end
@@ -107,16 +100,17 @@ local function sort(found, want, fence, deadline, held)
   }
 end
 
--- Chooses up to `want` jobs, and returns the candidates, and them sorted. Where too many of the first candidates are
--- none, it looks once more, at so many more.
-local function choose(q, want, due, is_paused, fence, deadline, held)
+-- Chooses up to `want` jobs, `own` among them, and returns the candidates, and them sorted. Where too many of the first
+-- candidates are none, it looks once more, at so many more.
+local function choose(q, own, want, due, is_paused, fence, deadline, held)
   local bytes, left, last = bytes_left, suspects_left, may_be_last
-  local found = read_candidates(q, want, due, is_paused)
-  local sorted = sort(found, want, fence, deadline, held)
+  local room = want - #own.ids
+  local found = read_candidates(q, room, due, is_paused)
+  local sorted = sort(found, own, want, fence, deadline, held)
   if #sorted.members < want and found.more and not sorted.stop and not is_paused then
     bytes_left, suspects_left, may_be_last = bytes, left, last
-    found = read_candidates(q, want + MAX_PASSED, due, is_paused)
-    sorted = sort(found, want, fence, deadline, held)
+    found = read_candidates(q, room + MAX_PASSED, due, is_paused)
+    sorted = sort(found, own, want, fence, deadline, held)
   end
   if sorted.stop or next(sorted.waiting) then
     leave(found, sorted.waiting, sorted.stop or math.huge)
@@ -126,9 +120,12 @@ local function choose(q, want, due, is_paused, fence, deadline, held)
 end
 
 -- To be called before the script writes.
-local function check(q, sorted)
+local function check(q, own, sorted)
   if sorted.fences[1] then
     redis.call('HLEN', q.fences)
+  end
+  if own.lists[1] then
+    check_gone(q)
   end
   if next(sorted.parked) then
     redis.call('HLEN', q.parked)
@@ -140,7 +137,7 @@ end
 
 -- Takes the candidates from where they were, and puts each where it is to be. The leases come first: where they are
 -- refused, nothing has been taken.
-local function write(q, found, sorted, promoted, fence, now)
+local function write(q, own, found, sorted, promoted, fence, now)
   if #sorted.members > 0 then
     redis.call('ZADD', q.leased, unpack(sorted.leases))
     redis.call('HSET', q.fences, unpack(sorted.fences))
@@ -150,6 +147,7 @@ local function write(q, found, sorted, promoted, fence, now)
     redis.call('SET', claim_key(q, worker), number .. ' ' .. fence .. ' ' .. table.concat(sorted.members, ' '), 'PX',
       math.max(CLAIM_KEEP_MS, 2 * lease_ms))
   end
+  take_parked(q, own)
   for priority, count in pairs(found.taken) do
     redis.call('LTRIM', q.ready[priority], count, -1)
     if found.kept[priority] then
@@ -160,10 +158,10 @@ local function write(q, found, sorted, promoted, fence, now)
     redis.call('ZREM', q.scheduled, unpack(promoted))
     push_behind(q, found.rest)
   end
-  for _, own in pairs(sorted.gone) do
+  for _, entries in pairs(sorted.gone) do
     -- Once the first one is taken, those behind it are the first.
-    local left = math.abs(own.value) - own.passed
-    set_gone(q, own.priority, own.id, own.value < 0 and own.is_first and -left or left, own.passed)
+    local left = math.abs(entries.value) - entries.passed
+    set_gone(q, entries.priority, entries.id, entries.value < 0 and entries.is_first and -left or left, entries.passed)
   end
   for label, ids in pairs(sorted.parked) do
     redis.call('RPUSH', parked_jobs_key(q, label), unpack(ids))
@@ -185,10 +183,26 @@ local function read_timer(q, now, keeper, keeper_until)
   return tonumber(after[2]) or -1
 end
 
--- Whether a queue has nothing that starts now or later, and no token. A worker of many queues finds most of them so.
+-- Whether a queue has nothing that starts now or later, nothing parked, and no token. A worker of many queues finds
+-- most of them so.
 local function is_empty(q)
   local ready = q.ready
-  return redis.call('EXISTS', ready[0], ready[1], ready[2], ready[3], q.scheduled, q.bell) == 0
+  return redis.call('EXISTS', ready[0], ready[1], ready[2], ready[3], q.scheduled, q.parked, q.bell) == 0
+end
+
+-- How often the token may be passed on from now on, if another worker is to be woken for parked jobs, since it may know
+-- them: after jobs of a name were parked, or left for want of room; or by a worker that finds nothing (`is_idle`).
+local function passes_after(q, own, sorted, held, is_idle)
+  for label in pairs(sorted.parked) do
+    if not (held and held[label]) then
+      return MAX_RING_PASSES
+    end
+  end
+  if own.has_rest and own.ids[1] then
+    return MAX_RING_PASSES
+  end
+  local left = own.has_rest and is_idle and whole_in(redis.call('HGET', q.cfg, 'passes')) or 0
+  return left > 0 and left - 1 or nil
 end
 
 -- Returns the part of the reply, and how many jobs are in it.
@@ -213,26 +227,32 @@ local function claim(q, want)
     -- Before all that is due is ready, nobody knows what is first.
     want = 0
   end
-  local found, sorted = choose(q, want, due, is_paused, fence, now + lease_ms, held)
+  local own = read_parked(q, is_paused and 0 or want, due, held)
+  local found, sorted = choose(q, own, want, due, is_paused, fence, now + lease_ms, held)
   local next_due = read_timer(q, now, cfg[4], cfg[5])
   -- If the rest waits for others of its kind to end, nobody needs be woken.
   local has_moved = next(found.taken) ~= nil or #promoted > 0
   local more = found.more and not is_paused and (has_moved or sorted.stop ~= nil or not next(sorted.waiting))
-  if not has_moved and next_due < 0 and not keep_number and more == is_rung(q) then
+  local is_idle = not (has_moved or more or own.ids[1])
+  local passes = not (is_paused or is_more_due) and passes_after(q, own, sorted, held, is_idle) or nil
+  if not (has_moved or own.lists[1] or passes) and next_due < 0 and not keep_number and more == is_rung(q) then
     return {now, -1, 0, 0, {}}, 0
   end
 
-  check(q, sorted)
+  check(q, own, sorted)
   begin_writes(q)
-  write(q, found, sorted, promoted, fence, now)
+  write(q, own, found, sorted, promoted, fence, now)
   if next_due >= 0 then
     redis.call('HSET', q.cfg, 'keeper', worker, 'keeper_until', now + timer_ms)
   end
   -- Some candidates were none: this worker claims again at once, so no other need be woken for the rest.
   local again = is_more_due or (more and has_moved and not sorted.stop and #sorted.members < want)
-  if not more then
+  if passes then
+    set_passes(q, passes)
+  end
+  if not (more or passes) then
     redis.call('DEL', q.bell)
-  elseif not again then
+  elseif passes or not again then
     ring(q)
   end
   return {now, next_due, again and 1 or 0, fence, sorted.jobs}, #sorted.members

@@ -14,7 +14,7 @@
 local record = redis.call('GET', job_key(q, id))
 if not record then
   return 'unknown'
-elseif not is_readable(record) then
+elseif not (is_readable(record) or is_newer(record)) then
   return 'failed'
 elseif is_ended(record) then
   return 'ended'

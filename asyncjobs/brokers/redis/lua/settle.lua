@@ -4,6 +4,7 @@
 -- verdict  'c' complete, 'x' cancel: `value` is the final record, kept for `ms`
 --          'r' retry: `value` is the tries, due in `ms`    's' snooze: due in `ms`, nothing counted
 --          'd' dead: `value` is the tries                  'l' release: back to the front
+--          'p' park: this version can't read the job
 -- bucket   of the histogram of durations    entry  of the history, '' for none    tenant  '' for none
 -- reply    a string of '1' (done) and '0' (refused), one a job
 -- cost     O(log n) a job
@@ -11,13 +12,14 @@
 --- @include ready
 --- @include checks
 --- @include due
---- @include header
+--- @include parking
 --- @include leases
 --- @include figures
 --- @include dead
 --- @include forget
 --- @include waiters
 local ENDS = {c = true, x = true, d = true}
+local UNREAD = BY_VERSION .. VERSION
 
 local members, reply = {}, {}
 for n = 1, job_rows do
@@ -48,12 +50,14 @@ local awaited = awaited_ids(q, ended)
 local now, earliest = now_ms(q), nil
 if not all_over then
   check_places(q)
+  redis.call('HLEN', q.parked)
+  redis.call('LLEN', parked_jobs_key(q, UNREAD))
   earliest = earliest_due(q)
 end
 
 -- The first write only shrinks, as begin_writes does.
 end_leases(q, held, held_ids)
-local figures, over, dues, waiting = new_figures(), {}, {}, {}
+local figures, over, dues, waiting, is_unread = new_figures(), {}, {}, {}, false
 for n = 1, job_rows do
   if reply[n] == '1' then
     --- @row job n: member, id, verdict, value, ms, entry, tenant
@@ -79,6 +83,11 @@ for n = 1, job_rows do
       redis.call('HSET', q.tries, id, value)
       bury(q, now, id, tenant)
       add(counts, 'failed', 1)
+    elseif verdict == 'p' then
+      redis.call('RPUSH', parked_jobs_key(q, UNREAD), id)
+      redis.call('HSETNX', q.parked, UNREAD, now)
+      set_kind(job_key(q, id), VERSION)
+      is_unread = true
     else
       line_up(waiting, priority_in(member), id)
     end
@@ -92,5 +101,9 @@ forget_live(q, over)
 write_figures(q, figures, now)
 make_ready_again(q, waiting)
 make_due(q, dues, earliest)
+if is_unread then
+  set_passes(q, MAX_RING_PASSES)
+  ring(q)
+end
 tell_waiters(q, awaited)
 return table.concat(reply)

@@ -1,5 +1,6 @@
--- unpark: jobs set aside because a worker didn't know their name, or because that or their tenant was held, go back
--- to the front once neither holds; those whose name no worker has known for the grace time go to the dead letter queue.
+-- unpark: jobs set aside because a worker didn't know their name or couldn't read them, or because their name or
+-- tenant was held, go back to the front once none of that holds; those whose name no worker has known for the grace
+-- time go to the dead letter queue.
 --- @args grace_ms: ms, limit: int, kept_names
 --- @list known
 -- limit  how many at most    known, kept_names  the job names that the caller knows (include/names.lua)
@@ -22,13 +23,11 @@
 
 -- What becomes of the jobs of one list: 'ready', 'dead', or nil while they stay.
 local function fate(label, since, held, now)
-  local name = string.match(label, '^' .. BY_NAME .. '(.*)$')
-  if held[label] then
-    return nil
-  elseif not name or is_known[name] then
+  if is_startable(label, held, is_known) then
     return 'ready'
   end
-  return since + grace_ms <= now and 'dead' or nil
+  local is_by_name = string.find(label, '^' .. BY_NAME) ~= nil
+  return is_by_name and not held[label] and since + grace_ms <= now and 'dead' or nil
 end
 
 -- Reads up to `room` jobs of a list, the last ones if they may run, else the first, and what is needed to move them.

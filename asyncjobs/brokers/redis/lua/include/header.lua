@@ -1,5 +1,5 @@
 -- A record's header by position (core/record/header.py): version, kind, priority, four lengths, then name, key, tenant
--- and extension.
+-- and extension. That of a later version is read the same way.
 local LIVE, PARKED_BY_NAME, PARKED_BY_TENANT = '-', 'p', 't'
 local MAX_HEADER = 7 + 4 * 255
 
@@ -8,16 +8,28 @@ local function header_size(record)
 end
 
 local function is_readable(record)
-  return #record >= 7 and string.sub(record, 1, 1) == '1' and #record >= header_size(record)
+  local version = string.byte(record, 1)
+  return #record >= 7 and version > 48 and version < 58 and #record >= header_size(record)
+end
+
+-- Whether a later version has written it, though its header may not be readable.
+local function is_newer(record)
+  local version = string.byte(record, 1)
+  return #record >= 3 and version > 48 + VERSION and version < 58
 end
 
 local function kind_of(record)
   return string.sub(record, 2, 2)
 end
 
+-- Whether this kind is that of jobs which asyncjobs of a version, the digit, can't read.
+local function is_version(kind)
+  return string.find(kind, '^%d') ~= nil
+end
+
 local function is_parked(record)
   local kind = kind_of(record)
-  return kind == PARKED_BY_NAME or kind == PARKED_BY_TENANT
+  return kind == PARKED_BY_NAME or kind == PARKED_BY_TENANT or is_version(kind)
 end
 
 local function is_ended(record)
@@ -65,9 +77,18 @@ local function acks_early(record)
   return string.find(string.sub(record, size + 1 - string.byte(record, 7), size), 'e', 1, true) ~= nil
 end
 
--- The record of a live job as cancelled, as core/stored.py writes it: the envelope's bytes stay as they are.
+-- The record of a live job as cancelled, as core/stored.py writes it: the envelope's bytes stay as they are. One that
+-- this version can't read is left out.
 local function cancelled_record(record, reason, now)
-  local head = header_size(record)
-  return '1x' .. string.sub(record, 3, head) .. '\131\161e' .. string.sub(record, head + 1)
+  local head, envelope = '\0\0\0\0', '\128'
+  if is_readable(record) then
+    local size = header_size(record)
+    local first = string.byte(record, size + 1) or 0
+    head = string.sub(record, 4, size)
+    if not is_newer(record) and (first <= VERSION or first > 31) then
+      envelope = string.sub(record, size + 1)
+    end
+  end
+  return VERSION .. 'x' .. priority_of(record) .. head .. '\131\161e' .. envelope
     .. '\161q' .. cmsgpack.pack(reason) .. '\161t' .. cmsgpack.pack(now)
 end

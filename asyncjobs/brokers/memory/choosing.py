@@ -1,0 +1,80 @@
+"""Which jobs of a queue a claim gets, where not simply the first of the ready ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from asyncjobs.brokers.company import Company
+from asyncjobs.brokers.memory.entry import Entry
+from asyncjobs.brokers.memory.parking import Parked
+from asyncjobs.brokers.memory.places import Ready
+from asyncjobs.core.retention import MAX_PASSED
+from asyncjobs.ports import Claimed, ClaimRequest, Hold
+
+__all__ = ["Choice", "choose"]
+
+
+class Choice(NamedTuple):
+    """What is to become of the jobs that a claim has looked at."""
+
+    taken: Sequence[Entry] = ()
+    """Ready jobs to lease."""
+    own: Sequence[Entry] = ()
+    """Parked jobs to lease, before those."""
+    to_park: Sequence[tuple[Entry, Hold]] = ()
+    """Ready jobs to park."""
+    waiting: int = 0
+    """How many ready jobs must wait before those that are taken."""
+    has_rest: bool = False
+    """Whether parked jobs are left that nothing holds, for another worker."""
+
+
+def choose(ready: Ready, parked: Parked, request: ClaimRequest, want: int, claimed: Sequence[Claimed]) -> Choice:
+    """Choose up to ``want`` jobs for a claim that has got ``claimed`` from other queues."""
+    company = Company(request)
+    for one in claimed:
+        company.join(one.tries)
+    own, has_rest = _choose_parked(ready, parked, request, want, company)
+    want -= len(own)
+    taken: list[Entry] = []
+    to_park: list[tuple[Entry, Hold]] = []
+    waiting = 0
+    for entry in ready.first(want + MAX_PASSED, lowest_first=request.lowest_first):
+        if len(taken) == want:
+            break
+        if entry.tries and company.must_wait(entry.tries):
+            waiting += 1
+        elif hold := parked.hold_of(entry, request.names):
+            to_park.append((entry, hold))
+        else:
+            company.join(entry.tries)
+            taken.append(entry)
+    return Choice(taken, own, to_park, waiting, has_rest)
+
+
+def _choose_parked(
+    ready: Ready, parked: Parked, request: ClaimRequest, want: int, company: Company
+) -> tuple[list[Entry], bool]:
+    """Return parked jobs, as many as there is room for behind the ready ones before them, and whether more are left.
+
+    They are leased from where they are: made ready, they could be parked again by a worker that doesn't know them.
+    """
+    ahead, count = [0, 0, 0, 0], 0
+    for priority in (3, 2, 1, 0) if request.lowest_first else (0, 1, 2, 3):
+        ahead[priority] = count
+        count += len(ready.lines[priority])
+    found: list[Entry] = []
+    has_rest = False
+    for hold, line in sorted(parked.lines.items(), key=lambda one: one[0]):
+        if hold in parked.holds:
+            continue
+        before = len(found)
+        for entry in line if parked.is_startable(hold, request.names) else ():
+            is_behind = ahead[entry.priority] + len(found) >= want
+            if is_behind or company.must_wait(entry.tries) or parked.hold_of(entry, request.names):
+                break
+            company.join(entry.tries)
+            found.append(entry)
+        has_rest = has_rest or len(line) > len(found) - before
+    return found, has_rest
