@@ -19,7 +19,7 @@ from asyncjobs.ports import CancelReply, EventPage
 
 __all__ = ["JobHandle", "JobLookup"]
 
-_log = logging.getLogger("asyncjobs")
+_log = logging.getLogger("asyncjobs.app")
 
 R_co = TypeVar("R_co", covariant=True)
 
