@@ -76,8 +76,7 @@ class Queue:
         # By worker, its last claim that got jobs, or whose number is to be kept: the number of the request, the fence,
         # the time until which the claim is kept, and the jobs.
         self._claims: dict[str, tuple[int, int, int, list[Entry]]] = {}
-        self.recovered_at_ms = 0
-        self.recover_from_ms = 0
+        self.recovered_at_ms = self.recover_from_ms = 0
         self.passes = 0
         """How often the bell may still be rung for parked jobs by workers that can't take them."""
         self.bell = Bell()
@@ -290,8 +289,7 @@ class Queue:
             self._enter_ready(self.scheduled.due(now_ms, _MAX_PROMOTED), first=False)
             # Before all that is due is ready, nobody knows what is first.
             is_more_due = (self.scheduled.earliest() or math.inf) <= now_ms
-        is_closed = self.paused or is_more_due
-        choice = Choice() if is_closed else self._choose(request, want, claimed, now_ms)
+        choice = Choice() if self.paused or is_more_due else self._choose(request, want, claimed, now_ms)
         taken = [*choice.own, *choice.taken]
         if taken:
             self._lease(taken, now_ms + request.lease_ms)
@@ -311,9 +309,8 @@ class Queue:
         """Return which entries to lease; park those that this worker may not have."""
         if not self.parked.holds and not self.parked.lines:
             first = self.ready.first(want, lowest_first=request.lowest_first)
-            names = request.names
             is_any_tried = self.tried > len(self.dead) and any(entry.tries for entry in first)
-            if not is_any_tried and (names is None or names.issuperset(map(_name_of, first))):
+            if not is_any_tried and (request.names is None or request.names.issuperset(map(_name_of, first))):
                 return Choice(first)
         choice = choose(self.ready, self.parked, request, want, claimed)
         for entry, hold in choice.to_park:
@@ -325,11 +322,10 @@ class Queue:
         if any(hold not in self.parked.holds for _, hold in choice.to_park) or (choice.own and choice.has_rest):
             self.passes = MAX_RING_PASSES
             return True
-        if self.passes and choice.has_rest and not (more or choice.taken or choice.to_park):
-            # Each worker that finds nothing passes the ring on, so many times.
-            self.passes -= 1
-            return True
-        return False
+        # Workers that find nothing pass the ring on, so many times.
+        is_passed_on = bool(self.passes and choice.has_rest and not (more or choice.taken or choice.to_park))
+        self.passes -= is_passed_on
+        return is_passed_on
 
     def _lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:
         """Let jobs run under the number of a new claim, until ``deadline_ms``."""

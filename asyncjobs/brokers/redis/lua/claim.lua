@@ -190,8 +190,8 @@ local function is_empty(q)
   return redis.call('EXISTS', ready[0], ready[1], ready[2], ready[3], q.scheduled, q.parked, q.bell) == 0
 end
 
--- How often the token may be passed on from now on, if another worker is to be woken for parked jobs, since it may know
--- them: after jobs of a name were parked, or left for want of room; or by a worker that finds nothing (`is_idle`).
+-- How often the token may be passed on from now on; nil unless another worker is to be woken for parked jobs, since it
+-- may know them: after jobs were parked, or left for want of room, or by a worker that finds nothing (`is_idle`).
 local function passes_after(q, own, sorted, held, is_idle)
   for label in pairs(sorted.parked) do
     if not (held and held[label]) then
