@@ -69,7 +69,8 @@ class RedisStats(Session):
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
         # An asyncjobs with another schema may have been rolled out meanwhile.
-        await self._check_schema()
+        with self._on_other_slot():
+            await self._check_schema()
         key, record = self._keys.worker(worker.id), _encode(worker)
         with self._on_other_slot():
             # What is the same as before needs no more than to be kept: else idle workers would fill the server's log.
