@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
@@ -18,31 +17,11 @@ from asyncjobs.errors import BrokerUnavailable
 from asyncjobs.ports import Firing, NewJob, Place
 from asyncjobs.testing.conformance.bench import Bench, ids
 from tests.conformance.kits import RedisKit
-from tests.servers import Server, server
+from tests.servers import Server
 
 pytestmark = pytest.mark.anyio
 
 SIZE = 300_000
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    with server() as running:
-        yield running
-
-
-@pytest.fixture
-async def kit(running: Server) -> AsyncIterator[RedisKit]:
-    kit = RedisKit(running)
-    await kit.broker.open()
-    yield kit
-    await kit.broker.close()
-    kit.close()
-
-
-@pytest.fixture
-def bench(kit: RedisKit) -> Bench:
-    return Bench(kit)
 
 
 def large(bench: Bench, size: int = SIZE, *, priority: Priority = Priority.NORMAL, delay_ms: int = 0) -> NewJob:

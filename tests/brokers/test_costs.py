@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 import redis
@@ -14,17 +12,11 @@ from asyncjobs.ports import ClaimRequest, NewJob, WorkerInfo
 from tests.apps import broker_of
 from tests.brokers.test_script_faults import claim, enqueue
 from tests.brokers.test_scripts import KEYS, run
-from tests.servers import Server, server
+from tests.servers import Server
 
 pytestmark = pytest.mark.anyio
 
 FEW, MANY = 100, 30_000
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    with server() as running:
-        yield running
 
 
 def server_us(client: redis.Redis) -> float:

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
 
 from asyncjobs.core.states import JobState
 from asyncjobs.testing.conformance.bench import Bench
-from tests.conformance.kits import RedisKit
-from tests.servers import Server, server
+from tests.servers import Server
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    with server() as running:
-        yield running
-
-
-@pytest.fixture
-async def bench(running: Server) -> AsyncIterator[Bench]:
-    kit = RedisKit(running)
-    await kit.broker.open()
-    yield Bench(kit)
-    await kit.broker.close()
-    kit.close()
 
 
 async def test_the_late_result_of_a_worker_from_before_does_not_end_a_job_that_runs_again(

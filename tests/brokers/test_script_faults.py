@@ -15,7 +15,7 @@ from asyncjobs.brokers.redis.source import read_script
 from asyncjobs.core.record.envelope import Envelope, encode
 from asyncjobs.core.record.header import COMPLETED, encode_header
 from tests.brokers.test_scripts import KEYS, NAMES, run
-from tests.servers import Server, server
+from tests.servers import Server
 
 BODY = encode(Envelope())
 RECORD = encode_header("work", 2, "", "acme") + BODY
@@ -31,12 +31,6 @@ class Call(NamedTuple):
 
     tables: list[list[Any]]
     args: dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    with server() as running:
-        yield running
 
 
 @pytest.fixture

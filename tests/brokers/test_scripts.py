@@ -18,7 +18,7 @@ from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.source import read_script, without_unused
 from asyncjobs.testing.conformance import BrokerConformance
 from tests.conformance.kits import RedisKit
-from tests.servers import Server, server
+from tests.servers import Server
 
 FOLDER = Path(str(resources.files("asyncjobs.brokers.redis") / "lua"))
 NAMES = sorted(path.stem for path in FOLDER.glob("*.lua"))
@@ -33,12 +33,6 @@ LUA_NAMES = set(
     )
 )
 KEYS = QueueKeys("asyncjobs", "numbers")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    with server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ bounds the call as a whole.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 from collections.abc import Sequence
 from typing import Any
@@ -20,11 +21,12 @@ from asyncjobs.core.server import Server
 __all__ = ["Line", "Lines"]
 
 
-class _Calls:
+class _Calls(abc.ABC):
     """Commands to one server."""
 
+    @abc.abstractmethod
     async def send(self, commands: Sequence[Sequence[Any]], *, timeout: float | None = None) -> list[Any]:
-        raise NotImplementedError
+        """Send commands in one round trip, and return their replies, errors of the server among them."""
 
     async def call(self, *args: Any, timeout: float | None = None) -> Any:
         """Send a command, and return its reply; raises redis-py's errors.

@@ -69,5 +69,4 @@ def counted_tries(stored: bytes) -> tuple[int, int, bytes]:
 
 def deaths_in(stored: bytes) -> int:
     """Return in how many attempts of ``stored`` the worker died; 0 if nothing is stored, or if it is damaged."""
-    parts = stored.split(b":", 2)
-    return int(parts[1]) if len(parts) == 3 and parts[1].isdigit() else 0
+    return counted_tries(stored)[1] if stored else 0

@@ -27,7 +27,7 @@ for n = 1, job_rows do
   members[n] = member
 end
 local leases = redis.call('ZMSCORE', q.leased, unpack(members))
-local held, held_ids, ended, seen, all_over = {}, {}, {}, {}, true
+local held, held_ids, ended, seen, all_over, is_unread = {}, {}, {}, {}, true, false
 for n, member in ipairs(members) do
   --- @row job n: id, verdict
   -- A member that is named twice in one call counts once.
@@ -38,6 +38,7 @@ for n, member in ipairs(members) do
     held[#held + 1] = member
     held_ids[#held_ids + 1] = id
     all_over = all_over and (verdict == 'c' or verdict == 'x')
+    is_unread = is_unread or verdict == 'p'
     if ENDS[verdict] then
       ended[#ended + 1] = id
     end
@@ -50,14 +51,16 @@ local awaited = awaited_ids(q, ended)
 local now, earliest = now_ms(q), nil
 if not all_over then
   check_places(q)
+  earliest = earliest_due(q)
+end
+if is_unread then
   redis.call('HLEN', q.parked)
   redis.call('LLEN', parked_jobs_key(q, UNREAD))
-  earliest = earliest_due(q)
 end
 
 -- The first write only shrinks, as begin_writes does.
 end_leases(q, held, held_ids)
-local figures, over, dues, waiting, is_unread = new_figures(), {}, {}, {}, false
+local figures, over, dues, waiting = new_figures(), {}, {}, {}
 for n = 1, job_rows do
   if reply[n] == '1' then
     --- @row job n: member, id, verdict, value, ms, entry, tenant
@@ -87,7 +90,6 @@ for n = 1, job_rows do
       redis.call('RPUSH', parked_jobs_key(q, UNREAD), id)
       redis.call('HSETNX', q.parked, UNREAD, now)
       set_kind(job_key(q, id), VERSION)
-      is_unread = true
     else
       line_up(waiting, priority_in(member), id)
     end
