@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 import pytest
 import redis
 
 from asyncjobs import App, Worker
-from asyncjobs.errors import ResultTimeout
+from asyncjobs.brokers.redis.scripts import load
+from asyncjobs.errors import BrokerRefused, ResultTimeout
 from asyncjobs.ports import ClaimRequest, NewJob, WorkerInfo
 from tests.apps import broker_of
 from tests.brokers.test_script_faults import claim, enqueue
@@ -23,6 +26,28 @@ def server_us(client: redis.Redis) -> float:
     """Return the time that the server has spent in scripts."""
     found = client.info("commandstats")
     return sum(float(found[name]["usec"]) for name in ("cmdstat_eval", "cmdstat_evalsha") if name in found)
+
+
+async def test_a_plain_job_makes_no_rare_function_from_send_to_end(
+    running: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for script in map(load, ("enqueue", "claim", "settle")):
+        text = script.text.replace("function rare()\n", "function rare()\nerror('a rare function')\n")
+        assert text != script.text
+        monkeypatch.setattr(script, "text", text)
+        monkeypatch.setattr(script, "sha", hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    app = App(running.url)
+
+    @app.job
+    async def noop() -> None: ...
+
+    async with app:
+        for _ in range(3):
+            await app.enqueue_many([noop.request() for _ in range(150)])
+            await Worker(app).run_until_empty()
+        assert (await app.queue_stats("default")).succeeded_total == 450
+        with pytest.raises(BrokerRefused, match="a rare function"):
+            await noop.schedule_in(60)
 
 
 @pytest.mark.parametrize("call", ["find", "cancel", "edit", "wait"])

@@ -15,7 +15,7 @@ from asyncjobs.brokers.redis.declaration import Field, Table, read_declaration
 from asyncjobs.brokers.redis.keys import FAMILIES, KEY_NAMES, QueueKeys
 from asyncjobs.brokers.redis.prelude import prelude, with_rows
 from asyncjobs.brokers.redis.scripts import load
-from asyncjobs.brokers.redis.source import read_script, without_unused
+from asyncjobs.brokers.redis.source import read_script, with_literals, with_rare, without_unused
 from asyncjobs.testing.conformance import BrokerConformance
 from tests.conformance.kits import RedisKit
 from tests.servers import Server
@@ -92,6 +92,8 @@ def test_a_script_uses_all_that_it_declares_under_names_that_mean_nothing_else_i
 @pytest.mark.parametrize("name", NAMES)
 def test_a_script_calls_no_function_before_it_is_there(name: str) -> None:
     known = set(LUA_NAMES)
+    if load(name).text.startswith("local rare, "):
+        known.add("rare")
     for found in re.finditer(r"function (?:(\w+))?\(([^)]*)\)|(?<![\w.:])(\w+)\(", code(load(name).text)):
         if found[3]:
             assert found[3] in known
@@ -112,8 +114,9 @@ def test_an_include_holds_only_functions_that_some_script_calls(path: Path) -> N
 def test_a_header_declares_arguments_lists_rows_and_the_reply() -> None:
     declared = read_declaration(
         "--- @args reason, limit: int, watches: flag\n--- @list ids\n--- @each job: id, ms: int\n"
-        "--- @reply now_ms, jobs\n"
+        "--- @reply now_ms, jobs\n--- @rare leave, put_off\n"
     )
+    assert declared.rare == ["leave", "put_off"]
     assert declared.args == [Field("reason", ""), Field("limit", "int"), Field("watches", "flag")]
     assert declared.tables == [
         Table("ids", [Field("ids", "")], is_list=True),
@@ -144,6 +147,45 @@ end
 return used()
 """
     assert without_unused(text) == "local function used()\n  return 2\nend\nreturn used()\n"
+
+
+def test_constants_stand_in_a_script_as_what_they_are_but_not_within_text() -> None:
+    text = "local PART = 10\nlocal NEW, OLD = 'n, m', 'o'\nlocal PLACE = {}\nreturn {PART, OLD .. NEW, 'PART', PLACE}\n"
+    assert with_literals(text) == "local PLACE = {}\nreturn {10, 'o' .. 'n, m', 'PART', PLACE}\n"
+
+
+RARE = """local calls = 0
+local function inner(n)
+  calls = calls + n
+  return calls
+end
+
+local function both(n)
+  return n
+end
+
+local function seldom(n)
+  return inner(both(n))
+end
+
+local function often(way)
+  return way == 'seldom' and seldom(2) + seldom(3) or both(1)
+end
+return {often(way), calls}
+"""
+
+
+def test_rare_functions_are_made_with_what_only_they_call_where_one_is_called(client: redis.Redis) -> None:
+    text = with_rare(RARE, ["seldom"])
+    group = text[text.index("function rare()") : text.index("return rare_ones")]
+    assert re.findall(r"local function (\w+)", group) == ["inner", "seldom"]
+    assert client.eval(f"local way = 'often'\n{text}", 0) == client.eval(f"local way = 'often'\n{RARE}", 0) == [1, 0]
+    assert client.eval(f"local way = 'seldom'\n{text}", 0) == client.eval(f"local way = 'seldom'\n{RARE}", 0) == [7, 5]
+
+
+def test_a_rare_function_that_the_script_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"calls \['gone'\] rare"):
+        with_rare(RARE, ["seldom", "gone"])
 
 
 def test_arguments_reach_lua_under_their_names_also_behind_tables_of_any_length(client: redis.Redis) -> None:

@@ -6,6 +6,7 @@ Lines that begin with ``--- @``::
     --- @list ids                                then any number of values
     --- @each job: id, record                    or any number of rows
     --- @reply now_ms, jobs                      the parts of the reply
+    --- @rare leave, check_gone                  functions that few calls need: they are made where one is called
 
 A field is text, an ``int`` a whole number in Lua, ``ms`` a duration, and a ``flag`` a boolean in both languages. Lua
 sees numbers within their bounds, whatever was passed.
@@ -52,6 +53,8 @@ class Declaration(NamedTuple):
     """The rows and lists behind the arguments."""
     reply: list[Field]
     """The parts of the reply."""
+    rare: list[str]
+    """The functions that few calls need."""
 
 
 def read_declaration(text: str) -> Declaration:
@@ -63,6 +66,7 @@ def read_declaration(text: str) -> Declaration:
     args: list[Field] = []
     tables: list[Table] = []
     reply: list[Field] = []
+    rare: list[str] = []
     for found in _LINE.finditer(text):
         word, rest = found.groups()
         if word == "args":
@@ -74,9 +78,11 @@ def read_declaration(text: str) -> Declaration:
             tables.append(Table(name, list(_fields(columns)), is_list=False))
         elif word == "reply":
             reply += _fields(rest)
+        elif word == "rare":
+            rare += [field.name for field in _fields(rest)]
         else:
             raise ValueError(f"a script declares @{word}, which means nothing: {found[0]!r}")
-    return Declaration(args, tables, reply)
+    return Declaration(args, tables, reply, rare)
 
 
 def _fields(listed: str) -> Iterator[Field]:

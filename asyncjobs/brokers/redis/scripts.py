@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncjobs.brokers.redis.declaration import Field, read_declaration
 from asyncjobs.brokers.redis.prelude import keys_of, prelude, with_rows
-from asyncjobs.brokers.redis.source import read_script, without_unused
+from asyncjobs.brokers.redis.source import read_script, with_literals, with_rare, without_unused
 
 __all__ = ["Script", "Value", "load"]
 
@@ -32,7 +32,7 @@ class Script:
         declared = read_declaration(source)
         body = without_unused(with_rows(source, declared.tables))
         self.name = name
-        self.text = prelude(declared, body) + body
+        self.text = with_rare(with_literals(prelude(declared, body) + body), declared.rare)
         """The text, as a server takes it."""
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         """The SHA-1 by which a server knows a text that it has run before."""

@@ -16,6 +16,8 @@
 -- suspects      how many jobs at most under which a worker has died before; the others stay where they are
 -- last_one      whether it may be one, and no other, that is dead with its next death, the one at max_deaths
 -- known, kept_names  the job names that it takes otherwise (include/names.lua); with none of them, it takes no job
+--- @rare read_due, read_parked, take_parked, read_skips, read_waiting, leave, line_up, push, push_behind, reversed
+--- @rare entries_of, is_gone, set_gone, check_gone, must_wait, join_company, read_held, is_unparking, set_passes
 --- @reply now_ms, due_ms, again, fence, jobs
 -- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
 -- again   1 if there may be more that this claim did not look at, or if it was refused; REPEATED if it was made before
@@ -147,7 +149,9 @@ local function write(q, own, found, sorted, promoted, fence, now)
     redis.call('SET', claim_key(q, worker), number .. ' ' .. fence .. ' ' .. table.concat(sorted.members, ' '), 'PX',
       math.max(CLAIM_KEEP_MS, 2 * lease_ms))
   end
-  take_parked(q, own)
+  if own.lists[1] then
+    take_parked(q, own)
+  end
   for priority, count in pairs(found.taken) do
     redis.call('LTRIM', q.ready[priority], count, -1)
     if found.kept[priority] then
@@ -176,7 +180,8 @@ end
 -- than this worker is not relied on, since the clock may have been set back.
 local function read_timer(q, now, keeper, keeper_until)
   local left = whole_in(keeper_until) - now
-  if timer_ms == 0 or (keeper and keeper ~= worker and left >= 0 and left <= timer_ms) then
+  local is_kept = keeper and keeper ~= worker and left >= 0 and left <= timer_ms
+  if timer_ms == 0 or is_kept or not has_more_than_ready(q) then
     return -1
   end
   local after = redis.call('ZRANGEBYSCORE', q.scheduled, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
@@ -209,7 +214,7 @@ end
 local function claim(q, want)
   local last = redis.call('GET', claim_key(q, worker))
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until', 'unparking')
-  local now, held = shifted_now(cfg[1]), read_held(cfg[2])
+  local now, held = shifted_now(cfg[1]), cfg[2] and read_held(cfg[2]) or nil
   -- Of the clock, so that none is given again by a server that has lost its last writes.
   local fence = math.max(whole_in(cfg[3]) + 1, 10 * now)
   local is_paused = (held and held[HELD_QUEUE]) or (cfg[6] and is_unparking(cfg[6], now))
@@ -222,12 +227,13 @@ local function claim(q, want)
   elseif QUEUES > 1 and not keep_number and is_empty(q) then
     return {now, -1, 0, 0, {}}, 0
   end
-  local due, promoted, is_more_due = read_due(q, now)
-  if is_more_due then
+  local due, promoted, is_more_due, own = {}, {}, false, {ids = {}, lists = {}}
+  if has_more_than_ready(q) then
+    due, promoted, is_more_due = read_due(q, now)
     -- Before all that is due is ready, nobody knows what is first.
-    want = 0
+    want = is_more_due and 0 or want
+    own = read_parked(q, is_paused and 0 or want, due, held)
   end
-  local own = read_parked(q, is_paused and 0 or want, due, held)
   local found, sorted = choose(q, own, want, due, is_paused, fence, now + lease_ms, held)
   local next_due = read_timer(q, now, cfg[4], cfg[5])
   -- If the rest waits for others of its kind to end, nobody needs be woken.

@@ -52,6 +52,8 @@ if due > now then
 else
   line_up(waiting, new, id)
 end
-make_due(q, dues, earliest)
+if dues[1] then
+  make_due(q, dues, earliest)
+end
 make_ready(q, waiting)
 return 'edited'

@@ -1,6 +1,7 @@
 -- enqueue: accept new jobs; one whose id is known already is left as it is.
 --- @each job: id, when, record
 -- when   '' now, '+ms' that long from now by the server's clock, '@ms' at that Unix time
+--- @rare time_given, earliest_due, put_off, make_due
 -- reply  a string of '1' (new) and '0' (known), one a job
 -- cost   O(1) a job, O(log n) a scheduled one
 --- @include admit

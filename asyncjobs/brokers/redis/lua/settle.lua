@@ -6,6 +6,8 @@
 --          'd' dead: `value` is the tries                  'l' release: back to the front
 --          'p' park: this version can't read the job
 -- bucket   of the histogram of durations    entry  of the history, '' for none    tenant  '' for none
+--- @rare check_places, earliest_due, put_off, make_due, bury, line_up, make_ready_again, priority_in
+--- @rare set_kind, set_passes, ring, tell_waiters
 -- reply    a string of '1' (done) and '0' (refused), one a job
 -- cost     O(log n) a job
 --- @include clock
@@ -101,11 +103,17 @@ for n = 1, job_rows do
 end
 forget_live(q, over)
 write_figures(q, figures, now)
-make_ready_again(q, waiting)
-make_due(q, dues, earliest)
+if not all_over then
+  make_ready_again(q, waiting)
+  if dues[1] then
+    make_due(q, dues, earliest)
+  end
+end
 if is_unread then
   set_passes(q, MAX_RING_PASSES)
   ring(q)
 end
-tell_waiters(q, awaited)
+if awaited[1] then
+  tell_waiters(q, awaited)
+end
 return table.concat(reply)

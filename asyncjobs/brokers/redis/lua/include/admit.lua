@@ -52,6 +52,8 @@ local function admit(q, now, has_events, ids, records, whens)
     redis.call('DEL', unpack(streams, first, math.min(first + PART - 1, #streams)))
   end
   make_ready(q, waiting)
-  make_due(q, dues, earliest)
+  if dues[1] then
+    make_due(q, dues, earliest)
+  end
   return reply
 end

@@ -4,6 +4,7 @@
 --- @include fields
 --- @include fitting
 --- @include company
+--- @include plain
 local MAX_PROMOTED = 1000
 
 -- What is due, by priority, the members of the scheduled set that it is, and whether there is more.
@@ -22,9 +23,6 @@ end
 
 -- How many entries of each candidate are to be passed over, the first ones.
 local function read_skips(q, ids, priorities)
-  if redis.call('EXISTS', q.gone) == 0 then
-    return {}
-  end
   local fields = {}
   for n, id in ipairs(ids) do
     fields[n] = gone_field(priorities[n], id)
@@ -84,7 +82,8 @@ local function read_candidates(q, window, due, is_paused)
     end
     more = more or rest[priority] ~= nil
   end
-  local waiting, wanted = read_waiting(q, ids), ids
+  local has_more = has_more_than_ready(q)
+  local waiting, wanted = has_more and read_waiting(q, ids) or {}, ids
   if next(waiting) then
     wanted = {}
     for n, id in ipairs(ids) do
@@ -95,7 +94,7 @@ local function read_candidates(q, window, due, is_paused)
   local records, tries = read_fitting(q, wanted)
   return {
     ids = ids, priorities = priorities, is_due = is_due, taken = taken, kept = {}, rest = rest, more = more,
-    waiting = waiting, records = records, tries = tries, skips = read_skips(q, ids, priorities),
+    waiting = waiting, records = records, tries = tries, skips = has_more and read_skips(q, ids, priorities) or {},
   }
 end
 

@@ -24,13 +24,10 @@ local function put_off(dues, due, priority, id)
   dues[#dues + 1] = scheduled_member(priority, id)
 end
 
--- Schedules `dues` {due, 'priority:id', …}, if any; `earliest` is what earliest_due gave before the script wrote.
+-- Schedules `dues` {due, 'priority:id', …}, not none; `earliest` is what earliest_due gave before the script wrote.
 -- A new earliest time means that the keeper of the queue's timer has set it too late: without a keeper, and with the
 -- bell rung, the next claim sets it anew.
 local function make_due(q, dues, earliest)
-  if #dues == 0 then
-    return
-  end
   for first = 1, #dues, PART do
     redis.call('ZADD', q.scheduled, unpack(dues, first, math.min(first + PART - 1, #dues)))
   end

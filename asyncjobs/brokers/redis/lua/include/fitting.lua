@@ -1,5 +1,6 @@
 -- The bytes of a reply, of which `most_bytes` is the bound.
 --- @include records
+--- @include plain
 local bytes_left = most_bytes
 
 -- Whether a record and its tries fit into what is left of the bytes, of which they take their own; the first of a reply
@@ -13,7 +14,7 @@ end
 -- The records and the tries of the first jobs, as many as fit; false or nil where there is none.
 local function read_fitting(q, ids)
   local records, tries, STEP = {}, {}, 32
-  local has_tries = redis.call('EXISTS', q.tries) == 1
+  local has_tries = has_more_than_ready(q)
   for first = 1, #ids, STEP do
     local part = {unpack(ids, first, math.min(first + STEP - 1, #ids))}
     local some = has_tries and redis.call('HMGET', q.tries, unpack(part)) or {}
