@@ -101,6 +101,7 @@ class SyncApp:
     # -- the dead letter queue
 
     failed_jobs = _twin(AllVerbs.failed_jobs)
+    failed_page = _twin(AllVerbs.failed_page)
     retry_job = _twin(AllVerbs.retry_job)
     retry_failed = _twin(AllVerbs.retry_failed)
     delete_failed = _twin(AllVerbs.delete_failed)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import datetime
 from typing import TypedDict, Unpack
 
+import msgspec
+
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
-from asyncjobs.app.verbs.paging import pages
+from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, pages
 from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import unix_ms
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
-from asyncjobs.core.options import checked_text
+from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.errors import ArgumentsError, UnknownJob
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
-from asyncjobs.ports import JobStore
+from asyncjobs.ports import JobPage, JobStore
 
 __all__ = ["DeadFilter", "DeadVerbs", "dead_pages"]
 
 
 _RETRIED_A_CALL = 500
+
+_Death = tuple[int, str]
+"""When a job died, in Unix milliseconds, and its id: by these the dead of all queues are in order."""
 
 
 class DeadFilter(TypedDict, total=False):
@@ -60,17 +65,71 @@ class DeadVerbs(Verbs):
         Example:
             ``await app.failed_jobs(error="ConnectionError", since=datetime.now(UTC) - timedelta(hours=1))``
         """
-        limit = checked_count("limit", limit)
-        wanted = _filter(which)
+        return (await self._latest(checked_count("limit", limit), await self._queues(queue), _filter(which))).jobs
+
+    @on_app_loop
+    async def failed_page(
+        self,
+        limit: int = 100,
+        *,
+        after: str = "",
+        queue: str | Collection[str] | None = None,
+        **which: Unpack[DeadFilter],
+    ) -> JobPage:
+        """Return jobs of the dead letter queues, latest first, page by page.
+
+        A job that stays in its dead letter queue while the pages are read comes once.
+
+        Args:
+            limit: How many jobs at most.
+            after: ``next`` of the page before, empty for the first page.
+            queue: Only jobs of this queue, or of these queues.
+            **which: Only jobs that pass the filter, as ``failed_jobs`` takes it.
+
+        Raises:
+            ArgumentsError: ``after`` is not the ``next`` of a page, or as of ``failed_jobs``.
+
+        Example:
+            ```python
+            page = await app.failed_page(50)
+            older = await app.failed_page(50, after=page.next)
+            ```
+        """
+        limit, wanted, before = checked_count("limit", limit, least=1), _filter(which), _read_cursor(after)
+        if queue is None or isinstance(queue, str):
+            queues = await self._queues(queue)
+        else:
+            queues = [checked_queue(one) for one in queue]
+        return await self._latest(limit, queues, wanted, before)
+
+    async def _latest(
+        self, limit: int, queues: Iterable[str], wanted: JobFilter, before: _Death | None = None
+    ) -> JobPage:
+        """Return up to ``limit`` of the dead jobs that died before ``before``, latest first over all queues."""
+        if before is not None:
+            # The others of that moment are read again, and left out below.
+            at_ms = before[0] + 1
+            until_ms = at_ms if wanted.until_ms is None else min(wanted.until_ms, at_ms)
+            wanted = msgspec.structs.replace(wanted, until_ms=until_ms)
         found: list[Job] = []
-        for one in await self._queues(queue):
-            here: list[Job] = []
-            async for page in dead_pages(self._broker, one, wanted):
-                here += page
-                if len(here) >= limit:
-                    break
-            found += here
-        return sorted(found, key=lambda job: (job.finished_at_ms or 0, job.id), reverse=True)[:limit]
+        for one in queues:
+            found += await self._latest_of(one, limit, wanted, before)
+        found.sort(key=_death, reverse=True)
+        return JobPage(found[:limit], _cursor(found[limit - 1]) if len(found) > limit else "")
+
+    async def _latest_of(self, queue: str, limit: int, wanted: JobFilter, before: _Death | None) -> list[Job]:
+        """Return more than ``limit`` of them, or all: with one, all that died in the same millisecond."""
+        # Where a filter leaves jobs out, more are looked at in one call.
+        size = min(limit + 1, ENTRIES_A_PAGE) if wanted.name is None and wanted.error is None else ENTRIES_A_PAGE
+        found: list[Job] = []
+        async for page in dead_pages(self._broker, queue, wanted, size):
+            for job in page:
+                if before is not None and _death(job) >= before:
+                    continue
+                if len(found) > limit and _death(job)[0] < _death(found[limit])[0]:
+                    return found
+                found.append(job)
+        return found
 
     @on_app_loop
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
@@ -140,20 +199,40 @@ class DeadVerbs(Verbs):
         return count
 
 
-async def dead_pages(broker: JobStore, queue: str, wanted: JobFilter) -> AsyncIterator[list[Job]]:
+async def dead_pages(
+    broker: JobStore, queue: str, wanted: JobFilter, size: int = ENTRIES_A_PAGE
+) -> AsyncIterator[list[Job]]:
     """Yield the jobs of a dead letter queue that pass the filter, latest first, in pages of which none is empty.
 
     Args:
         broker: The broker.
         queue: The queue.
         wanted: The filter.
+        size: How many jobs are looked at for a page.
     """
-    async for page in pages(broker, queue, "dead", wanted.tenant or ""):
+    async for page in pages(broker, queue, "dead", wanted.tenant or "", until_ms=wanted.until_ms or 0, size=size):
         found = [job for job in page if wanted.matches(job)]
         if found:
             yield found
         if wanted.since_ms is not None and (page[-1].finished_at_ms or 0) < wanted.since_ms:
             return
+
+
+def _death(job: Job) -> _Death:
+    return job.finished_at_ms or 0, job.id
+
+
+def _cursor(job: Job) -> str:
+    return f"{job.finished_at_ms or 0} {job.id}"
+
+
+def _read_cursor(text: str) -> _Death | None:
+    if text == "":
+        return None
+    at_ms, _, job_id = checked_text("after", text).partition(" ")
+    if not at_ms.isascii() or not at_ms.isdecimal() or len(at_ms) > 15 or not job_id:
+        raise ArgumentsError(f"after={shown(text)}: expected the next of a page before, or '' for the first page")
+    return int(at_ms), job_id
 
 
 def _filter(which: DeadFilter) -> JobFilter:

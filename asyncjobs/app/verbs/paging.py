@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 from asyncjobs.core.job import Job
 from asyncjobs.ports import JobStore, Place
 
-__all__ = ["pages"]
+__all__ = ["ENTRIES_A_PAGE", "pages"]
 
-_ENTRIES_A_PAGE = 500
+ENTRIES_A_PAGE = 500
+"""How many entries a page has at most."""
 
 
-async def pages(broker: JobStore, queue: str, place: Place, tenant: str = "") -> AsyncIterator[list[Job]]:
+async def pages(
+    broker: JobStore, queue: str, place: Place, tenant: str = "", *, until_ms: int = 0, size: int = ENTRIES_A_PAGE
+) -> AsyncIterator[list[Job]]:
     """Yield the jobs in one place of a queue, in pages of which none is empty.
 
     Args:
@@ -20,10 +23,12 @@ async def pages(broker: JobStore, queue: str, place: Place, tenant: str = "") ->
         queue: The queue.
         place: The place, which also says their order.
         tenant: Only jobs of this tenant; empty for the jobs of all.
+        until_ms: Of dead jobs, only those that died before this Unix time in milliseconds; 0 for all.
+        size: How many entries a page has.
     """
     cursor = ""
     while True:
-        jobs, cursor = await broker.page(queue, place, cursor, _ENTRIES_A_PAGE, tenant)
+        jobs, cursor = await broker.page(queue, place, cursor, size, tenant, until_ms)
         if jobs:
             yield jobs
         if not cursor:

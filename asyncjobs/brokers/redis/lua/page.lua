@@ -1,9 +1,10 @@
 -- page: some of the jobs in one place, all or those of one tenant.
---- @args place, after, limit: int, tenant, most_bytes: int
+--- @args place, after, limit: int, tenant, most_bytes: int, until_ms: int
 -- place   'ready', 'scheduled', 'running', 'parked' or 'dead'    tenant  '' for all
 -- after   `next` of the page before, '' for the first
 --- @reply next, jobs
 -- most_bytes  how many bytes the records and their tries may have together, unless there is only one
+-- until_ms    where it begins among the dead: with those that died before; 0 for the latest
 -- next    the cursor of the next page, '' if there is none
 -- jobs    {id, record, tries, due time, fence or time of death, …}, in the order of the place; entries that no longer
 --         count, or are another tenant's, are left out
@@ -81,6 +82,8 @@ local function take_set(key, prefix, latest_first)
   if score then
     local before = rank_of(key, score, last, not latest_first)
     start = latest_first and size - before or before
+  elseif latest_first and until_ms > 0 then
+    start = redis.call('ZCOUNT', key, until_ms, '+inf')
   end
   local command = latest_first and 'ZREVRANGE' or 'ZRANGE'
   local found = redis.call(command, key, start, start + limit - 1, 'WITHSCORES')
