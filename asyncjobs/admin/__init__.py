@@ -1,7 +1,17 @@
-"""The admin API: an ASGI app to see and steer jobs over HTTP, for ``pip install 'asyncjobs[admin]'``."""
+"""To see and steer jobs in a browser and over HTTP: ASGI apps, for ``pip install 'asyncjobs[admin]'``."""
+
+from asyncjobs.errors import ConfigurationError
+
+try:
+    import starlette as _starlette  # noqa: F401
+except ImportError as error:
+    raise ConfigurationError(
+        "asyncjobs.admin needs Starlette, which is not installed: pip install 'asyncjobs[admin]'"
+    ) from error
 
 from asyncjobs.admin.access import ROLES, Access, Permission, Role
-from asyncjobs.admin.api import Authorize, admin_api
+from asyncjobs.admin.api.app import admin_api
 from asyncjobs.admin.basic import basic_auth
+from asyncjobs.admin.door import Authorize
 
 __all__ = ["ROLES", "Access", "Authorize", "Permission", "Role", "admin_api", "basic_auth"]

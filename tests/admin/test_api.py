@@ -17,7 +17,7 @@ from starlette.routing import Mount
 
 from asyncjobs import App, ConfigurationError, JobDefinition, JobState, RetryPolicy, Worker, tenant_scope
 from asyncjobs.admin import ROLES, Access, admin_api, basic_auth
-from asyncjobs.admin.api import ROUTES
+from asyncjobs.admin.api.app import ROUTES
 from tests.apps import broker_of
 from tests.web import Reply, fetch
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import msgspec
 
+from asyncjobs.admin.api.route import Call, InQueue, Route
 from asyncjobs.admin.problem import Problem
-from asyncjobs.admin.route import Call, InQueue, Route
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails, job_details

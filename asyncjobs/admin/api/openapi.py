@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.admin.problem import ProblemDetails
-from asyncjobs.admin.route import Route
+from asyncjobs.admin.api.responses import ProblemDetails
+from asyncjobs.admin.api.route import Route
 
 __all__ = ["document"]
 

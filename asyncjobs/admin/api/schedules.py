@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from asyncjobs.admin.route import Call, InQueue, Route
+from asyncjobs.admin.api.route import Call, InQueue, Route
 from asyncjobs.app.verbs.schedules import ScheduleInfo
 
 __all__ = ["ROUTES", "ListedSchedules", "TriggeredSchedule"]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from asyncjobs.admin.route import Call, InQueue, NoQuery, Route
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Route
 from asyncjobs.app.stats import QueueStats, Stats, TenantStats, WorkerStats
 
 __all__ = ["ROUTES", "PausedQueue", "StatsReply"]
