@@ -172,6 +172,29 @@ async def test_the_dead_are_filtered(app: App, web: Any, fail: Any, sometimes: A
             assert len((await ask(web, f"/jobs/failed?{query}")).json["jobs"]) == count, query
 
 
+async def test_jobs_that_have_not_ended_are_listed_by_state(app: App, web: Any, fail: Any, sometimes: Any) -> None:
+    async with app:
+        ready = [(await fail.with_options(tenant="acme", metadata={"a": 1}).delay()).id for _ in range(3)]
+        later = [(await fail.schedule_in(60)).id, (await sometimes.schedule_in(60)).id]
+
+        async def ids(query: str, **narrow: str) -> list[str]:
+            return [job["id"] for job in (await ask(web, f"/jobs?{query}", **narrow)).json["jobs"]]
+
+        assert await ids("") == ready
+        assert await ids("state=ready&limit=2") == ready[:2]
+        assert await ids("state=scheduled") == later
+        assert await ids("state=scheduled&queue=second") == later[1:]
+        assert await ids("state=scheduled", queues="third second") == later[1:]
+        assert await ids("state=scheduled&limit=1", queues="default second") == later[:1]
+        assert await ids("state=ready&tenant=globex") == []
+        assert await ids("state=ready", tenants="acme") == ready
+        assert await ids("state=ready", tenants="globex") == []
+        assert await ids("state=ready&tenant=acme", tenants="globex") == []
+        assert await ids("state=running") == []
+        assert (await ask(web, "/jobs", role="viewer")).json["jobs"][0]["metadata"] == {}
+        assert (await ask(web, "/jobs?state=dead")).status == 400
+
+
 async def test_a_queue_is_paused_and_resumed(app: App, web: Any) -> None:
     async with app:
         assert (await ask(web, "/queues/default/pause", "POST")).json == {"queue": "default", "paused": True}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -11,9 +11,24 @@ from asyncjobs.admin.api.route import Call, InQueue, Route
 from asyncjobs.admin.problem import Problem
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
-from asyncjobs.core.view import JobDetails, job_details
+from asyncjobs.core.view import JobDetails, JobSummary, job_details, job_summary
 
-__all__ = ["ROUTES", "CancelledJob", "DeletedJob", "FailedJobs", "RetriedJob"]
+__all__ = [
+    "ROUTES",
+    "CancelledJob",
+    "DeletedJob",
+    "FailedJobs",
+    "FailedQuery",
+    "ListedJobs",
+    "ListedQuery",
+    "RetriedJob",
+    "cancel",
+    "delete",
+    "failed",
+    "listed",
+    "retry",
+    "show",
+]
 
 
 class FailedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
@@ -33,6 +48,24 @@ class FailedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
     """Only jobs that died at this time or later; ISO 8601 with an offset."""
     until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     """Only jobs that died before this time; ISO 8601 with an offset."""
+
+
+class ListedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
+    """Which jobs to list that haven't ended."""
+
+    state: Literal["ready", "scheduled", "running", "parked"] = "ready"
+    """``ready``, ``scheduled``, ``running``, or ``parked``: set aside until a worker knows its name."""
+    tenant: str | None = None
+    """Only jobs of this tenant."""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    """How many jobs at most, 1 to 500."""
+
+
+class ListedJobs(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that haven't ended, queue by queue in the order in which they will start."""
+
+    jobs: list[JobSummary]
+    """The jobs. Without the permission ``values``, their metadata is empty."""
 
 
 class FailedJobs(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,18 +110,27 @@ class DeletedJob(msgspec.Struct, frozen=True, kw_only=True):
     """Always true."""
 
 
+async def listed(call: Call[ListedQuery]) -> ListedJobs:
+    """List jobs that haven't ended."""
+    query = call.query
+    seen = call.narrowed(query.queue, query.tenant)
+    if seen is None:
+        return ListedJobs(jobs=[])
+    queues, tenant = seen
+    found: list[Job] = []
+    for queue in [None] if queues is None else queues:
+        limit = query.limit - len(found)
+        found += await call.app.jobs(query.state, queue=queue, tenant=tenant, limit=limit) if limit else []
+    return ListedJobs(jobs=[_summary(call, job) for job in found])
+
+
 async def failed(call: Call[FailedQuery]) -> FailedJobs:
     """List the dead letter queues, latest first."""
-    query, access = call.query, call.access
-    tenant = query.tenant
-    if access.tenants is not None and tenant is None:
-        if len(access.tenants) != 1:
-            raise Problem(400, f"tenant: expected one of {', '.join(access.tenants) or 'none'}, which you may see")
-        [tenant] = access.tenants
-    queues = access.queues if query.queue is None else [query.queue]
-    sees_tenant = access.tenants is None or tenant in access.tenants
-    if not sees_tenant or not all(map(access.sees_queue, queues or ())):
+    query = call.query
+    seen = call.narrowed(query.queue, query.tenant)
+    if seen is None:
         return FailedJobs(jobs=[], next=None)
+    queues, tenant = seen
     page = await call.app.failed_page(
         query.limit,
         after=query.before,
@@ -142,6 +184,11 @@ async def _job(call: Call[InQueue]) -> Job:
     return job
 
 
+def _summary(call: Call[ListedQuery], job: Job) -> JobSummary:
+    summary = job_summary(job)
+    return summary if "values" in call.access.permissions else msgspec.structs.replace(summary, metadata={})
+
+
 def _details(call: Call[InQueue], job: Job) -> JobDetails:
     details = job_details(job)
     if "values" in call.access.permissions:
@@ -155,6 +202,7 @@ def _state_of(job: Job) -> str:
 
 
 ROUTES = [
+    Route("GET", "/jobs", "look", listed, ListedJobs, ListedQuery),
     Route("GET", "/jobs/failed", "look", failed, FailedJobs, FailedQuery),
     Route("GET", "/jobs/{id:path}", "look", show, JobDetails, InQueue),
     Route("POST", "/jobs/{id:path}/retry", "retry", retry, RetriedJob, InQueue),

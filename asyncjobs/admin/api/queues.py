@@ -9,7 +9,7 @@ import msgspec
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Route
 from asyncjobs.app.stats import QueueStats, Stats, TenantStats, WorkerStats
 
-__all__ = ["ROUTES", "PausedQueue", "StatsReply"]
+__all__ = ["ROUTES", "PausedQueue", "StatsReply", "pause", "queue", "resume", "stats", "tenant"]
 
 
 class StatsReply(Stats, frozen=True, kw_only=True):

@@ -45,6 +45,25 @@ class Call(NamedTuple, Generic[Q_co]):
         """Refuse the request, whether there is no such thing or the caller may not see it."""
         raise Problem(404, f"there is no {what}, or it is none that {self.access.name} may see")
 
+    def narrowed(self, queue: str | None, tenant: str | None) -> tuple[list[str] | None, str | None] | None:
+        """Return the queues (``None`` for all) and the tenant to list jobs of, given what is asked for.
+
+        ``None`` means that the caller may see nothing of it.
+
+        Raises:
+            Problem: The caller may see several tenants, and asks for none of them.
+        """
+        access = self.access
+        if access.tenants is not None and tenant is None:
+            if len(access.tenants) != 1:
+                raise Problem(400, f"tenant: expected one of {', '.join(access.tenants) or 'none'}, which you may see")
+            [tenant] = access.tenants
+        if access.tenants is not None and tenant not in access.tenants:
+            return None
+        if queue is not None and not access.sees_queue(queue):
+            return None
+        return (access.queues if queue is None else [queue]), tenant
+
     def whole_queues(self) -> None:
         """Refuse the request if the caller may see the jobs of some tenants alone."""
         if self.access.tenants is not None:

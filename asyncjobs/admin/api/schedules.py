@@ -7,7 +7,7 @@ import msgspec
 from asyncjobs.admin.api.route import Call, InQueue, Route
 from asyncjobs.app.verbs.schedules import ScheduleInfo
 
-__all__ = ["ROUTES", "ListedSchedules", "TriggeredSchedule"]
+__all__ = ["ROUTES", "ListedSchedules", "TriggeredSchedule", "pause", "resume", "schedules", "trigger"]
 
 
 class ListedSchedules(msgspec.Struct, frozen=True, kw_only=True):
