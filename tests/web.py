@@ -24,7 +24,9 @@ class Reply(NamedTuple):
         return msgspec.json.decode(self.body)
 
 
-async def fetch(web: Any, target: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Reply:
+async def fetch(
+    web: Any, target: str, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
+) -> Reply:
     """Send a request to ``target``, a path and what stands behind its question mark, percent-encoded."""
     path, _, query = target.partition("?")
     sent: list[Any] = []
@@ -49,7 +51,7 @@ async def fetch(web: Any, target: str, method: str = "GET", headers: Mapping[str
         sent.append(message)
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     await web(scope, receive, send)
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
