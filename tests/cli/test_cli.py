@@ -17,7 +17,7 @@ import pytest
 
 from asyncjobs import App
 from tests.cli.conftest import Command
-from tests.servers import server
+from tests.servers import Server, server
 from tests.waiting import SOON, until_sync
 
 
@@ -255,6 +255,28 @@ def test_the_demo_does_the_same_on_a_server(command: Command, redis_url: str) ->
     done = command.run("demo", "--redis", redis_url)
     assert done.returncode == 0, done.stderr
     assert "the bank refuses" in done.stdout
+
+
+def test_the_demo_shows_the_password_of_its_url_to_nobody(
+    command: Command, redis_server: Server, redis_url: str
+) -> None:
+    with contextlib.closing(redis_server.client()) as client:
+        client.acl_setuser(
+            "demo", enabled=True, passwords=["+hunter2/x"], keys=["*"], channels=["*"], commands=["+@all"]
+        )
+        demo = command.start("demo", "--redis", redis_url.replace("://", "://demo:hunter2%2Fx@"))
+        seen: list[list[str]] = []
+
+        def worker_is_seen() -> bool:
+            seen.extend(one.cmdline() for one in psutil.Process(demo.pid).children())
+            return any("--as-worker-of" in arguments for arguments in seen)
+
+        until_sync(worker_is_seen, "the worker of the demo runs")
+        printed, _ = demo.communicate(timeout=40)
+        client.acl_deluser("demo")
+    assert (demo.returncode, "hunter2" in f"{seen}") == (0, False)
+    assert "hunter2" not in printed
+    assert redis_url in printed
 
 
 def test_the_demo_draws_a_table_on_a_terminal(command: Command) -> None:
