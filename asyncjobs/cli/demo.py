@@ -20,7 +20,7 @@ from asyncjobs.cli.stats import totals_table
 from asyncjobs.cli.supervisor import die_with_supervisor
 from asyncjobs.cli.tables import Table, drawn, print_table, rich_console
 from asyncjobs.core.job import Job
-from asyncjobs.core.options import DEFAULT_QUEUE
+from asyncjobs.core.options import DEFAULT_QUEUE, UNSET
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import AsyncJobsError
 from asyncjobs.jobs.handle import JobHandle
@@ -59,8 +59,9 @@ def add_commands(commands: Commands) -> None:
 def _demo(options: argparse.Namespace) -> int:
     # The demo shows the failures of its jobs itself.
     logging.getLogger("asyncjobs").setLevel(logging.CRITICAL)
-    app = App(options.redis or "memory://", prefix=options.prefix, poll_interval=0.5)
-    if options.as_worker_of is not None:
+    is_worker = options.as_worker_of is not None
+    app = App(UNSET if is_worker else options.redis or "memory://", prefix=options.prefix, poll_interval=0.5)
+    if is_worker:
         Shop(app)
         die_with_supervisor(options.as_worker_of)
         run(Worker(app, queues=_QUEUES, concurrency=_CONCURRENCY).run())
@@ -70,7 +71,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 async def _show(app: App, shop: Shop, options: argparse.Namespace) -> int:
-    where = options.redis or "the embedded broker (memory://), no server needed"
+    where = app.settings.server if options.redis else "the embedded broker (memory://), no server needed"
     print(f"A small shop's jobs, on {where}.")
     working = _worker_process(options) if options.redis else app.worker(queues=_QUEUES, concurrency=_CONCURRENCY)
     async with working:
@@ -88,11 +89,11 @@ async def _show(app: App, shop: Shop, options: argparse.Namespace) -> int:
 @contextlib.asynccontextmanager
 async def _worker_process(options: argparse.Namespace) -> AsyncIterator[None]:
     """Run a worker in a process of its own for as long as the block."""
-    arguments = ["demo", "--redis", options.redis, "--prefix", options.prefix, "--as-worker-of", str(os.getpid())]
+    command = command_of("asyncjobs.cli.main", "demo", "--prefix", options.prefix, "--as-worker-of", str(os.getpid()))
+    # All users of the machine see the arguments of a process, and the URL may have a password in it.
+    environ = {**os.environ, "ASYNCJOBS_URL": options.redis}
     # The worker ends once the pipe on its standard input is closed, as it is when this process dies.
-    process = await asyncio.create_subprocess_exec(
-        *command_of("asyncjobs.cli.main", *arguments), stdin=subprocess.PIPE, start_new_session=True
-    )
+    process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, start_new_session=True, env=environ)
     try:
         yield
     finally:

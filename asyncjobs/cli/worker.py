@@ -21,6 +21,10 @@ from asyncjobs.worker.worker import Worker
 
 __all__ = ["add_commands"]
 
+_log = logging.getLogger("asyncjobs.worker")
+
+_MAX_PORT = 65_535
+
 _EXAMPLES = """\
 examples:
   asyncjobs worker shop:app
@@ -47,6 +51,9 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         "--health-port", metavar="PORT", type=int, help="a port that answers HTTP: 200 while healthy, else 503"
     )
+    parser.add_argument(
+        "--health-host", metavar="HOST", default="127.0.0.1", help="the address of that port (127.0.0.1)"
+    )
     parser.add_argument("--supervised-by", type=int, help=argparse.SUPPRESS)
 
 
@@ -60,6 +67,8 @@ def _worker(options: argparse.Namespace) -> int:
     processes = app.settings.worker_count if options.processes is None else options.processes
     if processes < 1:
         raise ConfigurationError(f"--processes {processes}: expected 1 or more")
+    if not 0 <= (options.health_port or 0) <= _MAX_PORT:
+        raise ConfigurationError(f"--health-port {options.health_port}: expected a port from 0 to {_MAX_PORT}")
     if options.supervised_by is not None:
         die_with_supervisor(options.supervised_by)
     elif processes > 1:
@@ -73,24 +82,45 @@ def _worker(options: argparse.Namespace) -> int:
         ).run()
     end = ProcessEnd(worker, app.settings.shutdown_timeout)
     with end.watching():
-        run(_run_until_empty(worker, end) if options.burst else _run_until_stopped(worker, end, options))
+        run(_run(worker, end, options))
     return 0
 
 
-async def _run_until_empty(worker: Worker, end: ProcessEnd) -> None:
-    with end.running():
+async def _run(worker: Worker, end: ProcessEnd, options: argparse.Namespace) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(end.running())
+        await _answer_probes(stack, worker, options)
+        if not options.burst:
+            await worker.run(signals=False, on_start=None if options.supervised_by is None else report_start)
+            return
         ended = await worker.run_until_empty(signals=False)
     print(f"{ended} jobs ended in {', '.join(worker.queues)}")
 
 
-async def _run_until_stopped(worker: Worker, end: ProcessEnd, options: argparse.Namespace) -> None:
-    async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(end.running())
-        if options.health_file is not None:
+async def _answer_probes(stack: contextlib.AsyncExitStack, worker: Worker, options: argparse.Namespace) -> None:
+    """Keep the health file and the health port, if they are asked for, until ``stack`` is left."""
+    if options.health_file is not None:
+        try:
             await stack.enter_async_context(health_file(worker.health, Path(options.health_file)))
-        if options.health_port is not None:
-            await stack.enter_async_context(health_server(worker.health, options.health_port))
-        await worker.run(signals=False, on_start=None if options.supervised_by is None else report_start)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"--health-file {options.health_file!r} can't be written ({_reason(error)}): expected a file, no "
+                "symbolic link, in a folder that exists"
+            ) from None
+    if options.health_port is not None:
+        host, port = options.health_host, options.health_port
+        try:
+            port = await stack.enter_async_context(health_server(worker.health, port, host))
+        except OSError as error:
+            raise ConfigurationError(
+                f"--health-port {port} can't be opened on {host!r} ({_reason(error)}): choose another one, or another "
+                "--health-host"
+            ) from None
+        _log.info("the health of the worker is on port %s of %s", port, host)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _queues(text: str | None) -> Sequence[str] | Mapping[str, float] | None:

@@ -18,6 +18,7 @@ from msgspec import UNSET, UnsetType
 from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import Duration, to_ms
 from asyncjobs.core.priority import Priority, PriorityName
+from asyncjobs.core.record.envelope import encode
 from asyncjobs.core.record.header import MAX_NAME_BYTES
 from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.core.schedule import Missed, Timing
@@ -112,7 +113,7 @@ class SendOptions(_SharedOptions, total=False):
     """How many times a failed job is tried again; the rest of its policy holds as it is."""
 
     metadata: Mapping[str, Any]
-    """A free mapping, which is carried with the job and shown with it."""
+    """A free mapping of text to values that msgspec encodes, carried with the job and shown with it."""
 
     job_id: str
     """An id of your own, unique within the queue and the tenant. The same id sent twice is one job."""
@@ -129,6 +130,7 @@ _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 # No control characters, and no surrogates, which UTF-8 has no bytes for.
 _TENANT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_METADATA = msgspec.msgpack.Decoder(dict[str, Any])
 _ID = re.compile(r"[^\s\x00-\x1f\ud800-\udfff]{1,200}")
 # Ticks are Unix milliseconds, which have so many digits from 2001 on.
 _TICK_ID = re.compile(r".*@[0-9]{13,}")
@@ -218,7 +220,16 @@ def _checked_executor(given: Any) -> Any:
 def _checked_metadata(given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ArgumentsError(f"metadata={shown(given)}: expected a mapping of names to values")
-    return dict(given)
+    metadata = dict(given)
+    try:
+        # There are mappings that msgspec writes, and then can't read.
+        _METADATA.decode(encode(metadata))
+    except Exception as error:
+        raise ArgumentsError(
+            f"metadata={shown(given)}: the metadata can't be encoded, or not be read again: {error}; expected text as "
+            "names, and values that msgspec encodes"
+        ) from error
+    return metadata
 
 
 def _checked_durability(given: Any) -> Any:

@@ -11,6 +11,7 @@ from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job, transition
 from asyncjobs.core.record.envelope import JobError, encode
 from asyncjobs.core.record.tries import Tries, pack_tries
+from asyncjobs.core.record.version import DECODING_ERRORS
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.core.retry import RetryPolicy, prepare_retry
 from asyncjobs.core.states import JobState
@@ -251,7 +252,7 @@ def read_history(stored: Iterable[bytes], name: str = "") -> list[HistoryEntry]:
     for one in stored:
         try:
             entry = _entries.decode(one)
-        except msgspec.MsgspecError:
+        except DECODING_ERRORS:
             continue
         entries.append(entry if entry.name else msgspec.structs.replace(entry, name=name))
     return entries

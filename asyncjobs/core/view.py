@@ -5,6 +5,7 @@ Views are structs that msgspec encodes to JSON, with the names and the order of 
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +13,12 @@ import msgspec
 
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
-from asyncjobs.core.record.version import VERSION
+from asyncjobs.core.record.version import DECODING_ERRORS, VERSION
 
 __all__ = ["AttemptError", "JobDetails", "JobSummary", "job_details", "job_summary"]
+
+# Levels of nesting, and calls, that are left free for the code that encodes a view.
+_MARGIN = 50
 
 
 class AttemptError(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +140,7 @@ def _arguments(job: Job) -> list[Any] | None:
         return None
     try:
         return [_plain(value) for value in job.arguments]
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except DECODING_ERRORS:
         return None
 
 
@@ -145,9 +149,19 @@ def _metadata(job: Job) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return ``value`` as JSON has it, or as Python writes it where JSON has no form for it."""
+    """Return ``value`` as JSON has it, or as text where JSON has no form for it."""
     try:
-        return msgspec.to_builtins(value, str_keys=True)
+        return _as_json(value)
+    except RecursionError:
+        return f"<a {type(value).__name__} that is nested too deep>"
+
+
+def _as_json(value: Any) -> Any:
+    try:
+        plain = msgspec.to_builtins(value, str_keys=True)
     except TypeError:
         # A mapping whose keys are neither text nor numbers, as of ``dict[tuple[int, int], str]``.
         return repr(value)
+    # The view is encoded further down the stack, with levels of its own around the value.
+    msgspec.json.encode(functools.reduce(lambda inner, _: [inner], range(_MARGIN), plain))
+    return plain

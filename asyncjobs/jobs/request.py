@@ -11,7 +11,7 @@ import msgspec
 
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.identity import kept_id, own_part
-from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions
+from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions, checked_text
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode
 from asyncjobs.errors import ArgumentsError, PayloadTooLarge
@@ -77,7 +77,12 @@ class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False
 
         Args:
             headers: The headers to add, or to put in the place of those of the same names.
+
+        Raises:
+            ArgumentsError: ``headers`` is no mapping.
         """
+        if not isinstance(headers, Mapping):
+            raise ArgumentsError(f"headers={shown(headers)}: expected a mapping of text to text")
         return msgspec.structs.replace(self, headers={**self.headers, **headers})
 
     def with_options(self, **options: Unpack[SendOptions]) -> JobRequest[R]:
@@ -104,10 +109,14 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
         sent_at_ms: When it is sent, in Unix milliseconds; by default now.
 
     Raises:
-        ArgumentsError: The metadata can't be encoded, or the id would be that of a tenant's job.
+        ArgumentsError: A header is no text, the metadata can't be encoded, the id would be that of a tenant's job, or
+            a layer has made of name or id what UTF-8 can't hold.
         PayloadTooLarge: The job is larger than ``max_payload``.
     """
     call, defaults = request.options, request.defaults
+    if request.id:
+        # It is in a layer, which may have changed the name.
+        checked_text("name", request.name)
     queue = request.queue
     priority = defaults.priority if call.priority is UNSET else call.priority
     expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
@@ -121,6 +130,7 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
     if call.job_id is not UNSET:
         envelope["created_at_ms"] = now_ms
     if request.headers:
+        _check_headers(request.headers)
         envelope["headers"] = request.headers
     for name in _CARRIED:
         value = getattr(call, name)
@@ -129,7 +139,9 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
     try:
         body = encode(Envelope(**envelope))
     except ENCODING_ERRORS as error:
-        raise ArgumentsError(f"{request.name}: the metadata can't be encoded: {error}") from error
+        raise ArgumentsError(
+            f"{request.name}: a header, the metadata or a keyword can't be encoded: {error}"
+        ) from error
     if len(body) > max_payload:
         raise PayloadTooLarge(
             f"{request.name}: the job has {len(body)} bytes, max_payload allows {max_payload}. "
@@ -148,6 +160,13 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
     )
 
 
+def _check_headers(headers: Mapping[Any, Any]) -> None:
+    """Raise ``ArgumentsError`` unless all headers are text, as readers of the job expect them."""
+    for name, value in headers.items():
+        if type(name) is not str or type(value) is not str:
+            raise ArgumentsError(f"header {shown(name)}={shown(value)}: expected text as name and value")
+
+
 def checked_request(given: Any) -> JobRequest[Any]:
     """Return ``given``, a request; raise ``ArgumentsError`` if it is none."""
     if not isinstance(given, JobRequest):
@@ -156,9 +175,13 @@ def checked_request(given: Any) -> JobRequest[Any]:
 
 
 def id_of(request: JobRequest[Any]) -> str:
-    """Return the id of the job that ``request`` asks for: its own, or a new one; its tenant's, if it has one."""
+    """Return the id of the job that ``request`` asks for: its own, or a new one; its tenant's, if it has one.
+
+    Raises:
+        ArgumentsError: Its own is no text that UTF-8 can hold, or would be that of a tenant's job.
+    """
     if request.id:
-        return request.id
+        return checked_text("id", request.id)
     job_id, tenant = request.options.job_id, request.options.tenant
     if not tenant and job_id is UNSET:
         return new_id()

@@ -9,7 +9,7 @@ import msgspec
 from asyncjobs.core.identity import kept_id
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions
-from asyncjobs.core.record.version import unreadable
+from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER, Schedule, Timing
 from asyncjobs.core.stored import read_live
 from asyncjobs.jobs.request import JobRequest
@@ -30,7 +30,7 @@ def decode_schedule(data: bytes) -> Schedule:
     """
     try:
         return _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except DECODING_ERRORS as error:
         raise unreadable("the record of a schedule", data, error) from None
 
 

@@ -96,3 +96,15 @@ def test_what_json_has_no_form_for_is_shown_all_the_same(value: Any, shown: Any)
 )
 def test_arguments_that_can_not_be_read_are_none(damaged: Job) -> None:
     assert job_details(damaged).arguments is None
+
+
+@pytest.mark.parametrize("spent", [0, 30])
+@pytest.mark.parametrize("depth", [10, 300, 850, 900, 930, 950, 970, 990])
+def test_a_value_that_is_nested_deep_can_be_encoded_to_json(depth: int, spent: int) -> None:
+    raw = msgspec.Raw(b"\x91" * (depth + 1) + b"\x01")
+    told = msgspec.structs.replace(job(), envelope=Envelope(arguments=raw))
+
+    def told_as_json(calls: int) -> Any:
+        return told_as_json(calls - 1) if calls else msgspec.json.encode([[job_details(told)]])
+
+    assert told_as_json(spent).startswith(b'[[{"id":')

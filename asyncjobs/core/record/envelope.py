@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.core.record.version import unreadable
+from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 
 __all__ = ["Envelope", "Final", "JobError", "decode_envelope", "decode_final", "encode"]
 
@@ -122,7 +122,7 @@ def decode_envelope(body: bytes | memoryview | msgspec.Raw) -> Envelope:
     """
     try:
         return _envelopes.decode(body)
-    except msgspec.MsgspecError as error:
+    except DECODING_ERRORS as error:
         raise unreadable("the body of the job record", body, error) from None
 
 
@@ -134,5 +134,5 @@ def decode_final(body: bytes | memoryview) -> Final:
     """
     try:
         return _finals.decode(body)
-    except msgspec.MsgspecError as error:
+    except DECODING_ERRORS as error:
         raise unreadable("the body of the ended job's record", body, error) from None
