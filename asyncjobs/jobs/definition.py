@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 import time
@@ -19,6 +18,7 @@ from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, Definition
 from asyncjobs.core.record.header import MAX_NAME_BYTES
 from asyncjobs.errors import ArgumentsError, DefinitionError
 from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.handler import check_importable
 from asyncjobs.jobs.open_apps import dispatcher_for
 from asyncjobs.jobs.request import Dispatcher, JobRequest, SendingApp
 from asyncjobs.jobs.signature import Signature
@@ -260,10 +260,6 @@ class JobDefinition(_Verbs[P, R]):
         options: DefinitionOptions,
         app: SendingApp | None = None,
     ) -> None:
-        if not callable(function) or not hasattr(function, "__name__"):
-            raise DefinitionError(f"@job decorates functions, not {shown(function)}")
-        if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-            raise DefinitionError(f"job {function.__name__!r} is a generator; a handler returns its result")
         self.function = function
         self.name = _checked_name(function.__name__ if name is None else name)
         if options.timing is not None and self.name.startswith("@"):
@@ -273,6 +269,8 @@ class JobDefinition(_Verbs[P, R]):
             )
         self.aliases = tuple(_checked_name(alias) for alias in aliases)
         self.options = options
+        if options.executor == "process":
+            check_importable(function, self.name)
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
