@@ -136,12 +136,12 @@ class JobHandle(Generic[R_co]):
         if job.state is JobState.FAILED:
             last = job.errors[-1] if job.errors else _UNREADABLE
             raise JobFailed(job.id, last.type, last.message, last.traceback)
-        if not job.result:
+        if not job.encoded_result:
             if job.is_newer:
                 raise newer_version(f"the result of job {job.id}", job.version)
             raise ResultExpired(f"job {job.id} completed, but its result isn't kept: its result_ttl is 0")
         try:
-            return cast("R_co", self._returns.decode(job.result))
+            return cast("R_co", self._returns.decode(job.encoded_result))
         except Exception as error:
             # Code of the types may raise anything.
             raise ResultError(

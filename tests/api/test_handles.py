@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+import pydantic
 import pytest
 
 from asyncjobs import App, AppNotOpen, ArgumentsError, UnknownJob, Worker, job, tenant_scope
 from tests.waiting import SOON
+from tests.worker import cpu_jobs
 
 pytestmark = pytest.mark.anyio
 
@@ -17,6 +20,10 @@ pytestmark = pytest.mark.anyio
 @dataclass
 class Order:
     number: int
+
+
+class Priced(pydantic.BaseModel):
+    price: int
 
 
 @job
@@ -86,3 +93,31 @@ def test_without_a_loop_a_handle_made_by_the_job_is_awaited_by_the_app(app: App,
 async def test_what_is_no_id_is_refused(order: Any, wrong: Any) -> None:
     with pytest.raises(ArgumentsError, match="is no id"):
         order.handle(wrong)
+
+
+async def test_the_record_of_a_job_has_its_result_as_plain_values(app: App, order: Any) -> None:
+    @app.job
+    def in_a_thread(which: str) -> Any:
+        return {"text": "x", "none": None, "time": datetime(2026, 1, 2, tzinfo=UTC), "model": Priced(price=5)}[which]
+
+    async with app:
+        kept = [await in_a_thread.delay(which) for which in ("text", "none", "time", "model")]
+        ordered = await order.delay(7)
+        unkept = await order.with_options(result_ttl=0).delay(7)
+        waiting = await order.schedule_in(3600, 7)
+        assert (await kept[0].refresh()).result is None
+        await Worker(app, queues=["default", "orders"]).run_until_empty()
+        found = [(await handle.refresh()).result for handle in (*kept, ordered, unkept, waiting)]
+        assert found == ["x", None, datetime(2026, 1, 2, tzinfo=UTC), {"price": 5}, {"number": 7}, None, None]
+        assert (await kept[1].refresh()).encoded_result
+        assert not (await unkept.refresh()).encoded_result
+
+
+async def test_a_result_of_a_process_is_in_the_record_too(app: App) -> None:
+    async with app:
+        handle = await cpu_jobs.square.with_options(app=app).delay(7)
+        async with app.worker():
+            returned = await handle.result(SOON)
+        job = await app.find_job(handle.id)
+        assert job is not None
+        assert job.result == returned
