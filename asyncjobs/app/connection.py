@@ -132,7 +132,7 @@ C = TypeVar("C", bound=Connected)
 
 def on_app_loop(
     verb: Callable[Concatenate[C, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[C, P], Coroutine[Any, Any, T]]:
+) -> Callable[Concatenate[C, P], Coroutine[None, None, T]]:
     """Return ``verb`` as a method that may be awaited on any loop; it runs on the app's own, with its connections."""
 
     @functools.wraps(verb)

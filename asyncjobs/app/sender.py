@@ -16,6 +16,7 @@ from asyncjobs.jobs.handle import JobHandle, JobLookup
 from asyncjobs.jobs.open_apps import note_closed, note_open
 from asyncjobs.jobs.request import JobRequest, Sending, id_of, new_job
 from asyncjobs.jobs.tenant_scope import requests_here
+from asyncjobs.jobs.values.codec import Codec
 from asyncjobs.middleware.base import Middleware, Send
 from asyncjobs.middleware.chain import sending
 from asyncjobs.ports import Broker, NewJob
@@ -119,6 +120,10 @@ class Sender:
         finally:
             self._prepared.pop(new.id, None)
         return handle
+
+    def handle(self, queue: str, job_id: str, returns: Codec) -> JobHandle[Any]:
+        """Return a handle of a job that was sent before; see ``Dispatcher.handle``."""
+        return JobHandle(self._lookup, queue, job_id, returns=returns)
 
     # -- many jobs
 

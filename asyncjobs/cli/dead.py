@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -18,7 +17,7 @@ from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, name_cell, print_table, time_cell
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails, job_details
-from asyncjobs.errors import ConfigurationError
+from asyncjobs.errors import ConfigurationError, UnknownJob
 
 __all__ = ["add_commands"]
 
@@ -119,11 +118,7 @@ def _last_error(job: JobDetails) -> str:
 
 
 def _show(options: argparse.Namespace) -> int:
-    found = on_app(app_of(options), lambda app: app.find_job(options.id, queue=options.queue))
-    if found is None:
-        print(f"asyncjobs: there is no record of job {options.id!r}", file=sys.stderr)
-        return 1
-    job = job_details(found)
+    job = job_details(on_app(app_of(options), lambda app: app.find_job(options.id, queue=options.queue)))
     if options.json:
         print_json(job)
         return 0
@@ -163,21 +158,24 @@ def _change(
         print_lines(options, {"count": count}, f"{count} jobs {done}")
         return 0
 
-    async def change_named(app: App) -> dict[str, bool]:
-        return {job_id: await _change_dead(app, job_id, options.queue, change_one) for job_id in options.ids}
+    async def change_named(app: App) -> dict[str, str]:
+        return {job_id: await _change_dead(app, job_id, options.queue, done, change_one) for job_id in options.ids}
 
-    changed = on_app(app_of(options), change_named)
-    lines = [
-        f"{job_id}: {done if was_dead else 'not in the dead letter queue'}" for job_id, was_dead in changed.items()
-    ]
-    print_lines(options, changed, *lines)
+    said = on_app(app_of(options), change_named)
+    changed = {job_id: what == done for job_id, what in said.items()}
+    print_lines(options, changed, *(f"{job_id}: {what}" for job_id, what in said.items()))
     return 0 if all(changed.values()) else 1
 
 
-async def _change_dead(app: App, job_id: str, queue: str | None, change_one: Callable[..., Awaitable[bool]]) -> bool:
-    """Change a job if it is in the dead letter queue, and return whether it was."""
-    job = await app.find_job(job_id, queue=queue)
-    # Asked first, as `delete_job` would delete a job that has completed too.
-    if job is None or job.state is not JobState.FAILED:
-        return False
-    return await change_one(app, job_id, queue=job.queue)
+async def _change_dead(
+    app: App, job_id: str, queue: str | None, done: str, change_one: Callable[..., Awaitable[bool]]
+) -> str:
+    """Change a job if it is in the dead letter queue, and return ``done``, or what kept it from that."""
+    try:
+        job = await app.find_job(job_id, queue=queue)
+        # Asked first, as `delete_job` would delete a job that has completed too.
+        if job.state is JobState.FAILED and await change_one(app, job_id, queue=job.queue):
+            return done
+    except UnknownJob:
+        return "there is no record of it"
+    return "not in the dead letter queue"

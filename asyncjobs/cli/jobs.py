@@ -12,6 +12,7 @@ from asyncjobs.cli.output import print_lines, print_tables
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, name_cell, time_cell
 from asyncjobs.core.view import job_summary
+from asyncjobs.errors import UnknownJob
 from asyncjobs.ports import CancelReply
 
 __all__ = ["add_commands"]
@@ -82,10 +83,14 @@ def _jobs(options: argparse.Namespace) -> int:
 
 
 def _cancel(options: argparse.Namespace) -> int:
+    async def cancel_one(app: App, job_id: str) -> CancelReply:
+        try:
+            return await app.cancel_job(job_id, queue=options.queue, reason=options.reason)
+        except UnknownJob:
+            return "unknown"
+
     async def cancel(app: App) -> dict[str, CancelReply]:
-        return {
-            job_id: await app.cancel_job(job_id, queue=options.queue, reason=options.reason) for job_id in options.ids
-        }
+        return {job_id: await cancel_one(app, job_id) for job_id in options.ids}
 
     replies = on_app(app_of(options), cancel)
     print_lines(options, replies, *(f"{job_id}: {_REPLIES[reply]}" for job_id, reply in replies.items()))

@@ -65,7 +65,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """When its last attempt began, where that is known: in the attempt itself, and once the job has ended."""
     finished_at_ms: int | None = None
     """When it ended or went to the dead letter queue, ``None`` before."""
-    result: bytes = b""
+    encoded_result: bytes = b""
     """What the handler of a completed job returned, in msgpack; empty where it isn't kept."""
     reason: str = ""
     """Why a cancelled job was cancelled."""
@@ -99,6 +99,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The arguments as plain values, in the order of the handler's parameters."""
         values: list[Any] = msgspec.msgpack.decode(self.envelope.arguments)
         return values
+
+    @property
+    def result(self) -> Any:
+        """What the handler of a completed job returned, as plain values; ``None`` too where it isn't kept."""
+        return msgspec.msgpack.decode(self.encoded_result) if self.encoded_result else None
 
     @property
     def duration_ms(self) -> float | None:
@@ -152,7 +157,7 @@ def start_job(job: Job, fence: int, now_ms: int) -> Job:
 
 def complete_job(job: Job, result: bytes, now_ms: int) -> Job:
     """Return the running ``job`` completed with ``result``, a msgpack value, or empty if it isn't to be kept."""
-    return transition(job, JobState.COMPLETED, result=result, finished_at_ms=now_ms)
+    return transition(job, JobState.COMPLETED, encoded_result=result, finished_at_ms=now_ms)
 
 
 def fail_job(job: Job, error: JobError, now_ms: int) -> Job:

@@ -57,7 +57,7 @@ def encode_final(job: Job, body: bytes | msgspec.Raw) -> bytes:
     assert job.state in ENDED, f"{job.id} is {job.state.value}"
     final = Final(
         envelope=msgspec.Raw(body),
-        **({"result": msgspec.Raw(job.result)} if job.result else {}),
+        **({"result": msgspec.Raw(job.encoded_result)} if job.encoded_result else {}),
         reason=job.reason,
         failures=job.failures,
         deaths=job.deaths,
@@ -143,7 +143,7 @@ def read_ended(kept: Kept, body: bytes | memoryview, state: JobState) -> Job:
         fence=final.fence,
         started_at_ms=final.started_at_ms,
         finished_at_ms=final.finished_at_ms,
-        result=bytes(final.result),
+        encoded_result=bytes(final.result),
         reason=final.reason,
     )
 

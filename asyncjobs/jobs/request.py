@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["Dispatcher", "JobRequest", "Sending", "SendingApp", "checked_request", "id_of", "new_job"]
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 # The options of a call that its job carries to the worker.
 _CARRIED = tuple(name for name in CallOptions.__struct_fields__ if name in Envelope.__struct_fields__)
 
 
-class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False):
+class JobRequest(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True, gc=False):
     """A checked and encoded call that has not been sent; what ``.request()`` returns and ``enqueue_many`` takes."""
 
     name: str
@@ -72,7 +73,7 @@ class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False
         """The queue that the job goes to."""
         return self.options.queue or self.defaults.queue or DEFAULT_QUEUE
 
-    def with_headers(self, headers: Mapping[str, str]) -> JobRequest[R]:
+    def with_headers(self, headers: Mapping[str, str]) -> JobRequest[R_co]:
         """Return the request with more headers, which the handler finds on ``current_job().headers``.
 
         Args:
@@ -85,7 +86,7 @@ class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False
             raise ArgumentsError(f"headers={shown(headers)}: expected a mapping of text to text")
         return msgspec.structs.replace(self, headers={**self.headers, **headers})
 
-    def with_options(self, **options: Unpack[SendOptions]) -> JobRequest[R]:
+    def with_options(self, **options: Unpack[SendOptions]) -> JobRequest[R_co]:
         """Return the request with options in place of those that it has.
 
         Args:
@@ -191,7 +192,7 @@ def id_of(request: JobRequest[Any]) -> str:
 class Dispatcher(Protocol):
     """What sends jobs."""
 
-    def dispatch(self, request: JobRequest[R], where: str) -> Sending[R]:
+    def dispatch(self, request: JobRequest[R], where: str) -> Coroutine[None, None, JobHandle[R]]:
         """Check ``request`` against the app's limits and return what sends it when awaited.
 
         Args:
@@ -206,6 +207,16 @@ class Dispatcher(Protocol):
         Args:
             request: The call.
             instead: What to write inside a running loop, for the error that refuses it there.
+        """
+        ...
+
+    def handle(self, queue: str, job_id: str, returns: Codec) -> JobHandle[Any]:
+        """Return a handle of a job that was sent before.
+
+        Args:
+            queue: Its queue.
+            job_id: The id under which it is kept.
+            returns: Reads its result.
         """
         ...
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from asyncjobs.errors import ArgumentsError, DefinitionError
+from asyncjobs.jobs.handler import check_returned
 from asyncjobs.jobs.misfits import Argument, changed, misfit, unencodable, wrongly_typed
 from asyncjobs.jobs.resources import Injected
 from asyncjobs.jobs.values.codec import ANY, Codec
@@ -82,6 +83,7 @@ class Signature:
             if one.kind is one.VAR_KEYWORD:
                 self._others = codec
         #: Of what the handler returns.
+        check_returned(hints.get("return"), name)
         self.returns = self._codec(hints.get("return", Any), "the return value")
         self._shapes: dict[tuple[int | str, ...], _Shape] = {}
         self._stored: dict[tuple[int, tuple[str, ...]], _Stored] = {}

@@ -84,7 +84,7 @@ def test_the_dead_are_listed_shown_retried_and_discarded(app: App, run: Run) -> 
     assert [one["id"] for one in listed] == [third, second]
     assert listed[0]["errors"][0]["message"] == "three"
     code, told = run("retry", first, "nobody")
-    assert (code, f"{first}: made ready again" in told, "nobody: not in" in told) == (1, True, True)
+    assert (code, f"{first}: made ready again" in told, "nobody: there is no record of it" in told) == (1, True, True)
     assert json.loads(run("delete", second, "--json")[1]) == {second: True}
     # A job that has ended is no dead one: its result stays.
     completed = _complete(app)
@@ -244,7 +244,7 @@ def test_the_dead_jobs_of_two_tenants_with_one_id_are_told_apart(app: App, run: 
     assert ids == ["@acme:x", "@globex:x"]
     assert run("failed", "@globex:x")[0] == 0
     assert run("retry", "@acme:x") == (0, "@acme:x: made ready again\n")
-    assert run("delete", "@globex:x", "x") == (1, "@globex:x: forgotten\nx: not in the dead letter queue\n")
+    assert run("delete", "@globex:x", "x") == (1, "@globex:x: forgotten\nx: there is no record of it\n")
 
 
 def test_what_a_newer_asyncjobs_has_written_is_shown_as_newer(app: App, run: Run) -> None:

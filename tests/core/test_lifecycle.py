@@ -64,7 +64,7 @@ def test_a_job_goes_from_created_to_completed() -> None:
     job = start_job(job, fence=7, now_ms=1_000)
     assert (job.state, job.fence, job.started_at_ms, job.due_at_ms) == (JobState.RUNNING, 7, 1_000, None)
     job = complete_job(job, encode(42), 3_000)
-    assert (job.state, job.result, job.duration_ms) == (JobState.COMPLETED, encode(42), 2_000)
+    assert (job.state, job.result, job.duration_ms) == (JobState.COMPLETED, 42, 2_000)
 
 
 def test_a_running_job_cannot_be_scheduled() -> None:
@@ -141,13 +141,13 @@ def test_a_success_ends_the_job_with_its_result() -> None:
     )
     assert (settlement.verdict, settlement.ttl_ms, settlement.fence) == (Verdict.COMPLETE, 90_000, 7)
     job = read_ended(KEPT, settlement.body, JobState.COMPLETED)
-    assert (job.state, job.result, job.finished_at_ms) == (JobState.COMPLETED, encode("r"), 2_000)
+    assert (job.state, job.result, job.finished_at_ms) == (JobState.COMPLETED, "r", 2_000)
 
 
 def test_without_a_ttl_the_id_stays_known_for_a_minute_but_the_result_is_not_kept() -> None:
     settlement = settle(running(), Completed(encode("r")), RetryPolicy(), 2_000, 0.0, body=BODY)
     assert settlement.ttl_ms == TOMBSTONE_MS
-    assert read_ended(KEPT, settlement.body, JobState.COMPLETED).result == b""
+    assert read_ended(KEPT, settlement.body, JobState.COMPLETED).encoded_result == b""
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from asyncjobs.core.duration import unix_ms
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_queue, checked_text
-from asyncjobs.errors import ArgumentsError, UnknownJob
+from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
 from asyncjobs.ports import JobPage, JobStore
 
@@ -147,9 +147,10 @@ class DeadVerbs(Verbs):
         """
         job_id = id_here(job_id)
         where = await self._lookup.queue_of(job_id, queue)
-        if where is None:
-            raise UnknownJob(f"no queue has a record of job {job_id!r}")
-        return (await self._broker.retry(where, [job_id]))[0]
+        [was_dead] = await self._broker.retry(where, [job_id])
+        if not was_dead:
+            await self._lookup.known(job_id, where)
+        return was_dead
 
     @on_app_loop
     async def retry_failed(self, *, queue: str | None = None, **which: Unpack[DeadFilter]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
@@ -111,7 +112,8 @@ class Hooks:
             return [value.pattern, value.flags]
         if any(map(_is_standard, kind.__mro__)):
             return str(value)
-        raise NotImplementedError(f"a {kind.__qualname__} can't be encoded")
+        advice = "; await it, in a handler that is an `async def`" if inspect.isawaitable(value) else ""
+        raise NotImplementedError(f"a {kind.__qualname__} can't be encoded{advice}")
 
 
 def _is_standard(kind: Any) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from asyncjobs.core.settlement import Snoozed
 from asyncjobs.core.states import JobState
 from asyncjobs.testing.conformance.bench import Bench, ids
@@ -20,7 +18,7 @@ class Settling(Theme):
         assert await bench.settle((await bench.claim()).jobs, ttl_ms=5_000) == [True]
         job = await bench.broker.find(bench.queue, job_id)
         assert job is not None
-        assert (job.state, msgspec.msgpack.decode(job.result)) == (JobState.COMPLETED, "result")
+        assert (job.state, job.result) == (JobState.COMPLETED, "result")
         assert job.arguments == ["a", 1]
         await bench.kit.advance(5_001)
         assert await bench.broker.find(bench.queue, job_id) is None
