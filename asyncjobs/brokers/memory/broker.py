@@ -252,7 +252,7 @@ class MemoryBroker:
 
     async def page(self, queue: str, place: Place, after: str, limit: int, tenant: str = "") -> JobPage:
         with self._lock:
-            return store.page(self._queue(queue), place, after, limit, tenant)
+            return store.page(self._queue(queue), place, after, limit, tenant, self._now_ms())
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         with self._lock:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from asyncjobs.brokers.memory.endings import cancellation
-from asyncjobs.brokers.memory.entry import Entry
-from asyncjobs.brokers.memory.queue import Queue, job_of
+from asyncjobs.brokers.memory.entry import Entry, job_of
+from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.core.bounds import MAX_DURATION_MS
 from asyncjobs.core.record.tries import counted_tries, packed
 from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
@@ -23,12 +23,12 @@ _TOO_LATE: dict[str, Literal["running", "ended", "failed"]] = {
 }
 
 
-def page(queue: Queue, place: Place, after: str, limit: int, tenant: str) -> JobPage:
+def page(queue: Queue, place: Place, after: str, limit: int, tenant: str, now_ms: int) -> JobPage:
     """Return the jobs among the next ``limit`` entries of a place."""
     listed = queue.listed[place]
     entries = list(itertools.islice(listed.after(after), limit + 1))
     cursor = listed.cursor(entries[limit - 1]) if len(entries) > limit else ""
-    return JobPage([job_of(one) for one in entries[:limit] if not tenant or one.tenant == tenant], cursor)
+    return JobPage([job_of(one, now_ms) for one in entries[:limit] if not tenant or one.tenant == tenant], cursor)
 
 
 def cancel(queue: Queue, job_id: str, reason: str, keep_ms: int, now_ms: int) -> CancelReply:
