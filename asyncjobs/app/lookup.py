@@ -11,10 +11,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from asyncjobs.app.connection import Connection, on_app_loop
+from asyncjobs.app.naming import named
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.errors import BrokerUnavailable
+from asyncjobs.jobs.registry import Registry
 from asyncjobs.ports import Broker, CancelReply, EventPage
 from asyncjobs.ports.outage import Outage
 
@@ -33,10 +35,12 @@ class Lookup:
 
     Args:
         connection: The app's connection.
+        registry: The jobs of the app, which tell the names of arguments.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, registry: Registry) -> None:
         self._connection = connection
+        self._registry = registry
 
     @property
     def keep_ms(self) -> int:
@@ -49,14 +53,17 @@ class Lookup:
         broker = self._connection.broker
         checked_text("job_id", job_id)
         if queue is not None:
-            return await broker.find(checked_queue(queue), job_id)
+            return self._named(await broker.find(checked_queue(queue), job_id))
         looks = (broker.find(one, job_id) for one in await broker.queues())
         found = await asyncio.gather(*looks, return_exceptions=True)
         job = next((one for one in found if isinstance(one, Job)), None)
         failure = next((one for one in found if isinstance(one, BaseException)), None)
         if job is None and failure is not None:
             raise failure
-        return job
+        return self._named(job)
+
+    def _named(self, job: Job | None) -> Job | None:
+        return None if job is None else named(job, self._registry)
 
     async def queue_of(self, job_id: str, queue: str | None) -> str | None:
         """Return ``queue``, or the queue in which the job is found; ``None`` if there is no record."""
@@ -71,7 +78,7 @@ class Lookup:
         self, job_id: str, *, queue: str | None = None, reason: str = "cancelled by request"
     ) -> CancelReply:
         """Cancel a job; see ``App.cancel_job``."""
-        checked_text("reason", reason)
+        reason = checked_text("reason", reason)
         where = await self.queue_of(job_id, queue)
         if where is None:
             return "unknown"

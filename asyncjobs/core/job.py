@@ -75,6 +75,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the handler of a completed job returned, in msgpack; empty where it isn't kept."""
     reason: str = ""
     """Why a cancelled job was cancelled."""
+    parameters: tuple[str, ...] = ()
+    """The names of its arguments, in their order; empty where the code of the app doesn't know the job."""
     version: int = VERSION
     """The version of its record. A newer asyncjobs has written one that is above this asyncjobs's own, which is that of
     all other jobs; of such a job neither arguments nor metadata are known here."""
@@ -105,6 +107,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The arguments as plain values, in the order of the handler's parameters."""
         values: list[Any] = msgspec.msgpack.decode(self.envelope.arguments)
         return values
+
+    @property
+    def named_arguments(self) -> dict[str, Any]:
+        """The arguments as plain values by the names of the handler's parameters.
+
+        The code of the app tells the names. Where it doesn't know the job, an argument goes by its position, ``"0"``
+        for the first, unless it must be passed by name.
+        """
+        values, keywords = self.arguments, self.envelope.keywords
+        names = self.parameters or (*map(str, range(len(values) - len(keywords))), *keywords)
+        return dict(zip(names, values, strict=True))
 
     @property
     def duration_ms(self) -> float | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.naming import named
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.paging import pages
 from asyncjobs.core.bounds import checked_count, shown
@@ -14,11 +15,11 @@ from asyncjobs.core.duration import unix_ms
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_text
-from asyncjobs.errors import ArgumentsError, UnknownJob
+from asyncjobs.errors import ArgumentsError, UnknownJob, closest
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
 from asyncjobs.ports import JobStore
 
-__all__ = ["DeadFilter", "DeadVerbs", "dead_pages"]
+__all__ = ["DeadFilter", "DeadVerbs", "dead_pages", "job_filter"]
 
 
 _RETRIED_A_CALL = 500
@@ -61,7 +62,7 @@ class DeadVerbs(Verbs):
             ``await app.failed_jobs(error="ConnectionError", since=datetime.now(UTC) - timedelta(hours=1))``
         """
         limit = checked_count("limit", limit)
-        wanted = _filter(which)
+        wanted = job_filter(which, DeadFilter.__annotations__)
         found: list[Job] = []
         for one in await self._queues(queue):
             here: list[Job] = []
@@ -70,7 +71,8 @@ class DeadVerbs(Verbs):
                 if len(here) >= limit:
                     break
             found += here
-        return sorted(found, key=lambda job: (job.finished_at_ms or 0, job.id), reverse=True)[:limit]
+        found.sort(key=lambda job: (job.finished_at_ms or 0, job.id), reverse=True)
+        return [named(job, self.registry) for job in found[:limit]]
 
     @on_app_loop
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
@@ -108,7 +110,7 @@ class DeadVerbs(Verbs):
         Raises:
             ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
         """
-        wanted = _filter(which)
+        wanted = job_filter(which, DeadFilter.__annotations__)
         count = 0
         for one in await self._queues(queue):
             found = [job.id async for page in dead_pages(self._broker, one, wanted) for job in page]
@@ -132,7 +134,7 @@ class DeadVerbs(Verbs):
         Raises:
             ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
         """
-        wanted = _filter(which)
+        wanted = job_filter(which, DeadFilter.__annotations__)
         count = 0
         for one in await self._queues(queue):
             async for page in dead_pages(self._broker, one, wanted):
@@ -156,9 +158,22 @@ async def dead_pages(broker: JobStore, queue: str, wanted: JobFilter) -> AsyncIt
             return
 
 
-def _filter(which: DeadFilter) -> JobFilter:
+def job_filter(which: Mapping[str, Any], known: Collection[str]) -> JobFilter:
+    """Return the filter that the keywords ``which`` of a verb make.
+
+    Args:
+        which: The keywords, as of a ``DeadFilter``.
+        known: The keywords that the verb takes.
+
+    Raises:
+        ArgumentsError: A keyword isn't known, a time is naive, or a text is none.
+    """
+    for given in which:
+        # A filter with a slip of the pen would let every job pass.
+        if given not in known:
+            raise ArgumentsError(f"{given}= is no filter; expected {', '.join(known)}.{closest(given, known)}")
     bounds = {what: _unix_ms(what, which.get(what)) for what in ("since", "until")}
-    texts: dict[str, object] = {what: which.get(what) for what in ("name", "error")}
+    texts = {what: which.get(what) for what in ("name", "error")}
     name, error = (None if given is None else checked_text(what, given) for what, given in texts.items())
     return JobFilter(
         name=name,

@@ -309,17 +309,21 @@ class Bench:
             limit: How many entries the broker looks at for each page.
             tenant: Only jobs of this tenant; empty for the jobs of all.
         """
-        found: list[Job] = []
-        cursor = ""
-        while True:
-            page = await self.broker.page(self.queue, place, cursor, limit, tenant)
+        page = await self.broker.page(self.queue, place, "", limit, tenant)
+        found = page.jobs
+        while page.next:
+            page = await self.broker.page(self.queue, place, page.next, limit, tenant)
             found += page.jobs
-            cursor = page.next
-            if not cursor:
-                return found
+        return found
 
     async def ids_in(self, place: Place, *, limit: int = 100, tenant: str = "") -> list[str]:
-        """Return the ids of the jobs in a place; arguments as of ``jobs_in``."""
+        """Return the ids of the jobs in a place.
+
+        Args:
+            place: The place.
+            limit: How many entries the broker looks at for each page.
+            tenant: Only jobs of this tenant; empty for the jobs of all.
+        """
         return [job.id for job in await self.jobs_in(place, limit=limit, tenant=tenant)]
 
     async def cancel(self, job_id: str, *, queue: str | None = None, keep_ms: int = 60_000) -> CancelReply:
