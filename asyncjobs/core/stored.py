@@ -176,10 +176,13 @@ def read_kept(
     try:
         if state in ENDED:
             return read_ended(kept, body, state, left_ms)
-        return _placed(read_live(kept, body, tries, state=state), situation)
+        job = read_live(kept, body, tries, state=state)
     except EnvelopeError as error:
         version = error.version if isinstance(error, NewerVersion) else VERSION
         return stand_in(kept, tries, state or JobState.PENDING, version=version, situation=situation)
+    if state is JobState.FAILED and job.errors:
+        situation = situation._replace(started_at_ms=job.errors[-1].started_at_ms)
+    return job if situation is NO_SITUATION else msgspec.structs.replace(job, **situation._asdict())
 
 
 def stand_in(
@@ -199,7 +202,7 @@ def stand_in(
     except EnvelopeError:
         failures, deaths, _ = counted_tries(tries)
         so_far = Tries(failures, deaths)
-    job = Job(
+    return Job(
         id=kept.id,
         name=kept.name if version > VERSION else "",
         queue=kept.queue,
@@ -211,15 +214,8 @@ def stand_in(
         deaths=so_far.deaths,
         errors=so_far.errors,
         version=version,
+        **situation._asdict(),
     )
-    return _placed(job, situation)
-
-
-def _placed(job: Job, situation: Situation) -> Job:
-    """Return ``job`` with what its place says of it; its last error tells when the attempt began that a job died of."""
-    if job.state is JobState.FAILED and job.errors:
-        situation = situation._replace(started_at_ms=job.errors[-1].started_at_ms)
-    return job if situation == NO_SITUATION else msgspec.structs.replace(job, **situation._asdict())
 
 
 _PRIORITIES = tuple(Priority)

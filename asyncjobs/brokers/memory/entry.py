@@ -1,4 +1,4 @@
-"""One job as the memory broker keeps it, and as it is told."""
+"""One job as the memory broker keeps it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from typing import Literal
 
 import msgspec
 
-from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import NO_SITUATION, Situation, read_kept
 from asyncjobs.ports import Hold, Place
 
-__all__ = ["Entry", "job_of"]
+__all__ = ["Entry"]
 
 
 class Entry(msgspec.Struct, eq=False, gc=False):
@@ -48,19 +46,3 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     """The number of its last event, and the fence and the number of that event's emission."""
     ended_as: JobState | None = None
     """The state in which it ended."""
-
-
-def job_of(entry: Entry, now_ms: int) -> Job:
-    """Return the job of ``entry`` as it stands, or a stand-in if it can't be read."""
-    state, situation, left_ms = entry.ended_as, NO_SITUATION, -1
-    if entry.place == "running":
-        started_at_ms, worker = entry.claimed
-        state = JobState.RUNNING
-        situation = Situation(fence=entry.fence, started_at_ms=started_at_ms, worker=worker, seen_at_ms=now_ms)
-    elif entry.place == "scheduled":
-        situation = Situation(due_at_ms=entry.at_ms)
-    elif entry.place == "dead":
-        state, situation = JobState.FAILED, Situation(finished_at_ms=entry.at_ms)
-    elif entry.place == "ended":
-        left_ms = max(0, entry.at_ms - now_ms)
-    return read_kept(entry, entry.body, entry.tries, state=state, situation=situation, left_ms=left_ms)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from asyncjobs.brokers.memory.choosing import Choice, choose
-from asyncjobs.brokers.memory.entry import Entry, job_of
+from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.events import EventStreams
 from asyncjobs.brokers.memory.ledger import Ledger
 from asyncjobs.brokers.memory.parking import Parked
@@ -25,9 +25,10 @@ from asyncjobs.core.record.version import VERSION
 from asyncjobs.core.retention import CLAIM_KEEP_MS, MAX_RING_PASSES
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
+from asyncjobs.core.stored import NO_SITUATION, Situation, read_kept
 from asyncjobs.ports import Claimed, ClaimRequest, Hold, NewJob
 
-__all__ = ["Queue"]
+__all__ = ["Queue", "job_of"]
 
 _QUEUE = Hold("queue")
 _UNREAD = Hold("version", str(VERSION))
@@ -376,15 +377,23 @@ class Queue:
         return reply
 
 
-def _claimed(entry: Entry) -> Claimed:
+def job_of(entry: Entry, now_ms: int) -> Job:
+    """Return the job of ``entry`` as it stands, or a stand-in if it can't be read."""
+    state, situation, left_ms = entry.ended_as, NO_SITUATION, -1
+    if entry.place == "running":
+        started_at_ms, worker = entry.claimed
+        state = JobState.RUNNING
+        situation = Situation(fence=entry.fence, started_at_ms=started_at_ms, worker=worker, seen_at_ms=now_ms)
+    elif entry.place == "scheduled":
+        situation = Situation(due_at_ms=entry.at_ms)
+    elif entry.place == "dead":
+        state, situation = JobState.FAILED, Situation(finished_at_ms=entry.at_ms)
+    elif entry.place == "ended":
+        left_ms = max(0, entry.at_ms - now_ms)
+    return read_kept(entry, entry.body, entry.tries, state=state, situation=situation, left_ms=left_ms)
+
+
+def _claimed(one: Entry) -> Claimed:
     return Claimed(
-        entry.queue,
-        entry.id,
-        entry.name,
-        entry.body,
-        entry.priority,
-        entry.tenant,
-        entry.acks_early,
-        entry.fence,
-        entry.tries,
+        one.queue, one.id, one.name, one.body, one.priority, one.tenant, one.acks_early, one.fence, one.tries
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from asyncjobs.brokers.memory.entry import job_of
-from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.brokers.memory.queue import Queue, job_of
 from asyncjobs.ports import QueueFigures
 
 __all__ = ["figures"]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from asyncjobs.brokers.memory.endings import cancellation
-from asyncjobs.brokers.memory.entry import Entry, job_of
-from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.brokers.memory.entry import Entry
+from asyncjobs.brokers.memory.queue import Queue, job_of
 from asyncjobs.core.bounds import MAX_DURATION_MS
 from asyncjobs.core.record.tries import counted_tries, packed
 from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
