@@ -102,10 +102,10 @@ class App(AllVerbs):
         self._connection = Connection(
             self.settings, make_broker(self.settings.server, self.settings.prefix) if broker is None else broker
         )
-        self._lookup = Lookup(self._connection)
-        self._sender = Sender(self._connection, self._lookup, self.middleware)
         self._hooks = Hooks(encoders) if encoders else STANDARD
         self.registry = Registry(app=self, beneath=default_registry)
+        self._lookup = Lookup(self._connection, self.registry)
+        self._sender = Sender(self._connection, self._lookup, self.middleware)
         self.sync = SyncApp(self, self._connection.loop, self.settings.send_timeout)
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 

@@ -11,11 +11,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from asyncjobs.app.connection import Connection, on_app_loop
+from asyncjobs.app.naming import named
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.errors import BrokerUnavailable
 from asyncjobs.jobs.handle import unknown_job
+from asyncjobs.jobs.registry import Registry
 from asyncjobs.ports import Broker, CancelReply, EventPage
 from asyncjobs.ports.outage import Outage
 
@@ -34,10 +36,12 @@ class Lookup:
 
     Args:
         connection: The app's connection.
+        registry: The jobs of the app, which tell the names of arguments.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, registry: Registry) -> None:
         self._connection = connection
+        self._registry = registry
 
     @property
     def keep_ms(self) -> int:
@@ -50,14 +54,17 @@ class Lookup:
         broker = self._connection.broker
         checked_text("job_id", job_id)
         if queue is not None:
-            return await broker.find(checked_queue(queue), job_id)
+            return self._named(await broker.find(checked_queue(queue), job_id))
         looks = (broker.find(one, job_id) for one in await broker.queues())
         found = await asyncio.gather(*looks, return_exceptions=True)
         job = next((one for one in found if isinstance(one, Job)), None)
         failure = next((one for one in found if isinstance(one, BaseException)), None)
         if job is None and failure is not None:
             raise failure
-        return job
+        return self._named(job)
+
+    def _named(self, job: Job | None) -> Job | None:
+        return None if job is None else named(job, self._registry)
 
     async def known(self, job_id: str, queue: str | None) -> Job:
         """Return a job as it stands; without ``queue``, search all queues.
@@ -84,7 +91,7 @@ class Lookup:
     @on_app_loop
     async def cancel(self, job_id: str, *, queue: str, reason: str) -> CancelReply:
         """Cancel a job; see ``JobStore.cancel``."""
-        checked_text("reason", reason)
+        reason = checked_text("reason", reason)
         [reply] = await self._connection.broker.cancel(queue, [job_id], reason, self.keep_ms)
         return reply
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-
-import msgspec
 
 from asyncjobs.app import App
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.cli.command import Commands, add_operator_command
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_json, print_lines, print_tables
+from asyncjobs.cli.output import print_lines, print_tables
 from asyncjobs.cli.running import on_app
-from asyncjobs.cli.tables import Table, name_cell, print_table, time_cell
+from asyncjobs.cli.tables import Table, name_cell, time_cell
+from asyncjobs.cli.times import add_time_filter, time_option
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails, job_details
 from asyncjobs.errors import ConfigurationError, UnknownJob
@@ -25,7 +23,7 @@ _EXAMPLES = """\
 examples:
   asyncjobs failed --url redis://localhost:6379/0
   asyncjobs failed --app shop:app --name send_email --error SMTPException
-  asyncjobs failed 01JD… --app shop:app              (one job, with every error)
+  asyncjobs show 01JD… --app shop:app                (one of these jobs, with every error)
   asyncjobs retry 01JD… 01JE… --app shop:app
   asyncjobs retry --all --tenant acme --app shop:app
   asyncjobs delete --all --name send_email --until 2026-01-31 --app shop:app
@@ -36,8 +34,7 @@ _MAX_ERROR_CHARS = 80
 
 def add_commands(commands: Commands) -> None:
     """Add the commands."""
-    parser = add_operator_command(commands, "failed", "list the dead letter queue, or show one job", _EXAMPLES, _failed)
-    parser.add_argument("id", nargs="?", help="show this job, with each error; a tenant's job as @tenant:id")
+    parser = add_operator_command(commands, "failed", "list the dead letter queue", _EXAMPLES, _failed)
     parser.add_argument("--limit", type=int, default=50, help="how many at most, the latest (50)")
     _add_filter(parser)
     for name, text, run in (
@@ -55,10 +52,7 @@ def _add_filter(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="only jobs of this name")
     parser.add_argument("--error", help="only jobs whose last error is of this type, with its module or without")
     parser.add_argument("--tenant", help="only jobs of this tenant")
-    parser.add_argument(
-        "--since", metavar="TIME", help="only jobs that died at this time or later; ISO 8601, in UTC if it has no zone"
-    )
-    parser.add_argument("--until", metavar="TIME", help="only jobs that died before this time")
+    add_time_filter(parser, "died")
 
 
 def _filter(options: argparse.Namespace) -> DeadFilter:
@@ -66,29 +60,15 @@ def _filter(options: argparse.Namespace) -> DeadFilter:
         name=options.name,
         error=options.error,
         tenant=options.tenant,
-        since=_time("--since", options.since),
-        until=_time("--until", options.until),
+        since=time_option(options, "since"),
+        until=time_option(options, "until"),
     )
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(f"{option} {text!r}: expected ISO 8601, as in 2026-01-31T08:00:00+01:00") from None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 # -- failed
 
 
 def _failed(options: argparse.Namespace) -> int:
-    return _list(options) if options.id is None else _show(options)
-
-
-def _list(options: argparse.Namespace) -> int:
     which = _filter(options)
     found = on_app(app_of(options), lambda app: app.failed_jobs(options.limit, queue=options.queue, **which))
     jobs = [job_details(job) for job in found]
@@ -115,21 +95,6 @@ def _last_error(job: JobDetails) -> str:
     last = job.errors[-1]
     line = f"{last.type}: {last.message}".partition("\n")[0]
     return line if len(line) <= _MAX_ERROR_CHARS else f"{line[: _MAX_ERROR_CHARS - 1]}…"
-
-
-def _show(options: argparse.Namespace) -> int:
-    job = job_details(on_app(app_of(options), lambda app: app.find_job(options.id, queue=options.queue)))
-    if options.json:
-        print_json(job)
-        return 0
-    fields = msgspec.structs.asdict(job)
-    del fields["errors"]
-    print_table(Table("Job", ["", ""], [[name, str(value)] for name, value in fields.items()]))
-    for error in job.errors:
-        print(f"\nattempt {error.attempt}, {error.at}: {error.type}: {error.message}")
-        if error.traceback:
-            print(error.traceback.rstrip())
-    return 0
 
 
 # -- retry and delete

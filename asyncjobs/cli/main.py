@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import asyncjobs
-from asyncjobs.cli import check, dead, demo, holds, jobs, purge, schedules, stats, worker
+from asyncjobs.cli import cancel, check, dead, demo, holds, jobs, purge, schedules, show, stats, worker
 from asyncjobs.errors import ArgumentsError, AsyncJobsError, ConfigurationError, DefinitionError
 
 __all__ = ["main"]
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"asyncjobs {asyncjobs.__version__}")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for module in (worker, stats, jobs, dead, holds, purge, schedules, check, demo):
+    for module in (worker, stats, jobs, show, cancel, dead, holds, purge, schedules, check, demo):
         module.add_commands(commands)
     options = parser.parse_args(arguments)
     try:

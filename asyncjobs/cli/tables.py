@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from asyncjobs.core.record.version import VERSION
 
-__all__ = ["Table", "drawn", "name_cell", "print_table", "rich_console", "time_cell"]
+__all__ = ["Table", "drawn", "name_cell", "print_table", "rich_console", "seconds_cell", "time_cell"]
 
 
 class Table(NamedTuple):
@@ -27,6 +27,11 @@ class Table(NamedTuple):
 def time_cell(when: datetime | None) -> str:
     """Return a time as a cell: in UTC, to the second."""
     return "-" if when is None else when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def seconds_cell(duration_ms: float | None) -> str:
+    """Return a duration as a cell: in seconds."""
+    return "-" if duration_ms is None else f"{duration_ms / 1000:,.3f} s"
 
 
 def name_cell(name: str, version: int = VERSION) -> str:

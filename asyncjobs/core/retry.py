@@ -10,7 +10,7 @@ import msgspec
 
 from asyncjobs.core.bounds import MAX_COUNT, bounded_ms, checked_count, shown
 from asyncjobs.core.duration import to_ms
-from asyncjobs.core.job import Job, JobError, transition
+from asyncjobs.core.job import Job, JobError, errors_with, transition
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import ArgumentsError, ConfigurationError
 
@@ -144,6 +144,6 @@ def prepare_retry(
         job,
         JobState.RETRYING,
         failures=failures,
-        errors=(*job.errors, error),
+        errors=errors_with(job, error),
         due_at_ms=now_ms + (calculate_retry_delay(policy, failures, chance) if after_ms is None else after_ms),
     )

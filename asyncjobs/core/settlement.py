@@ -192,7 +192,7 @@ def settle(
         body: The envelope with which the job was claimed.
         duration_us: How long the run took, in microseconds.
         result_ttl_ms: How long the result is kept, in milliseconds. With 0 it isn't; the job's id stays known for
-            ``TOMBSTONE_MS``.
+            ``TOMBSTONE_MS`` at least.
     """
     match outcome:
         case Completed():
@@ -224,6 +224,7 @@ def settle(
         case Released():
             return _given_back(job, Verdict.RELEASE)
     is_dead = verdict is Verdict.DEAD
+    outlives_ms = TOMBSTONE_MS - result_ttl_ms if 0 < result_ttl_ms < TOMBSTONE_MS else 0
     return Settlement(
         queue=job.queue,
         id=job.id,
@@ -231,7 +232,7 @@ def settle(
         priority=job.priority,
         fence=job.fence,
         verdict=verdict,
-        body=b"" if is_dead else encode_final(after, body),
+        body=b"" if is_dead else encode_final(after, body, outlives_ms=outlives_ms),
         ttl_ms=min(max(result_ttl_ms, TOMBSTONE_MS), MAX_DURATION_MS),
         tries=_tries_of(after) if is_dead else b"",
         duration_us=duration_us,

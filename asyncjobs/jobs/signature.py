@@ -153,6 +153,21 @@ class Signature:
             return values, {}
         return values[: stored.positional], dict(zip(keywords, values[stored.positional :], strict=True))
 
+    def names_of(self, raw: msgspec.Raw, keywords: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of arguments that ``encode`` produced, in their order; ``name[0]`` and so on of ``*name``.
+
+        Raises:
+            ArgumentsError: They no longer fit the handler.
+        """
+        size = _array_length(raw)
+        self._refuse_misfit(size - len(keywords), keywords, "sent")
+        own = len(self._positional)
+        parameters = self._parameters(size - len(keywords), keywords)
+        return tuple(
+            f"{name}[{at - own}]" if own <= at < size - len(keywords) else name
+            for at, (name, _) in enumerate(parameters)
+        )
+
     # -- arguments that msgspec can't write alone, or that might arrive as others
 
     def _write_and_compare(self, codecs: Sequence[Codec], dumps: bool, stored: _Stored, values: Sequence[Any]) -> bytes:

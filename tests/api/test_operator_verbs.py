@@ -208,14 +208,36 @@ class Operators:
         held = self.model.names if is_name else self.model.tenants
         (held.add if on else held.discard)((queue, which))
 
+    async def cancel_many(self) -> None:
+        name, tenant, queue = self.any_of(None, *NAMES), self.any_of(None, *TENANTS[1:]), self.any_of(None, *QUEUES)
+        state = self.any_of(None, "scheduled")
+        own = [
+            job
+            for (where, _), job in self.model.jobs.items()
+            if job.place in (("scheduled",) if state else ("waiting", "scheduled"))
+            and name in (None, job.name)
+            and tenant in (None, job.tenant)
+            and queue in (None, where)
+        ]
+        assert await self.app.cancel_jobs(state, name=name, tenant=tenant, queue=queue) == len(own)
+        for job in own:
+            job.place = "cancelled"
+
     async def purge(self) -> None:
-        tenant, queue = self.any_of(*TENANTS[1:]), self.any_of(None, *QUEUES)
+        tenant, queue = self.any_of(None, *TENANTS[1:]), self.any_of(None, *QUEUES)
+        if tenant is None:
+            queue = self.any_of(*QUEUES)
         own = [
             key
             for key, job in self.model.jobs.items()
-            if job.tenant == tenant and queue in (None, key[0]) and job.place in ("waiting", "scheduled", "dead")
+            if tenant in (None, job.tenant)
+            and queue in (None, key[0])
+            and job.place in ("waiting", "scheduled", "dead")
         ]
-        assert await self.app.purge_tenant(tenant, queue=queue) == len(own)
+        if tenant is None:
+            assert await self.app.purge_queue(queue) == len(own)
+        else:
+            assert await self.app.purge_tenant(tenant, queue=queue) == len(own)
         for key in own:
             if self.model.jobs[key].place == "dead":
                 del self.model.jobs[key]
@@ -277,7 +299,13 @@ async def test_operators_verbs_do_what_the_model_says(make_app: Callable[..., Ap
             *(operators.run_some,) * 4,
             *(operators.edit,) * 4,
             *(operators.cancel, operators.retry, operators.delete, operators.change_dead) * 2,
-            *(operators.pause, operators.suspend, operators.purge, operators.name_what_is_nowhere),
+            *(
+                operators.pause,
+                operators.suspend,
+                operators.purge,
+                operators.cancel_many,
+                operators.name_what_is_nowhere,
+            ),
         ]
         told = []
         for _ in range(STEPS):

@@ -77,9 +77,9 @@ def test_the_dead_are_listed_shown_retried_and_discarded(app: App, run: Run) -> 
     code, told = run("failed")
     assert code == 0
     assert all(one in told for one in (first, second, third, "LookupError: two"))
-    code, told = run("failed", second)
+    code, told = run("show", second)
     assert (code, "raise LookupError(text)" in told, "two" in told) == (0, True, True)
-    assert run("failed", "nobody")[0] == 1
+    assert run("show", "nobody") == (1, "asyncjobs: there is no record of job 'nobody'\n")
     listed: list[dict[str, Any]] = json.loads(run("failed", "--json", "--error", "LookupError", "--limit", "2")[1])
     assert [one["id"] for one in listed] == [third, second]
     assert listed[0]["errors"][0]["message"] == "three"
@@ -183,7 +183,9 @@ def test_schedules_are_listed_and_steered(app: App, run: Run) -> None:
     [told] = json.loads(run("schedules", "--json")[1])
     assert (told["paused"], told["next_at"], told["arguments"]) == (True, None, [5])
     assert run("schedules", "resume", "nightly")[0] == 0
-    assert run("schedules", "trigger", "nightly")[0] == 0
+    code, said = run("schedules", "trigger", "nightly")
+    [job] = app.sync.jobs("ready")
+    assert (code, said) == (0, f"nightly is triggered: job {job.id} in queue default\n")
     assert app.sync.queue_stats("default").pending == 1
     assert run("schedules", "remove", "nightly")[0] == 0
     code, said = run("schedules", "remove", "nightly")
@@ -242,7 +244,7 @@ def test_of_two_tenants_jobs_and_schedules_with_one_id_each_has_a_name_for_the_o
 def test_the_dead_jobs_of_two_tenants_with_one_id_are_told_apart(app: App, run: Run) -> None:
     ids = [_bury(app, "text", tenant=tenant, job_id="x")[0] for tenant in ("acme", "globex")]
     assert ids == ["@acme:x", "@globex:x"]
-    assert run("failed", "@globex:x")[0] == 0
+    assert run("show", "@globex:x")[0] == 0
     assert run("retry", "@acme:x") == (0, "@acme:x: made ready again\n")
     assert run("delete", "@globex:x", "x") == (1, "@globex:x: forgotten\nx: there is no record of it\n")
 

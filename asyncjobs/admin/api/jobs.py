@@ -12,6 +12,7 @@ from asyncjobs.admin.problem import Problem
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails, JobSummary, job_details, job_summary
+from asyncjobs.errors import UnknownJob
 
 __all__ = [
     "ROUTES",
@@ -178,7 +179,10 @@ async def delete(call: Call[InQueue]) -> DeletedJob:
 async def _job(call: Call[InQueue]) -> Job:
     """Return the job of the path, if the caller may see it."""
     job_id = call.path["id"]
-    job = await call.app.find_job(job_id, queue=call.query.queue)
+    try:
+        job = await call.app.find_job(job_id, queue=call.query.queue)
+    except UnknownJob:
+        job = None
     if job is None or not call.access.sees(job.queue, job.tenant or None):
         call.not_found(f"record of job {job_id!r}")
     return job

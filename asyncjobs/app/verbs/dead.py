@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 
 from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.naming import named
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, pages
 from asyncjobs.core.bounds import checked_count, shown
@@ -16,11 +17,11 @@ from asyncjobs.core.duration import unix_ms
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_queue, checked_text
-from asyncjobs.errors import ArgumentsError
+from asyncjobs.errors import ArgumentsError, closest
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
 from asyncjobs.ports import JobPage, JobStore
 
-__all__ = ["DeadFilter", "DeadVerbs", "dead_pages"]
+__all__ = ["DeadFilter", "DeadVerbs", "dead_pages", "job_filter"]
 
 
 _RETRIED_A_CALL = 500
@@ -65,7 +66,11 @@ class DeadVerbs(Verbs):
         Example:
             ``await app.failed_jobs(error="ConnectionError", since=datetime.now(UTC) - timedelta(hours=1))``
         """
-        return (await self._latest(checked_count("limit", limit), await self._queues(queue), _filter(which))).jobs
+        return (
+            await self._latest(
+                checked_count("limit", limit), await self._queues(queue), job_filter(which, DeadFilter.__annotations__)
+            )
+        ).jobs
 
     @on_app_loop
     async def failed_page(
@@ -95,7 +100,11 @@ class DeadVerbs(Verbs):
             older = await app.failed_page(50, after=page.next)
             ```
         """
-        limit, wanted, before = checked_count("limit", limit, least=1), _filter(which), _read_cursor(after)
+        limit, wanted, before = (
+            checked_count("limit", limit, least=1),
+            job_filter(which, DeadFilter.__annotations__),
+            _read_cursor(after),
+        )
         if queue is None or isinstance(queue, str):
             queues = await self._queues(queue)
         else:
@@ -115,7 +124,8 @@ class DeadVerbs(Verbs):
         for one in queues:
             found += await self._latest_of(one, limit, wanted, before)
         found.sort(key=_death, reverse=True)
-        return JobPage(found[:limit], _cursor(found[limit - 1]) if len(found) > limit else "")
+        jobs = [named(job, self.registry) for job in found[:limit]]
+        return JobPage(jobs, _cursor(found[limit - 1]) if len(found) > limit else "")
 
     async def _latest_of(self, queue: str, limit: int, wanted: JobFilter, before: _Death | None) -> list[Job]:
         """Return more than ``limit`` of them, or all: with one, all that died in the same millisecond."""
@@ -168,7 +178,7 @@ class DeadVerbs(Verbs):
         Raises:
             ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
         """
-        wanted = _filter(which)
+        wanted = job_filter(which, DeadFilter.__annotations__)
         count = 0
         for one in await self._queues(queue):
             found = [job.id async for page in dead_pages(self._broker, one, wanted) for job in page]
@@ -192,7 +202,7 @@ class DeadVerbs(Verbs):
         Raises:
             ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
         """
-        wanted = _filter(which)
+        wanted = job_filter(which, DeadFilter.__annotations__)
         count = 0
         for one in await self._queues(queue):
             async for page in dead_pages(self._broker, one, wanted):
@@ -236,9 +246,22 @@ def _read_cursor(text: str) -> _Death | None:
     return int(at_ms), job_id
 
 
-def _filter(which: DeadFilter) -> JobFilter:
+def job_filter(which: Mapping[str, Any], known: Collection[str]) -> JobFilter:
+    """Return the filter that the keywords ``which`` of a verb make.
+
+    Args:
+        which: The keywords, as of a ``DeadFilter``.
+        known: The keywords that the verb takes.
+
+    Raises:
+        ArgumentsError: A keyword isn't known, a time is naive, or a text is none.
+    """
+    for given in which:
+        # A filter with a slip of the pen would let every job pass.
+        if given not in known:
+            raise ArgumentsError(f"{given}= is no filter; expected {', '.join(known)}.{closest(given, known)}")
     bounds = {what: _unix_ms(what, which.get(what)) for what in ("since", "until")}
-    texts: dict[str, object] = {what: which.get(what) for what in ("name", "error")}
+    texts = {what: which.get(what) for what in ("name", "error")}
     name, error = (None if given is None else checked_text(what, given) for what, given in texts.items())
     return JobFilter(
         name=name,

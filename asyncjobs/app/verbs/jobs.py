@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar, get_args
 
 from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.naming import named
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.moving import MoveReply, move
 from asyncjobs.app.verbs.paging import pages
@@ -249,4 +250,4 @@ class JobVerbs(Verbs):
                 break
         if place == "dead":
             found.sort(key=lambda job: (job.finished_at_ms or 0, job.id), reverse=True)
-        return found[:limit]
+        return [named(job, self.registry) for job in found[:limit]]

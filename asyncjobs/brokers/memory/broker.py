@@ -254,7 +254,7 @@ class MemoryBroker:
         self, queue: str, place: Place, after: str, limit: int, tenant: str = "", until_ms: int = 0
     ) -> JobPage:
         with self._lock:
-            return store.page(self._queue(queue), place, after, limit, tenant, until_ms)
+            return store.page(self._queue(queue), place, after, limit, tenant, until_ms, self._now_ms())
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         with self._lock:

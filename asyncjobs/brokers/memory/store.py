@@ -23,7 +23,7 @@ _TOO_LATE: dict[str, Literal["running", "ended", "failed"]] = {
 }
 
 
-def page(queue: Queue, place: Place, after: str, limit: int, tenant: str, until_ms: int) -> JobPage:
+def page(queue: Queue, place: Place, after: str, limit: int, tenant: str, until_ms: int, now_ms: int) -> JobPage:
     """Return the jobs among the next ``limit`` entries of a place, of the dead those that died before ``until_ms``."""
     listed = queue.listed[place]
     rest = listed.after(after)
@@ -31,7 +31,7 @@ def page(queue: Queue, place: Place, after: str, limit: int, tenant: str, until_
         rest = itertools.dropwhile(lambda entry: entry.at_ms >= until_ms, rest)
     entries = list(itertools.islice(rest, limit + 1))
     cursor = listed.cursor(entries[limit - 1]) if len(entries) > limit else ""
-    return JobPage([job_of(one) for one in entries[:limit] if not tenant or one.tenant == tenant], cursor)
+    return JobPage([job_of(one, now_ms) for one in entries[:limit] if not tenant or one.tenant == tenant], cursor)
 
 
 def cancel(queue: Queue, job_id: str, reason: str, keep_ms: int, now_ms: int) -> CancelReply:

@@ -70,6 +70,8 @@ class JobError(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The number of the attempt, 1 for the first."""
     at_ms: int
     """When the attempt ended, in Unix milliseconds."""
+    started_at_ms: int | None = None
+    """When the attempt began, in Unix milliseconds; ``None`` where none began, as of a job that no worker knows."""
 
 
 class Final(
@@ -88,6 +90,7 @@ class Final(
         "fence": "n",
         "started_at_ms": "s",
         "finished_at_ms": "t",
+        "outlives_ms": "o",
     },
 ):
     """The body of an ended job's record: how it ended, around the envelope that it was sent with.
@@ -106,6 +109,8 @@ class Final(
     fence: int = 0
     started_at_ms: int | None = None
     finished_at_ms: int = 0
+    outlives_ms: int = 0
+    """For how long the record is kept after its result has lapsed, in milliseconds."""
 
 
 _encoder = msgspec.msgpack.Encoder()
