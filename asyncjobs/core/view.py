@@ -146,14 +146,14 @@ def _arguments(job: Job) -> dict[str, Any] | None:
         return None
     try:
         return {name: _plain(value) for name, value in job.named_arguments.items()}
-    except DECODING_ERRORS:
+    except (*DECODING_ERRORS, TypeError, ValueError):
         return None
 
 
 def _result(job: Job) -> Any:
     try:
-        return _plain(msgspec.msgpack.decode(job.result)) if job.result else None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _plain(job.result)
+    except DECODING_ERRORS:
         return None
 
 

@@ -149,7 +149,7 @@ def test_a_success_ends_the_job_with_its_result() -> None:
 def test_a_result_of_few_seconds_lapses_before_the_record(left_ms: int, result: bytes) -> None:
     settlement = settle(running(), Completed(encode("r")), RetryPolicy(), 2_000, 0.0, body=BODY, result_ttl_ms=5_000)
     assert settlement.ttl_ms == TOMBSTONE_MS
-    assert read_ended(KEPT, settlement.body, JobState.COMPLETED, left_ms).result == result
+    assert read_ended(KEPT, settlement.body, JobState.COMPLETED, left_ms).encoded_result == result
 
 
 def test_without_a_ttl_the_id_stays_known_for_a_minute_but_the_result_is_not_kept() -> None:

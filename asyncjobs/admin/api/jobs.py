@@ -66,7 +66,8 @@ class ListedJobs(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs that haven't ended, queue by queue in the order in which they will start."""
 
     jobs: list[JobSummary]
-    """The jobs. Without the permission ``values``, their metadata is empty."""
+    """The jobs. Without the permission ``values``, their arguments are ``null`` and their metadata is
+    empty."""
 
 
 class FailedJobs(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,14 +191,16 @@ async def _job(call: Call[InQueue]) -> Job:
 
 def _summary(call: Call[ListedQuery], job: Job) -> JobSummary:
     summary = job_summary(job)
-    return summary if "values" in call.access.permissions else msgspec.structs.replace(summary, metadata={})
+    if "values" in call.access.permissions:
+        return summary
+    return msgspec.structs.replace(summary, arguments=None, metadata={})
 
 
 def _details(call: Call[InQueue], job: Job) -> JobDetails:
     details = job_details(job)
     if "values" in call.access.permissions:
         return details
-    return msgspec.structs.replace(details, arguments=None, metadata={})
+    return msgspec.structs.replace(details, arguments=None, metadata={}, result=None)
 
 
 def _state_of(job: Job) -> str:

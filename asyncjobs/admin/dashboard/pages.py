@@ -134,11 +134,8 @@ async def _why(call: Call[OneJob], job: JobDetails) -> str | None:
         return None
     stats = await call.app.stats()
     here: QueueStats | None = next((one for one in stats.queues if one.queue_name == job.queue), None)
-    found = await call.app.find_job(job.id, queue=job.queue)
-    if here is None or found is None:
-        return None
-    is_due = found.due_at_ms is None or found.due_at_ms <= datetime.now(UTC).timestamp() * 1000
-    return why_waiting(here, stats.workers, is_due=is_due)
+    is_due = job.due_at is None or job.due_at <= datetime.now(UTC)
+    return None if here is None else why_waiting(here, stats.workers, is_due=is_due)
 
 
 async def dead(call: Call[Dead]) -> Mapping[str, Any]:
