@@ -299,6 +299,8 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """``idle``, ``running`` or ``stopping``."""
     running: tuple[str, ...]
     """The ids of jobs that it runs, at most 100."""
+    handlers: dict[str, tuple[str, ...]] = {}
+    """The names of the jobs that it can run, by the module of their handlers."""
 
 
 class StoredSchedule(NamedTuple):

@@ -15,6 +15,7 @@ from asyncjobs.ports import Broker, WorkerInfo
 from asyncjobs.worker.claimer import Claimer
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
+from asyncjobs.worker.namesakes import warn_of_namesakes
 
 __all__ = ["Presence"]
 
@@ -38,6 +39,7 @@ class Presence(Duty):
         *,
         worker_id: str,
         queues: Sequence[str],
+        handlers: dict[str, tuple[str, ...]],
         started_at_ms: int,
         grace_ms: int,
     ) -> None:
@@ -46,13 +48,16 @@ class Presence(Duty):
         self._claimer = claimer
         self._worker_id = worker_id
         self._queues = tuple(queues)
+        self._handlers = handlers
         self._names = frozenset(executor.plans)
         self._started_at_ms = started_at_ms
         self._grace_ms = grace_ms
 
     async def start(self) -> None:
-        """Announce the worker."""
+        """Announce the worker, and look for others that take its jobs for theirs."""
         await self.announce()
+        with contextlib.suppress(BrokerError):
+            warn_of_namesakes(self._info(), await self._broker.workers())
 
     async def announce(self) -> None:
         """Show the worker, and make jobs startable that waited for a worker of their names."""
@@ -87,6 +92,7 @@ class Presence(Duty):
             concurrency=executor.concurrency,
             status="stopping" if self._claimer.is_stopping else "running" if executor.running else "idle",
             running=executor.running_ids,
+            handlers=self._handlers,
         )
 
     async def stop(self) -> None:

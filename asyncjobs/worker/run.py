@@ -24,6 +24,7 @@ from asyncjobs.worker.liveness.health import Health, healthy_within
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.liveness.watchdog import Watchdog
 from asyncjobs.worker.maintenance import Maintenance
+from asyncjobs.worker.namesakes import names_by_module
 from asyncjobs.worker.presence import Presence
 from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.schedules.from_code import schedules_in_code
@@ -88,6 +89,7 @@ class WorkerRun:
             self._claimer,
             worker_id=worker_id,
             queues=order.queues,
+            handlers=names_by_module(host.registry),
             started_at_ms=self._clock.now_ms(),
             grace_ms=round(settings.unknown_job_grace * 1000),
         )
