@@ -11,13 +11,7 @@ from typing import Any
 
 import pytest
 
-from asyncjobs import (
-    App,
-    JobHandle,
-    JobRequest,
-    Middleware,
-    current_job,
-)
+from asyncjobs import App, JobHandle, JobRequest, Middleware, current_job
 from asyncjobs.middleware import Send
 from tests.waiting import Notes
 
