@@ -14,6 +14,10 @@ nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
+# Most tests wait most of the time, so a machine of two cores serves more at once. Neighbours, which share servers, stay
+# together until a process has nothing left to do.
+SIDE_BY_SIDE = ["--numprocesses", "4", "--dist", "worksteal"]
+
 
 def _install(session: nox.Session, *groups: str) -> None:
     """Install the project as a user would, and the named dependency groups of pyproject.toml."""
@@ -23,9 +27,9 @@ def _install(session: nox.Session, *groups: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, on the Python that runs nox; the tests start the servers they need."""
+    """All tests, on the Python that runs nox, or those of the arguments after `--`; they start their own servers."""
     _install(session, "test", "typing")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *(session.posargs or SIDE_BY_SIDE))
 
 
 def _tests_on(session: nox.Session, version: str) -> None:

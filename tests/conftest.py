@@ -12,6 +12,8 @@ from asyncjobs.jobs import open_apps
 from asyncjobs.jobs.ids import new_id
 from tests.servers import LANES, Lane, Server, cluster, server
 
+pytest_plugins = ["tests.faults.table"]
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:

@@ -438,7 +438,8 @@ async def test_the_same_schedule_id_in_two_tenants_and_in_none_is_three_schedule
     assert triggered.id.startswith("@acme:")
 
 
-async def test_the_ticks_of_two_tenants_schedules_are_jobs_of_their_own(app: App) -> None:
+async def test_the_ticks_of_two_tenants_schedules_are_jobs_of_their_own(make_app: Callable[..., App]) -> None:
+    app = make_app(scheduler_interval=0.1)
     ran: Notes[tuple[Any, ...]] = Notes()
 
     @app.job
@@ -475,7 +476,9 @@ async def test_no_job_can_take_the_id_of_a_tick(app: App, pay: Any, tenant: str 
                 assert (await pay.with_options(job_id=free).delay()).is_new
 
 
-async def test_a_tick_can_be_named(app: App) -> None:
+async def test_a_tick_can_be_named(make_app: Callable[..., App]) -> None:
+    app = make_app(scheduler_interval=0.1)
+
     @app.job
     async def work() -> None: ...
 

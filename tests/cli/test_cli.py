@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 
 from asyncjobs import App
 from tests.cli.conftest import Command
-from tests.servers import Server, server
+from tests.servers import Server, free_port, server
 from tests.waiting import SOON, until_sync
 
 
@@ -89,9 +88,7 @@ def test_an_error_inside_the_users_module_keeps_its_traceback(command: Command) 
 
 
 def test_an_unreachable_redis_is_one_message_and_exit_code_1(command: Command) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     done = command.run("worker", "shop:app", ASYNCJOBS_URL=f"redis://127.0.0.1:{port}")
     assert done.returncode == 1
     assert f"127.0.0.1:{port} can't be reached" in done.stderr

@@ -17,11 +17,18 @@ from asyncjobs.ports import Place
 from asyncjobs.testing import ManualClock
 from tests.conformance.losses import lossy
 from tests.servers import Server
+from tests.waiting import SOON
 
 __all__ = ["ClusterKit", "MemoryKit", "RedisKit"]
 
 PLACES: list[Place] = ["ready", "scheduled", "running", "parked", "dead"]
 QUEUES = ["default", "bench", "other", "third", "parking", "first", "second", "a", "b", "unused", "served"]
+
+
+def _address(servers: list[Server], scheme: str = "redis") -> Address:
+    """Return where to connect; on a busy machine, a server is no less there for being slow."""
+    places = tuple(("127.0.0.1", server.port) for server in servers)
+    return Address(nodes=places, scheme=scheme, connect_timeout=SOON, command_timeout=SOON)
 
 
 class MemoryKit:
@@ -57,7 +64,7 @@ class RedisKit:
     """The Redis broker on a server whose time is moved by the shift that only tests set, and by shorter expiries."""
 
     def __init__(self, server: Server) -> None:
-        self._begin(server.client(), Address(nodes=(("127.0.0.1", server.port),)))
+        self._begin(server.client(), _address([server]))
 
     def _begin(self, client: Any, settings: Address) -> None:
         self._client = client
@@ -135,5 +142,4 @@ class ClusterKit(RedisKit):
 
     def __init__(self, nodes: list[Server]) -> None:
         client = redis.RedisCluster(host="127.0.0.1", port=nodes[0].port)
-        places = tuple(("127.0.0.1", node.port) for node in nodes)
-        self._begin(client, Address(nodes=places, scheme="redis+cluster"))
+        self._begin(client, _address(nodes, "redis+cluster"))

@@ -86,6 +86,8 @@ async def test_a_rename_rolled_out_under_load(
         await asyncio.sleep(SECONDS / 4)
         workers.start(1, RENAMED="1")
         for old in workers.processes[:2]:
+            # One that is still importing has no handler of signals yet.
+            await workers.until_present(load.app, old)
             assert await workers.end(old) == 0
         await asyncio.sleep(SECONDS / 4)
         await load.settle(report)

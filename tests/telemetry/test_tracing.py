@@ -4,68 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from opentelemetry import baggage
 from opentelemetry.context import attach, detach, get_current
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import (
-    NonRecordingSpan,
-    NoOpTracerProvider,
-    SpanContext,
     SpanKind,
-    StatusCode,
-    TraceFlags,
-    get_current_span,
-    set_span_in_context,
 )
 
 from asyncjobs import (
     App,
-    BrokerUnavailable,
-    Cancel,
-    Discard,
-    JobContext,
     JobFailed,
-    JobRequest,
-    Middleware,
-    Retry,
     RetryPolicy,
-    Snooze,
     Worker,
     current_job,
 )
-from asyncjobs.middleware.base import CallNext, Send
-from asyncjobs.middleware.logging import Logging
-from asyncjobs.middleware.translate import Translate
 from asyncjobs.telemetry import Tracing
 from tests.telemetry.conftest import Spans
+from tests.telemetry.reading import attributes_of, linked, parent_of, trace_of
 from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
 
-NO_RETRY = RetryPolicy(max_retries=0)
 AT_ONCE = RetryPolicy(max_retries=2, initial=0.001, jitter=False)
-
-REMOTE = SpanContext(trace_id=0xABC, span_id=0xDEF, is_remote=True)
-
-
-def trace_of(span: ReadableSpan) -> int:
-    trace_id: int = span.context.trace_id
-    return trace_id
-
-
-def parent_of(span: ReadableSpan) -> int | None:
-    return span.parent.span_id if span.parent else None
-
-
-def linked(span: ReadableSpan) -> list[int]:
-    return [link.context.span_id for link in span.links]
 
 
 @contextlib.contextmanager
@@ -79,10 +43,6 @@ def having_baggage(entries: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         detach(token)
-
-
-def attributes_of(span: ReadableSpan) -> dict[str, Any]:
-    return dict(span.attributes or {})
 
 
 async def test_one_trace_leads_from_the_request_over_the_job_to_its_child(
@@ -202,7 +162,7 @@ async def test_each_attempt_has_a_span_and_later_ones_begin_a_trace_linked_to_th
 async def test_a_job_revived_from_the_dead_begins_a_trace_linked_to_its_sender(
     make_app: Callable[..., App], spans: Spans
 ) -> None:
-    app = make_app(middleware=[Tracing(spans.provider)], retry=NO_RETRY)
+    app = make_app(middleware=[Tracing(spans.provider)], retry=RetryPolicy(max_retries=0))
 
     @app.job
     async def work() -> None:
@@ -331,104 +291,6 @@ async def test_what_the_worker_was_started_in_stays_out_of_its_jobs(make_app: Ca
     assert trace_of(spans.one("process default")) == trace_of(spans.one("send default"))
 
 
-async def test_a_failed_attempt_has_the_exception_and_the_status(make_app: Callable[..., App], spans: Spans) -> None:
-    app = make_app(middleware=[Tracing(spans.provider)], retry=NO_RETRY)
-
-    @app.job
-    async def work() -> None:
-        raise LookupError("no such order")
-
-    async with app, app.worker():
-        with pytest.raises(JobFailed):
-            await (await work.delay()).result(SOON)
-
-    processed = spans.one("process default")
-    assert processed.status.status_code is StatusCode.ERROR
-    assert processed.status.description == "LookupError: no such order"
-    assert [event.name for event in processed.events] == ["exception"]
-    assert attributes_of(processed)["error.type"] == "LookupError"
-    assert attributes_of(processed)["asyncjobs.outcome"] == "failed"
-
-
-@pytest.mark.parametrize(
-    ("control", "outcome"),
-    [(Retry(after=60), "retry"), (Snooze(60), "snooze"), (Discard("no use"), "discard"), (Cancel("stop"), "cancel")],
-)
-async def test_what_a_handler_asks_for_is_an_outcome_and_no_error(
-    make_app: Callable[..., App], spans: Spans, control: Exception, outcome: str
-) -> None:
-    app = make_app(middleware=[Tracing(spans.provider)])
-
-    @app.job
-    async def work() -> None:
-        raise control
-
-    async with app:
-        await work.delay()
-        await Worker(app).run_until_empty()
-
-    processed = spans.one("process default")
-    assert processed.status.status_code is StatusCode.UNSET
-    assert attributes_of(processed)["asyncjobs.outcome"] == outcome
-    assert attributes_of(processed)["asyncjobs.outcome.reason"] == str(control)
-    assert "error.type" not in attributes_of(processed)
-    assert processed.events == ()
-
-
-async def test_the_error_behind_a_translated_one_is_kept(make_app: Callable[..., App], spans: Spans) -> None:
-    table = Translate({ConnectionError: lambda error: Retry(after=60)})
-    app = make_app(middleware=[Tracing(spans.provider), table])
-
-    @app.job
-    async def work() -> None:
-        raise ConnectionResetError("reset")
-
-    async with app:
-        await work.delay()
-        await Worker(app).run_until_empty()
-
-    [event] = spans.one("process default").events
-    assert (event.attributes or {})["exception.type"] == "ConnectionResetError"
-    assert spans.one("process default").status.status_code is StatusCode.UNSET
-
-
-async def test_an_attempt_that_times_out_is_an_interrupted_one_with_an_error(
-    make_app: Callable[..., App], spans: Spans
-) -> None:
-    app = make_app(middleware=[Tracing(spans.provider)], retry=NO_RETRY)
-
-    @app.job(timeout=0.05)
-    async def hang() -> None:
-        await asyncio.sleep(3600)
-
-    async with app, app.worker():
-        with pytest.raises(JobFailed):
-            await (await hang.delay()).result(SOON)
-
-    processed = spans.one("process default")
-    assert processed.status.status_code is StatusCode.ERROR
-    assert attributes_of(processed)["asyncjobs.outcome"] == "interrupted"
-
-
-async def test_a_send_that_fails_has_the_error_on_its_span(make_app: Callable[..., App], spans: Spans) -> None:
-    class Refuse(Middleware):
-        async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> Any:
-            raise BrokerUnavailable("not today")
-
-    app = make_app(middleware=[Tracing(spans.provider), Refuse()])
-
-    @app.job
-    async def work() -> None: ...
-
-    async with app:
-        with pytest.raises(BrokerUnavailable):
-            await work.delay()
-
-    sent = spans.one("send default")
-    assert sent.status.status_code is StatusCode.ERROR
-    assert attributes_of(sent)["error.type"] == "asyncjobs.errors.BrokerUnavailable"
-
-
 async def test_an_idle_worker_makes_no_spans(make_app: Callable[..., App], spans: Spans) -> None:
     app = make_app(middleware=[Tracing(spans.provider)])
 
@@ -438,136 +300,3 @@ async def test_an_idle_worker_makes_no_spans(make_app: Callable[..., App], spans
     async with app, app.worker():
         await asyncio.sleep(0.3)
     assert spans.all() == []
-
-
-class Seeing(Middleware):
-    """Sees the headers of what passes it."""
-
-    def __init__(self) -> None:
-        self.headers: list[dict[str, str]] = []
-
-    async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> Any:
-        self.headers += [dict(request.headers) for request in requests]
-        return await send(requests)
-
-
-@pytest.mark.parametrize("provider", [None, NoOpTracerProvider()], ids=["api alone", "no-op"])
-async def test_without_an_sdk_jobs_have_no_headers(make_app: Callable[..., App], provider: Any) -> None:
-    seeing = Seeing()
-    app = make_app(middleware=[Tracing(provider), seeing])
-
-    @app.job
-    async def work() -> bool:
-        return get_current_span().get_span_context().is_valid
-
-    async with app, app.worker():
-        assert await (await work.delay()).result(SOON) is False
-        await work.schedule_in(60)
-        await app.enqueue_many([work.request(), work.request()])
-    assert seeing.headers == [{}] * 4
-
-
-async def test_without_an_sdk_a_context_is_passed_on_to_the_handler_and_its_child(make_app: Callable[..., App]) -> None:
-    app = make_app(middleware=[Tracing()])
-
-    @app.job
-    async def child() -> str:
-        return f"{get_current_span().get_span_context().trace_id:x}"
-
-    @app.job
-    async def parent() -> str:
-        return (await child.delay()).id
-
-    async with app, app.worker():
-        token = attach(set_span_in_context(NonRecordingSpan(REMOTE)))
-        handle = await parent.delay()
-        detach(token)
-        assert await app.handle(await handle.result(SOON)).result(SOON) == "abc"
-
-
-async def test_a_trace_that_is_not_sampled_stays_so_over_its_jobs(make_app: Callable[..., App], spans: Spans) -> None:
-    unsampled = TracerProvider(sampler=ALWAYS_OFF)
-    sender = make_app(middleware=[Tracing(unsampled)])
-    worker = make_app(middleware=[Tracing(spans.provider)])
-
-    for app in (sender, worker):
-
-        @app.job(name="work")
-        async def work() -> dict[str, str]:
-            return dict(current_job().headers)
-
-        if app is sender:
-            async with sender:
-                handle_id = (await work.delay()).id
-    async with worker, worker.worker():
-        headers = await worker.handle(handle_id).result(SOON)
-    flags = int(headers["traceparent"].rpartition("-")[2], 16)
-    assert not flags & TraceFlags.SAMPLED
-    assert spans.all() == []
-
-
-async def test_a_context_that_is_damaged_does_not_cost_the_job(make_app: Callable[..., App], spans: Spans) -> None:
-    class Damage(Middleware):
-        async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> Any:
-            wrong = {"traceparent": "00-zz-01", "baggage": "=;,%%"}
-            return await send([request.with_headers(wrong) for request in requests])
-
-    app = make_app(middleware=[Tracing(spans.provider), Damage()])
-
-    @app.job
-    async def work() -> int:
-        return 1
-
-    async with app, app.worker():
-        assert await (await work.delay()).result(SOON) == 1
-    assert parent_of(spans.one("process default")) is None
-
-
-async def test_log_records_of_a_traced_job_have_its_trace_id(
-    make_app: Callable[..., App], spans: Spans, caplog: pytest.LogCaptureFixture
-) -> None:
-    app = make_app(middleware=[Tracing(spans.provider), Logging()])
-
-    @app.job
-    async def work() -> None:
-        current_job().log.info("half way")
-
-    with caplog.at_level(logging.INFO, logger="asyncjobs.job"):
-        async with app, app.worker():
-            await (await work.delay()).result(SOON)
-    found: list[Any] = [record for record in caplog.records if record.name == "asyncjobs.job"]
-    assert [record.trace_id for record in found] == [f"{trace_of(spans.one('process default')):032x}"] * 3
-
-
-async def test_the_handlers_of_one_worker_do_not_see_each_others_spans(
-    make_app: Callable[..., App], spans: Spans
-) -> None:
-    app = make_app(middleware=[Tracing(spans.provider)])
-
-    @app.job
-    async def work() -> str:
-        before = get_current_span().get_span_context().span_id
-        await asyncio.sleep(0.02)
-        assert get_current_span().get_span_context().span_id == before
-        return f"{before:x}"
-
-    async with app, app.worker(concurrency=10):
-        handles = await app.enqueue_many([work.request() for _ in range(10)])
-        found = [await handle.result(SOON) for handle in handles]
-    assert len(set(found)) == 10
-
-
-async def test_a_layer_further_in_sees_the_span(make_app: Callable[..., App], spans: Spans) -> None:
-    class Naming(Middleware):
-        async def process(self, job: JobContext, call_next: CallNext) -> Any:
-            get_current_span().set_attribute("mine", job.name)
-            return await call_next(job)
-
-    app = make_app(middleware=[Tracing(spans.provider), Naming()])
-
-    @app.job
-    async def work() -> None: ...
-
-    async with app, app.worker():
-        await (await work.delay()).result(SOON)
-    assert attributes_of(spans.one("process default"))["mine"] == "work"

@@ -111,6 +111,8 @@ async def test_a_running_handler_is_killed_when_its_job_is_cancelled(app: App) -
 async def test_a_timeout_begins_once_a_process_takes_the_job(make_app: Callable[..., App]) -> None:
     app = make_app(handler_processes=1)
     async with app, app.worker(queues=["cpu"], concurrency=4):
+        # A job has its timeout for the start of its process too, which takes as long as the machine needs.
+        await (await cpu_jobs.square.with_options(app=app).delay(2)).result(SOON)
         handles = [await cpu_jobs.nap.with_options(app=app).delay(0.8) for _ in range(4)]
         # The last one waits longer than its timeout of two seconds, and has nearly all of it left when it starts.
         assert all([1 < await handle.result(SOON) <= 2.1 for handle in handles])
