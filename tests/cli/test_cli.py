@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -266,8 +267,7 @@ def test_a_probe_that_can_not_be_had_ends_the_worker_with_the_reason(
 
 
 def test_the_health_port_is_for_this_machine_unless_an_address_is_given(command: Command) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     worker = psutil.Process(command.start("worker", "shop:app", "--health-port", str(port)).pid)
 
     def addresses() -> list[str]:
