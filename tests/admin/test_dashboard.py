@@ -186,6 +186,13 @@ async def test_a_login_page_is_where_authorize_sends_a_stranger(app: App) -> Non
     assert (reply.status, reply.headers["location"]) == (303, "/login")
 
 
+async def test_an_empty_field_of_a_filter_filters_nothing(app: App, web: Any, work: Any) -> None:
+    async with app:
+        await seed(app, work)
+        for target in ("/dead?queue=&name=&error=&tenant=acme", "/jobs?state=scheduled&queue=&tenant="):
+            assert Page(await see(web, target)).tags >= {"table"}
+
+
 async def test_problems_are_pages(app: App, web: Any) -> None:
     async with app:
         for target, status in (("/nothing", 404), ("/jobs/none", 404), ("/jobs?limit=0", 400), ("/act?verb=burn", 400)):

@@ -117,7 +117,8 @@ class _Pages:
         """Show a page."""
 
         async def answer(access: Access) -> Response:
-            query = read_query(page.query, request.query_params)
+            # A form sends its empty fields too.
+            query = read_query(page.query, {name: text for name, text in request.query_params.items() if text})
             try:
                 with tenant_scope(None):
                     found = await page.load(Call(self._app, access, request.path_params, query))
