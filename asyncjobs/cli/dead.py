@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import msgspec
 
 from asyncjobs.app import App
+from asyncjobs.app.counting import count_dead
 from asyncjobs.app.verbs.dead import DeadFilter
-from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.cli.command import Commands, add_operator_command, add_yes, limit
+from asyncjobs.cli.destroying import destroy, of_queues
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_json, print_lines, print_tables
+from asyncjobs.cli.output import print_changes, print_error, print_json, print_lines, print_tables, print_text
+from asyncjobs.cli.queues import note_unknown_queue
 from asyncjobs.cli.running import on_app
-from asyncjobs.cli.tables import Table, name_cell, print_table, time_cell
+from asyncjobs.cli.tables import Table, name_cell, record_lines, time_cell
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails, job_details
 from asyncjobs.errors import ConfigurationError
@@ -34,12 +36,14 @@ examples:
 
 _MAX_ERROR_CHARS = 80
 
+_FILTERS = ("name", "error", "tenant", "since", "until")
+
 
 def add_commands(commands: Commands) -> None:
     """Add the commands."""
     parser = add_operator_command(commands, "failed", "list the dead letter queue, or show one job", _EXAMPLES, _failed)
     parser.add_argument("id", nargs="?", help="show this job, with each error; a tenant's job as @tenant:id")
-    parser.add_argument("--limit", type=int, default=50, help="how many at most, the latest (50)")
+    parser.add_argument("--limit", type=limit, default=50, help="how many at most, the latest (50)")
     _add_filter(parser)
     for name, text, run in (
         ("retry", "make jobs of the dead letter queue ready again", _retry),
@@ -49,6 +53,8 @@ def add_commands(commands: Commands) -> None:
         parser.add_argument("ids", nargs="*", metavar="id", help="the jobs, a tenant's as @tenant:id; or use --all")
         parser.add_argument("--all", action="store_true", help="all jobs that the other options let through")
         _add_filter(parser)
+        if name == "delete":
+            add_yes(parser)
 
 
 def _add_filter(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +97,8 @@ def _failed(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     which = _filter(options)
-    found = on_app(app_of(options), lambda app: app.failed_jobs(options.limit, queue=options.queue, **which))
+    app = app_of(options)
+    found = on_app(app, lambda app: app.failed_jobs(options.limit, queue=options.queue, **which))
     jobs = [job_details(job) for job in found]
     columns = ["id", "queue", "job", "tenant", "died at (UTC)", "failures", "last error"]
     rows = [
@@ -107,6 +114,8 @@ def _list(options: argparse.Namespace) -> int:
         for job in jobs
     ]
     print_tables(options, jobs, Table("Dead letter queue", columns, rows))
+    if not jobs:
+        note_unknown_queue(app, options.queue)
     return 0
 
 
@@ -121,7 +130,7 @@ def _last_error(job: JobDetails) -> str:
 def _show(options: argparse.Namespace) -> int:
     found = on_app(app_of(options), lambda app: app.find_job(options.id, queue=options.queue))
     if found is None:
-        print(f"asyncjobs: there is no record of job {options.id!r}", file=sys.stderr)
+        print_error(f"there is no record of job {options.id!r}")
         return 1
     job = job_details(found)
     if options.json:
@@ -129,11 +138,11 @@ def _show(options: argparse.Namespace) -> int:
         return 0
     fields = msgspec.structs.asdict(job)
     del fields["errors"]
-    print_table(Table("Job", ["", ""], [[name, str(value)] for name, value in fields.items()]))
+    print_text("Job", *record_lines({name: str(value) for name, value in fields.items()}))
     for error in job.errors:
-        print(f"\nattempt {error.attempt}, {error.at}: {error.type}: {error.message}")
+        print_text("", f"attempt {error.attempt}, {error.at}: {error.type}: {error.message}")
         if error.traceback:
-            print(error.traceback.rstrip())
+            print_text(*(f"  {line}" for line in error.traceback.rstrip().split("\n")))
     return 0
 
 
@@ -141,37 +150,49 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _retry(options: argparse.Namespace) -> int:
-    return _change(options, "made ready again", App.retry_job, App.retry_failed)
+    if not _is_of_all(options):
+        return _change_named(options, "made ready again", App.retry_job)
+    which = _filter(options)
+    app = app_of(options)
+    count = on_app(app, lambda app: app.retry_failed(queue=options.queue, **which))
+    print_lines(options, {"count": count}, f"{count} jobs made ready again")
+    if not count:
+        note_unknown_queue(app, options.queue)
+    return 0
 
 
 def _delete(options: argparse.Namespace) -> int:
-    return _change(options, "forgotten", App.delete_job, App.delete_failed)
+    if not _is_of_all(options):
+        return _change_named(options, "forgotten", App.delete_job)
+    which = _filter(options)
+    told = [f"{name} {getattr(options, name)}" for name in _FILTERS if getattr(options, name) is not None]
+    return destroy(
+        options,
+        app_of(options),
+        "delete",
+        " ".join([f"dead jobs of {of_queues(options.queue)}", *(["with", ", ".join(told)] if told else [])]),
+        count=lambda app: count_dead(app, queue=options.queue, **which),
+        act=lambda app: app.delete_failed(queue=options.queue, **which),
+        done="forgotten",
+    )
 
 
-def _change(
-    options: argparse.Namespace,
-    done: str,
-    change_one: Callable[..., Awaitable[bool]],
-    change_all: Callable[..., Awaitable[int]],
-) -> int:
-    """Change the jobs that are named, or all that pass the filter; 1 if one that is named isn't dead."""
+def _is_of_all(options: argparse.Namespace) -> bool:
+    """Return whether all jobs are meant that pass the filter, and not those that are named."""
     if bool(options.ids) == options.all:
         raise ConfigurationError("name the jobs by their ids, or give --all with a filter; not both, and not neither")
-    if options.all:
-        which = _filter(options)
-        count = on_app(app_of(options), lambda app: change_all(app, queue=options.queue, **which))
-        print_lines(options, {"count": count}, f"{count} jobs {done}")
-        return 0
+    return bool(options.all)
+
+
+def _change_named(options: argparse.Namespace, done: str, change_one: Callable[..., Awaitable[bool]]) -> int:
+    """Change the jobs that are named; return 1 if one of them isn't dead."""
 
     async def change_named(app: App) -> dict[str, bool]:
         return {job_id: await _change_dead(app, job_id, options.queue, change_one) for job_id in options.ids}
 
     changed = on_app(app_of(options), change_named)
-    lines = [
-        f"{job_id}: {done if was_dead else 'not in the dead letter queue'}" for job_id, was_dead in changed.items()
-    ]
-    print_lines(options, changed, *lines)
-    return 0 if all(changed.values()) else 1
+    texts = {job_id: done if was_dead else "not in the dead letter queue" for job_id, was_dead in changed.items()}
+    return print_changes(options, changed, texts, {job_id for job_id, was_dead in changed.items() if not was_dead})
 
 
 async def _change_dead(app: App, job_id: str, queue: str | None, change_one: Callable[..., Awaitable[bool]]) -> bool:

@@ -6,9 +6,10 @@ import argparse
 
 from asyncjobs.app import App
 from asyncjobs.app.verbs.jobs import ListedState
-from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.cli.command import Commands, add_operator_command, limit
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_lines, print_tables
+from asyncjobs.cli.output import print_changes, print_tables
+from asyncjobs.cli.queues import note_unknown_queue
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, name_cell, time_cell
 from asyncjobs.core.view import job_summary
@@ -48,7 +49,7 @@ def add_commands(commands: Commands) -> None:
     )
     parser.add_argument("--queue", help="only jobs of this queue")
     parser.add_argument("--tenant", help="only jobs of this tenant")
-    parser.add_argument("--limit", type=int, default=50, help="how many at most (50)")
+    parser.add_argument("--limit", type=limit, default=50, help="how many at most (50)")
     parser = add_operator_command(commands, "cancel", "cancel jobs that wait or run", _EXAMPLES, _cancel)
     parser.add_argument("ids", nargs="+", metavar="id", help="the jobs; a tenant's as @tenant:id, as lists show it")
     parser.add_argument("--queue", help="their queue, if you know it")
@@ -58,8 +59,9 @@ def add_commands(commands: Commands) -> None:
 
 
 def _jobs(options: argparse.Namespace) -> int:
+    app = app_of(options)
     found = on_app(
-        app_of(options),
+        app,
         lambda app: app.jobs(options.state, queue=options.queue, tenant=options.tenant, limit=options.limit),
     )
     jobs = [job_summary(job) for job in found]
@@ -78,6 +80,8 @@ def _jobs(options: argparse.Namespace) -> int:
         for job in jobs
     ]
     print_tables(options, jobs, Table(f"Jobs that are {options.state}", columns, rows))
+    if not jobs:
+        note_unknown_queue(app, options.queue)
     return 0
 
 
@@ -88,5 +92,6 @@ def _cancel(options: argparse.Namespace) -> int:
         }
 
     replies = on_app(app_of(options), cancel)
-    print_lines(options, replies, *(f"{job_id}: {_REPLIES[reply]}" for job_id, reply in replies.items()))
-    return 0 if all(reply in ("cancelled", "running") for reply in replies.values()) else 1
+    texts = {job_id: _REPLIES[reply] for job_id, reply in replies.items()}
+    failed = {job_id for job_id, reply in replies.items() if reply not in ("cancelled", "running")}
+    return print_changes(options, replies, texts, failed)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.app.counting import count_of_tenant
+from asyncjobs.cli.command import Commands, add_operator_command, add_yes
+from asyncjobs.cli.destroying import destroy, of_queues
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_lines
-from asyncjobs.cli.running import on_app
-from asyncjobs.errors import ConfigurationError
 
 __all__ = ["add_commands"]
 
@@ -30,22 +28,16 @@ def add_commands(commands: Commands) -> None:
     )
     parser.add_argument("--tenant", required=True, help="the tenant's id")
     parser.add_argument("--queue", help="only jobs of this queue")
-    parser.add_argument("--yes", action="store_true", help="don't ask for confirmation")
+    add_yes(parser)
 
 
 def _purge(options: argparse.Namespace) -> int:
-    if not options.yes and not _is_confirmed(options):
-        print("nothing was done", file=sys.stderr)
-        return 1
-    count = on_app(app_of(options), lambda app: app.purge_tenant(options.tenant, queue=options.queue))
-    print_lines(options, {"count": count}, f"{count} jobs cancelled or forgotten")
-    return 0
-
-
-def _is_confirmed(options: argparse.Namespace) -> bool:
-    where = "all queues" if options.queue is None else f"queue {options.queue}"
-    if not sys.stdin.isatty():
-        raise ConfigurationError(f"purge of tenant {options.tenant} in {where}: give --yes where nobody can be asked")
-    # Not to standard output, which may be a file.
-    print(f"Purge all jobs of tenant {options.tenant} in {where}? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return destroy(
+        options,
+        app_of(options),
+        "purge",
+        f"jobs of tenant {options.tenant} in {of_queues(options.queue)}",
+        count=lambda app: count_of_tenant(app, options.tenant, queue=options.queue),
+        act=lambda app: app.purge_tenant(options.tenant, queue=options.queue),
+        done="cancelled or forgotten",
+    )

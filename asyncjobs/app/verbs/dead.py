@@ -18,7 +18,7 @@ from asyncjobs.errors import ArgumentsError, UnknownJob
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
 from asyncjobs.ports import JobStore
 
-__all__ = ["DeadFilter", "DeadVerbs", "dead_pages"]
+__all__ = ["DeadFilter", "DeadVerbs", "dead_filter", "dead_pages"]
 
 
 _RETRIED_A_CALL = 500
@@ -61,7 +61,7 @@ class DeadVerbs(Verbs):
             ``await app.failed_jobs(error="ConnectionError", since=datetime.now(UTC) - timedelta(hours=1))``
         """
         limit = checked_count("limit", limit)
-        wanted = _filter(which)
+        wanted = dead_filter(which)
         found: list[Job] = []
         for one in await self._queues(queue):
             here: list[Job] = []
@@ -108,7 +108,7 @@ class DeadVerbs(Verbs):
         Raises:
             ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
         """
-        wanted = _filter(which)
+        wanted = dead_filter(which)
         count = 0
         for one in await self._queues(queue):
             found = [job.id async for page in dead_pages(self._broker, one, wanted) for job in page]
@@ -132,7 +132,7 @@ class DeadVerbs(Verbs):
         Raises:
             ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
         """
-        wanted = _filter(which)
+        wanted = dead_filter(which)
         count = 0
         for one in await self._queues(queue):
             async for page in dead_pages(self._broker, one, wanted):
@@ -156,7 +156,7 @@ async def dead_pages(broker: JobStore, queue: str, wanted: JobFilter) -> AsyncIt
             return
 
 
-def _filter(which: DeadFilter) -> JobFilter:
+def dead_filter(which: DeadFilter) -> JobFilter:
     bounds = {what: _unix_ms(what, which.get(what)) for what in ("since", "until")}
     texts: dict[str, object] = {what: which.get(what) for what in ("name", "error")}
     name, error = (None if given is None else checked_text(what, given) for what, given in texts.items())
