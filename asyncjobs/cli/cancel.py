@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import get_args
 
 from asyncjobs.app import App
+from asyncjobs.app.counting import count_jobs
 from asyncjobs.app.verbs.sweeping import LiveFilter, LiveState
-from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.cli.command import Commands, add_operator_command, add_yes
+from asyncjobs.cli.destroying import destroy, of_filter
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_lines
-from asyncjobs.cli.purge import is_confirmed
+from asyncjobs.cli.output import print_changes
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.times import add_time_filter, time_option
 from asyncjobs.errors import ConfigurationError, UnknownJob
@@ -50,7 +50,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         "--reason", default="cancelled on the command line", help="the reason, for the code that awaits the result"
     )
-    parser.add_argument("--yes", action="store_true", help="don't ask for confirmation of --all")
+    add_yes(parser)
 
 
 def _cancel(options: argparse.Namespace) -> int:
@@ -70,23 +70,16 @@ def _cancel_all(options: argparse.Namespace) -> int:
         since=time_option(options, "since"),
         until=time_option(options, "until"),
     )
-    if not options.yes and not is_confirmed("cancel", _words(options)):
-        print("nothing was done", file=sys.stderr)
-        return 1
-    count = on_app(
+    states = get_args(LiveState) if options.state is None else [options.state]
+    return destroy(
+        options,
         app_of(options),
-        lambda app: app.cancel_jobs(options.state, queue=options.queue, reason=options.reason, **which),
+        "cancel",
+        of_filter(options, f"{options.state or 'waiting or running'} jobs", which),
+        count=lambda app: count_jobs(app, states, queue=options.queue, **which),
+        act=lambda app: app.cancel_jobs(options.state, queue=options.queue, reason=options.reason, **which),
+        done="cancelled",
     )
-    print_lines(options, {"count": count}, f"{count} jobs cancelled")
-    return 0
-
-
-def _words(options: argparse.Namespace) -> str:
-    """Return which jobs ``--all`` means."""
-    words = {"named": options.name, "of tenant": options.tenant, "sent since": options.since, "before": options.until}
-    which = "".join(f" {word} {value}" for word, value in words.items() if value is not None)
-    where = "all queues" if options.queue is None else f"queue {options.queue}"
-    return f"all {options.state or 'waiting and running'} jobs{which} in {where}"
 
 
 def _cancel_named(options: argparse.Namespace) -> int:
@@ -100,5 +93,6 @@ def _cancel_named(options: argparse.Namespace) -> int:
         return {job_id: await cancel_one(app, job_id) for job_id in options.ids}
 
     replies = on_app(app_of(options), cancel)
-    print_lines(options, replies, *(f"{job_id}: {_REPLIES[reply]}" for job_id, reply in replies.items()))
-    return 0 if all(reply in ("cancelled", "running") for reply in replies.values()) else 1
+    texts = {job_id: _REPLIES[reply] for job_id, reply in replies.items()}
+    failed = {job_id for job_id, reply in replies.items() if reply not in ("cancelled", "running")}
+    return print_changes(options, replies, texts, failed)

@@ -6,10 +6,13 @@ import argparse
 from collections.abc import Awaitable, Callable
 
 from asyncjobs.app import App
+from asyncjobs.app.counting import count_jobs
 from asyncjobs.app.verbs.dead import DeadFilter
-from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.cli.command import Commands, add_operator_command, add_yes, limit
+from asyncjobs.cli.destroying import destroy, of_filter
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_lines, print_tables
+from asyncjobs.cli.output import print_changes, print_lines, print_tables
+from asyncjobs.cli.queues import note_unknown_queue
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, name_cell, time_cell
 from asyncjobs.cli.times import add_time_filter, time_option
@@ -35,7 +38,7 @@ _MAX_ERROR_CHARS = 80
 def add_commands(commands: Commands) -> None:
     """Add the commands."""
     parser = add_operator_command(commands, "failed", "list the dead letter queue", _EXAMPLES, _failed)
-    parser.add_argument("--limit", type=int, default=50, help="how many at most, the latest (50)")
+    parser.add_argument("--limit", type=limit, default=50, help="how many at most, the latest (50)")
     _add_filter(parser)
     for name, text, run in (
         ("retry", "make jobs of the dead letter queue ready again", _retry),
@@ -45,6 +48,8 @@ def add_commands(commands: Commands) -> None:
         parser.add_argument("ids", nargs="*", metavar="id", help="the jobs, a tenant's as @tenant:id; or use --all")
         parser.add_argument("--all", action="store_true", help="all jobs that the other options let through")
         _add_filter(parser)
+        if name == "delete":
+            add_yes(parser)
 
 
 def _add_filter(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +75,8 @@ def _filter(options: argparse.Namespace) -> DeadFilter:
 
 def _failed(options: argparse.Namespace) -> int:
     which = _filter(options)
-    found = on_app(app_of(options), lambda app: app.failed_jobs(options.limit, queue=options.queue, **which))
+    app = app_of(options)
+    found = on_app(app, lambda app: app.failed_jobs(options.limit, queue=options.queue, **which))
     jobs = [job_details(job) for job in found]
     columns = ["id", "queue", "job", "tenant", "died at (UTC)", "failures", "last error"]
     rows = [
@@ -86,6 +92,8 @@ def _failed(options: argparse.Namespace) -> int:
         for job in jobs
     ]
     print_tables(options, jobs, Table("Dead letter queue", columns, rows))
+    if not jobs:
+        note_unknown_queue(app, options.queue)
     return 0
 
 
@@ -101,35 +109,48 @@ def _last_error(job: JobDetails) -> str:
 
 
 def _retry(options: argparse.Namespace) -> int:
-    return _change(options, "made ready again", App.retry_job, App.retry_failed)
+    if not _is_of_all(options):
+        return _change_named(options, "made ready again", App.retry_job)
+    which = _filter(options)
+    app = app_of(options)
+    count = on_app(app, lambda app: app.retry_failed(queue=options.queue, **which))
+    print_lines(options, {"count": count}, f"{count} jobs made ready again")
+    if not count:
+        note_unknown_queue(app, options.queue)
+    return 0
 
 
 def _delete(options: argparse.Namespace) -> int:
-    return _change(options, "forgotten", App.delete_job, App.delete_failed)
+    if not _is_of_all(options):
+        return _change_named(options, "forgotten", App.delete_job)
+    which = _filter(options)
+    return destroy(
+        options,
+        app_of(options),
+        "delete",
+        of_filter(options, "dead jobs", which),
+        count=lambda app: count_jobs(app, ["dead"], queue=options.queue, **which),
+        act=lambda app: app.delete_failed(queue=options.queue, **which),
+        done="forgotten",
+    )
 
 
-def _change(
-    options: argparse.Namespace,
-    done: str,
-    change_one: Callable[..., Awaitable[bool]],
-    change_all: Callable[..., Awaitable[int]],
-) -> int:
-    """Change the jobs that are named, or all that pass the filter; 1 if one that is named isn't dead."""
+def _is_of_all(options: argparse.Namespace) -> bool:
+    """Return whether all jobs are meant that pass the filter, and not those that are named."""
     if bool(options.ids) == options.all:
         raise ConfigurationError("name the jobs by their ids, or give --all with a filter; not both, and not neither")
-    if options.all:
-        which = _filter(options)
-        count = on_app(app_of(options), lambda app: change_all(app, queue=options.queue, **which))
-        print_lines(options, {"count": count}, f"{count} jobs {done}")
-        return 0
+    return bool(options.all)
+
+
+def _change_named(options: argparse.Namespace, done: str, change_one: Callable[..., Awaitable[bool]]) -> int:
+    """Change the jobs that are named; return 1 if one of them isn't dead."""
 
     async def change_named(app: App) -> dict[str, str]:
         return {job_id: await _change_dead(app, job_id, options.queue, done, change_one) for job_id in options.ids}
 
-    said = on_app(app_of(options), change_named)
-    changed = {job_id: what == done for job_id, what in said.items()}
-    print_lines(options, changed, *(f"{job_id}: {what}" for job_id, what in said.items()))
-    return 0 if all(changed.values()) else 1
+    texts = on_app(app_of(options), change_named)
+    changed = {job_id: text == done for job_id, text in texts.items()}
+    return print_changes(options, changed, texts, {job_id for job_id, is_done in changed.items() if not is_done})
 
 
 async def _change_dead(

@@ -8,17 +8,17 @@ import contextlib
 import logging
 import os
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 
 from asyncjobs.app import App
 from asyncjobs.cli.command import Commands, add_command
 from asyncjobs.cli.demo_shop import Shop
+from asyncjobs.cli.output import print_error, print_table, print_text
 from asyncjobs.cli.running import on_app, run
 from asyncjobs.cli.stats import totals_table
 from asyncjobs.cli.supervisor import die_with_supervisor
-from asyncjobs.cli.tables import Table, drawn, print_table, rich_console
+from asyncjobs.cli.tables import Table, drawn, rich_console
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import DEFAULT_QUEUE, UNSET
 from asyncjobs.core.states import ENDED, JobState
@@ -71,18 +71,20 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 async def _show(app: App, shop: Shop, options: argparse.Namespace) -> int:
-    where = app.settings.server if options.redis else "the embedded broker (memory://), no server needed"
-    print(f"A small shop's jobs, on {where}.")
-    working = _worker_process(options) if options.redis else app.worker(queues=_QUEUES, concurrency=_CONCURRENCY)
+    server = app.settings.server
+    is_embedded = server.scheme == "memory"
+    where = "the embedded broker (memory://), no server needed" if is_embedded else server
+    print_text(f"A small shop's jobs, on {where}.")
+    working = _worker_process(options) if not is_embedded else app.worker(queues=_QUEUES, concurrency=_CONCURRENCY)
     async with working:
         sent = await shop.take_orders()
         all_ended = await _watch(sent)
     print_table(_dead_table(await app.failed_jobs()))
     print_table(totals_table(await app.stats()))
-    if options.redis:
+    if not is_embedded:
         await _clean_up(app, sent)
     if not all_ended:
-        print("asyncjobs: not every job has ended in time", file=sys.stderr)
+        print_error("not every job has ended in time")
     return 0 if all_ended else 1
 
 
@@ -129,7 +131,7 @@ async def _watch_plainly(sent: Sent, until: float) -> bool:
             if printed.get(handle.id) != now:
                 printed[handle.id] = now
                 line = f"{time.monotonic() - began:5.1f} s  {job.state.value:<9}  {label}  {_note(job)}"
-                print(line.rstrip(), flush=True)
+                print_text(line.rstrip())
         if _all_ended(jobs) or time.monotonic() > until:
             print_table(_jobs_table(sent, jobs))
             return _all_ended(jobs)

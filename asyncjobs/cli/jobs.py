@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from asyncjobs.app.verbs.jobs import ListedState
-from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.cli.command import Commands, add_operator_command, limit
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_tables
+from asyncjobs.cli.queues import note_unknown_queue
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, name_cell, time_cell
 from asyncjobs.core.view import job_summary
@@ -38,12 +39,13 @@ def add_commands(commands: Commands) -> None:
     )
     parser.add_argument("--queue", help="only jobs of this queue")
     parser.add_argument("--tenant", help="only jobs of this tenant")
-    parser.add_argument("--limit", type=int, default=50, help="how many at most (50)")
+    parser.add_argument("--limit", type=limit, default=50, help="how many at most (50)")
 
 
 def _jobs(options: argparse.Namespace) -> int:
+    app = app_of(options)
     found = on_app(
-        app_of(options),
+        app,
         lambda app: app.jobs(options.state, queue=options.queue, tenant=options.tenant, limit=options.limit),
     )
     jobs = [job_summary(job) for job in found]
@@ -67,4 +69,6 @@ def _jobs(options: argparse.Namespace) -> int:
         for job in jobs
     ]
     print_tables(options, jobs, Table(f"Jobs that are {options.state}", columns, rows))
+    if not jobs:
+        note_unknown_queue(app, options.queue)
     return 0

@@ -10,6 +10,7 @@ from asyncjobs.app.verbs.schedules import ScheduleInfo
 from asyncjobs.cli.command import Commands, add_operator_command
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_lines, print_tables
+from asyncjobs.cli.queues import note_unknown_queue
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, name_cell, time_cell
 from asyncjobs.errors import ConfigurationError
@@ -73,7 +74,8 @@ def _trigger(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    found = on_app(app_of(options), lambda app: app.schedules(options.queue))
+    app = app_of(options)
+    found = on_app(app, lambda app: app.schedules(options.queue))
     columns = ["id", "job", "queue", "when", "missed", "next (UTC)", "last (UTC)"]
     rows = [
         [
@@ -88,6 +90,8 @@ def _list(options: argparse.Namespace) -> int:
         for info in found
     ]
     print_tables(options, found, Table("Schedules", columns, rows))
+    if not found:
+        note_unknown_queue(app, options.queue)
     return 0
 
 

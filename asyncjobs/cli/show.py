@@ -10,10 +10,10 @@ import msgspec
 
 from asyncjobs.cli.command import Commands, add_operator_command
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_json, print_lines, print_tables
+from asyncjobs.cli.output import print_json, print_text
 from asyncjobs.cli.running import on_app
-from asyncjobs.cli.tables import Table, name_cell, seconds_cell, time_cell
-from asyncjobs.core.view import AttemptError, JobDetails, job_details
+from asyncjobs.cli.tables import name_cell, record_lines, seconds_cell, time_cell
+from asyncjobs.core.view import JobDetails, job_details
 
 __all__ = ["add_commands"]
 
@@ -40,9 +40,12 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print_json(job)
         return 0
-    print_tables(options, job, Table("Job", ["", ""], [[name, text] for name, text in _fields(job) if text != "-"]))
+    print_text("Job", *record_lines({name: text for name, text in _fields(job) if text != "-"}))
     for error in job.errors:
-        print_lines(options, None, *_error_lines(error))
+        print_text("", f"attempt {error.attempt}, {time_cell(error.at)}: {error.type}: {error.message}")
+        if error.traceback:
+            # Indented, so that no line of it looks like one of the command's own.
+            print_text(*(f"  {line}" for line in error.traceback.rstrip().split("\n")))
     return 0
 
 
@@ -68,11 +71,6 @@ def _fields(job: JobDetails) -> Iterator[tuple[str, str]]:
     yield "metadata", _json(job.metadata) if job.metadata else "-"
     yield "result", _json(job.result) if job.state == "completed" else "-"
     yield "reason", job.reason or "-"
-
-
-def _error_lines(error: AttemptError) -> list[str]:
-    head = f"attempt {error.attempt}, {time_cell(error.at)}: {error.type}: {error.message}"
-    return ["", *head.splitlines(), *error.traceback.rstrip().splitlines()]
 
 
 def _json(value: Any) -> str:

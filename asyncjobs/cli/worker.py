@@ -6,13 +6,14 @@ import argparse
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asyncjobs.cli.command import Commands, add_code_arguments, add_command
 from asyncjobs.cli.ending import ProcessEnd
 from asyncjobs.cli.loading import load_code
+from asyncjobs.cli.logs import log_to_stderr
+from asyncjobs.cli.output import print_text
 from asyncjobs.cli.running import run
 from asyncjobs.cli.supervisor import Supervisor, die_with_supervisor, report_start
 from asyncjobs.errors import ConfigurationError
@@ -38,6 +39,10 @@ back. A second signal cancels them at once, and a third one ends the process.
 """
 
 
+# How the URL of --url gets into the processes of a supervisor.
+_URL = "ASYNCJOBS_URL"
+
+
 def add_commands(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "worker", "run jobs", _EXAMPLES, _worker)
@@ -55,13 +60,19 @@ def add_commands(commands: Commands) -> None:
         "--health-host", metavar="HOST", default="127.0.0.1", help="the address of that port (127.0.0.1)"
     )
     parser.add_argument("--supervised-by", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--url-of-supervisor", action="store_true", help=argparse.SUPPRESS)
 
 
 def _worker(options: argparse.Namespace) -> int:
-    logging.basicConfig(
-        level=options.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log_to_stderr(options.log_level)
+    if options.url_of_supervisor:
+        options.url = os.environ[_URL]
     app = load_code(options)
+    if app.settings.server.scheme == "memory":
+        raise ConfigurationError(
+            "a worker on memory:// would get no jobs, since other processes can't send to that broker: name a server, "
+            "as in --url redis://localhost:6379/0, or run the worker inside the program, by app.worker()"
+        )
     # Made in the supervisor too, so that a wrong option ends the command before a process starts.
     worker = Worker(app, queues=_queues(options.queues), concurrency=options.concurrency)
     processes = app.settings.worker_count if options.processes is None else options.processes
@@ -94,7 +105,7 @@ async def _run(worker: Worker, end: ProcessEnd, options: argparse.Namespace) -> 
             await worker.run(signals=False, on_start=None if options.supervised_by is None else report_start)
             return
         ended = await worker.run_until_empty(signals=False)
-    print(f"{ended} jobs ended in {', '.join(worker.queues)}")
+    print_text(f"{ended} jobs ended in {', '.join(worker.queues)}")
 
 
 async def _answer_probes(stack: contextlib.AsyncExitStack, worker: Worker, options: argparse.Namespace) -> None:
@@ -146,8 +157,20 @@ def _queues(text: str | None) -> Sequence[str] | Mapping[str, float] | None:
 
 def _child_arguments(options: argparse.Namespace) -> list[str]:
     """Return the arguments of one worker process under a supervisor."""
-    arguments = ["worker", options.app, "--processes", "1", "--log-level", options.log_level]
+    arguments = [
+        "worker",
+        "--app",
+        options.app or options.short_app,
+        "--processes",
+        "1",
+        "--log-level",
+        options.log_level,
+    ]
     arguments += ["--supervised-by", str(os.getpid())]
+    if options.url is not None:
+        # Not as an argument, which other users of the machine could read, with the password in it.
+        os.environ[_URL] = options.url
+        arguments.append("--url-of-supervisor")
     if options.queues is not None:
         arguments += ["--queues", options.queues]
     if options.concurrency is not None:

@@ -115,7 +115,12 @@ async def test_a_job_is_shown_in_whatever_state_it_is(app: App, run: Run) -> Non
     code, told, _ = await run("show", dead.id)
     assert (code, "raise LookupError(text)" in told, "started at (UTC)" in told) == (0, True, True)
     assert json.loads((await run("show", dead.id, "--json"))[1])["errors"][0]["message"] == "no such user"
-    assert await run("show", "nobody") == (1, "", "asyncjobs: there is no record of job 'nobody'\n")
+    code, told, said = await run("show", "nobody")
+    assert (code, told, said.startswith("asyncjobs: there is no record of job 'nobody' in any queue: ")) == (
+        1,
+        "",
+        True,
+    )
     assert (await run("show", waits.id, "--queue", "other"))[0] == 1
 
 
@@ -134,12 +139,16 @@ async def test_many_jobs_are_cancelled_by_a_filter_once_that_is_confirmed(
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("sys.stdin.readline", lambda: "n\n")
     code, _, said = await run("cancel", "--all", "--name", "note", "--state", "ready")
-    assert (code, "named note in all queues?" in said, "nothing was done" in said) == (1, True, True)
+    asked = f"Cancel 30 ready jobs of all queues with name note on {app.settings.server}? [y/N]"
+    assert (code, asked in said, "nothing was done" in said) == (1, True, True)
     assert len(await app.jobs("ready")) == 31
-    assert await run("cancel", "--all", "--until", "2020-01-01", "--yes", "--json") == (0, '{"count":0}\n', "")
-    assert await run("cancel", "--all", "--name", "note", "--yes", "--reason", "oops") == (0, "30 jobs cancelled\n", "")
+    acting = f"asyncjobs: acting on {app.settings.server}\n"
+    assert await run("cancel", "--all", "--until", "2020-01-01", "--yes", "--json") == (0, '{"count":0}\n', acting)
+    done = await run("cancel", "--all", "--name", "note", "--yes", "--reason", "oops")
+    assert done == (0, "30 jobs cancelled\n", acting)
     assert [job.id for job in await app.jobs("ready")] == [kept.id]
-    assert await run("cancel", "--all", "--tenant", "acme", "--yes", "--json") == (0, '{"count":1}\n', "")
+    assert await run("cancel", "--all", "--name", "note") == (0, "0 jobs cancelled\n", "")
+    assert await run("cancel", "--all", "--tenant", "acme", "--yes", "--json") == (0, '{"count":1}\n', acting)
     with pytest.raises(JobCancelled, match="on the command line"):
         await kept.result(SOON)
 
@@ -159,13 +168,51 @@ async def test_what_is_not_said_clearly_ends_no_job(run: Run, arguments: list[st
     assert (code, out, problem in said) == (2, "", True)
 
 
-async def test_a_queue_is_purged_once_that_is_confirmed(app: App, run: Run) -> None:
+async def test_a_question_about_very_many_jobs_does_not_wait_until_all_are_counted(
+    app: App, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = app.registry.get("note")
+    await app.enqueue_many([note.request("a", "b") for _ in range(10_100)])
+    last = await note.with_options(tenant="acme").schedule_in(3600, "a", "b")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin.readline", lambda: "n\n")
+
+    async def asked(*arguments: str) -> str:
+        said: str = (await run(*arguments))[2]
+        return said.partition(" on ")[0]
+
+    assert await asked("cancel", "--all") == "Cancel 10,101 waiting or running jobs of all queues"
+    assert await asked("cancel", "--all", "--state", "scheduled") == "Cancel 1 scheduled jobs of all queues"
+    assert await asked("purge", "--queue", "default") == "Purge 10,101 jobs in queue default"
+    named = "waiting or running jobs of all queues with name note"
+    assert await asked("cancel", "--all", "--name", "note") == f"Cancel 10,000 or more {named}"
+    assert await asked("purge", "--tenant", "acme") == "Purge 1 jobs of tenant acme in all queues"
+    # A few jobs among very many are looked for in no more than so many pages.
+    monkeypatch.setattr("asyncjobs.app.counting._MAX_PAGES", 3)
+    assert await asked("purge", "--tenant", "acme") == "Purge 0 or more jobs of tenant acme in all queues"
+    monkeypatch.setattr("sys.stdin.readline", lambda: "y\n")
+    assert (await run("purge", "--tenant", "acme"))[:2] == (0, "1 jobs cancelled or forgotten\n")
+    assert await _is(last, "cancelled")
+
+
+async def test_a_queue_is_purged_once_that_is_confirmed(app: App, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     note = app.registry.get("note")
     await note.with_options(queue="mail").delay("a", "b")
     await note.with_options(queue="mail", tenant="acme").schedule_in(60, "a", "b")
     kept = await note.delay("a", "b")
+    server = app.settings.server
     code, _, said = await run("purge", "--queue", "mail")
-    assert (code, "purge all jobs in queue mail: give --yes" in said) == (2, True)
-    assert await run("purge", "--queue", "mail", "--yes") == (0, "2 jobs cancelled or forgotten\n", "")
+    assert (code, f"purge jobs in queue mail on {server}: give --yes" in said) == (2, True)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin.readline", lambda: "n\n")
+    code, _, said = await run("purge", "--queue", "mail")
+    assert (code, f"Purge 2 jobs in queue mail on {server}? [y/N]" in said, "nothing was done" in said) == (
+        1,
+        True,
+        True,
+    )
+    monkeypatch.setattr("sys.stdin.readline", lambda: "y\n")
+    code, told, _ = await run("purge", "--queue", "mail")
+    assert (code, told) == (0, "2 jobs cancelled or forgotten\n")
     assert [(await app.queue_stats(queue)).size for queue in ("mail", "default")] == [0, 1]
     assert await _is(kept, "pending")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
@@ -11,7 +11,7 @@ import msgspec
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.naming import named
 from asyncjobs.app.verbs.base import Verbs
-from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, pages
+from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, matching_pages
 from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import unix_ms
 from asyncjobs.core.filter import JobFilter
@@ -19,9 +19,9 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.errors import ArgumentsError, closest
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
-from asyncjobs.ports import JobPage, JobStore
+from asyncjobs.ports import JobPage
 
-__all__ = ["DeadFilter", "DeadVerbs", "dead_pages", "job_filter"]
+__all__ = ["DeadFilter", "DeadVerbs", "job_filter"]
 
 
 _RETRIED_A_CALL = 500
@@ -132,7 +132,7 @@ class DeadVerbs(Verbs):
         # Where a filter leaves jobs out, more are looked at in one call.
         size = min(limit + 1, ENTRIES_A_PAGE) if wanted.name is None and wanted.error is None else ENTRIES_A_PAGE
         found: list[Job] = []
-        async for page in dead_pages(self._broker, queue, wanted, size):
+        async for page in matching_pages(self._broker, queue, "dead", wanted, size):
             for job in page:
                 if before is not None and _death(job) >= before:
                     continue
@@ -181,7 +181,7 @@ class DeadVerbs(Verbs):
         wanted = job_filter(which, DeadFilter.__annotations__)
         count = 0
         for one in await self._queues(queue):
-            found = [job.id async for page in dead_pages(self._broker, one, wanted) for job in page]
+            found = [job.id async for page in matching_pages(self._broker, one, "dead", wanted) for job in page]
             # They are listed latest first.
             found.reverse()
             for start in range(0, len(found), _RETRIED_A_CALL):
@@ -205,28 +205,10 @@ class DeadVerbs(Verbs):
         wanted = job_filter(which, DeadFilter.__annotations__)
         count = 0
         for one in await self._queues(queue):
-            async for page in dead_pages(self._broker, one, wanted):
-                count += sum(await self._broker.delete(one, [job.id for job in page]))
+            async for page in matching_pages(self._broker, one, "dead", wanted):
+                if page:
+                    count += sum(await self._broker.delete(one, [job.id for job in page]))
         return count
-
-
-async def dead_pages(
-    broker: JobStore, queue: str, wanted: JobFilter, size: int = ENTRIES_A_PAGE
-) -> AsyncIterator[list[Job]]:
-    """Yield the jobs of a dead letter queue that pass the filter, latest first, in pages of which none is empty.
-
-    Args:
-        broker: The broker.
-        queue: The queue.
-        wanted: The filter.
-        size: How many jobs are looked at for a page.
-    """
-    async for page in pages(broker, queue, "dead", wanted.tenant or "", until_ms=wanted.until_ms or 0, size=size):
-        found = [job for job in page if wanted.matches(job)]
-        if found:
-            yield found
-        if wanted.since_ms is not None and (page[-1].finished_at_ms or 0) < wanted.since_ms:
-            return
 
 
 def _death(job: Job) -> _Death:

@@ -8,8 +8,8 @@ from typing import Literal, TypedDict, Unpack, get_args
 
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
-from asyncjobs.app.verbs.dead import dead_pages, job_filter
-from asyncjobs.app.verbs.paging import pages
+from asyncjobs.app.verbs.dead import job_filter
+from asyncjobs.app.verbs.paging import matching_pages
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.options import checked_queue, checked_tenant, checked_text
@@ -169,17 +169,18 @@ class _Sweep:
 
     async def _delete_dead(self) -> int:
         count = 0
-        async for page in dead_pages(self._broker, self._queue, self._wanted):
-            count += sum(await self._broker.delete(self._queue, [job.id for job in page]))
+        async for page in matching_pages(self._broker, self._queue, "dead", self._wanted):
+            if page:
+                count += sum(await self._broker.delete(self._queue, [job.id for job in page]))
         return count
 
     async def _cancel_in(self, state: LiveState) -> int:
         """Cancel the jobs of one state, and return how many there were, without those that were marked before."""
         count = 0
-        async for page in pages(self._broker, self._queue, state, self._wanted.tenant or ""):
-            ids = [job.id for job in page if self._wanted.matches(job)]
-            if not ids:
+        async for page in matching_pages(self._broker, self._queue, state, self._wanted):
+            if not page:
                 continue
+            ids = [job.id for job in page]
             replies = await self._broker.cancel(self._queue, ids, self._reason, self._keep_ms)
             done = dict(zip(ids, replies, strict=True))
             marked = {job_id for job_id, reply in done.items() if reply == "running"}
