@@ -170,7 +170,7 @@ class Sender:
         """Return the handle of a job that was sent; ``is_new`` is the broker's reply."""
         # An id that we made is known to the broker only if an earlier try got through and its reply was lost.
         is_new = is_new or request.options.job_id is UNSET
-        return JobHandle(self._lookup, new.queue, new.id, returns=request.returns, is_new=is_new, sent=True)
+        return JobHandle(self._lookup, new.queue, new.id, returns=request._returns, is_new=is_new, sent=True)
 
     # -- from a request to a job
 

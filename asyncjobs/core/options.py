@@ -42,8 +42,13 @@ __all__ = [
 ]
 
 Acks = Literal["late", "early"]
+"""When a job counts as taken: after its run (``late``), or before it (``early``)."""
+
 Durability = Literal["local", "replicated"]
+"""When a job counts as sent: once Redis has it (``local``), or its replicas too (``replicated``)."""
+
 Executor = Literal["thread", "process"]
+"""Where a plain handler runs."""
 
 DEFAULT_QUEUE = "default"
 
@@ -282,10 +287,14 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority | UnsetType = UNSET
     retry: RetryPolicy | RetryRule | UnsetType = UNSET
     timeout_ms: int | UnsetType = UNSET
+    """``timeout`` in milliseconds."""
     result_ttl_ms: int | UnsetType = UNSET
+    """``result_ttl`` in milliseconds."""
     expires_ms: int | UnsetType = UNSET
+    """``expires`` in milliseconds."""
     acks: Acks | UnsetType = UNSET
     timing: Timing | None = None
+    """``cron`` or ``every``, with ``timezone`` and ``missed``; ``None`` without a schedule."""
     executor: Executor = "thread"
 
     @classmethod
@@ -327,8 +336,11 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority | UnsetType = UNSET
     max_retries: int | UnsetType = UNSET
     timeout_ms: int | UnsetType = UNSET
+    """``timeout`` in milliseconds."""
     result_ttl_ms: int | UnsetType = UNSET
+    """``result_ttl`` in milliseconds."""
     expires_ms: int | UnsetType = UNSET
+    """``expires`` in milliseconds."""
     metadata: dict[str, Any] | UnsetType = UNSET
     job_id: str | UnsetType = UNSET
     tenant: str | UnsetType | None = UNSET

@@ -17,11 +17,12 @@ from asyncjobs.errors import ArgumentsError, ConfigurationError
 __all__ = ["UNLIMITED", "RetryPolicy", "RetryRule", "calculate_retry_delay", "prepare_retry"]
 
 Backoff = Literal["exponential", "linear", "constant"]
+"""How the waits of a ``RetryPolicy`` grow."""
 
-#: A policy as a function. It takes the error and the number of failures so far, this one included, and returns how long
-#: to wait for the next try (seconds or ``timedelta``), or ``None`` to give up. It runs in the job's context, on the
-#: event loop.
 RetryRule = Callable[[BaseException, int], float | timedelta | None]
+"""A policy as a function. It takes the error and the number of failures so far, this one included, and returns how long
+to wait for the next try (seconds or ``timedelta``), or ``None`` to give up. It runs in the job's context, on the event
+loop."""
 
 
 def _seconds(value: float | timedelta) -> float:

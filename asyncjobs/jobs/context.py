@@ -160,7 +160,7 @@ class JobContext:
         self._emit("data", data)
 
     @property
-    def log(self) -> JobLog:
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger for this job.
 
         Its records carry ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant`` and ``trace_id`` as attributes.

@@ -221,7 +221,7 @@ class _Verbs(Generic[P, R]):
             signature=signature.hash,
             defaults=definition.options,
             options=options,
-            returns=signature.returns,
+            _returns=signature.returns,
             delay_ms=delay_ms,
             due_at_ms=due_at_ms,
         )
@@ -357,7 +357,7 @@ def scheduled_request(definition: JobDefinition[..., R]) -> JobRequest[R]:
         signature=signature.hash,
         defaults=definition.options,
         options=_NO_OPTIONS,
-        returns=signature.returns,
+        _returns=signature.returns,
     )
 
 

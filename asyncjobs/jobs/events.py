@@ -16,6 +16,7 @@ __all__ = ["EventKind", "JobEvent", "Progress", "decode_event", "encode_event"]
 
 #: What an event is about.
 EventKind = Literal["progress", "data", "log"]
+"""What an event comes from: ``progress()``, ``emit()`` or ``log`` of the running job."""
 
 _MAX_BYTES = 65_536
 

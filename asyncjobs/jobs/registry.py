@@ -56,6 +56,9 @@ class Registry:
             aliases: Earlier names of the job.
             options: The options of all its calls.
 
+        Returns:
+            The job.
+
         Raises:
             DefinitionError: Its name, or an alias, is taken by another job, or the function can't be a handler.
         """

@@ -53,7 +53,7 @@ class JobRequest(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True, gc=Fa
     options: CallOptions
     """The options of the call, which win over ``defaults``."""
 
-    returns: Codec
+    _returns: Codec
     """Reads what the handler returns, as its return annotation says."""
 
     delay_ms: int = 0

@@ -89,7 +89,7 @@ def request_of(schedule: Schedule, queue: str, tick_ms: int, job_id: str = "") -
             tenant=template.tenant or UNSET,
             acks="early" if template.acks_early else "late",
         ),
-        returns=ANY,
+        _returns=ANY,
         id=job_id,
         headers={**envelope.headers, SCHEDULE_HEADER: schedule.id, TICK_HEADER: str(tick_ms)},
     )

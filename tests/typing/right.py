@@ -6,13 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, assert_type
+from typing import Any, Unpack, assert_type
 
 from asyncjobs import (
     App,
+    AsyncJobDefinition,
+    CancelResult,
+    DeadFilter,
+    Duration,
+    EditResult,
+    Health,
+    HistoryEntry,
     Inject,
     Job,
+    JobCall,
     JobContext,
+    JobError,
     JobEvent,
     JobHandle,
     JobRequest,
@@ -21,7 +30,9 @@ from asyncjobs import (
     Retry,
     RetryPolicy,
     ScheduleInfo,
+    Settings,
     Stats,
+    SyncApp,
     Worker,
     current_job,
     job,
@@ -121,6 +132,27 @@ async def found_again(job_id: str) -> None:
     assert_type(await with_options.with_options(queue="other", tenant="acme").handle(job_id).result(), int)
     assert_type(app.sync.result(thumbnail.handle(job_id)), bytes)
     assert_type(app.handle(job_id), JobHandle[Any])
+    assert_type(await app.find_job(job_id), Job)
+    assert_type(await app.cancel_job(job_id), CancelResult)
+    assert_type(await app.edit_job(job_id, priority="low"), EditResult)
+    assert_type(await app.job_history("default"), list[HistoryEntry])
+    assert_type(Worker(app).health(), Health)
+    assert_type(app.settings, Settings)
+    assert_type(app.sync, SyncApp)
+    assert_type((await app.find_job(job_id)).errors, tuple[JobError, ...])
+
+
+def named(
+    urgent: JobCall[[str, int], str], wait: Duration, **which: Unpack[DeadFilter]
+) -> AsyncJobDefinition[[], None]:
+    """Types of asyncjobs in annotations of a program."""
+
+    @app.job
+    async def listed() -> None:
+        await call.schedule_in(wait, "a", 1)
+        await app.failed_jobs(**which)
+
+    return listed
 
 
 @resource(scope="worker")

@@ -18,8 +18,8 @@ __all__ = ["ENCODING_ERRORS", "STANDARD", "Encoders", "Hooks"]
 #: What ``Hooks.encode_value`` may raise for a value that can't be encoded: anything, as code of the value's own does.
 ENCODING_ERRORS = (Exception,)
 
-#: By class: the function that turns an object into a value that can be sent, and the one that turns it back.
 Encoders: TypeAlias = Mapping[type[Any], tuple[Callable[[Any], Any], Callable[[Any], Any]]]
+"""By class: the function that turns an object into a value that can be sent, and the one that turns it back."""
 
 # Classes of the standard library whose text, passed to the class, makes an equal object. By name, so that none is
 # imported for the sake of this list.
