@@ -51,7 +51,12 @@ class Presence(Duty):
         self._names = frozenset(executor.plans)
         self._started_at_ms = started_at_ms
         self._grace_ms = grace_ms
-        self._unknown = UnknownNames(monotonic, grace_ms / 1000)
+        self._unknown = UnknownNames(
+            monotonic,
+            "jobs wait",
+            " Jobs of a name that no worker knows go to the dead letter queue after "
+            f"{grace_ms / 1000:g} s (unknown_job_grace)",
+        )
 
     async def start(self) -> None:
         """Announce the worker."""

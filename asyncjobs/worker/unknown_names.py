@@ -1,4 +1,4 @@
-"""Warns of jobs that wait because the worker has no handler of their name."""
+"""Warns of names that the worker has no handler of: those of jobs that wait, and of schedules that don't fire."""
 
 from __future__ import annotations
 
@@ -17,38 +17,40 @@ _NAMES_A_LINE = 20
 
 
 class UnknownNames:
-    """Logs unknown names, each once a minute.
+    """Logs unknown names, each once a minute, and what to do.
 
     Args:
         monotonic: A clock in seconds.
-        grace_s: How long jobs of an unknown name wait before they go to the dead letter queue, in seconds.
+        what: What they lead to, as the line begins.
+        until: What becomes of that, as the line ends.
     """
 
-    def __init__(self, monotonic: Callable[[], float], grace_s: float) -> None:
+    def __init__(self, monotonic: Callable[[], float], what: str, until: str = "") -> None:
         self._monotonic = monotonic
-        self._grace_s = grace_s
+        self._what = what
+        self._until = until
         self._logged_at: dict[str, float] = {}
 
     def warn(self, found: Iterable[tuple[str, str]]) -> None:
         """Log the names that are due.
 
         Args:
-            found: The queues and the names of jobs that wait now.
+            found: The queues and the names.
         """
         now = self._monotonic()
         # Only what was logged lately, so that names don't pile up.
         self._logged_at = {name: at for name, at in self._logged_at.items() if now - at < _REPEAT_AFTER_S}
-        queues: dict[str, list[str]] = {}
+        queues: dict[str, dict[str, None]] = {}
         for queue, name in found:
             if name not in self._logged_at:
-                queues.setdefault(name, []).append(queue)
+                queues.setdefault(name, {})[queue] = None
         self._logged_at.update(dict.fromkeys(queues, now))
         texts = [f"{name!r} (queue {', '.join(where)})" for name, where in queues.items()]
         for start in range(0, len(texts), _NAMES_A_LINE):
             _log.warning(
-                "jobs wait, since this worker has no handler of their name: %s. Import the module that defines it "
-                "(asyncjobs worker --import MODULE), or if the job was renamed, give it this name as an alias. Jobs of "
-                "a name that no worker knows go to the dead letter queue after %g s (unknown_job_grace)",
+                "%s, since this worker has no handler of their name: %s. Import the module that defines it "
+                "(asyncjobs worker --import MODULE), or if the job was renamed, give it this name as an alias.%s",
+                self._what,
                 ", ".join(texts[start : start + _NAMES_A_LINE]),
-                self._grace_s,
+                self._until,
             )

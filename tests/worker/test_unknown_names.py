@@ -14,7 +14,7 @@ from asyncjobs.ports import NewJob
 from asyncjobs.worker import presence
 from asyncjobs.worker.unknown_names import UnknownNames
 from tests.apps import broker_of
-from tests.waiting import SOON, until
+from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
 
@@ -131,13 +131,38 @@ async def _are_parked(app: App, count: int) -> bool:
     return len(await app.jobs("parked")) == count
 
 
+async def test_a_schedule_that_nobody_fires_for_want_of_a_handler_is_logged(
+    make_app: Callable[..., App], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(scheduler_interval=0.1)
+    sender = App("memory://")
+    report = sender.job(name="report")(_nothing)
+    ran: Notes[str] = Notes()
+
+    @app.job
+    async def tick() -> None:
+        ran.append("tick")
+
+    async with app:
+        await app.add_schedule("reports", report.request(), every=1)
+        await app.add_schedule("ticks", tick.request(), every=1)
+        async with app.worker():
+            await until(lambda: _warnings(caplog), "the warning")
+            await ran.reach(2)
+    assert ["schedules don't fire" in said and "'report' (queue default)" in said for said in _warnings(caplog)] == [
+        True
+    ]
+
+
 def test_a_name_is_logged_once_a_minute_and_in_which_queues(caplog: pytest.LogCaptureFixture) -> None:
     times = [0.0]
-    names = UnknownNames(lambda: times[-1], 60.0)
-    found = [("default", "a"), ("default", "b\x1b[2J"), ("mail", "a")]
+    names = UnknownNames(lambda: times[-1], "jobs wait", " They die.")
+    found = [("default", "a"), ("default", "a"), ("default", "b\x1b[2J"), ("mail", "a")]
     names.warn(found)
     [said] = _warnings(caplog)
-    assert "'a' (queue default, mail), 'b\\x1b[2J' (queue default)" in said
+    assert said.startswith("jobs wait, since")
+    assert "'a' (queue default, mail), 'b\\x1b[2J' (queue default). Import" in said
+    assert said.endswith("as an alias. They die.")
     for at, count in ((30.0, 0), (59.9, 0), (60.0, 1), (119.0, 0)):
         caplog.clear()
         times.append(at)
