@@ -139,7 +139,9 @@ class JobHandle(Generic[R_co]):
         if not job.encoded_result:
             if job.is_newer:
                 raise newer_version(f"the result of job {job.id}", job.version)
-            raise ResultExpired(f"job {job.id} completed, but its result isn't kept, or not any longer: see result_ttl")
+            raise ResultExpired(
+                f"job {job.id} completed, but its result isn't kept: its result_ttl is 0, or has passed"
+            )
         try:
             return cast("R_co", self._returns.decode(job.encoded_result))
         except Exception as error:

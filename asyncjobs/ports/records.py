@@ -32,6 +32,7 @@ __all__ = [
     "ScheduleList",
     "StoredSchedule",
     "TenantFigures",
+    "Unparking",
     "WorkerInfo",
 ]
 
@@ -175,6 +176,16 @@ class Recovery(NamedTuple):
     """The jobs that went to the dead letter queue."""
     cancelled: list[str]
     """The jobs that ended as cancelled, since their cancellation was under way when the worker died."""
+
+
+class Unparking(NamedTuple):
+    """What an unparking did, and what it left."""
+
+    moved: int
+    """How many jobs were made ready or buried."""
+    unknown: list[tuple[str, str]]
+    """The queues and the names of parked jobs that nothing holds back and that the worker doesn't know: up to 1,000 of
+    a queue, also of jobs that were buried."""
 
 
 class Hold(NamedTuple):

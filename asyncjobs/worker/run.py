@@ -92,6 +92,7 @@ class WorkerRun:
             handlers=names_by_module(host.registry),
             started_at_ms=self._clock.now_ms(),
             grace_ms=round(settings.unknown_job_grace * 1000),
+            monotonic=self._clock.monotonic,
         )
         self._scheduler = self._make_scheduler() if settings.scheduler else None
         self._shutdown_timeout_s = settings.shutdown_timeout
@@ -233,6 +234,7 @@ class WorkerRun:
                 continue
             elif not await self._settled() and not claimer.is_stopping and not await leftovers.wait():
                 break
+        await self._warn_of_unknown()
         return self._executor.finished
 
     async def once(self) -> bool:
@@ -243,7 +245,14 @@ class WorkerRun:
             claim = await claimer.step(1)
         while await self._settled() and not claimer.is_stopping:
             continue
+        if not claim.jobs:
+            await self._warn_of_unknown()
         return bool(claim.jobs)
+
+    async def _warn_of_unknown(self) -> None:
+        """Log the names of jobs that were set aside, which a worker that ends here would not be there to do later."""
+        with contextlib.suppress(BrokerError):
+            await self._presence.unpark()
 
     async def _settled(self) -> bool:
         """Wait a little for a job to end and be settled; return whether any ran, or was still to be settled.

@@ -219,7 +219,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule()
     def unpark(self) -> None:
         expected = self.model.unpark(frozenset(NAMES))
-        assert self.run(self.broker.unpark([self.queue], frozenset(NAMES), 10**9)) == len(expected)
+        assert self.run(self.broker.unpark([self.queue], frozenset(NAMES), 10**9)).moved == len(expected)
         self.model.join_front(expected, self.run(self.bench.ids_in("ready")))
 
     # -- what must hold after each step
