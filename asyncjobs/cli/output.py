@@ -32,8 +32,8 @@ __all__ = [
     "print_text",
 ]
 
-# An error may quote an argument of any length.
-_MAX_ERROR_CHARS = 1_000
+# An error may quote an argument of any length. No id is as long.
+_MAX_NOTE_CHARS = 2_000
 
 # 128 and the number of SIGPIPE, with which a program ends that doesn't handle a closed pipe.
 _PIPE_CLOSED = 141
@@ -113,13 +113,12 @@ def print_text(*lines: str) -> None:
 
 def print_error(text: str, command: str = "asyncjobs") -> None:
     """Print why ``command`` failed, as one line on standard error."""
-    line = f"{command}: {text}"
-    print_note(line if len(line) <= _MAX_ERROR_CHARS else f"{line[: _MAX_ERROR_CHARS - 1]}…")
+    print_note(f"{command}: {text}")
 
 
 def print_note(*lines: str) -> None:
-    """Print ``lines`` on standard error."""
-    _write_error("".join(f"{escaped(line)}\n" for line in lines))
+    """Print ``lines`` on standard error, each cut where it is endless."""
+    _write_error("".join(f"{_bounded(escaped(line))}\n" for line in lines))
 
 
 def ask(question: str) -> bool:
@@ -156,6 +155,10 @@ def _write_error(text: str) -> None:
         except OSError:
             # There is nowhere left to say so; the exit code remains.
             _abandon(sys.stderr)
+
+
+def _bounded(line: str) -> str:
+    return line if len(line) <= _MAX_NOTE_CHARS else f"{line[: _MAX_NOTE_CHARS - 1]}…"
 
 
 def _encodable(text: str, stream: TextIO) -> str:
