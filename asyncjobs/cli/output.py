@@ -143,7 +143,8 @@ def _write_out(text: str) -> None:
     # Python has no such stream where the command was started with it closed.
     if sys.stdout is not None:
         with _output():
-            sys.stdout.write(f"{_encodable(text, sys.stdout)}\n")
+            # Line by line, since with PYTHONUNBUFFERED a large write may write a part of it without an error.
+            sys.stdout.writelines(f"{line}\n" for line in _encodable(text, sys.stdout).split("\n"))
             sys.stdout.flush()
 
 

@@ -176,6 +176,20 @@ def test_without_any_stream_a_command_ends_with_its_code(run: Run, program: Comm
     assert _end(program, sample(command), '"$@" <&- >&- 2>&-') == (expected, "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_read_enough_ends_a_long_list(program: Command, unbuffered: str) -> None:
+    app = App(program.environ["ASYNCJOBS_URL"])
+
+    @app.job
+    async def work(number: int) -> None: ...
+
+    app.sync.enqueue_many([work.request(number) for number in range(3_000)])
+    program.environ["PYTHONUNBUFFERED"] = unbuffered
+    for line in (["jobs", "--limit", "3000"], ["jobs", "--limit", "3000", "--json"]):
+        script = '"$@" | head -n 2 > /dev/null; exit ${PIPESTATUS[0]}'
+        assert _end(program, line, script) == (141, "")
+
+
 def test_a_full_disk_is_one_line_and_exit_code_1(program: Command) -> None:
     code, error = _end(program, ["stats"], '"$@" > /dev/full')
     assert (code, error) == (1, "asyncjobs: the output can't be written: No space left on device\n")

@@ -244,6 +244,13 @@ def test_what_was_not_done_is_told_on_standard_error(run: Run, urls: tuple[str, 
     assert json.loads(run("cancel", "x", "--app", "own:app", "--json")[1]) == {"x": "unknown"}
 
 
+def test_a_list_on_memory_says_why_it_is_empty(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN.format(url="memory://"))
+    for line in (["stats", "own:app"], ["jobs", "--app", "own:app"], ["failed", "--url", "memory://"]):
+        code, out, error = run(*line)
+        assert (code, "(none)" in out, "memory:// is of one process" in error) == (0, True, True)
+
+
 def test_a_worker_on_memory_is_refused_with_what_to_do(run: Run, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN.format(url="memory://"))
     for line in (["--burst"], ["--processes", "2"]):
