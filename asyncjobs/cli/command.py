@@ -22,12 +22,7 @@ __all__ = [
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and whose options take no empty text, as of a shell's unset variable."""
-
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **options)  # type: ignore[arg-type]
-        # Of the options that name no type.
-        self.register("type", None, _text)
+    """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
         """End the process with an error about its arguments."""
@@ -58,6 +53,8 @@ def add_command(
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    # Of the arguments that name no type.
+    parser.register("type", None, _text)
     parser.set_defaults(run=run)
     return parser
 
@@ -111,6 +108,7 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def _text(text: str) -> str:
+    # Empty is what a shell makes of a variable that isn't set: to let all jobs pass would be the opposite of a filter.
     if not text:
         raise argparse.ArgumentTypeError("it is empty; expected a value")
     try:

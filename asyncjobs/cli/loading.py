@@ -66,9 +66,13 @@ def app_of(options: argparse.Namespace) -> App:
         ImportFailed: Its module can't be imported.
     """
     target = _target(options)
-    if target is None:
-        return App(options.url) if options.url else App()
-    return _moved(_load_app(target), options.url, target)
+    if target is not None:
+        app = _moved(_load_app(target), options.url, target)
+    else:
+        app = App(options.url) if options.url else App()
+    if app.settings.server.scheme == "memory":
+        print_note("asyncjobs: memory:// is of one process, and empty in this one; --url names a server")
+    return app
 
 
 def load_code(options: argparse.Namespace) -> App:
@@ -98,9 +102,11 @@ def _target(options: argparse.Namespace) -> str | None:
 def _moved(app: App, url: str | None, target: str) -> App:
     """Return ``app`` on the broker of ``url``, if there is one, and say so."""
     if url is not None:
-        own = app.settings.server
+        own = str(app.settings.server)
         app._move(url)
-        print_note(f"asyncjobs: acting on {app.settings.server}, which --url names, not on {own} of {target}")
+        server = str(app.settings.server)
+        others = "" if own == server else f", which --url names, not on {own} of {target}"
+        print_note(f"asyncjobs: acting on {server}{others}")
     return app
 
 

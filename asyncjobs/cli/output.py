@@ -32,8 +32,8 @@ __all__ = [
     "print_text",
 ]
 
-# An error may quote an argument of any length.
-_MAX_ERROR_CHARS = 1_000
+# An error may quote an argument of any length. No id is as long.
+_MAX_NOTE_CHARS = 2_000
 
 # 128 and the number of SIGPIPE, with which a program ends that doesn't handle a closed pipe.
 _PIPE_CLOSED = 141
@@ -113,13 +113,12 @@ def print_text(*lines: str) -> None:
 
 def print_error(text: str, command: str = "asyncjobs") -> None:
     """Print why ``command`` failed, as one line on standard error."""
-    line = f"{command}: {text}"
-    print_note(line if len(line) <= _MAX_ERROR_CHARS else f"{line[: _MAX_ERROR_CHARS - 1]}…")
+    print_note(f"{command}: {text}")
 
 
 def print_note(*lines: str) -> None:
-    """Print ``lines`` on standard error."""
-    _write_error("".join(f"{escaped(line)}\n" for line in lines))
+    """Print ``lines`` on standard error, each cut where it is endless."""
+    _write_error("".join(f"{_bounded(escaped(line))}\n" for line in lines))
 
 
 def ask(question: str) -> bool:
@@ -144,7 +143,8 @@ def _write_out(text: str) -> None:
     # Python has no such stream where the command was started with it closed.
     if sys.stdout is not None:
         with _output():
-            sys.stdout.write(f"{_encodable(text, sys.stdout)}\n")
+            # Line by line, since with PYTHONUNBUFFERED a large write may write a part of it without an error.
+            sys.stdout.writelines(f"{line}\n" for line in _encodable(text, sys.stdout).split("\n"))
             sys.stdout.flush()
 
 
@@ -156,6 +156,10 @@ def _write_error(text: str) -> None:
         except OSError:
             # There is nowhere left to say so; the exit code remains.
             _abandon(sys.stderr)
+
+
+def _bounded(line: str) -> str:
+    return line if len(line) <= _MAX_NOTE_CHARS else f"{line[: _MAX_NOTE_CHARS - 1]}…"
 
 
 def _encodable(text: str, stream: TextIO) -> str:

@@ -127,9 +127,9 @@ def block_lines(table: Table) -> list[str]:
     A line has as many cells as fit. A cell that is wider than the terminal has a line of its own, which that wraps.
     """
     room = shutil.get_terminal_size().columns
-    lines = [table.title]
+    lines = [table.title, ""]
     for row in table.rows:
-        lines += ["", f"{_INDENT}{row[0]}"]
+        lines.append(f"{_INDENT}{row[0]}")
         line = ""
         for header, cell in zip(table.columns[1:], row[1:], strict=True):
             field = f"{header}: {cell}"
@@ -137,7 +137,7 @@ def block_lines(table: Table) -> list[str]:
                 lines.append(line)
                 line = ""
             line += f"{_INDENT if line else 2 * _INDENT}{field}"
-        lines.append(line)
+        lines += [line, ""]
     return lines
 
 
