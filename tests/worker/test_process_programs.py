@@ -58,6 +58,7 @@ SCRIPT = """
 
     {start}
 """
+#: The longest that a program and the processes which it starts may take, in seconds, on a busy machine too.
 LONG_S = 3 * SOON
 GUARDED = 'if __name__ == "__main__":\n        asyncio.run(main())'
 
