@@ -16,7 +16,7 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
 # Most tests wait most of the time, so a machine of two cores serves more at once. Neighbours, which share servers, stay
 # together until a process has nothing left to do.
-SIDE_BY_SIDE = ["--numprocesses", "4", "--dist", "worksteal"]
+SIDE_BY_SIDE = ["--numprocesses", "3", "--dist", "worksteal"]
 
 
 def _install(session: nox.Session, *groups: str) -> None:

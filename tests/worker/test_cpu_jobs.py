@@ -154,12 +154,12 @@ async def test_a_job_that_waits_for_a_process_is_cancelled_without_one(
 
 
 async def test_a_job_that_waits_for_a_process_keeps_its_lease(make_app: Callable[..., App], tmp_path: Path) -> None:
-    app = make_app(handler_processes=1, lease=1)
+    app = make_app(handler_processes=1, lease=2)
     gate = tmp_path / "gate"
     async with app, app.worker(queues=["cpu"], concurrency=2):
         handles = [await cpu_jobs.wait_for.with_options(app=app).delay(str(gate)) for _ in range(2)]
         await _until_running(app, 2)
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(5)
         assert [await handle.status() for handle in handles] == [JobState.RUNNING, JobState.RUNNING]
         gate.touch()
         for handle in handles:
