@@ -4,6 +4,7 @@ Everything a program needs is here; ``asyncjobs.testing`` is for tests, ``asyncj
 """
 
 from types import FunctionType
+from typing import is_typeddict
 
 from asyncjobs.app import App
 from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, TenantQueueStats, TenantStats, WorkerStats
@@ -159,14 +160,14 @@ __version__ = "0.1.0"
 def _say_where_exported() -> None:
     """Let what is exported say that it comes from here, so that files may move.
 
-    Errors stay in ``asyncjobs.errors``, which is public too and which is stored with an error's type. So do structs in
-    their modules, where msgspec looks up their annotations.
+    Errors stay in ``asyncjobs.errors``, which is public too and which is stored with an error's type. So do structs and
+    typed dicts in their modules, where their annotations are looked up.
     """
     for name in __all__:
         value = globals()[name]
         # Types made of others, such as a union, have no module of their own.
-        is_movable = isinstance(value, type | FunctionType) and not hasattr(value, "__struct_fields__")
-        if is_movable and value.__module__ != "asyncjobs.errors":
+        is_movable = isinstance(value, type | FunctionType) and not is_typeddict(value)
+        if is_movable and not hasattr(value, "__struct_fields__") and value.__module__ != "asyncjobs.errors":
             value.__module__ = __name__
 
 

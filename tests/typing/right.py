@@ -142,9 +142,7 @@ async def found_again(job_id: str) -> None:
     assert_type((await app.find_job(job_id)).errors, tuple[JobError, ...])
 
 
-def named(
-    urgent: JobCall[[str, int], str], wait: Duration, **which: Unpack[DeadFilter]
-) -> AsyncJobDefinition[[], None]:
+def named(call: JobCall[[str, int], str], wait: Duration, **which: Unpack[DeadFilter]) -> AsyncJobDefinition[[], None]:
     """Types of asyncjobs in annotations of a program."""
 
     @app.job
