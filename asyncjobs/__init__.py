@@ -3,12 +3,24 @@
 Everything a program needs is here; ``asyncjobs.testing`` is for tests, ``asyncjobs.ports`` for authors of brokers.
 """
 
+from types import FunctionType
+from typing import is_typeddict
+
 from asyncjobs.app import App
 from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, TenantQueueStats, TenantStats, WorkerStats
+from asyncjobs.app.sync import SyncApp
+from asyncjobs.app.verbs.dead import DeadFilter
+from asyncjobs.app.verbs.jobs import CancelResult, EditResult, ListedState
 from asyncjobs.app.verbs.schedules import ScheduleInfo
+from asyncjobs.core.duration import Duration
 from asyncjobs.core.job import Job
-from asyncjobs.core.priority import Priority
-from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.core.options import Acks, CallOptions, DefinitionOptions, Durability, Executor, JobOptions, SendOptions
+from asyncjobs.core.priority import Priority, PriorityName
+from asyncjobs.core.record.envelope import Envelope, JobError
+from asyncjobs.core.retry import Backoff, RetryPolicy, RetryRule
+from asyncjobs.core.schedule import Missed, Timing
+from asyncjobs.core.server import Server
+from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.core.states import JobState
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.errors import (
@@ -37,62 +49,98 @@ from asyncjobs.errors import (
     UnknownTenant,
 )
 from asyncjobs.jobs.context import JobContext, current_job
-from asyncjobs.jobs.definition import JobDefinition
-from asyncjobs.jobs.events import JobEvent, Progress
+from asyncjobs.jobs.definition import AsyncJobDefinition, JobCall, JobDefinition, SyncJobDefinition
+from asyncjobs.jobs.events import EventKind, JobEvent, Progress
 from asyncjobs.jobs.handle import JobHandle
-from asyncjobs.jobs.registry import job
+from asyncjobs.jobs.registry import JobDecorator, Registry, job
 from asyncjobs.jobs.request import JobRequest, Sending
-from asyncjobs.jobs.resources import Inject, resource
+from asyncjobs.jobs.resources import Inject, ResourceScope, resource
 from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze
 from asyncjobs.jobs.tenant_scope import current_tenant, tenant_scope
+from asyncjobs.jobs.values.hooks import Encoders
 from asyncjobs.middleware.base import Middleware
+from asyncjobs.settings import SettingOptions, Settings
+from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.worker import Worker
 
 __all__ = [
+    "Acks",
     "App",
     "AppNotOpen",
     "ArgumentsError",
+    "AsyncJobDefinition",
     "AsyncJobsError",
+    "Backoff",
     "BrokerError",
     "BrokerRefused",
     "BrokerUnavailable",
+    "CallOptions",
     "Cancel",
+    "CancelResult",
     "ConfigurationError",
+    "DeadFilter",
     "DefinitionError",
+    "DefinitionOptions",
     "Discard",
+    "Durability",
+    "Duration",
+    "EditResult",
+    "Encoders",
+    "Envelope",
+    "EventKind",
+    "Executor",
+    "Health",
+    "HistoryEntry",
     "Inject",
     "InvalidTransition",
     "Job",
+    "JobCall",
     "JobCancelled",
     "JobContext",
+    "JobDecorator",
     "JobDefinition",
+    "JobError",
     "JobEvent",
     "JobFailed",
     "JobHandle",
+    "JobOptions",
     "JobRequest",
     "JobState",
+    "ListedState",
     "Middleware",
-    "NewerVersion",
     "MinuteStats",
+    "Missed",
+    "NewerVersion",
     "PartlySent",
     "PayloadTooLarge",
     "Priority",
+    "PriorityName",
     "Progress",
     "QueueStats",
+    "Registry",
+    "ResourceScope",
     "ResultError",
     "ResultExpired",
     "ResultTimeout",
     "Retry",
     "RetryPolicy",
+    "RetryRule",
     "ScheduleInfo",
+    "SendOptions",
     "Sending",
+    "Server",
+    "SettingOptions",
+    "Settings",
     "Snooze",
     "Stats",
+    "SyncApp",
+    "SyncJobDefinition",
     "TenantContext",
     "TenantError",
     "TenantQueueStats",
     "TenantStats",
     "TenantSuspended",
+    "Timing",
     "UnknownJob",
     "UnknownJobName",
     "UnknownSchedule",
@@ -112,12 +160,14 @@ __version__ = "0.1.0"
 def _say_where_exported() -> None:
     """Let what is exported say that it comes from here, so that files may move.
 
-    Errors stay in ``asyncjobs.errors``, which is public too and which is stored with an error's type. So do structs in
-    their modules, where msgspec looks up their annotations.
+    Errors stay in ``asyncjobs.errors``, which is public too and which is stored with an error's type. So do structs and
+    typed dicts in their modules, where their annotations are looked up.
     """
     for name in __all__:
         value = globals()[name]
-        if value.__module__ != "asyncjobs.errors" and not hasattr(value, "__struct_fields__"):
+        # Types made of others, such as a union, have no module of their own.
+        is_movable = isinstance(value, type | FunctionType) and not is_typeddict(value)
+        if is_movable and not hasattr(value, "__struct_fields__") and value.__module__ != "asyncjobs.errors":
             value.__module__ = __name__
 
 

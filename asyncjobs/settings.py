@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -131,6 +132,11 @@ def _one_of(*words: str) -> _Rule:
     return _Rule(parse, " or ".join(words))
 
 
+def _secret(value: Any) -> str:
+    # Raises ``UnicodeEncodeError``, a ``ValueError``, for bytes of the environment that are no UTF-8.
+    return str(value).encode().decode()
+
+
 _SWITCH = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
 
 
@@ -206,7 +212,7 @@ _ADDRESS: dict[str, _Rule] = {
 _MAX_SOCKET_TIMEOUT_S = 20 * 86_400
 
 _CONNECTING: dict[str, _Rule] = {
-    "password": _Rule(str, "text"),
+    "password": _Rule(_secret, "text that is UTF-8"),
     "max_connections": _whole(2),
     "connect_timeout": _seconds(0.01, _MAX_SOCKET_TIMEOUT_S),
     "command_timeout": _seconds(0.01, _MAX_SOCKET_TIMEOUT_S),
@@ -221,6 +227,9 @@ _OTHER_VARIABLES = {
     "password": "REDIS_PASSWORD",
     "worker_count": "WORKER_COUNT",
 }
+
+# What Kubernetes puts into <NAME>_PORT for a service of that name: its address, as in tcp://10.0.0.1:6379.
+_ADDRESS_OF_SERVICE = re.compile(r"(tcp|udp|sctp)://")
 
 # The other keywords of App, for which a misspelt one may have been meant.
 _NO_SETTINGS = ("url", "retry", "middleware", "broker")
@@ -254,7 +263,7 @@ def load_settings(url: Any, given: Mapping[str, Any], environ: Mapping[str, str]
     code = {name: _Given(value, "") for name, value in given.items() if value is not UNSET}
     source = "the URL"
     if url is UNSET:
-        url, source = environ.get("ASYNCJOBS_URL", UNSET), "ASYNCJOBS_URL"
+        url, source = environ.get("ASYNCJOBS_URL") or UNSET, "ASYNCJOBS_URL"
     address = {} if url is UNSET else {name: _Given(one, source) for name, one in parse_url(url, source).items()}
     # A URL names the whole address, so no part of it is taken from elsewhere; a password may be.
     names = _RULES if url is UNSET else _SETTINGS | _CONNECTING
@@ -273,8 +282,9 @@ def _from_environment(names: Mapping[str, object], environ: Mapping[str, str]) -
     found: dict[str, _Given] = {}
     for name in names:
         for variable in (f"ASYNCJOBS_{name.upper()}", _OTHER_VARIABLES.get(name, "")):
-            if name not in found and environ.get(variable):
-                found[name] = _Given(environ[variable], variable)
+            value = environ.get(variable)
+            if name not in found and value and not (name == "port" and _ADDRESS_OF_SERVICE.match(value)):
+                found[name] = _Given(value, variable)
     return found
 
 
@@ -286,4 +296,5 @@ def _checked(name: str, value: Any, source: str) -> Any:
         return rule.parse(value)
     except (TypeError, ValueError, KeyError, OverflowError):
         where = f" (from {source})" if source else ""
-        raise ConfigurationError(f"{name}={shown(value)}{where}: expected {rule.expected}") from None
+        given = "***" if name == "password" else shown(value)
+        raise ConfigurationError(f"{name}={given}{where}: expected {rule.expected}") from None

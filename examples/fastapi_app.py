@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, HTTPException
 
-from asyncjobs import App
+from asyncjobs import App, UnknownJob
 
 app = App()  # where ASYNCJOBS_URL or REDIS_HOST says; by default redis://localhost:6379/0
 
@@ -40,7 +40,8 @@ async def sign_up(address: str) -> dict[str, str]:
 
 @web.get("/signups/{job_id}")
 async def look_up(job_id: str) -> dict[str, str]:
-    job = await app.find_job(job_id, queue="emails")
-    if job is None:
-        raise HTTPException(404, "there is no such job, or it ended more than an hour ago")
+    try:
+        job = await app.find_job(job_id, queue="emails")
+    except UnknownJob:
+        raise HTTPException(404, "there is no such job, or it ended more than an hour ago") from None
     return {"state": job.state.value}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncjobs import App, Job, JobRequest
+from asyncjobs import App, Job, JobRequest, UnknownJob
 from asyncjobs.ports import NewJob
 from tests.waiting import SOON
 
-__all__ = ["broker_of", "host_of", "prepared", "wait_ended"]
+__all__ = ["broker_of", "find_or_none", "host_of", "prepared", "wait_ended"]
 
 
 def broker_of(app: App) -> Any:
@@ -24,6 +24,14 @@ def host_of(app: App) -> Any:
 def prepared(app: App, request: JobRequest[Any], *, sent_at_ms: int | None = None) -> NewJob:
     """Return the job that ``request`` asks for, as the app would send it."""
     return app._sender.prepare(request, sent_at_ms=sent_at_ms)
+
+
+async def find_or_none(app: App, job_id: str, *, queue: str | None = None) -> Job | None:
+    """Return a job as it stands, ``None`` if there is no record of it."""
+    try:
+        return await app.find_job(job_id, queue=queue)
+    except UnknownJob:
+        return None
 
 
 async def wait_ended(app: App, job_id: str, *, queue: str = "default", timeout: float | None = SOON) -> Job | None:

@@ -44,10 +44,23 @@ OTHER_TYPES = [
 ]
 
 # Programs are given objects of these classes, and don't make any.
-MADE_BY_ASYNCJOBS = {"JobContext", "JobDefinition", "JobHandle", "SyncApp"}
+MADE_BY_ASYNCJOBS = {
+    "AsyncJobDefinition",
+    "JobCall",
+    "JobContext",
+    "JobDefinition",
+    "JobHandle",
+    "Registry",
+    "SyncApp",
+    "SyncJobDefinition",
+}
 
 # The class that describes the fields of another: what a user gives, and what is made of it.
-FIELDS_DESCRIBED_BY = {"Settings": "SettingOptions"}
+FIELDS_DESCRIBED_BY = {
+    "CallOptions": "SendOptions",
+    "DefinitionOptions": "JobOptions",
+    "Settings": "SettingOptions",
+}
 
 # Methods that Python describes, those of a coroutine.
 DESCRIBED_BY_PYTHON = {"Sending": {"send", "throw", "close"}}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import subprocess
 import sys
 from types import ModuleType
-from typing import Any
 
-import msgspec
 import pytest
 
 from tests.examples import EXAMPLES, WITHIN_S, environment, run_example
 from tests.waiting import SOON
+from tests.web import fetch
 
 
 def test_quickstart_completes_ten_thousand_jobs_in_memory() -> None:
@@ -101,39 +101,24 @@ def test_the_arguments_of_the_example_arrive_or_are_refused() -> None:
     assert "login.password is a SecretStr" in ended.stdout
 
 
-async def call(web: Any, method: str, path: str, query: str = "") -> tuple[int, Any]:
-    """Ask an ASGI app, and return status and decoded body."""
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "headers": [],
-    }
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await web(scope, receive, send)
-    body = b"".join(message.get("body", b"") for message in sent[1:])
-    return sent[0]["status"], msgspec.json.decode(body)
-
-
 @pytest.fixture
 def fastapi_app(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module `fastapi_app`, with a worker in the web process, on a broker in memory."""
-    pytest.importorskip("fastapi")
     monkeypatch.setenv("ASYNCJOBS_URL", "memory://")
     monkeypatch.setenv("WORKER_INSIDE", "1")
-    spec = importlib.util.spec_from_file_location("fastapi_app", EXAMPLES / "fastapi_app.py")
+    return _load("fastapi_app")
+
+
+@pytest.fixture
+def admin_example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module `admin_api`, on a broker in memory."""
+    monkeypatch.setenv("ASYNCJOBS_URL", "memory://")
+    monkeypatch.setenv("ADMIN_PASSWORD", "s3cret")
+    return _load("admin_api")
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -146,11 +131,28 @@ async def test_a_web_request_sends_a_job_that_the_worker_inside_completes(fastap
     web, app = fastapi_app.web, fastapi_app.app
 
     async with web.router.lifespan_context(web):
-        accepted, answer = await call(web, "POST", "/signups", "address=ada@example.com")
-        await app.handle(answer["job"], queue="emails").result(SOON)
-        found, state = await call(web, "GET", f"/signups/{answer['job']}")
-        unknown, _ = await call(web, "GET", "/signups/nobody")
+        accepted = await fetch(web, "/signups?address=ada@example.com", "POST")
+        job_id = accepted.json["job"]
+        await app.handle(job_id, queue="emails").result(SOON)
+        found = await fetch(web, f"/signups/{job_id}")
+        unknown = await fetch(web, "/signups/nobody")
 
-    assert accepted == 202
-    assert (found, state) == (200, {"state": "completed"})
-    assert unknown == 404
+    assert accepted.status == 202
+    assert (found.status, found.json) == (200, {"state": "completed"})
+    assert unknown.status == 404
+
+
+@pytest.mark.anyio
+async def test_the_admin_api_of_a_web_app_retries_a_dead_job(admin_example: ModuleType) -> None:
+    web, app = admin_example.web, admin_example.app
+    password = {"authorization": f"Basic {base64.b64encode(b'ops:s3cret').decode()}"}
+
+    async with web.router.lifespan_context(web):
+        job_id = (await fetch(web, "/orders/7", "POST")).json["job"]
+        await app.cancel_job(job_id)
+        assert (await fetch(web, "/api/admin/jobs/stats")).status == 401
+        stats = await fetch(web, "/api/admin/jobs/stats", headers=password)
+        retried = await fetch(web, f"/api/admin/jobs/{job_id}/retry", "POST", password)
+
+    assert stats.json["queues"][0]["cancelled_total"] == 1
+    assert (retried.status, "cancelled" in retried.json["detail"]) == (409, True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from datetime import timedelta
-from typing import get_type_hints
+from typing import Any, get_type_hints
+from urllib.parse import quote
 
 import pytest
 from msgspec import UNSET
@@ -70,12 +72,14 @@ def test_a_url_names_one_server_sentinels_or_a_cluster(url: str, shown: str, mod
         ("redis://[::1", "malformed"),
         ("redis://a,b", "several hosts"),
         ("redis://h/main", "for the database"),
+        (f"redis://h/{'9' * 5_000}", "for the database"),
         ("redis://h?colour=red", "unknown option 'colour'"),
         ("redis://h?max_connections=none", "max_connections='none'.*a whole number"),
         ("redis+sentinel://h", "names no service"),
         ("redis+cluster://h/1", "a Cluster has only 0"),
         ("redis+cluster://h?database=1", "a Cluster has only 0"),
         ("unix://", "names no socket"),
+        ("unix://tmp/redis.sock", "names no socket"),
         (5, "expected text"),
     ],
 )
@@ -142,6 +146,98 @@ def test_a_password_that_breaks_its_url_is_not_shown_in_part(url: str, char: str
         shown = str(error)
     assert "hunter" not in shown
     assert "2x" not in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2",
+        "redis://:hunter2/x",
+        "redis://u:hunter2#x:6379/0",
+        "redis://u:hunter2,other",
+        "redis:/u:hunter2/x",
+        "redis://h:hunter2/0",
+        "redis://u@h:hunter2",
+        "redis://h?password=hunter2",
+        "redis://u:x@h/0?password=hunter2",
+        "redis://h/0#hunter2",
+        "unix://u:12/hunter2@/run/redis.sock",
+        "unix://u:hunter2",
+        "unix://u:hunter2?x@/run/redis.sock",
+        "unix:///run/redis.sock?password=hunter2",
+        "redis+sentinel://u:12/hunter2@a,b/main",
+        "redis+sentinel://u:hunter2@a,b",
+        "rediss+cluster://u:12?hunter2@a,b",
+        "redis+cluster://u:hunter2@a,b/5",
+        "redis://u:hunter2\nx@h",
+        "redis://u:hunter2\udcff@h",
+        "redis://u:hunter2%ff@h",
+        b"redis://u:hunter2@h",
+        "u:hunter2@h",
+    ],
+)
+@pytest.mark.parametrize("source", ["code", "environment"])
+def test_the_error_for_a_malformed_url_shows_nothing_that_may_be_a_password(url: Any, source: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(*((url, {}, {}) if source == "code" else (UNSET, {}, {"ASYNCJOBS_URL": url})))
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("char", "/?#")
+def test_the_error_for_a_password_that_breaks_its_url_says_how_to_write_it(char: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"write / .* as %2F"):
+        load_settings(f"redis://u:hunter{char}2@h", {}, {})
+
+
+@pytest.mark.parametrize(
+    "scheme", ["redis://{}@h", "rediss://{}@h:1/2", "redis+sentinel://{}@a,b/main", "unix://{}@/x"]
+)
+def test_a_login_may_hold_any_character_percent_encoded(scheme: str) -> None:
+    user, password = "a/d:m@n", "/?#:@%[ ]&=+é,\n"
+    server = load_settings(scheme.format(f"{quote(user, safe='')}:{quote(password, safe='')}"), {}, {}).server
+    assert (server.username, server.password) == (user, password)
+
+
+def test_the_path_of_a_socket_may_hold_any_character_too() -> None:
+    for url in ("unix:///run/a@b%3F%23%20.sock", "unix://u:p@/run/a@b%3F%23%20.sock"):
+        assert load_settings(url, {}, {}).server.path == "/run/a@b?# .sock"
+
+
+def test_a_password_of_the_environment_that_is_no_text_is_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match=r"password=\*\*\* \(from REDIS_PASSWORD\)") as caught:
+        load_settings(UNSET, {}, {"REDIS_PASSWORD": "hunter2\udcff"})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["REDIS_PORT", "ASYNCJOBS_PORT"])
+@pytest.mark.parametrize("address", ["tcp://10.0.0.1:6379", "udp://10.0.0.1:6379", "tcp://[fd00::1]:6380"])
+def test_the_address_that_kubernetes_puts_in_the_place_of_a_port_counts_as_none(variable: str, address: str) -> None:
+    environ = {"REDIS_HOST": "redis", variable: address}
+    assert load_settings(UNSET, {}, environ).server.nodes == (("redis", 6379),)
+    assert load_settings(UNSET, {}, {"REDIS_PORT": "7000", "ASYNCJOBS_PORT": address}).server.nodes[0][1] == 7000
+
+
+def test_a_variable_that_is_empty_counts_as_unset() -> None:
+    empty = {f"ASYNCJOBS_{name.upper()}": "" for name in ("url", "port", "password", *Settings.__struct_fields__)}
+    assert load_settings(UNSET, {}, empty) == load_settings(UNSET, {}, {})
+    assert load_settings(UNSET, {}, empty | {"REDIS_HOST": "redis"}).server.nodes == (("redis", 6379),)
+
+
+def _error_of(environ: dict[str, str]) -> str:
+    try:
+        load_settings(UNSET, {}, environ)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("value", ["\udcff", "{ }", "-1", "1e999", "9" * 5_000, "tcp://10.0.0.1"])
+def test_whatever_stands_in_a_variable_its_error_names_it(value: str) -> None:
+    for name in (*SettingOptions.__annotations__, "host", "port", "database", "replicas", "connect_timeout", "url"):
+        variable = f"ASYNCJOBS_{name.upper()}"
+        message = _error_of({variable: value})
+        assert variable in (message or variable)
+        assert len(message) < 500
 
 
 def test_a_wrong_value_that_does_not_count_is_not_complained_of() -> None:

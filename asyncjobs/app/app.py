@@ -102,10 +102,10 @@ class App(AllVerbs):
         self._connection = Connection(
             self.settings, make_broker(self.settings.server, self.settings.prefix) if broker is None else broker
         )
-        self._lookup = Lookup(self._connection)
-        self._sender = Sender(self._connection, self._lookup, self.middleware)
         self._hooks = Hooks(encoders) if encoders else STANDARD
         self.registry = Registry(app=self, beneath=default_registry)
+        self._lookup = Lookup(self._connection, self.registry)
+        self._sender = Sender(self._connection, self._lookup, self.middleware)
         self.sync = SyncApp(self, self._connection.loop, self.settings.send_timeout)
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 
@@ -118,6 +118,18 @@ class App(AllVerbs):
 
     async def __aexit__(self, *error: object) -> None:
         await self._connection.close()
+
+    def _move(self, url: str) -> None:
+        """Use the broker of ``url`` in place of the app's own, with the same settings; for the command line.
+
+        Raises:
+            ConfigurationError: The URL is wrong, or the app is open.
+        """
+        if self._connection.shared.users:
+            raise ConfigurationError(f"the app is open on {self.settings.server}, so it can't use another broker")
+        own = {name: getattr(self.settings, name) for name in SettingOptions.__annotations__}
+        self.settings = load_settings(url, own, os.environ)
+        self._connection.replace(self.settings, make_broker(self.settings.server, self.settings.prefix))
 
     @property
     def _host(self) -> WorkerHost:

@@ -122,6 +122,11 @@ class Batcher:
         try:
             replies = await self._call([job for job, _ in batch])
         except Exception as error:
+            if len(batch) > 1 and not isinstance(error, BrokerError):
+                # A job that can't be written takes no other along: each is sent alone.
+                for one in batch:
+                    await self._send([one], behind)
+                return
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

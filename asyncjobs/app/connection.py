@@ -51,6 +51,11 @@ class Connection:
         self.shared = Shared(self._open, self._close)
         """How often the app was entered and not left: its ``users``."""
 
+    def replace(self, settings: Settings, broker: Broker) -> None:
+        """Use other settings and another broker, once the connection is opened; it must not be open."""
+        self.settings = settings
+        self._broker = broker
+
     def add_user(self, user: ConnectionUser) -> None:
         """Call ``user`` whenever the connection opens and closes."""
         self._users.append(user)
@@ -132,7 +137,7 @@ C = TypeVar("C", bound=Connected)
 
 def on_app_loop(
     verb: Callable[Concatenate[C, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[C, P], Coroutine[Any, Any, T]]:
+) -> Callable[Concatenate[C, P], Coroutine[None, None, T]]:
     """Return ``verb`` as a method that may be awaited on any loop; it runs on the app's own, with its connections."""
 
     @functools.wraps(verb)

@@ -11,10 +11,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from asyncjobs.app.connection import Connection, on_app_loop
+from asyncjobs.app.naming import named
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.errors import BrokerUnavailable
+from asyncjobs.jobs.handle import unknown_job
+from asyncjobs.jobs.registry import Registry
 from asyncjobs.ports import Broker, CancelReply, EventPage
 from asyncjobs.ports.outage import Outage
 
@@ -33,10 +36,12 @@ class Lookup:
 
     Args:
         connection: The app's connection.
+        registry: The jobs of the app, which tell the names of arguments.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, registry: Registry) -> None:
         self._connection = connection
+        self._registry = registry
 
     @property
     def keep_ms(self) -> int:
@@ -44,38 +49,50 @@ class Lookup:
         return max(TOMBSTONE_MS, round(self._connection.settings.result_ttl * 1000))
 
     @on_app_loop
-    async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
+    async def find(self, job_id: str, *, queue: str | None = None) -> Job | None:
         """Return a job as it stands, or ``None`` if there is no record; without ``queue``, search all queues."""
         broker = self._connection.broker
         checked_text("job_id", job_id)
         if queue is not None:
-            return await broker.find(checked_queue(queue), job_id)
+            return self._named(await broker.find(checked_queue(queue), job_id))
         looks = (broker.find(one, job_id) for one in await broker.queues())
         found = await asyncio.gather(*looks, return_exceptions=True)
         job = next((one for one in found if isinstance(one, Job)), None)
         failure = next((one for one in found if isinstance(one, BaseException)), None)
         if job is None and failure is not None:
             raise failure
+        return self._named(job)
+
+    def _named(self, job: Job | None) -> Job | None:
+        return None if job is None else named(job, self._registry)
+
+    async def known(self, job_id: str, queue: str | None) -> Job:
+        """Return a job as it stands; without ``queue``, search all queues.
+
+        Raises:
+            UnknownJob: There is no record of it.
+        """
+        job = await self.find(job_id, queue=queue)
+        if job is None:
+            raise unknown_job(job_id, queue)
         return job
 
-    async def queue_of(self, job_id: str, queue: str | None) -> str | None:
-        """Return ``queue``, or the queue in which the job is found; ``None`` if there is no record."""
+    async def queue_of(self, job_id: str, queue: str | None) -> str:
+        """Return ``queue``, or the queue in which the job is found.
+
+        Raises:
+            UnknownJob: No queue has a record of it.
+        """
         if queue is not None:
             checked_text("job_id", job_id)
             return checked_queue(queue)
-        job = await self.find_job(job_id)
-        return None if job is None else job.queue
+        return (await self.known(job_id, None)).queue
 
     @on_app_loop
-    async def cancel_job(
-        self, job_id: str, *, queue: str | None = None, reason: str = "cancelled by request"
-    ) -> CancelReply:
-        """Cancel a job; see ``App.cancel_job``."""
-        checked_text("reason", reason)
-        where = await self.queue_of(job_id, queue)
-        if where is None:
-            return "unknown"
-        [reply] = await self._connection.broker.cancel(where, [job_id], reason, self.keep_ms)
+    async def cancel(self, job_id: str, *, queue: str, reason: str) -> CancelReply:
+        """Cancel a job; see ``JobStore.cancel``."""
+        reason = checked_text("reason", reason)
+        [reply] = await self._connection.broker.cancel(queue, [job_id], reason, self.keep_ms)
         return reply
 
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:

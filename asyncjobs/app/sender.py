@@ -16,6 +16,7 @@ from asyncjobs.jobs.handle import JobHandle, JobLookup
 from asyncjobs.jobs.open_apps import note_closed, note_open
 from asyncjobs.jobs.request import JobRequest, Sending, id_of, new_job
 from asyncjobs.jobs.tenant_scope import requests_here
+from asyncjobs.jobs.values.codec import Codec
 from asyncjobs.middleware.base import Middleware, Send
 from asyncjobs.middleware.chain import sending
 from asyncjobs.ports import Broker, NewJob
@@ -120,6 +121,10 @@ class Sender:
             self._prepared.pop(new.id, None)
         return handle
 
+    def handle(self, queue: str, job_id: str, returns: Codec) -> JobHandle[Any]:
+        """Return a handle of a job that was sent before; see ``Dispatcher.handle``."""
+        return JobHandle(self._lookup, queue, job_id, returns=returns)
+
     # -- many jobs
 
     async def send_many(self, requests: Iterable[JobRequest[R]]) -> list[JobHandle[R]]:
@@ -165,7 +170,7 @@ class Sender:
         """Return the handle of a job that was sent; ``is_new`` is the broker's reply."""
         # An id that we made is known to the broker only if an earlier try got through and its reply was lost.
         is_new = is_new or request.options.job_id is UNSET
-        return JobHandle(self._lookup, new.queue, new.id, returns=request.returns, is_new=is_new, sent=True)
+        return JobHandle(self._lookup, new.queue, new.id, returns=request._returns, is_new=is_new, sent=True)
 
     # -- from a request to a job
 

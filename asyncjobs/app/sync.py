@@ -95,12 +95,14 @@ class SyncApp:
 
     find_job = _twin(AllVerbs.find_job)
     cancel_job = _twin(AllVerbs.cancel_job)
+    cancel_jobs = _twin(AllVerbs.cancel_jobs)
     edit_job = _twin(AllVerbs.edit_job)
     delete_job = _twin(AllVerbs.delete_job)
 
     # -- the dead letter queue
 
     failed_jobs = _twin(AllVerbs.failed_jobs)
+    failed_page = _twin(AllVerbs.failed_page)
     retry_job = _twin(AllVerbs.retry_job)
     retry_failed = _twin(AllVerbs.retry_failed)
     delete_failed = _twin(AllVerbs.delete_failed)
@@ -113,6 +115,7 @@ class SyncApp:
     suspended_names = _twin(AllVerbs.suspended_names)
     pause = _twin(AllVerbs.pause)
     resume = _twin(AllVerbs.resume)
+    purge_queue = _twin(AllVerbs.purge_queue)
 
     # -- figures
 

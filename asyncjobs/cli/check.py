@@ -7,16 +7,16 @@ import argparse
 from asyncjobs.app.deploy_check import check_jobs
 from asyncjobs.cli.command import Commands, add_code_arguments, add_command
 from asyncjobs.cli.loading import load_code
-from asyncjobs.cli.output import print_json
+from asyncjobs.cli.output import print_json, print_table, print_text
 from asyncjobs.cli.running import on_app
-from asyncjobs.cli.tables import Table, name_cell, print_table
+from asyncjobs.cli.tables import Table, name_cell
 
 __all__ = ["add_commands"]
 
 _EXAMPLES = """\
 examples:
-  asyncjobs check shop:app                          (against the broker that the app names)
-  ASYNCJOBS_URL=redis://production/0 asyncjobs check shop:app
+  asyncjobs check --app shop:app                    (against the broker that the app names)
+  ASYNCJOBS_URL=redis://production/0 asyncjobs check --app shop:app
 
 Exit codes: 0 if this code can run every job that waits or runs, and every schedule; 1 if it can't run some, which are
 listed.
@@ -38,5 +38,5 @@ def _check(options: argparse.Namespace) -> int:
         rows = [[one.queue, name_cell(one.name), str(one.count), one.example, one.reason] for one in problems]
         print_table(Table("Jobs that this code could not run", ["queue", "job", "count", "example", "why"], rows))
     else:
-        print(f"this code can run all of {looked_at} jobs and schedules")
+        print_text(f"this code can run all of {looked_at} jobs and schedules")
     return 1 if problems else 0

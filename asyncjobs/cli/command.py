@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
-__all__ = ["Commands", "add_code_arguments", "add_command", "add_operator_command"]
+from asyncjobs.cli.output import print_error
+from asyncjobs.core.bounds import MAX_COUNT, shown
 
-#: Where commands are added: what ``ArgumentParser.add_subparsers`` returns.
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+__all__ = [
+    "Commands",
+    "Parser",
+    "add_code_arguments",
+    "add_command",
+    "add_operator_command",
+    "add_short_app",
+    "add_yes",
+    "limit",
+]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with an error about its arguments."""
+        print_error(f"{message}; `{self.prog} --help` shows what is expected", self.prog)
+        raise SystemExit(2)
+
+
+#: Where commands are added: what ``Parser.add_subparsers`` returns.
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def add_command(
@@ -31,6 +53,8 @@ def add_command(
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    # Of the arguments that name no type.
+    parser.register("type", None, _text)
     parser.set_defaults(run=run)
     return parser
 
@@ -40,15 +64,56 @@ def add_operator_command(
 ) -> argparse.ArgumentParser:
     """Add a command that needs a broker, but not the code of the jobs; arguments as of ``add_command``."""
     parser = add_command(commands, name, text, examples, run)
-    parser.add_argument("--app", metavar="MODULE:APP", help="where the App is")
-    parser.add_argument("--url", help="the broker's URL, instead of an app; by default that of the environment")
+    _add_place(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser
 
 
 def add_code_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a command that needs the code of the jobs; ``loading.load_code`` reads them."""
-    parser.add_argument("app", help="module:app, where the App is")
+    add_short_app(parser)
+    _add_place(parser)
     parser.add_argument(
         "--import", dest="imports", action="append", default=[], metavar="MODULE", help="a module that defines jobs"
     )
+
+
+def add_short_app(parser: argparse.ArgumentParser) -> None:
+    """Let the app stand also without ``--app``, in a command that has no other argument."""
+    parser.add_argument("short_app", nargs="?", metavar="MODULE:APP", help="the same as --app")
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    """Add the option of a command that asks before it destroys something; ``destroying`` reads it."""
+    parser.add_argument("--yes", action="store_true", help="don't ask for confirmation")
+
+
+def limit(text: str) -> int:
+    """Return the value of a ``--limit``, as the type of the option."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if not 1 <= value <= MAX_COUNT:
+        raise argparse.ArgumentTypeError(f"{shown(text)}: expected a whole number from 1 to {MAX_COUNT:,}")
+    return value
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where the broker is; ``loading`` reads them."""
+    parser.add_argument("--app", metavar="MODULE:APP", help="where the App is")
+    parser.add_argument(
+        "--url", help="the broker's URL, by default that of the app, without one that of the environment"
+    )
+
+
+def _text(text: str) -> str:
+    # Empty is what a shell makes of a variable that isn't set: to let all jobs pass would be the opposite of a filter.
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; expected a value")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Python decodes the bytes of arguments that aren't UTF-8 as surrogates.
+        raise argparse.ArgumentTypeError(f"{shown(text)} is no UTF-8") from None
+    return text

@@ -8,19 +8,19 @@ import contextlib
 import logging
 import os
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 
 from asyncjobs.app import App
 from asyncjobs.cli.command import Commands, add_command
 from asyncjobs.cli.demo_shop import Shop
+from asyncjobs.cli.output import print_error, print_table, print_text
 from asyncjobs.cli.running import on_app, run
 from asyncjobs.cli.stats import totals_table
 from asyncjobs.cli.supervisor import die_with_supervisor
-from asyncjobs.cli.tables import Table, drawn, print_table, rich_console
+from asyncjobs.cli.tables import Table, drawn, rich_console
 from asyncjobs.core.job import Job
-from asyncjobs.core.options import DEFAULT_QUEUE
+from asyncjobs.core.options import DEFAULT_QUEUE, UNSET
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import AsyncJobsError
 from asyncjobs.jobs.handle import JobHandle
@@ -59,8 +59,9 @@ def add_commands(commands: Commands) -> None:
 def _demo(options: argparse.Namespace) -> int:
     # The demo shows the failures of its jobs itself.
     logging.getLogger("asyncjobs").setLevel(logging.CRITICAL)
-    app = App(options.redis or "memory://", prefix=options.prefix, poll_interval=0.5)
-    if options.as_worker_of is not None:
+    is_worker = options.as_worker_of is not None
+    app = App(UNSET if is_worker else options.redis or "memory://", prefix=options.prefix, poll_interval=0.5)
+    if is_worker:
         Shop(app)
         die_with_supervisor(options.as_worker_of)
         run(Worker(app, queues=_QUEUES, concurrency=_CONCURRENCY).run())
@@ -70,29 +71,31 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 async def _show(app: App, shop: Shop, options: argparse.Namespace) -> int:
-    where = options.redis or "the embedded broker (memory://), no server needed"
-    print(f"A small shop's jobs, on {where}.")
-    working = _worker_process(options) if options.redis else app.worker(queues=_QUEUES, concurrency=_CONCURRENCY)
+    server = app.settings.server
+    is_embedded = server.scheme == "memory"
+    where = "the embedded broker (memory://), no server needed" if is_embedded else server
+    print_text(f"A small shop's jobs, on {where}.")
+    working = _worker_process(options) if not is_embedded else app.worker(queues=_QUEUES, concurrency=_CONCURRENCY)
     async with working:
         sent = await shop.take_orders()
         all_ended = await _watch(sent)
     print_table(_dead_table(await app.failed_jobs()))
     print_table(totals_table(await app.stats()))
-    if options.redis:
+    if not is_embedded:
         await _clean_up(app, sent)
     if not all_ended:
-        print("asyncjobs: not every job has ended in time", file=sys.stderr)
+        print_error("not every job has ended in time")
     return 0 if all_ended else 1
 
 
 @contextlib.asynccontextmanager
 async def _worker_process(options: argparse.Namespace) -> AsyncIterator[None]:
     """Run a worker in a process of its own for as long as the block."""
-    arguments = ["demo", "--redis", options.redis, "--prefix", options.prefix, "--as-worker-of", str(os.getpid())]
+    command = command_of("asyncjobs.cli.main", "demo", "--prefix", options.prefix, "--as-worker-of", str(os.getpid()))
+    # All users of the machine see the arguments of a process, and the URL may have a password in it.
+    environ = {**os.environ, "ASYNCJOBS_URL": options.redis}
     # The worker ends once the pipe on its standard input is closed, as it is when this process dies.
-    process = await asyncio.create_subprocess_exec(
-        *command_of("asyncjobs.cli.main", *arguments), stdin=subprocess.PIPE, start_new_session=True
-    )
+    process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, start_new_session=True, env=environ)
     try:
         yield
     finally:
@@ -128,7 +131,7 @@ async def _watch_plainly(sent: Sent, until: float) -> bool:
             if printed.get(handle.id) != now:
                 printed[handle.id] = now
                 line = f"{time.monotonic() - began:5.1f} s  {job.state.value:<9}  {label}  {_note(job)}"
-                print(line.rstrip(), flush=True)
+                print_text(line.rstrip())
         if _all_ended(jobs) or time.monotonic() > until:
             print_table(_jobs_table(sent, jobs))
             return _all_ended(jobs)

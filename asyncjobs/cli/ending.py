@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
+from asyncjobs.cli.escaping import escaped
 from asyncjobs.worker.run import END_WITHIN_S
 from asyncjobs.worker.signals import stop_signals
 from asyncjobs.worker.worker import Worker
@@ -105,5 +106,7 @@ class ProcessEnd:
     def _end(self) -> None:
         names = ", ".join(one.name for one in threading.enumerate() if not one.daemon)
         with contextlib.suppress(OSError):
-            os.write(2, f"asyncjobs: the worker's process is ended; these threads still ran: {names}\n".encode())
+            os.write(
+                2, f"asyncjobs: the worker's process is ended; these threads still ran: {escaped(names)}\n".encode()
+            )
         os._exit(1)

@@ -10,6 +10,7 @@ from asyncjobs.app import App
 from asyncjobs.cli.command import Commands, add_operator_command
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_lines
+from asyncjobs.cli.queues import check_queue
 from asyncjobs.cli.running import on_app
 from asyncjobs.errors import ConfigurationError
 
@@ -62,7 +63,13 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _change(options: argparse.Namespace, verbs: _Verbs, state: str) -> int:
     kind = _kind(options)
-    on_app(app_of(options), lambda app: verbs[kind](app, options))
+
+    async def change(app: App) -> None:
+        if options.queue is not None:
+            await check_queue(app, options.queue)
+        await verbs[kind](app, options)
+
+    on_app(app_of(options), change)
     what = f"{kind} {getattr(options, kind)}"
     print_lines(options, {what: state}, f"{what} is {state}")
     return 0

@@ -1,18 +1,17 @@
-"""``asyncjobs jobs`` and ``cancel``: jobs that wait or run."""
+"""``asyncjobs jobs``: jobs that wait or run."""
 
 from __future__ import annotations
 
 import argparse
 
-from asyncjobs.app import App
 from asyncjobs.app.verbs.jobs import ListedState
-from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.cli.command import Commands, add_operator_command, limit
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_lines, print_tables
+from asyncjobs.cli.output import print_tables
+from asyncjobs.cli.queues import note_unknown_queue
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, name_cell, time_cell
 from asyncjobs.core.view import job_summary
-from asyncjobs.ports import CancelReply
 
 __all__ = ["add_commands"]
 
@@ -21,23 +20,15 @@ examples:
   asyncjobs jobs --app shop:app
   asyncjobs jobs parked --tenant acme --app shop:app
   asyncjobs jobs scheduled --queue emails --limit 20 --url redis://localhost:6379/0
-  asyncjobs cancel 01JD… --reason "sent by mistake" --app shop:app
+  asyncjobs show 01JD… --app shop:app                (one of these jobs, with all that is known)
 """
 
 # Those that are dead have a command of their own.
 _STATES: tuple[ListedState, ...] = ("ready", "scheduled", "running", "parked")
 
-_REPLIES: dict[CancelReply, str] = {
-    "cancelled": "cancelled",
-    "running": "its handler is being cancelled",
-    "ended": "too late, it has ended",
-    "failed": "it is in the dead letter queue; delete it there",
-    "unknown": "there is no record of it",
-}
-
 
 def add_commands(commands: Commands) -> None:
-    """Add the commands."""
+    """Add the command."""
     parser = add_operator_command(commands, "jobs", "list jobs that wait or run", _EXAMPLES, _jobs)
     parser.add_argument(
         "state",
@@ -48,22 +39,18 @@ def add_commands(commands: Commands) -> None:
     )
     parser.add_argument("--queue", help="only jobs of this queue")
     parser.add_argument("--tenant", help="only jobs of this tenant")
-    parser.add_argument("--limit", type=int, default=50, help="how many at most (50)")
-    parser = add_operator_command(commands, "cancel", "cancel jobs that wait or run", _EXAMPLES, _cancel)
-    parser.add_argument("ids", nargs="+", metavar="id", help="the jobs; a tenant's as @tenant:id, as lists show it")
-    parser.add_argument("--queue", help="their queue, if you know it")
-    parser.add_argument(
-        "--reason", default="cancelled on the command line", help="the reason, for the code that awaits the result"
-    )
+    parser.add_argument("--limit", type=limit, default=50, help="how many at most (50)")
 
 
 def _jobs(options: argparse.Namespace) -> int:
+    app = app_of(options)
     found = on_app(
-        app_of(options),
+        app,
         lambda app: app.jobs(options.state, queue=options.queue, tenant=options.tenant, limit=options.limit),
     )
     jobs = [job_summary(job) for job in found]
-    columns = ["id", "queue", "job", "priority", "tenant", "attempt", "sent at (UTC)", "due at (UTC)"]
+    columns = ["id", "queue", "job", "priority", "tenant", "attempt", "sent at (UTC)"]
+    columns += ["started at (UTC)", "worker"] if options.state == "running" else ["due at (UTC)"]
     rows = [
         [
             job.id,
@@ -73,20 +60,15 @@ def _jobs(options: argparse.Namespace) -> int:
             job.tenant or "-",
             str(job.attempt),
             time_cell(job.created_at),
-            time_cell(job.due_at),
+            *(
+                [time_cell(job.started_at), job.worker or "-"]
+                if options.state == "running"
+                else [time_cell(job.due_at)]
+            ),
         ]
         for job in jobs
     ]
     print_tables(options, jobs, Table(f"Jobs that are {options.state}", columns, rows))
+    if not jobs:
+        note_unknown_queue(app, options.queue)
     return 0
-
-
-def _cancel(options: argparse.Namespace) -> int:
-    async def cancel(app: App) -> dict[str, CancelReply]:
-        return {
-            job_id: await app.cancel_job(job_id, queue=options.queue, reason=options.reason) for job_id in options.ids
-        }
-
-    replies = on_app(app_of(options), cancel)
-    print_lines(options, replies, *(f"{job_id}: {_REPLIES[reply]}" for job_id, reply in replies.items()))
-    return 0 if all(reply in ("cancelled", "running") for reply in replies.values()) else 1

@@ -1,20 +1,21 @@
 """Parses the command line, runs a command, and turns errors into messages and exit codes.
 
 Exit codes: 0 done; 1 the command failed, or the broker can't be used; 2 the command line or a setting is wrong; 130
-interrupted.
+interrupted; 141 the reader of the output has closed the pipe.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 
 import asyncjobs
-from asyncjobs.cli import check, dead, demo, holds, jobs, purge, schedules, stats, worker
+from asyncjobs.cli import cancel, check, dead, demo, holds, jobs, purge, schedules, show, stats, worker
+from asyncjobs.cli.command import Parser
+from asyncjobs.cli.loading import ImportFailed
+from asyncjobs.cli.output import OutputLost, flush, print_error, print_note
 from asyncjobs.errors import ArgumentsError, AsyncJobsError, ConfigurationError, DefinitionError
 
-__all__ = ["main"]
+__all__ = ["main", "make_parser"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,24 +23,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Args:
         arguments: The command and its arguments, by default those of this process.
+
+    Raises:
+        SystemExit: The arguments are wrong, or ask for help.
     """
-    parser = argparse.ArgumentParser(
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            flush()
+    except OutputLost as error:
+        if error.code == 1:
+            print_error(str(error))
+        return error.code
+
+
+def make_parser() -> Parser:
+    """Return the parser of all commands."""
+    parser = Parser(
         prog="asyncjobs",
         description="Background jobs for Python's async world.",
         epilog="Try it without a server: asyncjobs demo",
     )
     parser.add_argument("--version", action="version", version=f"asyncjobs {asyncjobs.__version__}")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for module in (worker, stats, jobs, dead, holds, purge, schedules, check, demo):
+    for module in (worker, stats, jobs, show, cancel, dead, holds, purge, schedules, check, demo):
         module.add_commands(commands)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    options = make_parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+    except ImportFailed as error:
+        print_error(str(error))
+        print_note(*(f"  {place}" for place in error.places))
+        return error.code
     except (ConfigurationError, DefinitionError, ArgumentsError) as error:
-        print(f"asyncjobs: {error}", file=sys.stderr)
+        print_error(str(error))
         return 2
     except AsyncJobsError as error:
-        print(f"asyncjobs: {error}", file=sys.stderr)
+        print_error(str(error))
         return 1
     except KeyboardInterrupt:
         return 130

@@ -1,15 +1,17 @@
-"""``asyncjobs purge``: cancels a tenant's jobs, and deletes its dead ones."""
+"""``asyncjobs purge``: cancels the jobs of a queue or a tenant, and deletes its dead ones."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+from typing import get_args
 
-from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.app import App
+from asyncjobs.app.counting import count_jobs
+from asyncjobs.cli.command import Commands, add_operator_command, add_yes
+from asyncjobs.cli.destroying import destroy, of_queues
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_lines
-from asyncjobs.cli.running import on_app
 from asyncjobs.errors import ConfigurationError
+from asyncjobs.ports import Place
 
 __all__ = ["add_commands"]
 
@@ -17,6 +19,7 @@ _EXAMPLES = """\
 examples:
   asyncjobs pause --tenant acme --app shop:app          (first, if its jobs are still being sent)
   asyncjobs purge --tenant acme --app shop:app
+  asyncjobs purge --queue emails --app shop:app         (the jobs of all tenants)
   asyncjobs purge --tenant acme --queue emails --yes --url redis://localhost:6379/0
 
 Jobs that wait or run are cancelled. Jobs in the dead letter queue are deleted. A purge can't be undone.
@@ -26,26 +29,29 @@ Jobs that wait or run are cancelled. Jobs in the dead letter queue are deleted. 
 def add_commands(commands: Commands) -> None:
     """Add the command."""
     parser = add_operator_command(
-        commands, "purge", "cancel a tenant's jobs, and delete its dead ones", _EXAMPLES, _purge
+        commands, "purge", "cancel the jobs of a queue or a tenant, and delete its dead ones", _EXAMPLES, _purge
     )
-    parser.add_argument("--tenant", required=True, help="the tenant's id")
-    parser.add_argument("--queue", help="only jobs of this queue")
-    parser.add_argument("--yes", action="store_true", help="don't ask for confirmation")
+    parser.add_argument("--tenant", help="the tenant's id; only jobs of this tenant")
+    parser.add_argument("--queue", help="only jobs of this queue; without --tenant, all of them")
+    add_yes(parser)
 
 
 def _purge(options: argparse.Namespace) -> int:
-    if not options.yes and not _is_confirmed(options):
-        print("nothing was done", file=sys.stderr)
-        return 1
-    count = on_app(app_of(options), lambda app: app.purge_tenant(options.tenant, queue=options.queue))
-    print_lines(options, {"count": count}, f"{count} jobs cancelled or forgotten")
-    return 0
+    if options.tenant is None and options.queue is None:
+        raise ConfigurationError("say what to purge: --queue NAME, --tenant TENANT, or both")
+    whose = "" if options.tenant is None else f"of tenant {options.tenant} "
+    return destroy(
+        options,
+        app_of(options),
+        "purge",
+        f"jobs {whose}in {of_queues(options.queue)}",
+        count=lambda app: count_jobs(app, get_args(Place), queue=options.queue, tenant=options.tenant),
+        act=lambda app: _purged(app, options),
+        done="cancelled or forgotten",
+    )
 
 
-def _is_confirmed(options: argparse.Namespace) -> bool:
-    where = "all queues" if options.queue is None else f"queue {options.queue}"
-    if not sys.stdin.isatty():
-        raise ConfigurationError(f"purge of tenant {options.tenant} in {where}: give --yes where nobody can be asked")
-    # Not to standard output, which may be a file.
-    print(f"Purge all jobs of tenant {options.tenant} in {where}? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+async def _purged(app: App, options: argparse.Namespace) -> int:
+    if options.tenant is None:
+        return await app.purge_queue(options.queue)
+    return await app.purge_tenant(options.tenant, queue=options.queue)

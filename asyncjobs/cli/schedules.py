@@ -10,6 +10,7 @@ from asyncjobs.app.verbs.schedules import ScheduleInfo
 from asyncjobs.cli.command import Commands, add_operator_command
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_lines, print_tables
+from asyncjobs.cli.queues import note_unknown_queue
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, name_cell, time_cell
 from asyncjobs.errors import ConfigurationError
@@ -21,6 +22,7 @@ examples:
   asyncjobs schedules --app shop:app
   asyncjobs schedules pause nightly_report --app shop:app
   asyncjobs schedules next nightly_report --app shop:app
+  asyncjobs schedules trigger nightly_report --app shop:app
 """
 
 _UPCOMING = 10
@@ -30,7 +32,6 @@ _VERBS: dict[str, tuple[Callable[..., Awaitable[object]], str]] = {
     "pause": (App.pause_schedule, "paused"),
     "resume": (App.resume_schedule, "resumed"),
     "remove": (App.remove_schedule, "removed"),
-    "trigger": (App.trigger_schedule, "triggered"),
 }
 
 
@@ -43,7 +44,7 @@ def add_commands(commands: Commands) -> None:
         "action",
         nargs="?",
         default="list",
-        choices=["list", *_VERBS, "next"],
+        choices=["list", *_VERBS, "trigger", "next"],
         help=f"list (the default), pause, resume, remove, trigger (a job now), or next (the next {_UPCOMING} times)",
     )
     parser.add_argument("id", nargs="?", help="the schedule's id; a tenant's as @tenant:id, as the list shows it")
@@ -57,14 +58,24 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigurationError(f"schedules {options.action}: name the schedule; `asyncjobs schedules` lists them")
     if options.action == "next":
         return _next(options)
+    if options.action == "trigger":
+        return _trigger(options)
     verb, done = _VERBS[options.action]
     on_app(app_of(options), lambda app: verb(app, options.id, queue=options.queue))
     print_lines(options, {options.id: done}, f"{options.id} is {done}")
     return 0
 
 
+def _trigger(options: argparse.Namespace) -> int:
+    handle = on_app(app_of(options), lambda app: app.trigger_schedule(options.id, queue=options.queue))
+    data = {"id": handle.id, "queue": handle.queue}
+    print_lines(options, {options.id: data}, f"{options.id} is triggered: job {handle.id} in queue {handle.queue}")
+    return 0
+
+
 def _list(options: argparse.Namespace) -> int:
-    found = on_app(app_of(options), lambda app: app.schedules(options.queue))
+    app = app_of(options)
+    found = on_app(app, lambda app: app.schedules(options.queue))
     columns = ["id", "job", "queue", "when", "missed", "next (UTC)", "last (UTC)"]
     rows = [
         [
@@ -79,6 +90,8 @@ def _list(options: argparse.Namespace) -> int:
         for info in found
     ]
     print_tables(options, found, Table("Schedules", columns, rows))
+    if not found:
+        note_unknown_queue(app, options.queue)
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from asyncjobs.app import App
 from asyncjobs.app.stats import QueueStats, Stats, TenantQueueStats, TenantStats
-from asyncjobs.cli.command import Commands, add_command
+from asyncjobs.cli.command import Commands, add_operator_command, add_short_app
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_tables
 from asyncjobs.cli.running import on_app
@@ -18,18 +18,16 @@ _EXAMPLES = """\
 examples:
   asyncjobs stats                                  (the broker that the environment names)
   asyncjobs stats --url redis://localhost:6379/0
-  asyncjobs stats shop:app --json
-  asyncjobs stats shop:app --tenant acme
+  asyncjobs stats --app shop:app --json
+  asyncjobs stats --app shop:app --tenant acme
 """
 
 
 def add_commands(commands: Commands) -> None:
     """Add the command."""
-    parser = add_command(commands, "stats", "show queues, workers and totals", _EXAMPLES, _stats)
-    parser.add_argument("app", nargs="?", help="module:app, where the App is")
-    parser.add_argument("--url", help="the broker's URL, instead of an app; by default that of the environment")
+    parser = add_operator_command(commands, "stats", "show queues, workers and totals", _EXAMPLES, _stats)
+    add_short_app(parser)
     parser.add_argument("--tenant", help="show the figures of this tenant instead")
-    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
 
 
 def _stats(options: argparse.Namespace) -> int:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from asyncjobs.cli.escaping import escaped, width
 from asyncjobs.core.record.version import VERSION
 
-__all__ = ["Table", "drawn", "name_cell", "print_table", "rich_console", "time_cell"]
+__all__ = [
+    "Table",
+    "block_lines",
+    "drawn",
+    "fits",
+    "is_terminal",
+    "name_cell",
+    "record_lines",
+    "rich_console",
+    "seconds_cell",
+    "table_lines",
+    "time_cell",
+]
+
+_INDENT = "  "
 
 
 class Table(NamedTuple):
@@ -17,11 +34,21 @@ class Table(NamedTuple):
     title: str
     """What stands above it."""
     columns: list[str]
-    """The header of each column."""
+    """The header of each column. The first one says which row it is."""
     rows: list[list[str]]
     """The cells, row by row."""
     styles: list[str] | None = None
     """A rich style for each row, for terminals."""
+
+    def escaped(self) -> Table:
+        """Return the table with escapes for control characters."""
+        rows = [[escaped(cell) for cell in row] for row in self.rows]
+        return self._replace(title=escaped(self.title), rows=rows)
+
+    @property
+    def widths(self) -> list[int]:
+        """The width of each column."""
+        return [max(map(width, column)) for column in zip(self.columns, *self.rows, strict=True)]
 
 
 def time_cell(when: datetime | None) -> str:
@@ -29,23 +56,25 @@ def time_cell(when: datetime | None) -> str:
     return "-" if when is None else when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def seconds_cell(duration_ms: float | None) -> str:
+    """Return a duration as a cell: in seconds."""
+    return "-" if duration_ms is None else f"{duration_ms / 1000:,.3f} s"
+
+
 def name_cell(name: str, version: int = VERSION) -> str:
     """Return a job name as a cell: ``?`` where it can't be read, with the version of a record that is newer."""
     return f"{name or '?'} (newer, version {version})" if version > VERSION else name or "?"
 
 
-def print_table(table: Table) -> None:
-    """Print ``table``."""
-    console = rich_console()
-    if console is None:
-        print("\n".join(_plain_lines(table)))
-    else:
-        console.print(drawn(table))
+def is_terminal() -> bool:
+    """Return whether standard output is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def rich_console() -> Any:
     """Return a rich console if standard output is a terminal and rich is installed, else ``None``."""
-    if not sys.stdout.isatty():
+    # rich draws with characters that other encodings may not have.
+    if not is_terminal() or sys.stdout.encoding.lower() != "utf-8":
         return None
     try:
         from rich.console import Console
@@ -54,25 +83,70 @@ def rich_console() -> Any:
     return Console()
 
 
+def fits(table: Table, console: Any) -> bool:
+    """Return whether an escaped ``table`` fits the terminal, drawn on ``console`` or plain; into a pipe, any does."""
+    if not table.rows or not is_terminal():
+        return True
+    columns = len(table.columns)
+    if console is not None:
+        # Around each cell there is a space on either side, and a line between and around them.
+        fitting: bool = sum(table.widths) + 3 * columns + 1 <= console.width
+        return fitting
+    return sum(table.widths) + len(_INDENT) * columns <= shutil.get_terminal_size().columns
+
+
 def drawn(table: Table) -> Any:
-    """Return ``table`` as a rich table."""
+    """Return an escaped ``table`` as a rich table."""
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    picture = RichTable(title=table.title, title_justify="left", header_style="bold", expand=False)
+    # As text: rich would read what users put into a job as its markup.
+    picture = RichTable(title=Text(table.title), title_justify="left", header_style="bold", expand=False)
     for column in table.columns:
-        picture.add_column(column)
+        picture.add_column(column, overflow="fold")
     for number, row in enumerate(table.rows):
-        # As text: rich would read what users put into a job as its markup.
         picture.add_row(*map(Text, row), style=table.styles[number] if table.styles else None)
     return picture
 
 
-def _plain_lines(table: Table) -> list[str]:
-    """Return ``table`` as aligned lines without control codes."""
+def table_lines(table: Table) -> list[str]:
+    """Return an escaped ``table`` as aligned lines."""
     if not table.rows:
-        return [table.title, "  (none)"]
-    lines = [table.columns, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    aligned = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
-    return [table.title, *(f"  {'  '.join(line)}".rstrip() for line in aligned)]
+        return [table.title, f"{_INDENT}(none)"]
+    widths = table.widths
+    lines = [
+        _INDENT.join(_padded(cell, size) for cell, size in zip(line, widths, strict=True))
+        for line in (table.columns, *table.rows)
+    ]
+    return [table.title, *(f"{_INDENT}{line}".rstrip() for line in lines)]
+
+
+def block_lines(table: Table) -> list[str]:
+    """Return an escaped ``table`` as blocks, each the first cell of a row above the others with their headers.
+
+    A line has as many cells as fit. A cell that is wider than the terminal has a line of its own, which that wraps.
+    """
+    room = shutil.get_terminal_size().columns
+    lines = [table.title, ""]
+    for row in table.rows:
+        lines.append(f"{_INDENT}{row[0]}")
+        line = ""
+        for header, cell in zip(table.columns[1:], row[1:], strict=True):
+            field = f"{header}: {cell}"
+            if line and width(line) + len(_INDENT) + width(field) > room:
+                lines.append(line)
+                line = ""
+            line += f"{_INDENT if line else 2 * _INDENT}{field}"
+        lines += [line, ""]
+    return lines
+
+
+def record_lines(fields: Mapping[str, str]) -> list[str]:
+    """Return one record as aligned lines, a name and a value on each, escaped."""
+    cells = [(escaped(name), escaped(value)) for name, value in fields.items()]
+    size = max(width(name) for name, _ in cells)
+    return [f"{_INDENT}{_padded(name, size)}{_INDENT}{value}" for name, value in cells]
+
+
+def _padded(cell: str, size: int) -> str:
+    return cell + " " * (size - width(cell))

@@ -6,13 +6,14 @@ import argparse
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asyncjobs.cli.command import Commands, add_code_arguments, add_command
 from asyncjobs.cli.ending import ProcessEnd
 from asyncjobs.cli.loading import load_code
+from asyncjobs.cli.logs import log_to_stderr
+from asyncjobs.cli.output import print_text
 from asyncjobs.cli.running import run
 from asyncjobs.cli.supervisor import Supervisor, die_with_supervisor, report_start
 from asyncjobs.errors import ConfigurationError
@@ -20,6 +21,10 @@ from asyncjobs.worker.liveness.health import health_file, health_server
 from asyncjobs.worker.worker import Worker
 
 __all__ = ["add_commands"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+_MAX_PORT = 65_535
 
 _EXAMPLES = """\
 examples:
@@ -32,6 +37,10 @@ examples:
 On SIGTERM, SIGHUP or Ctrl-C a worker claims no more jobs, lets handlers finish for shutdown_timeout, and gives the rest
 back. A second signal cancels them at once, and a third one ends the process.
 """
+
+
+# How the URL of --url gets into the processes of a supervisor.
+_URL = "ASYNCJOBS_URL"
 
 
 def add_commands(commands: Commands) -> None:
@@ -47,19 +56,30 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         "--health-port", metavar="PORT", type=int, help="a port that answers HTTP: 200 while healthy, else 503"
     )
+    parser.add_argument(
+        "--health-host", metavar="HOST", default="127.0.0.1", help="the address of that port (127.0.0.1)"
+    )
     parser.add_argument("--supervised-by", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--url-of-supervisor", action="store_true", help=argparse.SUPPRESS)
 
 
 def _worker(options: argparse.Namespace) -> int:
-    logging.basicConfig(
-        level=options.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log_to_stderr(options.log_level)
+    if options.url_of_supervisor:
+        options.url = os.environ[_URL]
     app = load_code(options)
+    if app.settings.server.scheme == "memory":
+        raise ConfigurationError(
+            "a worker on memory:// would get no jobs, since other processes can't send to that broker: name a server, "
+            "as in --url redis://localhost:6379/0, or run the worker inside the program, by app.worker()"
+        )
     # Made in the supervisor too, so that a wrong option ends the command before a process starts.
     worker = Worker(app, queues=_queues(options.queues), concurrency=options.concurrency)
     processes = app.settings.worker_count if options.processes is None else options.processes
     if processes < 1:
         raise ConfigurationError(f"--processes {processes}: expected 1 or more")
+    if not 0 <= (options.health_port or 0) <= _MAX_PORT:
+        raise ConfigurationError(f"--health-port {options.health_port}: expected a port from 0 to {_MAX_PORT}")
     if options.supervised_by is not None:
         die_with_supervisor(options.supervised_by)
     elif processes > 1:
@@ -73,24 +93,45 @@ def _worker(options: argparse.Namespace) -> int:
         ).run()
     end = ProcessEnd(worker, app.settings.shutdown_timeout)
     with end.watching():
-        run(_run_until_empty(worker, end) if options.burst else _run_until_stopped(worker, end, options))
+        run(_run(worker, end, options))
     return 0
 
 
-async def _run_until_empty(worker: Worker, end: ProcessEnd) -> None:
-    with end.running():
-        ended = await worker.run_until_empty(signals=False)
-    print(f"{ended} jobs ended in {', '.join(worker.queues)}")
-
-
-async def _run_until_stopped(worker: Worker, end: ProcessEnd, options: argparse.Namespace) -> None:
+async def _run(worker: Worker, end: ProcessEnd, options: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(end.running())
-        if options.health_file is not None:
+        await _answer_probes(stack, worker, options)
+        if not options.burst:
+            await worker.run(signals=False, on_start=None if options.supervised_by is None else report_start)
+            return
+        ended = await worker.run_until_empty(signals=False)
+    print_text(f"{ended} jobs ended in {', '.join(worker.queues)}")
+
+
+async def _answer_probes(stack: contextlib.AsyncExitStack, worker: Worker, options: argparse.Namespace) -> None:
+    """Keep the health file and the health port, if they are asked for, until ``stack`` is left."""
+    if options.health_file is not None:
+        try:
             await stack.enter_async_context(health_file(worker.health, Path(options.health_file)))
-        if options.health_port is not None:
-            await stack.enter_async_context(health_server(worker.health, options.health_port))
-        await worker.run(signals=False, on_start=None if options.supervised_by is None else report_start)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"--health-file {options.health_file!r} can't be written ({_reason(error)}): expected a file, no "
+                "symbolic link, in a folder that exists"
+            ) from None
+    if options.health_port is not None:
+        host, port = options.health_host, options.health_port
+        try:
+            port = await stack.enter_async_context(health_server(worker.health, port, host))
+        except OSError as error:
+            raise ConfigurationError(
+                f"--health-port {port} can't be opened on {host!r} ({_reason(error)}): choose another one, or another "
+                "--health-host"
+            ) from None
+        _log.info("the health of the worker is on port %s of %s", port, host)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _queues(text: str | None) -> Sequence[str] | Mapping[str, float] | None:
@@ -116,8 +157,20 @@ def _queues(text: str | None) -> Sequence[str] | Mapping[str, float] | None:
 
 def _child_arguments(options: argparse.Namespace) -> list[str]:
     """Return the arguments of one worker process under a supervisor."""
-    arguments = ["worker", options.app, "--processes", "1", "--log-level", options.log_level]
+    arguments = [
+        "worker",
+        "--app",
+        options.app or options.short_app,
+        "--processes",
+        "1",
+        "--log-level",
+        options.log_level,
+    ]
     arguments += ["--supervised-by", str(os.getpid())]
+    if options.url is not None:
+        # Not as an argument, which other users of the machine could read, with the password in it.
+        os.environ[_URL] = options.url
+        arguments.append("--url-of-supervisor")
     if options.queues is not None:
         arguments += ["--queues", options.queues]
     if options.concurrency is not None:

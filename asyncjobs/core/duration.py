@@ -11,6 +11,7 @@ from asyncjobs.errors import ArgumentsError
 __all__ = ["Duration", "due_ms", "to_ms", "unix_ms", "utc_time"]
 
 Duration = float | timedelta
+"""A time span as users give it: seconds, or a ``timedelta``."""
 
 _MAX_SECONDS = MAX_DURATION_MS // 1_000
 _MAX_TEXT = f"{_MAX_SECONDS // 86_400:,} days (100 years)"

@@ -10,7 +10,7 @@ __all__ = ["JobFilter"]
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects ended and dead jobs; a field that is ``None`` lets every job pass."""
+    """Selects jobs; a field that is ``None`` lets every job pass."""
 
     name: str | None = None
     """The job name."""
@@ -19,19 +19,19 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     """The id of the tenant."""
     since_ms: int | None = None
-    """The earliest end, in Unix milliseconds."""
+    """The earliest time of its end, or before its end, of its sending, in Unix milliseconds."""
     until_ms: int | None = None
-    """The time before which the job ended, in Unix milliseconds."""
+    """The time before which that was, in Unix milliseconds."""
 
     def matches(self, job: Job) -> bool:
         """Return whether ``job`` passes the filter."""
-        ended_ms = job.finished_at_ms or 0
+        at_ms = job.created_at_ms if job.finished_at_ms is None else job.finished_at_ms
         return (
             (self.name is None or job.name == self.name)
             and (self.tenant is None or job.tenant == self.tenant)
             and (self.error is None or self._has_error(job))
-            and (self.since_ms is None or ended_ms >= self.since_ms)
-            and (self.until_ms is None or ended_ms < self.until_ms)
+            and (self.since_ms is None or at_ms >= self.since_ms)
+            and (self.until_ms is None or at_ms < self.until_ms)
         )
 
     def _has_error(self, job: Job) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "cancel_job",
     "complete_job",
     "create_job",
+    "errors_with",
     "fail_job",
     "schedule_job",
     "start_job",
@@ -62,13 +63,20 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     due_at_ms: int | None = None
     """When it may start, ``None`` if it may start now or has started."""
     started_at_ms: int | None = None
-    """When its last attempt began, where that is known: in the attempt itself, and once the job has ended."""
+    """When its last attempt began: of a job that runs, or has ended, or is dead. ``None`` while it waits, and where no
+    attempt began."""
+    worker: str = ""
+    """The id of the worker that runs it; empty while it doesn't run."""
+    seen_at_ms: int | None = None
+    """Of a running job, the time at which the broker told it, by which ``duration_ms`` goes."""
     finished_at_ms: int | None = None
     """When it ended or went to the dead letter queue, ``None`` before."""
-    result: bytes = b""
+    encoded_result: bytes = b""
     """What the handler of a completed job returned, in msgpack; empty where it isn't kept."""
     reason: str = ""
     """Why a cancelled job was cancelled."""
+    parameters: tuple[str, ...] = ()
+    """The names of its arguments, in their order; empty where the code of the app doesn't know the job."""
     version: int = VERSION
     """The version of its record. A newer asyncjobs has written one that is above this asyncjobs's own, which is that of
     all other jobs; of such a job neither arguments nor metadata are known here."""
@@ -101,11 +109,29 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return values
 
     @property
+    def result(self) -> Any:
+        """What the handler of a completed job returned, as plain values; ``None`` too where it isn't kept."""
+        return msgspec.msgpack.decode(self.encoded_result) if self.encoded_result else None
+
+    @property
+    def named_arguments(self) -> dict[str, Any]:
+        """The arguments as plain values by the names of the handler's parameters.
+
+        The code of the app tells the names. Where it doesn't know the job, an argument goes by its position, ``"0"``
+        for the first, unless it must be passed by name.
+        """
+        values, keywords = self.arguments, self.envelope.keywords
+        names = self.parameters or (*map(str, range(len(values) - len(keywords))), *keywords)
+        return dict(zip(names, values, strict=True))
+
+    @property
     def duration_ms(self) -> float | None:
-        """How long the last attempt of an ended job ran, in milliseconds; ``None`` where that isn't known."""
-        if self.started_at_ms is None or self.finished_at_ms is None:
+        """How long the last attempt ran, or has run so far, in milliseconds; ``None`` where that isn't known."""
+        until_ms = self.seen_at_ms if self.state is JobState.RUNNING else self.finished_at_ms
+        if self.started_at_ms is None or until_ms is None:
             return None
-        return self.finished_at_ms - self.started_at_ms
+        # The clock may have been set back meanwhile.
+        return max(0, until_ms - self.started_at_ms)
 
 
 def transition(job: Job, state: JobState, **changes: Any) -> Job:
@@ -152,13 +178,18 @@ def start_job(job: Job, fence: int, now_ms: int) -> Job:
 
 def complete_job(job: Job, result: bytes, now_ms: int) -> Job:
     """Return the running ``job`` completed with ``result``, a msgpack value, or empty if it isn't to be kept."""
-    return transition(job, JobState.COMPLETED, result=result, finished_at_ms=now_ms)
+    return transition(job, JobState.COMPLETED, encoded_result=result, finished_at_ms=now_ms)
 
 
 def fail_job(job: Job, error: JobError, now_ms: int) -> Job:
     """Return ``job`` failed for good, for the dead letter queue; its failure is counted if it was running."""
     failures = job.failures + (job.state is JobState.RUNNING)
-    return transition(job, JobState.FAILED, failures=failures, errors=(*job.errors, error), finished_at_ms=now_ms)
+    return transition(job, JobState.FAILED, failures=failures, errors=errors_with(job, error), finished_at_ms=now_ms)
+
+
+def errors_with(job: Job, error: JobError) -> tuple[JobError, ...]:
+    """Return the errors of ``job``, and behind them ``error``, that of the attempt which it is in."""
+    return (*job.errors, msgspec.structs.replace(error, started_at_ms=job.started_at_ms))
 
 
 def cancel_job(job: Job, reason: str, now_ms: int) -> Job:

@@ -18,6 +18,7 @@ from msgspec import UNSET, UnsetType
 from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import Duration, to_ms
 from asyncjobs.core.priority import Priority, PriorityName
+from asyncjobs.core.record.envelope import encode
 from asyncjobs.core.record.header import MAX_NAME_BYTES
 from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.core.schedule import Missed, Timing
@@ -41,8 +42,13 @@ __all__ = [
 ]
 
 Acks = Literal["late", "early"]
+"""When a job counts as taken: after its run (``late``), or before it (``early``)."""
+
 Durability = Literal["local", "replicated"]
+"""When a job counts as sent: once Redis has it (``local``), or its replicas too (``replicated``)."""
+
 Executor = Literal["thread", "process"]
+"""Where a plain handler runs."""
 
 DEFAULT_QUEUE = "default"
 
@@ -112,7 +118,7 @@ class SendOptions(_SharedOptions, total=False):
     """How many times a failed job is tried again; the rest of its policy holds as it is."""
 
     metadata: Mapping[str, Any]
-    """A free mapping, which is carried with the job and shown with it."""
+    """A free mapping of text to values that msgspec encodes, carried with the job and shown with it."""
 
     job_id: str
     """An id of your own, unique within the queue and the tenant. The same id sent twice is one job."""
@@ -129,6 +135,7 @@ _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 # No control characters, and no surrogates, which UTF-8 has no bytes for.
 _TENANT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_METADATA = msgspec.msgpack.Decoder(dict[str, Any])
 _ID = re.compile(r"[^\s\x00-\x1f\ud800-\udfff]{1,200}")
 # Ticks are Unix milliseconds, which have so many digits from 2001 on.
 _TICK_ID = re.compile(r".*@[0-9]{13,}")
@@ -218,7 +225,16 @@ def _checked_executor(given: Any) -> Any:
 def _checked_metadata(given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ArgumentsError(f"metadata={shown(given)}: expected a mapping of names to values")
-    return dict(given)
+    metadata = dict(given)
+    try:
+        # There are mappings that msgspec writes, and then can't read.
+        _METADATA.decode(encode(metadata))
+    except Exception as error:
+        raise ArgumentsError(
+            f"metadata={shown(given)}: the metadata can't be encoded, or not be read again: {error}; expected text as "
+            "names, and values that msgspec encodes"
+        ) from error
+    return metadata
 
 
 def _checked_durability(given: Any) -> Any:
@@ -271,10 +287,14 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority | UnsetType = UNSET
     retry: RetryPolicy | RetryRule | UnsetType = UNSET
     timeout_ms: int | UnsetType = UNSET
+    """``timeout`` in milliseconds."""
     result_ttl_ms: int | UnsetType = UNSET
+    """``result_ttl`` in milliseconds."""
     expires_ms: int | UnsetType = UNSET
+    """``expires`` in milliseconds."""
     acks: Acks | UnsetType = UNSET
     timing: Timing | None = None
+    """``cron`` or ``every``, with ``timezone`` and ``missed``; ``None`` without a schedule."""
     executor: Executor = "thread"
 
     @classmethod
@@ -316,8 +336,11 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority | UnsetType = UNSET
     max_retries: int | UnsetType = UNSET
     timeout_ms: int | UnsetType = UNSET
+    """``timeout`` in milliseconds."""
     result_ttl_ms: int | UnsetType = UNSET
+    """``result_ttl`` in milliseconds."""
     expires_ms: int | UnsetType = UNSET
+    """``expires`` in milliseconds."""
     metadata: dict[str, Any] | UnsetType = UNSET
     job_id: str | UnsetType = UNSET
     tenant: str | UnsetType | None = UNSET

@@ -12,6 +12,7 @@ from asyncjobs.errors import ArgumentsError, closest
 __all__ = ["Priority", "PriorityName", "is_ageing_claim", "weighted_order"]
 
 PriorityName = Literal["critical", "high", "normal", "low"]
+"""A priority by its name; see ``Priority``."""
 
 
 class Priority(enum.IntEnum):

@@ -10,18 +10,19 @@ import msgspec
 
 from asyncjobs.core.bounds import MAX_COUNT, bounded_ms, checked_count, shown
 from asyncjobs.core.duration import to_ms
-from asyncjobs.core.job import Job, JobError, transition
+from asyncjobs.core.job import Job, JobError, errors_with, transition
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import ArgumentsError, ConfigurationError
 
 __all__ = ["UNLIMITED", "RetryPolicy", "RetryRule", "calculate_retry_delay", "prepare_retry"]
 
 Backoff = Literal["exponential", "linear", "constant"]
+"""How the waits of a ``RetryPolicy`` grow."""
 
-#: A policy as a function. It takes the error and the number of failures so far, this one included, and returns how long
-#: to wait for the next try (seconds or ``timedelta``), or ``None`` to give up. It runs in the job's context, on the
-#: event loop.
 RetryRule = Callable[[BaseException, int], float | timedelta | None]
+"""A policy as a function. It takes the error and the number of failures so far, this one included, and returns how long
+to wait for the next try (seconds or ``timedelta``), or ``None`` to give up. It runs in the job's context, on the event
+loop."""
 
 
 def _seconds(value: float | timedelta) -> float:
@@ -144,6 +145,6 @@ def prepare_retry(
         job,
         JobState.RETRYING,
         failures=failures,
-        errors=(*job.errors, error),
+        errors=errors_with(job, error),
         due_at_ms=now_ms + (calculate_retry_delay(policy, failures, chance) if after_ms is None else after_ms),
     )

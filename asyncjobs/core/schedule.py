@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 Missed = Literal["once", "skip", "all"]
+"""Which missed ticks of a schedule fire: the latest (``once``), none (``skip``), or each (``all``)."""
 
 #: Headers of a job that a schedule has made: the schedule's id, and the tick in Unix milliseconds.
 SCHEDULE_HEADER = "schedule"
@@ -82,7 +83,14 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         missed: str = "once",
         bound: int = 100,
     ) -> Timing:
-        """Return the timing that a user asks for: either ``cron`` or ``every_ms``, and the other fields.
+        """Return the timing that a user asks for.
+
+        Args:
+            cron: The cron expression; or ``every_ms``.
+            every_ms: The interval in milliseconds.
+            timezone: The time zone of ``cron``, by its IANA name.
+            missed: Which missed ticks fire.
+            bound: How many of them at most, with ``all``.
 
         Raises:
             ArgumentsError: A value is wrong. The message names the option.

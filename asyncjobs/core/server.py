@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from typing import Any, Literal
 
 import msgspec
 
-from asyncjobs.core.bounds import shown
 from asyncjobs.errors import ConfigurationError, closest
 
 __all__ = ["URL_OPTIONS", "Server", "parse_url"]
@@ -21,6 +21,13 @@ _FORMS = (
     "redis://host:port/database, rediss://… (TLS), unix:///path/to/socket, memory://, "
     "redis+sentinel://host:port,host:port/service/database or redis+cluster://host:port,host:port"
 )
+_ENCODED = "in a user name or password, write / ? # : @ and % as %2F %3F %23 %3A %40 and %25"
+# What UTF-8 has no bytes for, and control characters.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+# A colon with what can't be a port behind it, or a #, and all that follows.
+_NO_PORT = re.compile(r"(:(?!\d{0,5}(?:[/,:\]]|$))|#).*", re.DOTALL)
+# Of the number of a database.
+_MAX_DIGITS = 9
 _DEFAULT_PORT = 6379
 _DEFAULT_SENTINEL_PORT = 26379
 
@@ -129,14 +136,17 @@ def parse_url(url: Any, source: str) -> dict[str, Any]:
         The fields. Fields of the query (``URL_OPTIONS``) are text that isn't checked yet.
 
     Raises:
-        ConfigurationError: ``url`` is malformed. The message shows it without its login.
+        ConfigurationError: ``url`` is malformed. The message shows it without its login, and without what may be
+            part of one.
     """
     if not isinstance(url, str):
-        raise ConfigurationError(f"{source} is {shown(url)}: expected text such as {_FORMS}")
+        # Not shown: bytes, and the URLs of other packages, would show the login.
+        raise ConfigurationError(f"{source} is of type {type(url).__qualname__}: expected text such as {_FORMS}")
+    url = url.strip()
     try:
         return _fields(url)
     except _Malformed as problem:
-        raise ConfigurationError(f"{source} {_without_login(url)!r} {problem}") from None
+        raise ConfigurationError(f"{source} {_without_login(url)!r:.200} {problem}") from None
 
 
 class _Malformed(Exception):
@@ -150,54 +160,70 @@ def _fields(url: str) -> dict[str, Any]:
         raise _Malformed(f"has an unknown scheme: expected {_FORMS}.{closest(scheme, _SCHEMES)}")
     if scheme == "memory":
         return {"scheme": scheme}
-    try:
-        # With several hosts, ``netloc`` is the text as it stands; only ``hostname`` and ``port`` would be wrong.
-        parts = urllib.parse.urlsplit(f"//{rest}")
-    except ValueError:
-        raise _Malformed(f"is malformed: expected {_FORMS}") from None
-    login, _, hosts = parts.netloc.rpartition("@")
-    place = {"path": _socket(parts.path)} if scheme == "unix" else _place(scheme, hosts, parts)
-    return {"scheme": scheme, **_login(login), **place, **_options(parts.query)}
+    login, rest = _split_login(scheme, rest)
+    if _UNFIT.search(login + rest) or "#" in rest or any(char in login for char in "/?#"):
+        raise _Malformed(f"is malformed: {_ENCODED}")
+    place, _, query = rest.partition("?")
+    where = {"path": _socket(place)} if scheme == "unix" else _place(scheme, place)
+    return {"scheme": scheme, **_login(login), **where, **_options(query)}
+
+
+def _split_login(scheme: str, rest: str) -> tuple[str, str]:
+    """Return the login, empty where there is none, and the rest of the URL."""
+    if scheme != "unix":
+        login, _, rest = rest.rpartition("@")
+        return login, rest
+    # The path begins with a slash, and may have an @ of its own.
+    login, at, path = ("", "", rest) if rest.startswith("/") else rest.rpartition("@/")
+    return login, f"/{path}" if at else rest
 
 
 def _login(text: str) -> dict[str, str]:
-    username, _, password = map(urllib.parse.unquote, text.partition(":"))
+    username, _, password = map(_decoded, text.partition(":"))
     return {name: value for name, value in (("username", username), ("password", password)) if value}
 
 
+def _decoded(text: str) -> str:
+    try:
+        return urllib.parse.unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise _Malformed("is malformed: what is percent-encoded is no UTF-8") from None
+
+
 def _socket(path: str) -> str:
-    if not path:
+    if not path.startswith("/") or path == "/":
         raise _Malformed("names no socket: expected unix:///path/to/socket")
-    return path
+    return _decoded(path)
 
 
-def _place(scheme: str, hosts: str, parts: urllib.parse.SplitResult) -> dict[str, Any]:
-    if any("@" in part for part in parts[2:]):
-        # The rest of the password stands in the place of host, port or database, which messages show.
-        raise _Malformed("is malformed: in a user name or password, write / ? and # as %2F %3F and %23")
+def _place(scheme: str, place: str) -> dict[str, Any]:
+    hosts, _, path = place.partition("/")
     _, _, mode = scheme.partition("+")
     default_port = _DEFAULT_SENTINEL_PORT if mode == "sentinel" else _DEFAULT_PORT
-    place: dict[str, Any] = {"nodes": tuple(_node(host, default_port) for host in hosts.split(","))}
-    if len(place["nodes"]) > 1 and not mode:
+    where: dict[str, Any] = {"nodes": tuple(_node(host, default_port) for host in hosts.split(","))}
+    if len(where["nodes"]) > 1 and not mode:
         raise _Malformed("names several hosts: only sentinels and a Cluster have them")
-    path = parts.path.strip("/")
+    path = path.strip("/")
     if mode == "sentinel":
-        place["service"], _, path = path.partition("/")
-        if not place["service"]:
+        where["service"], _, path = path.partition("/")
+        if not where["service"]:
             raise _Malformed("names no service: expected redis+sentinel://host:port,host:port/service")
     if path:
-        if not path.isdecimal():
-            raise _Malformed(f"has {path!r} for the database: expected a number, as in redis://host/0")
-        place["database"] = int(path)
-    return place
+        if not path.isdecimal() or len(path) > _MAX_DIGITS:
+            raise _Malformed(f"has {path!r:.80} for the database: expected a number, as in redis://host/0")
+        where["database"] = int(path)
+    return where
 
 
 def _node(text: str, default_port: int) -> tuple[str, int]:
     try:
         parts = urllib.parse.urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise _Malformed(f"is malformed ({error}): expected {_FORMS}") from None
+    except ValueError:
+        # Its message would show what stands in the place of the port: without an @, that may be a password.
+        raise _Malformed(
+            f"is malformed: a port is a number up to 65535, and an IPv6 address stands in brackets; {_ENCODED}"
+        ) from None
     if not host:
         raise _Malformed(f"names no host: expected {_FORMS}")
     return host, default_port if port is None else port
@@ -208,13 +234,15 @@ def _options(query: str) -> dict[str, str]:
     for name in options:
         if name not in URL_OPTIONS:
             *names, last = URL_OPTIONS
-            raise _Malformed(f"has the unknown option {name!r}: expected {', '.join(names)} or {last}")
+            raise _Malformed(f"has the unknown option {name!r:.80}: expected {', '.join(names)} or {last}")
     return options
 
 
 def _without_login(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    if not at:
-        return url
-    scheme, slashes, _ = head.partition("://")
-    return f"{scheme}://***@{tail}" if slashes else f"***@{tail}"
+    """Return ``url`` for a message: without its login, and without what may be part of one that is not closed by @."""
+    scheme, slashes, rest = url.rpartition("://")
+    _, at, place = rest.rpartition("@")
+    place, question, query = place.partition("?")
+    options = "&".join(f"{one.partition('=')[0]}=***" if "=" in one else "***" for one in query.split("&"))
+    place = _NO_PORT.sub(r"\1***", place)
+    return f"{scheme}{slashes}{'***@' if at else ''}{place}{question}{options if query else ''}"

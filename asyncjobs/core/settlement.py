@@ -11,6 +11,7 @@ from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job, transition
 from asyncjobs.core.record.envelope import JobError, encode
 from asyncjobs.core.record.tries import Tries, pack_tries
+from asyncjobs.core.record.version import DECODING_ERRORS
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.core.retry import RetryPolicy, prepare_retry
 from asyncjobs.core.states import JobState
@@ -191,7 +192,7 @@ def settle(
         body: The envelope with which the job was claimed.
         duration_us: How long the run took, in microseconds.
         result_ttl_ms: How long the result is kept, in milliseconds. With 0 it isn't; the job's id stays known for
-            ``TOMBSTONE_MS``.
+            ``TOMBSTONE_MS`` at least.
     """
     match outcome:
         case Completed():
@@ -223,6 +224,7 @@ def settle(
         case Released():
             return _given_back(job, Verdict.RELEASE)
     is_dead = verdict is Verdict.DEAD
+    outlives_ms = TOMBSTONE_MS - result_ttl_ms if 0 < result_ttl_ms < TOMBSTONE_MS else 0
     return Settlement(
         queue=job.queue,
         id=job.id,
@@ -230,7 +232,7 @@ def settle(
         priority=job.priority,
         fence=job.fence,
         verdict=verdict,
-        body=b"" if is_dead else encode_final(after, body),
+        body=b"" if is_dead else encode_final(after, body, outlives_ms=outlives_ms),
         ttl_ms=min(max(result_ttl_ms, TOMBSTONE_MS), MAX_DURATION_MS),
         tries=_tries_of(after) if is_dead else b"",
         duration_us=duration_us,
@@ -251,7 +253,7 @@ def read_history(stored: Iterable[bytes], name: str = "") -> list[HistoryEntry]:
     for one in stored:
         try:
             entry = _entries.decode(one)
-        except msgspec.MsgspecError:
+        except DECODING_ERRORS:
             continue
         entries.append(entry if entry.name else msgspec.structs.replace(entry, name=name))
     return entries

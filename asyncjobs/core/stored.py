@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -15,7 +15,7 @@ from asyncjobs.core.record.version import VERSION
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import EnvelopeError, NewerVersion
 
-__all__ = ["Kept", "encode_final", "read_ended", "read_kept", "read_live", "stand_in"]
+__all__ = ["NO_SITUATION", "Kept", "Situation", "encode_final", "read_ended", "read_kept", "read_live", "stand_in"]
 
 
 class Kept(Protocol):
@@ -52,12 +52,29 @@ class Kept(Protocol):
         ...
 
 
-def encode_final(job: Job, body: bytes | msgspec.Raw) -> bytes:
-    """Return the body of the record of an ended ``job``, around ``body``, the envelope that it was sent with."""
+class Situation(NamedTuple):
+    """What the place of a job says of it; the fields are those of a ``Job``."""
+
+    due_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    fence: int = 0
+    started_at_ms: int | None = None
+    worker: str = ""
+    seen_at_ms: int | None = None
+
+
+NO_SITUATION = Situation()
+
+
+def encode_final(job: Job, body: bytes | msgspec.Raw, *, outlives_ms: int = 0) -> bytes:
+    """Return the body of the record of an ended ``job``, around ``body``, the envelope that it was sent with.
+
+    ``outlives_ms``: for how long the record is kept after its result has lapsed, in milliseconds.
+    """
     assert job.state in ENDED, f"{job.id} is {job.state.value}"
     final = Final(
         envelope=msgspec.Raw(body),
-        **({"result": msgspec.Raw(job.result)} if job.result else {}),
+        **({"result": msgspec.Raw(job.encoded_result)} if job.encoded_result else {}),
         reason=job.reason,
         failures=job.failures,
         deaths=job.deaths,
@@ -65,30 +82,19 @@ def encode_final(job: Job, body: bytes | msgspec.Raw) -> bytes:
         fence=job.fence,
         started_at_ms=job.started_at_ms,
         finished_at_ms=job.finished_at_ms or 0,
+        outlives_ms=outlives_ms,
     )
     return encode(final)
 
 
-def read_live(
-    kept: Kept,
-    body: bytes | memoryview,
-    tries: bytes = b"",
-    *,
-    state: JobState | None = None,
-    fence: int = 0,
-    due_at_ms: int | None = None,
-    finished_at_ms: int | None = None,
-) -> Job:
-    """Return a job that has not ended.
+def read_live(kept: Kept, body: bytes | memoryview, tries: bytes = b"", *, state: JobState | None = None) -> Job:
+    """Return a job that has not ended, without what its place says of it.
 
     Args:
         kept: What the broker knows of it.
         body: The envelope.
         tries: What earlier attempts came to, as ``pack_tries`` stored it.
         state: The state that its place says; by default pending, or retrying once an attempt has failed.
-        fence: The number of the claim under which it runs.
-        due_at_ms: When it may start, in Unix milliseconds.
-        finished_at_ms: When it died, in Unix milliseconds.
 
     Raises:
         EnvelopeError: The record is damaged, or (``NewerVersion``) of a later version.
@@ -110,24 +116,24 @@ def read_live(
         failures=so_far.failures,
         deaths=so_far.deaths,
         errors=so_far.errors,
-        fence=fence,
-        due_at_ms=due_at_ms,
-        finished_at_ms=finished_at_ms,
     )
 
 
-def read_ended(kept: Kept, body: bytes | memoryview, state: JobState) -> Job:
+def read_ended(kept: Kept, body: bytes | memoryview, state: JobState, left_ms: int = -1) -> Job:
     """Return a job that has ended.
 
     Args:
         kept: What the broker knows of it.
         body: The body that ``encode_final`` made.
         state: The state in which it has ended.
+        left_ms: For how long the record is kept from now on, in milliseconds, to leave out a result that has lapsed;
+            -1 if it is known that none has.
 
     Raises:
         EnvelopeError: The record can't be read.
     """
     final = decode_final(body)
+    has_lapsed = 0 <= left_ms <= final.outlives_ms
     return Job(
         id=kept.id,
         name=kept.name,
@@ -143,7 +149,7 @@ def read_ended(kept: Kept, body: bytes | memoryview, state: JobState) -> Job:
         fence=final.fence,
         started_at_ms=final.started_at_ms,
         finished_at_ms=final.finished_at_ms,
-        result=bytes(final.result),
+        encoded_result=b"" if has_lapsed else bytes(final.result),
         reason=final.reason,
     )
 
@@ -154,28 +160,29 @@ def read_kept(
     tries: bytes = b"",
     *,
     state: JobState | None = None,
-    fence: int = 0,
-    due_at_ms: int | None = None,
-    finished_at_ms: int | None = None,
+    situation: Situation = NO_SITUATION,
+    left_ms: int = -1,
 ) -> Job:
-    """Return a job, ended if ``state`` says so, or a stand-in if it can't be read; arguments as of ``read_live``."""
+    """Return a job as it stands, or a stand-in if it can't be read.
+
+    Args:
+        kept: What the broker knows of it.
+        body: The envelope; of an ended job, the body that ``encode_final`` made.
+        tries: As ``read_live`` takes it.
+        state: As ``read_live`` takes it, or the state in which it has ended.
+        situation: What its place says of it.
+        left_ms: As ``read_ended`` takes it.
+    """
     try:
         if state in ENDED:
-            return read_ended(kept, body, state)
-        return read_live(
-            kept, body, tries, state=state, fence=fence, due_at_ms=due_at_ms, finished_at_ms=finished_at_ms
-        )
+            return read_ended(kept, body, state, left_ms)
+        job = read_live(kept, body, tries, state=state)
     except EnvelopeError as error:
         version = error.version if isinstance(error, NewerVersion) else VERSION
-        return stand_in(
-            kept,
-            tries,
-            state or JobState.PENDING,
-            version=version,
-            fence=fence,
-            due_at_ms=due_at_ms,
-            finished_at_ms=finished_at_ms,
-        )
+        return stand_in(kept, tries, state or JobState.PENDING, version=version, situation=situation)
+    if state is JobState.FAILED and job.errors:
+        situation = situation._replace(started_at_ms=job.errors[-1].started_at_ms)
+    return job if situation is NO_SITUATION else msgspec.structs.replace(job, **situation._asdict())
 
 
 def stand_in(
@@ -184,13 +191,11 @@ def stand_in(
     state: JobState,
     *,
     version: int = VERSION,
-    fence: int = 0,
-    due_at_ms: int | None = None,
-    finished_at_ms: int | None = None,
+    situation: Situation = NO_SITUATION,
 ) -> Job:
     """Return a job without arguments in place of one that can't be read, so that it can still fail and be listed.
 
-    It has no name, unless it is of a later ``version``; the other arguments are as of ``read_live``.
+    It has no name, unless it is of a later ``version``; the other arguments are as of ``read_kept``.
     """
     try:
         so_far = unpack_tries(tries)
@@ -205,13 +210,11 @@ def stand_in(
         state=state,
         envelope=Envelope(),
         tenant=kept.tenant,
-        fence=fence,
         failures=so_far.failures,
         deaths=so_far.deaths,
         errors=so_far.errors,
-        due_at_ms=due_at_ms,
-        finished_at_ms=finished_at_ms,
         version=version,
+        **situation._asdict(),
     )
 
 

@@ -5,6 +5,7 @@ Views are structs that msgspec encodes to JSON, with the names and the order of 
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +13,12 @@ import msgspec
 
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
-from asyncjobs.core.record.version import VERSION
+from asyncjobs.core.record.version import DECODING_ERRORS, VERSION
 
 __all__ = ["AttemptError", "JobDetails", "JobSummary", "job_details", "job_summary"]
+
+# Levels of nesting, and calls, that are left free for the code that encodes a view.
+_MARGIN = 50
 
 
 class AttemptError(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +26,8 @@ class AttemptError(msgspec.Struct, frozen=True, kw_only=True):
 
     attempt: int
     """The number of the attempt; 1 is the first."""
+    started_at: datetime | None
+    """When the attempt began, ``None`` where none began."""
     at: datetime
     """When the attempt ended."""
     type: str
@@ -32,8 +38,8 @@ class AttemptError(msgspec.Struct, frozen=True, kw_only=True):
     """The traceback, empty where there was no exception."""
 
 
-class _JobIdentity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which job it is, and where it is in its life."""
+class JobSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job as one of many."""
 
     id: str
     """Its id; with its tenant, as in ``@acme:invoice-7``."""
@@ -49,32 +55,34 @@ class _JobIdentity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The id of its tenant, ``None`` if it has none."""
     version: int = VERSION
     """The version of its record, where a newer asyncjobs has written it; else left out of JSON."""
-
-
-class JobSummary(_JobIdentity, frozen=True, kw_only=True):
-    """A job as one of many that wait or run."""
-
     attempt: int
-    """Which attempt runs or comes next; 1 is the first."""
+    """Which attempt runs or comes next, or was the last; 1 is the first."""
+    arguments: dict[str, Any] | None
+    """Its arguments by the names of the handler's parameters; by their positions, from ``"0"`` on, where no code at
+    hand knows the job. ``None`` where they can't be read."""
+    metadata: dict[str, Any]
+    """The mapping that its sender gave with it."""
+    created_at: datetime
+    """When it was sent, by its sender's clock."""
     due_at: datetime | None
     """When it may start, ``None`` if it may start now or has started."""
-    created_at: datetime
-    """When it was sent, by its sender's clock."""
-    metadata: dict[str, Any]
-    """The mapping that its sender gave with it."""
+    started_at: datetime | None
+    """When its last attempt began, ``None`` while it waits, and where no attempt began."""
+    duration_ms: float | None
+    """How long that attempt ran, or has run so far, in milliseconds; ``None`` where that isn't known."""
+    worker: str | None
+    """The id of the worker that runs it, ``None`` while it waits."""
 
 
-class JobDetails(_JobIdentity, frozen=True, kw_only=True):
-    """A job with its arguments and its errors."""
+class JobDetails(JobSummary, frozen=True, kw_only=True):
+    """A job with what it came to."""
 
-    arguments: list[Any] | None
-    """Its arguments, in the order of the handler's parameters; ``None`` where they can't be read."""
-    metadata: dict[str, Any]
-    """The mapping that its sender gave with it."""
-    created_at: datetime
-    """When it was sent, by its sender's clock."""
     finished_at: datetime | None
     """When it ended or went to the dead letter queue, ``None`` before."""
+    result: Any
+    """What the handler of a completed job returned; ``None`` too where it isn't kept."""
+    reason: str | None
+    """Why it was cancelled, ``None`` if it wasn't."""
     failures: int
     """How many of its attempts failed."""
     deaths: int
@@ -85,28 +93,22 @@ class JobDetails(_JobIdentity, frozen=True, kw_only=True):
 
 def job_summary(job: Job) -> JobSummary:
     """Return ``job`` as one of many that wait or run."""
-    return JobSummary(
-        **_identity(job),
-        attempt=job.attempt,
-        due_at=utc_time(job.due_at_ms),
-        created_at=utc_time(job.created_at_ms),
-        metadata=_metadata(job),
-    )
+    return JobSummary(**_summary(job))
 
 
 def job_details(job: Job) -> JobDetails:
-    """Return ``job`` with its arguments and its errors."""
+    """Return ``job`` with what it came to."""
     return JobDetails(
-        **_identity(job),
-        arguments=_arguments(job),
-        metadata=_metadata(job),
-        created_at=utc_time(job.created_at_ms),
+        **_summary(job),
         finished_at=utc_time(job.finished_at_ms),
+        result=_result(job),
+        reason=job.reason or None,
         failures=job.failures,
         deaths=job.deaths,
         errors=[
             AttemptError(
                 attempt=error.attempt,
+                started_at=utc_time(error.started_at_ms),
                 at=utc_time(error.at_ms),
                 type=error.type,
                 message=error.message,
@@ -117,7 +119,7 @@ def job_details(job: Job) -> JobDetails:
     )
 
 
-def _identity(job: Job) -> dict[str, Any]:
+def _summary(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "name": job.name,
@@ -126,28 +128,49 @@ def _identity(job: Job) -> dict[str, Any]:
         "priority": job.priority.label,
         "tenant": job.tenant or None,
         "version": job.version,
+        "attempt": job.attempt,
+        "arguments": _arguments(job),
+        "metadata": {name: _plain(value) for name, value in job.metadata.items()},
+        "created_at": utc_time(job.created_at_ms),
+        "due_at": utc_time(job.due_at_ms),
+        "started_at": utc_time(job.started_at_ms),
+        "duration_ms": job.duration_ms,
+        "worker": job.worker or None,
     }
 
 
-def _arguments(job: Job) -> list[Any] | None:
+def _arguments(job: Job) -> dict[str, Any] | None:
     # A record that can't be read has no name. A readable one may still hold arguments that no decoder takes, such as
     # text that isn't UTF-8: msgspec checks a ``Raw`` only when it is decoded.
     if not job.name or job.is_newer:
         return None
     try:
-        return [_plain(value) for value in job.arguments]
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {name: _plain(value) for name, value in job.named_arguments.items()}
+    except (*DECODING_ERRORS, TypeError, ValueError):
         return None
 
 
-def _metadata(job: Job) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in job.metadata.items()}
+def _result(job: Job) -> Any:
+    try:
+        return _plain(job.result)
+    except DECODING_ERRORS:
+        return None
 
 
 def _plain(value: Any) -> Any:
-    """Return ``value`` as JSON has it, or as Python writes it where JSON has no form for it."""
+    """Return ``value`` as JSON has it, or as text where JSON has no form for it."""
     try:
-        return msgspec.to_builtins(value, str_keys=True)
+        return _as_json(value)
+    except RecursionError:
+        return f"<a {type(value).__name__} that is nested too deep>"
+
+
+def _as_json(value: Any) -> Any:
+    try:
+        plain = msgspec.to_builtins(value, str_keys=True)
     except TypeError:
         # A mapping whose keys are neither text nor numbers, as of ``dict[tuple[int, int], str]``.
         return repr(value)
+    # The view is encoded further down the stack, with levels of its own around the value.
+    msgspec.json.encode(functools.reduce(lambda inner, _: [inner], range(_MARGIN), plain))
+    return plain

@@ -10,10 +10,12 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER
 from asyncjobs.core.text import storable
+from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.events import EventKind, encode_event
 from asyncjobs.jobs.request import Dispatcher
 from asyncjobs.ports import Lease
@@ -138,8 +140,12 @@ class JobContext:
             note: A text for people.
 
         Raises:
-            ArgumentsError: The event has more than 64 KiB.
+            ArgumentsError: ``done`` or ``total`` is no number, or ``note`` no text; or the event has more than 64 KiB.
         """
+        if not (isinstance(done, int | float) and isinstance(total, int | float | None) and isinstance(note, str)):
+            raise ArgumentsError(
+                f"progress({shown(done)}, total={shown(total)}, note={shown(note)}): expected numbers, and text as note"
+            )
         self._emit("progress", (done, total, note))
 
     def emit(self, data: Any) -> None:
@@ -149,12 +155,12 @@ class JobContext:
             data: Anything that msgspec encodes, at most 64 KiB.
 
         Raises:
-            ArgumentsError: The data can't be encoded, or has more than 64 KiB.
+            ArgumentsError: The data can't be encoded, or not be read again, or has more than 64 KiB.
         """
         self._emit("data", data)
 
     @property
-    def log(self) -> JobLog:
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger for this job.
 
         Its records carry ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant`` and ``trace_id`` as attributes.

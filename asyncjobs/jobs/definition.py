@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 import time
@@ -15,14 +14,15 @@ import msgspec
 
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.duration import Duration, due_ms, to_ms
-from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions, SendOptions
+from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions
 from asyncjobs.core.record.header import MAX_NAME_BYTES
 from asyncjobs.errors import ArgumentsError, DefinitionError
 from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.handler import check_importable
 from asyncjobs.jobs.open_apps import dispatcher_for
-from asyncjobs.jobs.request import Dispatcher, JobRequest, Sending, SendingApp
+from asyncjobs.jobs.request import Dispatcher, JobRequest, SendingApp
 from asyncjobs.jobs.signature import Signature
-from asyncjobs.jobs.tenant_scope import current_tenant_id
+from asyncjobs.jobs.tenant_scope import current_tenant_id, id_here
 from asyncjobs.jobs.values.hooks import STANDARD
 
 __all__ = [
@@ -39,6 +39,9 @@ R = TypeVar("R")
 
 _NO_OPTIONS = CallOptions()
 
+# Type checkers find a forgotten `await` only where a `Coroutine` is returned. It sends and receives `None`, since mypy
+# takes an `asyncio.gather` of different coroutines for `Any` if there is an `Any` in their types.
+
 
 class _Verbs(Generic[P, R]):
     """The verbs that send a job, shared by a definition and by one with options for a call."""
@@ -47,7 +50,7 @@ class _Verbs(Generic[P, R]):
     _call_options: CallOptions
     _app: SendingApp | None
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, JobHandle[R]]:
         """Send the job to run as soon as a worker is free.
 
         The arguments are checked at once, before anything is awaited.
@@ -57,7 +60,7 @@ class _Verbs(Generic[P, R]):
             **kwargs: The handler's keyword arguments.
 
         Returns:
-            What sends the job when it is awaited, and then returns its ``JobHandle``.
+            A coroutine that sends the job, once, and returns its handle. Dropped without being awaited, it warns.
 
         Raises:
             ArgumentsError: The arguments don't fit the handler, or can't be encoded; or the job has no tenant, and a
@@ -72,7 +75,7 @@ class _Verbs(Generic[P, R]):
         """
         return self._send(self._request(args, kwargs), sys._getframe(1))
 
-    def schedule_at(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
+    def schedule_at(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, JobHandle[R]]:
         """Send the job to run at a time.
 
         Args:
@@ -81,7 +84,7 @@ class _Verbs(Generic[P, R]):
             **kwargs: The handler's keyword arguments.
 
         Returns:
-            What sends the job when it is awaited, and then returns its ``JobHandle``.
+            A coroutine that sends the job, once, and returns its handle. Dropped without being awaited, it warns.
 
         Raises:
             ArgumentsError: ``when`` is no aware ``datetime``. Otherwise raises as ``delay`` does.
@@ -89,7 +92,7 @@ class _Verbs(Generic[P, R]):
         due_at_ms = due_ms(when, "schedule_at", "schedule_in", time.time_ns() // 1_000_000)
         return self._send(self._request(args, kwargs, due_at_ms=due_at_ms), sys._getframe(1))
 
-    def schedule_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
+    def schedule_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, JobHandle[R]]:
         """Send the job to run after a delay, counted from when the broker has it.
 
         Args:
@@ -98,7 +101,7 @@ class _Verbs(Generic[P, R]):
             **kwargs: The handler's keyword arguments.
 
         Returns:
-            What sends the job when it is awaited, and then returns its ``JobHandle``.
+            A coroutine that sends the job, once, and returns its handle. Dropped without being awaited, it warns.
 
         Raises:
             ArgumentsError: ``delay`` is no such duration. Otherwise raises as ``delay`` does.
@@ -165,6 +168,27 @@ class _Verbs(Generic[P, R]):
         """
         return self._request(args, kwargs)
 
+    def handle(self, job_id: str) -> JobHandle[R]:
+        """Return a handle of a job that was sent before, perhaps by another process.
+
+        The queue and the tenant are those that a call would have. ``with_options(queue=…)`` names another queue. The
+        handle reads the result as the handler's return annotation says.
+
+        Args:
+            job_id: The job's id.
+
+        Raises:
+            ArgumentsError: ``job_id`` is no text, or the id of another tenant's job.
+            AppNotOpen: The job belongs to no app, and not exactly one is open.
+
+        Example:
+            ``text = await send_email.handle(job_id).result(timeout=10)``
+        """
+        definition, options = self._definition, self._call_options
+        queue = options.queue or definition.options.queue or DEFAULT_QUEUE
+        returns = signature_of(definition).returns
+        return self._dispatcher().handle(queue, id_here(job_id, options.tenant), returns)
+
     def with_options(self, *, app: SendingApp | None = None, **options: Unpack[SendOptions]) -> JobCall[P, R]:
         """Return the job with options for one call, which win over those of the definition.
 
@@ -197,12 +221,12 @@ class _Verbs(Generic[P, R]):
             signature=signature.hash,
             defaults=definition.options,
             options=options,
-            returns=signature.returns,
+            _returns=signature.returns,
             delay_ms=delay_ms,
             due_at_ms=due_at_ms,
         )
 
-    def _send(self, request: JobRequest[R], caller: FrameType) -> Sending[R]:
+    def _send(self, request: JobRequest[R], caller: FrameType) -> Coroutine[None, None, JobHandle[R]]:
         return self._dispatcher().dispatch(request, f"{caller.f_code.co_filename}:{caller.f_lineno}")
 
     def _send_sync(self, request: JobRequest[R], verb: str) -> JobHandle[R]:
@@ -236,10 +260,6 @@ class JobDefinition(_Verbs[P, R]):
         options: DefinitionOptions,
         app: SendingApp | None = None,
     ) -> None:
-        if not callable(function) or not hasattr(function, "__name__"):
-            raise DefinitionError(f"@job decorates functions, not {shown(function)}")
-        if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-            raise DefinitionError(f"job {function.__name__!r} is a generator; a handler returns its result")
         self.function = function
         self.name = _checked_name(function.__name__ if name is None else name)
         if options.timing is not None and self.name.startswith("@"):
@@ -249,6 +269,8 @@ class JobDefinition(_Verbs[P, R]):
             )
         self.aliases = tuple(_checked_name(alias) for alias in aliases)
         self.options = options
+        if options.executor == "process":
+            check_importable(function, self.name)
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
@@ -275,8 +297,8 @@ class JobDefinition(_Verbs[P, R]):
 class AsyncJobDefinition(JobDefinition[P, R]):
     """A job whose handler is a coroutine function; calling it runs the plain function."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
-        result: Coroutine[Any, Any, R] = self.function(*args, **kwargs)
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, R]:
+        result: Coroutine[None, None, R] = self.function(*args, **kwargs)
         return result
 
 
@@ -335,7 +357,7 @@ def scheduled_request(definition: JobDefinition[..., R]) -> JobRequest[R]:
         signature=signature.hash,
         defaults=definition.options,
         options=_NO_OPTIONS,
-        returns=signature.returns,
+        _returns=signature.returns,
     )
 
 

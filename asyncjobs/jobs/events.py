@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from asyncjobs.core.duration import utc_time
-from asyncjobs.core.record.version import unreadable
+from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, STANDARD
 
@@ -16,6 +16,7 @@ __all__ = ["EventKind", "JobEvent", "Progress", "decode_event", "encode_event"]
 
 #: What an event is about.
 EventKind = Literal["progress", "data", "log"]
+"""What an event comes from: ``progress()``, ``emit()`` or ``log`` of the running job."""
 
 _MAX_BYTES = 65_536
 
@@ -64,11 +65,19 @@ _decoder = msgspec.msgpack.Decoder(_Stored)
 
 
 def encode_event(attempt: int, at_ms: int, kind: EventKind, data: Any) -> bytes:
-    """Return an event as it is stored; raise ``ArgumentsError`` if it can't be encoded, or has more than 64 KiB."""
+    """Return an event as it is stored.
+
+    Raises:
+        ArgumentsError: It can't be encoded, or not be read again, or has more than 64 KiB.
+    """
     try:
         encoded = STANDARD.encode_value(_Stored(attempt, at_ms, kind, data))
+        # There is data that msgspec writes, and then can't read.
+        _decoder.decode(encoded)
     except ENCODING_ERRORS as error:
-        raise ArgumentsError(f"the event of type {type(data).__qualname__} can't be encoded: {error}") from error
+        raise ArgumentsError(
+            f"the event of type {type(data).__qualname__} can't be encoded, or not be read again: {error}"
+        ) from error
     if len(encoded) > _MAX_BYTES:
         raise ArgumentsError(
             f"the event has {len(encoded)} bytes, at most {_MAX_BYTES} fit; store the data elsewhere and emit its key"
@@ -84,7 +93,7 @@ def decode_event(number: int, stored: bytes, dropped: int) -> JobEvent:
     """
     try:
         event = _decoder.decode(stored)
-    except msgspec.MsgspecError as error:
+    except DECODING_ERRORS as error:
         raise unreadable(f"event {number}", stored, error) from None
     return JobEvent(
         number=number,

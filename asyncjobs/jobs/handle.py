@@ -17,7 +17,7 @@ from asyncjobs.jobs.events import JobEvent, decode_event
 from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.ports import CancelReply, EventPage
 
-__all__ = ["JobHandle", "JobLookup"]
+__all__ = ["JobHandle", "JobLookup", "unknown_job"]
 
 _log = logging.getLogger("asyncjobs.app")
 
@@ -32,12 +32,12 @@ _UNREADABLE = JobError("EnvelopeError", "its errors can't be read here", "", 1, 
 class JobLookup(Protocol):
     """What a handle asks of the app that made it."""
 
-    async def find_job(self, job_id: str, *, queue: str) -> Job | None:
+    async def find(self, job_id: str, *, queue: str) -> Job | None:
         """Return the job as it stands, or ``None`` if there is no record."""
         ...
 
-    async def cancel_job(self, job_id: str, *, queue: str, reason: str) -> CancelReply:
-        """Cancel the job."""
+    async def cancel(self, job_id: str, *, queue: str, reason: str) -> CancelReply:
+        """Cancel the job; see ``JobStore.cancel``."""
         ...
 
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
@@ -96,7 +96,7 @@ class JobHandle(Generic[R_co]):
             ResultExpired: The job has ended, and its record isn't kept any longer.
             BrokerUnavailable: The broker can't be reached.
         """
-        job = await self._lookup.find_job(self.id, queue=self.queue)
+        job = await self._lookup.find(self.id, queue=self.queue)
         if job is None:
             raise self._absent()
         return job
@@ -136,12 +136,14 @@ class JobHandle(Generic[R_co]):
         if job.state is JobState.FAILED:
             last = job.errors[-1] if job.errors else _UNREADABLE
             raise JobFailed(job.id, last.type, last.message, last.traceback)
-        if not job.result:
+        if not job.encoded_result:
             if job.is_newer:
                 raise newer_version(f"the result of job {job.id}", job.version)
-            raise ResultExpired(f"job {job.id} completed, but its result isn't kept: its result_ttl is 0")
+            raise ResultExpired(
+                f"job {job.id} completed, but its result isn't kept: its result_ttl is 0, or has passed"
+            )
         try:
-            return cast("R_co", self._returns.decode(job.result))
+            return cast("R_co", self._returns.decode(job.encoded_result))
         except Exception as error:
             # Code of the types may raise anything.
             raise ResultError(
@@ -202,14 +204,24 @@ class JobHandle(Generic[R_co]):
             Whether there was something to cancel: ``False`` if the job has ended or is in the dead letter queue.
 
         Raises:
+            UnknownJob: There is no record of the job, and this handle doesn't come from sending it.
             BrokerUnavailable: The broker can't be reached.
         """
-        return await self._lookup.cancel_job(self.id, queue=self.queue, reason=reason) in ("cancelled", "running")
+        reply = await self._lookup.cancel(self.id, queue=self.queue, reason=reason)
+        if reply == "unknown" and not self._sent:
+            raise self._absent()
+        return reply in ("cancelled", "running")
 
     def _absent(self) -> Exception:
         if self._sent:
             return ResultExpired(f"job {self.id} has ended and its record isn't kept any longer; see result_ttl")
-        return UnknownJob(
-            f"queue {self.queue!r} has no record of job {self.id!r}: the id or the queue is wrong, or the job ended "
-            "longer ago than its result_ttl"
-        )
+        return unknown_job(self.id, self.queue)
+
+
+def unknown_job(job_id: str, queue: str | None) -> UnknownJob:
+    """Return the error that there is no record of a job in ``queue``, or for ``None`` in any."""
+    where = "in any queue" if queue is None else f"in queue {queue!r}"
+    return UnknownJob(
+        f"there is no record of job {job_id!r} {where}: the id or the queue is wrong, or the job ended longer ago than "
+        "its result_ttl"
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
@@ -11,6 +10,7 @@ from asyncjobs.core.bounds import shown
 from asyncjobs.core.options import DefinitionOptions, JobOptions
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
+from asyncjobs.jobs.handler import checked_handler, is_async
 from asyncjobs.jobs.origin import Origin
 from asyncjobs.jobs.request import SendingApp
 
@@ -56,10 +56,16 @@ class Registry:
             aliases: Earlier names of the job.
             options: The options of all its calls.
 
+        Returns:
+            The job.
+
         Raises:
             DefinitionError: Its name, or an alias, is taken by another job, or the function can't be a handler.
         """
-        kind = AsyncJobDefinition if inspect.iscoroutinefunction(function) else SyncJobDefinition
+        if isinstance(function, JobDefinition):
+            raise DefinitionError(f"{function!r} is a job already; make another one of its function: job.function")
+        function = checked_handler(function, name)
+        kind = AsyncJobDefinition if is_async(function) else SyncJobDefinition
         definition: JobDefinition[..., Any] = kind(function, name=name, aliases=aliases, options=options, app=self._app)
         names = (definition.name, *definition.aliases)
         origin = Origin.of(function)
@@ -125,7 +131,10 @@ default_registry = Registry()
 
 def _checked_aliases(given: object) -> tuple[str, ...]:
     if not isinstance(given, list | tuple):
-        raise DefinitionError(f"aliases={shown(given)}: expected a tuple of earlier names of the job")
+        names = (given,) if isinstance(given, str) else ("earlier_name",)
+        raise DefinitionError(
+            f"aliases={shown(given)}: expected a tuple of earlier names of the job, as in aliases={names!r:.80}"
+        )
     return tuple(given)
 
 

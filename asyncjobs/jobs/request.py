@@ -11,7 +11,7 @@ import msgspec
 
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.identity import kept_id, own_part
-from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions
+from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions, checked_text
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode
 from asyncjobs.errors import ArgumentsError, PayloadTooLarge
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["Dispatcher", "JobRequest", "Sending", "SendingApp", "checked_request", "id_of", "new_job"]
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 # The options of a call that its job carries to the worker.
 _CARRIED = tuple(name for name in CallOptions.__struct_fields__ if name in Envelope.__struct_fields__)
 
 
-class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False):
+class JobRequest(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True, gc=False):
     """A checked and encoded call that has not been sent; what ``.request()`` returns and ``enqueue_many`` takes."""
 
     name: str
@@ -52,7 +53,7 @@ class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False
     options: CallOptions
     """The options of the call, which win over ``defaults``."""
 
-    returns: Codec
+    _returns: Codec
     """Reads what the handler returns, as its return annotation says."""
 
     delay_ms: int = 0
@@ -72,15 +73,20 @@ class JobRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True, gc=False
         """The queue that the job goes to."""
         return self.options.queue or self.defaults.queue or DEFAULT_QUEUE
 
-    def with_headers(self, headers: Mapping[str, str]) -> JobRequest[R]:
+    def with_headers(self, headers: Mapping[str, str]) -> JobRequest[R_co]:
         """Return the request with more headers, which the handler finds on ``current_job().headers``.
 
         Args:
             headers: The headers to add, or to put in the place of those of the same names.
+
+        Raises:
+            ArgumentsError: ``headers`` is no mapping.
         """
+        if not isinstance(headers, Mapping):
+            raise ArgumentsError(f"headers={shown(headers)}: expected a mapping of text to text")
         return msgspec.structs.replace(self, headers={**self.headers, **headers})
 
-    def with_options(self, **options: Unpack[SendOptions]) -> JobRequest[R]:
+    def with_options(self, **options: Unpack[SendOptions]) -> JobRequest[R_co]:
         """Return the request with options in place of those that it has.
 
         Args:
@@ -104,10 +110,14 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
         sent_at_ms: When it is sent, in Unix milliseconds; by default now.
 
     Raises:
-        ArgumentsError: The metadata can't be encoded, or the id would be that of a tenant's job.
+        ArgumentsError: A header is no text, the metadata can't be encoded, the id would be that of a tenant's job, or
+            a layer has made of name or id what UTF-8 can't hold.
         PayloadTooLarge: The job is larger than ``max_payload``.
     """
     call, defaults = request.options, request.defaults
+    if request.id:
+        # It is in a layer, which may have changed the name.
+        checked_text("name", request.name)
     queue = request.queue
     priority = defaults.priority if call.priority is UNSET else call.priority
     expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
@@ -121,6 +131,7 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
     if call.job_id is not UNSET:
         envelope["created_at_ms"] = now_ms
     if request.headers:
+        _check_headers(request.headers)
         envelope["headers"] = request.headers
     for name in _CARRIED:
         value = getattr(call, name)
@@ -129,7 +140,9 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
     try:
         body = encode(Envelope(**envelope))
     except ENCODING_ERRORS as error:
-        raise ArgumentsError(f"{request.name}: the metadata can't be encoded: {error}") from error
+        raise ArgumentsError(
+            f"{request.name}: a header, the metadata or a keyword can't be encoded: {error}"
+        ) from error
     if len(body) > max_payload:
         raise PayloadTooLarge(
             f"{request.name}: the job has {len(body)} bytes, max_payload allows {max_payload}. "
@@ -148,6 +161,13 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
     )
 
 
+def _check_headers(headers: Mapping[Any, Any]) -> None:
+    """Raise ``ArgumentsError`` unless all headers are text, as readers of the job expect them."""
+    for name, value in headers.items():
+        if type(name) is not str or type(value) is not str:
+            raise ArgumentsError(f"header {shown(name)}={shown(value)}: expected text as name and value")
+
+
 def checked_request(given: Any) -> JobRequest[Any]:
     """Return ``given``, a request; raise ``ArgumentsError`` if it is none."""
     if not isinstance(given, JobRequest):
@@ -156,9 +176,13 @@ def checked_request(given: Any) -> JobRequest[Any]:
 
 
 def id_of(request: JobRequest[Any]) -> str:
-    """Return the id of the job that ``request`` asks for: its own, or a new one; its tenant's, if it has one."""
+    """Return the id of the job that ``request`` asks for: its own, or a new one; its tenant's, if it has one.
+
+    Raises:
+        ArgumentsError: Its own is no text that UTF-8 can hold, or would be that of a tenant's job.
+    """
     if request.id:
-        return request.id
+        return checked_text("id", request.id)
     job_id, tenant = request.options.job_id, request.options.tenant
     if not tenant and job_id is UNSET:
         return new_id()
@@ -168,7 +192,7 @@ def id_of(request: JobRequest[Any]) -> str:
 class Dispatcher(Protocol):
     """What sends jobs."""
 
-    def dispatch(self, request: JobRequest[R], where: str) -> Sending[R]:
+    def dispatch(self, request: JobRequest[R], where: str) -> Coroutine[None, None, JobHandle[R]]:
         """Check ``request`` against the app's limits and return what sends it when awaited.
 
         Args:
@@ -183,6 +207,16 @@ class Dispatcher(Protocol):
         Args:
             request: The call.
             instead: What to write inside a running loop, for the error that refuses it there.
+        """
+        ...
+
+    def handle(self, queue: str, job_id: str, returns: Codec) -> JobHandle[Any]:
+        """Return a handle of a job that was sent before.
+
+        Args:
+            queue: Its queue.
+            job_id: The id under which it is kept.
+            returns: Reads its result.
         """
         ...
 

@@ -8,11 +8,12 @@ from typing import Any, Literal, TypeVar
 from asyncjobs.core.bounds import shown
 from asyncjobs.errors import DefinitionError
 
-__all__ = ["Inject", "Injected", "Scope", "resource", "scope_of"]
+__all__ = ["Inject", "Injected", "ResourceScope", "resource", "scope_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-Scope = Literal["worker", "job"]
+ResourceScope = Literal["worker", "job"]
+"""To what a resource belongs."""
 
 _SCOPE = "__asyncjobs_scope__"
 
@@ -55,7 +56,7 @@ def Inject(provider: Callable[..., Any]) -> Any:  # noqa: N802 - it stands where
     return Injected(provider)
 
 
-def resource(*, scope: Scope) -> Callable[[F], F]:
+def resource(*, scope: ResourceScope) -> Callable[[F], F]:
     """Return a decorator of a provider that says how long its resource lives.
 
     Args:
@@ -77,7 +78,7 @@ def resource(*, scope: Scope) -> Callable[[F], F]:
     return mark
 
 
-def scope_of(provider: Callable[..., Any]) -> Scope | None:
+def scope_of(provider: Callable[..., Any]) -> ResourceScope | None:
     """Return the scope that ``@resource`` has given ``provider``, ``None`` if it wasn't used."""
-    found: Scope | None = getattr(provider, _SCOPE, None)
+    found: ResourceScope | None = getattr(provider, _SCOPE, None)
     return found

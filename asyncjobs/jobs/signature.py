@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from asyncjobs.errors import ArgumentsError, DefinitionError
+from asyncjobs.jobs.handler import check_returned
 from asyncjobs.jobs.misfits import Argument, changed, misfit, unencodable, wrongly_typed
 from asyncjobs.jobs.resources import Injected
 from asyncjobs.jobs.values.codec import ANY, Codec
@@ -82,6 +83,7 @@ class Signature:
             if one.kind is one.VAR_KEYWORD:
                 self._others = codec
         #: Of what the handler returns.
+        check_returned(hints.get("return"), name)
         self.returns = self._codec(hints.get("return", Any), "the return value")
         self._shapes: dict[tuple[int | str, ...], _Shape] = {}
         self._stored: dict[tuple[int, tuple[str, ...]], _Stored] = {}
@@ -150,6 +152,21 @@ class Signature:
         if not keywords:
             return values, {}
         return values[: stored.positional], dict(zip(keywords, values[stored.positional :], strict=True))
+
+    def names_of(self, raw: msgspec.Raw, keywords: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of arguments that ``encode`` produced, in their order; ``name[0]`` and so on of ``*name``.
+
+        Raises:
+            ArgumentsError: They no longer fit the handler.
+        """
+        size = _array_length(raw)
+        self._refuse_misfit(size - len(keywords), keywords, "sent")
+        own = len(self._positional)
+        parameters = self._parameters(size - len(keywords), keywords)
+        return tuple(
+            f"{name}[{at - own}]" if own <= at < size - len(keywords) else name
+            for at, (name, _) in enumerate(parameters)
+        )
 
     # -- arguments that msgspec can't write alone, or that might arrive as others
 

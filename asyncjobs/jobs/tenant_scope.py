@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.identity import kept_id, tenant_prefix
-from asyncjobs.core.options import UNSET, checked_tenant
+from asyncjobs.core.options import UNSET, UnsetType, checked_tenant
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.core.text import storable
 from asyncjobs.errors import ArgumentsError
@@ -124,17 +124,21 @@ def requests_here(requests: Iterable[JobRequest[R]]) -> list[JobRequest[R]]:
     return [one if one.options.tenant is not UNSET else one.with_options(tenant=tenant) for one in asked]
 
 
-def id_here(given: str) -> str:
+def id_here(given: str, tenant: str | UnsetType | None = UNSET) -> str:
     """Return the id under which the job or schedule is kept that this code calls ``given``.
 
     Where the code runs for a tenant it is one of the tenant's own; so another tenant's is unknown.
+
+    Args:
+        given: The id.
+        tenant: The tenant, ``None`` for an operator, who names any; by default the one that this code runs for.
 
     Raises:
         ArgumentsError: ``given`` is no text, or none that UTF-8 can hold.
     """
     if not isinstance(given, str) or given != storable(given):
         raise ArgumentsError(f"{shown(given)} is no id: expected text that UTF-8 can hold")
-    tenant = current_tenant_id()
+    tenant = current_tenant_id() if tenant is UNSET else tenant
     return str(given) if tenant is None else kept_id(tenant, given)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from asyncjobs.core.identity import kept_id
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions
-from asyncjobs.core.record.version import unreadable
+from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER, Schedule, Timing
 from asyncjobs.core.stored import read_live
 from asyncjobs.jobs.request import JobRequest
@@ -30,7 +30,7 @@ def decode_schedule(data: bytes) -> Schedule:
     """
     try:
         return _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except DECODING_ERRORS as error:
         raise unreadable("the record of a schedule", data, error) from None
 
 
@@ -89,7 +89,7 @@ def request_of(schedule: Schedule, queue: str, tick_ms: int, job_id: str = "") -
             tenant=template.tenant or UNSET,
             acks="early" if template.acks_early else "late",
         ),
-        returns=ANY,
+        _returns=ANY,
         id=job_id,
         headers={**envelope.headers, SCHEDULE_HEADER: schedule.id, TICK_HEADER: str(tick_ms)},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from asyncjobs.jobs.context import JobContext
@@ -11,10 +11,10 @@ from asyncjobs.jobs.request import JobRequest
 
 __all__ = ["CallNext", "Middleware", "Send"]
 
-Send = Callable[[Sequence[JobRequest[Any]]], Awaitable[list[JobHandle[Any]]]]
+Send = Callable[[Sequence[JobRequest[Any]]], Coroutine[Any, Any, list[JobHandle[Any]]]]
 """Sends requests through the layers further in, and returns their handles, in order."""
 
-CallNext = Callable[[JobContext], Awaitable[Any]]
+CallNext = Callable[[JobContext], Coroutine[Any, Any, Any]]
 """Runs the handler inside the layers further in, and returns its result."""
 
 

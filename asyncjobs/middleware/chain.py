@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Literal, TypeAlias
 
 from asyncjobs.core.bounds import shown
 from asyncjobs.errors import ConfigurationError
@@ -13,7 +13,7 @@ from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.request import JobRequest
 from asyncjobs.middleware.base import CallNext, Middleware, Send
 
-__all__ = ["checked_middleware", "overrides", "processing", "run_handler", "sees_sending", "sending"]
+__all__ = ["Caller", "checked_middleware", "overrides", "processing", "run_handler", "sees_sending", "sending"]
 
 
 def checked_middleware(given: Sequence[Middleware]) -> tuple[Middleware, ...]:
@@ -71,13 +71,16 @@ def _enqueue_layer(layer: Middleware, send: Send) -> Send:
 
 # -- running
 
+#: Calls the handler of one attempt, and returns what it returned.
+Caller: TypeAlias = Callable[[JobContext], Awaitable[Any]]
+
 
 def sees_running(layers: Sequence[Middleware]) -> bool:
     """Return whether any of the layers has something to do where jobs are run."""
     return any(overrides(one, "process") for one in layers)
 
 
-def processing(layers: Sequence[Middleware], call: CallNext) -> CallNext:
+def processing(layers: Sequence[Middleware], call: Caller) -> Caller:
     """Return ``call``, which runs a handler, with the layers around it; ``call`` itself if none has anything to do."""
     wanted = [one.process for one in layers if overrides(one, "process")]
     if not wanted:
@@ -89,14 +92,16 @@ def processing(layers: Sequence[Middleware], call: CallNext) -> CallNext:
     return chain
 
 
-async def run_handler(call: CallNext, job: JobContext) -> Any:
+async def run_handler(call: Caller, job: JobContext) -> Any:
     """Run a handler inside middleware. This frame marks in a traceback where the layers end."""
     return await call(job)
 
 
-def _process_layer(process: Callable[[JobContext, CallNext], Awaitable[Any]], call_next: CallNext) -> CallNext:
+def _process_layer(
+    process: Callable[[JobContext, CallNext], Coroutine[Any, Any, Any]], call_next: CallNext
+) -> CallNext:
     # It returns the layer's coroutine, and is none itself: one fewer is made for each layer and job.
-    def call(job: JobContext) -> Awaitable[Any]:
+    def call(job: JobContext) -> Coroutine[Any, Any, Any]:
         return process(job, call_next)
 
     return call

@@ -33,6 +33,7 @@ from asyncjobs.ports.records import (
     ScheduleList,
     StoredSchedule,
     TenantFigures,
+    Unparking,
     WorkerInfo,
 )
 from asyncjobs.ports.schedules import ScheduleStore
@@ -72,6 +73,7 @@ __all__ = [
     "StoredSchedule",
     "SystemClock",
     "TenantFigures",
+    "Unparking",
     "TenantResolver",
     "Work",
     "WorkerInfo",

@@ -34,6 +34,9 @@ class Intake(Protocol):
     async def find(self, queue: str, job_id: str) -> Job | None:
         """Return a job as it stands, or ``None`` if there is no record of it.
 
+        A running job tells its worker, the time of its claim, and the time now (``seen_at_ms``). The result of a
+        completed job is left out once it has lapsed, where the record outlives it (``core.record.envelope.Final``).
+
         Args:
             queue: The queue.
             job_id: The job's id.

@@ -32,6 +32,7 @@ __all__ = [
     "ScheduleList",
     "StoredSchedule",
     "TenantFigures",
+    "Unparking",
     "WorkerInfo",
 ]
 
@@ -177,6 +178,16 @@ class Recovery(NamedTuple):
     """The jobs that ended as cancelled, since their cancellation was under way when the worker died."""
 
 
+class Unparking(NamedTuple):
+    """What an unparking did, and what it left."""
+
+    moved: int
+    """How many jobs were made ready or buried."""
+    unknown: list[tuple[str, str]]
+    """The queues and the names of parked jobs that nothing holds back and that the worker doesn't know: up to 1,000 of
+    a queue, also of jobs that were buried."""
+
+
 class Hold(NamedTuple):
     """What holds jobs back from being claimed: the pause of a queue, or the suspension of a name or a tenant."""
 
@@ -299,6 +310,8 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """``idle``, ``running`` or ``stopping``."""
     running: tuple[str, ...]
     """The ids of jobs that it runs, at most 100."""
+    handlers: dict[str, tuple[str, ...]] = {}
+    """The names of the jobs that it can run, by the module of their handlers."""
 
 
 class StoredSchedule(NamedTuple):

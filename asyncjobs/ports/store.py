@@ -13,7 +13,9 @@ __all__ = ["JobStore"]
 class JobStore(Protocol):
     """The verbs for operators: list, cancel, retry, delete, edit and hold back jobs. Each is atomic for each job."""
 
-    async def page(self, queue: str, place: Place, after: str, limit: int, tenant: str = "") -> JobPage:
+    async def page(
+        self, queue: str, place: Place, after: str, limit: int, tenant: str = "", until_ms: int = 0
+    ) -> JobPage:
         """Return some of the jobs in one place.
 
         A job that stays while pages are read comes once. A job that moves may be missed, or come twice.
@@ -25,6 +27,8 @@ class JobStore(Protocol):
             after: The cursor of this page, from the page before; empty for the first page.
             limit: How many entries to look at, 1 or more.
             tenant: Only jobs of this tenant; empty for the jobs of all.
+            until_ms: Of dead jobs, only those that died before this Unix time in milliseconds; 0 for all. It counts
+                for the first page, behind which the others follow.
         """
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from asyncjobs.core.settlement import Settlement
-from asyncjobs.ports.records import Claim, ClaimRequest, Emission, Extension, Lease, Recovery
+from asyncjobs.ports.records import Claim, ClaimRequest, Emission, Extension, Lease, Recovery, Unparking
 
 __all__ = ["LeaseKeeper", "Work"]
 
@@ -115,7 +115,7 @@ class Work(Protocol):
         """
         ...
 
-    async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
+    async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> Unparking:
         """Make parked jobs ready that nothing holds back any longer, and bury those whose name stayed unknown.
 
         Jobs that this version of asyncjobs can't read stay, and those that only an earlier one couldn't become ready.
@@ -128,7 +128,7 @@ class Work(Protocol):
             grace_ms: How long a job waits for a worker that knows its name, in milliseconds.
 
         Returns:
-            How many jobs were made ready or buried.
+            How many jobs were made ready or buried, and the names that the worker doesn't know.
         """
         ...
 

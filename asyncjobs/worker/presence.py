@@ -1,4 +1,4 @@
-"""Shows a running worker to others, and makes jobs startable that waited for a worker of their names."""
+"""Shows a running worker to others, makes jobs startable that waited for their names, and warns of others that wait."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from asyncjobs.errors import BrokerError, BrokerRefused
 from asyncjobs.ports import Broker, WorkerInfo
 from asyncjobs.worker.claimer import Claimer
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
+from asyncjobs.worker.namesakes import warn_of_namesakes
+from asyncjobs.worker.unknown_names import UnknownNames
 
 __all__ = ["Presence"]
 
@@ -38,21 +40,32 @@ class Presence(Duty):
         *,
         worker_id: str,
         queues: Sequence[str],
+        handlers: dict[str, tuple[str, ...]],
         started_at_ms: int,
         grace_ms: int,
+        monotonic: Callable[[], float],
     ) -> None:
         self._broker = broker
         self._executor = executor
         self._claimer = claimer
         self._worker_id = worker_id
         self._queues = tuple(queues)
+        self._handlers = handlers
         self._names = frozenset(executor.plans)
         self._started_at_ms = started_at_ms
         self._grace_ms = grace_ms
+        self._unknown = UnknownNames(
+            monotonic,
+            "jobs wait",
+            " Jobs of a name that no worker knows go to the dead letter queue after "
+            f"{grace_ms / 1000:g} s (unknown_job_grace)",
+        )
 
     async def start(self) -> None:
-        """Announce the worker."""
+        """Announce the worker, and look for others that take its jobs for theirs."""
         await self.announce()
+        with contextlib.suppress(BrokerError):
+            warn_of_namesakes(self._info(), await self._broker.workers())
 
     async def announce(self) -> None:
         """Show the worker, and make jobs startable that waited for a worker of their names."""
@@ -61,7 +74,12 @@ class Presence(Duty):
         except BrokerRefused as error:
             # A server that is full refuses what only shows a worker, but not what empties its queues.
             _log.warning("the worker can't be seen by others: %s", error)
-        await self._broker.unpark(self._queues, self._names, self._grace_ms)
+        await self.unpark()
+
+    async def unpark(self) -> None:
+        """Make jobs startable that waited for a worker of their names, and log the names of those that still wait."""
+        unparking = await self._broker.unpark(self._queues, self._names, self._grace_ms)
+        self._unknown.warn(unparking.unknown)
 
     async def run(self) -> None:
         """Announce the worker again and again."""
@@ -87,6 +105,7 @@ class Presence(Duty):
             concurrency=executor.concurrency,
             status="stopping" if self._claimer.is_stopping else "running" if executor.running else "idle",
             running=executor.running_ids,
+            handlers=self._handlers,
         )
 
     async def stop(self) -> None:

@@ -24,6 +24,7 @@ from asyncjobs.worker.liveness.health import Health, healthy_within
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.liveness.watchdog import Watchdog
 from asyncjobs.worker.maintenance import Maintenance
+from asyncjobs.worker.namesakes import names_by_module
 from asyncjobs.worker.presence import Presence
 from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.schedules.from_code import schedules_in_code
@@ -88,8 +89,10 @@ class WorkerRun:
             self._claimer,
             worker_id=worker_id,
             queues=order.queues,
+            handlers=names_by_module(host.registry),
             started_at_ms=self._clock.now_ms(),
             grace_ms=round(settings.unknown_job_grace * 1000),
+            monotonic=self._clock.monotonic,
         )
         self._scheduler = self._make_scheduler() if settings.scheduler else None
         self._shutdown_timeout_s = settings.shutdown_timeout
@@ -231,6 +234,7 @@ class WorkerRun:
                 continue
             elif not await self._settled() and not claimer.is_stopping and not await leftovers.wait():
                 break
+        await self._warn_of_unknown()
         return self._executor.finished
 
     async def once(self) -> bool:
@@ -241,7 +245,14 @@ class WorkerRun:
             claim = await claimer.step(1)
         while await self._settled() and not claimer.is_stopping:
             continue
+        if not claim.jobs:
+            await self._warn_of_unknown()
         return bool(claim.jobs)
+
+    async def _warn_of_unknown(self) -> None:
+        """Log the names of jobs that were set aside, which a worker that ends here would not be there to do later."""
+        with contextlib.suppress(BrokerError):
+            await self._presence.unpark()
 
     async def _settled(self) -> bool:
         """Wait a little for a job to end and be settled; return whether any ran, or was still to be settled.

@@ -142,6 +142,7 @@ def test_an_option_takes_a_value_or_refuses_it_with_an_error_of_ours(what: str) 
 VERBS = (
     "find_job",
     "cancel_job",
+    "cancel_jobs",
     "edit_job",
     "delete_job",
     "jobs",
@@ -157,6 +158,7 @@ VERBS = (
     "resume_tenant",
     "tenant_stats",
     "purge_tenant",
+    "purge_queue",
     "queue_stats",
     "queue_minutes",
     "job_history",
@@ -225,7 +227,7 @@ def verbs(app: App, work: Any) -> dict[str, Callable[[Any], Any]]:
             for name, one in inspect.signature(method).parameters.items()
             if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
         ]
-        if verb in ("failed_jobs", "retry_failed", "delete_failed"):
+        if verb in ("cancel_jobs", "failed_jobs", "retry_failed", "delete_failed"):
             names += ["name", "error", "tenant", "since", "until"]
         for name in names:
             others = {one: "ready" if one == "state" else "acme" for one in needed if one != name}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -10,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from asyncjobs import App, UnknownJob
+from asyncjobs import App, JobHandle, UnknownJob, UnknownSchedule, Worker
 from asyncjobs.testing.conformance import Bench
-from tests.apps import broker_of
+from tests.apps import broker_of, find_or_none
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +65,14 @@ class Model:
             and tenant in (None, job.tenant)
             and queue in (None, key[0])
         ]
+
+
+async def reply_of(verb: Awaitable[Any]) -> Any:
+    """Return what a verb returns, or ``UnknownJob`` if it raises that."""
+    try:
+        return await verb
+    except UnknownJob:
+        return UnknownJob
 
 
 class Operators:
@@ -118,8 +128,8 @@ class Operators:
         queue, job_id = self.any_id()
         job = self.model.jobs.get((queue, job_id))
         replies = {"dead": "failed", "completed": "ended", "cancelled": "ended"}
-        expected = "unknown" if job is None else replies.get(job.place, "cancelled")
-        assert await self.app.cancel_job(job_id, queue=queue) == expected
+        expected = UnknownJob if job is None else replies.get(job.place, "cancelled")
+        assert await reply_of(self.app.cancel_job(job_id, queue=queue)) == expected
         if job is not None and expected == "cancelled":
             job.place = "cancelled"
 
@@ -129,11 +139,11 @@ class Operators:
         changes = {"priority": self.any_of(None, *PRIORITIES), "delay": self.any_of(None, None, 0, LATER_S)}
         job, target = self.model.jobs.get((queue, job_id)), self.model.jobs.get((to_queue, job_id))
         replies = {"dead": "failed", "completed": "ended", "cancelled": "ended"}
-        expected = "unknown" if job is None else replies.get(job.place, "edited")
+        expected = UnknownJob if job is None else replies.get(job.place, "edited")
         is_move = to_queue not in (None, queue)
         if is_move and job is not None and target is not None and not target.is_moved:
             expected = "known"
-        assert await self.app.edit_job(job_id, queue=queue, to_queue=to_queue, **changes) == expected
+        assert await reply_of(self.app.edit_job(job_id, queue=queue, to_queue=to_queue, **changes)) == expected
         if job is None or expected != "edited":
             return
         place = job.place
@@ -148,22 +158,22 @@ class Operators:
     async def retry(self) -> None:
         queue, job_id = self.any_id()
         job = self.model.jobs.get((queue, job_id))
-        is_dead = job is not None and job.place == "dead"
-        assert await self.app.retry_job(job_id, queue=queue) == is_dead
-        if job is not None and is_dead:
+        expected = UnknownJob if job is None else job.place == "dead"
+        assert await reply_of(self.app.retry_job(job_id, queue=queue)) == expected
+        if job is not None and expected is True:
             job.place = "waiting"
 
-    async def retry_or_delete_what_is_nowhere(self) -> None:
-        with pytest.raises(UnknownJob):
-            await self.app.retry_job("nowhere")
-        assert not await self.app.delete_job("nowhere")
+    async def name_what_is_nowhere(self) -> None:
+        for verb in (App.find_job, App.cancel_job, App.edit_job, App.retry_job, App.delete_job):
+            with pytest.raises(UnknownJob, match="there is no record of job 'nowhere' in any queue"):
+                await verb(self.app, "nowhere")
 
     async def delete(self) -> None:
         queue, job_id = self.any_id()
         job = self.model.jobs.get((queue, job_id))
-        is_over = job is not None and job.place not in ("waiting", "scheduled")
-        assert await self.app.delete_job(job_id, queue=queue) == is_over
-        if is_over:
+        expected = UnknownJob if job is None else job.place not in ("waiting", "scheduled")
+        assert await reply_of(self.app.delete_job(job_id, queue=queue)) == expected
+        if expected is True:
             del self.model.jobs[queue, job_id]
 
     async def change_dead(self) -> None:
@@ -198,14 +208,36 @@ class Operators:
         held = self.model.names if is_name else self.model.tenants
         (held.add if on else held.discard)((queue, which))
 
+    async def cancel_many(self) -> None:
+        name, tenant, queue = self.any_of(None, *NAMES), self.any_of(None, *TENANTS[1:]), self.any_of(None, *QUEUES)
+        state = self.any_of(None, "scheduled")
+        own = [
+            job
+            for (where, _), job in self.model.jobs.items()
+            if job.place in (("scheduled",) if state else ("waiting", "scheduled"))
+            and name in (None, job.name)
+            and tenant in (None, job.tenant)
+            and queue in (None, where)
+        ]
+        assert await self.app.cancel_jobs(state, name=name, tenant=tenant, queue=queue) == len(own)
+        for job in own:
+            job.place = "cancelled"
+
     async def purge(self) -> None:
-        tenant, queue = self.any_of(*TENANTS[1:]), self.any_of(None, *QUEUES)
+        tenant, queue = self.any_of(None, *TENANTS[1:]), self.any_of(None, *QUEUES)
+        if tenant is None:
+            queue = self.any_of(*QUEUES)
         own = [
             key
             for key, job in self.model.jobs.items()
-            if job.tenant == tenant and queue in (None, key[0]) and job.place in ("waiting", "scheduled", "dead")
+            if tenant in (None, job.tenant)
+            and queue in (None, key[0])
+            and job.place in ("waiting", "scheduled", "dead")
         ]
-        assert await self.app.purge_tenant(tenant, queue=queue) == len(own)
+        if tenant is None:
+            assert await self.app.purge_queue(queue) == len(own)
+        else:
+            assert await self.app.purge_tenant(tenant, queue=queue) == len(own)
         for key in own:
             if self.model.jobs[key].place == "dead":
                 del self.model.jobs[key]
@@ -235,7 +267,7 @@ class Operators:
             assert (stats.parked, stats.pending) == (len(listed["parked"]), len(listed["ready"]))
             assert stats.scheduled == len(listed["scheduled"])
             for job_id in IDS:
-                found, known = await self.app.find_job(job_id, queue=queue), self.model.jobs.get((queue, job_id))
+                found, known = await find_or_none(self.app, job_id, queue=queue), self.model.jobs.get((queue, job_id))
                 assert (found is None) == (known is None)
                 if found is not None and known is not None:
                     assert found.state.value in states[known.place]
@@ -267,7 +299,13 @@ async def test_operators_verbs_do_what_the_model_says(make_app: Callable[..., Ap
             *(operators.run_some,) * 4,
             *(operators.edit,) * 4,
             *(operators.cancel, operators.retry, operators.delete, operators.change_dead) * 2,
-            *(operators.pause, operators.suspend, operators.purge, operators.retry_or_delete_what_is_nowhere),
+            *(
+                operators.pause,
+                operators.suspend,
+                operators.purge,
+                operators.cancel_many,
+                operators.name_what_is_nowhere,
+            ),
         ]
         told = []
         for _ in range(STEPS):
@@ -279,3 +317,51 @@ async def test_operators_verbs_do_what_the_model_says(make_app: Callable[..., Ap
             except BaseException as error:
                 error.add_note(f"seed {seed}, after {' '.join(told)}")
                 raise
+
+
+VERBS_BY_ID = [
+    name
+    for name, verb in inspect.getmembers(App, inspect.iscoroutinefunction)
+    if {"job_id", "schedule_id"} & inspect.signature(verb).parameters.keys() and name[0] != "_"
+]
+
+
+@pytest.mark.parametrize("queue", [None, "default", "nowhere"])
+@pytest.mark.parametrize("verb", [name for name in VERBS_BY_ID if name != "add_schedule"])
+async def test_what_is_not_found_is_the_same_error_of_each_verb(app: App, verb: str, queue: str | None) -> None:
+    where = "in any queue" if queue is None else f"in queue '{queue}'"
+    if "schedule" in verb:
+        expected: Any = pytest.raises(UnknownSchedule, match=f"there is no schedule 'nobody' {where}")
+    else:
+        expected = pytest.raises(UnknownJob, match=f"there is no record of job 'nobody' {where}")
+    async with app:
+        with expected:
+            await getattr(app, verb)("nobody", queue=queue)
+    with expected:
+        await asyncio.to_thread(getattr(app.sync, verb), "nobody", queue=queue)
+
+
+@pytest.mark.parametrize("verb", [JobHandle.refresh, JobHandle.status, JobHandle.result, JobHandle.cancel])
+async def test_what_is_not_found_is_the_same_error_of_each_verb_of_a_handle(app: App, verb: Any) -> None:
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        for handle in (app.handle("nobody"), work.handle("nobody")):
+            with pytest.raises(UnknownJob, match="there is no record of job 'nobody' in queue 'default'"):
+                await verb(handle)
+            with pytest.raises(UnknownJob, match="there is no record of job 'nobody' in queue 'default'"):
+                [event async for event in handle.events()]
+
+
+async def test_a_sender_whose_job_is_no_longer_kept_has_nothing_to_cancel(app: App) -> None:
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        handle = await work.delay()
+        await Worker(app).run_until_empty()
+        assert await app.delete_job(handle.id)
+        assert not await handle.cancel()
+        with pytest.raises(UnknownJob):
+            await work.handle(handle.id).cancel()

@@ -31,7 +31,7 @@ from asyncjobs import (
 from asyncjobs.core.identity import kept_id, own_part
 from asyncjobs.core.options import checked_id, checked_tenant
 from asyncjobs.middleware import Send
-from tests.apps import broker_of
+from tests.apps import broker_of, find_or_none
 from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
@@ -111,9 +111,9 @@ async def test_a_new_id_is_its_tenants_too_and_tells_when_it_was_made(app: App, 
         plain = await pay.delay()
         job, other = await handle.refresh(), await plain.refresh()
         with tenant_scope("globex"):
-            assert await app.find_job(handle.id) is None
-            assert await app.find_job(own_part(handle.id)) is None
-            assert await app.find_job(plain.id) is None
+            for others in (handle.id, own_part(handle.id), plain.id):
+                with pytest.raises(UnknownJob):
+                    await app.find_job(others)
         with tenant_scope("acme"):
             assert await app.find_job(handle.id) == await app.find_job(own_part(handle.id)) == job
     assert handle.id.startswith("@acme:")
@@ -129,10 +129,10 @@ async def test_a_job_knows_itself_and_may_make_other_ids_of_its_own(app: App, pa
         found = await app.find_job(me)
         child = await pay.with_options(job_id=f"{me}-child").delay()
         elsewhere = await pay.with_options(job_id=f"{me}-child", tenant="globex").delay()
-        notes.append((me, found and found.id, child.id, elsewhere.id))
+        notes.append((me, found.id, child.id, elsewhere.id))
         with pytest.raises(ArgumentsError, match="begins with @"):
             pay.with_options(job_id=f"{me}-child", tenant=None).delay()
-        notes.append(await app.find_job(elsewhere.id))
+        notes.append(await find_or_none(app, elsewhere.id))
 
     async with app, app.worker():
         await parent.with_options(tenant="acme", job_id="p").delay()
@@ -142,16 +142,16 @@ async def test_a_job_knows_itself_and_may_make_other_ids_of_its_own(app: App, pa
 
 async def test_a_handler_in_a_thread_names_its_tenants_jobs_alone(app: App, pay: Any) -> None:
     @app.job
-    def parent() -> list[str | None]:
-        found = app.sync.find_job("x")
+    def parent() -> list[str]:
+        with pytest.raises(UnknownJob):
+            app.sync.find_job("x")
         child = pay.with_options(job_id="x").delay_sync()
-        again = app.sync.find_job("x")
-        return [found and found.id, child.id, again and again.id]
+        return [child.id, app.sync.find_job("x").id]
 
     async with app, app.worker():
         await send(pay, "globex", "x")
         handle = await parent.with_options(tenant="acme").delay()
-        assert await handle.result(timeout=SOON) == [None, "@acme:x", "@acme:x"]
+        assert await handle.result(timeout=SOON) == ["@acme:x", "@acme:x"]
 
 
 async def test_a_handle_works_in_every_scope(app: App, pay: Any) -> None:
@@ -231,10 +231,10 @@ async def test_to_each_verb_another_tenants_job_is_unknown(
             for name in ("x",) if tenant is None else ("x", handle.id, own_part(handle.id)):
                 for queue in ({"queue": "default"}, {}):
                     with tenant_scope(tenant):
-                        assert await outcome(app, verb, name, **queue) in (None, False, "unknown", UnknownJob)
+                        assert await outcome(app, verb, name, **queue) is UnknownJob
         assert await handle.refresh() == before
         with tenant_scope("acme"):
-            assert await outcome(app, verb, "x") not in (None, "unknown", UnknownJob)
+            assert await outcome(app, verb, "x") is not UnknownJob
 
 
 async def outcome(app: App, verb: str, name: str, **queue: str) -> Any:
@@ -367,12 +367,17 @@ async def test_the_verbs_for_code_without_a_loop_know_the_scope(app: App, pay: A
             found = []
             for tenant in ("acme", "globex"):
                 with tenant_scope(tenant):
-                    found += [app.sync.find_job("x"), app.sync.jobs("ready")]
+                    found += [app.sync.jobs("ready")]
+                    if tenant == "acme":
+                        found += [app.sync.find_job("x")]
+                    else:
+                        with pytest.raises(UnknownJob):
+                            app.sync.find_job("x")
             return found
 
-        own, own_list, others, others_list = await asyncio.to_thread(look)
+        own_list, own, others_list = await asyncio.to_thread(look)
     assert own_list == [own]
-    assert (others, others_list) == (None, [])
+    assert others_list == []
 
 
 async def test_a_purge_leaves_jobs_of_the_same_id_to_other_tenants(app: App, pay: Any, fail: Any) -> None:
@@ -425,7 +430,8 @@ async def test_the_same_schedule_id_in_two_tenants_and_in_none_is_three_schedule
             assert (await app.find_job(triggered.id)) == await triggered.refresh()
         with tenant_scope("globex"):
             assert (await app.find_schedule("nightly")).paused
-            assert await app.find_job(triggered.id) is None
+            with pytest.raises(UnknownJob):
+                await app.find_job(triggered.id)
         await app.remove_schedule("nightly")
         assert len(await app.schedules()) == 2
     assert ids == {"@acme:nightly", "@globex:nightly", "nightly"}
@@ -441,8 +447,8 @@ async def test_the_ticks_of_two_tenants_schedules_are_jobs_of_their_own(make_app
         job = current_job()
         assert job.tick is not None
         assert job.schedule is not None
-        found, schedule = await app.find_job(job.id), await app.find_schedule(job.schedule)
-        assert found is not None
+        assert (await app.find_job(job.id)).id == job.id
+        schedule = await app.find_schedule(job.schedule)
         tick_id = f"{job.schedule}@{round(job.tick.timestamp() * 1000)}"
         ran.append((job.tenant, job.schedule, schedule.id, job.id, tick_id))
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from asyncjobs import App, ArgumentsError, JobCancelled, JobDefinition, JobState, RetryPolicy, Worker
-from asyncjobs.app.verbs import tenants as tenant_verbs
+from asyncjobs.app.verbs import sweeping
 from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
@@ -185,7 +185,7 @@ async def test_a_purge_may_keep_to_one_queue(app: App, work: Any) -> None:
 async def test_a_purge_needs_one_pass_where_nothing_moves_however_many_pages_there_are(
     app: App, work: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenant_verbs, "_MAX_PASSES", 1)
+    monkeypatch.setattr(sweeping, "_MAX_PASSES", 1)
     acme, globex = _of("acme", work), _of("globex", work)
     async with app:
         await app.enqueue_many([definition.request(1) for _ in range(700) for definition in (acme, globex)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 
 import pytest
 import redis.exceptions
@@ -12,7 +13,7 @@ from asyncjobs import App, BrokerRefused, BrokerUnavailable
 from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.core.server import Server as Address
 from tests.servers import Server
-from tests.waiting import SOON
+from tests.waiting import SOON, until
 
 PASSING = [
     redis.exceptions.BusyLoadingError("Redis is loading the dataset in memory"),
@@ -22,6 +23,9 @@ PASSING = [
     redis.exceptions.ClusterDownError("CLUSTERDOWN The cluster is down"),
     redis.exceptions.TryAgainError("TRYAGAIN Multiple keys request during rehashing of slot"),
     redis.exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."),
+    redis.exceptions.ResponseError(
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+    ),
     redis.exceptions.ConnectionError("Connection closed by server."),
     redis.exceptions.TimeoutError("Timeout reading from socket"),
     ConnectionResetError("reset"),
@@ -46,6 +50,53 @@ def test_what_may_pass_is_told_as_unavailable(error: Exception) -> None:
 def test_what_will_not_pass_is_told_as_refused(error: Exception, message: str) -> None:
     with pytest.raises(BrokerRefused, match=message), translated(Address()):
         raise error
+
+
+def test_a_server_that_repeats_the_password_does_not_make_it_known() -> None:
+    # So Redis answers where AUTH is renamed.
+    error = redis.exceptions.ResponseError("unknown command 'AUTH', with args beginning with: 'hunter2' ")
+    with (
+        pytest.raises(BrokerRefused, match="unknown command 'AUTH'") as caught,
+        translated(Address(password="hunter2")),
+    ):
+        raise error
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.anyio
+async def test_a_send_waits_while_the_server_runs_the_script_of_another(redis_server: Server, redis_url: str) -> None:
+    app = App(redis_url)
+
+    @app.job
+    async def work() -> str:
+        return "done"
+
+    client = redis_server.client()
+    threshold = client.config_get("lua-time-limit")["lua-time-limit"]
+    client.config_set("lua-time-limit", 10)
+    slow = """
+        local function now() local t = redis.call('TIME'); return t[1] * 1000 + t[2] / 1000 end
+        local start = now()
+        while now() < start + 1500 do end
+    """
+    try:
+        async with app:
+            running = asyncio.create_task(asyncio.to_thread(client.eval, slow, 0))
+            await until(lambda: _is_busy(redis_server), "the server refuses other commands")
+            handle = await work.delay()
+            assert (await running, handle.is_new) == (None, True)
+    finally:
+        client.config_set("lua-time-limit", threshold)
+        client.close()
+
+
+def _is_busy(server: Server) -> bool:
+    with contextlib.closing(server.client()) as client:
+        try:
+            client.ping()
+        except redis.exceptions.ResponseError as error:
+            return str(error).startswith("BUSY")
+        return False
 
 
 @pytest.mark.anyio

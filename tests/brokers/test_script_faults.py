@@ -132,7 +132,9 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "hold": Call([], {"label": "n:other", "holds": True}),
         "minutes": Call([], {"count": 5}),
         "overview": Call([], {}),
-        "page": Call([], {"place": "ready", "after": "", "limit": 10, "tenant": "", "most_bytes": 1_000_000}),
+        "page": Call(
+            [], {"place": "ready", "after": "", "limit": 10, "tenant": "", "most_bytes": 1_000_000, "until_ms": 0}
+        ),
         "prune": Call([], {"keep_ms": 0, "max_dead": 1, "limit": 10}),
         "read_events": Call([], {"id": "leased-1", "after": 0, "limit": 10}),
         "reclaim": Call([], {"worker": "w", "number": 3, "lease_ms": 60_000, "most_bytes": 2 * len(RECORD)}),

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from asyncjobs import App
 from tests.cli.conftest import Command
-from tests.servers import free_port, server
+from tests.servers import Server, free_port, server
 from tests.waiting import SOON, until_sync
 
 
@@ -239,6 +240,43 @@ def test_stats_are_plain_lines_in_a_pipe_and_json_on_demand(command: Command, ap
     assert (figures["total_succeeded"], figures["queues"][0]["queue_name"]) == (1, "default")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--health-port", "99999"], "--health-port 99999: expected a port from 0 to 65535"),
+        (["--health-port", "-1"], "--health-port -1: expected a port"),
+        (["--health-port", "0", "--health-host", "no such host"], "--health-host"),
+        (["--health-file", "missing/health"], "--health-file 'missing/health' can't be written (No such file"),
+        (["--health-file", "shop.link"], "--health-file 'shop.link' can't be written"),
+        (["--health-file", "."], "--health-file '.' can't be written (Is a directory)"),
+        (["--health-port", "{taken}"], "in use"),
+    ],
+)
+@pytest.mark.parametrize("burst", [[], ["--burst"]])
+def test_a_probe_that_can_not_be_had_ends_the_worker_with_the_reason(
+    command: Command, options: list[str], message: str, burst: list[str]
+) -> None:
+    (command.folder / "shop.link").symlink_to(command.folder / "shop.py")
+    before = (command.folder / "shop.py").read_text()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        options = [option.replace("{taken}", str(taken.getsockname()[1])) for option in options]
+        done = command.run("worker", "shop:app", *options, *burst)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert "Traceback" not in done.stderr
+    assert (command.folder / "shop.py").read_text() == before
+
+
+def test_the_health_port_is_for_this_machine_unless_an_address_is_given(command: Command) -> None:
+    port = free_port()
+    worker = psutil.Process(command.start("worker", "shop:app", "--health-port", str(port)).pid)
+
+    def addresses() -> list[str]:
+        return [one.laddr.ip for one in worker.net_connections() if one.status == psutil.CONN_LISTEN]
+
+    until_sync(addresses, "the worker listens")
+    assert addresses() == ["127.0.0.1"]
+
+
 def test_the_demo_shows_every_state_and_the_dead_letter_in_plain_lines(command: Command) -> None:
     done = command.run("demo")
     assert done.returncode == 0, done.stderr
@@ -252,6 +290,28 @@ def test_the_demo_does_the_same_on_a_server(command: Command, redis_url: str) ->
     done = command.run("demo", "--redis", redis_url)
     assert done.returncode == 0, done.stderr
     assert "the bank refuses" in done.stdout
+
+
+def test_the_demo_shows_the_password_of_its_url_to_nobody(
+    command: Command, redis_server: Server, redis_url: str
+) -> None:
+    with contextlib.closing(redis_server.client()) as client:
+        client.acl_setuser(
+            "demo", enabled=True, passwords=["+hunter2/x"], keys=["*"], channels=["*"], commands=["+@all"]
+        )
+        demo = command.start("demo", "--redis", redis_url.replace("://", "://demo:hunter2%2Fx@"))
+        seen: list[list[str]] = []
+
+        def worker_is_seen() -> bool:
+            seen.extend(one.cmdline() for one in psutil.Process(demo.pid).children())
+            return any("--as-worker-of" in arguments for arguments in seen)
+
+        until_sync(worker_is_seen, "the worker of the demo runs")
+        printed, _ = demo.communicate(timeout=40)
+        client.acl_deluser("demo")
+    assert (demo.returncode, "hunter2" in f"{seen}") == (0, False)
+    assert "hunter2" not in printed
+    assert redis_url in printed
 
 
 def test_the_demo_draws_a_table_on_a_terminal(command: Command) -> None:

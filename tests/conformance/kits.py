@@ -113,7 +113,7 @@ class RedisKit:
         leased = set(client.zrange(keys.leased, 0, -1))
         left += [one.decode() for one in client.hkeys(keys.cancels) if one not in leased]
         fences = {one.decode().split(":", 2)[2]: one.split(b":")[0] for one in leased}
-        assert {key.decode(): value for key, value in client.hgetall(keys.fences).items()} == fences
+        assert {key.decode(): run.split(b" ")[0] for key, run in client.hgetall(keys.fences).items()} == fences
         owned = {*keys.named(KEY_NAMES), "asyncjobs:meta", "asyncjobs:queues", "asyncjobs:workers"}
         dead = set(client.zrange(keys.dead, 0, -1))
         for key in client.scan_iter(count=1000):

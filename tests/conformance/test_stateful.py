@@ -57,6 +57,8 @@ class BrokerMachine(RuleBasedStateMachine):
         self.broker = self.kit.broker
         self.model = ModelQueue()
         self.fences: set[tuple[int, str]] = set()
+        # When each job was claimed last, by the broker's clock.
+        self.claimed_ms: dict[str, int] = {}
 
     def run(self, coroutine: Any) -> Any:
         return self.runner.run(coroutine)
@@ -117,6 +119,7 @@ class BrokerMachine(RuleBasedStateMachine):
             assert (claimed.fence, claimed.id) not in self.fences
             self.fences.add((claimed.fence, claimed.id))
             self.model.jobs[claimed.id].fence = claimed.fence
+            self.claimed_ms[claimed.id] = claim.now_ms
         return list(claim.jobs)
 
     @rule(limit=st.integers(1, 4), ending=st.sampled_from(["complete", "fail", "bury"]))
@@ -216,7 +219,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule()
     def unpark(self) -> None:
         expected = self.model.unpark(frozenset(NAMES))
-        assert self.run(self.broker.unpark([self.queue], frozenset(NAMES), 10**9)) == len(expected)
+        assert self.run(self.broker.unpark([self.queue], frozenset(NAMES), 10**9)).moved == len(expected)
         self.model.join_front(expected, self.run(self.bench.ids_in("ready")))
 
     # -- what must hold after each step
@@ -231,6 +234,9 @@ class BrokerMachine(RuleBasedStateMachine):
                 assert job.state in STATES[known.place], (job_id, job.state, known.place)
                 if known.place != "ended":
                     assert (job.failures, job.deaths) == (known.failures, known.deaths)
+                run = (self.claimed_ms[job_id], "worker") if known.place == "running" else (None, "")
+                if known.place not in ("dead", "ended"):
+                    assert (job.started_at_ms, job.worker, job.duration_ms is None) == (*run, run[0] is None)
 
     @invariant()
     def each_place_lists_the_models_jobs(self) -> None:

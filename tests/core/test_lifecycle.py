@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +65,7 @@ def test_a_job_goes_from_created_to_completed() -> None:
     job = start_job(job, fence=7, now_ms=1_000)
     assert (job.state, job.fence, job.started_at_ms, job.due_at_ms) == (JobState.RUNNING, 7, 1_000, None)
     job = complete_job(job, encode(42), 3_000)
-    assert (job.state, job.result, job.duration_ms) == (JobState.COMPLETED, encode(42), 2_000)
+    assert (job.state, job.result, job.duration_ms) == (JobState.COMPLETED, 42, 2_000)
 
 
 def test_a_running_job_cannot_be_scheduled() -> None:
@@ -102,7 +103,7 @@ def test_jitter_keeps_half_of_the_delay_and_never_exceeds_it(failures: int, chan
 def test_a_retry_waits_for_its_delay_with_the_error_kept() -> None:
     job = prepare_retry(running(), ERROR, RetryPolicy(jitter=False), 0.0, now_ms=5_000)
     assert (job.state, job.failures, job.attempt) == (JobState.RETRYING, 1, 2)
-    assert (job.due_at_ms, job.errors) == (6_000, (ERROR,))
+    assert (job.due_at_ms, job.errors) == (6_000, (msgspec.structs.replace(ERROR, started_at_ms=1_000),))
 
 
 @pytest.mark.parametrize(
@@ -141,13 +142,20 @@ def test_a_success_ends_the_job_with_its_result() -> None:
     )
     assert (settlement.verdict, settlement.ttl_ms, settlement.fence) == (Verdict.COMPLETE, 90_000, 7)
     job = read_ended(KEPT, settlement.body, JobState.COMPLETED)
-    assert (job.state, job.result, job.finished_at_ms) == (JobState.COMPLETED, encode("r"), 2_000)
+    assert (job.state, job.result, job.finished_at_ms) == (JobState.COMPLETED, "r", 2_000)
+
+
+@pytest.mark.parametrize(("left_ms", "result"), [(59_000, encode("r")), (55_001, encode("r")), (55_000, b""), (1, b"")])
+def test_a_result_of_few_seconds_lapses_before_the_record(left_ms: int, result: bytes) -> None:
+    settlement = settle(running(), Completed(encode("r")), RetryPolicy(), 2_000, 0.0, body=BODY, result_ttl_ms=5_000)
+    assert settlement.ttl_ms == TOMBSTONE_MS
+    assert read_ended(KEPT, settlement.body, JobState.COMPLETED, left_ms).encoded_result == result
 
 
 def test_without_a_ttl_the_id_stays_known_for_a_minute_but_the_result_is_not_kept() -> None:
     settlement = settle(running(), Completed(encode("r")), RetryPolicy(), 2_000, 0.0, body=BODY)
     assert settlement.ttl_ms == TOMBSTONE_MS
-    assert read_ended(KEPT, settlement.body, JobState.COMPLETED).result == b""
+    assert read_ended(KEPT, settlement.body, JobState.COMPLETED).encoded_result == b""
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_version_1_record_of_a_live_job_stays_readable_for_ever() -> None:
 def test_a_version_1_record_of_an_ended_job_stays_readable_for_ever() -> None:
     job = job_from("emails", "id", STORED_FINAL)
     assert (job.name, job.priority, job.state, job.arguments) == ("work", Priority.CRITICAL, JobState.COMPLETED, [1])
-    assert (msgspec.msgpack.decode(job.result), job.failures, job.deaths, job.fence) == ("ok", 1, 2, 7)
+    assert (job.result, job.failures, job.deaths, job.fence) == ("ok", 1, 2, 7)
     assert (job.started_at_ms, job.finished_at_ms, len(job.errors)) == (1_000, 2_000, 1)
 
 

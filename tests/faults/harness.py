@@ -24,6 +24,7 @@ import redis.asyncio.cluster
 from asyncjobs import App, BrokerError, JobHandle, JobState
 from asyncjobs.brokers.redis import clients
 from asyncjobs.brokers.redis.keys import QueueKeys
+from tests.apps import find_or_none
 from tests.faults.program import define
 from tests.waiting import SOON, until
 
@@ -174,7 +175,7 @@ class Load:
         with anyio.move_on_after(within):
             while left:
                 for handle in list(left.values()):
-                    job = await retried(lambda handle=handle: self.app.find_job(handle.id, queue=handle.queue))
+                    job = await retried(lambda handle=handle: find_or_none(self.app, handle.id, queue=handle.queue))
                     if job is None or job.state in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED):
                         states[None if job is None else job.state] += 1
                         del left[handle.id]
@@ -206,7 +207,7 @@ class Load:
                 client = redis.asyncio.Redis.from_pool(pool)
             stack.push_async_callback(client.aclose)
             ids = {key.decode().removeprefix(start) async for key in client.scan_iter(match=f"{start}*", count=1000)}
-        jobs = [await self.app.find_job(job_id, queue="default") for job_id in ids]
+        jobs = [await find_or_none(self.app, job_id, queue="default") for job_id in ids]
         ends = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
         return sum(1 for job in jobs if job is not None and job.state in ends)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from asyncjobs import JobState
+from tests.apps import find_or_none
 from tests.faults.harness import SECONDS, Load, Report, Workers, opened
 from tests.waiting import until
 
@@ -53,7 +54,7 @@ async def test_a_cron_of_every_second_over_twenty_workers(
         ticks = range(first, last + 1)
 
         async def has_completed(job_id: str) -> bool:
-            job = await load.app.find_job(job_id, queue="default")
+            job = await find_or_none(load.app, job_id, queue="default")
             return job is not None and job.state is JobState.COMPLETED
 
         for tick in ticks:

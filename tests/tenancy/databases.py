@@ -128,8 +128,11 @@ class SqlAlchemyAdapter:
     async def open(self, url: str, size: int, *, watch: bool = True, **settings: Any) -> AsyncIterator[Any]:
         """Open an engine; ``foreign`` counts connections back with a path of somebody's, if ``watch``."""
         self.foreign: list[str] = []
-        # A proxy that pools transactions knows no statements prepared elsewhere.
-        driver = {"prepare_threshold": None} if self._driver == "psycopg" else {"statement_cache_size": 0}
+        # A proxy that pools transactions knows no statements prepared elsewhere. A timeout while asyncpg asks for TLS
+        # leaves an error in a future that nothing awaits.
+        driver: dict[str, Any] = (
+            {"prepare_threshold": None} if self._driver == "psycopg" else {"statement_cache_size": 0, "ssl": False}
+        )
         engine = create_async_engine(
             url.replace("postgresql", f"postgresql+{self._driver}"),
             pool_size=size,

@@ -10,6 +10,7 @@ import pytest
 
 from asyncjobs import App, ConfigurationError, current_job, current_tenant, job
 from asyncjobs.tenancy import StaticTenants, TenantMiddleware, Tenants, from_header, from_subdomain
+from tests.apps import find_or_none
 from tests.waiting import SOON
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +79,7 @@ async def test_a_request_finds_the_jobs_of_its_tenant_alone(make_app: Any) -> No
     async def work() -> None: ...
 
     async def once(scope: Any, receive: Any, send: Any) -> None:
-        before = await app.find_job("order-7")
+        before = await find_or_none(app, "order-7")
         handle = await work.with_options(job_id="order-7").delay()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         found = [before and before.id, handle.is_new, len(await app.jobs("ready"))]

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, assert_type
+from typing import Any, Unpack, assert_type
 
 from asyncjobs import (
     App,
+    AsyncJobDefinition,
+    CancelResult,
+    DeadFilter,
+    Duration,
+    EditResult,
+    Health,
+    HistoryEntry,
     Inject,
+    Job,
+    JobCall,
     JobContext,
+    JobError,
     JobEvent,
     JobHandle,
     JobRequest,
@@ -19,6 +30,9 @@ from asyncjobs import (
     Retry,
     RetryPolicy,
     ScheduleInfo,
+    Settings,
+    Stats,
+    SyncApp,
     Worker,
     current_job,
     job,
@@ -83,12 +97,60 @@ async def main() -> None:
     assert_type(plain.request("a"), JobRequest[str])
     assert_type(plain.request("a").with_options(metadata={"a": 1}), JobRequest[str])
     assert_type(await app.enqueue_many([plain.request("a"), plain.request("b")]), list[JobHandle[str]])
+    mixed = await app.enqueue_many([plain.request("a"), thumbnail.request("a", size=1), clashing.request(1, "x")])
+    for one in mixed:
+        assert_type(await one.status(), JobState)
+    several: list[JobRequest[object]] = [plain.request("a")]
+    several.append(thumbnail.request("a", size=1))
+    assert_type(await app.enqueue_many(several), list[JobHandle[object]])
+    anything: list[JobRequest[Any]] = [plain.request("a"), with_options.request(Order(1))]
+    assert_type(await app.enqueue_many(anything), list[JobHandle[Any]])
+    assert_type(await app.enqueue_many(plain.request(name) for name in "ab"), list[JobHandle[str]])
+    assert_type(await app.enqueue_many((plain.request("a"), plain.request("b"))), list[JobHandle[str]])
+    assert_type(await app.enqueue_for_tenant("acme", plain.request("a")), JobHandle[str])
     assert_type(await (await plain.delay("a")).status(), JobState)
     assert_type(await plain("a"), str)
     assert_type(thumbnail("a", size=1), bytes)
     async with app.worker() as worker:
         assert_type(worker, Worker)
     assert_type(current_job().attempt, int)
+    assert_type(asyncio.create_task(plain.delay("a")), asyncio.Task[JobHandle[str]])
+    first, second = await asyncio.gather(plain.delay("a"), thumbnail.delay("b", size=1))
+    assert_type(first, JobHandle[str])
+    assert_type(second, JobHandle[bytes])
+    figures, found = await asyncio.gather(app.stats(), app.jobs("ready"))
+    assert_type(figures, Stats)
+    assert_type(found, list[Job])
+    word, number = await asyncio.gather(plain("a"), with_options(Order(1)))
+    assert_type(word, str)
+    assert_type(number, int)
+
+
+async def found_again(job_id: str) -> None:
+    assert_type(plain.handle(job_id), JobHandle[str])
+    assert_type(await plain.handle(job_id).result(timeout=1), str)
+    assert_type(await with_options.with_options(queue="other", tenant="acme").handle(job_id).result(), int)
+    assert_type(app.sync.result(thumbnail.handle(job_id)), bytes)
+    assert_type(app.handle(job_id), JobHandle[Any])
+    assert_type(await app.find_job(job_id), Job)
+    assert_type(await app.cancel_job(job_id), CancelResult)
+    assert_type(await app.edit_job(job_id, priority="low"), EditResult)
+    assert_type(await app.job_history("default"), list[HistoryEntry])
+    assert_type(Worker(app).health(), Health)
+    assert_type(app.settings, Settings)
+    assert_type(app.sync, SyncApp)
+    assert_type((await app.find_job(job_id)).errors, tuple[JobError, ...])
+
+
+def named(call: JobCall[[str, int], str], wait: Duration, **which: Unpack[DeadFilter]) -> AsyncJobDefinition[[], None]:
+    """Types of asyncjobs in annotations of a program."""
+
+    @app.job
+    async def listed() -> None:
+        await call.schedule_in(wait, "a", 1)
+        await app.failed_jobs(**which)
+
+    return listed
 
 
 @resource(scope="worker")
@@ -128,5 +190,8 @@ def without_a_loop() -> None:
     assert_type(handle, JobHandle[str])
     assert_type(app.sync.result(handle), str)
     assert_type(app.sync.retry_failed(name="plain"), int)
+    assert_type(app.sync.enqueue_many([plain.request("a"), plain.request("b")]), list[JobHandle[str]])
+    for one in app.sync.enqueue_many([plain.request("a"), with_options.request(Order(1))]):
+        assert_type(one.id, str)
     some: JobHandle[object] = handle
     assert some

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -10,6 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from asyncjobs import App, JobHandle, Middleware, Worker
+from asyncjobs.jobs.definition import AsyncJobDefinition, JobCall, SyncJobDefinition
+from asyncjobs.telemetry import QueueGauges
 
 HERE = Path(__file__).parent
 
@@ -50,6 +55,21 @@ def test_right_calls_are_accepted(checker: type) -> None:
     assert checker(HERE / "right.py") == set()
 
 
+@pytest.mark.parametrize("name", ["wrong.py", "forgotten.py"])
 @pytest.mark.parametrize("checker", [mypy, pyright])
-def test_every_wrong_call_is_found_and_no_other_line(checker: type) -> None:
-    assert checker(HERE / "wrong.py") == marked(HERE / "wrong.py")
+def test_every_wrong_call_is_found_and_no_other_line(checker: type, name: str) -> None:
+    assert checker(HERE / name) == marked(HERE / name)
+
+
+AWAITED = [App, JobHandle, AsyncJobDefinition, SyncJobDefinition, JobCall, Worker, Middleware, QueueGauges]
+
+
+@pytest.mark.parametrize("kind", AWAITED)
+def test_no_awaitable_method_is_missing_among_the_forgotten_ones(kind: type) -> None:
+    lines = (HERE / "forgotten.py").read_text().splitlines()
+    for name, method in inspect.getmembers(kind, inspect.isfunction):
+        returned = str(method.__annotations__.get("return", ""))
+        assert not returned.startswith("Awaitable"), f"{kind.__name__}.{name}: no checker finds a forgotten await of it"
+        is_awaited = inspect.iscoroutinefunction(method) or returned.startswith("Coroutine")
+        if is_awaited and not name.startswith("_"):
+            assert any(f".{name}(" in line and line.endswith("# wrong") for line in lines), f"{kind.__name__}.{name}"

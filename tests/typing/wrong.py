@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from asyncjobs import App, RetryPolicy, job
+from asyncjobs import App, JobHandle, RetryPolicy, job
 
 app = App("memory://")
 
@@ -36,11 +36,25 @@ async def main(when: datetime) -> None:
     await plain.with_options(app=plain).delay("a")  # wrong
     plain.request("a").with_options(timeout="soon")  # wrong
     await app.enqueue_many([plain.request(1)])  # wrong
+    await app.enqueue_many([plain.request("a"), thumbnail.request("a")])  # wrong
+    await app.enqueue_many([plain.request("a"), thumbnail])  # wrong
+    await app.enqueue_many([plain.delay("a")])  # wrong
+    await app.enqueue_many(plain.request("a"))  # wrong
+    handles: list[JobHandle[int]] = await app.enqueue_many([plain.request("a")])  # wrong
+    app.sync.enqueue_many([plain.request("a"), "b"])  # wrong
+    await app.enqueue_for_tenant("acme", plain)  # wrong
     number: int = await (await plain.delay("a")).result()  # wrong
+    number = await plain.handle("a").result()  # wrong
+    number = app.sync.result(plain.handle("a"))  # wrong
+    plain.handle(1)  # wrong
+    plain.handle()  # wrong
+    plain.with_options(queue="other").handle("a", queue="other")  # wrong
+    handle = plain.delay("a")
+    await handle.result()  # wrong
     plain.delay_sync(1)  # wrong
     await plain(1)  # wrong
     thumbnail("a", size="big")  # wrong
-    print(number)
+    print(number, handles)
 
 
 @app.job(prioritty="high")  # wrong
@@ -49,6 +63,10 @@ async def misspelt() -> None: ...
 
 @job(job_id="one")  # wrong
 async def not_for_a_definition() -> None: ...
+
+
+@app.job(aliases="earlier")  # wrong
+async def renamed() -> None: ...
 
 
 @app.job(retry=5)  # wrong

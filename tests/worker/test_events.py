@@ -213,7 +213,8 @@ async def test_a_waiting_job_is_edited(app: App) -> None:
         assert await app.edit_job(handles["third"].id, priority="critical") == "edited"
         assert await app.edit_job(handles["first"].id, delay=3600) == "edited"
         assert await app.edit_job(later.id, at=datetime.now(UTC) - timedelta(hours=1)) == "edited"
-        assert await app.edit_job("nobody", priority="low") == "unknown"
+        with pytest.raises(UnknownJob, match="there is no record of job 'nobody' in any queue"):
+            await app.edit_job("nobody", priority="low")
         await Worker(app, concurrency=1).run_until_empty()
         assert order == ["third", "second", "later"]
         assert await app.edit_job(later.id, priority="low") == "ended"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from asyncjobs import App, BrokerUnavailable, Worker
 from asyncjobs.testing import ManualClock
+from asyncjobs.worker.liveness import health as health_module
 from asyncjobs.worker.liveness.health import Health, health_file, health_server
 from tests.apps import broker_of
 from tests.waiting import SOON, until
@@ -82,6 +85,121 @@ async def test_the_probe_answers_200_or_503() -> None:
         assert await asyncio.to_thread(get, port) == (200, {"is_healthy": True, "idle_s": 0.1, "running": 3})
         now = Health(False, None, 0)
         assert (await asyncio.to_thread(get, port))[0] == 503
+
+
+HEALTHY = Health(True, 0.1, 3)
+
+
+async def ask(port: int, request: bytes, host: str = "127.0.0.1") -> bytes:
+    """Send ``request``, and return all that comes back until the server closes the connection."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(request)
+        return await asyncio.wait_for(reader.read(), SOON)
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "has_body"),
+    [
+        (b"GET /health HTTP/1.1", b"200 OK", True),
+        (b"GET /anything?x=1 HTTP/1.0", b"200 OK", True),
+        (b"HEAD / HTTP/1.1", b"200 OK", False),
+        (b"no request", b"400 Bad Request", False),
+        (b"\xff\x00 / HTTP/1.1", b"400 Bad Request", False),
+    ],
+)
+async def test_the_probe_speaks_http(request_line: bytes, status: bytes, has_body: bool) -> None:
+    async with health_server(lambda: HEALTHY, 0, "127.0.0.1") as port:
+        head, _, body = (await ask(port, request_line + b"\r\nHost: x\r\n\r\n")).partition(b"\r\n\r\n")
+    assert head.split(b"\r\n")[0] == b"HTTP/1.1 " + status
+    assert bool(body) == has_body
+
+
+@pytest.mark.parametrize("line", [b"GET /" + b"x" * 1_000_000, b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100_000])
+async def test_a_request_that_has_no_end_is_cut_off(line: bytes) -> None:
+    async with health_server(lambda: HEALTHY, 0, "127.0.0.1") as port:
+        assert (await ask(port, line))[:12] in (b"", b"HTTP/1.1 431")
+        assert (await asyncio.to_thread(get, port))[0] == 200
+
+
+async def test_connections_that_say_nothing_keep_no_probe_from_its_answer_and_take_few_descriptors() -> None:
+    me = psutil.Process()
+    async with health_server(lambda: HEALTHY, 0, "127.0.0.1") as port:
+        before = me.num_fds()
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(250)]
+        try:
+            # Each of ours is one descriptor; what is above that is the server's.
+            await until(lambda: me.num_fds() - before - len(idle) <= 20, "the server has closed most of them")
+            assert (await asyncio.to_thread(get, port))[0] == 200
+        finally:
+            for _, writer in idle:
+                writer.close()
+
+
+async def test_a_probe_that_is_not_done_in_time_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "_REQUEST_S", 0.2)
+    async with health_server(lambda: HEALTHY, 0, "127.0.0.1") as port:
+        assert await ask(port, b"GET / HTTP/1.1\r\n") == b""
+
+
+async def test_the_probe_may_be_on_another_address() -> None:
+    async with health_server(lambda: HEALTHY, 0, "::1") as port:
+        assert (await ask(port, b"GET / HTTP/1.1\r\n\r\n", "::1")).startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_the_end_of_the_server_closes_what_is_connected() -> None:
+    async with health_server(lambda: HEALTHY, 0, "127.0.0.1") as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert (await asyncio.to_thread(get, port))[0] == 200
+    try:
+        assert await asyncio.wait_for(reader.read(), SOON) == b""
+    except ConnectionResetError:
+        pass
+    writer.close()
+
+
+def make_link(path: Path, other: Path) -> None:
+    path.symlink_to(other)
+
+
+def make_pipe(path: Path, other: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_folder(path: Path, other: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make", [make_link, make_pipe, make_folder])
+async def test_the_file_is_written_through_no_link_and_into_no_pipe(
+    tmp_path: Path, make: Callable[[Path, Path], None]
+) -> None:
+    path, other = tmp_path / "health", tmp_path / "other"
+    other.write_text("of somebody else")
+    make(path, other)
+    with pytest.raises(OSError, match="health"):
+        async with health_file(lambda: HEALTHY, path):
+            pass
+    assert other.read_text() == "of somebody else"
+    assert os.path.lexists(path)
+
+
+async def test_a_file_that_can_not_be_written_for_a_while_is_written_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "health"
+    async with health_file(lambda: HEALTHY, path):
+        path.unlink()
+        folder.rename(tmp_path / "away")
+        await until(lambda: "can't be written" in caplog.text, "the failure is logged")
+        (tmp_path / "away").rename(folder)
+        await until(path.exists, "the file is there again")
 
 
 async def test_the_file_is_there_while_the_worker_is(tmp_path: Path) -> None:

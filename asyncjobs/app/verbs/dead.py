@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
+
+import msgspec
 
 from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.naming import named
 from asyncjobs.app.verbs.base import Verbs
-from asyncjobs.app.verbs.paging import pages
+from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, matching_pages
 from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import unix_ms
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
-from asyncjobs.core.options import checked_text
-from asyncjobs.errors import ArgumentsError, UnknownJob
+from asyncjobs.core.options import checked_queue, checked_text
+from asyncjobs.errors import ArgumentsError, closest
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
-from asyncjobs.ports import JobStore
+from asyncjobs.ports import JobPage
 
-__all__ = ["DeadFilter", "DeadVerbs", "dead_pages"]
+__all__ = ["DeadFilter", "DeadVerbs", "job_filter"]
 
 
 _RETRIED_A_CALL = 500
+
+_Death = tuple[int, str]
+"""When a job died, in Unix milliseconds, and its id: by these the dead of all queues are in order."""
 
 
 class DeadFilter(TypedDict, total=False):
@@ -60,17 +66,80 @@ class DeadVerbs(Verbs):
         Example:
             ``await app.failed_jobs(error="ConnectionError", since=datetime.now(UTC) - timedelta(hours=1))``
         """
-        limit = checked_count("limit", limit)
-        wanted = _filter(which)
+        return (
+            await self._latest(
+                checked_count("limit", limit), await self._queues(queue), job_filter(which, DeadFilter.__annotations__)
+            )
+        ).jobs
+
+    @on_app_loop
+    async def failed_page(
+        self,
+        limit: int = 100,
+        *,
+        after: str = "",
+        queue: str | Collection[str] | None = None,
+        **which: Unpack[DeadFilter],
+    ) -> JobPage:
+        """Return jobs of the dead letter queues, latest first, page by page.
+
+        A job that stays in its dead letter queue while the pages are read comes once.
+
+        Args:
+            limit: How many jobs at most.
+            after: ``next`` of the page before, empty for the first page.
+            queue: Only jobs of this queue, or of these queues.
+            **which: Only jobs that pass the filter, as ``failed_jobs`` takes it.
+
+        Raises:
+            ArgumentsError: ``after`` is not the ``next`` of a page, or as of ``failed_jobs``.
+
+        Example:
+            ```python
+            page = await app.failed_page(50)
+            older = await app.failed_page(50, after=page.next)
+            ```
+        """
+        limit, wanted, before = (
+            checked_count("limit", limit, least=1),
+            job_filter(which, DeadFilter.__annotations__),
+            _read_cursor(after),
+        )
+        if queue is None or isinstance(queue, str):
+            queues = await self._queues(queue)
+        else:
+            queues = [checked_queue(one) for one in queue]
+        return await self._latest(limit, queues, wanted, before)
+
+    async def _latest(
+        self, limit: int, queues: Iterable[str], wanted: JobFilter, before: _Death | None = None
+    ) -> JobPage:
+        """Return up to ``limit`` of the dead jobs that died before ``before``, latest first over all queues."""
+        if before is not None:
+            # The others of that moment are read again, and left out below.
+            at_ms = before[0] + 1
+            until_ms = at_ms if wanted.until_ms is None else min(wanted.until_ms, at_ms)
+            wanted = msgspec.structs.replace(wanted, until_ms=until_ms)
         found: list[Job] = []
-        for one in await self._queues(queue):
-            here: list[Job] = []
-            async for page in dead_pages(self._broker, one, wanted):
-                here += page
-                if len(here) >= limit:
-                    break
-            found += here
-        return sorted(found, key=lambda job: (job.finished_at_ms or 0, job.id), reverse=True)[:limit]
+        for one in queues:
+            found += await self._latest_of(one, limit, wanted, before)
+        found.sort(key=_death, reverse=True)
+        jobs = [named(job, self.registry) for job in found[:limit]]
+        return JobPage(jobs, _cursor(found[limit - 1]) if len(found) > limit else "")
+
+    async def _latest_of(self, queue: str, limit: int, wanted: JobFilter, before: _Death | None) -> list[Job]:
+        """Return more than ``limit`` of them, or all: with one, all that died in the same millisecond."""
+        # Where a filter leaves jobs out, more are looked at in one call.
+        size = min(limit + 1, ENTRIES_A_PAGE) if wanted.name is None and wanted.error is None else ENTRIES_A_PAGE
+        found: list[Job] = []
+        async for page in matching_pages(self._broker, queue, "dead", wanted, size):
+            for job in page:
+                if before is not None and _death(job) >= before:
+                    continue
+                if len(found) > limit and _death(job)[0] < _death(found[limit])[0]:
+                    return found
+                found.append(job)
+        return found
 
     @on_app_loop
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
@@ -88,9 +157,10 @@ class DeadVerbs(Verbs):
         """
         job_id = id_here(job_id)
         where = await self._lookup.queue_of(job_id, queue)
-        if where is None:
-            raise UnknownJob(f"no queue has a record of job {job_id!r}")
-        return (await self._broker.retry(where, [job_id]))[0]
+        [was_dead] = await self._broker.retry(where, [job_id])
+        if not was_dead:
+            await self._lookup.known(job_id, where)
+        return was_dead
 
     @on_app_loop
     async def retry_failed(self, *, queue: str | None = None, **which: Unpack[DeadFilter]) -> int:
@@ -108,10 +178,10 @@ class DeadVerbs(Verbs):
         Raises:
             ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
         """
-        wanted = _filter(which)
+        wanted = job_filter(which, DeadFilter.__annotations__)
         count = 0
         for one in await self._queues(queue):
-            found = [job.id async for page in dead_pages(self._broker, one, wanted) for job in page]
+            found = [job.id async for page in matching_pages(self._broker, one, "dead", wanted) for job in page]
             # They are listed latest first.
             found.reverse()
             for start in range(0, len(found), _RETRIED_A_CALL):
@@ -132,33 +202,48 @@ class DeadVerbs(Verbs):
         Raises:
             ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
         """
-        wanted = _filter(which)
+        wanted = job_filter(which, DeadFilter.__annotations__)
         count = 0
         for one in await self._queues(queue):
-            async for page in dead_pages(self._broker, one, wanted):
-                count += sum(await self._broker.delete(one, [job.id for job in page]))
+            async for page in matching_pages(self._broker, one, "dead", wanted):
+                if page:
+                    count += sum(await self._broker.delete(one, [job.id for job in page]))
         return count
 
 
-async def dead_pages(broker: JobStore, queue: str, wanted: JobFilter) -> AsyncIterator[list[Job]]:
-    """Yield the jobs of a dead letter queue that pass the filter, latest first, in pages of which none is empty.
+def _death(job: Job) -> _Death:
+    return job.finished_at_ms or 0, job.id
+
+
+def _cursor(job: Job) -> str:
+    return f"{job.finished_at_ms or 0} {job.id}"
+
+
+def _read_cursor(text: str) -> _Death | None:
+    if text == "":
+        return None
+    at_ms, _, job_id = checked_text("after", text).partition(" ")
+    if not at_ms.isascii() or not at_ms.isdecimal() or len(at_ms) > 15 or not job_id:
+        raise ArgumentsError(f"after={shown(text)}: expected the next of a page before, or '' for the first page")
+    return int(at_ms), job_id
+
+
+def job_filter(which: Mapping[str, Any], known: Collection[str]) -> JobFilter:
+    """Return the filter that the keywords ``which`` of a verb make.
 
     Args:
-        broker: The broker.
-        queue: The queue.
-        wanted: The filter.
+        which: The keywords, as of a ``DeadFilter``.
+        known: The keywords that the verb takes.
+
+    Raises:
+        ArgumentsError: A keyword isn't known, a time is naive, or a text is none.
     """
-    async for page in pages(broker, queue, "dead", wanted.tenant or ""):
-        found = [job for job in page if wanted.matches(job)]
-        if found:
-            yield found
-        if wanted.since_ms is not None and (page[-1].finished_at_ms or 0) < wanted.since_ms:
-            return
-
-
-def _filter(which: DeadFilter) -> JobFilter:
+    for given in which:
+        # A filter with a slip of the pen would let every job pass.
+        if given not in known:
+            raise ArgumentsError(f"{given}= is no filter; expected {', '.join(known)}.{closest(given, known)}")
     bounds = {what: _unix_ms(what, which.get(what)) for what in ("since", "until")}
-    texts: dict[str, object] = {what: which.get(what) for what in ("name", "error")}
+    texts = {what: which.get(what) for what in ("name", "error")}
     name, error = (None if given is None else checked_text(what, given) for what, given in texts.items())
     return JobFilter(
         name=name,

@@ -8,19 +8,20 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar, get_args
 
 from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.naming import named
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.moving import MoveReply, move
 from asyncjobs.app.verbs.paging import pages
 from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import Duration, due_ms, to_ms
 from asyncjobs.core.job import Job
-from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue, checked_tenant
+from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue, checked_tenant, checked_text
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.errors import ArgumentsError
-from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.handle import JobHandle, unknown_job
 from asyncjobs.jobs.request import JobRequest, checked_request
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
-from asyncjobs.ports import CancelReply, Place
+from asyncjobs.ports import Place
 
 __all__ = ["JobVerbs"]
 
@@ -28,6 +29,15 @@ R = TypeVar("R")
 
 ListedState = Literal["ready", "scheduled", "running", "parked", "failed"]
 """The states by which jobs are listed; ``failed`` jobs are in the dead letter queue."""
+
+
+CancelResult = Literal["cancelled", "running", "failed", "ended"]
+"""What became of a cancellation: ``cancelled``, or ``running`` if the worker is to cancel the handler. It was too late
+for a job that is ``failed`` (in the dead letter queue) or has ``ended``."""
+
+EditResult = Literal["edited", "running", "failed", "ended", "known"]
+"""What became of an edit: ``edited``, or nothing, as the job is ``running``, ``failed`` (in the dead letter queue) or
+has ``ended``, or as another job of its id is ``known`` to the queue to which it was to move."""
 
 
 class JobVerbs(Verbs):
@@ -87,19 +97,22 @@ class JobVerbs(Verbs):
         return JobHandle(self._lookup, checked_queue(queue), id_here(job_id))
 
     @on_app_loop
-    async def find_job(self, job_id: str, *, queue: str | None = None) -> Job | None:
-        """Return a job as it stands, or ``None`` if there is no record of it.
+    async def find_job(self, job_id: str, *, queue: str | None = None) -> Job:
+        """Return a job as it stands.
 
         Args:
             job_id: The job's id.
             queue: Its queue; by default all queues are searched.
+
+        Raises:
+            UnknownJob: There is no record of the job.
         """
-        return await self._lookup.find_job(id_here(job_id), queue=queue)
+        return await self._lookup.known(id_here(job_id), queue)
 
     @on_app_loop
     async def cancel_job(
         self, job_id: str, *, queue: str | None = None, reason: str = "cancelled by request"
-    ) -> CancelReply:
+    ) -> CancelResult:
         """Cancel a job that waits or runs.
 
         Args:
@@ -109,9 +122,18 @@ class JobVerbs(Verbs):
 
         Returns:
             ``cancelled``, or ``running`` if the worker is to cancel its handler. It was too late if the job is
-            ``failed`` (in the dead letter queue) or ``ended``. ``unknown`` means that there is no record of the job.
+            ``failed`` (in the dead letter queue) or ``ended``.
+
+        Raises:
+            UnknownJob: There is no record of the job.
         """
-        return await self._lookup.cancel_job(id_here(job_id), queue=queue, reason=reason)
+        checked_text("reason", reason)
+        job_id = id_here(job_id)
+        where = await self._lookup.queue_of(job_id, queue)
+        reply = await self._lookup.cancel(job_id, queue=where, reason=reason)
+        if reply == "unknown":
+            raise unknown_job(job_id, queue)
+        return reply
 
     @on_app_loop
     async def edit_job(
@@ -123,7 +145,7 @@ class JobVerbs(Verbs):
         at: datetime | None = None,
         delay: Duration | None = None,
         to_queue: str | None = None,
-    ) -> MoveReply:
+    ) -> EditResult:
         """Give a job that waits another priority, another time, or another queue.
 
         In another queue the job keeps its id and its time, and has all its retries again. In its old queue it is
@@ -140,11 +162,11 @@ class JobVerbs(Verbs):
 
         Returns:
             ``edited``. It was too late if the job is ``running``, ``failed`` (in the dead letter queue) or ``ended``.
-            ``unknown`` means that there is no record of the job. ``known`` means that the other queue knows another job
-            of this id, so this one stays where it is.
+            ``known`` means that the other queue knows another job of this id, so this one stays where it is.
 
         Raises:
             ArgumentsError: A value is wrong, or both ``at`` and ``delay`` are given.
+            UnknownJob: There is no record of the job.
             EnvelopeError: The job can't be moved to another queue, since a newer asyncjobs has written its record, or
                 the record is damaged.
             BrokerUnavailable: The broker can't be reached. A job on its way to another queue stays in its own.
@@ -157,20 +179,15 @@ class JobVerbs(Verbs):
         delay_ms = None if delay is None else to_ms("delay", delay)
         job_id = id_here(job_id)
         where = await self._lookup.queue_of(job_id, queue)
-        if where is None:
-            return "unknown"
+        changes = {"priority": level, "delay_ms": delay_ms, "due_at_ms": due_at_ms}
+        reply: MoveReply
         if to_queue is not None and checked_queue(to_queue) != where:
-            return await move(
-                self._broker,
-                self._sender,
-                job_id,
-                where,
-                to_queue,
-                priority=level,
-                delay_ms=delay_ms,
-                due_at_ms=due_at_ms,
-            )
-        return await self._broker.edit(where, job_id, priority=level, delay_ms=delay_ms, due_at_ms=due_at_ms)
+            reply = await move(self._broker, self._sender, job_id, where, to_queue, **changes)
+        else:
+            reply = await self._broker.edit(where, job_id, **changes)
+        if reply == "unknown":
+            raise unknown_job(job_id, queue)
+        return reply
 
     @on_app_loop
     async def delete_job(self, job_id: str, *, queue: str | None = None) -> bool:
@@ -183,11 +200,17 @@ class JobVerbs(Verbs):
             queue: Its queue; by default all queues are searched.
 
         Returns:
-            Whether a job was deleted.
+            Whether it was deleted: ``False`` if it waits or runs.
+
+        Raises:
+            UnknownJob: There is no record of the job.
         """
         job_id = id_here(job_id)
         where = await self._lookup.queue_of(job_id, queue)
-        return where is not None and (await self._broker.delete(where, [job_id]))[0]
+        [is_deleted] = await self._broker.delete(where, [job_id])
+        if not is_deleted:
+            await self._lookup.known(job_id, where)
+        return is_deleted
 
     # -- lists
 
@@ -227,4 +250,4 @@ class JobVerbs(Verbs):
                 break
         if place == "dead":
             found.sort(key=lambda job: (job.finished_at_ms or 0, job.id), reverse=True)
-        return found[:limit]
+        return [named(job, self.registry) for job in found[:limit]]

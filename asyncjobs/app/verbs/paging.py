@@ -4,27 +4,52 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
 from asyncjobs.ports import JobStore, Place
 
-__all__ = ["pages"]
+__all__ = ["ENTRIES_A_PAGE", "matching_pages", "pages"]
 
-_ENTRIES_A_PAGE = 500
+ENTRIES_A_PAGE = 500
+"""How many entries a page has at most."""
 
 
-async def pages(broker: JobStore, queue: str, place: Place, tenant: str = "") -> AsyncIterator[list[Job]]:
-    """Yield the jobs in one place of a queue, in pages of which none is empty.
+async def pages(
+    broker: JobStore, queue: str, place: Place, tenant: str = "", *, until_ms: int = 0, size: int = ENTRIES_A_PAGE
+) -> AsyncIterator[list[Job]]:
+    """Yield the jobs in one place of a queue, page by page; a page may be empty.
 
     Args:
         broker: The broker.
         queue: The queue.
         place: The place, which also says their order.
         tenant: Only jobs of this tenant; empty for the jobs of all.
+        until_ms: Of dead jobs, only those that died before this Unix time in milliseconds; 0 for all.
+        size: How many entries a page has.
     """
     cursor = ""
     while True:
-        jobs, cursor = await broker.page(queue, place, cursor, _ENTRIES_A_PAGE, tenant)
-        if jobs:
-            yield jobs
+        jobs, cursor = await broker.page(queue, place, cursor, size, tenant, until_ms)
+        yield jobs
         if not cursor:
+            return
+
+
+async def matching_pages(
+    broker: JobStore, queue: str, place: Place, wanted: JobFilter, size: int = ENTRIES_A_PAGE
+) -> AsyncIterator[list[Job]]:
+    """Yield the jobs in one place of a queue that pass a filter, page by page; a page may be empty.
+
+    Args:
+        broker: The broker.
+        queue: The queue.
+        place: The place, which also says their order.
+        wanted: The filter.
+        size: How many entries are looked at for a page.
+    """
+    async for page in pages(broker, queue, place, wanted.tenant or "", until_ms=wanted.until_ms or 0, size=size):
+        yield [job for job in page if wanted.matches(job)]
+        # The dead are listed latest first, so the other pages have none either.
+        last = page[-1] if place == "dead" and page else None
+        if last is not None and (last.finished_at_ms or 0) < (wanted.since_ms or 0):
             return

@@ -42,6 +42,7 @@ from asyncjobs.ports import (
     Recovery,
     ScheduleList,
     TenantFigures,
+    Unparking,
     WorkerInfo,
 )
 
@@ -238,10 +239,14 @@ class MemoryBroker:
                     ids += more
         return total
 
-    async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
+    async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> Unparking:
+        total = Unparking(0, [])
         with self._lock:
             now_ms = self._now_ms()
-            return sum(upkeep.unpark(self._queue(queue), names, grace_ms, now_ms) for queue in queues)
+            for queue in queues:
+                moved, unknown = upkeep.unpark(self._queue(queue), names, grace_ms, now_ms)
+                total = Unparking(total.moved + moved, [*total.unknown, *((queue, name) for name in unknown)])
+        return total
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
         with self._lock:
@@ -250,9 +255,11 @@ class MemoryBroker:
 
     # -- the store
 
-    async def page(self, queue: str, place: Place, after: str, limit: int, tenant: str = "") -> JobPage:
+    async def page(
+        self, queue: str, place: Place, after: str, limit: int, tenant: str = "", until_ms: int = 0
+    ) -> JobPage:
         with self._lock:
-            return store.page(self._queue(queue), place, after, limit, tenant)
+            return store.page(self._queue(queue), place, after, limit, tenant, until_ms, self._now_ms())
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         with self._lock:

@@ -34,6 +34,8 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     """When it is due, its lease lapses, it died, or its record expires; depends on its place."""
     fence: int = 0
     """The number of its last claim."""
+    claimed: tuple[int, str] = (0, "")
+    """The time of its last claim, and the worker."""
     cancel_reason: str | None = None
     """Why its run is to be cancelled, ``None`` if it isn't."""
     hold: Hold | None = None

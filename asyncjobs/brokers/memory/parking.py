@@ -83,10 +83,17 @@ class Parked:
         """Return up to ``limit`` jobs of each line whose name no worker has known since ``since_ms``."""
         return [
             entry
+            for name in self.unknown_names(known)
+            if self._since_ms[hold := Hold("name", name)] <= since_ms
+            for entry in itertools.islice(self.lines[hold], limit)
+        ]
+
+    def unknown_names(self, known: frozenset[str]) -> list[str]:
+        """Return the names of parked jobs that nothing holds back and that aren't in ``known``, sorted."""
+        return [
+            hold.which
             for hold in sorted(self.lines)
             if hold not in self.holds and hold.kind == "name" and hold.which not in known
-            if self._since_ms[hold] <= since_ms
-            for entry in itertools.islice(self.lines[hold], limit)
         ]
 
     def after(self, cursor: str) -> Iterator[Entry]:

@@ -25,7 +25,7 @@ from asyncjobs.core.record.version import VERSION
 from asyncjobs.core.retention import CLAIM_KEEP_MS, MAX_RING_PASSES
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import read_kept
+from asyncjobs.core.stored import NO_SITUATION, Situation, read_kept
 from asyncjobs.ports import Claimed, ClaimRequest, Hold, NewJob
 
 __all__ = ["Queue", "job_of"]
@@ -260,7 +260,7 @@ class Queue:
     def find(self, job_id: str, now_ms: int) -> Job | None:
         """Return the job as it stands, or ``None`` if there is no record."""
         entry = self.get(job_id, now_ms)
-        return None if entry is None else job_of(entry)
+        return None if entry is None else job_of(entry, now_ms)
 
     def claim(
         self, request: ClaimRequest, want: int, claimed: Sequence[Claimed], now_ms: int
@@ -292,7 +292,7 @@ class Queue:
         choice = Choice() if self.paused or is_more_due else self._choose(request, want, claimed, now_ms)
         taken = [*choice.own, *choice.taken]
         if taken:
-            self._lease(taken, now_ms + request.lease_ms)
+            self._lease(taken, request, now_ms)
         if taken or request.keep_number:
             self._note_claim(request, taken, now_ms)
         # If the rest waits for others of its kind to end, nobody needs be woken.
@@ -327,15 +327,17 @@ class Queue:
         self.passes -= is_passed_on
         return is_passed_on
 
-    def _lease(self, entries: Sequence[Entry], deadline_ms: int) -> None:
-        """Let jobs run under the number of a new claim, until ``deadline_ms``."""
+    def _lease(self, entries: Sequence[Entry], request: ClaimRequest, now_ms: int) -> None:
+        """Let jobs run under the number of a new claim, for as long as ``request`` wants."""
         self.fence = fence = self.fence + 1
+        claimed = now_ms, request.worker
         for entry in entries:
             self.leave(entry)
             entry.place = "running"
             entry.fence = fence
+            entry.claimed = claimed
             entry.cancel_reason = None
-        self.running.add(entries, deadline_ms)
+        self.running.add(entries, now_ms + request.lease_ms)
 
     def _note_claim(self, request: ClaimRequest, taken: list[Entry], now_ms: int) -> None:
         until_ms = now_ms + max(CLAIM_KEEP_MS, 2 * request.lease_ms)
@@ -375,26 +377,23 @@ class Queue:
         return reply
 
 
-def job_of(entry: Entry) -> Job:
+def job_of(entry: Entry, now_ms: int) -> Job:
     """Return the job of ``entry`` as it stands, or a stand-in if it can't be read."""
+    state, situation, left_ms = entry.ended_as, NO_SITUATION, -1
     if entry.place == "running":
-        return read_kept(entry, entry.body, entry.tries, state=JobState.RUNNING, fence=entry.fence)
-    if entry.place == "scheduled":
-        return read_kept(entry, entry.body, entry.tries, due_at_ms=entry.at_ms)
-    if entry.place == "dead":
-        return read_kept(entry, entry.body, entry.tries, state=JobState.FAILED, finished_at_ms=entry.at_ms)
-    return read_kept(entry, entry.body, entry.tries, state=entry.ended_as)
+        started_at_ms, worker = entry.claimed
+        state = JobState.RUNNING
+        situation = Situation(fence=entry.fence, started_at_ms=started_at_ms, worker=worker, seen_at_ms=now_ms)
+    elif entry.place == "scheduled":
+        situation = Situation(due_at_ms=entry.at_ms)
+    elif entry.place == "dead":
+        state, situation = JobState.FAILED, Situation(finished_at_ms=entry.at_ms)
+    elif entry.place == "ended":
+        left_ms = max(0, entry.at_ms - now_ms)
+    return read_kept(entry, entry.body, entry.tries, state=state, situation=situation, left_ms=left_ms)
 
 
-def _claimed(entry: Entry) -> Claimed:
+def _claimed(one: Entry) -> Claimed:
     return Claimed(
-        entry.queue,
-        entry.id,
-        entry.name,
-        entry.body,
-        entry.priority,
-        entry.tenant,
-        entry.acks_early,
-        entry.fence,
-        entry.tries,
+        one.queue, one.id, one.name, one.body, one.priority, one.tenant, one.acks_early, one.fence, one.tries
     )

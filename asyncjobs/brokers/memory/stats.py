@@ -33,5 +33,5 @@ def figures(queue: Queue, now_ms: int) -> QueueFigures:
 def _oldest_wait_ms(queue: Queue, now_ms: int) -> int:
     """Return how long the oldest of the jobs that are first in their priority has waited, where its record says it."""
     heads = [next(iter(line)) for line in queue.ready.lines if line]
-    created_at_ms = [job_of(head).created_at_ms for head in heads]
+    created_at_ms = [job_of(head, now_ms).created_at_ms for head in heads]
     return max(0, now_ms - min((one for one in created_at_ms if one), default=now_ms))

@@ -23,12 +23,15 @@ _TOO_LATE: dict[str, Literal["running", "ended", "failed"]] = {
 }
 
 
-def page(queue: Queue, place: Place, after: str, limit: int, tenant: str) -> JobPage:
-    """Return the jobs among the next ``limit`` entries of a place."""
+def page(queue: Queue, place: Place, after: str, limit: int, tenant: str, until_ms: int, now_ms: int) -> JobPage:
+    """Return the jobs among the next ``limit`` entries of a place, of the dead those that died before ``until_ms``."""
     listed = queue.listed[place]
-    entries = list(itertools.islice(listed.after(after), limit + 1))
+    rest = listed.after(after)
+    if until_ms and place == "dead":
+        rest = itertools.dropwhile(lambda entry: entry.at_ms >= until_ms, rest)
+    entries = list(itertools.islice(rest, limit + 1))
     cursor = listed.cursor(entries[limit - 1]) if len(entries) > limit else ""
-    return JobPage([job_of(one) for one in entries[:limit] if not tenant or one.tenant == tenant], cursor)
+    return JobPage([job_of(one, now_ms) for one in entries[:limit] if not tenant or one.tenant == tenant], cursor)
 
 
 def cancel(queue: Queue, job_id: str, reason: str, keep_ms: int, now_ms: int) -> CancelReply:

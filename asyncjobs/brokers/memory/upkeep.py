@@ -30,7 +30,7 @@ def recover(queue: Queue, lease_ms: int, max_deaths: int, now_ms: int) -> Recove
         deaths += 1
         if entry.acks_early or deaths >= max_deaths:
             message = DIED_EARLY if entry.acks_early else WORKERS_DIED % deaths
-            error = JobError("WorkerDied", message, "", failures + deaths, now_ms)
+            error = JobError("WorkerDied", message, "", failures + deaths, now_ms, entry.claimed[0])
             dead.append((entry, burial(entry, failures, deaths, error)))
         else:
             queue.remember(entry, packed(failures, deaths, errors))
@@ -60,13 +60,18 @@ def _recovered_before(queue: Queue, lease_ms: int, now_ms: int) -> int:
     return now_ms if now_ms >= queue.recover_from_ms else 0
 
 
-def unpark(queue: Queue, names: frozenset[str], grace_ms: int, now_ms: int) -> int:
-    """Make parked jobs ready that may be claimed, and bury jobs of unknown names; return how many jobs were moved."""
+def unpark(queue: Queue, names: frozenset[str], grace_ms: int, now_ms: int) -> tuple[int, list[str]]:
+    """Make parked jobs ready that may be claimed, and bury jobs of unknown names.
+
+    Returns:
+        How many jobs were moved, and the unknown names.
+    """
+    names_unknown = queue.parked.unknown_names(names)[:_MAX_BATCH]
     startable = queue.parked.startable(names)
     unknown = queue.parked.unknown(names, now_ms - grace_ms, _MAX_BATCH)
     queue.make_ready(startable, first=True)
     queue.carry_out([(entry, _burial_of_unknown(entry, grace_ms, now_ms)) for entry in unknown], now_ms)
-    return len(startable) + len(unknown)
+    return len(startable) + len(unknown), names_unknown
 
 
 def _burial_of_unknown(entry: Entry, grace_ms: int, now_ms: int) -> Settlement:

@@ -16,8 +16,20 @@ __all__ = ["MINIMUM_VERSION", "check_server", "translated"]
 MINIMUM_VERSION = (6, 2)
 
 
-# The errors of a server that can't serve for a moment: it loads, fails over, or moves a slot to another node.
-_PASSING = ("LOADING", "READONLY", "UNBLOCKED", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK", "MOVED", "NOREPLICAS")
+# The errors of a server that can't serve for a moment: it loads, runs a script, fails over, or moves a slot elsewhere.
+_PASSING = (
+    "ASK",
+    # A script of another program runs; BUSYKEY and BUSYGROUP are refusals.
+    "BUSY ",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MOVED",
+    "NOREPLICAS",
+    "READONLY",
+    "TRYAGAIN",
+    "UNBLOCKED",
+)
 
 
 @contextlib.contextmanager
@@ -33,11 +45,14 @@ def translated(server: Server) -> Iterator[None]:
         translation = _translation(server, error)
         if server.mode == "cluster" and isinstance(translation, BrokerUnavailable):
             translation = QueueUnavailable(*translation.args)
-        raise translation from error
+        # A traceback would show its text.
+        raise translation from (None if _has_password(server, str(error)) else error)
 
 
 def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnavailable:
     text = str(error).rstrip(".") or "no answer in time"
+    if _has_password(server, text):
+        text = text.replace(str(server.password), "***")
     where = f"Redis at {server.address}"
     if isinstance(error, redis.exceptions.AuthenticationError) or any(word in text for word in ("NOAUTH", "WRONGPASS")):
         return BrokerRefused(
@@ -61,6 +76,11 @@ def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnav
         f"{where} can't be reached: {text}. Check that it runs, and host and port in the URL or in REDIS_HOST and "
         "REDIS_PORT."
     )
+
+
+def _has_password(server: Server, text: str) -> bool:
+    """Return whether ``text`` shows the password, as that of a server does that knows no ``AUTH``."""
+    return bool(server.password) and str(server.password) in text
 
 
 def _is_passing(text: str) -> bool:

@@ -74,7 +74,7 @@ class QueueKeys:
     leased: str
     """Sorted set: ``fence:priority:id`` by the end of the lease."""
     fences: str
-    """Hash: id of each leased job to the fence of its lease."""
+    """Hash: id of each leased job to the fence of its lease, the time of the claim and the worker."""
     tries: str
     """Hash: id to failures, deaths and errors; only for jobs that have any."""
     gone: str

@@ -8,15 +8,17 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.record.header import (
     CANCELLED,
     COMPLETED,
+    COMPLETED_BRIEFLY,
     Header,
     decode_header,
     decode_newer_header,
     encode_header,
     priority_of,
 )
+from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import read_kept, stand_in
+from asyncjobs.core.stored import NO_SITUATION, Situation, read_kept, stand_in
 from asyncjobs.errors import EnvelopeError, NewerVersion
 from asyncjobs.ports import Claimed, NewJob
 
@@ -31,7 +33,11 @@ def new_record(job: NewJob) -> bytes:
 def ended_record(settlement: Settlement) -> bytes:
     """Return the record of a job that ends completed or cancelled."""
     one = settlement
-    kind = COMPLETED if one.verdict is Verdict.COMPLETE else CANCELLED
+    if one.verdict is not Verdict.COMPLETE:
+        kind = CANCELLED
+    else:
+        # What is kept for longer than a tombstone is kept for its result.
+        kind = COMPLETED if one.ttl_ms > TOMBSTONE_MS else COMPLETED_BRIEFLY
     return encode_header(one.name, one.priority, "", one.tenant, one.acks_early, kind) + one.body
 
 
@@ -63,11 +69,10 @@ def job_from(
     tries: bytes = b"",
     *,
     state: JobState | None = None,
-    fence: int = 0,
-    due_at_ms: int | None = None,
-    finished_at_ms: int | None = None,
+    situation: Situation = NO_SITUATION,
+    left_ms: int = -1,
 ) -> Job:
-    """Return the job of ``record``, or a stand-in if it can't be read; arguments as of ``core.stored.read_live``."""
+    """Return the job of ``record``, or a stand-in if it can't be read; arguments as of ``core.stored.read_kept``."""
     unnamed = _Kept(queue, job_id, "", priority_of(record), "", False)
     try:
         header = decode_header(record)
@@ -78,20 +83,12 @@ def job_from(
             kept = unnamed
         else:
             kept, state = _kept(queue, job_id, header), header.state or state
-        return stand_in(
-            kept,
-            tries,
-            state or JobState.PENDING,
-            version=newer.version,
-            fence=fence,
-            due_at_ms=due_at_ms,
-            finished_at_ms=finished_at_ms,
-        )
+        return stand_in(kept, tries, state or JobState.PENDING, version=newer.version, situation=situation)
     except EnvelopeError:
         kept, body = unnamed, record
     else:
         kept, body, state = _kept(queue, job_id, header), record[header.end :], header.state or state
-    return read_kept(kept, body, tries, state=state, fence=fence, due_at_ms=due_at_ms, finished_at_ms=finished_at_ms)
+    return read_kept(kept, body, tries, state=state, situation=situation, left_ms=left_ms)
 
 
 def _kept(queue: str, job_id: str, header: Header) -> _Kept:

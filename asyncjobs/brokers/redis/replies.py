@@ -12,6 +12,7 @@ from asyncjobs.brokers.redis.records import claimed_from, job_from
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
+from asyncjobs.core.stored import NO_SITUATION, Situation
 from asyncjobs.ports import (
     Claim,
     Claimed,
@@ -103,29 +104,48 @@ def read_found(queue: str, job_id: str, reply: Sequence[Any] | None) -> Job | No
     if reply is None:
         return None
     found = _FIND.reply(*reply)
-    return _job(queue, job_id, found.record, found.tries, found.place.decode(), found.number)
+    return _job(queue, job_id, found.record, found.tries, found.place.decode(), found.detail, found.now_ms)
 
 
 def read_page(queue: str, place: Place, reply: Sequence[Any]) -> JobPage:
     """Read ``page.lua``."""
     page = _PAGE.reply(*reply)
     jobs = [
-        _job(queue, job_id.decode(), record, tries, place, number)
-        for job_id, record, tries, number in rows(page.jobs, 4)
+        _job(queue, job_id.decode(), record, tries, place, detail, page.now_ms)
+        for job_id, record, tries, detail in rows(page.jobs, 4)
     ]
     return JobPage(jobs, page.next.decode())
 
 
-def _job(queue: str, job_id: str, record: bytes, tries: bytes, place: str, number: int) -> Job:
+def _job(queue: str, job_id: str, record: bytes, tries: bytes, place: str, detail: Any, now_ms: int) -> Job:
     return job_from(
         queue,
         job_id,
         record,
         tries,
         state=_STATES.get(place),
-        fence=number if place == "running" else 0,
-        due_at_ms=number if place == "scheduled" else None,
-        finished_at_ms=number if place in ("failed", "dead") else None,
+        situation=_situation(place, detail, now_ms),
+        left_ms=-1 if place else detail,
+    )
+
+
+def _situation(place: str, detail: Any, now_ms: int) -> Situation:
+    """Read what a script says of the place of a job: a time; of a running job, its run (``include/leases.lua``)."""
+    if place == "running":
+        return _run(detail, now_ms)
+    if place == "scheduled":
+        return Situation(due_at_ms=detail)
+    return Situation(finished_at_ms=detail) if place in ("failed", "dead") else NO_SITUATION
+
+
+def _run(stored: bytes, now_ms: int) -> Situation:
+    fence, _, rest = stored.decode().partition(" ")
+    started_at_ms, _, worker = rest.partition(" ")
+    return Situation(
+        fence=int(fence),
+        started_at_ms=int(started_at_ms) if started_at_ms else None,
+        worker=worker,
+        seen_at_ms=now_ms or None,
     )
 
 

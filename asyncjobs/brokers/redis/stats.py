@@ -10,6 +10,7 @@ import msgspec
 from asyncjobs.brokers.redis.replies import read_minutes, read_overview, read_tenant_figures
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import RING, Session, listing
+from asyncjobs.core.record.version import DECODING_ERRORS
 from asyncjobs.core.retention import QUEUE_KEEP_MS, SERVED_KEEP_MS
 from asyncjobs.core.settlement import HistoryEntry, read_history
 from asyncjobs.ports import MinuteFigures, QueueFigures, TenantFigures, WorkerInfo
@@ -110,5 +111,5 @@ def _worker_in(stored: bytes) -> WorkerInfo | None:
     """Return a worker, ``None`` if its record can't be read, as that of a newer asyncjobs."""
     try:
         return _workers.decode(stored)
-    except msgspec.MsgspecError:
+    except DECODING_ERRORS:
         return None

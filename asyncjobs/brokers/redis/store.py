@@ -26,10 +26,19 @@ _RETRY = load("retry")
 class RedisStore(Session):
     """A ``ports.JobStore``."""
 
-    async def page(self, queue: str, place: Place, after: str, limit: int, tenant: str = "") -> JobPage:
+    async def page(
+        self, queue: str, place: Place, after: str, limit: int, tenant: str = "", until_ms: int = 0
+    ) -> JobPage:
         most_bytes = self._portion.bytes
         reply = await self._on_queue(
-            _PAGE, queue, place=place, after=after, limit=limit, tenant=tenant, most_bytes=most_bytes
+            _PAGE,
+            queue,
+            place=place,
+            after=after,
+            limit=limit,
+            tenant=tenant,
+            most_bytes=most_bytes,
+            until_ms=until_ms,
         )
         return read_page(queue, place, reply)
 

@@ -26,7 +26,7 @@ from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.portions import portions
 from asyncjobs.core.settlement import Settlement
 from asyncjobs.errors import QueueUnavailable
-from asyncjobs.ports import Claim, Claimed, ClaimRequest, Emission, Recovery
+from asyncjobs.ports import Claim, Claimed, ClaimRequest, Emission, Recovery, Unparking
 
 __all__ = ["RedisWork"]
 
@@ -266,19 +266,23 @@ class RedisWork(Session):
                 break
         return total
 
-    async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> int:
+    async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> Unparking:
         queues = await self._having("parked", queues)
-        return sum(await self._each(queues, lambda queue: self._unpark(queue, names, grace_ms)))
+        parts = await self._each(queues, lambda queue: self._unpark(queue, names, grace_ms))
+        return Unparking(sum(part.moved for part in parts), [one for part in parts for one in part.unknown])
 
-    async def _unpark(self, queue: str, names: frozenset[str], grace_ms: int) -> int:
+    async def _unpark(self, queue: str, names: frozenset[str], grace_ms: int) -> Unparking:
         moved = 0
+        unknown: set[str] = set()
         # All calls at once, since each puts jobs before those of the call before it.
         more = True
         while more:
             reply = await self._run_for(names, _UNPARK, (queue,), grace_ms=grace_ms, limit=_UNPARKED_A_CALL)
-            unparked, dead, more = _UNPARK.reply(*reply)
-            moved += unparked + dead
-        return moved
+            part = _UNPARK.reply(*reply)
+            moved += part.unparked + part.dead
+            unknown.update(name.decode() for name in part.unknown)
+            more = part.more
+        return Unparking(moved, [(queue, name) for name in sorted(unknown)])
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
         async def prune(queue: str) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.core.record.version import unreadable
+from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 
 __all__ = ["Envelope", "Final", "JobError", "decode_envelope", "decode_final", "encode"]
 
@@ -70,6 +70,8 @@ class JobError(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The number of the attempt, 1 for the first."""
     at_ms: int
     """When the attempt ended, in Unix milliseconds."""
+    started_at_ms: int | None = None
+    """When the attempt began, in Unix milliseconds; ``None`` where none began, as of a job that no worker knows."""
 
 
 class Final(
@@ -88,6 +90,7 @@ class Final(
         "fence": "n",
         "started_at_ms": "s",
         "finished_at_ms": "t",
+        "outlives_ms": "o",
     },
 ):
     """The body of an ended job's record: how it ended, around the envelope that it was sent with.
@@ -106,6 +109,8 @@ class Final(
     fence: int = 0
     started_at_ms: int | None = None
     finished_at_ms: int = 0
+    outlives_ms: int = 0
+    """For how long the record is kept after its result has lapsed, in milliseconds."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -122,7 +127,7 @@ def decode_envelope(body: bytes | memoryview | msgspec.Raw) -> Envelope:
     """
     try:
         return _envelopes.decode(body)
-    except msgspec.MsgspecError as error:
+    except DECODING_ERRORS as error:
         raise unreadable("the body of the job record", body, error) from None
 
 
@@ -134,5 +139,5 @@ def decode_final(body: bytes | memoryview) -> Final:
     """
     try:
         return _finals.decode(body)
-    except msgspec.MsgspecError as error:
+    except DECODING_ERRORS as error:
         raise unreadable("the body of the ended job's record", body, error) from None

@@ -4,7 +4,8 @@ A record is a short header, then msgpack::
 
     byte 1      version: "1", a digit in all versions
     byte 2      kind: "-" live, "p" live and parked for its name, "t" for its tenant, a digit for that it can't be read
-                by asyncjobs of this version, "c" completed, "x" cancelled
+                by asyncjobs of this version, "c" completed, "v" completed with a result that may
+                count for less time than the record is kept, "x" cancelled
     byte 3      priority: "0" critical … "3" low
     bytes 4-7   lengths of: name, flow key, tenant, extension
     then        name, flow key, tenant, extension (UTF-8), and the body to the end
@@ -28,6 +29,7 @@ from asyncjobs.errors import EnvelopeError
 __all__ = [
     "CANCELLED",
     "COMPLETED",
+    "COMPLETED_BRIEFLY",
     "LIVE",
     "MAX_NAME_BYTES",
     "Header",
@@ -42,7 +44,7 @@ __all__ = [
 MAX_NAME_BYTES = 255
 
 #: The kinds of records that Python writes; scripts mark parked ones.
-LIVE, COMPLETED, CANCELLED = b"-", b"c", b"x"
+LIVE, COMPLETED, COMPLETED_BRIEFLY, CANCELLED = b"-", b"c", b"v", b"x"
 
 _VERSION = b"%d" % VERSION
 _KIND_STATES: dict[int, JobState | None] = {
@@ -51,6 +53,7 @@ _KIND_STATES: dict[int, JobState | None] = {
     ord("t"): None,
     **{ord(str(version)): None for version in range(1, 10)},
     ord(COMPLETED): JobState.COMPLETED,
+    ord(COMPLETED_BRIEFLY): JobState.COMPLETED,
     ord(CANCELLED): JobState.CANCELLED,
 }
 _FIXED_BYTES = 7
@@ -89,7 +92,7 @@ def encode_header(
         key: The flow key.
         tenant: The id of the tenant.
         acks_early: Whether the job is never run twice.
-        kind: ``LIVE``, ``COMPLETED`` or ``CANCELLED``.
+        kind: ``LIVE``, ``COMPLETED``, ``COMPLETED_BRIEFLY`` or ``CANCELLED``.
 
     Raises:
         EnvelopeError: The name, the key or the tenant has more than 255 bytes.

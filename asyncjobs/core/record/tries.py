@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from asyncjobs.core.record.envelope import JobError, encode
-from asyncjobs.core.record.version import unreadable
+from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 from asyncjobs.errors import EnvelopeError
 
 __all__ = ["Tries", "counted_tries", "deaths_in", "pack_tries", "packed", "unpack_tries"]
@@ -51,7 +51,7 @@ def unpack_tries(stored: bytes | None) -> Tries:
         raise EnvelopeError(f"the record of earlier attempts is damaged: {error}") from None
     try:
         return Tries(*numbers, _errors.decode(errors) if errors else ())
-    except (ValueError, msgspec.MsgspecError) as error:
+    except DECODING_ERRORS as error:
         raise unreadable("the record of earlier attempts", errors, error) from None
 
 

@@ -13,10 +13,13 @@ import msgspec
 
 from asyncjobs.errors import EnvelopeError, NewerVersion
 
-__all__ = ["VERSION", "is_newer", "newer_version", "unreadable"]
+__all__ = ["DECODING_ERRORS", "VERSION", "is_newer", "newer_version", "unreadable"]
 
 #: The version that this asyncjobs stores, and the latest that it reads.
 VERSION = 1
+
+#: What msgspec raises for data that it can't decode: the last two for text that isn't UTF-8, and for deep nesting.
+DECODING_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _MAX_VERSION = 31
 

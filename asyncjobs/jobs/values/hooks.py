@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
@@ -17,8 +18,8 @@ __all__ = ["ENCODING_ERRORS", "STANDARD", "Encoders", "Hooks"]
 #: What ``Hooks.encode_value`` may raise for a value that can't be encoded: anything, as code of the value's own does.
 ENCODING_ERRORS = (Exception,)
 
-#: By class: the function that turns an object into a value that can be sent, and the one that turns it back.
 Encoders: TypeAlias = Mapping[type[Any], tuple[Callable[[Any], Any], Callable[[Any], Any]]]
+"""By class: the function that turns an object into a value that can be sent, and the one that turns it back."""
 
 # Classes of the standard library whose text, passed to the class, makes an equal object. By name, so that none is
 # imported for the sake of this list.
@@ -111,7 +112,8 @@ class Hooks:
             return [value.pattern, value.flags]
         if any(map(_is_standard, kind.__mro__)):
             return str(value)
-        raise NotImplementedError(f"a {kind.__qualname__} can't be encoded")
+        advice = "; await it, in a handler that is an `async def`" if inspect.isawaitable(value) else ""
+        raise NotImplementedError(f"a {kind.__qualname__} can't be encoded{advice}")
 
 
 def _is_standard(kind: Any) -> bool:

@@ -186,6 +186,7 @@ class Bench:
         *,
         policy: RetryPolicy | None = None,
         ttl_ms: int = 60_000,
+        result_ttl_ms: int = 60_000,
         duration_us: int = 1_000,
     ) -> Settlement:
         """Return the settlement of a run.
@@ -195,6 +196,7 @@ class Bench:
             outcome: What the run came to; by default, the handler returned ``"result"``.
             policy: The policy of retries; by default one retry after a second.
             ttl_ms: For how long the record of an ended job is kept, in milliseconds.
+            result_ttl_ms: For how long its result counts, at most 60 s of the record's time, in milliseconds.
             duration_us: How long the run took, in microseconds.
         """
         job = start_job(read_live(claimed, claimed.body, claimed.tries), claimed.fence, 1_000)
@@ -206,7 +208,7 @@ class Bench:
             0.5,
             body=claimed.body,
             duration_us=duration_us,
-            result_ttl_ms=ttl_ms,
+            result_ttl_ms=result_ttl_ms,
         )
         return msgspec.structs.replace(settlement, ttl_ms=ttl_ms)
 
@@ -307,14 +309,12 @@ class Bench:
             limit: How many entries the broker looks at for each page.
             tenant: Only jobs of this tenant; empty for the jobs of all.
         """
-        found: list[Job] = []
-        cursor = ""
-        while True:
-            page = await self.broker.page(self.queue, place, cursor, limit, tenant)
+        page = await self.broker.page(self.queue, place, "", limit, tenant)
+        found = page.jobs
+        while page.next:
+            page = await self.broker.page(self.queue, place, page.next, limit, tenant)
             found += page.jobs
-            cursor = page.next
-            if not cursor:
-                return found
+        return found
 
     async def ids_in(self, place: Place, *, limit: int = 100, tenant: str = "") -> list[str]:
         """Return the ids of the jobs in a place.

@@ -27,7 +27,7 @@ class Bounds(Theme):
             for job_id in sent:
                 job = await bench.broker.find(bench.queue, job_id)
                 assert job is not None
-                assert job.result
+                assert job.result == "result"
 
     async def test_a_wait_of_ages_is_the_longest_there_is(self, bench: Bench) -> None:
         for delay_ms in _FAR_MS:

@@ -41,13 +41,13 @@ class Holding(Theme):
         assert await bench.claim_ids(names=BOTH) == [other]
         # They stay parked although a worker knows their name, and although the grace period is over.
         await bench.kit.advance(7_200_000)
-        assert await bench.broker.unpark([bench.queue], BOTH, 3_600_000) == 0
+        assert (await bench.broker.unpark([bench.queue], BOTH, 3_600_000)).moved == 0
         assert (await bench.figures()).parked == 2
         assert (await bench.figures()).holds == (Hold("name", "work"),)
         assert await bench.hold("name", "work", on=False)
         # The grace period begins anew, so a worker that doesn't know their name doesn't bury them.
-        assert await bench.broker.unpark([bench.queue], frozenset({"other"}), 3_600_000) == 0
-        assert await bench.broker.unpark([bench.queue], BOTH, 3_600_000) == 2
+        assert (await bench.broker.unpark([bench.queue], frozenset({"other"}), 3_600_000)).moved == 0
+        assert (await bench.broker.unpark([bench.queue], BOTH, 3_600_000)).moved == 2
         assert await bench.claim_ids(names=BOTH) == waiting
         assert (await bench.figures()).holds == ()
 
@@ -61,10 +61,10 @@ class Holding(Theme):
         assert await bench.claim_ids(names=names) == sent[1:]
         assert (await bench.figures()).parked == 1
         await bench.kit.advance(7_200_000)
-        assert await bench.broker.unpark([bench.queue], BOTH, 3_600_000) == 0
+        assert (await bench.broker.unpark([bench.queue], BOTH, 3_600_000)).moved == 0
         assert (await bench.figures()).holds == (Hold("name", "acme"), Hold("tenant", "acme"))
         await bench.hold("tenant", "acme", on=False)
-        assert await bench.broker.unpark([bench.queue], frozenset(), 3_600_000) == 1
+        assert (await bench.broker.unpark([bench.queue], frozenset(), 3_600_000)).moved == 1
         assert await bench.claim_ids(names=names) == sent[:1]
 
     @pytest.mark.parametrize("hold", [Hold("queue"), Hold("name", "work"), Hold("tenant", "acme")])
@@ -85,13 +85,33 @@ class Holding(Theme):
         await bench.broker.unpark([bench.queue], BOTH, 60_000)
         assert await bench.claim_ids() == [waiting]
 
+    async def test_unparking_tells_which_names_the_worker_does_not_know(self, bench: Bench) -> None:
+        work = frozenset({"work"})
+        sent = [bench.new(f"stranger {number}") for number in range(3)]
+        held, of_tenant = bench.new("held"), bench.new("work", tenant="acme")
+        await bench.hold("name", "held")
+        await bench.hold("tenant", "acme")
+        await bench.send(*sent, held, of_tenant, bench.new("other"))
+        await bench.claim(10, names=work)
+        await bench.claim(10, names=work)
+        assert await bench.waiting() == 6
+        await bench.cancel(sent[2].id)
+        strangers = [(bench.queue, f"stranger {number}") for number in range(2)]
+        assert await bench.broker.unpark([bench.queue], work, 60_000) == (0, [(bench.queue, "other"), *strangers])
+        assert await bench.broker.unpark([bench.queue], BOTH, 60_000) == (1, strangers)
+        assert (await bench.broker.unpark(["unused"], work, 60_000)).unknown == []
+        # Also those whose jobs are buried now; afterwards there is nothing to tell.
+        await bench.kit.advance(60_001)
+        assert await bench.broker.unpark([bench.queue], work, 60_000) == (2, strangers)
+        assert await bench.broker.unpark([bench.queue], work, 60_000) == (0, [])
+
     async def test_what_one_call_does_not_unpark_is_unparked_by_the_next(self, bench: Bench) -> None:
         parked = []
         for _ in range(3):
             parked += await bench.send(*(bench.new("other") for _ in range(500)))
             await bench.claim(500, names=KNOWN)
         unparked = 0
-        while number := await bench.broker.unpark([bench.queue], BOTH, 60_000):
+        while number := (await bench.broker.unpark([bench.queue], BOTH, 60_000)).moved:
             unparked += number
         assert unparked == 1_500
         assert await bench.ids_in("ready", limit=500) == parked
@@ -109,7 +129,7 @@ class Holding(Theme):
         await bench.send(bench.new("other", job_id=parked[0]), bench.new("other", job_id=parked[7]))
         await bench.claim(500, names=KNOWN)
         await bench.cancel(parked[7])
-        while await bench.broker.unpark([bench.queue], BOTH, 60_000):
+        while (await bench.broker.unpark([bench.queue], BOTH, 60_000)).moved:
             continue
         kept = [one for one in parked if one not in dropped]
         assert await bench.ids_in("ready", limit=500) == [*kept, parked[0]]
@@ -179,16 +199,16 @@ class Holding(Theme):
         assert got == [known]
         assert claim.again or claim.jobs
         assert (await bench.figures()).parked == 1
-        assert await bench.broker.unpark([bench.queue], KNOWN, 60_000) == 0
-        assert await bench.broker.unpark([bench.queue], frozenset({"other"}), 60_000) == 1
+        assert (await bench.broker.unpark([bench.queue], KNOWN, 60_000)).moved == 0
+        assert (await bench.broker.unpark([bench.queue], frozenset({"other"}), 60_000)).moved == 1
         assert await bench.claim_ids(names=frozenset({"other"})) == [other]
 
     async def test_a_worker_that_knows_no_name_parks_every_job(self, bench: Bench) -> None:
         sent = await bench.send(bench.new(), bench.new("other"))
         assert await bench.claim_ids(names=frozenset()) == []
         assert sorted(await bench.ids_in("parked")) == sent
-        assert await bench.broker.unpark([bench.queue], frozenset(), 60_000) == 0
-        assert await bench.broker.unpark([bench.queue], BOTH, 60_000) == 2
+        assert (await bench.broker.unpark([bench.queue], frozenset(), 60_000)).moved == 0
+        assert (await bench.broker.unpark([bench.queue], BOTH, 60_000)).moved == 2
         assert sorted(await bench.claim_ids(names=BOTH)) == sent
 
     async def test_a_worker_of_many_names_takes_their_jobs_and_parks_all_others(self, bench: Bench) -> None:
@@ -203,7 +223,7 @@ class Holding(Theme):
         await bench.kit.advance(48 * 3_600_000)
         later = await bench.send(bench.new("work-1"), bench.new("unknown"))
         assert await bench.claim_ids(names=names) == later[:1]
-        assert await bench.broker.unpark([bench.queue], names, 3_600_000) == 0
+        assert (await bench.broker.unpark([bench.queue], names, 3_600_000)).moved == 0
         assert await bench.ids_in("parked") == later[1:]
 
     async def test_a_claim_gets_parked_jobs_of_the_names_that_its_worker_knows_in_order(self, bench: Bench) -> None:
@@ -247,7 +267,7 @@ class Holding(Theme):
         # A newer worker is to look at once.
         assert await bench.broker.wait([bench.queue], SOON_S)
         await bench.kit.advance(7_200_000)
-        assert await bench.broker.unpark([bench.queue], BOTH, 3_600_000) == 0
+        assert (await bench.broker.unpark([bench.queue], BOTH, 3_600_000)).moved == 0
         assert await bench.claim_ids() == []
         [job] = await bench.jobs_in("parked")
         assert (job.id, job.name, job.is_newer, job.version) == (newer, "work", True, 2)
@@ -286,7 +306,7 @@ class Holding(Theme):
         [job_id] = await bench.send(bench.new("other"))
         await bench.claim_ids(names=KNOWN)
         await bench.kit.advance(60_000)
-        assert await bench.broker.unpark([bench.queue], KNOWN, 60_000) == 1
+        assert (await bench.broker.unpark([bench.queue], KNOWN, 60_000)).moved == 1
         [dead] = await bench.jobs_in("dead")
         assert (dead.id, dead.state, dead.errors[-1].type) == (job_id, JobState.FAILED, "UnknownJobName")
         assert "other" in dead.errors[-1].message

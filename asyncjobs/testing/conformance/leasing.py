@@ -23,6 +23,65 @@ class Leasing(Theme):
         assert (job.state, job.fence) == (JobState.RUNNING, claim.jobs[0].fence)
         assert await bench.claim_ids(worker="other") == []
 
+    async def test_a_running_job_tells_who_runs_it_and_since_when(self, bench: Bench) -> None:
+        sent = await bench.send(count=3)
+        claims = [await bench.claim(2, worker="worker one"), await bench.claim(1, worker="2")]
+        await bench.kit.advance(4_000)
+        await bench.extend(claims[0].jobs)
+        runs = {
+            claimed.id: (who, claim.now_ms)
+            for who, claim in zip(("worker one", "2"), claims, strict=True)
+            for claimed in claim.jobs
+        }
+        found = [await bench.broker.find(bench.queue, job_id) for job_id in sent]
+        for job in [*found, *await bench.jobs_in("running", limit=2)]:
+            assert job is not None
+            assert (job.worker, job.started_at_ms) == runs[job.id]
+            assert job.duration_ms is not None
+            assert 4_000 <= job.duration_ms < 60_000
+        # Once a job waits again, nobody runs it.
+        await bench.release(claims[0].jobs)
+        waiting = await bench.broker.find(bench.queue, sent[0])
+        assert waiting is not None
+        assert (waiting.worker, waiting.started_at_ms, waiting.duration_ms) == ("", None, None)
+
+    async def test_a_claim_that_is_asked_for_again_began_when_it_was_made(self, bench: Bench) -> None:
+        [job_id] = await bench.send()
+        first = await bench.claim(number=1)
+        await bench.kit.advance(2_000)
+        await bench.claim(number=1)
+        job = await bench.broker.find(bench.queue, job_id)
+        assert job is not None
+        assert (job.started_at_ms, job.worker) == (first.now_ms, "worker")
+
+    async def test_a_dead_job_tells_when_its_last_attempt_began_and_how_long_it_took(self, bench: Bench) -> None:
+        [failed] = await bench.bury()
+        [died] = await bench.send(bench.new(acks_early=True))
+        claim = await bench.claim()
+        await bench.lapse()
+        assert (await bench.recover()).dead in ([], [died])
+        dead = {job.id: job for job in await bench.jobs_in("dead")}
+        assert dead[failed].started_at_ms == dead[failed].errors[-1].started_at_ms == 1_000
+        assert dead[died].started_at_ms == dead[died].errors[-1].started_at_ms == claim.now_ms
+        for one in dead.values():
+            found = await bench.broker.find(bench.queue, one.id)
+            assert found is not None
+            assert (found.started_at_ms, found.duration_ms) == (one.started_at_ms, one.duration_ms)
+        assert 10_000 <= (dead[died].duration_ms or 0) < 60_000
+        # By hand it waits anew, and no attempt of it runs.
+        await bench.broker.retry(bench.queue, [died])
+        again = await bench.broker.find(bench.queue, died)
+        assert again is not None
+        assert (again.started_at_ms, again.duration_ms) == (None, None)
+
+    async def test_a_job_that_died_without_a_run_has_begun_at_no_time(self, bench: Bench) -> None:
+        [job_id] = await bench.send(bench.new("unknown"))
+        await bench.claim(names=frozenset({"work"}))
+        await bench.kit.advance(1_001)
+        await bench.broker.unpark([bench.queue], frozenset({"work"}), 1_000)
+        [dead] = await bench.jobs_in("dead")
+        assert (dead.id, dead.started_at_ms, dead.duration_ms) == (job_id, None, None)
+
     async def test_a_lapsed_lease_is_recovered_to_the_front_and_counts_as_a_death(self, bench: Bench) -> None:
         [first, second, third] = await bench.send(count=3)
         await bench.claim(2)

@@ -167,6 +167,20 @@ class Paging(Theme):
             page = await bench.broker.page(bench.queue, "dead", page.next, 3)
         assert seen == sent[::-1]
 
+    async def test_the_dead_are_listed_from_a_time_on(self, bench: Bench) -> None:
+        early = await bench.bury(count=3)
+        await bench.kit.advance(10)
+        middle = (await bench.broker.page(bench.queue, "dead", "", 1)).jobs[0].finished_at_ms or 0
+        await bench.bury(count=2)
+        for limit in (2, 10):
+            page = await bench.broker.page(bench.queue, "dead", "", limit, until_ms=middle + 1)
+            seen = [job.id for job in page.jobs]
+            while page.next:
+                page = await bench.broker.page(bench.queue, "dead", page.next, limit, until_ms=middle + 1)
+                seen += [job.id for job in page.jobs]
+            assert seen == early[::-1]
+        assert (await bench.broker.page(bench.queue, "dead", "", 10, until_ms=middle)).jobs == []
+
     async def test_the_waiting_jobs_of_one_tenant_are_listed_among_others(self, bench: Bench) -> None:
         sent = await bench.send(*(bench.new(tenant=tenant) for tenant in ("acme", "", "globex", "acme")))
         later = await bench.send(*(bench.new(tenant=tenant, delay_ms=60_000) for tenant in ("globex", "acme")))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from asyncjobs.core.settlement import Snoozed
 from asyncjobs.core.states import JobState
-from asyncjobs.testing.conformance.bench import Bench, ids
+from asyncjobs.testing.conformance.bench import SOON_S, Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Settling"]
@@ -20,10 +18,30 @@ class Settling(Theme):
         assert await bench.settle((await bench.claim()).jobs, ttl_ms=5_000) == [True]
         job = await bench.broker.find(bench.queue, job_id)
         assert job is not None
-        assert (job.state, msgspec.msgpack.decode(job.result)) == (JobState.COMPLETED, "result")
+        assert (job.state, job.result) == (JobState.COMPLETED, "result")
         assert job.arguments == ["a", 1]
         await bench.kit.advance(5_001)
         assert await bench.broker.find(bench.queue, job_id) is None
+
+    async def test_a_result_that_lapses_before_its_record_is_gone_in_time_while_the_id_stays_known(
+        self, bench: Bench
+    ) -> None:
+        [job_id] = await bench.send()
+        assert await bench.settle((await bench.claim()).jobs, result_ttl_ms=5_000) == [True]
+        await bench.kit.advance(4_000)
+        kept = await bench.broker.wait_end(bench.queue, job_id, SOON_S)
+        await bench.kit.advance(1_001)
+        found = await bench.broker.find(bench.queue, job_id)
+        awaited = await bench.broker.wait_end(bench.queue, job_id, SOON_S)
+        assert kept is not None
+        assert found is not None
+        assert awaited is not None
+        assert [job.state for job in (kept, found, awaited)] == [JobState.COMPLETED] * 3
+        assert [bool(job.result) for job in (kept, found, awaited)] == [True, False, False]
+        assert await bench.broker.enqueue([bench.new(job_id=job_id)]) == [False]
+        await bench.kit.advance(55_000)
+        assert await bench.broker.find(bench.queue, job_id) is None
+        assert await bench.broker.enqueue([bench.new(job_id=job_id)]) == [True]
 
     async def test_a_settlement_sent_twice_counts_once(self, bench: Bench) -> None:
         await bench.send()

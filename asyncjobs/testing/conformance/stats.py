@@ -244,4 +244,5 @@ def _worker(worker_id: str, queue: str) -> WorkerInfo:
         concurrency=10,
         status="idle",
         running=("job-1",),
+        handlers={"shop.jobs": ("work", "other")},
     )

@@ -83,7 +83,7 @@ class Tenants(Theme):
         for job_id in (later, parked):
             assert await bench.cancel(job_id) == "cancelled"
         await bench.kit.advance(5_001)
-        assert await bench.broker.unpark([bench.queue], frozenset(), 5_000) == 1
+        assert (await bench.broker.unpark([bench.queue], frozenset(), 5_000)).moved == 1
         assert await bench.tenant_figures("acme") == TenantFigures(cancelled=3, failed=1, dead=1)
         history = await bench.broker.history(bench.queue, 10, tenant="acme")
         assert [(entry.id, entry.state, entry.name) for entry in history] == [

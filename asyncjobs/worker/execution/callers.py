@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -12,15 +12,13 @@ from asyncjobs.jobs.context import JobContext
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.jobs.tenant_scope import current_tenant
+from asyncjobs.middleware.chain import Caller
 from asyncjobs.ports import Lease
 from asyncjobs.worker.execution.threads import HandlerThreads
 from asyncjobs.worker.processes.pool import HandlerProcesses, ProcessCall
 from asyncjobs.worker.shield import Shielded
 
-__all__ = ["Caller", "HandlerCallers"]
-
-#: Calls the handler of one attempt, and returns what it returned.
-Caller: TypeAlias = Callable[[JobContext], Awaitable[Any]]
+__all__ = ["HandlerCallers"]
 
 
 class HandlerCallers:

@@ -14,9 +14,9 @@ from asyncjobs.errors import DefinitionError
 from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.middleware.base import Middleware
-from asyncjobs.middleware.chain import processing, sees_running
+from asyncjobs.middleware.chain import Caller, processing, sees_running
 from asyncjobs.middleware.timeout import default_timeout_ms
-from asyncjobs.worker.execution.callers import Caller, HandlerCallers
+from asyncjobs.worker.execution.callers import HandlerCallers
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.resources.opening import WorkerResources, with_resources
 from asyncjobs.worker.resources.resolving import Resolver

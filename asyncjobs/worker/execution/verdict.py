@@ -24,7 +24,7 @@ from asyncjobs.core.settlement import (
     settle,
 )
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import read_live, stand_in
+from asyncjobs.core.stored import Situation, read_live, stand_in
 from asyncjobs.core.text import message_of, type_name
 from asyncjobs.errors import EnvelopeError, NewerVersion
 from asyncjobs.jobs.context import log_fields
@@ -167,7 +167,7 @@ class Verdicts:
         try:
             job = self._started(claimed)
         except EnvelopeError:
-            job = stand_in(claimed, claimed.tries, JobState.RUNNING, fence=claimed.fence)
+            job = stand_in(claimed, claimed.tries, JobState.RUNNING, situation=Situation(fence=claimed.fence))
         problem = bounded_error(type(error).__name__, message_of(error), "", job.attempt, self._now_ms())
         settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._now_ms(), 0.0)
         _report(job, problem, settlement)

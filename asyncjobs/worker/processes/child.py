@@ -205,13 +205,19 @@ def _module_of(kind: type) -> str:
 
 
 class _NoDispatcher:
-    """In place of the worker's app, which is in another process: refuses to send."""
+    """In place of the worker's app, which is in another process: refuses to send, and to find what was sent."""
 
     def dispatch(self, request: JobRequest[Any], where: str) -> NoReturn:
         raise self._refusal(request)
 
     def dispatch_sync(self, request: JobRequest[Any], instead: str) -> NoReturn:
         raise self._refusal(request)
+
+    def handle(self, queue: str, job_id: str, returns: Codec) -> NoReturn:
+        raise AppNotOpen(
+            f"a handler that runs in a process can't look for job {job_id!r}: the worker's app is not open there; name "
+            "the app of a module, .with_options(app=app).handle(…)"
+        )
 
     def _refusal(self, request: JobRequest[Any]) -> AppNotOpen:
         return AppNotOpen(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import io
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import msgspec
 
 from asyncjobs.errors import DefinitionError
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, signature_of
+from asyncjobs.jobs.handler import is_async
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.worker.processes.protocol import ProcessCall
 
@@ -74,7 +74,7 @@ def _handler(found: Any, where: str) -> Handler:
         return Handler(inner.function, signature_of(inner), isinstance(inner, AsyncJobDefinition))
     if not callable(found):
         raise DefinitionError(f"{where} is no handler but a {type(found).__qualname__}; another object took its name")
-    return Handler(found, Signature(found, where), inspect.iscoroutinefunction(found))
+    return Handler(found, Signature(found, where), is_async(found))
 
 
 # -- a program's __main__

@@ -11,7 +11,7 @@ from typing import Any, Literal, is_typeddict
 
 from asyncjobs.errors import DefinitionError
 from asyncjobs.jobs.context import JobContext
-from asyncjobs.jobs.resources import Injected, Scope, scope_of
+from asyncjobs.jobs.resources import Injected, ResourceScope, scope_of
 
 __all__ = ["Need", "Provider", "Resolver"]
 
@@ -33,7 +33,7 @@ class Need(typing.NamedTuple):
     """What is called to make the resource: the provider, or its override."""
     kind: _Kind
     """What ``make`` returns."""
-    scope: Scope
+    scope: ResourceScope
     """How long the resource lives: as long as the worker, or as a job."""
     takes: tuple[tuple[str, Provider], ...]
     """The parameters of ``make`` that are resources, each with the key of its provider."""

@@ -19,6 +19,7 @@ from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.schedules.tick_sender import DueTicks, TickSender
+from asyncjobs.worker.unknown_names import UnknownNames
 
 __all__ = ["Scheduler"]
 
@@ -27,6 +28,9 @@ _log = logging.getLogger("asyncjobs.worker")
 # A worker that has not fired the last tick waits this much longer for the next, between the least and the most: the
 # worker that fired lives, and the others need not all call at the same moment. If it has died, a tick is late by this.
 _FOLLOW_S = (0.03, 0.1)
+
+# After so many intervals a schedule whose job this worker doesn't know is one that nobody fires.
+_UNFIRED_AFTER = 2
 
 # How many ticks are made and fired at once, unless one schedule has more: the loop serves others in between.
 _MAX_TICKS = 1_000
@@ -70,6 +74,7 @@ class Scheduler(Duty):
         self._chance = chance
         self._known: dict[tuple[str, str], tuple[Schedule, int]] = {}
         self._broken: set[bytes] = set()
+        self._unknown = UnknownNames(clock.monotonic, "schedules don't fire")
         self._fresh: Set[tuple[str, str]] = set()
         # The queues whose schedules in code are not stored yet, and those that could not be reached: until the next
         # look, nothing of theirs fires here.
@@ -116,6 +121,7 @@ class Scheduler(Duty):
         """Read which schedules there are, and when each is due next; a queue that can't be reached keeps its own."""
         await self._store_schedules_in_code()
         known: dict[tuple[str, str], tuple[Schedule, int]] = {}
+        unfired: list[tuple[str, str]] = []
         for queue in self._queues:
             try:
                 found = await self._store.schedules(queue)
@@ -127,8 +133,14 @@ class Scheduler(Duty):
             self._clock.set(found.now_ms)
             for stored in found.schedules:
                 schedule = self._read(stored.data)
-                if schedule is not None and stored.next_ms is not None and schedule.name in self._names:
+                if schedule is None or stored.next_ms is None:
+                    continue
+                if schedule.name in self._names:
                     known[queue, schedule.id] = schedule, stored.next_ms
+                elif stored.next_ms < found.now_ms - _UNFIRED_AFTER * 1000 * self._interval:
+                    # Had another worker a handler, it would have fired by now.
+                    unfired.append((queue, schedule.name))
+        self._unknown.warn(unfired)
         # The first ticks of a schedule that is new since the last look are late for want of a look: all of them fire.
         self._fresh = known.keys() - self._known.keys() if self._looked_at > -math.inf else set()
         self._known = known

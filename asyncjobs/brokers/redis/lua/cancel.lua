@@ -13,7 +13,7 @@
 --- @include ending
 --- @include forget
 --- @include waiters
-local records, fences = records_of(q, ids), values_of(q.fences, ids)
+local records, runs = records_of(q, ids), values_of(q.fences, ids)
 
 local reply, ends, ended, marks, seen = {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
@@ -25,13 +25,13 @@ for i, id in ipairs(ids) do
   elseif is_ended(record) or seen[id] then
     reply[i] = 'ended'
   else
-    local place, number = place_of(q, id, record, fences[i] or false)
+    local place, detail = place_of(q, id, record, runs[i] or false)
     local field = priority_of(record) .. ':' .. id
     if place == 'failed' then
       reply[i] = 'failed'
     elseif place == 'running' then
       reply[i] = 'running'
-      marks[#marks + 1] = number .. ':' .. field
+      marks[#marks + 1] = string.match(detail, '^%d+') .. ':' .. field
       marks[#marks + 1] = reason
     else
       reply[i] = 'cancelled'

@@ -44,26 +44,26 @@ end
 -- Sorts the candidates into those to lease, with `own` before them up to `want`, and those to park, to pass over, and
 -- to leave where they are.
 --   jobs      the part of the reply: id, tries, record of each leased one
---   leases    deadline, member, …    members   the same without the deadlines    fences  id, fence, …
+--   leases    deadline, member, …    members   the same without the deadlines    fences  id, run, …
 --   parked    label -> its ids, and as `kind` why
 --   gone      field -> {priority, id, value, seen, passed, is_first}, of an id with entries that are to be passed over
 --   waiting   number of a candidate -> true, of those that must wait; what is passed over does not
 --   stop      the number of the first candidate that it has not looked at, nil if it has looked at all
-local function sort(found, own, want, fence, deadline, held)
+local function sort(found, own, want, run, held)
   local jobs, leases, members, fences, parked, gone = {}, {}, {}, {}, {}, {}
   local priorities, records, tries, skips = found.priorities, found.records, found.tries, found.skips
   local waiting, stop = found.waiting, nil
   local function lease(id, record, stored)
     -- The priority is the record's, from which the worker reads it: in a damaged one it may be another.
-    local member = fence .. ':' .. priority_of(record) .. ':' .. id
+    local member = run.fence .. ':' .. priority_of(record) .. ':' .. id
     jobs[#jobs + 1] = id
     jobs[#jobs + 1] = stored or ''
     jobs[#jobs + 1] = record
-    leases[#leases + 1] = deadline
+    leases[#leases + 1] = run.deadline
     leases[#leases + 1] = member
     members[#members + 1] = member
     fences[#fences + 1] = id
-    fences[#fences + 1] = fence
+    fences[#fences + 1] = run.text
   end
   for n, id in ipairs(own.ids) do
     lease(id, own.records[n], own.tries[n])
@@ -104,15 +104,15 @@ end
 
 -- Chooses up to `want` jobs, `own` among them, and returns the candidates, and them sorted. Where too many of the first
 -- candidates are none, it looks once more, at so many more.
-local function choose(q, own, want, due, is_paused, fence, deadline, held)
+local function choose(q, own, want, due, is_paused, run, held)
   local bytes, left, last = bytes_left, suspects_left, may_be_last
   local room = want - #own.ids
   local found = read_candidates(q, room, due, is_paused)
-  local sorted = sort(found, own, want, fence, deadline, held)
+  local sorted = sort(found, own, want, run, held)
   if #sorted.members < want and found.more and not sorted.stop and not is_paused then
     bytes_left, suspects_left, may_be_last = bytes, left, last
     found = read_candidates(q, room + MAX_PASSED, due, is_paused)
-    sorted = sort(found, own, want, fence, deadline, held)
+    sorted = sort(found, own, want, run, held)
   end
   if sorted.stop or next(sorted.waiting) then
     leave(found, sorted.waiting, sorted.stop or math.huge)
@@ -234,7 +234,8 @@ local function claim(q, want)
     want = is_more_due and 0 or want
     own = read_parked(q, is_paused and 0 or want, due, held)
   end
-  local found, sorted = choose(q, own, want, due, is_paused, fence, now + lease_ms, held)
+  local run = {fence = fence, deadline = now + lease_ms, text = fence .. ' ' .. now .. ' ' .. worker}
+  local found, sorted = choose(q, own, want, due, is_paused, run, held)
   local next_due = read_timer(q, now, cfg[4], cfg[5])
   -- If the rest waits for others of its kind to end, nobody needs be woken.
   local has_moved = next(found.taken) ~= nil or #promoted > 0

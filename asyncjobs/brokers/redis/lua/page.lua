@@ -1,14 +1,17 @@
 -- page: some of the jobs in one place, all or those of one tenant.
---- @args place, after, limit: int, tenant, most_bytes: int
+--- @args place, after, limit: int, tenant, most_bytes: int, until_ms: int
 -- place   'ready', 'scheduled', 'running', 'parked' or 'dead'    tenant  '' for all
 -- after   `next` of the page before, '' for the first
---- @reply next, jobs
+--- @reply next, now_ms, jobs
 -- most_bytes  how many bytes the records and their tries may have together, unless there is only one
+-- until_ms    where it begins among the dead: with those that died before; 0 for the latest
 -- next    the cursor of the next page, '' if there is none
--- jobs    {id, record, tries, due time, fence or time of death, …}, in the order of the place; entries that no longer
+-- now_ms  the time, of running jobs, else 0
+-- jobs    {id, record, tries, due time, time of death or run, …}, in the order of the place; entries that no longer
 --         count, or are another tenant's, are left out
 -- cost    O(log n + limit), of running jobs O(n log n) in their number; for a list whose beginning has changed since
 --         the last page, O(n) in its pages so far, and 10,000 entries more; so too for each job moved out of a list
+--- @include clock
 --- @include records
 --- @include gone
 --- @include leases
@@ -17,11 +20,11 @@
 
 -- The entries of the page: ids, what the reply has of each behind the tries, the cursor behind each, and where those
 -- from a list stand.
-local ids, numbers, cursors, stands = {}, {}, {}, {}
+local ids, details, cursors, stands = {}, {}, {}, {}
 
-local function take(id, number, cursor, list, position)
+local function take(id, detail, cursor, list, position)
   ids[#ids + 1] = id
-  numbers[#ids], cursors[#ids] = number, cursor
+  details[#ids], cursors[#ids] = detail, cursor
   stands[#ids] = list and {list = list, position = position}
 end
 
@@ -81,6 +84,8 @@ local function take_set(key, prefix, latest_first)
   if score then
     local before = rank_of(key, score, last, not latest_first)
     start = latest_first and size - before or before
+  elseif latest_first and until_ms > 0 then
+    start = redis.call('ZCOUNT', key, until_ms, '+inf')
   end
   local command = latest_first and 'ZREVRANGE' or 'ZRANGE'
   local found = redis.call(command, key, start, start + limit - 1, 'WITHSCORES')
@@ -106,8 +111,13 @@ local function take_runs()
     end
   end
   table.sort(runs, comes_before)
+  local first = {}
   for n = 1, math.min(limit, #runs) do
-    take(runs[n].id, runs[n].fence, runs[n].fence .. ' ' .. runs[n].id)
+    first[n] = runs[n].id
+  end
+  local details_of = values_of(q.fences, first)
+  for n, id in ipairs(first) do
+    take(id, details_of[n] or tostring(runs[n].fence), runs[n].fence .. ' ' .. id)
   end
   return #runs > limit
 end
@@ -161,7 +171,7 @@ for n, record in ipairs(records) do
     jobs[#jobs + 1] = id
     jobs[#jobs + 1] = record
     jobs[#jobs + 1] = tries[n] or ''
-    jobs[#jobs + 1] = numbers[n]
+    jobs[#jobs + 1] = details[n]
   end
 end
-return {(has_more or #records < #ids) and cursors[#records] or '', jobs}
+return {(has_more or #records < #ids) and cursors[#records] or '', place == 'running' and now_ms(q) or 0, jobs}

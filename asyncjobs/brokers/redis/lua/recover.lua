@@ -46,8 +46,8 @@ local function latest_expired(q, time)
   return latest
 end
 
--- Reads the leases that lapsed before `time`: members, and by their order the ids, records, tries and reasons of a
--- cancellation.
+-- Reads the leases that lapsed before `time`: members, and by their order the ids, records, tries, runs and reasons of
+-- a cancellation.
 local function expired_jobs(q, time)
   local leases = latest_expired(q, time)
   if #leases == 0 then
@@ -72,7 +72,7 @@ local function expired_jobs(q, time)
   end
   return {
     expired = members, members = held, ids = ids, records = records, tries = values_of(q.tries, ids),
-    reasons = reasons, awaited = awaited_ids(q, ids),
+    runs = values_of(q.fences, ids), reasons = reasons, awaited = awaited_ids(q, ids),
   }
 end
 
@@ -98,6 +98,7 @@ local function recover(q, expired, now)
       job.deaths = job.deaths + 1
       local why = verdict_on(job)
       if why then
+        job.started_at = claimed_at(expired.runs[i])
         end_dead(q, figures, job, job.failures + job.deaths, now, 'WorkerDied', why)
         dead[#dead + 1] = id
       else

@@ -6,8 +6,9 @@
 -- limit  how many at most    known, kept_names  the job names that the caller knows (include/names.lua)
 -- Jobs go to the front, so those that were parked last go first: those of the next call stand before them then. No job
 -- of the queue is claimed until all of them are back, or a call fails to come, so they start in their order.
---- @reply unparked, dead, more
--- more   1 if there are more for the next call
+--- @reply unparked, dead, more, unknown
+-- more     1 if there are more for the next call
+-- unknown  the names of parked jobs that nothing holds and the caller doesn't know, MAX_UNKNOWN at most
 -- reply  nil if there is no set of names
 -- cost   O(1) a job unparked, O(log n) a dead one, O(1) a label
 --- @include clock
@@ -21,13 +22,16 @@
 --- @include parking
 --- @include names
 
--- What becomes of the jobs of one list: 'ready', 'dead', or nil while they stay.
+local MAX_UNKNOWN = 1000
+
+-- What becomes of the jobs of one list: 'ready', 'dead', or nil while they stay; and their name if nobody holds it and
+-- the caller doesn't know it.
 local function fate(label, since, held, now)
   if is_startable(label, held, is_known) then
-    return 'ready'
+    return 'ready', nil
   end
-  local is_by_name = string.find(label, '^' .. BY_NAME) ~= nil
-  return is_by_name and not held[label] and since + grace_ms <= now and 'dead' or nil
+  local name = not held[label] and string.match(label, '^' .. BY_NAME .. '(.*)$') or nil
+  return name and since + grace_ms <= now and 'dead' or nil, name
 end
 
 -- Reads up to `room` jobs of a list, the last ones if they may run, else the first, and what is needed to move them.
@@ -106,12 +110,31 @@ local function move(q, list, waiting, figures, now)
   return unparked, dead
 end
 
--- What may be moved: the lists by their labels, those that began last first.
+local LOOKED_AT = 10
+
+-- Whether there are other entries in a list than those that are gone; of a long list the first ones don't tell.
+local function has_jobs(q, label)
+  if whole_in(redis.call('HGET', q.cfg, gone_total(label))) == 0 then
+    return true
+  end
+  local ids = redis.call('LRANGE', parked_jobs_key(q, label), 0, LOOKED_AT)
+  for _, head in ipairs(heads_of(q, ids)) do
+    if head and is_readable(head) and is_parked(head) and label_of(head) == label then
+      return true
+    end
+  end
+  return #ids > LOOKED_AT
+end
+
+-- What may be moved, the lists by their labels, those that began last first; and the unknown names.
 local function movable(q, held, now)
-  local parked, found = redis.call('HGETALL', q.parked), {}
+  local parked, found, unknown = redis.call('HGETALL', q.parked), {}, {}
   for n = 1, #parked, 2 do
     local since = whole_in(parked[n + 1])
-    local what = fate(parked[n], since, held, now)
+    local what, name = fate(parked[n], since, held, now)
+    if name and #unknown < MAX_UNKNOWN and has_jobs(q, parked[n]) then
+      unknown[#unknown + 1] = name
+    end
     if what then
       found[#found + 1] = {label = parked[n], since = since, fate = what}
     end
@@ -122,12 +145,13 @@ local function movable(q, held, now)
     end
     return one.label > other.label
   end)
-  return found
+  return found, unknown
 end
 
 local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'unparking')
 local now, held = shifted_now(cfg[1]), read_held(cfg[2]) or {}
-local found, lists, room, more = movable(q, held, now), {}, limit, 0
+local lists, room, more = {}, limit, 0
+local found, unknown = movable(q, held, now)
 for _, one in ipairs(found) do
   local list = room > 0 and read_list(q, one.label, one.fate, room)
   if not list or list.length > #list.ids then
@@ -157,4 +181,4 @@ elseif next(waiting) or cfg[3] then
   ring(q)
 end
 write_figures(q, figures, now)
-return {unparked, dead, more}
+return {unparked, dead, more, unknown}

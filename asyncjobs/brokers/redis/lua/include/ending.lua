@@ -1,4 +1,5 @@
--- The ends that come without a run. A job is {id, record, failures, deaths, errors}; `attempt` is the one it ended at.
+-- The ends that come without a run. A job is {id, record, failures, deaths, errors, started_at}; `attempt` is the one
+-- it ended at, and `started_at` when that began, nil if it didn't.
 --- @include header
 --- @include tries
 --- @include dead
@@ -20,7 +21,7 @@ local function end_cancelled(q, figures, job, attempt, now, reason, keep_ms)
 end
 
 local function end_dead(q, figures, job, attempt, now, kind, message)
-  local errors = add_error(job.errors, kind, message, attempt, now)
+  local errors = add_error(job.errors, kind, message, attempt, now, job.started_at)
   bury(q, now, job.id, tenant_in(job.record))
   redis.call('HSET', q.tries, job.id, write_tries(job.failures, job.deaths, errors))
   note_end(figures, job, 'failed', attempt, now, kind .. ': ' .. message)

@@ -36,6 +36,11 @@ local function is_ended(record)
   return kind_of(record) ~= LIVE and not is_parked(record)
 end
 
+-- Whether the job has completed with a result that may count for less time than the record is kept.
+local function is_brief(record)
+  return kind_of(record) == 'v'
+end
+
 -- Stores the record of a job that has ended.
 local function set_ended(key, record, keep_ms)
   redis.call('SET', key, record, 'PX', math.max(keep_ms, 1))

@@ -1,10 +1,15 @@
--- Leases: members `fence:priority:id` of the sorted set `leased`. The hash `fences` has the fence of each by its id, so
--- that a job is found without a look through all that run.
+-- Leases: members `fence:priority:id` of the sorted set `leased`. The hash `fences` has the run of each by its id, so
+-- that a job is found without a look through all that run. A run is 'fence claimed_at worker'.
 --- @include fields
 
 -- Fence, priority and id of a member, all as text.
 local function read_member(member)
   return string.match(member, '^(%d+):(%d):(.*)$')
+end
+
+-- The time of the claim in a run, nil where it isn't known.
+local function claimed_at(run)
+  return tonumber(string.match(run or '', '^%d+ (%d+) '))
 end
 
 local function priority_in(member)

@@ -1,9 +1,9 @@
 --- @include header
 
 -- Where a live job is.
--- reply  'failed', died at | 'running', fence | 'scheduled', due | 'ready'; a parked one is 'ready' too
--- `fence`: its field of the hash `fences`, false for none, if it was read for many jobs.
-local function place_of(q, id, record, fence)
+-- reply  'failed', died at | 'running', run | 'scheduled', due | 'ready'; a parked one is 'ready' too
+-- `run`: its field of the hash `fences`, false for none, if it was read for many jobs.
+local function place_of(q, id, record, run)
   local died = redis.call('ZSCORE', q.dead, id)
   if died then
     return 'failed', tonumber(died)
@@ -12,8 +12,8 @@ local function place_of(q, id, record, fence)
   if due then
     return 'scheduled', tonumber(due)
   end
-  if fence == nil then
-    fence = redis.call('HGET', q.fences, id)
+  if run == nil then
+    run = redis.call('HGET', q.fences, id)
   end
-  return fence and 'running' or 'ready', whole_in(fence)
+  return run and 'running' or 'ready', run
 end

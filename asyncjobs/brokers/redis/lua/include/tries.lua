@@ -8,12 +8,13 @@ local function write_tries(failures, deaths, errors)
   return failures .. ':' .. deaths .. ':' .. errors
 end
 
--- The msgpack array `errors` with one more: type, message, no traceback, attempt, time. Damaged errors are left out.
-local function add_error(errors, kind, message, attempt, now)
+-- The msgpack array `errors` with one more: type, message, no traceback, attempt, its end, and its beginning where it
+-- has begun. Damaged errors are left out.
+local function add_error(errors, kind, message, attempt, now, started_at)
   local is_read, list = pcall(cmsgpack.unpack, errors)
   if not is_read or type(list) ~= 'table' then
     list = {}
   end
-  list[#list + 1] = {kind, message, '', attempt, now}
+  list[#list + 1] = {kind, message, '', attempt, now, started_at}
   return cmsgpack.pack(list)
 end

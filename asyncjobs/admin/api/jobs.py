@@ -1,0 +1,218 @@
+"""The routes for jobs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from asyncjobs.admin.api.route import Call, InQueue, Route
+from asyncjobs.admin.problem import Problem
+from asyncjobs.core.job import Job
+from asyncjobs.core.states import JobState
+from asyncjobs.core.view import JobDetails, JobSummary, job_details, job_summary
+from asyncjobs.errors import UnknownJob
+
+__all__ = [
+    "ROUTES",
+    "CancelledJob",
+    "DeletedJob",
+    "FailedJobs",
+    "FailedQuery",
+    "ListedJobs",
+    "ListedQuery",
+    "RetriedJob",
+    "cancel",
+    "delete",
+    "failed",
+    "listed",
+    "retry",
+    "show",
+]
+
+
+class FailedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
+    """Which dead jobs to list."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    """How many jobs at most, 1 to 500."""
+    before: str = ""
+    """``next`` of the reply before, for the jobs that died earlier."""
+    name: str | None = None
+    """Only jobs of this name."""
+    error: str | None = None
+    """Only jobs whose last error is of this type, with its module or without."""
+    tenant: str | None = None
+    """Only jobs of this tenant."""
+    since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """Only jobs that died at this time or later; ISO 8601 with an offset."""
+    until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """Only jobs that died before this time; ISO 8601 with an offset."""
+
+
+class ListedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
+    """Which jobs to list that haven't ended."""
+
+    state: Literal["ready", "scheduled", "running", "parked"] = "ready"
+    """``ready``, ``scheduled``, ``running``, or ``parked``: set aside until a worker knows its name."""
+    tenant: str | None = None
+    """Only jobs of this tenant."""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    """How many jobs at most, 1 to 500."""
+
+
+class ListedJobs(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that haven't ended, queue by queue in the order in which they will start."""
+
+    jobs: list[JobSummary]
+    """The jobs. Without the permission ``values``, their arguments are ``null`` and their metadata is
+    empty."""
+
+
+class FailedJobs(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs of the dead letter queues, latest first."""
+
+    jobs: list[JobDetails]
+    """The jobs. Without the permission ``values``, their arguments are ``null`` and their metadata is empty."""
+    next: str | None
+    """``before`` of the jobs that died earlier, ``null`` if there are none."""
+
+
+class RetriedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that has left the dead letter queue."""
+
+    id: str
+    """Its id."""
+    queue: str
+    """Its queue, in which it is ready again."""
+    retried: bool = True
+    """Always true."""
+
+
+class CancelledJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that was cancelled."""
+
+    id: str
+    """Its id."""
+    queue: str
+    """Its queue."""
+    cancelled: bool
+    """Whether it is cancelled already. If not, it runs, and its worker will cancel the handler."""
+
+
+class DeletedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job of which there is no record any more."""
+
+    id: str
+    """Its id."""
+    queue: str
+    """The queue in which it was."""
+    deleted: bool = True
+    """Always true."""
+
+
+async def listed(call: Call[ListedQuery]) -> ListedJobs:
+    """List jobs that haven't ended."""
+    query = call.query
+    seen = call.narrowed(query.queue, query.tenant)
+    if seen is None:
+        return ListedJobs(jobs=[])
+    queues, tenant = seen
+    found: list[Job] = []
+    for queue in [None] if queues is None else queues:
+        limit = query.limit - len(found)
+        found += await call.app.jobs(query.state, queue=queue, tenant=tenant, limit=limit) if limit else []
+    return ListedJobs(jobs=[_summary(call, job) for job in found])
+
+
+async def failed(call: Call[FailedQuery]) -> FailedJobs:
+    """List the dead letter queues, latest first."""
+    query = call.query
+    seen = call.narrowed(query.queue, query.tenant)
+    if seen is None:
+        return FailedJobs(jobs=[], next=None)
+    queues, tenant = seen
+    page = await call.app.failed_page(
+        query.limit,
+        after=query.before,
+        queue=queues,
+        name=query.name,
+        error=query.error,
+        tenant=tenant,
+        since=query.since,
+        until=query.until,
+    )
+    return FailedJobs(jobs=[_details(call, job) for job in page.jobs], next=page.next or None)
+
+
+async def show(call: Call[InQueue]) -> JobDetails:
+    """Show a job as it stands."""
+    return _details(call, await _job(call))
+
+
+async def retry(call: Call[InQueue]) -> RetriedJob:
+    """Make a dead job ready again, with all its retries."""
+    job = await _job(call)
+    if job.state is not JobState.FAILED or not await call.app.retry_job(job.id, queue=job.queue):
+        raise Problem(409, f"job {job.id} is not in the dead letter queue: {_state_of(job)}")
+    return RetriedJob(id=job.id, queue=job.queue)
+
+
+async def cancel(call: Call[InQueue]) -> CancelledJob:
+    """Cancel a job that waits or runs."""
+    job = await _job(call)
+    reason = f"cancelled by {call.access.name}"
+    reply = await call.app.cancel_job(job.id, queue=job.queue, reason=reason)
+    if reply not in ("cancelled", "running"):
+        raise Problem(409, f"job {job.id} neither waits nor runs: {_state_of(job)}")
+    return CancelledJob(id=job.id, queue=job.queue, cancelled=reply == "cancelled")
+
+
+async def delete(call: Call[InQueue]) -> DeletedJob:
+    """Delete a job that has ended or is dead."""
+    job = await _job(call)
+    if not await call.app.delete_job(job.id, queue=job.queue):
+        raise Problem(409, f"job {job.id} waits or runs, so it must be cancelled first: {_state_of(job)}")
+    return DeletedJob(id=job.id, queue=job.queue)
+
+
+async def _job(call: Call[InQueue]) -> Job:
+    """Return the job of the path, if the caller may see it."""
+    job_id = call.path["id"]
+    try:
+        job = await call.app.find_job(job_id, queue=call.query.queue)
+    except UnknownJob:
+        job = None
+    if job is None or not call.access.sees(job.queue, job.tenant or None):
+        call.not_found(f"record of job {job_id!r}")
+    return job
+
+
+def _summary(call: Call[ListedQuery], job: Job) -> JobSummary:
+    summary = job_summary(job)
+    if "values" in call.access.permissions:
+        return summary
+    return msgspec.structs.replace(summary, arguments=None, metadata={})
+
+
+def _details(call: Call[InQueue], job: Job) -> JobDetails:
+    details = job_details(job)
+    if "values" in call.access.permissions:
+        return details
+    return msgspec.structs.replace(details, arguments=None, metadata={}, result=None)
+
+
+def _state_of(job: Job) -> str:
+    since = f", as of {datetime.now(UTC):%H:%M:%S} UTC"
+    return f"it is {job.state.value}{since}"
+
+
+ROUTES = [
+    Route("GET", "/jobs", "look", listed, ListedJobs, ListedQuery),
+    Route("GET", "/jobs/failed", "look", failed, FailedJobs, FailedQuery),
+    Route("GET", "/jobs/{id:path}", "look", show, JobDetails, InQueue),
+    Route("POST", "/jobs/{id:path}/retry", "retry", retry, RetriedJob, InQueue),
+    Route("POST", "/jobs/{id:path}/cancel", "cancel", cancel, CancelledJob, InQueue),
+    Route("POST", "/jobs/{id:path}/delete", "delete", delete, DeletedJob, InQueue),
+]

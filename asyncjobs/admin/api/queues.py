@@ -1,0 +1,104 @@
+"""The routes for queues, workers and tenants."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Route
+from asyncjobs.app.stats import QueueStats, Stats, TenantStats, WorkerStats
+
+__all__ = ["ROUTES", "PausedQueue", "StatsReply", "pause", "queue", "resume", "stats", "tenant"]
+
+
+class StatsReply(Stats, frozen=True, kw_only=True):
+    """All queues and workers that the caller may see."""
+
+    as_of: datetime
+    """When they were read, in UTC by this server's clock."""
+
+
+class PausedQueue(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a queue gives jobs to workers."""
+
+    queue: str
+    """The queue."""
+    paused: bool
+    """Whether it is paused."""
+
+
+async def stats(call: Call[InQueue]) -> StatsReply:
+    """Show the figures of all queues and workers, or of one queue."""
+    call.whole_queues()
+    wanted = call.query.queue
+    if wanted is not None and not call.access.sees_queue(wanted):
+        call.not_found(f"queue {wanted!r}")
+    found = await call.app.stats()
+    queues = [
+        one for one in found.queues if call.access.sees_queue(one.queue_name) and wanted in (None, one.queue_name)
+    ]
+    names = {one.queue_name for one in queues}
+    return StatsReply(
+        total_processed=sum(one.processed_total for one in queues),
+        total_succeeded=sum(one.succeeded_total for one in queues),
+        total_failed=sum(one.failed_total for one in queues),
+        queues=queues,
+        workers=[_seen(call, one) for one in found.workers if names.intersection(one.queues)],
+        as_of=datetime.now(UTC),
+    )
+
+
+async def queue(call: Call[NoQuery]) -> QueueStats:
+    """Show the figures of one queue."""
+    call.whole_queues()
+    return await call.app.queue_stats(_queue(call))
+
+
+async def pause(call: Call[NoQuery]) -> PausedQueue:
+    """Pause a queue: workers start none of its jobs."""
+    call.whole_queues()
+    name = _queue(call)
+    await call.app.pause(name)
+    return PausedQueue(queue=name, paused=True)
+
+
+async def resume(call: Call[NoQuery]) -> PausedQueue:
+    """Resume a paused queue."""
+    call.whole_queues()
+    name = _queue(call)
+    await call.app.resume(name)
+    return PausedQueue(queue=name, paused=False)
+
+
+async def tenant(call: Call[NoQuery]) -> TenantStats:
+    """Show the figures of one tenant."""
+    tenant_id = call.path["id"]
+    if call.access.queues is not None or not (call.access.tenants is None or tenant_id in call.access.tenants):
+        call.not_found(f"tenant {tenant_id!r}")
+    return await call.app.tenant_stats(tenant_id)
+
+
+def _queue(call: Call[NoQuery]) -> str:
+    """Return the queue of the path, if the caller may see it."""
+    name = call.path["name"]
+    if not call.access.sees_queue(name):
+        call.not_found(f"queue {name!r}")
+    return name
+
+
+def _seen(call: Call[InQueue], worker: WorkerStats) -> WorkerStats:
+    """Return a worker without what it does for queues that the caller may not see."""
+    if call.access.queues is None:
+        return worker
+    queues = tuple(one for one in worker.queues if call.access.sees_queue(one))
+    return msgspec.structs.replace(worker, queues=queues, running=worker.running if queues == worker.queues else ())
+
+
+ROUTES = [
+    Route("GET", "/jobs/stats", "look", stats, StatsReply, InQueue),
+    Route("GET", "/queues/{name:path}", "look", queue, QueueStats),
+    Route("POST", "/queues/{name:path}/pause", "pause", pause, PausedQueue),
+    Route("POST", "/queues/{name:path}/resume", "pause", resume, PausedQueue),
+    Route("GET", "/tenants/{id:path}", "look", tenant, TenantStats),
+]

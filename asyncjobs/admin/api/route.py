@@ -1,0 +1,105 @@
+"""A route of the admin API: what it is called by, what it needs, and what it takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+
+import msgspec
+
+from asyncjobs.admin.access import Access, Permission
+from asyncjobs.admin.problem import Problem
+from asyncjobs.app import App
+from asyncjobs.core.bounds import shown
+
+__all__ = ["Call", "InQueue", "NoQuery", "Route", "read_query"]
+
+Q = TypeVar("Q", bound=msgspec.Struct)
+Q_co = TypeVar("Q_co", bound=msgspec.Struct, covariant=True)
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A query string without parameters."""
+
+
+class InQueue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which queue it is about."""
+
+    queue: str | None = None
+    """The queue; by default all queues are searched."""
+
+
+class Call(NamedTuple, Generic[Q_co]):
+    """One request, once its caller is known."""
+
+    app: App
+    """The app."""
+    access: Access
+    """What the caller may see and do."""
+    path: Mapping[str, str]
+    """The parameters in the path."""
+    query: Q_co
+    """The parameters behind the question mark."""
+
+    def not_found(self, what: str) -> NoReturn:
+        """Refuse the request, whether there is no such thing or the caller may not see it."""
+        raise Problem(404, f"there is no {what}, or it is none that {self.access.name} may see")
+
+    def narrowed(self, queue: str | None, tenant: str | None) -> tuple[list[str] | None, str | None] | None:
+        """Return the queues (``None`` for all) and the tenant to list jobs of, given what is asked for.
+
+        ``None`` means that the caller may see nothing of it.
+
+        Raises:
+            Problem: The caller may see several tenants, and asks for none of them.
+        """
+        access = self.access
+        if access.tenants is not None and tenant is None:
+            if len(access.tenants) != 1:
+                raise Problem(400, f"tenant: expected one of {', '.join(access.tenants) or 'none'}, which you may see")
+            [tenant] = access.tenants
+        if access.tenants is not None and tenant not in access.tenants:
+            return None
+        if queue is not None and not access.sees_queue(queue):
+            return None
+        return (access.queues if queue is None else [queue]), tenant
+
+    def whole_queues(self) -> None:
+        """Refuse the request if the caller may see the jobs of some tenants alone."""
+        if self.access.tenants is not None:
+            raise Problem(403, "these are figures of all tenants; ask for /tenants/{id}, one of your own")
+
+
+class Route(NamedTuple):
+    """One method of one path."""
+
+    method: str
+    """``GET`` or ``POST``."""
+    path: str
+    """The path, with parameters as Starlette writes them."""
+    needs: Permission
+    """What the caller must be permitted."""
+    answer: Callable[[Call[Any]], Awaitable[Any]]
+    """Returns the reply; the first line of its docstring says what it does."""
+    reply: Any
+    """The type of the reply."""
+    query: type[msgspec.Struct] = NoQuery
+    """What may stand behind the question mark."""
+
+
+def read_query(kind: type[Q], given: Mapping[str, str]) -> Q:
+    """Return the parameters ``given`` in a query string.
+
+    Raises:
+        Problem: One has a wrong value, or there is none of this name.
+    """
+    try:
+        return msgspec.convert(dict(given), kind, strict=False)
+    except msgspec.ValidationError as error:
+        # It ends in "- at `$.name`", or names an unknown field.
+        problem, _, at = str(error).rpartition(" - at `$.")
+        name = at.rstrip("`")
+        if name in given:
+            raise Problem(400, f"{name}={shown(given[name])}: {problem}") from None
+        known = ", ".join(kind.__struct_fields__) or "none"
+        raise Problem(400, f"{error}; the parameters here are: {known}") from None

@@ -1,0 +1,105 @@
+"""What the buttons of the pages do: each is a form, answered by the page to go on with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from asyncjobs.admin.access import Permission
+from asyncjobs.admin.api import jobs, queues, schedules
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery
+from asyncjobs.admin.dashboard.pages import Act, Redirect
+from asyncjobs.admin.problem import Problem
+
+__all__ = ["FORMS", "Form"]
+
+
+class Form(NamedTuple):
+    """One button."""
+
+    path: str
+    """Its path, as Starlette writes it."""
+    needs: Permission
+    """What the caller must be permitted."""
+    send: Callable[[Call[Any]], Awaitable[Redirect]]
+    """Does it, and returns where to go."""
+    fields: type[msgspec.Struct] = NoQuery
+    """The fields of the form."""
+
+
+async def retry(call: Call[InQueue]) -> Redirect:
+    """Retry a dead job."""
+    done = await jobs.retry(call)
+    return Redirect("jobs", done.id, queue=done.queue, done="retry")
+
+
+async def cancel(call: Call[InQueue]) -> Redirect:
+    """Cancel a job."""
+    done = await jobs.cancel(call)
+    return Redirect("jobs", done.id, queue=done.queue, done="cancel")
+
+
+async def delete(call: Call[InQueue]) -> Redirect:
+    """Delete a job."""
+    await jobs.delete(call)
+    return Redirect("dead", done="delete", n="1")
+
+
+async def pause(call: Call[NoQuery]) -> Redirect:
+    """Pause a queue."""
+    return Redirect("queues", (await queues.pause(call)).queue, done="pause")
+
+
+async def resume(call: Call[NoQuery]) -> Redirect:
+    """Resume a queue."""
+    return Redirect("queues", (await queues.resume(call)).queue, done="resume")
+
+
+async def act(call: Call[Act]) -> Redirect:
+    """Retry or delete all dead jobs that pass a filter, and died before the page that asked."""
+    query = call.query
+    if query.verb not in ("retry", "delete"):
+        raise Problem(400, f"verb={query.verb!r}: expected retry or delete")
+    if query.verb not in call.access.permissions:
+        raise Problem(403, f"{call.access.name} may not {query.verb}")
+    seen = call.narrowed(query.queue, query.tenant)
+    count = 0
+    if seen is not None:
+        verb = call.app.retry_failed if query.verb == "retry" else call.app.delete_failed
+        for queue in [None] if seen[0] is None else seen[0]:
+            count += await verb(
+                queue=queue, name=query.name, error=query.error, tenant=seen[1], since=query.since, until=query.until
+            )
+    return Redirect("dead", queue=query.queue, name=query.name, error=query.error, done=query.verb, n=str(count))
+
+
+async def trigger(call: Call[InQueue]) -> Redirect:
+    """Run a schedule now."""
+    return Redirect("schedules", done="trigger", job=(await schedules.trigger(call)).job)
+
+
+async def pause_schedule(call: Call[InQueue]) -> Redirect:
+    """Pause a schedule."""
+    await schedules.pause(call)
+    return Redirect("schedules", done="pause")
+
+
+async def resume_schedule(call: Call[InQueue]) -> Redirect:
+    """Resume a schedule."""
+    await schedules.resume(call)
+    return Redirect("schedules", done="resume")
+
+
+FORMS = [
+    Form("/act", "look", act, Act),
+    Form("/jobs/{id:path}/retry", "retry", retry, InQueue),
+    Form("/jobs/{id:path}/cancel", "cancel", cancel, InQueue),
+    Form("/jobs/{id:path}/delete", "delete", delete, InQueue),
+    Form("/queues/{name:path}/pause", "pause", pause),
+    Form("/queues/{name:path}/resume", "pause", resume),
+    Form("/schedules/{id:path}/trigger", "schedule", trigger, InQueue),
+    Form("/schedules/{id:path}/pause", "schedule", pause_schedule, InQueue),
+    Form("/schedules/{id:path}/resume", "schedule", resume_schedule, InQueue),
+]

@@ -1,0 +1,209 @@
+"""What each page shows: a template, and a function that reads what stands in it.
+
+Pages read through the answers of the admin API, which apply what the caller may see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from asyncjobs.admin.access import Permission
+from asyncjobs.admin.api import jobs, queues, schedules
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery
+from asyncjobs.admin.dashboard.triage import findings, why_waiting
+from asyncjobs.admin.problem import Problem
+from asyncjobs.app.stats import QueueStats
+from asyncjobs.core.view import JobDetails
+
+__all__ = ["PAGES", "Act", "Page", "Redirect"]
+
+_COUNTED = 10_000
+"""Up to how many jobs are counted before a verb is confirmed."""
+
+_STATES = ("ready", "scheduled", "running", "parked")
+
+
+class Page(NamedTuple):
+    """One page."""
+
+    path: str
+    """Its path, as Starlette writes it."""
+    template: str
+    """The file in ``templates/``."""
+    load: Callable[[Call[Any]], Awaitable[Mapping[str, Any]]]
+    """Returns what the template shows."""
+    query: type[msgspec.Struct] = NoQuery
+    """What may stand behind the question mark."""
+    needs: Permission = "look"
+    """What the caller must be permitted."""
+
+
+class Redirect(Exception):
+    """Sends the browser to another page.
+
+    Args:
+        parts: The parts of its path.
+        query: What stands behind the question mark.
+    """
+
+    def __init__(self, *parts: str, **query: str | None) -> None:
+        self.parts = parts
+        self.query = query
+
+
+class Jobs(jobs.ListedQuery, frozen=True, forbid_unknown_fields=True):
+    """The filter of the page of jobs."""
+
+    missing: str = ""
+    """An id that was searched in vain."""
+
+
+class Dead(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True):
+    """The filter of the page of dead jobs."""
+
+    done: str = ""
+    """What was done before: a verb of ``Act``."""
+    n: int = 0
+    """With how many jobs."""
+
+
+class Act(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is to be done with all dead jobs that pass a filter."""
+
+    verb: str
+    """``retry`` or ``delete``."""
+
+
+class OneJob(InQueue, frozen=True, forbid_unknown_fields=True):
+    """Which job a page shows."""
+
+    done: str = ""
+    """What was done to it before."""
+
+
+class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was done before."""
+
+    done: str = ""
+    """The verb."""
+    job: str = ""
+    """The id of the job that came of it."""
+
+
+class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is searched."""
+
+    q: str = ""
+    """The id of a job."""
+
+
+async def now(call: Call[NoQuery]) -> Mapping[str, Any]:
+    """Show what is wrong, and all queues."""
+    if call.access.tenants is not None:
+        return {"tenants": [await call.app.tenant_stats(one) for one in call.access.tenants], "stats": None}
+    stats = await queues.stats(_call(call, InQueue()))
+    return {"stats": stats, "findings": findings(stats.queues, stats.workers), "tenants": None}
+
+
+async def queue(call: Call[Done]) -> Mapping[str, Any]:
+    """Show one queue."""
+    found = await queues.queue(_call(call, NoQuery()))
+    minutes = await call.app.queue_minutes(found.queue_name, 60)
+    stats = await queues.stats(_call(call, InQueue(found.queue_name)))
+    return {"queue": found, "minutes": minutes, "workers": stats.workers}
+
+
+async def listed(call: Call[Jobs]) -> Mapping[str, Any]:
+    """List jobs that haven't ended."""
+    return {"jobs": (await jobs.listed(call)).jobs, "states": _STATES}
+
+
+async def job(call: Call[OneJob]) -> Mapping[str, Any]:
+    """Show one job."""
+    found = await jobs.show(call)
+    return {"job": found, "why": await _why(call, found), "is_dead": found.state == "failed"}
+
+
+async def _why(call: Call[OneJob], job: JobDetails) -> str | None:
+    """Return why the job doesn't run, if it waits."""
+    if job.state not in ("pending", "retrying"):
+        return None
+    stats = await call.app.stats()
+    here: QueueStats | None = next((one for one in stats.queues if one.queue_name == job.queue), None)
+    is_due = job.due_at is None or job.due_at <= datetime.now(UTC)
+    return None if here is None else why_waiting(here, stats.workers, is_due=is_due)
+
+
+async def dead(call: Call[Dead]) -> Mapping[str, Any]:
+    """List the dead."""
+    found = await jobs.failed(call)
+    return {"jobs": found.jobs, "next": found.next}
+
+
+async def act(call: Call[Act]) -> Mapping[str, Any]:
+    """Say what a verb would do to how many jobs, and ask."""
+    verb = call.query.verb
+    if verb not in ("retry", "delete"):
+        raise Problem(400, f"verb={verb!r}: expected retry or delete")
+    if verb not in call.access.permissions:
+        raise Problem(403, f"{call.access.name} may not {verb}")
+    until = call.query.until or datetime.now(UTC)
+    query = msgspec.structs.replace(call.query, limit=500, until=until)
+    count, examples = 0, list[JobDetails]()
+    while True:
+        page = await jobs.failed(_call(call, query))
+        examples = examples or page.jobs[:5]
+        count += len(page.jobs)
+        if page.next is None or count >= _COUNTED:
+            break
+        query = msgspec.structs.replace(query, before=page.next)
+    return {"count": count, "has_more": page.next is not None, "examples": examples, "until": until}
+
+
+async def listed_schedules(call: Call[Done]) -> Mapping[str, Any]:
+    """List the schedules."""
+    return {"schedules": (await schedules.schedules(_call(call, InQueue()))).schedules}
+
+
+async def workers(call: Call[NoQuery]) -> Mapping[str, Any]:
+    """List the workers."""
+    return {"workers": (await queues.stats(_call(call, InQueue()))).workers}
+
+
+async def tenant(call: Call[NoQuery]) -> Mapping[str, Any]:
+    """Show one tenant."""
+    return {"tenant": await queues.tenant(call)}
+
+
+async def search(call: Call[Search]) -> Mapping[str, Any]:
+    """Go to the job of an id."""
+    wanted = call.query.q.strip()
+    try:
+        found = await jobs.show(_call(call, InQueue(), id=wanted))
+    except Problem as problem:
+        if problem.status != 404:
+            raise
+        raise Redirect("jobs", missing=wanted) from None
+    raise Redirect("jobs", found.id, queue=found.queue)
+
+
+def _call(call: Call[Any], query: msgspec.Struct, **path: str) -> Call[Any]:
+    return call._replace(query=query, path={**call.path, **path})
+
+
+PAGES = [
+    Page("/", "now.html", now),
+    Page("/search", "now.html", search, Search),
+    Page("/queues/{name:path}", "queue.html", queue, Done),
+    Page("/jobs", "jobs.html", listed, Jobs),
+    Page("/jobs/{id:path}", "job.html", job, OneJob),
+    Page("/dead", "dead.html", dead, Dead),
+    Page("/act", "act.html", act, Act),
+    Page("/schedules", "schedules.html", listed_schedules, Done),
+    Page("/workers", "workers.html", workers),
+    Page("/tenants/{id:path}", "tenant.html", tenant),
+]

@@ -1,0 +1,58 @@
+"""How values stand in a page."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+__all__ = ["ago", "as_json", "duration", "number", "visible", "when"]
+
+MAX_SHOWN = 64 * 1024
+"""How many characters of one value a page shows."""
+
+#: Control characters but line feeds and tabs, and those that turn the direction of text around.
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+def visible(value: Any) -> Any:
+    """Return text with what can't be seen, or changes how the rest is seen, written out as in ``\\u202e``."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), unicodedata.normalize("NFC", value))
+
+
+def number(value: int | float | None) -> str:
+    """Return a number with separators, a dash for none."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def duration(ms: float | None) -> str:
+    """Return a duration in milliseconds in the unit that fits."""
+    if ms is None:
+        return "–"
+    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")):
+        if ms >= size:
+            amount = ms / size
+            return f"{amount:.1f}".removesuffix(".0") + f" {unit}" if amount < 10 else f"{amount:,.0f} {unit}"
+    return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """Return how long before or after ``now`` a time is."""
+    ms = (now - at).total_seconds() * 1000
+    return f"in {duration(-ms)}" if ms < 0 else f"{duration(ms)} ago"
+
+
+def when(at: datetime) -> str:
+    """Return a time in UTC, to the second."""
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def as_json(value: Any) -> str:
+    """Return ``value`` as indented JSON, cut where it is too long for a page."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}\n… {len(text) - MAX_SHOWN:,} characters more"

@@ -1,0 +1,80 @@
+"""How many jobs a command is about to change, and which queues there are: what the command line asks before it acts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple, Unpack
+
+from asyncjobs.app.verbs.all import AllVerbs
+from asyncjobs.app.verbs.dead import DeadFilter, job_filter
+from asyncjobs.app.verbs.paging import matching_pages
+from asyncjobs.core.filter import JobFilter
+from asyncjobs.core.options import DEFAULT_QUEUE
+from asyncjobs.ports import Place, QueueFigures
+
+__all__ = ["Count", "count_jobs", "known_queues"]
+
+# A count ends here: nobody who is asked whether to go on needs a larger one to the job.
+_MAX_COUNT = 10_000
+# How many pages it reads at most, where few of the jobs pass the filter.
+_MAX_PAGES = 100
+
+
+class Count(NamedTuple):
+    """How many jobs there are; as text, the number for people."""
+
+    number: int
+    """How many were found."""
+    is_whole: bool = True
+    """Whether there are no more."""
+
+    def __str__(self) -> str:
+        return f"{self.number:,}" if self.is_whole else f"{self.number:,} or more"
+
+
+async def count_jobs(
+    app: AllVerbs, places: Collection[Place], *, queue: str | None, **which: Unpack[DeadFilter]
+) -> Count:
+    """Return how many jobs in some places pass a filter.
+
+    Without a filter, the broker counts them. With one, their records are read, and the count ends at 10,000 jobs or
+    100 pages.
+
+    Args:
+        app: The app, which is open.
+        places: The places.
+        queue: Only jobs of this queue.
+        **which: The filter, as ``App.failed_jobs`` or ``App.cancel_jobs`` takes it.
+
+    Raises:
+        ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
+    """
+    wanted = job_filter(which, DeadFilter.__annotations__)
+    queues = await app._queues(queue)
+    if wanted == JobFilter():
+        return Count(sum(_held(one, place) for one in await app._broker.overview(queues) for place in places))
+    found = read = 0
+    for one in queues:
+        for place in places:
+            async for page in matching_pages(app._broker, one, place, wanted):
+                found += len(page)
+                read += 1
+                if found >= _MAX_COUNT or read >= _MAX_PAGES:
+                    return Count(min(found, _MAX_COUNT), is_whole=False)
+    return Count(found)
+
+
+def _held(figures: QueueFigures, place: Place) -> int:
+    """Return how many jobs a queue has in one place."""
+    number: int = sum(figures.ready) if place == "ready" else getattr(figures, place)
+    return number
+
+
+async def known_queues(app: AllVerbs) -> set[str]:
+    """Return the queues that the broker knows, and those of the app's code.
+
+    Args:
+        app: The app, which is open.
+    """
+    options = [app.registry.get(name).options for name in app.registry.names()]
+    return {*await app._broker.queues(), *(one.queue or DEFAULT_QUEUE for one in options)}

@@ -1,0 +1,177 @@
+"""The dashboard in a browser: Debian's Chromium, with and without JavaScript, wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.admin.shop import HOSTILE_ID
+from tests.servers import free_port
+from tests.waiting import SOON, until_sync
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt-get install chromium")
+
+# Of the browser, which runs as root in containers, and must ask nobody for updates.
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+PAGES = [
+    "/", "/queues/emails", "/jobs", "/jobs?state=scheduled", "/jobs?state=running", "/dead", "/act?verb=delete",
+    "/act?verb=retry&error=nothing", "/schedules", "/workers", "/tenants/acme", "/jobs?missing=x", "/nothing",
+]  # fmt: skip
+
+
+@pytest.fixture
+def shop() -> Iterator[str]:
+    """The address of the dashboard of a small shop."""
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-m", "tests.admin.shop", str(port)]) as server:
+        try:
+            url = f"http://127.0.0.1:{port}/admin/jobs"
+
+            def answers() -> bool:
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/", timeout=SOON) as reply:
+                    return bool(reply.status == 200)
+                return False
+
+            until_sync(answers, "the shop answers")
+            yield url
+        finally:
+            # One of its jobs runs for an hour.
+            server.kill()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def page_of(chromium: Any, url: str, **settings: Any) -> Iterator[Any]:
+    """Open a page, and fail on any dialog, error on the console, or request to elsewhere."""
+    context = chromium.new_context(base_url=url, **settings)
+    page = context.new_page()
+    page.set_default_timeout(SOON * 1000)
+    wrong: list[str] = []
+    # A page that isn't there is said on the console too.
+    page.on("console", lambda one: wrong.append(one.text) if one.type == "error" and "404" not in one.text else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(url) else None)
+    page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    yield page
+    context.close()
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (768, "dark"), (1280, "light")])
+def test_no_page_is_wider_than_the_window_or_asks_for_anything_elsewhere(
+    chromium: Any, shop: str, width: int, scheme: str
+) -> None:
+    with page_of(chromium, shop, viewport={"width": width, "height": 700}, color_scheme=scheme) as page:
+        for path in PAGES:
+            page.goto(shop + path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            assert page.locator("h1").count() == 1
+            assert page.locator("main").is_visible()
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_a_dead_job_is_found_retried_and_completes(chromium: Any, shop: str, has_script: bool) -> None:
+    with page_of(chromium, shop, java_script_enabled=has_script) as page:
+        page.goto(f"{shop}/")
+        page.get_by_role("listitem").filter(has_text="dead letter queue").get_by_role("link", name="Look").click()
+        page.get_by_role("row").filter(has_text="order 1003").get_by_role("link").first.click()
+        assert "the bank at 203.0.113.7:443 does not answer" in page.locator("details[open]").inner_text()
+        urllib.request.urlopen(f"{shop.removesuffix('/admin/jobs')}/repair", data=b"", timeout=SOON).close()
+        page.get_by_role("button", name="Retry").click()
+        assert "in line again" in page.get_by_role("status").inner_text()
+
+        def completed() -> bool:
+            page.reload()
+            return "completed" in page.locator(".state").inner_text()
+
+        until_sync(completed, "the job completes")
+        assert "order 1003 charged" in page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_all_that_match_are_retried_and_the_rest_deleted(chromium: Any, shop: str, has_script: bool) -> None:
+    with page_of(chromium, shop, java_script_enabled=has_script) as page:
+        page.goto(f"{shop}/dead")
+        page.get_by_label("Tenant").fill("acme")
+        page.get_by_role("button", name="Show").click()
+        page.get_by_role("link", name="Retry all that match").click()
+        assert "8 dead jobs?" in page.locator("h1").inner_text()
+        page.get_by_role("button", name="Retry 8").click()
+        assert "8 jobs were made ready again" in page.get_by_role("status").inner_text()
+        page.goto(f"{shop}/dead?name=refund")
+        page.get_by_role("link", name="Delete all that match").click()
+        page.get_by_role("button", name="Delete 1").click()
+        assert "1 job was deleted" in page.get_by_role("status").inner_text()
+
+
+def test_what_can_not_be_undone_is_asked_before(chromium: Any, shop: str) -> None:
+    with page_of(chromium, shop) as page:
+        page.goto(f"{shop}/jobs?state=ready&queue=reports")
+        page.locator("tbody a").first.click()
+        page.get_by_role("button", name="Cancel").evaluate("button => { window.confirm = () => false }")
+        page.get_by_role("button", name="Cancel").click()
+        assert page.get_by_role("button", name="Cancel").is_visible()
+        page.evaluate("window.confirm = () => true")
+        page.get_by_role("button", name="Cancel").click()
+        assert "cancelled" in page.get_by_role("status").inner_text()
+
+
+def test_a_page_follows_what_happens_and_keeps_what_is_open(chromium: Any, shop: str) -> None:
+    with page_of(chromium, shop) as page:
+        page.goto(f"{shop}/queues/emails")
+        assert "Paused" in page.locator("[data-live]").inner_text()
+        other = page.context.new_page()
+        other.goto(f"{shop}/queues/emails")
+        other.get_by_role("button", name="Resume").click()
+        page.bring_to_front()
+        page.get_by_text("Open;").wait_for()
+        page.goto(f"{shop}/dead?name=refund")
+        page.locator("tbody a").first.click()
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.id") == "q"
+        page.keyboard.type(HOSTILE_ID)
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name=re.escape("evil")).wait_for()
+
+
+def test_foreign_text_starts_nothing(chromium: Any, shop: str) -> None:
+    with page_of(chromium, shop) as page:
+        page.goto(f"{shop}/search?q={urllib.request.quote(HOSTILE_ID)}")
+        text = page.locator("main").inner_text()
+        assert "<img src=x onerror=alert(1)>\\u202egnp.exe" in text
+        assert page.locator("main img").count() == 0
+
+
+def test_light_and_dark_are_chosen_without_script(chromium: Any, shop: str) -> None:
+    with page_of(chromium, shop, java_script_enabled=False, color_scheme="light") as page:
+        page.goto(f"{shop}/")
+        seen = []
+        for _ in range(3):
+            page.get_by_role("button", name="theme").click()
+            seen.append(page.locator("html").get_attribute("data-theme"))
+        assert seen == ["light", "dark", "auto"]

@@ -1,0 +1,377 @@
+"""The dashboard without a browser: pages, links, forms, and what foreign text may do in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from importlib import resources
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import Mount
+
+from asyncjobs import App, JobFailed, JobState, RetryPolicy, UnknownJob, Worker
+from asyncjobs.admin import ROLES, dashboard
+from asyncjobs.admin.dashboard.forms import FORMS
+from asyncjobs.admin.dashboard.pages import PAGES
+from tests.admin.test_api import role_of
+from tests.waiting import SOON
+from tests.web import Reply, fetch
+
+pytestmark = pytest.mark.anyio
+
+ELSEWHERE = "code pre details summary select option br table thead tbody tr th td dl dt dd section ul li"
+"""The tags that stand on other pages than the first."""
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "'><script>alert(1)</script>",
+    "</pre></bdi></td></table><h1>",
+    "{{ 1234567*3 }}{% raw %}",
+    "javascript:alert(1)",
+    "\x1b[31m\x07\x9b",
+    "gnp.\u202eexe\u2066",
+    "line\nfeed\r\nSet-Cookie: a=b",
+    "&lt;b&gt;",
+]
+
+
+class Page(HTMLParser):
+    """A page as a browser reads it: tags, links, forms, text."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.links: list[str] = []
+        self.forms: dict[str, dict[str, str]] = {}
+        self.text = ""
+        self._form = ""
+        self.feed(reply.body.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.tags.add(tag)
+        self.attributes.update(given)
+        if tag in ("a", "link") and "href" in given:
+            self.links.append(given["href"])
+        elif tag == "form":
+            self._form = given["action"] if given.get("method") == "post" else ""
+            self.forms.setdefault(self._form, {})
+        elif tag in ("input", "button") and self._form and "name" in given:
+            self.forms[self._form][given["name"]] = given.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._form = ""
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+async def see(web: Any, target: str, role: str = "admin", **headers: str) -> Reply:
+    return await fetch(web, target, headers={"x-role": role, **headers})
+
+
+async def press(web: Any, target: str, fields: Mapping[str, str] | None = None, role: str = "admin") -> Reply:
+    headers = {"x-role": role, "content-type": "application/x-www-form-urlencoded", "origin": "http://jobs.example.com"}
+    return await fetch(web, target, "POST", headers, urlencode(fields or {}).encode())
+
+
+@pytest.fixture
+def web(app: App) -> Any:
+    return dashboard(app, authorize=role_of, title="shop", environment="test")
+
+
+@pytest.fixture
+def repaired() -> list[bool]:
+    return []
+
+
+@pytest.fixture
+def work(app: App, repaired: list[bool]) -> Any:
+    @app.job(retry=RetryPolicy(max_retries=0))
+    async def work(note: str = "") -> str:
+        if not repaired:
+            raise LookupError(note)
+        return "done"
+
+    return work
+
+
+async def run_all(app: App, *queues: str) -> None:
+    await Worker(app, queues=queues or ["default"]).run_until_empty()
+
+
+async def seed(app: App, work: Any) -> None:
+    """Leave something on each page."""
+    for number in range(60):
+        await work.with_options(tenant="acme" if number % 2 else None).delay(f"order {number}")
+    await run_all(app)
+    await work.with_options(job_id="waits/here?").delay("hi")
+    await work.schedule_in(3600, "later")
+    await work.with_options(queue="strange:name.x").delay("x")
+    await app.add_schedule("nightly/1", work.request("n"), every=3600)
+    await app.pause("default")
+
+
+# -- pages and links
+
+
+@pytest.mark.parametrize("mount", ["", "/x", "/x/y"])
+async def test_each_link_of_each_page_leads_somewhere(app: App, work: Any, mount: str) -> None:
+    pages = dashboard(app, authorize=role_of)
+    web = Starlette(routes=[Mount(mount, pages)]) if mount else pages
+    async with app, Worker(app, queues=["idle"]).running():
+        await seed(app, work)
+        seen: set[str] = set()
+        to_see = [f"{mount}/"]
+        while to_see:
+            target = to_see.pop()
+            if target in seen or target.startswith("#"):
+                continue
+            seen.add(target)
+            assert target.startswith(f"{mount}/")
+            reply = await see(web, target)
+            assert reply.status == 200, target
+            if reply.headers["content-type"].startswith("text/html"):
+                assert len(reply.body) < 120_000
+                found = Page(reply)
+                assert found.forms.keys() <= {"", *(action for action in found.forms if action.startswith(f"{mount}/"))}
+                to_see += found.links
+    assert len(seen) > 70
+
+
+async def test_a_page_is_for_those_who_may_look_and_a_button_for_those_who_may_press_it(app: App, web: Any) -> None:
+    async with app:
+        for page in PAGES:
+            target = page.path.replace("{id:path}", "nothing").replace("{name:path}", "nothing")
+            assert (await fetch(web, target)).status == 401
+            for role in ROLES:
+                assert (await see(web, target, role)).status in (200, 303, 400, 404), target
+        for form in FORMS:
+            target = form.path.replace("{id:path}", "nothing").replace("{name:path}", "nothing")
+            assert (await fetch(web, target, "POST")).status == 401
+            for role, permissions in ROLES.items():
+                status = (await press(web, target, role=role)).status
+                assert (status == 403) == (form.needs not in permissions), (target, role)
+                assert status in (303, 400, 403, 404)
+        for role in ("viewer", "operator"):
+            assert (await press(web, "/act", {"verb": "delete"}, role)).status == 403
+            assert (await see(web, "/act?verb=delete", role)).status == 403
+        assert (await press(web, "/act", {"verb": "retry"}, "viewer")).status == 403
+
+
+async def test_what_a_caller_may_not_do_has_no_button(app: App, web: Any, work: Any) -> None:
+    async with app:
+        await seed(app, work)
+        dead = (await app.failed_jobs(1))[0]
+        for target in ("/", "/queues/default", "/schedules", f"/jobs/{quote(dead.id)}", "/dead"):
+            assert set(Page(await see(web, target, "viewer")).forms) <= {"", "/theme"}, target
+            assert b"act?verb" not in (await see(web, target, "viewer")).body
+        assert b"order" not in (await see(web, f"/jobs/{quote(dead.id)}", "viewer")).body.split(b"Errors")[0]
+
+
+async def test_a_login_page_is_where_authorize_sends_a_stranger(app: App) -> None:
+    def to_login(request: Request) -> None:
+        raise HTTPException(303, headers={"location": "/login"})
+
+    reply = await fetch(dashboard(app, authorize=to_login), "/")
+    assert (reply.status, reply.headers["location"]) == (303, "/login")
+
+
+async def test_an_empty_field_of_a_filter_filters_nothing(app: App, web: Any, work: Any) -> None:
+    async with app:
+        await seed(app, work)
+        for target in ("/dead?queue=&name=&error=&tenant=acme", "/jobs?state=scheduled&queue=&tenant="):
+            assert Page(await see(web, target)).tags >= {"table"}
+
+
+async def test_problems_are_pages(app: App, web: Any) -> None:
+    async with app:
+        for target, status in (("/nothing", 404), ("/jobs/none", 404), ("/jobs?limit=0", 400), ("/act?verb=burn", 400)):
+            reply = await see(web, target)
+            assert (reply.status, reply.headers["content-type"]) == (status, "text/html; charset=utf-8"), target
+    away = await see(web, "/")
+    assert (away.status, "broker is away" in away.body.decode()) == (503, True)
+
+
+# -- what the buttons do
+
+
+async def test_a_dead_job_is_found_and_retried_to_its_end(app: App, web: Any, work: Any, repaired: list[bool]) -> None:
+    async with app:
+        handle = await work.delay("card 7")
+        await run_all(app)
+        found = await see(web, f"/search?q={handle.id}")
+        assert found.status == 303
+        page = Page(await see(web, found.headers["location"]))
+        assert "card 7" in page.text
+        [action] = [one for one in page.forms if one.endswith("/retry")]
+        repaired.append(True)
+        reply = await press(web, action, page.forms[action])
+        assert reply.status == 303
+        assert "in line again" in Page(await see(web, reply.headers["location"])).text
+        await run_all(app)
+        assert await handle.result(1) == "done"
+        again = await press(web, action, page.forms[action])
+        assert (again.status, "completed" in again.body.decode()) == (409, True)
+
+
+@pytest.mark.parametrize("verb", ["retry", "delete"])
+async def test_all_that_match_are_changed_but_not_what_dies_after_the_page_was_shown(
+    app: App, web: Any, work: Any, verb: str
+) -> None:
+    async with app:
+        for tenant in ("acme", None, "acme"):
+            await work.with_options(tenant=tenant).delay()
+        await run_all(app)
+        confirm = Page(await see(web, f"/act?verb={verb}&tenant=acme"))
+        assert "2 dead jobs" in confirm.text
+        late = await work.with_options(tenant="acme").delay()
+        await run_all(app)
+        reply = await press(web, "/act", confirm.forms["/act"])
+        assert parse_qs(urlsplit(reply.headers["location"]).query)["n"] == ["2"]
+        assert "2 jobs" in Page(await see(web, reply.headers["location"])).text
+        assert late.id in [job.id for job in await app.failed_jobs(tenant="acme")]
+        assert len(await app.failed_jobs()) == 2
+        assert (await app.queue_stats("default")).pending == (2 if verb == "retry" else 0)
+
+
+async def test_a_job_is_cancelled_and_its_record_deleted(app: App, web: Any, work: Any) -> None:
+    async with app:
+        job_id = (await work.with_options(job_id="a/b?").delay()).id
+        at = f"/jobs/{quote(job_id, safe='')}"
+        await press(web, f"{at}/cancel", {"queue": "default"})
+        assert (await app.find_job(job_id)).state is JobState.CANCELLED
+        assert "cancelled" in Page(await see(web, at)).text
+        assert (await press(web, f"{at}/delete")).status == 303
+        with pytest.raises(UnknownJob):
+            await app.find_job(job_id)
+        missed = await see(web, f"/search?q={quote('a/b?')}")
+        assert "no record" in Page(await see(web, missed.headers["location"])).text
+
+
+async def test_a_queue_and_a_schedule_are_paused_resumed_and_run(app: App, web: Any, work: Any) -> None:
+    async with app:
+        await app.add_schedule("nightly/1", work.request("n"), every=3600)
+        for target, text in (("/queues/default/pause", "is paused"), ("/queues/default/resume", "open again")):
+            reply = await press(web, target)
+            assert text in Page(await see(web, reply.headers["location"])).text
+            assert (await app.queue_stats("default")).paused is (text == "is paused")
+        for verb, text in (("pause", "is paused"), ("resume", "fires again"), ("trigger", "Sent: job")):
+            reply = await press(web, f"/schedules/nightly%2F1/{verb}", {"queue": "default"})
+            assert text in Page(await see(web, reply.headers["location"])).text
+        assert (await app.queue_stats("default")).pending == 1
+
+
+async def test_the_theme_is_kept_for_the_dashboard_alone(app: App) -> None:
+    web = Starlette(routes=[Mount("/x", dashboard(app, authorize=role_of))])
+    async with app:
+        reply = await press(web, "/x/theme", {"theme": "dark"})
+        cookie = reply.headers["set-cookie"]
+        assert "path=/x;" in cookie.lower()
+        assert "samesite=strict" in cookie.lower()
+        assert b'data-theme="dark"' in (await see(web, "/x/", cookie=cookie.partition(";")[0])).body
+        assert b'data-theme="auto"' in (await see(web, "/x/", cookie='asyncjobs_theme="><b>')).body
+        assert (await press(web, "/x/theme", {"theme": "pink"})).status == 400
+
+
+async def test_a_form_of_another_site_or_of_great_size_changes_nothing(app: App, web: Any) -> None:
+    async with app:
+        for origin in ("https://evil.example", "null"):
+            reply = await fetch(web, "/queues/default/pause", "POST", {"x-role": "admin", "origin": origin})
+            assert (reply.status, b"trusted_origins" in reply.body) == (403, True)
+        assert (await press(web, "/queues/default/pause", {"x": "y" * 70_000})).status == 413
+        assert (await press(web, "/queues/default/pause", {"x": "y"})).status == 400
+        assert (await app.queue_stats("default")).paused is False
+
+
+# -- foreign text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_foreign_text_stays_text_on_each_page(app: App, web: Any, text: str) -> None:
+    one_line = re.sub(r"[\x00-\x20\x7f-\x9f]", "", text)
+
+    @app.job(name=one_line, retry=RetryPolicy(max_retries=0))
+    async def work(given: str) -> None:
+        raise type(text.replace("\x00", ""), (Exception,), {})(given)
+
+    other = work.with_options(job_id=one_line, tenant=one_line, metadata={text: text})
+    async with app, Worker(app, queues=["default"]).running():
+        handle = await other.delay(text)
+        with pytest.raises(JobFailed):
+            await handle.result(SOON)
+        await work.schedule_in(60, text)
+        await work.with_options(queue="paused", tenant=one_line, metadata={"a": text}).delay(text)
+        await app.add_schedule(one_line, work.request(text), every=3600)
+        word = quote(one_line, safe="")
+        targets = [
+            "/", "/queues/default", "/jobs?state=ready", "/jobs?state=scheduled", "/dead", f"/dead?tenant={word}",
+            f"/dead?name={word}&error={word}", f"/act?verb=delete&name={word}", "/schedules", "/workers",
+            f"/tenants/{word}", f"/jobs/{quote(handle.id, safe='')}?queue=default", f"/jobs?missing={quote(text)}",
+            f"/search?q={quote(text)}", f"/jobs/{quote(text, safe='')}", f"/nothing/{quote(text, safe='')}",
+            f"/jobs?limit={quote(text)}", f"/schedules?done=trigger&job={quote(text)}",
+        ]  # fmt: skip
+        allowed = Page(await see(web, "/")).tags | set(ELSEWHERE.split())
+        for target in targets:
+            reply = await see(web, target)
+            assert reply.status in (200, 303, 400, 404), target
+            if reply.status == 303:
+                assert reply.headers["location"].startswith("/jobs")
+                continue
+            page = Page(reply)
+            assert page.tags <= allowed | {
+                "table",
+                "thead",
+                "tbody",
+                "tr",
+                "th",
+                "td",
+                "dl",
+                "dt",
+                "dd",
+                "section",
+                "ul",
+                "li",
+            }
+            assert "3703701" not in page.text
+            assert not [name for name in page.attributes if name.startswith("on") or name == "style"]
+            assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", reply.body.decode())
+
+
+async def test_a_job_of_a_megabyte_has_a_page_of_bounded_size(app: App, web: Any, work: Any) -> None:
+    async with app:
+        handle = await work.delay("x" * 900_000)
+        assert len((await see(web, f"/jobs/{handle.id}")).body) < 100_000
+        await run_all(app)
+        assert len((await see(web, "/dead")).body) < 100_000
+
+
+# -- what is sent
+
+
+async def test_pages_load_nothing_from_elsewhere_and_run_nothing_inline(app: App, web: Any) -> None:
+    folder = resources.files("asyncjobs.admin.dashboard")
+    for one in (folder / "templates").iterdir():
+        text = one.read_text()
+        assert not re.search(r"\|\s*safe|Markup|style=|<script>|\son\w+=|https?://", text), one.name
+    assert sum(len(one.read_bytes()) for one in (folder / "static").iterdir() if one.name.startswith("app.")) < 30_000
+    async with app:
+        reply = await see(web, "/")
+        policy = reply.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        for link in Page(reply).links:
+            if "/static/" in link:
+                kept = await fetch(web, link)
+                assert "immutable" in kept.headers["cache-control"]
+                assert (await fetch(web, link.replace("/static/", "/static/0"))).headers["cache-control"] == "no-store"
+        assert (await fetch(web, "/static/x/..%2Fapp.py")).status == 404

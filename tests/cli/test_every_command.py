@@ -1,0 +1,212 @@
+"""Every command, as the parser has it: with wrong input, a closed pipe, no terminal, a server that is away."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from asyncjobs import App
+from asyncjobs.cli import main
+from tests.cli.conftest import SHOP, Command
+from tests.cli.lines import COMMANDS, HOSTILE, assert_safe, options_of, sample
+
+Run = Callable[..., tuple[int, str, str]]
+
+EVERY = pytest.mark.parametrize("command", list(COMMANDS))
+# A demo that isn't misled runs for some seconds, and has no server.
+EVERY_WITH_A_SERVER = pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
+
+
+@pytest.fixture
+def away() -> Iterator[str]:
+    """The URL of a port where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"redis://:secret@127.0.0.1:{taken.getsockname()[1]}/0"
+
+
+@pytest.fixture
+def run(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Run a command in this process, on an empty server; return its exit code and what it printed on each stream."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("ASYNCJOBS_URL", redis_url)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        sys.modules.pop("shop", None)
+        try:
+            code = main(arguments)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else -1
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    yield call
+    sys.modules.pop("shop", None)
+
+
+@pytest.fixture
+def program(tmp_path: Path, redis_url: str) -> Command:
+    """The command in processes of its own."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    return Command(tmp_path, redis_url)
+
+
+def _assert_short(told: str, most: int = 2) -> None:
+    assert "Traceback" not in told
+    assert "Exception ignored" not in told
+    assert 1 <= len(told.splitlines()) <= most
+    assert all(len(line) <= 2_000 for line in told.splitlines())
+    assert_safe(told)
+
+
+@EVERY_WITH_A_SERVER
+def test_a_right_command_on_an_empty_server_is_no_error_of_usage(run: Run, command: str) -> None:
+    code, out, error = run(*sample(command))
+    # 1 where the job, queue or schedule that is named does not exist, 2 where a question can't be asked.
+    assert code in (0, 1) or (code == 2 and "give --yes" in error)
+    assert bool(error) == (code != 0)
+    assert_safe(out + error)
+
+
+@EVERY
+def test_an_unknown_option_is_one_line_and_exit_code_2(run: Run, command: str) -> None:
+    code, out, error = run(*sample(command), "--nonsense")
+    assert (code, out) == (2, "")
+    _assert_short(error, 1)
+    assert f"asyncjobs {command} --help" in error or "asyncjobs --help" in error
+
+
+@EVERY
+def test_empty_text_and_text_that_is_no_utf_8_are_refused(run: Run, command: str) -> None:
+    for option in options_of(command):
+        for value in ("", "\udcff"):
+            code, out, error = run(*sample(command), *option.option_strings[:1], value)
+            assert (code, out) == (2, "")
+            _assert_short(error, 1)
+
+
+@EVERY
+def test_a_number_that_is_none_is_refused(run: Run, command: str) -> None:
+    for option in options_of(command):
+        if option.type is not None:
+            for value in ("x", "-1", "1.5", "9" * 5_000):
+                code, out, error = run(*sample(command), *option.option_strings[:1], value)
+                if code != 0:
+                    assert (code, out) == (2, "")
+                    _assert_short(error, 1)
+
+
+@EVERY
+@pytest.mark.parametrize("kind", list(HOSTILE))
+def test_what_is_given_is_told_without_its_control_characters(run: Run, command: str, kind: str) -> None:
+    for option in options_of(command):
+        code, out, error = run(*sample(command), *option.option_strings[:1], HOSTILE[kind])
+        assert code in (0, 1, 2)
+        assert_safe(out + error)
+        if code:
+            # One line for each of several jobs.
+            _assert_short(error, 2)
+
+
+@EVERY
+def test_a_server_that_is_away_is_one_line_that_names_it(
+    run: Run, away: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASYNCJOBS_URL", away)
+    line = ["demo", "--redis", away] if command == "demo" else [*sample(command)]
+    if "--yes" in COMMANDS[command].format_help():
+        line.append("--yes")
+    code, out, error = run(*line)
+    assert (code, out) == (1, "")
+    _assert_short(error)
+    assert away.rpartition("@")[2].partition("/")[0] in error
+    assert "secret" not in error
+
+
+def _end(program: Command, line: list[str], script: str) -> tuple[int, str]:
+    """Run a command line in a shell that does something to its streams; return the exit code and standard error."""
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", sys.executable, "-m", "asyncjobs", *line],
+        cwd=program.folder,
+        env=program.environ,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=40,
+    )
+    return done.returncode, done.stderr
+
+
+@EVERY
+def test_a_reader_that_has_gone_ends_a_command_quietly(program: Command, command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "asyncjobs", *sample(command)],
+            cwd=program.folder,
+            env=program.environ,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=40,
+        )
+    # What finds nothing to print has failed before it could notice.
+    assert done.returncode in (141, 1, 2)
+    if done.returncode == 141:
+        assert done.stderr == ""
+    else:
+        _assert_short(done.stderr)
+
+
+@EVERY_WITH_A_SERVER
+def test_without_any_stream_a_command_ends_with_its_code(run: Run, program: Command, command: str) -> None:
+    expected = run(*sample(command))[0]
+    assert _end(program, sample(command), '"$@" <&- >&- 2>&-') == (expected, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_read_enough_ends_a_long_list(program: Command, unbuffered: str) -> None:
+    app = App(program.environ["ASYNCJOBS_URL"])
+
+    @app.job
+    async def work(number: int) -> None: ...
+
+    app.sync.enqueue_many([work.request(number) for number in range(3_000)])
+    program.environ["PYTHONUNBUFFERED"] = unbuffered
+    for line in (["jobs", "--limit", "3000"], ["jobs", "--limit", "3000", "--json"]):
+        script = '"$@" | head -n 2 > /dev/null; exit ${PIPESTATUS[0]}'
+        assert _end(program, line, script) == (141, "")
+
+
+def test_a_full_disk_is_one_line_and_exit_code_1(program: Command) -> None:
+    code, error = _end(program, ["stats"], '"$@" > /dev/full')
+    assert (code, error) == (1, "asyncjobs: the output can't be written: No space left on device\n")
+
+
+def test_a_pipe_that_takes_errors_too_may_be_closed(program: Command) -> None:
+    script = 'set -o pipefail; "$@" 2>&1 | true'
+    assert _end(program, ["stats", "--url", "redsi://"], script) == (2, "")
+
+
+def test_an_encoding_without_the_characters_gets_escapes(program: Command) -> None:
+    app = App(program.environ["ASYNCJOBS_URL"])
+
+    @app.job(name="größe")
+    async def work() -> None: ...
+
+    work.delay_sync()
+    done = program.run("jobs", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"gr\xf6\xdfe" in done.stdout
