@@ -1,4 +1,4 @@
-"""Types of the standard library, unions and the app's encoders: what is sent arrives, or is refused with the reason."""
+"""Types of the standard library, and unions: what is sent arrives, or is refused with the reason."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from asyncjobs import App, ArgumentsError, ConfigurationError, DefinitionError
-from asyncjobs.jobs.signature import Signature
+from asyncjobs import App, ArgumentsError
+from tests.api.round_trips import round_trip, signature_of
 from tests.waiting import SOON
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -127,21 +127,6 @@ class Point(NamedTuple):
     y: int = 0
 
 
-def _function(annotation: Any) -> Callable[..., Any]:
-    def work(argument):  # type: ignore[no-untyped-def]
-        return argument
-
-    work.__annotations__ = {"argument": annotation, "return": annotation}
-    return work
-
-
-def round_trip(annotation: Any, value: Any) -> Any:
-    signature = Signature(_function(annotation), "work")
-    raw, keywords = signature.encode((value,), {})
-    (arrived,), _ = signature.decode(msgspec.Raw(raw), keywords)
-    return arrived
-
-
 @pytest.mark.parametrize(
     ("annotation", "value"),
     [
@@ -235,7 +220,7 @@ def round_trip(annotation: Any, value: Any) -> Any:
 )
 def test_a_value_arrives_as_it_was(annotation: Any, value: Any) -> None:
     arrived = round_trip(annotation, value)
-    codec = Signature(_function(annotation), "work").returns
+    codec = signature_of(annotation).returns
     came_back = codec.decode(codec.write_result(value))
     for one in (arrived, came_back):
         if annotation is Incomparable:
@@ -276,11 +261,11 @@ def test_a_value_arrives_as_it_was(annotation: Any, value: Any) -> None:
 )
 def test_a_value_that_could_not_arrive_is_refused_with_the_reason(annotation: Any, value: Any, reason: str) -> None:
     with pytest.raises(ArgumentsError, match=f"argument 'argument'.*{reason}"):
-        Signature(_function(annotation), "work").encode((value,), {})
+        signature_of(annotation).encode((value,), {})
 
 
 def test_what_the_code_of_a_type_raises_when_it_is_read_is_a_misfit() -> None:
-    signature = Signature(_function(Explosive), "work")
+    signature = signature_of(Explosive)
     raw, _ = signature.encode((Explosive(1),), {})
     with pytest.raises(ArgumentsError, match="boom"):
         signature.decode(msgspec.Raw(raw.replace(b"\x01", b"\x0d")), ())
@@ -291,125 +276,8 @@ def test_what_the_code_of_a_type_raises_when_it_is_read_is_a_misfit() -> None:
 
 
 def test_a_record_of_before_is_read_after_the_annotation_has_become_a_union() -> None:
-    old, _ = Signature(_function(uuid.UUID), "work").encode((ID,), {})
-    assert Signature(_function(uuid.UUID | str), "work").decode(msgspec.Raw(old), ()) == ((ID,), {})
-
-
-# -- encoders of an app
-
-
-class Money:
-    def __init__(self, cents: int, currency: str) -> None:
-        self.cents, self.currency = cents, currency
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Money) and vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        return hash((self.cents, self.currency))
-
-    def __repr__(self) -> str:
-        return f"{self.cents} {self.currency}"
-
-
-class Euros(Money):
-    def __init__(self, cents: int, currency: str = "EUR") -> None:
-        super().__init__(cents, currency)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Euros) and vars(self) == vars(other)
-
-    __hash__ = Money.__hash__
-
-
-@dataclasses.dataclass
-class Bill:
-    total: Money
-    parts: list[Money]
-
-
-ENCODERS = {Money: (lambda money: [money.cents, money.currency], lambda value: Money(*value))}
-
-app = App("memory://", encoders=ENCODERS)
-
-
-@app.job(executor="process")
-def double_in_process(money: Money) -> Money:
-    return Money(money.cents * 2, money.currency)
-
-
-@pytest.mark.anyio
-async def test_the_encoders_of_an_app_send_arguments_and_results_of_its_jobs(make_app: Callable[..., App]) -> None:
-    app = make_app(encoders=ENCODERS)
-
-    @app.job
-    async def double(bill: Bill, factor: Money | int, more: Money | None = None) -> dict[str, Money]:
-        assert isinstance(factor, int)
-        return {str(index): Money(one.cents * factor, one.currency) for index, one in enumerate(bill.parts)}
-
-    @app.job
-    def halve(money: Money) -> list[Money]:
-        return [Money(money.cents // 2, money.currency)]
-
-    async with app, app.worker():
-        bill = Bill(Money(3, "EUR"), [Money(1, "EUR"), Money(2, "USD")])
-        handle = await double.delay(bill, 2)
-        assert await handle.result(SOON) == {"0": Money(2, "EUR"), "1": Money(4, "USD")}
-        [handle] = await app.enqueue_many([halve.request(Money(4, "EUR"))])
-        assert await handle.result(SOON) == [Money(2, "EUR")]
-
-
-@pytest.mark.anyio
-async def test_the_encoders_of_an_app_reach_the_process_of_a_handler() -> None:
-    async with app, app.worker():
-        assert await (await double_in_process.delay(Money(2, "EUR"))).result(SOON) == Money(4, "EUR")
-
-
-def test_a_subclass_is_not_sent_as_the_class_of_the_encoder() -> None:
-    app = App("memory://", encoders=ENCODERS)
-
-    @app.job
-    async def work(money: Money) -> None: ...
-
-    with pytest.raises(ArgumentsError, match="money is of type Euros and would arrive as Money"):
-        work.request(Euros(1))
-
-
-def test_what_an_encoder_raises_is_the_reason() -> None:
-    def fail(value: Any) -> Any:
-        raise KeyError("boom")
-
-    writing = App("memory://", encoders={Money: (fail, fail)})
-    reading = App("memory://", encoders={Money: (ENCODERS[Money][0], fail)})
-    for app in (writing, reading):
-
-        @app.job
-        async def work(money: Money) -> None: ...
-
-        with pytest.raises(ArgumentsError, match=r"argument 'money'.*boom"):
-            work.request(Money(1, "EUR"))
-
-
-@pytest.mark.parametrize(
-    ("encoders", "reason"),
-    [
-        ({Money: str}, "a pair of functions"),
-        ({Money: (str, None)}, "a pair of functions"),
-        ({"Money": (str, str)}, "expected a class"),
-        ({datetime: (str, str)}, "datetime, which is encoded without one"),
-        ({Base: (str, str)}, "Base, which is encoded without one"),
-        ({object: (str, str)}, "object, which is encoded without one"),
-        ([Money], "expected a mapping"),
-    ],
-)
-def test_an_encoder_that_could_not_work_is_refused(encoders: Any, reason: str) -> None:
-    with pytest.raises(ConfigurationError, match=reason):
-        App("memory://", encoders=encoders)
-
-
-def test_a_class_without_an_encoder_is_refused_with_what_to_do() -> None:
-    with pytest.raises(DefinitionError, match=r"parameter 'argument' is annotated with Money.*App\(encoders=…\)"):
-        App("memory://").job(_function(Money))
+    old, _ = signature_of(uuid.UUID).encode((ID,), {})
+    assert signature_of(uuid.UUID | str).decode(msgspec.Raw(old), ()) == ((ID,), {})
 
 
 @pytest.mark.anyio

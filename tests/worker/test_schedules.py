@@ -12,15 +12,7 @@ from typing import Any, Literal
 
 import pytest
 
-from asyncjobs import (
-    App,
-    ArgumentsError,
-    DefinitionError,
-    JobState,
-    UnknownSchedule,
-    Worker,
-    current_job,
-)
+from asyncjobs import App, ArgumentsError, DefinitionError, JobState, UnknownSchedule, Worker, current_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.schedule import Schedule, Timing
 from asyncjobs.core.stored import read_live
