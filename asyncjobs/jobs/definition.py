@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 import sys
@@ -37,7 +38,21 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
+V = TypeVar("V", bound=Callable[..., Any])
+
 _NO_OPTIONS = CallOptions()
+
+
+def _as_coroutine_function(verb: V) -> V:
+    """Mark ``verb``, which returns a coroutine, for callers that look before they call.
+
+    One of them is Starlette's ``BackgroundTasks``, which would drop what is returned.
+    """
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(verb)
+    else:
+        verb._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return verb
 
 
 class _Verbs(Generic[P, R]):
@@ -47,7 +62,8 @@ class _Verbs(Generic[P, R]):
     _call_options: CallOptions
     _app: SendingApp | None
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
+    @_as_coroutine_function
+    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
         """Send the job to run as soon as a worker is free.
 
         The arguments are checked at once, before anything is awaited.
@@ -72,6 +88,7 @@ class _Verbs(Generic[P, R]):
         """
         return self._send(self._request(args, kwargs), sys._getframe(1))
 
+    @_as_coroutine_function
     def schedule_at(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
         """Send the job to run at a time.
 
@@ -89,6 +106,7 @@ class _Verbs(Generic[P, R]):
         due_at_ms = due_ms(when, "schedule_at", "schedule_in", time.time_ns() // 1_000_000)
         return self._send(self._request(args, kwargs, due_at_ms=due_at_ms), sys._getframe(1))
 
+    @_as_coroutine_function
     def schedule_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Sending[R]:
         """Send the job to run after a delay, counted from when the broker has it.
 
@@ -105,7 +123,7 @@ class _Verbs(Generic[P, R]):
         """
         return self._send(self._request(args, kwargs, delay_ms=to_ms("delay", delay)), sys._getframe(1))
 
-    def delay_sync(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+    def delay_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Do what ``delay`` does, from code without an event loop.
 
         Args:
@@ -153,7 +171,7 @@ class _Verbs(Generic[P, R]):
         """
         return self._send_sync(self._request(args, kwargs, delay_ms=to_ms("delay", delay)), "schedule_in")
 
-    def request(self, *args: P.args, **kwargs: P.kwargs) -> JobRequest[R]:
+    def request(self, /, *args: P.args, **kwargs: P.kwargs) -> JobRequest[R]:
         """Return the checked call without sending it, for ``app.enqueue_many`` and ``app.add_schedule``.
 
         Args:
@@ -275,7 +293,8 @@ class JobDefinition(_Verbs[P, R]):
 class AsyncJobDefinition(JobDefinition[P, R]):
     """A job whose handler is a coroutine function; calling it runs the plain function."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    @_as_coroutine_function
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         result: Coroutine[Any, Any, R] = self.function(*args, **kwargs)
         return result
 
@@ -283,7 +302,7 @@ class AsyncJobDefinition(JobDefinition[P, R]):
 class SyncJobDefinition(JobDefinition[P, R]):
     """A job whose handler is a plain function, run in a thread; calling it runs the plain function."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         result: R = self.function(*args, **kwargs)
         return result
 
