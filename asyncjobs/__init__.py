@@ -12,6 +12,7 @@ from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.jobs import CancelResult, EditResult, ListedState
 from asyncjobs.app.verbs.schedules import ScheduleInfo
+from asyncjobs.app.verbs.sweeping import LiveFilter, LiveState
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import Acks, CallOptions, DefinitionOptions, Durability, Executor, JobOptions, SendOptions
@@ -107,6 +108,8 @@ __all__ = [
     "JobRequest",
     "JobState",
     "ListedState",
+    "LiveFilter",
+    "LiveState",
     "Middleware",
     "MinuteStats",
     "Missed",

@@ -68,10 +68,12 @@ async def verbs() -> None:
     app.enqueue_for_tenant("acme", plain.request("a"))  # wrong
     app.find_job("a")  # wrong
     app.cancel_job("a")  # wrong
+    app.cancel_jobs()  # wrong
     app.edit_job("a")  # wrong
     app.delete_job("a")  # wrong
     app.jobs("ready")  # wrong
     app.failed_jobs()  # wrong
+    app.failed_page()  # wrong
     app.retry_job("a")  # wrong
     app.retry_failed()  # wrong
     app.delete_failed()  # wrong
@@ -85,6 +87,7 @@ async def verbs() -> None:
     app.suspended_tenants()  # wrong
     app.tenant_stats("acme")  # wrong
     app.purge_tenant("acme")  # wrong
+    app.purge_queue("default")  # wrong
     app.stats()  # wrong
     app.queue_stats("default")  # wrong
     app.queue_minutes("default")  # wrong

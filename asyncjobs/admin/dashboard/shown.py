@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from datetime import datetime
 from typing import Any
 
 import msgspec
+
+from asyncjobs.core.text import is_harmless
 
 __all__ = ["ago", "as_json", "duration", "number", "visible", "when"]
 
 MAX_SHOWN = 64 * 1024
 """How many characters of one value a page shows."""
 
-#: Control characters but line feeds and tabs, and those that turn the direction of text around.
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-
 
 def visible(value: Any) -> Any:
     """Return text with what can't be seen, or changes how the rest is seen, written out as in ``\\u202e``."""
-    if not isinstance(value, str) or hasattr(value, "__html__"):
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
         return value
-    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), unicodedata.normalize("NFC", value))
+    return "".join(one if one in "\n\t" or is_harmless(one) else repr(one)[1:-1] for one in value)
 
 
 def number(value: int | float | None) -> str:
