@@ -67,7 +67,7 @@ async def test_options_name_another_queue_and_another_tenant(app: App, order: An
         assert (await order.handle("@globex:x").refresh()).tenant == "globex"
 
 
-async def test_a_job_numbered_order_is_found_in_the_app_that_is_open(make_app: Callable[..., App]) -> None:
+async def test_a_job_of_a_library_is_found_in_the_app_that_is_open(make_app: Callable[..., App]) -> None:
     with pytest.raises(AppNotOpen, match="no app is open"):
         numbered_order.handle("x")
     first, second = make_app(), make_app()
