@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from asyncjobs.cli.output import print_error
 from asyncjobs.core.bounds import MAX_COUNT, shown
+from asyncjobs.errors import closest
 
 __all__ = [
     "Commands",
@@ -22,7 +23,16 @@ __all__ = [
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line, and of the command that was given."""
+
+    def parse_known_args(self, *args: Any, **options: Any) -> Any:
+        """Parse arguments, all of which must be known."""
+        parsed, unknown = super().parse_known_args(*args, **options)
+        if unknown:
+            # Here, and not in the parser of all commands, which would name its own help.
+            hint = closest(unknown[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}.{hint}".removesuffix("."))
+        return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
         """End the process with an error about its arguments."""

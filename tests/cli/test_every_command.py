@@ -83,7 +83,11 @@ def test_an_unknown_option_is_one_line_and_exit_code_2(run: Run, command: str) -
     code, out, error = run(*sample(command), "--nonsense")
     assert (code, out) == (2, "")
     _assert_short(error, 1)
-    assert f"asyncjobs {command} --help" in error or "asyncjobs --help" in error
+    assert error.startswith(f"asyncjobs {command}: unrecognized arguments: --nonsense; `asyncjobs {command} --help` ")
+
+
+def test_a_misspelt_option_has_its_closest_neighbour_named(run: Run) -> None:
+    assert "Did you mean '--tenant'?" in run("purge", "--tennant", "acme", "--tenant", "acme")[2]
 
 
 @EVERY
