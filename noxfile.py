@@ -78,6 +78,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def pictures(session: nox.Session) -> None:
+    """Write the pictures of the dashboard into `docs/images/`; needs Debian's Chromium."""
+    _install(session, "test")
+    session.run("python", "-m", "docs.pictures")
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Speed beside the bare loop, as ratios of one run; takes some minutes and is no test."""
     _install(session, "test")

@@ -1,6 +1,7 @@
-"""A web app with the admin API: `pip install 'asyncjobs[admin]' fastapi uvicorn`, then `uvicorn admin_api:web` here.
+"""A web app with the dashboard and the admin API: `pip install 'asyncjobs[admin]' fastapi uvicorn`, then
+`uvicorn admin_api:web` in this folder, with the password of the name `ops` in ADMIN_PASSWORD.
 
-ADMIN_PASSWORD is the password of the name `ops`:
+The dashboard is at http://localhost:8000/admin/jobs/ and the API beside it:
 
     curl -u ops:$ADMIN_PASSWORD localhost:8000/api/admin/jobs/stats
     curl -u ops:$ADMIN_PASSWORD 'localhost:8000/api/admin/jobs/failed?limit=10'
@@ -14,7 +15,7 @@ import os
 from fastapi import FastAPI
 
 from asyncjobs import App
-from asyncjobs.admin import admin_api, basic_auth
+from asyncjobs.admin import admin_api, basic_auth, dashboard
 
 app = App()
 
@@ -33,4 +34,6 @@ async def buy(order: int) -> dict[str, str]:
     return {"job": handle.id}
 
 
-web.mount("/api/admin", admin_api(app, authorize=basic_auth({"ops": os.environ["ADMIN_PASSWORD"]})))
+who = basic_auth({"ops": os.environ["ADMIN_PASSWORD"]})
+web.mount("/api/admin", admin_api(app, authorize=who))
+web.mount("/admin/jobs", dashboard(app, authorize=who, title="shop"))

@@ -153,6 +153,8 @@ async def test_the_admin_api_of_a_web_app_retries_a_dead_job(admin_example: Modu
         assert (await fetch(web, "/api/admin/jobs/stats")).status == 401
         stats = await fetch(web, "/api/admin/jobs/stats", headers=password)
         retried = await fetch(web, f"/api/admin/jobs/{job_id}/retry", "POST", password)
+        page = await fetch(web, "/admin/jobs/", headers=password)
 
     assert stats.json["queues"][0]["cancelled_total"] == 1
     assert (retried.status, "cancelled" in retried.json["detail"]) == (409, True)
+    assert (page.status, b"payments" in page.body) == (200, True)

@@ -9,6 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from asyncjobs.app.loop import AppLoop
 from asyncjobs.app.verbs.all import AllVerbs
+from asyncjobs.core.bounds import shown
+from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.request import JobRequest
 
@@ -88,7 +90,14 @@ class SyncApp:
 
         Returns:
             What its handler returned.
+
+        Raises:
+            ArgumentsError: ``handle`` is none, as ``job.delay(…)``, which sends nothing until it is awaited.
         """
+        if not isinstance(handle, JobHandle):
+            raise ArgumentsError(
+                f"{shown(handle)} is no handle: expected what job.delay_sync(…) or app.handle(…) returns"
+            )
         return self._loop.run_sync(lambda: handle.result(timeout), "await handle.result(…)")
 
     # -- jobs by id

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from asyncjobs.cli.escaping import escaped
+from asyncjobs.core.text import escaped
 from asyncjobs.worker.run import END_WITHIN_S
 from asyncjobs.worker.signals import stop_signals
 from asyncjobs.worker.worker import Worker

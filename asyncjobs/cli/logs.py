@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 
-from asyncjobs.cli.escaping import escaped
+from asyncjobs.worker.log_lines import LogLines
 
 __all__ = ["log_to_stderr"]
-
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def log_to_stderr(level: str) -> None:
@@ -19,12 +17,5 @@ def log_to_stderr(level: str) -> None:
         level: The name of the level, as ``--log-level`` takes it.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines(_FORMAT))
+    handler.setFormatter(LogLines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
-
-
-class _Lines(logging.Formatter):
-    """Escapes control characters, and indents all lines of a record but the first, so that none looks like another."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return "\n    ".join(map(escaped, super().format(record).split("\n")))

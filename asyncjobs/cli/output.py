@@ -15,8 +15,9 @@ from typing import TextIO
 
 import msgspec
 
-from asyncjobs.cli.escaping import escaped, escaped_json
+from asyncjobs.cli.escaping import escaped_json
 from asyncjobs.cli.tables import Table, block_lines, drawn, fits, rich_console, table_lines
+from asyncjobs.core.text import escaped
 
 __all__ = [
     "OutputLost",

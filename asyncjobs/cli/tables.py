@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from asyncjobs.cli.escaping import escaped, width
+from asyncjobs.cli.escaping import width
 from asyncjobs.core.record.version import VERSION
+from asyncjobs.core.text import escaped
 
 __all__ = [
     "Table",

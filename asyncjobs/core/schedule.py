@@ -47,6 +47,11 @@ MISSED_AFTER_MS = 60_000
 _LAST_TICK_MS = 253_370_764_800_000
 
 _NO_TIME = timedelta()
+_DAY_S = 86_400
+
+# Clocks are set back by two hours at most (in Antarctica/Troll).
+_MAX_SHIFT_S = 7_200
+
 _NAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -184,32 +189,87 @@ def _ticks_after(timing: Timing, after_ms: int) -> Iterator[int]:
         first = after_ms - after_ms % timing.every_ms + timing.every_ms
         yield from itertools.count(first, timing.every_ms)
     last_ms = after_ms
-    for tick in _simulated(timing, _at(timing, after_ms // 1000)):
-        tick_ms = round(tick.timestamp() * 1000)
-        # Two times in the skipped hour fall on the same tick after it. The simulation goes by the clock on the wall, so
-        # in the repeated hour it may begin with a tick that is past.
-        if tick_ms > last_ms:
-            yield tick_ms
-            last_ms = tick_ms
+    for second in _cron_ticks(timing, after_ms // 1000):
+        # Two times in the skipped hour fall on the same tick after it. The simulation of fixed times goes by the clock
+        # on the wall, so in the repeated hour it may begin with a tick that is past.
+        if second * 1000 > last_ms:
+            last_ms = second * 1000
+            yield last_ms
 
 
 def _ticks_before(timing: Timing, until_ms: int) -> Iterator[int]:
     """Yield the ticks up to ``until_ms``, the latest first."""
     if timing.every_ms:
         yield from itertools.count(until_ms - until_ms % timing.every_ms, -timing.every_ms)
-    # The simulation does not yield its start. After the clocks went back, the wall shows an hour that has been before.
-    start = until_ms // 1000 + 1
-    went_back = (_at(timing, start).utcoffset() or _NO_TIME) < (_at(timing, start - 7_200).utcoffset() or _NO_TIME)
     last_ms = until_ms + 1
-    for tick in _simulated(timing, _at(timing, start + 3_600 * went_back), reverse=True):
-        tick_ms = round(tick.timestamp() * 1000)
-        if tick_ms < last_ms:
-            yield tick_ms
-            last_ms = tick_ms
+    # The simulation does not yield its start.
+    for second in _cron_ticks(timing, until_ms // 1000 + 1, reverse=True):
+        if second * 1000 < last_ms:
+            last_ms = second * 1000
+            yield last_ms
 
 
-def _at(timing: Timing, second: int) -> datetime:
-    return datetime.fromtimestamp(second, _zone(timing.timezone))
+def _cron_ticks(timing: Timing, start: int, *, reverse: bool = False) -> Iterator[int]:
+    """Yield the ticks after ``start``, or before it, all in Unix seconds; some may lie on the other side of it."""
+    zone = _zone(timing.timezone)
+    if _goes_by_elapsed_time(timing):
+        return _elapsed_ticks(timing, zone, start, reverse)
+    if reverse and _offset(zone, start) < _offset(zone, start - _MAX_SHIFT_S):
+        # After the clocks went back, the wall shows times that have been before.
+        start += _MAX_SHIFT_S
+    return (
+        round(tick.timestamp()) for tick in _simulated(timing, datetime.fromtimestamp(start, zone), reverse=reverse)
+    )
+
+
+def _goes_by_elapsed_time(timing: Timing) -> bool:
+    fields = _expression(timing).split()
+    return len(fields) != 5 or fields[0].startswith("*") or fields[1].startswith("*")
+
+
+def _elapsed_ticks(timing: Timing, zone: tzinfo, start: int, reverse: bool) -> Iterator[int]:
+    """Yield the ticks of an expression that goes by elapsed time.
+
+    From one change of the clocks to the next, the clock on the wall runs as that of UTC does. So the simulation sees no
+    change: it loses ticks at those that are no full hours.
+    """
+    step = -1 if reverse else 1
+    while True:
+        offset = _offset(zone, start + step)
+        wall = datetime.fromtimestamp(start, UTC) + timedelta(seconds=offset)
+        for tick in _simulated(timing, wall, reverse=reverse):
+            second = round(tick.timestamp()) - offset
+            change = _change(zone, start, second, offset)
+            if change is not None:
+                start = change - step
+                break
+            start = second
+            yield second
+        else:
+            return
+
+
+def _change(zone: tzinfo, start: int, end: int, offset: int) -> int | None:
+    """Return the first second behind ``start``, up to ``end``, at which the offset of ``zone`` is not ``offset``."""
+    step = _DAY_S if start < end else -_DAY_S
+    for before in range(start, end, step):
+        after = min(before + step, end) if step > 0 else max(before + step, end)
+        if _offset(zone, after) == offset:
+            continue
+        while abs(after - before) > 1:
+            middle = (before + after) // 2
+            before, after = (middle, after) if _offset(zone, middle) == offset else (before, middle)
+        return after
+    return None
+
+
+def _offset(zone: tzinfo, second: int) -> int:
+    """Return by how many seconds the clocks of ``zone`` are ahead of UTC at a Unix time."""
+    return round((datetime.fromtimestamp(second, zone).utcoffset() or _NO_TIME).total_seconds())
+
+
+def _expression(timing: Timing) -> str:
+    return _NAMES.get(timing.cron.strip().lower(), timing.cron)
 
 
 def _simulated(timing: Timing, start: datetime, *, reverse: bool = False) -> Iterator[datetime]:
@@ -219,9 +279,8 @@ def _simulated(timing: Timing, start: datetime, *, reverse: bool = False) -> Ite
         raise ConfigurationError(
             f"cron={timing.cron!r} needs cronsim: install asyncjobs[cron], or use every=timedelta(…)"
         ) from None
-    text = _NAMES.get(timing.cron.strip().lower(), timing.cron)
     try:
-        simulated: Any = CronSim(text, start, reverse=reverse)
+        simulated: Any = CronSim(_expression(timing), start, reverse=reverse)
     except CronSimError as error:
         raise ArgumentsError(
             f"cron={shown(timing.cron)}: {error}; expected five fields (minute hour day month weekday), six with "

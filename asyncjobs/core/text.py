@@ -1,8 +1,10 @@
-"""Names and messages of exceptions as text that can be stored."""
+"""Text of others: names and messages of exceptions that can be stored, and what can be shown without harm."""
 
 from __future__ import annotations
 
-__all__ = ["message_of", "storable", "type_name"]
+import unicodedata
+
+__all__ = ["escaped", "is_harmless", "message_of", "storable", "type_name"]
 
 
 def type_name(kind: type[BaseException]) -> str:
@@ -28,3 +30,18 @@ def _shown(problem: BaseException) -> str:
 def storable(text: str) -> str:
     """Return ``text`` with escapes for what UTF-8 can't encode, such as surrogates in the name of a file."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def escaped(text: str) -> str:
+    r"""Return ``text`` as one line without control characters, which become escapes such as ``\n`` and ``\x1b``.
+
+    On a terminal they would set its title, write to the clipboard, or overwrite lines. A newline would forge a line,
+    and bidirectional controls would show text in another order than it has.
+    """
+    return text if text.isprintable() else "".join(one if is_harmless(one) else repr(one)[1:-1] for one in text)
+
+
+def is_harmless(character: str) -> bool:
+    """Return whether a terminal only shows ``character``."""
+    # To Python, the only printable space is that of ASCII; but the ideographic one is in many Japanese texts.
+    return character.isprintable() or unicodedata.category(character) == "Zs"

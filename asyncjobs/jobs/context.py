@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -163,8 +163,8 @@ class JobContext:
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger for this job.
 
-        Its records carry ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant`` and ``trace_id`` as attributes.
-        Those from INFO on are events of the job too.
+        Its records carry ``job_id``, ``job_name``, ``queue``, ``attempt``, ``tenant`` and ``trace_id`` as attributes,
+        beside those of ``extra=``. Those from INFO on are events of the job too.
         """
         return JobLog(_log, log_fields(self), functools.partial(self._emit, "log"))
 
@@ -186,7 +186,14 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
         """Log, and emit."""
         if level >= logging.INFO:
             self._emit({"level": logging.getLevelName(level).lower(), "message": _text(level, msg, args)})
+        # The record is to name the line of the caller: logging leaves out its own frames, and this is one more.
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         super().log(level, msg, *args, **kwargs)
+
+    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[object, MutableMapping[str, Any]]:
+        """Add the attributes of the job to those of ``extra=``, which ``LoggerAdapter`` would replace."""
+        kwargs["extra"] = {**(kwargs.get("extra") or {}), **(self.extra or {})}
+        return msg, kwargs
 
 
 def _text(level: int, msg: object, args: Any) -> str:

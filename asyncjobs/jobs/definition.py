@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import re
 import sys
 import time
@@ -37,7 +39,22 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
+V = TypeVar("V", bound=Callable[..., Any])
+
 _NO_OPTIONS = CallOptions()
+
+
+def _as_coroutine_function(verb: V) -> V:
+    """Mark ``verb``, which returns a coroutine, for callers that look before they call.
+
+    One of them is Starlette's ``BackgroundTasks``, which would drop what is returned.
+    """
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(verb)
+    else:
+        verb._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return verb
+
 
 # Type checkers find a forgotten `await` only where a `Coroutine` is returned. It sends and receives `None`, since mypy
 # takes an `asyncio.gather` of different coroutines for `Any` if there is an `Any` in their types.
@@ -50,7 +67,8 @@ class _Verbs(Generic[P, R]):
     _call_options: CallOptions
     _app: SendingApp | None
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, JobHandle[R]]:
+    @_as_coroutine_function
+    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, JobHandle[R]]:
         """Send the job to run as soon as a worker is free.
 
         The arguments are checked at once, before anything is awaited.
@@ -75,6 +93,7 @@ class _Verbs(Generic[P, R]):
         """
         return self._send(self._request(args, kwargs), sys._getframe(1))
 
+    @_as_coroutine_function
     def schedule_at(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, JobHandle[R]]:
         """Send the job to run at a time.
 
@@ -92,6 +111,7 @@ class _Verbs(Generic[P, R]):
         due_at_ms = due_ms(when, "schedule_at", "schedule_in", time.time_ns() // 1_000_000)
         return self._send(self._request(args, kwargs, due_at_ms=due_at_ms), sys._getframe(1))
 
+    @_as_coroutine_function
     def schedule_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, JobHandle[R]]:
         """Send the job to run after a delay, counted from when the broker has it.
 
@@ -108,7 +128,7 @@ class _Verbs(Generic[P, R]):
         """
         return self._send(self._request(args, kwargs, delay_ms=to_ms("delay", delay)), sys._getframe(1))
 
-    def delay_sync(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+    def delay_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Do what ``delay`` does, from code without an event loop.
 
         Args:
@@ -156,7 +176,7 @@ class _Verbs(Generic[P, R]):
         """
         return self._send_sync(self._request(args, kwargs, delay_ms=to_ms("delay", delay)), "schedule_in")
 
-    def request(self, *args: P.args, **kwargs: P.kwargs) -> JobRequest[R]:
+    def request(self, /, *args: P.args, **kwargs: P.kwargs) -> JobRequest[R]:
         """Return the checked call without sending it, for ``app.enqueue_many`` and ``app.add_schedule``.
 
         Args:
@@ -297,7 +317,8 @@ class JobDefinition(_Verbs[P, R]):
 class AsyncJobDefinition(JobDefinition[P, R]):
     """A job whose handler is a coroutine function; calling it runs the plain function."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, R]:
+    @_as_coroutine_function
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, R]:
         result: Coroutine[None, None, R] = self.function(*args, **kwargs)
         return result
 
@@ -305,7 +326,7 @@ class AsyncJobDefinition(JobDefinition[P, R]):
 class SyncJobDefinition(JobDefinition[P, R]):
     """A job whose handler is a plain function, run in a thread; calling it runs the plain function."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         result: R = self.function(*args, **kwargs)
         return result
 

@@ -55,7 +55,7 @@ class JobLookup(Protocol):
 
 
 class JobHandle(Generic[R_co]):
-    """One sent job; make one anew with ``app.handle(id, queue=…)``."""
+    """One sent job; make one anew with ``job.handle(id)``, or without its code with ``app.handle(id, queue=…)``."""
 
     __slots__ = ("_lookup", "_returns", "_sent", "id", "is_new", "queue")
 

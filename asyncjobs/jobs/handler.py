@@ -82,8 +82,13 @@ def _called(function: Any) -> Any:
 
 
 def _is_function(value: Any) -> bool:
-    """Return whether ``value`` is a function, or an object made callable as one, such as that of a decorator."""
+    """Return whether ``value`` is a function whose parameters are known, or an object made callable as one."""
     if not callable(value) or isinstance(value, type):
+        return False
+    try:
+        inspect.signature(value)
+    except (TypeError, ValueError):
+        # Of many functions that are written in C, the parameters aren't known.
         return False
     is_python = inspect.isroutine(value) or inspect.isfunction(_called(value))
     return is_python and all(hasattr(value, one) for one in ("__name__", "__qualname__", "__module__"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dis
+import itertools
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Literal, TypeAlias
@@ -15,12 +17,14 @@ from asyncjobs.middleware.base import CallNext, Middleware, Send
 
 __all__ = ["Caller", "checked_middleware", "overrides", "processing", "run_handler", "sees_sending", "sending"]
 
+_EXPECTED = "expected it to end by `return await send(requests)`, with one handle a request"
+
 
 def checked_middleware(given: Sequence[Middleware]) -> tuple[Middleware, ...]:
     """Return the layers, outermost first.
 
     Raises:
-        ConfigurationError: ``given`` is no sequence of middleware.
+        ConfigurationError: ``given`` is no sequence of middleware, or an ``enqueue`` returns nothing.
     """
     if isinstance(given, Middleware) or not isinstance(given, Sequence):
         raise ConfigurationError(f"middleware={shown(given)}: expected a list of Middleware objects")
@@ -30,7 +34,21 @@ def checked_middleware(given: Sequence[Middleware]) -> tuple[Middleware, ...]:
             raise ConfigurationError(
                 f"middleware has {shown(one)}: expected objects of subclasses of Middleware.{made}"
             )
+        if overrides(one, "enqueue") and _returns_nothing(type(one).enqueue):
+            raise ConfigurationError(f"{type(one).__qualname__}.enqueue returns nothing: {_EXPECTED}")
     return tuple(given)
+
+
+def _returns_nothing(function: Callable[..., Any]) -> bool:
+    """Return whether ``function`` ends without a value wherever it returns, as its code tells before it is called."""
+    if not isinstance(function, types.FunctionType):
+        return False
+    code = list(dis.get_instructions(function))
+    values = [one.argval for one in code if one.opname == "RETURN_CONST"]
+    for before, one in itertools.pairwise(code):
+        if one.opname == "RETURN_VALUE":
+            values.append(before.argval if before.opname == "LOAD_CONST" else before)
+    return bool(values) and all(value is None for value in values)
 
 
 def overrides(layer: Middleware, side: Literal["enqueue", "process"]) -> bool:
@@ -59,11 +77,9 @@ def sending(layers: Sequence[Middleware], send: Send) -> Send | None:
 def _enqueue_layer(layer: Middleware, send: Send) -> Send:
     async def call(requests: Sequence[JobRequest[Any]]) -> list[JobHandle[Any]]:
         handles = await layer.enqueue(requests, send)
-        if len(handles) != len(requests):
-            raise ConfigurationError(
-                f"{type(layer).__qualname__}.enqueue returned {len(handles)} handles for {len(requests)} requests; it "
-                "must return what send(requests) returned, one handle a request"
-            )
+        if not isinstance(handles, Sequence) or len(handles) != len(requests) or {*map(type, handles)} - {JobHandle}:
+            given = f"{shown(handles)} for {len(requests)} requests"
+            raise ConfigurationError(f"{type(layer).__qualname__}.enqueue returned {given}: {_EXPECTED}")
         return handles
 
     return call

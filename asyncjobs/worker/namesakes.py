@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.ports import WorkerInfo
@@ -17,12 +18,15 @@ _log = logging.getLogger("asyncjobs.worker")
 
 _MAX_SHOWN = 5
 
+# In place of the name of a module that no other process could import.
+_UNNAMED = "__main__"
+
 
 def names_by_module(registry: Registry) -> dict[str, tuple[str, ...]]:
     """Return the names and aliases of all jobs, by the module of their handlers."""
     found: dict[str, list[str]] = defaultdict(list)
     for definition in registry:
-        found[_module(definition.function.__module__)] += [definition.name, *definition.aliases]
+        found[_module(definition.function)] += [definition.name, *definition.aliases]
     return {module: tuple(names) for module, names in found.items()}
 
 
@@ -60,15 +64,17 @@ def _by_name(handlers: Mapping[str, Iterable[str]]) -> dict[str, str]:
 
 def _is_same(one: str, other: str) -> bool:
     """Return whether two names can be those of one module: it may be run as a script, or imported from elsewhere."""
-    return "__main__" in (one, other) or f".{one}".endswith(f".{other}") or f".{other}".endswith(f".{one}")
+    return _UNNAMED in (one, other) or f".{one}".endswith(f".{other}") or f".{other}".endswith(f".{one}")
 
 
-def _module(name: str) -> str:
-    """Return the name of a module as another process would import it; ``__main__`` if none could."""
+def _module(function: Callable[..., Any]) -> str:
+    """Return the name of a function's module as another process would import it."""
+    # A function made of text may have no module.
+    name: str | None = function.__module__
     if name != "__main__":
-        return name
+        return name or _UNNAMED
     main = sys.modules["__main__"]
     if main.__spec__ is not None:
         return main.__spec__.name
     file = getattr(main, "__file__", None)
-    return name if file is None else Path(file).stem
+    return _UNNAMED if file is None else Path(file).stem

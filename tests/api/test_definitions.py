@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from datetime import datetime
 from typing import Any
 
 import pydantic
@@ -154,6 +155,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a class": (Mailer, OTHER),
     "an object that isn't callable": (Mailer(), OTHER),
     "a method of a built-in type": (dict.get, OTHER),
+    "a built-in function without parameters to look at": (max, OTHER),
+    "a built-in class method without them": (datetime.fromtimestamp, OTHER),
     "a name": ("double", r"a name is given by @job\(name='…'\)"),
     "nothing that is called": (5, OTHER),
     "a function that returns a coroutine": (coroutine, f"-> Coroutine`.*{AWAITABLE}"),

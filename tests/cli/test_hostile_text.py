@@ -182,6 +182,10 @@ app = App()
 async def fail(text: str) -> None:
     logging.getLogger(text[:50]).warning("from the handler: %s", text)
     raise type(text[:50], (Exception,), {})(text)
+
+@app.job(executor="process")
+def fail_apart(text: str) -> None:
+    logging.getLogger().warning("from the process: %s", text)
 """
 
 
@@ -192,15 +196,22 @@ def test_the_log_of_a_worker_has_no_line_that_a_sender_has_made(command: Command
     @app.job
     async def fail(text: str) -> None: ...
 
+    @app.job
+    async def fail_apart(text: str) -> None: ...
+
     for text in HOSTILE.values():
         fail.delay_sync(text)
+        fail_apart.delay_sync(text)
     done = command.run("worker", "loud:app", "--burst")
     assert done.returncode == 0
     assert_safe(done.stderr)
     assert done.stderr.count("from the handler") >= len(HOSTILE)
     assert r"\x1b]0;owned\x07" in done.stderr
+    assert done.stderr.count("from the process") == len(HOSTILE)
     for line in done.stderr.splitlines():
-        assert line.startswith("    ") or re.match(r"\d{4}-\d\d-\d\d [\d:,]{12} [A-Z]+ ", line), line
+        assert line.startswith(("    ", "from the process")) or re.match(r"\d{4}-\d\d-\d\d [\d:,]{12} [A-Z]+ ", line), (
+            line
+        )
         assert not line.startswith("2026-01-01")
 
 

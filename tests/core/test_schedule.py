@@ -52,6 +52,39 @@ def test_a_star_goes_by_elapsed_time_through_both_changes() -> None:
         assert {after - before for before, after in itertools.pairwise(ticks)} == {1_800}
 
 
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        ("Australia/Lord_Howe", "2026-10-03"),
+        ("Australia/Lord_Howe", "2026-04-04"),
+        ("Pacific/Chatham", "2026-09-26"),
+        ("Pacific/Chatham", "2026-04-04"),
+        ("Antarctica/Troll", "2026-10-24"),
+        ("Asia/Pyongyang", "2018-05-04"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("cron", "hours", "minutes"),
+    [
+        ("45 * * * *", range(24), {45}),
+        ("15 */6 * * *", range(0, 24, 6), {15}),
+        ("*/20 */2 * * *", range(0, 24, 2), {0, 20, 40}),
+        ("0 */5 * * * *", range(24), set(range(0, 60, 5))),
+    ],
+)
+def test_no_tick_is_missed_where_clocks_change_by_other_than_an_hour_or_at_another_time(
+    zone: str, day: str, cron: str, hours: range, minutes: set[int]
+) -> None:
+    timing = Timing.of(cron=cron, timezone=zone, missed="all", bound=1_000)
+    start = ms(f"{day}T00:00")
+    every = range(start + 300_000, start + 2 * 24 * HOUR_MS, 300_000)
+    on_the_wall = {tick: datetime.fromtimestamp(tick / 1000, ZoneInfo(zone)) for tick in every}
+    expected = [tick for tick, wall in on_the_wall.items() if wall.hour in hours and wall.minute in minutes]
+    forwards = [round(tick.timestamp() * 1000) for tick in upcoming(timing, start, len(expected))]
+    assert forwards == expected
+    assert due_ticks(timing, expected[0], expected[-1]).fire == expected
+
+
 def test_missed_ticks_in_the_repeated_hour_are_all_found() -> None:
     timing = Timing.of(cron="0,30 2 * * *", timezone=BERLIN, missed="all")
     first = ms("2026-10-25T00:00")

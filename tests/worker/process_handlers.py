@@ -41,6 +41,10 @@ def mirrored(point: Point, *, about: int = 0) -> Point:
     return Point(about - point.x, about - point.y)
 
 
+def named(**given: int) -> dict[str, int]:
+    return given
+
+
 @app.job
 def whoami() -> int:
     return os.getpid()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -67,6 +69,44 @@ async def test_progress_data_and_log_lines_are_followed_to_the_end(app: App) -> 
         assert [event.number for event in await _all(app, handle.id, after=2)] == [3]
         with pytest.raises(UnknownJob):
             await _all(app, "nobody")
+
+
+@pytest.mark.parametrize("handler", ["async", "thread"])
+async def test_a_log_record_names_the_line_of_its_caller_and_keeps_what_is_given_with_it(
+    app: App, caplog: pytest.LogCaptureFixture, handler: str
+) -> None:
+    def say() -> None:
+        log = current_job().log
+        first = inspect.currentframe()
+        assert first is not None
+        lines.append(first.f_lineno)
+        log.warning("one", extra={"order": 7, "job_id": "of somebody else"})
+        log.log(logging.WARNING, "two", extra=None)
+        log.warning("three", stacklevel=2)
+        try:
+            raise ValueError("no")
+        except ValueError:
+            log.exception("four", extra={"order": 8})
+
+    lines: list[int] = []
+
+    async def on_the_loop() -> None:
+        say()
+
+    def in_a_thread() -> None:
+        say()
+
+    work: Any = app.job({"async": on_the_loop, "thread": in_a_thread}[handler])
+    async with app, app.worker():
+        handle = await work.delay()
+        await handle.result(SOON)
+    records = [record for record in caplog.records if record.name == "asyncjobs.job"]
+    assert [record.filename for record in records] == ["test_events.py"] * 4
+    assert [record.funcName for record in records] == ["say", "say", work.__name__, "say"]
+    assert [record.lineno for record in records[:2]] == [lines[0] + 1, lines[0] + 2]
+    assert [vars(record).get("order") for record in records] == [7, None, None, 8]
+    assert [vars(record)["job_id"] for record in records] == [handle.id] * 4
+    assert records[3].exc_info is not None
 
 
 async def test_a_log_line_is_told_as_logging_would_write_it_and_never_fails_the_job(app: App) -> None:

@@ -133,7 +133,7 @@ async def test_connections_that_say_nothing_keep_no_probe_from_its_answer_and_ta
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(250)]
         try:
             # Each of ours is one descriptor; what is above that is the server's.
-            await until(lambda: me.num_fds() - before - len(idle) <= 20, "the server has closed most of them")
+            await until(lambda: me.num_fds() - before - len(idle) <= 20, "most of them are closed", within=3)
             assert (await asyncio.to_thread(get, port))[0] == 200
         finally:
             for _, writer in idle:

@@ -100,6 +100,20 @@ async def test_programs_with_prefixes_of_their_own_have_no_namesakes(
     assert not await warnings_of(photos, shop, caplog)
 
 
+async def test_a_handler_without_a_module_is_no_namesake(
+    make_app: Callable[..., App], caplog: pytest.LogCaptureFixture
+) -> None:
+    found: dict[str, Any] = {}
+    exec("async def thumbnail() -> None: ...", found)
+    assert found["thumbnail"].__module__ in (None, "builtins")
+    found["thumbnail"].__module__ = None
+    photos, shop = make_app(), program(make_app, "shop", "thumbnail")
+    photos.job(found["thumbnail"])
+    assert not await warnings_of(photos, shop, caplog)
+    async with photos, photos.worker():
+        assert len((await photos.stats()).workers) == 1
+
+
 async def test_a_worker_starts_though_it_can_not_look_for_namesakes(make_app: Callable[..., App]) -> None:
     async def fail() -> Any:
         raise BrokerUnavailable("away")

@@ -50,8 +50,8 @@ class JobVerbs(Verbs):
         """Send many jobs, 1,000 a round trip.
 
         Args:
-            requests: The calls, each made by ``job.request(…)``. A request without a tenant is sent for the tenant of
-                the ``tenant_scope`` around this call.
+            requests: The calls, each made by ``job.request(…)``, of one job or several. A request without a tenant is
+                sent for the tenant of the ``tenant_scope`` around this call.
 
         Returns:
             Their handles, in order.
@@ -89,6 +89,8 @@ class JobVerbs(Verbs):
 
     def handle(self, job_id: str, *, queue: str = DEFAULT_QUEUE) -> JobHandle[Any]:
         """Return a handle of a job that was sent before, perhaps by another process.
+
+        Its result is plain data. ``job.handle(id)`` knows the queue of the job, and the type of its result.
 
         Args:
             job_id: The job's id.
