@@ -162,7 +162,8 @@ def checked_text(name: str, given: Any) -> str:
     Raises:
         ArgumentsError: It is no text that UTF-8 can hold.
     """
-    if not isinstance(given, str) or _SURROGATE.search(given):
+    # Asked of each job that passes a layer: most are ASCII, which costs no search.
+    if not isinstance(given, str) or (not given.isascii() and _SURROGATE.search(given)):
         raise ArgumentsError(f"{name}={shown(given)}: expected text")
     return str(given)
 

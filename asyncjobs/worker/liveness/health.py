@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -132,14 +133,14 @@ class _Probe(asyncio.Protocol):
         self._request = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        # Those of uvloop are of no subclass.
+        self._transport = transport = cast("asyncio.Transport", transport)
         if len(self._connected) >= _MAX_PROBES:
             # The oldest has had the most time: who comes next is answered, however many connect and say nothing.
             oldest = next(iter(self._connected))
             del self._connected[oldest]
             oldest.abort()
         self._connected[transport] = None
-        self._transport = transport
         self._timer = asyncio.get_running_loop().call_later(_REQUEST_S, transport.abort)
 
     def data_received(self, data: bytes) -> None:
