@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncjobs.core.priority import Priority
 from asyncjobs.core.states import JobState
 from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
@@ -11,6 +12,31 @@ __all__ = ["Operating"]
 
 class Operating(Theme):
     """What ``cancel``, ``retry`` and ``delete`` promise."""
+
+    async def test_no_claim_has_to_pass_over_jobs_that_were_cancelled_from_the_front_on(self, bench: Bench) -> None:
+        doomed = await bench.send(count=2_500)
+        [again] = await bench.send(bench.new(priority=Priority.LOW))
+        # One of the midst went before, and its entry is passed over.
+        await bench.cancel(doomed[700])
+        await bench.kit.advance(60_001)
+        for start in range(0, len(doomed), 400):
+            await bench.broker.cancel(bench.queue, doomed[start : start + 400], "enough", 60_000)
+        assert await bench.ids_in("ready", limit=500) == [again]
+        assert await bench.claim_ids(1) == [again]
+
+    async def test_once_all_parked_jobs_of_a_name_are_cancelled_there_is_nothing_left_of_it(self, bench: Bench) -> None:
+        sent = await bench.send(*(bench.new("stranger") for _ in range(3)))
+        await bench.claim(names=frozenset({"work"}))
+        assert await bench.broker.cancel(bench.queue, sent, "enough", 60_000) == ["cancelled"] * 3
+        assert (await bench.figures()).parked == 0
+        assert await bench.broker.unpark([bench.queue], frozenset({"work"}), 60_000) == (0, [])
+        # Of the same names and ids there may be others.
+        await bench.kit.advance(60_001)
+        again = await bench.send(*(bench.new("stranger", job_id=job_id) for job_id in sent))
+        await bench.claim(names=frozenset({"work"}))
+        assert (await bench.figures()).parked == 3
+        assert (await bench.broker.unpark([bench.queue], frozenset({"stranger"}), 60_000)).moved == 3
+        assert await bench.claim_ids() == again
 
     async def test_a_waiting_job_is_cancelled_at_once_wherever_it_waits(self, bench: Bench) -> None:
         [ready] = await bench.send()

@@ -15,6 +15,65 @@
 --- @include waiters
 local records, runs = records_of(q, ids), values_of(q.fences, ids)
 
+-- So many entries that went before are looked at, beside those of this call.
+local LOOKED_AT = 100
+
+-- What is to be done to a list, of which the jobs `cancelled` (id -> true, `count` of them) end: how many entries at
+-- its front are gone then, and are taken out, so that no claim has to pass over all of a queue that was purged.
+--   key, length, front   changes  id -> {the value of its field of `gone`, how many entries fewer are gone}
+local function read_list(where, cancelled, count)
+  local key = type(where) == 'number' and q.ready[where] or parked_jobs_key(q, where)
+  local first, fields = redis.call('LRANGE', key, 0, count + LOOKED_AT - 1), {}
+  for n, id in ipairs(first) do
+    fields[n] = gone_field(where, id)
+  end
+  local list = {key = key, length = redis.call('LLEN', key), front = 0, changes = {}}
+  local values, passed = values_of(q.gone, fields), {}
+  for n, id in ipairs(first) do
+    local value, own = whole_in(values[n] or 0), cancelled[id] and 1 or 0
+    passed[id] = (passed[id] or 0) + 1
+    if value < 0 or passed[id] > value + own then
+      break
+    end
+    list.front = n
+    list.changes[id] = {value = value + own - passed[id], fewer = passed[id] - own}
+  end
+  return list
+end
+
+-- The lists by priority and label.
+local function read_lists(ends)
+  local cancelled, counts, lists = {}, {}, {}
+  for _, job in ipairs(ends) do
+    if not job.scheduled then
+      local where = list_of(job.record)
+      cancelled[where] = cancelled[where] or {}
+      cancelled[where][job.id] = true
+      counts[where] = (counts[where] or 0) + 1
+    end
+  end
+  for where, here in pairs(cancelled) do
+    lists[where] = read_list(where, here, counts[where])
+  end
+  return lists
+end
+
+local function take_fronts(lists)
+  for where, list in pairs(lists) do
+    if list.front > 0 then
+      redis.call('LTRIM', list.key, list.front, -1)
+    end
+    if list.front == list.length and type(where) ~= 'number' then
+      redis.call('HDEL', q.parked, where)
+    end
+    for id, change in pairs(list.changes) do
+      if change.value > 0 or change.fewer > 0 then
+        set_gone(q, where, id, change.value, change.fewer)
+      end
+    end
+  end
+end
+
 local reply, ends, ended, marks, seen = {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
   local record = records[i]
@@ -43,23 +102,26 @@ for i, id in ipairs(ids) do
 end
 local tries = values_of(q.tries, ended)
 local awaited = awaited_ids(q, ended)
-local now = now_ms(q)
+local now, lists = now_ms(q), read_lists(ends)
 
 if #marks == 0 and #ends == 0 then
   return reply
 end
 redis.call('HLEN', q.cancels)
+redis.call('HLEN', q.parked)
 check_gone(q)
 begin_writes(q)
 if #marks > 0 then
   redis.call('HSET', q.cancels, unpack(marks))
 end
+take_fronts(lists)
 local figures = new_figures()
 for n, job in ipairs(ends) do
+  local where = not job.scheduled and list_of(job.record)
   if job.scheduled then
     redis.call('ZREM', q.scheduled, job.scheduled)
-  else
-    add_gone(q, list_of(job.record), job.id)
+  elseif not lists[where].changes[job.id] then
+    add_gone(q, where, job.id)
   end
   local failures, deaths = read_tries(tries[n])
   end_cancelled(q, figures, job, failures + deaths + 1, now, reason, keep_ms)
