@@ -16,7 +16,7 @@ __all__ = ["add_commands"]
 _EXAMPLES = """\
 examples:
   asyncjobs check --app shop:app                    (against the broker that the app names)
-  ASYNCJOBS_URL=redis://production/0 asyncjobs check --app shop:app
+  asyncjobs check --app shop:app --url redis://production/0
 
 Exit codes: 0 if this code can run every job that waits or runs, and every schedule; 1 if it can't run some, which are
 listed.

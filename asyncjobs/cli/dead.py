@@ -30,6 +30,7 @@ examples:
   asyncjobs retry 01JD… 01JE… --app shop:app
   asyncjobs retry --all --tenant acme --app shop:app
   asyncjobs delete --all --name send_email --until 2026-01-31 --app shop:app
+  asyncjobs delete --all --tenant acme --yes --url redis://localhost:6379/0          (doesn't ask)
 """
 
 _MAX_ERROR_CHARS = 80

@@ -29,6 +29,6 @@ def _json_escape(character: str) -> str:
 
 
 def _width_of(character: str) -> int:
-    if unicodedata.combining(character):
+    if unicodedata.category(character) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -14,6 +14,7 @@ from asyncjobs.cli.command import Parser
 from asyncjobs.cli.loading import ImportFailed
 from asyncjobs.cli.output import OutputLost, flush, print_error, print_note
 from asyncjobs.errors import ArgumentsError, AsyncJobsError, ConfigurationError, DefinitionError
+from asyncjobs.worker.log_lines import escape_last_resort
 
 __all__ = ["main", "make_parser"]
 
@@ -54,6 +55,7 @@ def make_parser() -> Parser:
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = make_parser().parse_args(arguments)
+    escape_last_resort()
     try:
         code: int = options.run(options)
     except ImportFailed as error:

@@ -6,7 +6,13 @@ import logging
 
 from asyncjobs.core.text import escaped
 
-__all__ = ["LogLines"]
+__all__ = ["LogLines", "escape_last_resort"]
+
+
+def escape_last_resort() -> None:
+    """Use ``LogLines`` for warnings of a program that has set up no log, which Python writes to standard error."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(LogLines())
 
 
 class LogLines(logging.Formatter):

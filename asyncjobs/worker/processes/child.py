@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import faulthandler
-import logging
 import os
 import signal
 import socket
@@ -27,7 +26,7 @@ from asyncjobs.jobs.tenant_scope import tenant_scope
 from asyncjobs.jobs.values.codec import Codec
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS
 from asyncjobs.ports import Lease
-from asyncjobs.worker.log_lines import LogLines
+from asyncjobs.worker.log_lines import escape_last_resort
 from asyncjobs.worker.processes.descent import adopt_orphans, kill_descendants
 from asyncjobs.worker.processes.finding import MAIN, Handler, find_handler
 from asyncjobs.worker.processes.protocol import (
@@ -93,9 +92,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.stderr is not None:
         faulthandler.enable()
-    if logging.lastResort is not None:
-        # What handlers log goes to the stream of the worker, unless their module sets up a log of its own.
-        logging.lastResort.setFormatter(LogLines())
+    # What handlers log goes to the stream of the worker, unless their module sets up a log of its own.
+    escape_last_resort()
     for number in numbers:
         os.set_inheritable(number, False)
     _channel = channel = _Channel(socket.socket(fileno=numbers[0]))
