@@ -8,10 +8,11 @@ since a job whose id is known stays as it is. Each queue has calls of its own: i
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from asyncjobs.core.portions import fitting
 from asyncjobs.errors import BrokerError, BrokerUnavailable
@@ -118,14 +119,14 @@ class Batcher:
             if batch:
                 await self._send(batch, waiting)
 
-    async def _send(self, batch: list[_Waiting], behind: list[_Waiting]) -> None:
+    async def _send(self, batch: list[_Waiting], behind: Iterable[_Waiting]) -> None:
         try:
             replies = await self._call([job for job, _ in batch])
         except Exception as error:
             if len(batch) > 1 and not isinstance(error, BrokerError):
                 # A job that can't be written takes no other along: each is sent alone.
-                for one in batch:
-                    await self._send([one], behind)
+                for number, one in enumerate(batch, 1):
+                    await self._send([one], itertools.chain(batch[number:], behind))
                 return
             for _, future in batch:
                 if not future.done():

@@ -9,11 +9,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from asyncjobs import App, ArgumentsError, Cancel, Discard, JobHandle, JobRequest, JobState, RetryPolicy, current_job
+from asyncjobs import (
+    App,
+    ArgumentsError,
+    BrokerUnavailable,
+    Cancel,
+    Discard,
+    JobHandle,
+    JobRequest,
+    JobState,
+    RetryPolicy,
+    current_job,
+)
 from asyncjobs.middleware import Middleware, Send
 from asyncjobs.ports import NewJob
 from tests.apps import broker_of, wait_ended
-from tests.waiting import SOON, Notes
+from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
 
@@ -75,6 +86,33 @@ async def test_a_job_that_the_broker_can_not_write_fails_alone(app: App) -> None
         assert isinstance(error, TypeError)
         assert [one for one in sent if not isinstance(one, JobHandle)] == []
         assert (await app.queue_stats("default")).size == 12
+
+
+async def test_jobs_that_wait_to_be_sent_alone_end_with_the_app(make_app: Callable[..., App]) -> None:
+    app = make_app(send_timeout=60)
+
+    @app.job
+    async def work(number: int) -> None: ...
+
+    reached = asyncio.Event()
+
+    async def hang(jobs: Sequence[NewJob], **options: bool) -> list[bool]:
+        if len(jobs) > 1:
+            raise TypeError("a job can't be written")
+        reached.set()
+        await asyncio.sleep(60)
+        return [True]
+
+    await app.__aenter__()
+    broker_of(app).enqueue = hang
+    sends = [asyncio.ensure_future(work.delay(number)) for number in range(3)]
+    await until(reached, "the first is sent alone")
+    closing = asyncio.create_task(app.__aexit__())
+    await asyncio.sleep(0)
+    closing.cancel()
+    outcomes = await asyncio.wait_for(asyncio.gather(*sends, return_exceptions=True), SOON)
+    assert [type(one) for one in outcomes] == [BrokerUnavailable] * 3
+    await asyncio.gather(closing, return_exceptions=True)
 
 
 @pytest.mark.parametrize(
