@@ -153,7 +153,7 @@ async def test_a_result_of_half_a_second_is_gone_in_time_and_the_id_stays_known(
             await app.handle("x").result(SOON)
         found = await app.find_job("x")
         assert found is not None
-        assert (found.state, found.result) == (JobState.COMPLETED, b"")
+        assert (found.state, found.result) == (JobState.COMPLETED, None)
         assert not (await call.delay()).is_new
 
 

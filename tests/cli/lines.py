@@ -37,6 +37,8 @@ COMMANDS: dict[str, argparse.ArgumentParser] = next(
 _NEEDED = {
     "worker": ["--app", "shop:app", "--burst", "--log-level", "error"],
     "check": ["--app", "shop:app"],
+    "cancel": ["x"],
+    "purge": ["--queue", "default"],
     "retry": ["x"],
     "delete": ["x"],
     "pause": ["--queue", "default"],

@@ -73,7 +73,8 @@ class Harm:
             ["jobs"],
             ["jobs", "--tenant", self.tenant],
             ["failed"],
-            ["failed", self.dead],
+            ["show", self.dead],
+            ["show", self.waiting],
             ["check", "--app", "empty:app"],
             ["stats"],
             ["stats", "--tenant", self.tenant],
@@ -92,6 +93,7 @@ class Harm:
             ["retry", self.dead, self.waiting],
             ["delete", self.waiting],
             ["cancel", self.waiting, "--reason", self.name],
+            ["cancel", "--all", "--name", self.name, "--yes"],
             ["purge", "--tenant", self.tenant, "--yes"],
             ["schedules", "remove", self.schedule],
         ]

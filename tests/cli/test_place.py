@@ -234,7 +234,7 @@ def test_what_was_not_done_is_told_on_standard_error(run: Run, urls: tuple[str, 
     assert run("retry", dead.id, "x", "--app", "own:app") == (
         1,
         f"{dead.id}: made ready again\n",
-        "x: not in the dead letter queue\n",
+        "x: there is no record of it\n",
     )
     assert run("cancel", dead.id, "x", "--app", "own:app") == (
         1,
