@@ -42,7 +42,7 @@ class SettingOptions(TypedDict, total=False):
     """The longest single wait for a job. It is no latency: a new job ends the wait."""
 
     result_ttl: Duration
-    """How long the result of a job is kept. 0 keeps none, but the id stays known for 60 s."""
+    """How long the result of a job is kept. 0 keeps none. The id stays known for 60 s at least."""
 
     max_payload: int
     """The largest size of one encoded job, and of one result, in bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from asyncjobs import App
 from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.jobs import open_apps
 from asyncjobs.jobs.ids import new_id
+from asyncjobs.jobs.registry import default_registry
 from tests.servers import LANES, Lane, Server, cluster, server
 
 pytest_plugins = ["tests.faults.table"]
@@ -25,6 +27,17 @@ def anyio_backend() -> str:
 def _no_app_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a test find its own apps alone: those that code without an event loop has opened stay open to the end."""
     monkeypatch.setattr(open_apps, "_open", [])
+
+
+@pytest.fixture(autouse=True)
+def _jobs_and_log_levels_are_of_one_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget the jobs of no app that a test defines, such as those of the docs, and what a command does to the log."""
+    for names in ("_jobs", "_origins"):
+        monkeypatch.setattr(default_registry, names, dict(getattr(default_registry, names)))
+    log = logging.getLogger("asyncjobs")
+    level = log.level
+    yield
+    log.setLevel(level)
 
 
 def lane_of(name: str) -> Lane:
