@@ -15,10 +15,20 @@ from asyncjobs.admin.problem import Problem, problem_of
 from asyncjobs.core.bounds import shown
 from asyncjobs.errors import ConfigurationError
 
-__all__ = ["Authorize", "Door"]
+__all__ = ["Authorize", "Door", "require"]
 
 Authorize = Callable[[Request], Access | Awaitable[Access | None] | None]
 """Says what the caller of a request may see and do; ``None`` if it is nobody known. It may be async."""
+
+
+def require(access: Access, needs: Permission) -> None:
+    """Refuse a caller without the permission ``needs``.
+
+    Raises:
+        Problem: The caller hasn't got it.
+    """
+    if needs not in access.permissions:
+        raise Problem(403, f"{access.name} may {', '.join(sorted(access.permissions))}; this needs {needs!r}")
 
 
 class Door:
@@ -65,6 +75,5 @@ class Door:
             raise Problem(401, "authorize= knows no such caller")
         if not isinstance(access, Access):
             raise ConfigurationError(f"authorize= returned {shown(access)}: expected an Access, or None")
-        if needs not in access.permissions:
-            raise Problem(403, f"{access.name} may {', '.join(sorted(access.permissions))}; this needs {needs!r}")
+        require(access, needs)
         return access

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple, Unpack
 
+from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.all import AllVerbs
 from asyncjobs.app.verbs.dead import DeadFilter, job_filter
 from asyncjobs.app.verbs.paging import matching_pages
@@ -32,6 +33,7 @@ class Count(NamedTuple):
         return f"{self.number:,}" if self.is_whole else f"{self.number:,} or more"
 
 
+@on_app_loop
 async def count_jobs(
     app: AllVerbs, places: Collection[Place], *, queue: str | None, **which: Unpack[DeadFilter]
 ) -> Count:

@@ -24,6 +24,7 @@ __all__ = [
     "minute_stats",
     "queue_stats",
     "stats",
+    "stats_of",
     "tenant_stats",
     "worker_stats",
 ]
@@ -279,11 +280,15 @@ def worker_stats(info: WorkerInfo) -> WorkerStats:
 
 def stats(figures: list[QueueFigures], workers: list[WorkerInfo]) -> Stats:
     """Return the statistics of all queues and workers."""
-    queues = [queue_stats(one) for one in figures]
+    return stats_of([queue_stats(one) for one in figures], [worker_stats(worker) for worker in workers])
+
+
+def stats_of(queues: list[QueueStats], workers: list[WorkerStats]) -> Stats:
+    """Return the statistics of these queues and workers, with the totals of the queues."""
     return Stats(
         total_processed=sum(queue.processed_total for queue in queues),
         total_succeeded=sum(queue.succeeded_total for queue in queues),
         total_failed=sum(queue.failed_total for queue in queues),
         queues=queues,
-        workers=[worker_stats(worker) for worker in workers],
+        workers=workers,
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from importlib import resources
 from typing import Any
@@ -20,7 +22,7 @@ from asyncjobs.admin import ROLES, dashboard
 from asyncjobs.admin.dashboard.forms import FORMS
 from asyncjobs.admin.dashboard.pages import PAGES
 from tests.admin.test_api import role_of
-from tests.waiting import SOON
+from tests.waiting import SOON, until
 from tests.web import Reply, fetch
 
 pytestmark = pytest.mark.anyio
@@ -242,6 +244,28 @@ async def test_all_that_match_are_changed_but_not_what_dies_after_the_page_was_s
         assert late.id in [job.id for job in await app.failed_jobs(tenant="acme")]
         assert len(await app.failed_jobs()) == 2
         assert (await app.queue_stats("default")).pending == (2 if verb == "retry" else 0)
+
+
+async def test_the_whole_filter_goes_along_from_the_list_to_the_button_and_back(app: App, web: Any, work: Any) -> None:
+    async with app:
+        await work.with_options(tenant="acme").delay()
+        await run_all(app)
+        [first] = await app.failed_jobs()
+        await until(lambda: time.time_ns() // 1_000_000 > (first.finished_at_ms or 0), "the next millisecond")
+        late = await work.with_options(tenant="acme").delay()
+        await run_all(app)
+        since = datetime.fromtimestamp(((first.finished_at_ms or 0) + 1) / 1000, UTC).isoformat()
+        which = urlencode({"tenant": "acme", "since": since, "until": "2100-01-01T00:00:00+00:00"})
+        page = Page(await see(web, f"/dead?{which}"))
+        [link] = [one for one in page.links if "verb=delete" in one]
+        confirm = Page(await see(web, link))
+        assert "1 dead job?" in confirm.text
+        reply = await press(web, "/act", confirm.forms["/act"])
+        back = parse_qs(urlsplit(reply.headers["location"]).query)
+        assert (back["tenant"], back["since"], back["n"]) == (["acme"], [since], ["1"])
+        assert [job.id for job in await app.failed_jobs()] == [first.id]
+        with pytest.raises(UnknownJob):
+            await app.find_job(late.id)
 
 
 async def test_a_job_is_cancelled_and_its_record_deleted(app: App, web: Any, work: Any) -> None:

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from asyncjobs.admin.api.route import Call, InQueue, Route
+from asyncjobs.admin.api.route import Call, InQueue, Route, one_by_one
 from asyncjobs.admin.problem import Problem
+from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails, JobSummary, job_details, job_summary
@@ -24,6 +25,7 @@ __all__ = [
     "ListedQuery",
     "RetriedJob",
     "cancel",
+    "dead_of",
     "delete",
     "failed",
     "listed",
@@ -49,6 +51,13 @@ class FailedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
     """Only jobs that died at this time or later; ISO 8601 with an offset."""
     until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     """Only jobs that died before this time; ISO 8601 with an offset."""
+
+    @property
+    def filter(self) -> dict[str, str | None]:
+        """The filter as parameters of another request."""
+        texts = {name: getattr(self, name) for name in ("queue", "name", "error", "tenant")}
+        times = {name: getattr(self, name) for name in ("since", "until")}
+        return {**texts, **{name: at and at.isoformat() for name, at in times.items()}}
 
 
 class ListedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
@@ -115,12 +124,9 @@ class DeletedJob(msgspec.Struct, frozen=True, kw_only=True):
 async def listed(call: Call[ListedQuery]) -> ListedJobs:
     """List jobs that haven't ended."""
     query = call.query
-    seen = call.narrowed(query.queue, query.tenant)
-    if seen is None:
-        return ListedJobs(jobs=[])
-    queues, tenant = seen
+    queues, tenant = call.narrowed(query.queue, query.tenant)
     found: list[Job] = []
-    for queue in [None] if queues is None else queues:
+    for queue in one_by_one(queues):
         limit = query.limit - len(found)
         found += await call.app.jobs(query.state, queue=queue, tenant=tenant, limit=limit) if limit else []
     return ListedJobs(jobs=[_summary(call, job) for job in found])
@@ -128,22 +134,17 @@ async def listed(call: Call[ListedQuery]) -> ListedJobs:
 
 async def failed(call: Call[FailedQuery]) -> FailedJobs:
     """List the dead letter queues, latest first."""
-    query = call.query
-    seen = call.narrowed(query.queue, query.tenant)
-    if seen is None:
-        return FailedJobs(jobs=[], next=None)
-    queues, tenant = seen
-    page = await call.app.failed_page(
-        query.limit,
-        after=query.before,
-        queue=queues,
-        name=query.name,
-        error=query.error,
-        tenant=tenant,
-        since=query.since,
-        until=query.until,
-    )
+    queues, which = dead_of(call)
+    page = await call.app.failed_page(call.query.limit, after=call.query.before, queue=queues, **which)
     return FailedJobs(jobs=[_details(call, job) for job in page.jobs], next=page.next or None)
+
+
+def dead_of(call: Call[FailedQuery]) -> tuple[list[str] | None, DeadFilter]:
+    """Return which dead jobs are asked for, of those that the caller may see: their queues, and the filter."""
+    query = call.query
+    queues, tenant = call.narrowed(query.queue, query.tenant)
+    which = DeadFilter(name=query.name, error=query.error, tenant=tenant, since=query.since, until=query.until)
+    return queues, which
 
 
 async def show(call: Call[InQueue]) -> JobDetails:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Route
-from asyncjobs.app.stats import QueueStats, Stats, TenantStats, WorkerStats
+from asyncjobs.app.stats import QueueStats, Stats, TenantStats, WorkerStats, stats_of
 
 __all__ = ["ROUTES", "PausedQueue", "StatsReply", "pause", "queue", "resume", "stats", "tenant"]
 
@@ -39,14 +39,8 @@ async def stats(call: Call[InQueue]) -> StatsReply:
         one for one in found.queues if call.access.sees_queue(one.queue_name) and wanted in (None, one.queue_name)
     ]
     names = {one.queue_name for one in queues}
-    return StatsReply(
-        total_processed=sum(one.processed_total for one in queues),
-        total_succeeded=sum(one.succeeded_total for one in queues),
-        total_failed=sum(one.failed_total for one in queues),
-        queues=queues,
-        workers=[_seen(call, one) for one in found.workers if names.intersection(one.queues)],
-        as_of=datetime.now(UTC),
-    )
+    seen = stats_of(queues, [_seen(call, one) for one in found.workers if names.intersection(one.queues)])
+    return StatsReply(**msgspec.structs.asdict(seen), as_of=datetime.now(UTC))
 
 
 async def queue(call: Call[NoQuery]) -> QueueStats:

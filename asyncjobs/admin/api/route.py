@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 import msgspec
@@ -12,7 +12,7 @@ from asyncjobs.admin.problem import Problem
 from asyncjobs.app import App
 from asyncjobs.core.bounds import shown
 
-__all__ = ["Call", "InQueue", "NoQuery", "Route", "read_query"]
+__all__ = ["Call", "InQueue", "NoQuery", "Route", "one_by_one", "read_query"]
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 Q_co = TypeVar("Q_co", bound=msgspec.Struct, covariant=True)
@@ -45,10 +45,11 @@ class Call(NamedTuple, Generic[Q_co]):
         """Refuse the request, whether there is no such thing or the caller may not see it."""
         raise Problem(404, f"there is no {what}, or it is none that {self.access.name} may see")
 
-    def narrowed(self, queue: str | None, tenant: str | None) -> tuple[list[str] | None, str | None] | None:
-        """Return the queues (``None`` for all) and the tenant to list jobs of, given what is asked for.
+    def narrowed(self, queue: str | None, tenant: str | None) -> tuple[list[str] | None, str | None]:
+        """Return the queues and the tenant to list jobs of, given what is asked for.
 
-        ``None`` means that the caller may see nothing of it.
+        Returns:
+            The queues, ``None`` for all, and none of them where the caller may see nothing of it; and the tenant.
 
         Raises:
             Problem: The caller may see several tenants, and asks for none of them.
@@ -59,10 +60,10 @@ class Call(NamedTuple, Generic[Q_co]):
                 raise Problem(400, f"tenant: expected one of {', '.join(access.tenants) or 'none'}, which you may see")
             [tenant] = access.tenants
         if access.tenants is not None and tenant not in access.tenants:
-            return None
-        if queue is not None and not access.sees_queue(queue):
-            return None
-        return (access.queues if queue is None else [queue]), tenant
+            return [], tenant
+        if queue is None:
+            return access.queues, tenant
+        return [queue] if access.sees_queue(queue) else [], tenant
 
     def whole_queues(self) -> None:
         """Refuse the request if the caller may see the jobs of some tenants alone."""
@@ -85,6 +86,11 @@ class Route(NamedTuple):
     """The type of the reply."""
     query: type[msgspec.Struct] = NoQuery
     """What may stand behind the question mark."""
+
+
+def one_by_one(queues: Sequence[str] | None) -> Sequence[str | None]:
+    """Return what a verb that takes one queue is to be called with, for ``queues`` as of ``Call.narrowed``."""
+    return [None] if queues is None else queues
 
 
 def read_query(kind: type[Q], given: Mapping[str, str]) -> Q:

@@ -9,9 +9,9 @@ import msgspec
 
 from asyncjobs.admin.access import Permission
 from asyncjobs.admin.api import jobs, queues, schedules
-from asyncjobs.admin.api.route import Call, InQueue, NoQuery
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
 from asyncjobs.admin.dashboard.pages import Act, Redirect
-from asyncjobs.admin.problem import Problem
+from asyncjobs.admin.door import require
 
 __all__ = ["FORMS", "Form"]
 
@@ -60,19 +60,11 @@ async def resume(call: Call[NoQuery]) -> Redirect:
 async def act(call: Call[Act]) -> Redirect:
     """Retry or delete all dead jobs that pass a filter, and died before the page that asked."""
     query = call.query
-    if query.verb not in ("retry", "delete"):
-        raise Problem(400, f"verb={query.verb!r}: expected retry or delete")
-    if query.verb not in call.access.permissions:
-        raise Problem(403, f"{call.access.name} may not {query.verb}")
-    seen = call.narrowed(query.queue, query.tenant)
-    count = 0
-    if seen is not None:
-        verb = call.app.retry_failed if query.verb == "retry" else call.app.delete_failed
-        for queue in [None] if seen[0] is None else seen[0]:
-            count += await verb(
-                queue=queue, name=query.name, error=query.error, tenant=seen[1], since=query.since, until=query.until
-            )
-    return Redirect("dead", queue=query.queue, name=query.name, error=query.error, done=query.verb, n=str(count))
+    require(call.access, query.verb)
+    verb = call.app.retry_failed if query.verb == "retry" else call.app.delete_failed
+    queues, which = jobs.dead_of(call)
+    count = sum([await verb(queue=queue, **which) for queue in one_by_one(queues)])
+    return Redirect("dead", **query.filter, done=query.verb, n=str(count))
 
 
 async def trigger(call: Call[InQueue]) -> Redirect:

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from asyncjobs.admin.access import Permission
 from asyncjobs.admin.api import jobs, queues, schedules
-from asyncjobs.admin.api.route import Call, InQueue, NoQuery
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
 from asyncjobs.admin.dashboard.triage import findings, why_waiting
+from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
+from asyncjobs.app.counting import Count, count_jobs
 from asyncjobs.app.stats import QueueStats
 from asyncjobs.core.view import JobDetails
 
 __all__ = ["PAGES", "Act", "Page", "Redirect"]
-
-_COUNTED = 10_000
-"""Up to how many jobs are counted before a verb is confirmed."""
 
 _STATES = ("ready", "scheduled", "running", "parked")
 
@@ -74,8 +73,8 @@ class Dead(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True):
 class Act(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is to be done with all dead jobs that pass a filter."""
 
-    verb: str
-    """``retry`` or ``delete``."""
+    verb: Literal["retry", "delete"]
+    """What is done with them, which is the permission that it needs, too."""
 
 
 class OneJob(InQueue, frozen=True, forbid_unknown_fields=True):
@@ -146,22 +145,13 @@ async def dead(call: Call[Dead]) -> Mapping[str, Any]:
 
 async def act(call: Call[Act]) -> Mapping[str, Any]:
     """Say what a verb would do to how many jobs, and ask."""
-    verb = call.query.verb
-    if verb not in ("retry", "delete"):
-        raise Problem(400, f"verb={verb!r}: expected retry or delete")
-    if verb not in call.access.permissions:
-        raise Problem(403, f"{call.access.name} may not {verb}")
+    require(call.access, call.query.verb)
     until = call.query.until or datetime.now(UTC)
-    query = msgspec.structs.replace(call.query, limit=500, until=until)
-    count, examples = 0, list[JobDetails]()
-    while True:
-        page = await jobs.failed(_call(call, query))
-        examples = examples or page.jobs[:5]
-        count += len(page.jobs)
-        if page.next is None or count >= _COUNTED:
-            break
-        query = msgspec.structs.replace(query, before=page.next)
-    return {"count": count, "has_more": page.next is not None, "examples": examples, "until": until}
+    asked = _call(call, msgspec.structs.replace(call.query, limit=5, until=until))
+    queues, which = jobs.dead_of(asked)
+    counts = [await count_jobs(call.app, ["dead"], queue=queue, **which) for queue in one_by_one(queues)]
+    count = Count(sum(one.number for one in counts), all(one.is_whole for one in counts))
+    return {"count": count, "examples": (await jobs.failed(asked)).jobs, "until": until}
 
 
 async def listed_schedules(call: Call[Done]) -> Mapping[str, Any]:

@@ -66,11 +66,8 @@ class DeadVerbs(Verbs):
         Example:
             ``await app.failed_jobs(error="ConnectionError", since=datetime.now(UTC) - timedelta(hours=1))``
         """
-        return (
-            await self._latest(
-                checked_count("limit", limit), await self._queues(queue), job_filter(which, DeadFilter.__annotations__)
-            )
-        ).jobs
+        limit, wanted = checked_count("limit", limit), job_filter(which, DeadFilter.__annotations__)
+        return (await self._latest(limit, await self._queues(queue), wanted)).jobs
 
     @on_app_loop
     async def failed_page(
@@ -100,11 +97,8 @@ class DeadVerbs(Verbs):
             older = await app.failed_page(50, after=page.next)
             ```
         """
-        limit, wanted, before = (
-            checked_count("limit", limit, least=1),
-            job_filter(which, DeadFilter.__annotations__),
-            _read_cursor(after),
-        )
+        limit, wanted = checked_count("limit", limit, least=1), job_filter(which, DeadFilter.__annotations__)
+        before = _read_cursor(after)
         if queue is None or isinstance(queue, str):
             queues = await self._queues(queue)
         else:
