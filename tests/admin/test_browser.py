@@ -2,84 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import shutil
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.admin.browser import needs_chromium, page_of
 from tests.admin.shop import HOSTILE_ID
-from tests.servers import free_port
 from tests.waiting import SOON, until_sync
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = needs_chromium
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt-get install chromium")
-
-# Of the browser, which runs as root in containers, and must ask nobody for updates.
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-]
 PAGES = [
     "/", "/queues/emails", "/jobs", "/jobs?state=scheduled", "/jobs?state=running", "/dead", "/act?verb=delete",
     "/act?verb=retry&error=nothing", "/schedules", "/workers", "/tenants/acme", "/jobs?missing=x", "/nothing",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def shop() -> Iterator[str]:
-    """The address of the dashboard of a small shop."""
-    port = free_port()
-    with subprocess.Popen([sys.executable, "-m", "tests.admin.shop", str(port)]) as server:
-        try:
-            url = f"http://127.0.0.1:{port}/admin/jobs"
-
-            def answers() -> bool:
-                with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/", timeout=SOON) as reply:
-                    return bool(reply.status == 200)
-                return False
-
-            until_sync(answers, "the shop answers")
-            yield url
-        finally:
-            # One of its jobs runs for an hour.
-            server.kill()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield browser
-        browser.close()
-
-
-@contextlib.contextmanager
-def page_of(chromium: Any, url: str, **settings: Any) -> Iterator[Any]:
-    """Open a page, and fail on any dialog, error on the console, or request to elsewhere."""
-    context = chromium.new_context(base_url=url, **settings)
-    page = context.new_page()
-    page.set_default_timeout(SOON * 1000)
-    wrong: list[str] = []
-    # A page that isn't there is said on the console too.
-    page.on("console", lambda one: wrong.append(one.text) if one.type == "error" and "404" not in one.text else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(url) else None)
-    page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
-    yield page
-    context.close()
-    assert wrong == []
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (768, "dark"), (1280, "light")])

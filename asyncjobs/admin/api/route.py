@@ -41,6 +41,15 @@ class Call(NamedTuple, Generic[Q_co]):
     query: Q_co
     """The parameters behind the question mark."""
 
+    def asking(self, query: Q, **path: str) -> Call[Q]:
+        """Return a call of the same caller for another answer.
+
+        Args:
+            query: Its parameters behind the question mark.
+            path: Its parameters in the path, besides those of this call.
+        """
+        return Call(self.app, self.access, {**self.path, **path}, query)
+
     def not_found(self, what: str) -> NoReturn:
         """Refuse the request, whether there is no such thing or the caller may not see it."""
         raise Problem(404, f"there is no {what}, or it is none that {self.access.name} may see")

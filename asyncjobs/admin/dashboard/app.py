@@ -21,8 +21,9 @@ from starlette.routing import Route as Endpoint
 from asyncjobs.admin.access import Access
 from asyncjobs.admin.api.route import Call, read_query
 from asyncjobs.admin.dashboard import shown
-from asyncjobs.admin.dashboard.forms import FORMS, Form
-from asyncjobs.admin.dashboard.pages import PAGES, Page, Redirect
+from asyncjobs.admin.dashboard.forms import FORMS
+from asyncjobs.admin.dashboard.page import Form, Page, Redirect
+from asyncjobs.admin.dashboard.pages import PAGES
 from asyncjobs.admin.door import Authorize, Door
 from asyncjobs.admin.problem import HEADERS, Problem
 from asyncjobs.app import App

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
-
-import msgspec
-
-from asyncjobs.admin.access import Permission
 from asyncjobs.admin.api import jobs, queues, schedules
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
-from asyncjobs.admin.dashboard.pages import Act, Redirect
+from asyncjobs.admin.dashboard.page import Form, Redirect
+from asyncjobs.admin.dashboard.pages import Act
 from asyncjobs.admin.door import require
 
-__all__ = ["FORMS", "Form"]
-
-
-class Form(NamedTuple):
-    """One button."""
-
-    path: str
-    """Its path, as Starlette writes it."""
-    needs: Permission
-    """What the caller must be permitted."""
-    send: Callable[[Call[Any]], Awaitable[Redirect]]
-    """Does it, and returns where to go."""
-    fields: type[msgspec.Struct] = NoQuery
-    """The fields of the form."""
+__all__ = ["FORMS"]
 
 
 async def retry(call: Call[InQueue]) -> Redirect:

@@ -5,15 +5,15 @@ Pages read through the answers of the admin API, which apply what the caller may
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
-from asyncjobs.admin.access import Permission
 from asyncjobs.admin.api import jobs, queues, schedules
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
+from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.triage import findings, why_waiting
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
@@ -21,37 +21,9 @@ from asyncjobs.app.counting import Count, count_jobs
 from asyncjobs.app.stats import QueueStats
 from asyncjobs.core.view import JobDetails
 
-__all__ = ["PAGES", "Act", "Page", "Redirect"]
+__all__ = ["PAGES", "Act"]
 
 _STATES = ("ready", "scheduled", "running", "parked")
-
-
-class Page(NamedTuple):
-    """One page."""
-
-    path: str
-    """Its path, as Starlette writes it."""
-    template: str
-    """The file in ``templates/``."""
-    load: Callable[[Call[Any]], Awaitable[Mapping[str, Any]]]
-    """Returns what the template shows."""
-    query: type[msgspec.Struct] = NoQuery
-    """What may stand behind the question mark."""
-    needs: Permission = "look"
-    """What the caller must be permitted."""
-
-
-class Redirect(Exception):
-    """Sends the browser to another page.
-
-    Args:
-        parts: The parts of its path.
-        query: What stands behind the question mark.
-    """
-
-    def __init__(self, *parts: str, **query: str | None) -> None:
-        self.parts = parts
-        self.query = query
 
 
 class Jobs(jobs.ListedQuery, frozen=True, forbid_unknown_fields=True):
@@ -84,15 +56,6 @@ class OneJob(InQueue, frozen=True, forbid_unknown_fields=True):
     """What was done to it before."""
 
 
-class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was done before."""
-
-    done: str = ""
-    """The verb."""
-    job: str = ""
-    """The id of the job that came of it."""
-
-
 class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is searched."""
 
@@ -104,15 +67,15 @@ async def now(call: Call[NoQuery]) -> Mapping[str, Any]:
     """Show what is wrong, and all queues."""
     if call.access.tenants is not None:
         return {"tenants": [await call.app.tenant_stats(one) for one in call.access.tenants], "stats": None}
-    stats = await queues.stats(_call(call, InQueue()))
+    stats = await queues.stats(call.asking(InQueue()))
     return {"stats": stats, "findings": findings(stats.queues, stats.workers), "tenants": None}
 
 
 async def queue(call: Call[Done]) -> Mapping[str, Any]:
     """Show one queue."""
-    found = await queues.queue(_call(call, NoQuery()))
+    found = await queues.queue(call.asking(NoQuery()))
     minutes = await call.app.queue_minutes(found.queue_name, 60)
-    stats = await queues.stats(_call(call, InQueue(found.queue_name)))
+    stats = await queues.stats(call.asking(InQueue(found.queue_name)))
     return {"queue": found, "minutes": minutes, "workers": stats.workers}
 
 
@@ -147,7 +110,7 @@ async def act(call: Call[Act]) -> Mapping[str, Any]:
     """Say what a verb would do to how many jobs, and ask."""
     require(call.access, call.query.verb)
     until = call.query.until or datetime.now(UTC)
-    asked = _call(call, msgspec.structs.replace(call.query, limit=5, until=until))
+    asked = call.asking(msgspec.structs.replace(call.query, limit=5, until=until))
     queues, which = jobs.dead_of(asked)
     counts = [await count_jobs(call.app, ["dead"], queue=queue, **which) for queue in one_by_one(queues)]
     count = Count(sum(one.number for one in counts), all(one.is_whole for one in counts))
@@ -156,12 +119,12 @@ async def act(call: Call[Act]) -> Mapping[str, Any]:
 
 async def listed_schedules(call: Call[Done]) -> Mapping[str, Any]:
     """List the schedules."""
-    return {"schedules": (await schedules.schedules(_call(call, InQueue()))).schedules}
+    return {"schedules": (await schedules.schedules(call.asking(InQueue()))).schedules}
 
 
 async def workers(call: Call[NoQuery]) -> Mapping[str, Any]:
     """List the workers."""
-    return {"workers": (await queues.stats(_call(call, InQueue()))).workers}
+    return {"workers": (await queues.stats(call.asking(InQueue()))).workers}
 
 
 async def tenant(call: Call[NoQuery]) -> Mapping[str, Any]:
@@ -173,16 +136,12 @@ async def search(call: Call[Search]) -> Mapping[str, Any]:
     """Go to the job of an id."""
     wanted = call.query.q.strip()
     try:
-        found = await jobs.show(_call(call, InQueue(), id=wanted))
+        found = await jobs.show(call.asking(InQueue(), id=wanted))
     except Problem as problem:
         if problem.status != 404:
             raise
         raise Redirect("jobs", missing=wanted) from None
     raise Redirect("jobs", found.id, queue=found.queue)
-
-
-def _call(call: Call[Any], query: msgspec.Struct, **path: str) -> Call[Any]:
-    return call._replace(query=query, path={**call.path, **path})
 
 
 PAGES = [

@@ -1,0 +1,63 @@
+"""What a page, a button and a way to another page are: what each module of pages is written with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from asyncjobs.admin.access import Permission
+from asyncjobs.admin.api.route import Call, NoQuery
+
+__all__ = ["Done", "Form", "Page", "Redirect"]
+
+
+class Page(NamedTuple):
+    """One page."""
+
+    path: str
+    """Its path, as Starlette writes it."""
+    template: str
+    """The file in ``templates/``."""
+    load: Callable[[Call[Any]], Awaitable[Mapping[str, Any]]]
+    """Returns what the template shows."""
+    query: type[msgspec.Struct] = NoQuery
+    """What may stand behind the question mark."""
+    needs: Permission = "look"
+    """What the caller must be permitted."""
+
+
+class Redirect(Exception):
+    """Sends the browser to another page.
+
+    Args:
+        parts: The parts of its path.
+        query: What stands behind the question mark.
+    """
+
+    def __init__(self, *parts: str, **query: str | None) -> None:
+        self.parts = parts
+        self.query = query
+
+
+class Form(NamedTuple):
+    """One button."""
+
+    path: str
+    """Its path, as Starlette writes it."""
+    needs: Permission
+    """What the caller must be permitted."""
+    send: Callable[[Call[Any]], Awaitable[Redirect]]
+    """Does it, and returns where to go."""
+    fields: type[msgspec.Struct] = NoQuery
+    """The fields of the form."""
+
+
+class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was done before."""
+
+    done: str = ""
+    """The verb."""
+    job: str = ""
+    """The id of the job that came of it."""
