@@ -7,7 +7,7 @@ from types import FunctionType
 from typing import is_typeddict
 
 from asyncjobs.app import App
-from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, TenantQueueStats, TenantStats, WorkerStats
+from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, TenantQueueStats, TenantStats, WorkerJob, WorkerStats
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.jobs import CancelResult, EditResult, ListedState
@@ -16,6 +16,7 @@ from asyncjobs.app.verbs.sweeping import LiveFilter, LiveState
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import Acks, CallOptions, DefinitionOptions, Durability, Executor, JobOptions, SendOptions
+from asyncjobs.core.package import PACKAGE_VERSION
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.record.envelope import Envelope, JobError
 from asyncjobs.core.retry import Backoff, RetryPolicy, RetryRule
@@ -149,6 +150,7 @@ __all__ = [
     "UnknownSchedule",
     "UnknownTenant",
     "Worker",
+    "WorkerJob",
     "WorkerStats",
     "current_job",
     "current_tenant",
@@ -157,7 +159,7 @@ __all__ = [
     "tenant_scope",
 ]
 
-__version__ = "0.1.0"
+__version__ = PACKAGE_VERSION
 
 
 def _say_where_exported() -> None:

@@ -92,6 +92,9 @@ class SettingOptions(TypedDict, total=False):
     handler_processes: int
     """The number of handlers with ``executor="process"`` that one worker process runs at once."""
 
+    deploy: str
+    """What the program is a version of, such as a release or a commit, up to 100 characters: shown with its workers."""
+
 
 class _Rule(NamedTuple):
     """How a value is read, with an error if it is wrong, and what is expected in its place."""
@@ -161,6 +164,16 @@ def _names() -> _Rule:
     return _Rule(parse, "names separated by commas, each once")
 
 
+def _label(most: int) -> _Rule:
+    def parse(value: Any) -> str:
+        label = _secret(_text(value))
+        if len(label) > most:
+            raise ValueError
+        return label
+
+    return _Rule(parse, f"text of at most {most} characters")
+
+
 def _word(expected: str) -> _Rule:
     def parse(value: Any) -> str:
         if not isinstance(value, str) or not value or any(char.isspace() or char in "{}" for char in value):
@@ -196,6 +209,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_events: Annotated[int, _whole(1, 100_000)] = 1_000
     event_ttl: Annotated[float, _seconds(1)] = 86_400.0
     handler_processes: Annotated[int, _whole(1, 1_024)] = os.cpu_count() or 1
+    deploy: Annotated[str, _label(100)] = ""
 
 
 _SETTINGS: dict[str, _Rule] = {

@@ -12,7 +12,8 @@ import msgspec
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.histogram import mean_ms, percentile_ms
 from asyncjobs.core.priority import Priority
-from asyncjobs.ports import MinuteFigures, QueueFigures, TenantFigures, WorkerInfo
+from asyncjobs.jobs.events import Progress
+from asyncjobs.ports import MinuteFigures, QueueFigures, RunningJob, TenantFigures, WorkerInfo
 
 __all__ = [
     "MinuteStats",
@@ -20,6 +21,7 @@ __all__ = [
     "Stats",
     "TenantQueueStats",
     "TenantStats",
+    "WorkerJob",
     "WorkerStats",
     "minute_stats",
     "queue_stats",
@@ -96,6 +98,26 @@ class MinuteStats(msgspec.Struct, frozen=True, kw_only=True):
     """The mean duration of completed jobs in milliseconds, ``None`` if there were none."""
 
 
+class WorkerJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that a worker runs, as the worker told it last, up to five seconds ago."""
+
+    id: str
+    """Its id; with its tenant, as in ``@acme:invoice-7``."""
+    queue: str
+    """Its queue."""
+    name: str
+    """The job name."""
+    tenant: str | None
+    """The tenant's id, if it has one."""
+    attempt: int
+    """The number of the attempt, from 1 on."""
+    started_at: datetime
+    """When the attempt began, in UTC by the broker's clock."""
+    progress: Progress | None
+    """What the handler reported last, with at most 200 characters of its note; ``None`` if it reported nothing, or runs
+    in a process of its own."""
+
+
 class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     """One worker that is present."""
 
@@ -115,6 +137,18 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     """How many jobs it runs at once."""
     running: tuple[str, ...]
     """The ids of the jobs that it runs, at most 100."""
+    jobs: tuple[WorkerJob, ...] = ()
+    """The jobs that it runs, those that began first, at most 100; none from a worker of an earlier version."""
+    version: str = ""
+    """The version of asyncjobs that it runs with; empty from an earlier version."""
+    deploy: str = ""
+    """The setting ``deploy`` of its program: its release or commit."""
+    rss: int = 0
+    """The memory of its process in bytes, within 10 %; 0 where the system doesn't tell."""
+    lag_ms: int = 0
+    """How late its event loop ran at most in the last seconds, in milliseconds, in steps of 10."""
+    beat_at: datetime | None = None
+    """When it gave its last sign of life, in UTC by the broker's clock."""
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
@@ -275,6 +309,24 @@ def worker_stats(info: WorkerInfo) -> WorkerStats:
         queues=info.queues,
         concurrency=info.concurrency,
         running=info.running,
+        jobs=tuple(map(_worker_job, info.jobs)),
+        version=info.version,
+        deploy=info.deploy,
+        rss=info.rss,
+        lag_ms=info.lag_ms,
+        beat_at=utc_time(info.beat_at_ms) if info.beat_at_ms else None,
+    )
+
+
+def _worker_job(job: RunningJob) -> WorkerJob:
+    return WorkerJob(
+        id=job.id,
+        queue=job.queue,
+        name=job.name,
+        tenant=job.tenant or None,
+        attempt=job.attempt,
+        started_at=utc_time(job.started_at_ms),
+        progress=None if job.progress is None else Progress(*job.progress),
     )
 
 

@@ -16,7 +16,7 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER
 from asyncjobs.core.text import storable
 from asyncjobs.errors import ArgumentsError
-from asyncjobs.jobs.events import EventKind, encode_event
+from asyncjobs.jobs.events import EventKind, Progress, encode_event
 from asyncjobs.jobs.request import Dispatcher
 from asyncjobs.ports import Lease
 
@@ -34,7 +34,7 @@ class JobContext:
     """The running job: given to middleware and to resource providers, and to handlers by ``current_job()``."""
 
     # With a leading underscore: of the worker that runs the job, and of what is sent from its handler.
-    __slots__ = ("_deadline_ms", "_dispatcher", "_job", "_on_event", "_shield", "args", "kwargs")
+    __slots__ = ("_deadline_ms", "_dispatcher", "_job", "_on_event", "_progress", "_shield", "args", "kwargs")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class JobContext:
         self.kwargs = {} if kwargs is None else kwargs
         """The keyword arguments with which the handler is called, decoded; middleware may replace them."""
         self._on_event = on_event
+        self._progress: Progress | None = None
         self._shield: Shield = ""
 
     @property
@@ -147,6 +148,12 @@ class JobContext:
                 f"progress({shown(done)}, total={shown(total)}, note={shown(note)}): expected numbers, and text as note"
             )
         self._emit("progress", (done, total, note))
+        self._progress = Progress(done, total, note)
+
+    @property
+    def last_progress(self) -> Progress | None:
+        """What ``progress`` reported last in this process; ``None`` if it was not called here."""
+        return self._progress
 
     def emit(self, data: Any) -> None:
         """Send ``data`` as an event, to readers of ``handle.events()``; otherwise like ``progress``.

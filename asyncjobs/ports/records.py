@@ -29,6 +29,7 @@ __all__ = [
     "Place",
     "QueueFigures",
     "Recovery",
+    "RunningJob",
     "ScheduleList",
     "StoredSchedule",
     "TenantFigures",
@@ -291,8 +292,31 @@ class TenantFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs in the dead letter queue now."""
 
 
+class RunningJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that a worker runs, as the worker announces it."""
+
+    id: str
+    """Its id."""
+    queue: str
+    """Its queue."""
+    name: str
+    """The job name."""
+    attempt: int
+    """The number of the attempt, from 1 on."""
+    started_at_ms: int
+    """When the attempt began, in Unix milliseconds by the broker's clock."""
+    tenant: str = ""
+    """The id of its tenant, empty if it has none."""
+    progress: tuple[float, float | None, str] | None = None
+    """What the handler has told last of its progress: how much is done, of how much, and a note of at most 200
+    characters. ``None`` if it has told nothing, or runs in a process of its own."""
+
+
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker as it announces itself."""
+    """A worker as it announces itself.
+
+    Older workers announce less, and newer ones more: fields are added with defaults, and unknown ones are skipped.
+    """
 
     id: str
     """Its id."""
@@ -312,6 +336,18 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The ids of jobs that it runs, at most 100."""
     handlers: dict[str, tuple[str, ...]] = {}
     """The names of the jobs that it can run, by the module of their handlers."""
+    jobs: tuple[RunningJob, ...] = ()
+    """The jobs that it runs, those that began first, at most 100."""
+    version: str = ""
+    """The version of asyncjobs that it runs with."""
+    deploy: str = ""
+    """What the setting ``deploy`` says of its program, as a release or a commit."""
+    rss: int = 0
+    """The memory of its process in bytes (resident set size), about; 0 where the system doesn't tell."""
+    lag_ms: int = 0
+    """How late its event loop ran at most since the announcement before, in milliseconds, in steps of 10."""
+    beat_at_ms: int = 0
+    """When it announced itself last, in Unix milliseconds by the broker's clock; set by the broker."""
 
 
 class StoredSchedule(NamedTuple):

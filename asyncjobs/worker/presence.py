@@ -10,11 +10,14 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 
+from asyncjobs.core.package import PACKAGE_VERSION
 from asyncjobs.errors import BrokerError, BrokerRefused
 from asyncjobs.ports import Broker, WorkerInfo
 from asyncjobs.worker.claimer import Claimer
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
+from asyncjobs.worker.liveness.watchdog import Watchdog
+from asyncjobs.worker.memory_use import resident_bytes
 from asyncjobs.worker.namesakes import warn_of_namesakes
 from asyncjobs.worker.unknown_names import UnknownNames
 
@@ -24,6 +27,11 @@ _log = logging.getLogger("asyncjobs.worker")
 
 _ANNOUNCE_EVERY_S = 5.0
 _PRESENT_MS = 20_000
+
+_LAG_STEP_MS = 10
+
+# By which share the memory may differ and still count as the same.
+_SAME_RSS = 0.1
 
 
 class Presence(Duty):
@@ -37,23 +45,28 @@ class Presence(Duty):
         broker: Broker,
         executor: Executor,
         claimer: Claimer,
+        watchdog: Watchdog,
         *,
         worker_id: str,
         queues: Sequence[str],
         handlers: dict[str, tuple[str, ...]],
         started_at_ms: int,
         grace_ms: int,
+        deploy: str,
         monotonic: Callable[[], float],
     ) -> None:
         self._broker = broker
         self._executor = executor
         self._claimer = claimer
+        self._watchdog = watchdog
         self._worker_id = worker_id
         self._queues = tuple(queues)
         self._handlers = handlers
         self._names = frozenset(executor.plans)
         self._started_at_ms = started_at_ms
         self._grace_ms = grace_ms
+        self._deploy = deploy
+        self._rss = 0
         self._unknown = UnknownNames(
             monotonic,
             "jobs wait",
@@ -106,7 +119,22 @@ class Presence(Duty):
             status="stopping" if self._claimer.is_stopping else "running" if executor.running else "idle",
             running=executor.running_ids,
             handlers=self._handlers,
+            jobs=executor.running_jobs(),
+            version=PACKAGE_VERSION,
+            deploy=self._deploy,
+            rss=self._steady_rss(),
+            lag_ms=round(self._watchdog.take_lag_s() * 1000) // _LAG_STEP_MS * _LAG_STEP_MS,
         )
+
+    def _steady_rss(self) -> int:
+        """Return the memory of the process, or what it was before if it is about that still.
+
+        So an idle worker announces the same each time, which a broker needs not store again.
+        """
+        rss = resident_bytes()
+        if abs(rss - self._rss) > _SAME_RSS * self._rss:
+            self._rss = rss
+        return self._rss
 
     async def stop(self) -> None:
         """Wake another worker for what is left, and withdraw this one."""

@@ -83,15 +83,18 @@ class WorkerRun:
             timer_interval=settings.scheduler_interval if settings.scheduler else None,
             suspects=Suspects(self._leases, concurrency=concurrency, max_deaths=settings.max_deaths),
         )
+        self._watchdog = Watchdog(self._clock.monotonic, self._executor.blocking_job)
         self._presence = Presence(
             host.connection.broker,
             self._executor,
             self._claimer,
+            self._watchdog,
             worker_id=worker_id,
             queues=order.queues,
             handlers=names_by_module(host.registry),
             started_at_ms=self._clock.now_ms(),
             grace_ms=round(settings.unknown_job_grace * 1000),
+            deploy=settings.deploy,
             monotonic=self._clock.monotonic,
         )
         self._scheduler = self._make_scheduler() if settings.scheduler else None
@@ -110,9 +113,8 @@ class WorkerRun:
         yield "maintenance", self._make_maintenance()
         if self._scheduler is not None:
             yield "scheduler", self._scheduler
-        watchdog = Watchdog(self._clock.monotonic, self._executor.blocking_job)
-        yield "watchdog", watchdog
-        yield "heartbeat", self._make_heartbeat(watchdog)
+        yield "watchdog", self._watchdog
+        yield "heartbeat", self._make_heartbeat()
         yield "event sender", self._executor.events
         yield "settler", self._settler
         yield "claimer", self._claimer
@@ -174,7 +176,7 @@ class WorkerRun:
             sender=TickSender(host) if sees_sending(host.middleware) else None,
         )
 
-    def _make_heartbeat(self, watchdog: Watchdog) -> Heartbeat:
+    def _make_heartbeat(self) -> Heartbeat:
         loop = asyncio.get_running_loop()
 
         def from_its_thread(extension: Extension) -> None:
@@ -184,7 +186,7 @@ class WorkerRun:
         return Heartbeat(
             self._host.connection.broker.lease_keeper(),
             self._leases,
-            watchdog,
+            self._watchdog,
             from_its_thread,
             monotonic=self._clock.monotonic,
             lease_ms=self._lease_ms,

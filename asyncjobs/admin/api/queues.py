@@ -86,7 +86,9 @@ def _seen(call: Call[InQueue], worker: WorkerStats) -> WorkerStats:
     if call.access.queues is None:
         return worker
     queues = tuple(one for one in worker.queues if call.access.sees_queue(one))
-    return msgspec.structs.replace(worker, queues=queues, running=worker.running if queues == worker.queues else ())
+    jobs = tuple(one for one in worker.jobs if call.access.sees_queue(one.queue))
+    running = worker.running if queues == worker.queues else tuple(one.id for one in jobs)
+    return msgspec.structs.replace(worker, queues=queues, running=running, jobs=jobs)
 
 
 ROUTES = [

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.memory import running, store, upkeep
 from asyncjobs.brokers.memory.lapsing import Lapsing
@@ -325,7 +327,7 @@ class MemoryBroker:
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
         with self._lock:
             now_ms = self._now_ms()
-            self._workers.put(worker.id, worker, ttl_ms, now_ms)
+            self._workers.put(worker.id, msgspec.structs.replace(worker, beat_at_ms=now_ms), ttl_ms, now_ms)
             self._list(worker.queues, now_ms + SERVED_KEEP_MS)
 
     async def withdraw(self, worker_id: str, queues: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from asyncjobs.brokers.redis.replies import read_minutes, read_overview, read_tenant_figures
+from asyncjobs.brokers.redis.replies import read_minutes, read_overview, read_tenant_figures, rows
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import RING, Session, listing
 from asyncjobs.core.record.version import DECODING_ERRORS
@@ -24,7 +24,14 @@ _FORGET = load("forget_queue")
 _MINUTES = load("minutes")
 _OVERVIEW = load("overview")
 
-_workers = msgspec.msgpack.Decoder(WorkerInfo)
+
+class _StoredWorker(WorkerInfo, frozen=True, kw_only=True):
+    """A worker as it is stored: with its time to live, from which its last beat follows."""
+
+    ttl_ms: int = 20_000
+
+
+_workers = msgspec.msgpack.Decoder(_StoredWorker)
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -72,7 +79,8 @@ class RedisStats(Session):
         # An asyncjobs with another schema may have been rolled out meanwhile.
         with self._on_other_slot():
             await self._check_schema()
-        key, record = self._keys.worker(worker.id), _encode(worker)
+        key = self._keys.worker(worker.id)
+        record = _encode(_StoredWorker(**msgspec.structs.asdict(worker), ttl_ms=ttl_ms))
         with self._on_other_slot():
             # What is the same as before needs no more than to be kept: else idle workers would fill the server's log.
             is_kept = record == self._announced.get(worker.id) and await self._command("PEXPIRE", key, ttl_ms)
@@ -100,16 +108,29 @@ class RedisStats(Session):
     async def workers(self) -> list[WorkerInfo]:
         ids = sorted(one.decode() for one in await self._command("ZRANGE", self._keys.workers, 0, -1))
         keys = [self._keys.worker(worker_id) for worker_id in ids]
-        stored = await self._commands([(key, ("GET", key)) for key in keys])
-        for worker_id, one in zip(ids, stored, strict=True):
-            if one is None:
+        commands = [(key, (name, key)) for key in keys for name in ("GET", "PTTL")]
+        *replies, (seconds, micros) = await self._commands([*commands, (self._keys.workers, ("TIME",))])
+        now_ms = int(seconds) * 1_000 + int(micros) // 1_000
+        found = []
+        for worker_id, (stored, left_ms) in zip(ids, rows(replies, 2), strict=True):
+            if stored is None:
                 await self._command("ZREM", self._keys.workers, worker_id)
-        return [worker for one in stored if one is not None and (worker := _worker_in(one))]
+            elif (worker := _worker_in(stored, left_ms, now_ms)) is not None:
+                found.append(worker)
+        return found
 
 
-def _worker_in(stored: bytes) -> WorkerInfo | None:
-    """Return a worker, ``None`` if its record can't be read, as that of a newer asyncjobs."""
+def _worker_in(stored: bytes, left_ms: int, now_ms: int) -> WorkerInfo | None:
+    """Return a worker, ``None`` if its record can't be read, as that of a newer asyncjobs.
+
+    Args:
+        stored: The record.
+        left_ms: For how long it is kept from now, in milliseconds.
+        now_ms: The broker's clock, in Unix milliseconds.
+    """
     try:
-        return _workers.decode(stored)
+        fields = msgspec.structs.asdict(_workers.decode(stored))
     except DECODING_ERRORS:
         return None
+    ttl_ms = fields.pop("ttl_ms")
+    return WorkerInfo(**fields | {"beat_at_ms": now_ms - max(0, ttl_ms - left_ms)})

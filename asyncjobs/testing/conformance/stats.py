@@ -7,7 +7,7 @@ import msgspec
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode
-from asyncjobs.ports import Hold, MinuteFigures, NewJob, WorkerInfo
+from asyncjobs.ports import Hold, MinuteFigures, NewJob, RunningJob, WorkerInfo
 from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
@@ -177,12 +177,22 @@ class Stats(Theme):
     async def test_a_worker_is_present_until_it_withdraws_or_is_silent_too_long(self, bench: Bench) -> None:
         await bench.broker.announce(_worker("b", "served"), 10_000)
         await bench.broker.announce(_worker("a", "served"), 60_000)
-        assert await bench.broker.workers() == [_worker("a", "served"), _worker("b", "served")]
+        assert await _present(bench) == [_worker("a", "served"), _worker("b", "served")]
         await bench.kit.advance(10_001)
-        assert await bench.broker.workers() == [_worker("a", "served")]
+        assert await _present(bench) == [_worker("a", "served")]
         await bench.broker.withdraw("a", [])
         assert await bench.broker.workers() == []
         assert await bench.broker.queues() == ["served"]
+
+    async def test_the_last_beat_of_a_worker_is_known_though_it_announces_the_same_again(self, bench: Bench) -> None:
+        await bench.broker.announce(_worker("a", "served"), 60_000)
+        await bench.kit.advance(20_000)
+        await bench.broker.announce(_worker("b", "served"), 30_000)
+        first, second = await bench.broker.workers()
+        assert 19_000 <= second.beat_at_ms - first.beat_at_ms <= 21_000
+        await bench.broker.announce(_worker("a", "served"), 60_000)
+        first, second = await bench.broker.workers()
+        assert 0 <= first.beat_at_ms - second.beat_at_ms <= 1_000
 
     async def test_a_queue_that_only_a_worker_served_is_forgotten_some_hours_later(self, bench: Bench) -> None:
         await bench.broker.announce(_worker("a", "served"), 10_000)
@@ -234,6 +244,11 @@ class Stats(Theme):
         assert await bench.claim_ids() == [again]
 
 
+async def _present(bench: Bench) -> list[WorkerInfo]:
+    """Return the workers that are present as they announced themselves."""
+    return [msgspec.structs.replace(worker, beat_at_ms=0) for worker in await bench.broker.workers()]
+
+
 def _worker(worker_id: str, queue: str) -> WorkerInfo:
     return WorkerInfo(
         id=worker_id,
@@ -245,4 +260,11 @@ def _worker(worker_id: str, queue: str) -> WorkerInfo:
         status="idle",
         running=("job-1",),
         handlers={"shop.jobs": ("work", "other")},
+        jobs=(
+            RunningJob(id="job-1", queue=queue, name="work", attempt=2, started_at_ms=5, progress=(1, 3.5, "a third")),
+        ),
+        version="1.2.3",
+        deploy="9f3c1e7",
+        rss=1 << 26,
+        lag_ms=20,
     )

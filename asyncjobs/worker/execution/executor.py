@@ -13,7 +13,8 @@ from typing import Any
 
 from asyncjobs.core.settlement import Cancelled, Released, Settlement
 from asyncjobs.core.text import message_of
-from asyncjobs.ports import Claimed, Extension, Lease
+from asyncjobs.jobs.context import JobContext
+from asyncjobs.ports import Claimed, Extension, Lease, RunningJob
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.event_sender import EventSender
@@ -40,7 +41,8 @@ _CANCELLED_S = 5.0
 _ABANDON_S = 0.5
 _CLOSE_S = 2.0
 
-_MAX_SHOWN_IDS = 100
+_MAX_SHOWN = 100
+_MAX_NOTE = 200
 
 
 class Executor(Duty):
@@ -113,7 +115,13 @@ class Executor(Duty):
     @property
     def running_ids(self) -> tuple[str, ...]:
         """The ids of the jobs that run, at most 100."""
-        return tuple(lease.id for lease in list(self._running)[:_MAX_SHOWN_IDS])
+        return tuple(lease.id for lease in list(self._running)[:_MAX_SHOWN])
+
+    def running_jobs(self) -> tuple[RunningJob, ...]:
+        """Return the jobs whose handlers have begun, those that began first, at most 100."""
+        contexts = (attempt.context for attempt in self._running.values())
+        begun = [context for context in contexts if context is not None][:_MAX_SHOWN]
+        return tuple(map(_running_job, begun))
 
     def blocking_job(self, loop: asyncio.AbstractEventLoop) -> str:
         """Return words for the job whose handler runs on ``loop`` at this very moment; from any thread."""
@@ -278,6 +286,19 @@ class Executor(Duty):
                 for attempt in attempts:
                     way(attempt)
                 await asyncio.wait(tasks, timeout=_ABANDON_S)
+
+
+def _running_job(context: JobContext) -> RunningJob:
+    job, progress = context.record, context.last_progress
+    return RunningJob(
+        id=job.id,
+        queue=job.queue,
+        name=job.name,
+        attempt=job.attempt,
+        started_at_ms=job.started_at_ms or 0,
+        tenant=job.tenant or "",
+        progress=None if progress is None else (progress.done, progress.total, progress.note[:_MAX_NOTE]),
+    )
 
 
 def _cancel(attempt: Attempt) -> None:

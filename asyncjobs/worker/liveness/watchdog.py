@@ -35,12 +35,15 @@ class Watchdog(Duty):
         self._timer: asyncio.TimerHandle | None = None
         self._ticked = monotonic()
         self._reported_tick: float | None = None
+        self._lag_s = 0.0
 
     async def start(self) -> None:
         """Begin to tick."""
+        self._ticked = self._monotonic()
         self._tick()
 
     def _tick(self) -> None:
+        self._lag_s = max(self._lag_s, self.silence_s)
         self._ticked = self._monotonic()
         self._timer = self._loop.call_later(_TICK_EVERY_S, self._tick)
 
@@ -48,6 +51,11 @@ class Watchdog(Duty):
         """Tick no more."""
         if self._timer is not None:
             self._timer.cancel()
+
+    def take_lag_s(self) -> float:
+        """Return how many seconds late the loop ticked at most since this was asked before."""
+        lag_s, self._lag_s = max(self._lag_s, self.silence_s), 0.0
+        return lag_s
 
     @property
     def silence_s(self) -> float:
