@@ -38,6 +38,7 @@ from asyncjobs.ports.records import (
     WorkerInfo,
 )
 from asyncjobs.ports.schedules import ScheduleStore
+from asyncjobs.ports.search import Sample, ScanPage, ScanRequest
 from asyncjobs.ports.stats import JobStats
 from asyncjobs.ports.store import JobStore
 from asyncjobs.ports.tenants import TenantResolver
@@ -70,6 +71,9 @@ __all__ = [
     "QueueFigures",
     "Recovery",
     "RunningJob",
+    "Sample",
+    "ScanPage",
+    "ScanRequest",
     "ScheduleList",
     "ScheduleStore",
     "StoredSchedule",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from asyncjobs.ports.records import CancelReply, EditReply, Hold, JobPage, Place
+from asyncjobs.ports.search import Sample, ScanPage, ScanRequest
 
 __all__ = ["JobStore"]
 
@@ -29,6 +30,28 @@ class JobStore(Protocol):
             tenant: Only jobs of this tenant; empty for the jobs of all.
             until_ms: Of dead jobs, only those that died before this Unix time in milliseconds; 0 for all. It counts
                 for the first page, behind which the others follow.
+        """
+        ...
+
+    async def scan(self, queue: str, request: ScanRequest) -> ScanPage:
+        """Return the jobs of a name, of a tenant, or with a text, among the next entries of one place.
+
+        A scan takes no more time than a page, so it may look at fewer entries than are asked for: where records are
+        large, or where what it finds is. It always looks at one, if there is one.
+
+        Args:
+            queue: The queue.
+            request: Which jobs, among which entries.
+        """
+        ...
+
+    async def sample(self, queue: str, place: Place, limit: int) -> Sample:
+        """Return the names of some of the jobs in one place, taken evenly from all parts of it.
+
+        Args:
+            queue: The queue.
+            place: The place, as for ``page``.
+            limit: How many jobs to look at, 1 or more; a few more may be. If there are no more, all are.
         """
         ...
 

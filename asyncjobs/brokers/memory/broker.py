@@ -42,6 +42,9 @@ from asyncjobs.ports import (
     Place,
     QueueFigures,
     Recovery,
+    Sample,
+    ScanPage,
+    ScanRequest,
     ScheduleList,
     TenantFigures,
     Unparking,
@@ -262,6 +265,14 @@ class MemoryBroker:
     ) -> JobPage:
         with self._lock:
             return store.page(self._queue(queue), place, after, limit, tenant, until_ms, self._now_ms())
+
+    async def scan(self, queue: str, request: ScanRequest) -> ScanPage:
+        with self._lock:
+            return store.scan(self._queue(queue), request, self._now_ms())
+
+    async def sample(self, queue: str, place: Place, limit: int) -> Sample:
+        with self._lock:
+            return store.sample(self._queue(queue), place, limit)
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,10 +11,11 @@ from asyncjobs.brokers.memory.endings import cancellation
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.queue import Queue, job_of
 from asyncjobs.core.bounds import MAX_DURATION_MS
+from asyncjobs.core.job import Job
 from asyncjobs.core.record.tries import counted_tries, packed
-from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
+from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place, Sample, ScanPage, ScanRequest
 
-__all__ = ["cancel", "delete", "edit", "hold", "page", "retry"]
+__all__ = ["cancel", "delete", "edit", "hold", "page", "retry", "sample", "scan"]
 
 #: The reply for a job that no longer waits, by its place.
 _TOO_LATE: dict[str, Literal["running", "ended", "failed"]] = {
@@ -32,6 +34,41 @@ def page(queue: Queue, place: Place, after: str, limit: int, tenant: str, until_
     entries = list(itertools.islice(rest, limit + 1))
     cursor = listed.cursor(entries[limit - 1]) if len(entries) > limit else ""
     return JobPage([job_of(one, now_ms) for one in entries[:limit] if not tenant or one.tenant == tenant], cursor)
+
+
+def scan(queue: Queue, asked: ScanRequest, now_ms: int) -> ScanPage:
+    """Return the jobs that a request asks for, among the next entries of a place."""
+    listed = queue.listed[asked.place]
+    jobs: list[Job] = []
+    looked_at = 0
+    last: Entry | None = None
+    for entry in listed.after(asked.after):
+        if last is not None and (looked_at == asked.limit or len(jobs) == asked.most):
+            return ScanPage(jobs, listed.cursor(last), looked_at)
+        looked_at, last = looked_at + 1, entry
+        if _passes(entry, asked):
+            jobs.append(job_of(entry, now_ms))
+    return ScanPage(jobs, "", looked_at)
+
+
+def _passes(entry: Entry, asked: ScanRequest) -> bool:
+    return (
+        (not asked.name or entry.name == asked.name)
+        and (not asked.tenant or entry.tenant == asked.tenant)
+        and (not asked.needles or any(_has(entry, needle) for needle in asked.needles))
+    )
+
+
+def _has(entry: Entry, needle: bytes) -> bool:
+    return needle in entry.body or needle in entry.tries or needle in entry.id.encode()
+
+
+def sample(queue: Queue, place: Place, limit: int) -> Sample:
+    """Return the names of some of the jobs in one place, taken evenly from all parts of it."""
+    listed = queue.listed[place]
+    step = max(1, len(listed) // limit)
+    names = Counter(entry.name for entry in itertools.islice(listed.after(""), 0, None, step))
+    return Sample(names.total(), dict(names))
 
 
 def cancel(queue: Queue, job_id: str, reason: str, keep_ms: int, now_ms: int) -> CancelReply:

@@ -23,6 +23,8 @@ from asyncjobs.ports import (
     Place,
     QueueFigures,
     Recovery,
+    Sample,
+    ScanPage,
     TenantFigures,
 )
 
@@ -35,6 +37,8 @@ __all__ = [
     "read_overview",
     "read_page",
     "read_recovery",
+    "read_sample",
+    "read_scan",
     "read_tenant_figures",
     "rows",
     "was_made_before",
@@ -47,6 +51,8 @@ _OVERVIEW = load("overview")
 _PAGE = load("page")
 _READ_EVENTS = load("read_events")
 _RECOVER = load("recover")
+_SAMPLE = load("sample")
+_SCAN = load("scan")
 
 _YES = ord("1")
 
@@ -110,11 +116,26 @@ def read_found(queue: str, job_id: str, reply: Sequence[Any] | None) -> Job | No
 def read_page(queue: str, place: Place, reply: Sequence[Any]) -> JobPage:
     """Read ``page.lua``."""
     page = _PAGE.reply(*reply)
-    jobs = [
+    return JobPage(_jobs(queue, place, page), page.next.decode())
+
+
+def read_scan(queue: str, place: Place, reply: Sequence[Any]) -> ScanPage:
+    """Read ``scan.lua``."""
+    page = _SCAN.reply(*reply)
+    return ScanPage(_jobs(queue, place, page), page.next.decode(), page.looked)
+
+
+def read_sample(reply: Sequence[Any]) -> Sample:
+    """Read ``sample.lua``."""
+    part = _SAMPLE.reply(*reply)
+    return Sample(part.looked, {name.decode(errors="replace"): number for name, number in rows(part.names, 2)})
+
+
+def _jobs(queue: str, place: Place, page: Any) -> list[Job]:
+    return [
         _job(queue, job_id.decode(), record, tries, place, detail, page.now_ms)
         for job_id, record, tries, detail in rows(page.jobs, 4)
     ]
-    return JobPage(jobs, page.next.decode())
 
 
 def _job(queue: str, job_id: str, record: bytes, tries: bytes, place: str, detail: Any, now_ms: int) -> Job:

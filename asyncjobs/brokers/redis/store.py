@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asyncjobs.brokers.redis.arguments import label_of, time_given
-from asyncjobs.brokers.redis.replies import read_page
+from asyncjobs.brokers.redis.replies import read_page, read_sample, read_scan
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import Session
-from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
+from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place, Sample, ScanPage, ScanRequest
 
 __all__ = ["RedisStore"]
 
@@ -21,6 +21,8 @@ _EDIT = load("edit")
 _HOLD = load("hold")
 _PAGE = load("page")
 _RETRY = load("retry")
+_SAMPLE = load("sample")
+_SCAN = load("scan")
 
 
 class RedisStore(Session):
@@ -41,6 +43,24 @@ class RedisStore(Session):
             until_ms=until_ms,
         )
         return read_page(queue, place, reply)
+
+    async def scan(self, queue: str, request: ScanRequest) -> ScanPage:
+        reply = await self._on_queue(
+            _SCAN,
+            queue,
+            request.needles,
+            place=request.place,
+            after=request.after,
+            limit=request.limit,
+            most=request.most,
+            job_name=request.name,
+            tenant=request.tenant,
+            most_bytes=self._portion.bytes,
+        )
+        return read_scan(queue, request.place, reply)
+
+    async def sample(self, queue: str, place: Place, limit: int) -> Sample:
+        return read_sample(await self._on_queue(_SAMPLE, queue, place=place, limit=limit))
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         replies: list[CancelReply] = []

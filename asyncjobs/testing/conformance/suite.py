@@ -13,6 +13,7 @@ from asyncjobs.testing.conformance.operating import Operating
 from asyncjobs.testing.conformance.paging import Paging
 from asyncjobs.testing.conformance.pruning import Pruning
 from asyncjobs.testing.conformance.schedules import Schedules
+from asyncjobs.testing.conformance.searching import Searching
 from asyncjobs.testing.conformance.settling import Settling
 from asyncjobs.testing.conformance.stats import Stats
 from asyncjobs.testing.conformance.tenants import Tenants
@@ -25,7 +26,7 @@ class _Work(Claiming, Settling, Leasing, Waking, Pruning):
     """What ``ports.Work`` promises; ``emit`` is tested by ``Events``, and ``unpark`` by ``Holding``."""
 
 
-class _Store(Paging, Operating, Editing, Holding):
+class _Store(Paging, Searching, Operating, Editing, Holding):
     """What ``ports.JobStore`` promises."""
 
 

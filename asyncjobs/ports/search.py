@@ -1,0 +1,53 @@
+"""The records of a search through the jobs of a place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from asyncjobs.core.job import Job
+from asyncjobs.ports.records import Place
+
+__all__ = ["Sample", "ScanPage", "ScanRequest"]
+
+
+class ScanRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs a scan looks for, and among which."""
+
+    place: Place
+    """The place, which also says the order, as for ``page``."""
+    after: str = ""
+    """The cursor from which to go on, from the scan before; empty to begin."""
+    limit: int
+    """How many entries to look at, 1 or more."""
+    most: int
+    """With how many jobs to end, 1 or more."""
+    name: str = ""
+    """Only jobs of this name; empty for the jobs of all."""
+    tenant: str = ""
+    """Only jobs of this tenant; empty for the jobs of all."""
+    needles: Sequence[bytes] = ()
+    """Only jobs in which one of these stands: in the id, the body, or what earlier attempts came to. A broker may find
+    one in other parts of what it stores for the job, too. None for all jobs."""
+
+
+class ScanPage(NamedTuple):
+    """The jobs that a scan has found."""
+
+    jobs: list[Job]
+    """The jobs, in the order of the place."""
+    next: str
+    """The cursor from which the scan goes on, empty if it has come to the end."""
+    looked_at: int
+    """How many entries of the place it has looked at."""
+
+
+class Sample(NamedTuple):
+    """The names of some of the jobs in one place."""
+
+    looked_at: int
+    """How many jobs were looked at."""
+    names: dict[str, int]
+    """How many of them have each name; the empty name stands for those that can't be read."""
