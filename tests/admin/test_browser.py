@@ -71,18 +71,19 @@ def test_what_can_not_be_undone_is_asked_before(chromium: Any, shop: str) -> Non
     with page_of(chromium, shop) as page:
         page.goto(f"{shop}/jobs?state=ready&queue=reports")
         page.locator("tbody a").first.click()
-        page.get_by_role("button", name="Cancel").evaluate("button => { window.confirm = () => false }")
         page.get_by_role("button", name="Cancel").click()
-        assert page.get_by_role("button", name="Cancel").is_visible()
-        page.evaluate("window.confirm = () => true")
+        page.get_by_role("dialog").get_by_role("button", name="Back").click()
+        assert page.get_by_role("dialog").count() == 0
         page.get_by_role("button", name="Cancel").click()
+        assert "cannot be brought back" in page.get_by_role("dialog").inner_text()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
         assert "cancelled" in page.get_by_role("status").inner_text()
 
 
 def test_a_page_follows_what_happens_and_keeps_what_is_open(chromium: Any, shop: str) -> None:
     with page_of(chromium, shop) as page:
         page.goto(f"{shop}/queues/emails")
-        assert "Paused" in page.locator("[data-live]").inner_text()
+        assert "Paused" in page.locator("main").inner_text()
         other = page.context.new_page()
         other.goto(f"{shop}/queues/emails")
         other.get_by_role("button", name="Resume").click()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Collection
-from datetime import UTC, datetime
 from functools import partial
-from importlib import resources
-from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl
 
-import jinja2
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,28 +15,27 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as Endpoint
 
 from asyncjobs.admin.access import Access
-from asyncjobs.admin.api.route import Call, read_query
-from asyncjobs.admin.dashboard import shown
+from asyncjobs.admin.api import queues
+from asyncjobs.admin.api.route import Call, InQueue, read_query
 from asyncjobs.admin.dashboard.forms import FORMS
 from asyncjobs.admin.dashboard.page import Form, Page, Redirect
 from asyncjobs.admin.dashboard.pages import PAGES
+from asyncjobs.admin.dashboard.rendering import Renderer, is_fragment, root_of
+from asyncjobs.admin.dashboard.sampler import SHARED_S, Sampler
+from asyncjobs.admin.dashboard.shell import checked_choice, place_of, url_of
 from asyncjobs.admin.door import Authorize, Door
 from asyncjobs.admin.problem import HEADERS, Problem
 from asyncjobs.app import App
+from asyncjobs.errors import AsyncJobsError
 from asyncjobs.jobs.tenant_scope import tenant_scope
 
 __all__ = ["dashboard"]
 
 _log = logging.getLogger("asyncjobs.admin")
 
-_CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 _MAX_FORM = 64 * 1024
-_THEME = "asyncjobs_theme"
-_THEMES = ("auto", "light", "dark")
-_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+_DEAD_S = 5.0
+_A_YEAR_S = 31_536_000
 
 
 def dashboard(
@@ -75,8 +70,8 @@ def dashboard(
     pages = _Pages(app, authorize, trusted_origins, {"title": title, "environment": environment})
     web = Starlette(
         routes=[
-            Endpoint("/static/{hash}/{file}", pages.static, methods=["GET"]),
-            Endpoint("/theme", pages.theme, methods=["POST"]),
+            Endpoint("/static/{hash}/{file:path}", pages.static, methods=["GET"]),
+            Endpoint("/settings", pages.choose, methods=["POST"]),
             *(Endpoint(form.path, partial(pages.send, form), methods=["POST"]) for form in FORMS),
             *(Endpoint(page.path, partial(pages.show, page), methods=["GET"]) for page in PAGES),
         ],
@@ -98,21 +93,9 @@ class _Pages:
 
     def __init__(self, app: App, authorize: Authorize, trusted_origins: Collection[str], names: dict[str, str]) -> None:
         self._app = app
-        self._names = names
         self._door = Door(authorize, trusted_origins, self._refuse)
-        folder = resources.files(__package__) / "static"
-        self._files = {one.name: one.read_bytes() for one in folder.iterdir() if one.name.rpartition(".")[2] in _TYPES}
-        self._hash = hashlib.sha256(b"".join(self._files[name] for name in sorted(self._files))).hexdigest()[:12]
-        self._templates = jinja2.Environment(
-            loader=jinja2.PackageLoader(__package__),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            finalize=shown.visible,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        for one in (shown.number, shown.duration, shown.when, shown.ago, shown.as_json):
-            self._templates.filters[one.__name__] = one
+        self._renderer = Renderer(names, [page.path for page in PAGES])
+        self._sampler = Sampler()
 
     async def show(self, page: Page, request: Request) -> Response:
         """Show a page."""
@@ -120,12 +103,18 @@ class _Pages:
         async def answer(access: Access) -> Response:
             # A form sends its empty fields too.
             query = read_query(page.query, {name: text for name, text in request.query_params.items() if text})
+            call = Call(self._app, access, request.path_params, query)
+            # Who opens a page sees it as it is; the scripts of all who have it open share what one of them has read.
+            max_age_s = SHARED_S if is_fragment(request) else 0.0
             try:
                 with tenant_scope(None):
-                    found = await page.load(Call(self._app, access, request.path_params, query))
+                    sample = await self._sampler.read(_key(page, call), partial(page.load, call), max_age_s)
+                    dead = await self._dead(call)
             except Redirect as to:
                 return self._go(request, to)
-            return self._render(request, page.template, {**found, "query": query, "access": access})
+            around = {"query": query, "access": access, "stale": sample.is_stale, "as_of": sample.at, "dead": dead}
+            headers = {"X-As-Of": sample.at.isoformat(), **({"X-Stale": "1"} if sample.is_stale else {})}
+            return self._renderer.page(request, page.template, {**sample.found, **around}, headers=headers)
 
         return await self._door.through(request, page.needs, answer)
 
@@ -134,80 +123,77 @@ class _Pages:
 
         async def answer(access: Access) -> Response:
             fields = read_query(form.fields, {name: text for name, text in await _form(request) if text})
-            with tenant_scope(None):
-                to = await form.send(Call(self._app, access, request.path_params, fields))
+            try:
+                with tenant_scope(None):
+                    to = await form.send(Call(self._app, access, request.path_params, fields))
+            finally:
+                self._sampler.clear()
             _log.info("%r: POST %r", access.name, request.url.path)
             return self._go(request, to)
 
         return await self._door.through(request, form.needs, answer)
 
-    async def theme(self, request: Request) -> Response:
-        """Remember light or dark."""
+    async def choose(self, request: Request) -> Response:
+        """Remember what a viewer has chosen: theme, time zone, keys."""
 
         async def answer(access: Access) -> Response:
-            wanted = dict(await _form(request)).get("theme")
-            if wanted not in _THEMES:
-                raise Problem(400, f"theme={wanted!r}: expected one of {', '.join(_THEMES)}")
-            reply, path = self._go(request, Redirect()), _root(request) or "/"
-            reply.set_cookie(_THEME, wanted, max_age=31_536_000, path=path, samesite="strict", httponly=True)
+            given = dict(await _form(request))
+            parts, query = place_of(given.pop("at", ""))
+            reply = self._go(request, Redirect(*parts, **query))
+            for name, value in given.items():
+                cookie, kept = checked_choice(name, value)
+                path = root_of(request) or "/"
+                reply.set_cookie(cookie, kept, max_age=_A_YEAR_S, path=path, samesite="strict", httponly=True)
             return reply
 
         return await self._door.through(request, "look", answer)
 
     async def static(self, request: Request) -> Response:
         """Send a style or a script."""
-        name = request.path_params["file"]
-        if name not in self._files:
-            return self._refuse(request, Problem(404, f"there is no file {name!r}"))
-        is_current = request.path_params["hash"] == self._hash
-        kept = "public, max-age=31536000, immutable" if is_current else "no-store"
-        headers = {**HEADERS, "Cache-Control": kept}
-        return Response(self._files[name], media_type=_TYPES[name.rpartition(".")[2]], headers=headers)
+        try:
+            return self._renderer.file(request)
+        except Problem as problem:
+            return self._refuse(request, problem)
 
     async def no_route(self, request: Request, error: Exception) -> Response:
         """Answer where there is no such page."""
         assert isinstance(error, HTTPException)
         return self._refuse(request, Problem(error.status_code, f"{request.url.path}: {error.detail}"))
 
+    async def _dead(self, call: Call[msgspec.Struct]) -> int | None:
+        """Return how many jobs are dead that the caller may see, ``None`` if that can't be told."""
+        if call.access.tenants is not None:
+            return None
+
+        async def load() -> dict[str, int]:
+            return {"dead": sum(one.failed for one in (await queues.stats(call.asking(InQueue()))).queues)}
+
+        try:
+            sample = await self._sampler.read(("dead", _scope(call.access)), load, _DEAD_S)
+        except AsyncJobsError:
+            return None
+        return int(sample.found["dead"])
+
     def _refuse(self, request: Request, problem: Problem) -> Response:
         if 300 <= problem.status < 400:
             return Response(status_code=problem.status, headers={**HEADERS, **problem.headers})
-        return self._render(
-            request, "problem.html", {"problem": problem, "access": None}, problem.status, problem.headers
-        )
-
-    def _render(
-        self, request: Request, template: str, found: dict[str, Any], status: int = 200, headers: Any = None
-    ) -> Response:
-        root = _root(request)
-        theme = request.cookies.get(_THEME, "auto")
-        text = self._templates.get_template(template).render(
-            **self._names,
-            **found,
-            now=datetime.now(UTC),
-            path=request.url.path.removeprefix(root),
-            theme=theme if theme in _THEMES else "auto",
-            url=partial(_url, root),
-            static=lambda name: f"{root}/static/{self._hash}/{name}",
-        )
-        sent = {**HEADERS, "Content-Security-Policy": _CSP, **(headers or {})}
-        return Response(text, status_code=status, media_type="text/html; charset=utf-8", headers=sent)
+        found = {"problem": problem}
+        return self._renderer.page(request, "problem.html", found, status=problem.status, headers=problem.headers)
 
     def _go(self, request: Request, to: Redirect) -> Response:
-        return RedirectResponse(_url(_root(request), *to.parts, **to.query), status_code=303, headers=dict(HEADERS))
+        address = url_of(root_of(request), *to.parts, **to.query)
+        return RedirectResponse(address, status_code=303, headers=dict(HEADERS))
 
 
-def _root(request: Request) -> str:
-    """Return the path under which the dashboard is mounted, without a slash at its end."""
-    root: str = request.scope.get("root_path", "")
-    return quote(root.rstrip("/"))
+def _key(page: Page, call: Call[msgspec.Struct]) -> tuple[object, ...]:
+    """Return what a sample of a page is of, and for whom."""
+    return page.path, tuple(call.path.items()), msgspec.json.encode(call.query), _scope(call.access)
 
 
-def _url(root: str, *parts: str, **query: object) -> str:
-    """Return the address of a page: the one function that makes links."""
-    path = "/".join(quote(part, safe="") for part in parts)
-    asked = urlencode({name: value for name, value in query.items() if value not in (None, "")})
-    return f"{root}/{path}" + (f"?{asked}" if asked else "")
+def _scope(access: Access) -> tuple[object, ...]:
+    """Return what of a caller decides what is seen."""
+    narrowed = [None if one is None else tuple(one) for one in (access.queues, access.tenants)]
+    return access.permissions, *narrowed
 
 
 async def _form(request: Request) -> list[tuple[str, str]]:

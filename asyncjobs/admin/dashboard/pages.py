@@ -14,6 +14,7 @@ import msgspec
 from asyncjobs.admin.api import jobs, queues, schedules
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
+from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.dashboard.triage import findings, why_waiting
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
@@ -132,6 +133,11 @@ async def tenant(call: Call[NoQuery]) -> Mapping[str, Any]:
     return {"tenant": await queues.tenant(call)}
 
 
+async def settings(call: Call[NoQuery]) -> Mapping[str, Any]:
+    """Show what a viewer can choose."""
+    return {"themes": THEMES, "zones": zones(), "keys": KEYS}
+
+
 async def search(call: Call[Search]) -> Mapping[str, Any]:
     """Go to the job of an id."""
     wanted = call.query.q.strip()
@@ -155,4 +161,5 @@ PAGES = [
     Page("/schedules", "schedules.html", listed_schedules, Done),
     Page("/workers", "workers.html", workers),
     Page("/tenants/{id:path}", "tenant.html", tenant),
+    Page("/settings", "settings.html", settings),
 ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from jinja2 import pass_context
+from jinja2.runtime import Context
 
 from asyncjobs.core.text import is_harmless
 
-__all__ = ["ago", "as_json", "duration", "number", "visible", "when"]
+__all__ = ["FILTERS", "visible"]
 
 MAX_SHOWN = 64 * 1024
 """How many characters of one value a page shows."""
@@ -44,12 +47,23 @@ def ago(at: datetime, now: datetime) -> str:
     return f"in {duration(-ms)}" if ms < 0 else f"{duration(ms)} ago"
 
 
-def when(at: datetime) -> str:
-    """Return a time in UTC, to the second."""
-    return f"{at:%Y-%m-%d %H:%M:%S}"
+@pass_context
+def when(context: Context, at: datetime) -> str:
+    """Return a time to the second, with its zone, in the time zone that the viewer has chosen."""
+    return f"{at.astimezone(context['choices'].tz):%Y-%m-%d %H:%M:%S %Z}"
+
+
+@pass_context
+def clock(context: Context, at: datetime) -> str:
+    """Return a time of today to the second, in the time zone that the viewer has chosen."""
+    return f"{at.astimezone(context['choices'].tz):%H:%M:%S}"
 
 
 def as_json(value: Any) -> str:
     """Return ``value`` as indented JSON, cut where it is too long for a page."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}\n… {len(text) - MAX_SHOWN:,} characters more"
+
+
+FILTERS: Sequence[Callable[..., Any]] = (ago, as_json, clock, duration, number, when)
+"""The filters of templates."""
