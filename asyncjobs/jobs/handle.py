@@ -195,7 +195,7 @@ class JobHandle(Generic[R_co]):
                 return
 
     async def cancel(self, reason: str = "cancelled by its sender") -> bool:
-        """Cancel the job: at once while it waits; while it runs, by cancelling its handler.
+        """Cancel the job: at once while it waits; while it runs, by cancelling its handler, within a second.
 
         Args:
             reason: Why, as the job's record will say.

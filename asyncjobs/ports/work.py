@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from asyncjobs.core.settlement import Settlement
@@ -80,6 +80,22 @@ class Work(Protocol):
 
         Returns:
             Whether a bell rang.
+        """
+        ...
+
+    async def watch_cancels(self, worker: str, queues: Sequence[str], tell: Callable[[], None]) -> None:
+        """Call ``tell`` whenever a job that a worker runs may be to be cancelled, until this call itself is cancelled.
+
+        It may be called more often, and where the connection is lost, too rarely: the worker still extends its leases.
+
+        Args:
+            worker: The worker's id.
+            queues: The queues that it serves.
+            tell: Called from any thread; returns at once.
+
+        Raises:
+            BrokerUnavailable: The broker can't be reached at the start.
+            BrokerRefused: The broker refuses the subscription.
         """
         ...
 

@@ -20,6 +20,7 @@ from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.leftovers import Leftovers
+from asyncjobs.worker.liveness.cancel_watch import CancelWatch
 from asyncjobs.worker.liveness.health import Health, healthy_within
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.liveness.watchdog import Watchdog
@@ -114,7 +115,9 @@ class WorkerRun:
         if self._scheduler is not None:
             yield "scheduler", self._scheduler
         yield "watchdog", self._watchdog
-        yield "heartbeat", self._make_heartbeat()
+        heartbeat = self._make_heartbeat()
+        yield "heartbeat", heartbeat
+        yield "cancel watch", self._make_cancel_watch(heartbeat)
         yield "event sender", self._executor.events
         yield "settler", self._settler
         yield "claimer", self._claimer
@@ -191,6 +194,14 @@ class WorkerRun:
             monotonic=self._clock.monotonic,
             lease_ms=self._lease_ms,
             blocked_limit=self._host.settings.blocked_limit,
+        )
+
+    def _make_cancel_watch(self, heartbeat: Heartbeat) -> CancelWatch:
+        return CancelWatch(
+            self._host.connection.broker,
+            heartbeat.hurry,
+            worker_id=self._claimer.worker_id,
+            queues=self._order.queues,
         )
 
     # -- what a worker does with its run

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from asyncjobs import App, BrokerRefused, BrokerUnavailable
+from asyncjobs import App, BrokerRefused, BrokerUnavailable, JobHandle, JobState, Worker
 from asyncjobs.errors import ResultTimeout
 from tests.servers import Server, sentinel_url, sentinels, server
 from tests.waiting import SOON, until
@@ -110,3 +110,31 @@ async def test_a_user_without_channels_learns_that_he_may_not_await(redis_server
         for wait in (handle.result(SOON), anext(handle.events())):
             with pytest.raises(BrokerRefused, match=r"channels.*&asyncjobs:\*"):
                 await asyncio.wait_for(wait, 2)
+
+
+async def test_a_worker_without_channels_cancels_a_job_when_it_extends_its_lease(
+    redis_server: Server, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with contextlib.closing(redis_server.client()) as client:
+        client.execute_command("ACL", "SETUSER", "mute", "on", ">secret", "~*", "+@all", "resetchannels")
+    app = App(redis_url.replace("redis://", "redis://mute:secret@"), lease=1.0)
+    started = asyncio.Event()
+
+    @app.job
+    async def stay() -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    async with app, Worker(app).running():
+        handle = await stay.delay()
+        await until(started, "the handler has started")
+        await handle.cancel()
+        await until_ended(handle)
+    assert "cancellations of running jobs arrive only when leases are extended" in caplog.text
+
+
+async def until_ended(handle: JobHandle[None]) -> None:
+    """Wait for the end of a job without a subscription."""
+    async with asyncio.timeout(SOON):
+        while (await handle.refresh()).state is not JobState.CANCELLED:
+            await asyncio.sleep(0.02)

@@ -95,6 +95,7 @@ class Choice(NamedTuple):
 
 
 PARTS: dict[str, st.SearchStrategy[object]] = {
+    "cancel_news": TEXTS,
     "claim": TEXTS,
     "events": IDS,
     "job": IDS,

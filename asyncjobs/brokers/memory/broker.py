@@ -81,6 +81,8 @@ class MemoryBroker:
         self._listed: dict[str, int] = {}
         self._workers: Lapsing[str, WorkerInfo] = Lapsing()
         self._turn = 0
+        # By worker: what tells it that one of its jobs may be to be cancelled.
+        self._cancel_watchers: dict[str, Callable[[], None]] = {}
 
     def _queue(self, name: str) -> Queue:
         queue = self._queues.get(name)
@@ -206,6 +208,13 @@ class MemoryBroker:
                     extension.cancelled.append((lease, reason))
         return extension
 
+    async def watch_cancels(self, worker: str, queues: Sequence[str], tell: Callable[[], None]) -> None:
+        self._cancel_watchers[worker] = tell
+        try:
+            await asyncio.Event().wait()
+        finally:
+            del self._cancel_watchers[worker]
+
     async def wait(self, queues: Sequence[str], timeout: float) -> bool:
         # Other tasks must run, even if each wait finds a token.
         await asyncio.sleep(0)
@@ -276,8 +285,8 @@ class MemoryBroker:
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         with self._lock:
-            now_ms = self._now_ms()
-            return [store.cancel(self._queue(queue), job_id, reason, keep_ms, now_ms) for job_id in job_ids]
+            state, now_ms = self._queue(queue), self._now_ms()
+            return [store.cancel(state, one, reason, keep_ms, now_ms, self._cancel_watchers) for one in job_ids]
 
     async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         with self._lock:

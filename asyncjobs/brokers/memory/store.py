@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from asyncjobs.brokers.memory.endings import cancellation
@@ -71,13 +71,17 @@ def sample(queue: Queue, place: Place, limit: int) -> Sample:
     return Sample(names.total(), dict(names))
 
 
-def cancel(queue: Queue, job_id: str, reason: str, keep_ms: int, now_ms: int) -> CancelReply:
-    """Cancel a waiting job now, or mark a running one for its worker."""
+def cancel(
+    queue: Queue, job_id: str, reason: str, keep_ms: int, now_ms: int, watchers: Mapping[str, Callable[[], None]]
+) -> CancelReply:
+    """Cancel a waiting job now, or mark a running one and tell its worker, if it is one of ``watchers``."""
     entry = queue.get(job_id, now_ms)
     if entry is None:
         return "unknown"
     if entry.place == "running":
         entry.cancel_reason = reason
+        if tell := watchers.get(entry.claimed[1]):
+            tell()
     elif entry.place not in _TOO_LATE:
         queue.carry_out([(entry, cancellation(entry, reason, keep_ms, now_ms))], now_ms)
         return "cancelled"

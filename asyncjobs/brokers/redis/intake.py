@@ -91,7 +91,7 @@ class RedisIntake(Session):
             What ``look`` returned last: whether that is enough, and what it found.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        async with self._endings.watching(self._keys.queue(queue).ended_channel, job_id) as news:
+        async with self._ends.watching([self._keys.queue(queue).ended_channel], job_id) as news:
             while True:
                 news.clear()
                 is_enough, found = await look()

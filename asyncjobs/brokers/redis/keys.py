@@ -37,6 +37,7 @@ BY_TENANT = "tenant:"
 BY_VERSION = "version:"
 
 Family = Literal[
+    "cancel_news",
     "claim",
     "events",
     "job",
@@ -51,6 +52,7 @@ Family = Literal[
 
 #: The keys that end with an id or a name: what stands between the base of the queue and that part.
 FAMILIES: dict[Family, str] = {
+    "cancel_news": "cancel-news:",
     "claim": "claim:",
     "events": "events:",
     "job": "job:",

@@ -13,8 +13,8 @@ import redis.exceptions
 
 from asyncjobs.brokers.redis.cluster import Cluster, NotSent
 from asyncjobs.brokers.redis.connection import check_server, translated
-from asyncjobs.brokers.redis.endings import EndListener
 from asyncjobs.brokers.redis.keys import GlobalKeys
+from asyncjobs.brokers.redis.news import NewsListener
 from asyncjobs.brokers.redis.node import OneServer
 from asyncjobs.brokers.redis.replicated import ReplicatedWrites
 from asyncjobs.brokers.redis.replies import read_flags
@@ -36,6 +36,9 @@ SCHEMA_VERSION = 1
 
 # How many jobs one script call may carry: Redis serves no other client meanwhile, and Lua unpacks at most 8,000 values.
 JOBS_A_CALL = 1_000
+
+# How often a connection that awaits results asks whether the server is there.
+_PING_EVERY_S = 2.0
 
 # How often a sender lists its queue again, so that it comes back even after Redis has lost its data.
 _REGISTER_EVERY_S = 60.0
@@ -77,7 +80,7 @@ class Session:
         """Make what connects on the running event loop; nothing is sent yet."""
         settings = self._settings
         self._links = Cluster(settings) if settings.mode == "cluster" else OneServer(settings)
-        self._endings = EndListener(settings, self._links.connection)
+        self._ends = NewsListener(settings, self._links.connection, "results", _PING_EVERY_S)
         self._replicated = ReplicatedWrites(settings, self._links)
 
     async def open(self) -> None:
@@ -128,7 +131,7 @@ class Session:
         await self._shared.leave()
 
     async def _disconnect(self) -> None:
-        await self._endings.close()
+        await self._ends.close()
         await self._links.close()
         self._registered.clear()
 

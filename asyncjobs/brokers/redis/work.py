@@ -6,7 +6,7 @@ import asyncio
 import functools
 import hashlib
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from asyncjobs.brokers.redis.arguments import lease_member
 from asyncjobs.brokers.redis.bells import Bells
 from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.keeper import RedisLeaseKeeper
+from asyncjobs.brokers.redis.news import NewsListener
 from asyncjobs.brokers.redis.records import ended_record
 from asyncjobs.brokers.redis.replies import read_claim, read_flags, read_recovery, was_made_before
 from asyncjobs.brokers.redis.scripts import Script, Value, load
@@ -44,6 +45,10 @@ _QUEUES_A_CLAIM = 200
 # How long the reply to a blocked wait may take beyond its timeout; Redis looks at timeouts 10 times a second.
 _WAIT_GRACE_S = 5.0
 
+# How often the connection that awaits cancellations asks whether the server is there. The leases are extended, and a
+# cancellation is found then, more often than that.
+_PING_EVERY_S = 30.0
+
 # How many calls of a script may follow one another where one leaves something to the next.
 _MAX_CALLS_IN_A_ROW = 100
 
@@ -64,11 +69,13 @@ class RedisWork(Session):
     def _connect(self) -> None:
         super()._connect()
         self._bells = Bells(self._pop, self._ring)
+        self._cancels = NewsListener(self._settings, self._links.connection, "cancellations", _PING_EVERY_S)
         # By worker and queue: the number of a claim that has had no answer.
         self._unanswered: dict[tuple[str, str], int] = {}
 
     async def _disconnect(self) -> None:
         await self._bells.close()
+        await self._cancels.close()
         await super()._disconnect()
 
     async def claim(self, request: ClaimRequest) -> Claim:
@@ -211,6 +218,17 @@ class RedisWork(Session):
         command: list[str | float] = ["BLPOP", *bells, max(timeout, 0.001)]
         with translated(self._settings):
             return await self._links.waiter(bells[0])(*command, timeout=timeout + _WAIT_GRACE_S) is not None
+
+    async def watch_cancels(self, worker: str, queues: Sequence[str], tell: Callable[[], None]) -> None:
+        channels = [self._keys.queue(queue).of("cancel_news", worker) for queue in queues]
+        try:
+            async with self._cancels.watching(channels, "") as news:
+                while True:
+                    await news.wait()
+                    news.clear()
+                    tell()
+        finally:
+            self._cancels.leave(channels)
 
     # -- events
 

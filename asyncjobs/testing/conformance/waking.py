@@ -1,4 +1,4 @@
-"""``Work.wait`` and ``JobStats.withdraw``: which workers are woken, and when."""
+"""``Work.wait``, ``Work.watch_cancels`` and ``JobStats.withdraw``: which workers are woken, and when."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Waking"]
 
 
 class Waking(Theme):
-    """What ``wait`` and ``withdraw`` promise."""
+    """What ``wait``, ``watch_cancels`` and ``withdraw`` promise."""
 
     async def test_an_idle_worker_is_woken_by_a_send(self, bench: Bench) -> None:
         waiting = asyncio.ensure_future(bench.broker.wait([bench.queue], SOON_S))
@@ -101,3 +101,35 @@ class Waking(Theme):
         await bench.broker.wait([bench.queue], QUIET_S)
         await bench.hold("queue", on=False)
         assert await bench.broker.wait([bench.queue], SOON_S)
+
+    async def test_the_worker_of_a_job_that_is_cancelled_is_told(self, bench: Bench) -> None:
+        [other_id] = await bench.send(bench.new(queue="other"))
+        [job_id] = await bench.send()
+        claim = await bench.claim(worker="mine")
+        told = asyncio.Event()
+        watching = asyncio.ensure_future(bench.broker.watch_cancels("mine", [bench.queue, "other"], told.set))
+        try:
+            # The watch has begun once it tells of a cancellation; the one that begins it may be told too early.
+            while not told.is_set():
+                assert await bench.broker.cancel(bench.queue, [job_id], "first", 1_000) == ["running"]
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(QUIET_S)
+            told.clear()
+            # Neither the end of a job that waits nor that of a job of another worker is news.
+            await bench.broker.cancel("other", [other_id], "waits", 1_000)
+            [foreign] = await bench.send()
+            await bench.claim(worker="another")
+            assert await bench.broker.cancel(bench.queue, [foreign], "not mine", 1_000) == ["running"]
+            await asyncio.sleep(QUIET_S)
+            assert not told.is_set()
+            assert await bench.broker.cancel(bench.queue, [job_id], "again", 1_000) == ["running"]
+            async with asyncio.timeout(SOON_S):
+                await told.wait()
+            assert [reason for _, reason in (await bench.extend(claim.jobs)).cancelled] == ["again"]
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+        told.clear()
+        await bench.broker.cancel(bench.queue, [job_id], "after", 1_000)
+        await asyncio.sleep(QUIET_S)
+        assert not told.is_set()

@@ -195,8 +195,10 @@ class Executor(Duty):
             elif self._unbuffer(lease) is not None:
                 self._leases.let_go(lease)
         for lease, reason in extension.cancelled:
-            if lease in self._running:
-                self._canceller.cancel(self._running[lease], Cancelled(reason))
+            if attempt := self._running.get(lease):
+                # Each extension tells it again.
+                if attempt.leads_to is None:
+                    self._canceller.cancel(attempt, Cancelled(reason))
             elif (claimed := self._unbuffer(lease)) is not None:
                 self._settle(lease, self._verdicts.of_unstarted(claimed, Cancelled(reason)))
 

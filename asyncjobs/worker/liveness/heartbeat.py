@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from asyncjobs.errors import BrokerError
@@ -20,6 +21,9 @@ __all__ = ["Heartbeat"]
 _log = logging.getLogger("asyncjobs.worker")
 
 _LOOK_EVERY_S = 0.25
+
+# The least time between two looks for cancellations, so that many of them cost few extensions.
+_HURRY_EVERY_S = 0.02
 
 
 class Heartbeat(Duty):
@@ -50,7 +54,8 @@ class Heartbeat(Duty):
         self._blocked_limit = blocked_limit
         self._next_at = monotonic() + self._period_s
         self._loop = asyncio.get_running_loop()
-        self._stop = threading.Event()
+        self._is_stopping = False
+        self._wake = threading.Event()
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="asyncjobs-heartbeat", daemon=True)
 
@@ -60,10 +65,15 @@ class Heartbeat(Duty):
 
     async def stop(self) -> None:
         """End the thread; leases that are still held lapse."""
-        self._stop.set()
+        self._is_stopping = True
+        self._wake.set()
         # While it calls a server that hangs, it ends later, with its timeout.
         await self._ended.wait()
         self._thread.join()
+
+    def hurry(self) -> None:
+        """Extend as soon as possible, since a job may be to be cancelled; from any thread."""
+        self._wake.set()
 
     def step(self) -> None:
         """Extend everything that is held, once. Raises ``BrokerError``."""
@@ -75,9 +85,13 @@ class Heartbeat(Duty):
 
     def _run(self) -> None:
         outage = Outage(_log, "leases can't be extended: %s", "leases are extended again")
-        while not self._stop.wait(min(_LOOK_EVERY_S, self._period_s)):
+        while True:
+            is_hurried = self._wake.wait(min(_LOOK_EVERY_S, self._period_s))
+            if self._is_stopping:
+                break
+            self._wake.clear()
             self._watchdog.step()
-            if self._monotonic() < self._next_at:
+            if not is_hurried and self._monotonic() < self._next_at:
                 continue
             self._next_at = self._monotonic() + self._period_s
             try:
@@ -86,6 +100,8 @@ class Heartbeat(Duty):
                 self._next_at = self._monotonic() + min(self._period_s, outage.failed(error))
             else:
                 outage.over()
+            if is_hurried:
+                time.sleep(_HURRY_EVERY_S)
         self._keeper.close()
         with contextlib.suppress(RuntimeError):  # The loop has closed, and the worker has ended with it.
             self._loop.call_soon_threadsafe(self._ended.set)

@@ -1,4 +1,5 @@
 -- cancel: waiting jobs end here and now; running ones are marked, and their workers learn of it by extend.
+-- They are told to look, on a channel of their own.
 --- @args reason, keep_ms: ms
 --- @list ids
 -- keep_ms  how long the records of those that end are kept
@@ -11,6 +12,7 @@
 --- @include gone
 --- @include parking
 --- @include ending
+--- @include leases
 --- @include forget
 --- @include waiters
 local records, runs = records_of(q, ids), values_of(q.fences, ids)
@@ -74,7 +76,7 @@ local function take_fronts(lists)
   end
 end
 
-local reply, ends, ended, marks, seen = {}, {}, {}, {}, {}
+local reply, ends, ended, marks, workers, seen = {}, {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
   local record = records[i]
   if not record then
@@ -92,6 +94,7 @@ for i, id in ipairs(ids) do
       reply[i] = 'running'
       marks[#marks + 1] = string.match(detail, '^%d+') .. ':' .. field
       marks[#marks + 1] = reason
+      workers[worker_in(detail)] = true
     else
       reply[i] = 'cancelled'
       seen[id] = true
@@ -113,6 +116,9 @@ check_gone(q)
 begin_writes(q)
 if #marks > 0 then
   redis.call('HSET', q.cancels, unpack(marks))
+end
+for worker in pairs(workers) do
+  redis.pcall('PUBLISH', cancel_news_key(q, worker), '')
 end
 take_fronts(lists)
 local figures = new_figures()

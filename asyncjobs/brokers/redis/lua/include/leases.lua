@@ -12,6 +12,11 @@ local function claimed_at(run)
   return tonumber(string.match(run or '', '^%d+ (%d+) '))
 end
 
+-- The worker in a run, '' where it isn't known.
+local function worker_in(run)
+  return string.match(run, '^%d+ %d+ (.*)$') or ''
+end
+
 local function priority_in(member)
   return math.min(tonumber(string.match(member, ':(%d):')) or 3, 3)
 end
