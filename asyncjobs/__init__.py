@@ -7,7 +7,18 @@ from types import FunctionType
 from typing import is_typeddict
 
 from asyncjobs.app import App
-from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, TenantQueueStats, TenantStats, WorkerJob, WorkerStats
+from asyncjobs.app.stats import (
+    HoldStats,
+    MinuteStats,
+    ParkedReason,
+    ParkedStats,
+    QueueStats,
+    Stats,
+    TenantQueueStats,
+    TenantStats,
+    WorkerJob,
+    WorkerStats,
+)
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.jobs import CancelResult, EditResult, ListedState
@@ -93,6 +104,7 @@ __all__ = [
     "Executor",
     "Health",
     "HistoryEntry",
+    "HoldStats",
     "Inject",
     "InvalidTransition",
     "Job",
@@ -115,6 +127,8 @@ __all__ = [
     "MinuteStats",
     "Missed",
     "NewerVersion",
+    "ParkedReason",
+    "ParkedStats",
     "PartlySent",
     "PayloadTooLarge",
     "Priority",

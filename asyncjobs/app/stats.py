@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,10 +13,22 @@ from asyncjobs.core.duration import utc_time
 from asyncjobs.core.histogram import mean_ms, percentile_ms
 from asyncjobs.core.priority import Priority
 from asyncjobs.jobs.events import Progress
-from asyncjobs.ports import MinuteFigures, QueueFigures, RunningJob, TenantFigures, WorkerInfo
+from asyncjobs.ports import (
+    Held,
+    Hold,
+    MinuteFigures,
+    ParkedJobs,
+    QueueFigures,
+    RunningJob,
+    TenantFigures,
+    WorkerInfo,
+)
 
 __all__ = [
+    "HoldStats",
     "MinuteStats",
+    "ParkedReason",
+    "ParkedStats",
     "QueueStats",
     "Stats",
     "TenantQueueStats",
@@ -30,6 +42,39 @@ __all__ = [
     "tenant_stats",
     "worker_stats",
 ]
+
+
+ParkedReason = Literal["unknown name", "suspended name", "suspended tenant", "newer version"]
+"""Why jobs are parked (set aside)."""
+
+
+class ParkedStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs of one queue that are parked (set aside) for the same reason."""
+
+    reason: ParkedReason
+    """Why: no worker has known their name, their name or their tenant is suspended, or a newer asyncjobs has written
+    them."""
+    which: str
+    """The name, the tenant, or the version of the records."""
+    size: int
+    """How many jobs there are."""
+    since: datetime
+    """Since when there are any, or when their suspension last ended, in UTC by the broker's clock."""
+
+
+class HoldStats(msgspec.Struct, frozen=True, kw_only=True):
+    """A pause of a queue, or the suspension of a name or a tenant in it."""
+
+    kind: Literal["queue", "name", "tenant"]
+    """What is held back: all jobs of the queue, or those of a name or a tenant."""
+    which: str
+    """The name or the tenant; empty for the queue."""
+    since: datetime | None
+    """Since when, in UTC by the broker's clock; ``None`` if an earlier version has held it back."""
+    by: str
+    """Who has held it back: see ``acting``. Empty if that isn't known."""
+    why: str
+    """The reason that was given; empty if there was none."""
 
 
 class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +122,17 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     """The duration that 99 % of the completed jobs did not exceed, in milliseconds."""
     oldest_wait_ms: int
     """How long the first job in line has waited since it was sent, in milliseconds."""
+    overdue: int = 0
+    """Jobs among the scheduled ones whose time has come: more than a few mean that no worker serves the queue."""
+    parked_for: tuple[ParkedStats, ...] = ()
+    """The parked jobs by reason, most first, at most 100."""
+    holds: tuple[HoldStats, ...] = ()
+    """What is held back: the queue if it is paused, and the suspended names and tenants."""
+
+    @property
+    def pause(self) -> HoldStats | None:
+        """The pause of the queue: since when, by whom and why; ``None`` if it isn't paused."""
+        return next((one for one in self.holds if one.kind == "queue"), None)
 
 
 class MinuteStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,8 +295,27 @@ def queue_stats(figures: QueueFigures) -> QueueStats:
         paused=figures.paused,
         recovered_total=figures.recovered,
         oldest_wait_ms=figures.oldest_wait_ms,
+        overdue=figures.overdue,
+        parked_for=tuple(_parked(one, figures.holds) for one in figures.parked_for),
+        holds=tuple(map(_hold, figures.held)),
         **_ends(figures),
     )
+
+
+def _hold(held: Held) -> HoldStats:
+    kind, which = held.hold
+    # A version is never held.
+    assert kind != "version"
+    since = utc_time(held.since_ms) if held.since_ms else None
+    return HoldStats(kind=kind, which=which, since=since, by=held.by, why=held.why)
+
+
+def _parked(jobs: ParkedJobs, holds: Container[Hold]) -> ParkedStats:
+    kind, which = jobs.hold
+    reason: ParkedReason = "suspended tenant" if kind == "tenant" else "newer version"
+    if kind == "name":
+        reason = "suspended name" if jobs.hold in holds else "unknown name"
+    return ParkedStats(reason=reason, which=which, size=jobs.size, since=utc_time(jobs.since_ms))
 
 
 def minute_stats(figures: MinuteFigures) -> MinuteStats:

@@ -12,6 +12,7 @@ __all__ = [
     "DIED_EARLY",
     "HISTORY_KEEP_MS",
     "MAX_HISTORY",
+    "MAX_PARKED_SHOWN",
     "MAX_PASSED",
     "MAX_RING_PASSES",
     "MAX_TENANT_HISTORY",
@@ -34,6 +35,9 @@ CLAIM_KEEP_MS = 60_000
 
 #: How many jobs that it may not take a claim passes over at most, to find others behind them.
 MAX_PASSED = 1_000
+
+#: Of how many names, tenants and versions a queue's figures tell the parked jobs.
+MAX_PARKED_SHOWN = 100
 
 #: How often the wake-up token is passed on, after a job was parked, by workers that may not take parked jobs: another
 #: one may.

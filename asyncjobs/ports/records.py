@@ -21,11 +21,13 @@ __all__ = [
     "Extension",
     "FireReply",
     "Firing",
+    "Held",
     "Hold",
     "JobPage",
     "Lease",
     "MinuteFigures",
     "NewJob",
+    "ParkedJobs",
     "Place",
     "QueueFigures",
     "Recovery",
@@ -198,6 +200,32 @@ class Hold(NamedTuple):
     """The job name, the id of the tenant, or the version; empty for the queue."""
 
 
+class Held(NamedTuple):
+    """A hold that is in force: since when, by whom and why."""
+
+    hold: Hold
+    """What is held back."""
+    since_ms: int = 0
+    """Since when, in Unix milliseconds by the broker's clock; 0 if that isn't known, as where an earlier version has
+    held it."""
+    by: str = ""
+    """Who holds it back, as the caller has said."""
+    why: str = ""
+    """Why, as the caller has said."""
+
+
+class ParkedJobs(NamedTuple):
+    """The jobs that are parked (set aside) for one thing."""
+
+    hold: Hold
+    """What they are parked for: a name, a tenant, or a version of asyncjobs. Jobs of a name that isn't held wait for a
+    worker that knows it."""
+    size: int
+    """How many there are."""
+    since_ms: int
+    """Since when there are any, or when the hold last ended, in Unix milliseconds by the broker's clock."""
+
+
 class JobPage(NamedTuple):
     """Some of the jobs in one place."""
 
@@ -212,14 +240,19 @@ class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     """The queue."""
-    holds: tuple[Hold, ...]
+    held: tuple[Held, ...]
     """What is held back, sorted."""
     ready: tuple[int, int, int, int]
     """Startable jobs by priority, critical first."""
     parked: int
     """Jobs that wait for a worker that knows their name, or for the end of a suspension."""
+    parked_for: tuple[ParkedJobs, ...] = ()
+    """The parked jobs by what they are parked for, most first, at most 100. Where very many parked jobs were cancelled,
+    the counts may include some of these for a while."""
     scheduled: int
     """Jobs that wait for their time."""
+    overdue: int = 0
+    """Those of the scheduled jobs whose time has come, and that no claim has made ready yet."""
     running: int
     """Leased jobs."""
     dead: int
@@ -244,6 +277,11 @@ class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The sum of the durations of completed jobs, in microseconds."""
     histogram: dict[int, int]
     """The durations of completed jobs, as in ``core.histogram``."""
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """What is held back, without the reasons."""
+        return tuple(one.hold for one in self.held)
 
     @property
     def paused(self) -> bool:

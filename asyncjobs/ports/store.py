@@ -112,7 +112,7 @@ class JobStore(Protocol):
         """
         ...
 
-    async def hold(self, queue: str, hold: Hold, on: bool) -> bool:
+    async def hold(self, queue: str, hold: Hold, on: bool, *, by: str = "", why: str = "") -> bool:
         """Hold back the jobs of a queue, a name or a tenant from being claimed, or end that.
 
         Running jobs go on, and new ones are accepted. A claim that comes to jobs of a held name or tenant parks them
@@ -123,6 +123,8 @@ class JobStore(Protocol):
             queue: The queue.
             hold: What to hold back.
             on: Whether the hold begins or ends.
+            by: Who begins it, for those who see it.
+            why: Why. What is held already gets another reason, and who gave it, if this one isn't empty.
 
         Returns:
             Whether that changed anything.

@@ -98,7 +98,7 @@ def fill(client: redis.Redis) -> dict[str, str]:
     run(client, "emit", rows("emit", "emission", emission), ["event"], max_events=10, keep_ms=60_000)
     for one in ("nightly", "hourly"):
         run(client, "schedule_put", id=one, data="data", next_tick=1)
-    run(client, "hold", label="t:else", holds=True)
+    run(client, "hold", label="t:else", holds=True, by="ada", why="a test")
     # All leases have lapsed, and recovery has looked at them lately.
     client.zadd(KEYS.leased, dict.fromkeys(members.values(), 1))
     client.hset(KEYS.cfg, mapping={"recovered_at": client.time()[0] * 1_000, "recover_from": 0})
@@ -129,7 +129,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "extend": Call([list(members.values())], {"lease_ms": 60_000}),
         "find": Call([], {"id": "leased-1", "watches": True}),
         "forget_queue": Call([], {}),
-        "hold": Call([], {"label": "n:other", "holds": True}),
+        "hold": Call([], {"label": "n:other", "holds": True, "by": "", "why": ""}),
         "minutes": Call([], {"count": 5}),
         "overview": Call([], {}),
         "page": Call(

@@ -234,7 +234,7 @@ def test_python_passes_arguments_by_the_names_that_the_script_declares() -> None
     job = fire.rows["job"](record=b"r", id="a")
     assert fire.values(row, job) == [1, "nightly", 1, 2, 1, 1, "a", b"r"]
     hold = load("hold")
-    assert [hold.values(label="queue", holds=holds)[1] for holds in (True, False)] == ["1", "0"]
+    assert [hold.values(label="queue", holds=holds, by="", why="")[1] for holds in (True, False)] == ["1", "0"]
     assert load("recover").reply([], [b"a"], []).dead == [b"a"]
 
 

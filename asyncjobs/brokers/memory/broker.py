@@ -305,11 +305,11 @@ class MemoryBroker:
             due = now_ms + delay_ms if delay_ms is not None else due_at_ms
             return store.edit(self._queue(queue), job_id, priority, due, now_ms)
 
-    async def hold(self, queue: str, hold: Hold, on: bool) -> bool:
+    async def hold(self, queue: str, hold: Hold, on: bool, *, by: str = "", why: str = "") -> bool:
         with self._lock:
             now_ms = self._now_ms()
             self._list([queue], now_ms + QUEUE_KEEP_MS)
-            return store.hold(self._queue(queue), hold, on, now_ms)
+            return store.hold(self._queue(queue), hold, on, by, why, now_ms)
 
     # -- figures and presence
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.places import Line
 from asyncjobs.core.record.version import VERSION
-from asyncjobs.ports import Hold
+from asyncjobs.ports import Held, Hold, ParkedJobs
 
 __all__ = ["Parked"]
 
@@ -16,11 +16,12 @@ __all__ = ["Parked"]
 class Parked:
     """The parked jobs of a queue, in a line for each name and each tenant."""
 
-    __slots__ = ("_since_ms", "holds", "lines")
+    __slots__ = ("_notes", "_since_ms", "holds", "lines")
 
     def __init__(self) -> None:
         self.holds: set[Hold] = set()
         """What is held back."""
+        self._notes: dict[Hold, Held] = {}
         self.lines: dict[Hold, Line] = {}
         """The parked jobs by what they are parked for; no line is empty."""
         # When each line began, or when its hold last ended.
@@ -54,17 +55,37 @@ class Parked:
             del self.lines[entry.hold], self._since_ms[entry.hold]
         entry.hold = None
 
-    def set(self, hold: Hold, on: bool, now_ms: int) -> bool:
+    @property
+    def held(self) -> list[Held]:
+        """What is held back, sorted, with the reasons."""
+        return [self._notes[hold] for hold in sorted(self.holds)]
+
+    def counts(self, limit: int) -> list[ParkedJobs]:
+        """Return how many jobs are parked for what, most first, for up to ``limit`` of them."""
+        found = [ParkedJobs(hold, len(line), self._since_ms[hold]) for hold, line in self.lines.items()]
+        return sorted(found, key=lambda one: (-one.size, one.hold))[:limit]
+
+    def set(self, hold: Hold, on: bool, by: str, why: str, now_ms: int) -> bool:
         """Begin or end a hold; return whether that changed anything."""
         if (hold in self.holds) == on:
-            return False
+            return on and self._explain(hold, by, why)
         if on:
             self.holds.add(hold)
+            self._notes[hold] = Held(hold, now_ms, by, why)
         else:
             self.holds.discard(hold)
+            del self._notes[hold]
             if hold in self.lines:
                 # The grace period of a name that no worker knows begins now.
                 self._since_ms[hold] = now_ms
+        return True
+
+    def _explain(self, hold: Hold, by: str, why: str) -> bool:
+        """Give a hold another reason, if there is one; return whether that changed anything."""
+        before = self._notes[hold]
+        if not why or (by, why) == (before.by, before.why):
+            return False
+        self._notes[hold] = before._replace(by=by, why=why)
         return True
 
     def is_startable(self, hold: Hold, known: frozenset[str] | None) -> bool:

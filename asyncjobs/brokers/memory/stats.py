@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncjobs.brokers.memory.queue import Queue, job_of
+from asyncjobs.core.retention import MAX_PARKED_SHOWN
 from asyncjobs.ports import QueueFigures
 
 __all__ = ["figures"]
@@ -16,10 +17,12 @@ def figures(queue: Queue, now_ms: int) -> QueueFigures:
     total = queue.ledger.total
     return QueueFigures(
         name=queue.name,
-        holds=tuple(sorted(queue.parked.holds)),
+        held=tuple(queue.parked.held),
         ready=(critical, high, normal, low),
         parked=len(queue.parked),
+        parked_for=tuple(queue.parked.counts(MAX_PARKED_SHOWN)),
         scheduled=len(queue.scheduled),
+        overdue=queue.scheduled.count_due(now_ms),
         running=len(queue.running),
         dead=len(queue.dead),
         tried=queue.tried,

@@ -136,9 +136,9 @@ def delete(queue: Queue, job_id: str, now_ms: int) -> bool:
     return True
 
 
-def hold(queue: Queue, what: Hold, on: bool, now_ms: int) -> bool:
+def hold(queue: Queue, what: Hold, on: bool, by: str, why: str, now_ms: int) -> bool:
     """Begin or end a hold; return whether that changed anything."""
-    changed = queue.parked.set(what, on, now_ms)
+    changed = queue.parked.set(what, on, by, why, now_ms)
     if changed and not on:
         queue.ring()
     return changed

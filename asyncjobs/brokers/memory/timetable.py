@@ -53,6 +53,17 @@ class Scheduled:
             heappop(heap)
         return heap[0][0] if heap else None
 
+    def count_due(self, now_ms: int) -> int:
+        """Return how many jobs are due at ``now_ms``."""
+        heap, count, places = self._heap, 0, [0]
+        # What is below a slot of the heap isn't due before it.
+        while places:
+            at = places.pop()
+            if at < len(heap) and heap[at][0] <= now_ms:
+                count += self.slots.get(heap[at][2]) is heap[at]
+                places += (2 * at + 1, 2 * at + 2)
+        return count
+
     def due(self, now_ms: int, limit: int) -> list[Entry]:
         """Return up to ``limit`` jobs that are due at ``now_ms``, in order; the caller must remove them."""
         found: list[Entry] = []

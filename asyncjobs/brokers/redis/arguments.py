@@ -42,4 +42,6 @@ def hold_of(label: str) -> Hold | None:
         return Hold("name", label.removeprefix(BY_NAME))
     if label.startswith(BY_TENANT):
         return Hold("tenant", label.removeprefix(BY_TENANT))
+    if label.startswith(BY_VERSION):
+        return Hold("version", label.removeprefix(BY_VERSION))
     return Hold("queue") if label == HELD_QUEUE else None

@@ -11,15 +11,17 @@ from asyncjobs.brokers.redis.arguments import hold_of
 from asyncjobs.brokers.redis.records import claimed_from, job_from
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.core.job import Job
+from asyncjobs.core.record.version import DECODING_ERRORS
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import NO_SITUATION, Situation
 from asyncjobs.ports import (
     Claim,
     Claimed,
     EventPage,
-    Hold,
+    Held,
     JobPage,
     MinuteFigures,
+    ParkedJobs,
     Place,
     QueueFigures,
     Recovery,
@@ -63,6 +65,7 @@ _REPEATED = 2
 _STATES = {"failed": JobState.FAILED, "dead": JobState.FAILED, "running": JobState.RUNNING}
 
 _labels = msgspec.msgpack.Decoder(list[str])
+_notes = msgspec.msgpack.Decoder(dict[str, tuple[int, str, str]])
 
 
 def read_flags(reply: bytes) -> list[bool]:
@@ -190,10 +193,12 @@ def _figures(queue: str, part: Any) -> QueueFigures:
     since_ms = min((one for one in created_at_ms if one), default=part.now_ms)
     return QueueFigures(
         name=queue,
-        holds=_holds(part.held) if part.held else (),
+        held=_held(part.held, part.notes) if part.held else (),
         ready=tuple(part.ready),
         parked=part.parked,
+        parked_for=tuple(_parked_for(part.lists)),
         scheduled=part.scheduled,
+        overdue=part.overdue,
         running=part.running,
         dead=part.dead,
         tried=part.tried,
@@ -204,8 +209,24 @@ def _figures(queue: str, part: Any) -> QueueFigures:
     )
 
 
-def _holds(stored: bytes) -> tuple[Hold, ...]:
-    return tuple(sorted(hold for label in _labels.decode(stored) if (hold := hold_of(label)) is not None))
+def _held(labels: bytes, notes: bytes) -> tuple[Held, ...]:
+    noted = _read_notes(notes)
+    holds = [(hold, label) for label in _labels.decode(labels) if (hold := hold_of(label)) is not None]
+    return tuple(Held(hold, *noted.get(label, ())) for hold, label in sorted(holds))
+
+
+def _read_notes(stored: bytes) -> dict[str, tuple[int, str, str]]:
+    """Return since when, by whom and why labels are held; nothing if that can't be read."""
+    try:
+        return _notes.decode(stored) if stored else {}
+    except DECODING_ERRORS:
+        return {}
+
+
+def _parked_for(lists: Sequence[Any]) -> Iterator[ParkedJobs]:
+    for label, count, since_ms in rows(lists, 3):
+        if (hold := hold_of(label.decode())) is not None:
+            yield ParkedJobs(hold, count, since_ms)
 
 
 def read_minutes(reply: Sequence[Any]) -> list[MinuteFigures]:

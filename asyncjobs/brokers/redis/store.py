@@ -84,6 +84,6 @@ class RedisStore(Session):
         reply: EditReply = (await self._on_queue(_EDIT, queue, id=job_id, priority=level, when=when)).decode()
         return reply
 
-    async def hold(self, queue: str, hold: Hold, on: bool) -> bool:
+    async def hold(self, queue: str, hold: Hold, on: bool, *, by: str = "", why: str = "") -> bool:
         await self._register(queue)
-        return bool(await self._on_queue(_HOLD, queue, label=label_of(hold), holds=on))
+        return bool(await self._on_queue(_HOLD, queue, label=label_of(hold), holds=on, by=by, why=why))

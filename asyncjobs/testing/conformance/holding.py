@@ -51,6 +51,51 @@ class Holding(Theme):
         assert await bench.claim_ids(names=BOTH) == waiting
         assert (await bench.figures()).holds == ()
 
+    async def test_a_hold_says_since_when_by_whom_and_why(self, bench: Bench) -> None:
+        now_ms = (await bench.claim(0)).now_ms
+        names = [Hold("queue"), Hold("name", "wörk"), Hold("tenant", "acme")]
+        for hold in names:
+            assert await bench.broker.hold(bench.queue, hold, True, by="ada@example.com", why=f"{hold.kind}: «smtp»")
+        held = (await bench.figures()).held
+        assert [(one.hold, one.by, one.why) for one in held] == [
+            (hold, "ada@example.com", f"{hold.kind}: «smtp»") for hold in sorted(names)
+        ]
+        assert all(now_ms <= one.since_ms <= now_ms + 10_000 for one in held)
+        await bench.hold("name", "wörk", on=False)
+        await bench.hold("tenant", "acme", on=False)
+        assert [one.hold for one in (await bench.figures()).held] == [Hold("queue")]
+
+    async def test_a_hold_in_force_gets_another_reason_and_keeps_its_time(self, bench: Bench) -> None:
+        await bench.broker.hold(bench.queue, Hold("queue"), True, by="ada", why="smtp")
+        [before] = (await bench.figures()).held
+        await bench.kit.advance(60_000)
+        assert not await bench.broker.hold(bench.queue, Hold("queue"), True, by="bob")
+        assert not await bench.broker.hold(bench.queue, Hold("queue"), True, by="ada", why="smtp")
+        assert (await bench.figures()).held == (before,)
+        assert await bench.broker.hold(bench.queue, Hold("queue"), True, by="bob", why="dns")
+        assert (await bench.figures()).held == (before._replace(by="bob", why="dns"),)
+
+    async def test_figures_tell_parked_jobs_by_what_they_are_parked_for(self, bench: Bench) -> None:
+        await bench.hold("name", "work")
+        await bench.hold("tenant", "acme")
+        now_ms = (await bench.claim(0)).now_ms
+        names, a_while = frozenset({"work", "other"}), 10_000
+        await bench.send(*(bench.new() for _ in range(3)), bench.new("other", tenant="acme"))
+        unknown = await bench.send(bench.new("new"), bench.new("new"))
+        assert await bench.claim_ids(names=names) == []
+        figures = await bench.figures()
+        assert [(one.hold, one.size) for one in figures.parked_for] == [
+            (Hold("name", "work"), 3),
+            (Hold("name", "new"), 2),
+            (Hold("tenant", "acme"), 1),
+        ]
+        assert all(now_ms <= one.since_ms <= now_ms + a_while for one in figures.parked_for)
+        # A cancelled job isn't parked any more.
+        await bench.cancel(unknown[0])
+        figures = await bench.figures()
+        assert figures.parked == 5
+        assert [one.size for one in figures.parked_for] == [3, 1, 1]
+
     @pytest.mark.parametrize("names", [None, BOTH])
     async def test_jobs_of_a_suspended_tenant_wait_whoever_claims(
         self, bench: Bench, names: frozenset[str] | None

@@ -36,6 +36,19 @@ class Stats(Theme):
         assert (figures.duration_us, figures.histogram) == (4_000, {bucket_of(2_000): 2})
         assert await bench.waiting() == 4
 
+    async def test_scheduled_jobs_whose_time_has_come_are_overdue_until_a_claim(self, bench: Bench) -> None:
+        soon = [bench.new(delay_ms=1_000) for _ in range(3)]
+        await bench.send(*soon, bench.new(delay_ms=60_000), bench.new(delay_ms=120_000))
+        assert ((await bench.figures()).scheduled, (await bench.figures()).overdue) == (5, 0)
+        await bench.kit.advance(1_001)
+        assert ((await bench.figures()).scheduled, (await bench.figures()).overdue) == (5, 3)
+        await bench.cancel(soon[0].id)
+        assert (await bench.figures()).overdue == 2
+        await bench.kit.advance(59_000)
+        assert (await bench.figures()).overdue == 3
+        await bench.claim(0)
+        assert (await bench.figures()).overdue == 0
+
     async def test_figures_of_an_unused_queue_are_zero(self, bench: Bench) -> None:
         figures = await bench.figures("unused")
         assert (figures.ready, figures.running, figures.succeeded, figures.histogram) == ((0, 0, 0, 0), 0, 0, {})

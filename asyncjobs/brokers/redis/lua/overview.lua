@@ -1,11 +1,13 @@
 -- overview: the figures of queues.
---- @reply now_ms, held, ready, parked, scheduled, running, dead, tried, tried_now, heads, stats
+--- @reply now_ms, held, notes, ready, parked, lists, scheduled, overdue, running, dead, tried, tried_now, heads, stats
 -- held    the labels that are held, packed (include/parking.lua), '' for none
+-- notes   of these labels, packed: {since when, by whom, why}, '' for none
+-- lists   {label, jobs, since when, …} of parked jobs, most first, MAX_PARKED_SHOWN labels at most
 -- ready   by priority (4)    heads  {id, record, …}, the first of each priority    stats  {counter, number, …}
 -- tried_now  how many of the tried ones run
 -- reply   a list of those, one a queue
--- cost    O(names parked + histogram buckets) a queue; where tried jobs live, O(running); where entries at the front
---         of a list no longer count, O(these), at most 1,000
+-- cost    O(names parked, by their logarithm, + histogram buckets) a queue; where tried jobs live, O(running); where
+--         entries of a list no longer count, O(these), at most 1,000
 --- @include clock
 --- @include fields
 --- @include gone
@@ -46,8 +48,46 @@ local function count_tried_running(q)
   return count
 end
 
+-- How many entries of each parked list don't count; where there are very many, none are known.
+local function gone_by_label(q, has_any)
+  local counts = {}
+  if has_any and redis.call('HLEN', q.gone) <= MAX_PASSED then
+    local fields = redis.call('HGETALL', q.gone)
+    for n = 1, #fields, 2 do
+      local label = string.match(fields[n], '^%S* (.*)$') or ''
+      counts[label] = (counts[label] or 0) + math.abs(whole_in(fields[n + 1]))
+    end
+  end
+  return counts
+end
+
+-- How many jobs are parked, and the parked lists.
+local function read_lists(q, gone)
+  local parked, lists, total = redis.call('HGETALL', q.parked), {}, -gone
+  local skips = gone_by_label(q, gone > 0)
+  for n = 1, #parked, 2 do
+    local length = redis.call('LLEN', parked_jobs_key(q, parked[n]))
+    total = total + length
+    local count = length - (skips[parked[n]] or 0)
+    if count > 0 then
+      lists[#lists + 1] = {label = parked[n], count = count, since = whole_in(parked[n + 1])}
+    end
+  end
+  table.sort(lists, function(one, other)
+    return one.count > other.count or (one.count == other.count and one.label < other.label)
+  end)
+  local shown = {}
+  for n = 1, math.min(#lists, MAX_PARKED_SHOWN) do
+    shown[#shown + 1] = lists[n].label
+    shown[#shown + 1] = lists[n].count
+    shown[#shown + 1] = lists[n].since
+  end
+  return total, shown
+end
+
 local function overview(q)
-  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'gone:0', 'gone:1', 'gone:2', 'gone:3', 'gone:parked')
+  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'gone:0', 'gone:1', 'gone:2', 'gone:3', 'gone:parked',
+    'held_notes')
   local ready, heads = {}, {}
   for priority = 0, 3 do
     local gone = tonumber(cfg[priority + 3]) or 0
@@ -58,14 +98,13 @@ local function overview(q)
       heads[#heads + 1] = redis.call('GET', job_key(q, first)) or ''
     end
   end
-  local parked = -(tonumber(cfg[7]) or 0)
-  for _, label in ipairs(redis.call('HKEYS', q.parked)) do
-    parked = parked + redis.call('LLEN', parked_jobs_key(q, label))
-  end
+  local parked, lists = read_lists(q, tonumber(cfg[7]) or 0)
+  local now = shifted_now(cfg[1])
   local dead, tried = redis.call('ZCARD', q.dead), redis.call('HLEN', q.tries)
   return {
-    shifted_now(cfg[1]), cfg[2] or '', ready, parked,
-    redis.call('ZCARD', q.scheduled), redis.call('ZCARD', q.leased), dead,
+    now, cfg[2] or '', cfg[8] or '', ready, parked, lists,
+    redis.call('ZCARD', q.scheduled), redis.call('ZCOUNT', q.scheduled, '-inf', now),
+    redis.call('ZCARD', q.leased), dead,
     tried, tried > dead and count_tried_running(q) or 0,
     heads, redis.call('HGETALL', q.stats),
   }
