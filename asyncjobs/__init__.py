@@ -21,8 +21,10 @@ from asyncjobs.app.stats import (
 )
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.verbs.dead import DeadFilter
-from asyncjobs.app.verbs.jobs import CancelResult, EditResult, ListedState
+from asyncjobs.app.verbs.jobs import CancelResult, EditResult
+from asyncjobs.app.verbs.paging import ListedState
 from asyncjobs.app.verbs.schedules import ScheduleInfo
+from asyncjobs.app.verbs.search import JobsFound
 from asyncjobs.app.verbs.sweeping import LiveFilter, LiveState
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.job import Job
@@ -120,6 +122,7 @@ __all__ = [
     "JobOptions",
     "JobRequest",
     "JobState",
+    "JobsFound",
     "ListedState",
     "LiveFilter",
     "LiveState",

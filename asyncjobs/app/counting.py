@@ -8,10 +8,10 @@ from typing import NamedTuple, Unpack
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.all import AllVerbs
 from asyncjobs.app.verbs.dead import DeadFilter, job_filter
-from asyncjobs.app.verbs.paging import matching_pages
+from asyncjobs.app.verbs.paging import held_in, matching_pages
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.options import DEFAULT_QUEUE
-from asyncjobs.ports import Place, QueueFigures
+from asyncjobs.ports import Place
 
 __all__ = ["Count", "count_jobs", "known_queues"]
 
@@ -54,7 +54,7 @@ async def count_jobs(
     wanted = job_filter(which, DeadFilter.__annotations__)
     queues = await app._queues(queue)
     if wanted == JobFilter():
-        return Count(sum(_held(one, place) for one in await app._broker.overview(queues) for place in places))
+        return Count(sum(held_in(one, place) for one in await app._broker.overview(queues) for place in places))
     found = read = 0
     for one in queues:
         for place in places:
@@ -64,12 +64,6 @@ async def count_jobs(
                 if found >= _MAX_COUNT or read >= _MAX_PAGES:
                     return Count(min(found, _MAX_COUNT), is_whole=False)
     return Count(found)
-
-
-def _held(figures: QueueFigures, place: Place) -> int:
-    """Return how many jobs a queue has in one place."""
-    number: int = sum(figures.ready) if place == "ready" else getattr(figures, place)
-    return number
 
 
 async def known_queues(app: AllVerbs) -> set[str]:

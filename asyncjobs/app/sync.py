@@ -119,6 +119,8 @@ class SyncApp:
     # -- jobs and queues held back
 
     jobs = _twin(AllVerbs.jobs)
+    search_jobs = _twin(AllVerbs.search_jobs)
+    sample_queue = _twin(AllVerbs.sample_queue)
     suspend_name = _twin(AllVerbs.suspend_name)
     resume_name = _twin(AllVerbs.resume_name)
     suspended_names = _twin(AllVerbs.suspended_names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from asyncjobs.app.verbs.jobs import ListedState
+from asyncjobs.app.verbs.paging import ListedState
 from asyncjobs.cli.command import Commands, add_operator_command, limit
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_tables

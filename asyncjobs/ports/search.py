@@ -29,8 +29,8 @@ class ScanRequest(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = ""
     """Only jobs of this tenant; empty for the jobs of all."""
     needles: Sequence[bytes] = ()
-    """Only jobs in which one of these stands: in the id, the body, or what earlier attempts came to. A broker may find
-    one in other parts of what it stores for the job, too. None for all jobs."""
+    """Only jobs in which one of these stands: in the id, the name, the body, or what earlier attempts came to.
+    A broker may find one in other parts of what it stores for the job, too. None for all jobs."""
 
 
 class ScanPage(NamedTuple):

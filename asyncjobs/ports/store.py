@@ -19,7 +19,8 @@ class JobStore(Protocol):
     ) -> JobPage:
         """Return some of the jobs in one place.
 
-        A job that stays while pages are read comes once. A job that moves may be missed, or come twice.
+        A job that stays while pages are read comes once. A job that moves may be missed, or come twice. A cursor
+        that is none begins anew, or anywhere.
 
         Args:
             queue: The queue.

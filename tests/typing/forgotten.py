@@ -72,6 +72,8 @@ async def verbs() -> None:
     app.edit_job("a")  # wrong
     app.delete_job("a")  # wrong
     app.jobs("ready")  # wrong
+    app.search_jobs()  # wrong
+    app.sample_queue("default")  # wrong
     app.failed_jobs()  # wrong
     app.failed_page()  # wrong
     app.retry_job("a")  # wrong

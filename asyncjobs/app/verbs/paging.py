@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Literal, get_args
 
+from asyncjobs.core.bounds import shown
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
-from asyncjobs.ports import JobStore, Place
+from asyncjobs.errors import ArgumentsError
+from asyncjobs.ports import JobStore, Place, QueueFigures
 
-__all__ = ["ENTRIES_A_PAGE", "matching_pages", "pages"]
+__all__ = ["ENTRIES_A_PAGE", "ListedState", "held_in", "matching_pages", "pages", "place_of"]
+
+ListedState = Literal["ready", "scheduled", "running", "parked", "failed"]
+"""The states by which jobs are listed; ``failed`` jobs are in the dead letter queue."""
 
 ENTRIES_A_PAGE = 500
 """How many entries a page has at most."""
+
+
+def place_of(state: ListedState) -> Place:
+    """Return the place of the jobs that are listed by ``state``.
+
+    Raises:
+        ArgumentsError: There is no such state.
+    """
+    if not isinstance(state, str) or state not in get_args(ListedState):
+        raise ArgumentsError(f"state={shown(state)}: expected ready, scheduled, running, parked or failed")
+    return "dead" if state == "failed" else state
+
+
+def held_in(figures: QueueFigures, place: Place) -> int:
+    """Return how many jobs a queue has in one place."""
+    number: int = sum(figures.ready) if place == "ready" else getattr(figures, place)
+    return number
 
 
 async def pages(

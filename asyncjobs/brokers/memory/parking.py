@@ -120,10 +120,10 @@ class Parked:
     def after(self, cursor: str) -> Iterator[Entry]:
         if not cursor:
             return itertools.chain.from_iterable(self.lines[hold] for hold in sorted(self.lines))
-        kind, number, which = cursor.split(":", 2)
-        behind = (kind, which)
+        kind, after, which = cursor.split(":", 2)
+        behind, number = (kind, which), int(after)
         return itertools.chain.from_iterable(
-            self.lines[hold].after(int(number)) if hold == behind else self.lines[hold]
+            self.lines[hold].after(number) if hold == behind else self.lines[hold]
             for hold in sorted(self.lines)
             if hold >= behind
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from asyncjobs.brokers.memory.endings import cancellation
 from asyncjobs.brokers.memory.entry import Entry
+from asyncjobs.brokers.memory.places import Listed
 from asyncjobs.brokers.memory.queue import Queue, job_of
 from asyncjobs.core.bounds import MAX_DURATION_MS
 from asyncjobs.core.job import Job
@@ -28,7 +29,7 @@ _TOO_LATE: dict[str, Literal["running", "ended", "failed"]] = {
 def page(queue: Queue, place: Place, after: str, limit: int, tenant: str, until_ms: int, now_ms: int) -> JobPage:
     """Return the jobs among the next ``limit`` entries of a place, of the dead those that died before ``until_ms``."""
     listed = queue.listed[place]
-    rest = listed.after(after)
+    rest = _behind(listed, after)
     if until_ms and place == "dead":
         rest = itertools.dropwhile(lambda entry: entry.at_ms >= until_ms, rest)
     entries = list(itertools.islice(rest, limit + 1))
@@ -42,13 +43,21 @@ def scan(queue: Queue, asked: ScanRequest, now_ms: int) -> ScanPage:
     jobs: list[Job] = []
     looked_at = 0
     last: Entry | None = None
-    for entry in listed.after(asked.after):
+    for entry in _behind(listed, asked.after):
         if last is not None and (looked_at == asked.limit or len(jobs) == asked.most):
             return ScanPage(jobs, listed.cursor(last), looked_at)
         looked_at, last = looked_at + 1, entry
         if _passes(entry, asked):
             jobs.append(job_of(entry, now_ms))
     return ScanPage(jobs, "", looked_at)
+
+
+def _behind(listed: Listed, cursor: str) -> Iterator[Entry]:
+    """Return the entries behind ``cursor``, or all of them if it is none."""
+    try:
+        return listed.after(cursor)
+    except (ValueError, IndexError):
+        return listed.after("")
 
 
 def _passes(entry: Entry, asked: ScanRequest) -> bool:
@@ -60,7 +69,7 @@ def _passes(entry: Entry, asked: ScanRequest) -> bool:
 
 
 def _has(entry: Entry, needle: bytes) -> bool:
-    return needle in entry.body or needle in entry.tries or needle in entry.id.encode()
+    return any(needle in part for part in (entry.body, entry.tries, entry.id.encode(), entry.name.encode()))
 
 
 def sample(queue: Queue, place: Place, limit: int) -> Sample:

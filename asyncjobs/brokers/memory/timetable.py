@@ -81,8 +81,7 @@ class Scheduled:
             behind = int(due_at_ms), int(priority), job_id
             slots = [slot for slot in slots if slot[:3] > behind]
         heapify(slots)
-        while slots:
-            yield heappop(slots)[4]
+        return (heappop(slots)[4] for _ in range(len(slots)))
 
     def cursor(self, entry: Entry) -> str:
         return f"{entry.at_ms}:{entry.priority}:{entry.id}"

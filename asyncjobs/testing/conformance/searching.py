@@ -57,6 +57,7 @@ class Searching(Theme):
         first, second, third = await bench.send(count=3)
         assert await _scanned(bench, needles=[third.encode(), b"nowhere", first.encode()]) == [first, third]
         assert await _scanned(bench, needles=[b"nowhere"]) == []
+        assert await _scanned(bench, needles=[b"wor"]) == [first, second, third]
         assert await _scanned(bench) == [first, second, third]
 
     async def test_jobs_are_found_by_name_and_by_tenant(self, bench: Bench) -> None:
@@ -125,6 +126,26 @@ class Searching(Theme):
             "middle": 2,
             "other": 1,
         }
+
+    @pytest.mark.parametrize("place", _PLACES)
+    async def test_a_cursor_that_is_none_raises_nothing(self, bench: Bench, place: Place) -> None:
+        await _fill(bench, place)
+        number = "9" * 400
+        for cursor in (
+            "x",
+            " ",
+            "nan x",
+            "inf x",
+            f"{number} x 2",
+            f"{number}:1",
+            "9:9",
+            "-1:x:y",
+            "1 2 3",
+            ":::",
+            "é",
+        ):
+            assert len((await _scan(bench, place, after=cursor)).jobs) <= 6
+            assert len((await bench.broker.page(bench.queue, place, cursor, 3)).jobs) <= 3
 
     async def test_an_empty_place_has_an_empty_sample_and_nothing_to_find(self, bench: Bench) -> None:
         for place in _PLACES:

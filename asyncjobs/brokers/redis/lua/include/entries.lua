@@ -1,5 +1,5 @@
 -- The entries of one place from a cursor on, in the order of the place: what `page` and `scan` look at. The arguments
--- `place`, `after`, `limit`, `tenant` and `until_ms` are those of `page`.
+-- `place`, `after`, `limit`, `tenant` and `until_ms` are those of `page`; a cursor that is none begins anew.
 --- @include fields
 --- @include gone
 --- @include leases
@@ -32,9 +32,10 @@ end
 -- of a list have been looked at, the last of these, and the name of the list. Returns whether there are more.
 local function take_lists(lists)
   local count, last, from = string.match(after, '^(%d+) (%S+) (.*)$')
+  count = whole_in(count)
   for _, list in ipairs(lists) do
     if not from or list.name >= from then
-      local start = list.name == from and passed_over(list.key, tonumber(count), last) or 0
+      local start = list.name == from and passed_over(list.key, count, last) or 0
       local room = limit - #ids
       local found = room > 0 and redis.call('LRANGE', list.key, start, start + room - 1) or {}
       for n, id in ipairs(found) do
@@ -67,6 +68,8 @@ end
 -- `prefix` bytes of its member. A cursor is the score and the member of the last entry. Returns whether there are more.
 local function take_set(key, prefix, latest_first)
   local score, last = string.match(after, '^(%S+) (.*)$')
+  -- No number, or none that a sorted set can hold: the cursor is none of ours.
+  score = tonumber(score) and tonumber(score) == tonumber(score) and score
   local size, start = redis.call('ZCARD', key), 0
   if score then
     local before = rank_of(key, score, last, not latest_first)

@@ -1,0 +1,229 @@
+"""The verbs of an app that tell what is in its queues: a search through the jobs, and a sample of them."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, NamedTuple, get_args
+
+import msgspec
+
+from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.naming import named
+from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.app.verbs.paging import ListedState, held_in, place_of
+from asyncjobs.core.bounds import MAX_COUNT, checked_count, shown
+from asyncjobs.core.job import Job
+from asyncjobs.core.options import checked_queue, checked_text
+from asyncjobs.core.search import has_text, needles_of
+from asyncjobs.errors import ArgumentsError
+from asyncjobs.jobs.tenant_scope import tenant_here
+from asyncjobs.ports import JobStore, Place, Sample, ScanRequest
+
+__all__ = ["JobsFound", "SearchVerbs"]
+
+#: With how many jobs looked at a search ends, and after how long. Redis serves others between its calls.
+MAX_LOOKED_AT = 50_000
+MAX_SECONDS = 0.3
+
+# How many jobs one call looks at: some 5 to 10 ms.
+_A_CALL = 2_000
+
+_MAX_SAMPLE = 10_000
+
+_Part = tuple[Place, str, str]
+"""A place of a queue, and the cursor from which it is searched."""
+
+
+class JobsFound(NamedTuple):
+    """Some of the jobs that a search looks for."""
+
+    jobs: list[Job]
+    """The jobs, state by state and queue by queue; dead ones latest first, others in the order in which they start."""
+    next: str
+    """``after`` of the search that goes on from here, empty if all jobs were looked at."""
+    looked_at: int
+    """How many jobs were looked at, also by the searches that this one goes on from."""
+    total: int
+    """How many jobs there are now in the states and queues that are searched."""
+
+
+class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a search goes on."""
+
+    looked_at: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] = 0
+    place: str = ""
+    queue: str = ""
+    after: str = ""
+
+
+class SearchVerbs(Verbs):
+    """The verbs that look into queues."""
+
+    @on_app_loop
+    async def search_jobs(
+        self,
+        text: str | None = None,
+        *,
+        name: str | None = None,
+        tenant: str | None = None,
+        state: ListedState | None = None,
+        queue: str | Collection[str] | None = None,
+        limit: int = 50,
+        after: str = "",
+    ) -> JobsFound:
+        """Search jobs that have not ended, dead ones included.
+
+        One search looks at 50,000 jobs at most, and ends after about 0.3 seconds. So it may find fewer jobs than there
+        are, or none yet. ``next`` goes on.
+
+        Args:
+            text: Only jobs in which this text stands: in the id, the name, an argument, the metadata, a header or an
+                error. Upper and lower case differ. A text that is a number finds an argument that is this number.
+            name: Only jobs of this name.
+            tenant: Only jobs of this tenant; by default of the tenant that the code around runs for, if there is one.
+            state: Only jobs that are ``ready``, ``scheduled``, ``running``, ``parked`` (set aside) or ``failed`` (in
+                the dead letter queue).
+            queue: Only jobs of this queue, or of these queues.
+            limit: How many jobs at most, 1 or more.
+            after: ``next`` of the search to go on from, with the same filter.
+
+        Returns:
+            The jobs, ``next``, at how many jobs the searches have looked so far, and how many there are.
+
+        Raises:
+            ArgumentsError: There is no such ``state``, ``after`` is not the ``next`` of a search, a text is none,
+                ``tenant`` can't be the id of a tenant, or ``limit`` is no count.
+
+        Example:
+            ```python
+            found = await app.search_jobs("user123@example.com", state="ready")
+            more = await app.search_jobs("user123@example.com", state="ready", after=found.next)
+            ```
+        """
+        limit = checked_count("limit", limit, least=1)
+        places = [*map(place_of, get_args(ListedState) if state is None else (state,))]
+        text = checked_text("text", text) if text else ""
+        asked = ScanRequest(
+            place="ready",
+            limit=_A_CALL,
+            most=limit,
+            name=checked_text("name", name) if name else "",
+            tenant=tenant_here(tenant) or "",
+            needles=needles_of(text) if text else (),
+        )
+        cursor = _read_cursor(after)
+        queues = sorted(await self._chosen(queue))
+        figures = await self._broker.overview(queues) if queues else []
+        sizes = {(place, one.name): held_in(one, place) for place in places for one in figures}
+        search = _Search(self._broker, asked, text, cursor.looked_at)
+        rest = await search.run(_left(sizes, cursor))
+        jobs = [named(job, self.registry) for job in search.found]
+        return JobsFound(jobs, rest, search.looked_at, sum(sizes.values()))
+
+    @on_app_loop
+    async def sample_queue(self, queue: str, state: ListedState = "ready", *, limit: int = 1_000) -> Sample:
+        """Tell which job names a queue holds, from some of its jobs.
+
+        The jobs are taken evenly from the whole queue, so their shares are about those of all jobs.
+
+        Args:
+            queue: The queue.
+            state: Of which jobs: ``ready``, ``scheduled``, ``running``, ``parked`` (set aside) or ``failed`` (in the
+                dead letter queue).
+            limit: How many jobs to look at, 1 to 10,000; a few more may be.
+
+        Returns:
+            How many jobs were looked at, and how many of them have each name.
+
+        Raises:
+            ArgumentsError: There is no such ``state``, ``queue`` can't be the name of a queue, or ``limit`` is no such
+                number.
+        """
+        limit = checked_count("limit", limit, least=1)
+        if limit > _MAX_SAMPLE:
+            raise ArgumentsError(f"limit={limit}: expected at most {_MAX_SAMPLE:,}")
+        return await self._broker.sample(checked_queue(queue), place_of(state), limit)
+
+    async def _chosen(self, queue: str | Collection[str] | None) -> list[str]:
+        if queue is None or isinstance(queue, str):
+            return await self._queues(queue)
+        return [checked_queue(one) for one in queue]
+
+
+class _Search:
+    """One search, until it has found enough, or looked at enough."""
+
+    def __init__(self, broker: JobStore, asked: ScanRequest, text: str, looked_at: int) -> None:
+        self._broker = broker
+        self._asked = asked
+        self._text = text
+        self._until = time.monotonic() + MAX_SECONDS
+        self._last = looked_at + MAX_LOOKED_AT
+        self.looked_at = looked_at
+        self.found: list[Job] = []
+
+    async def run(self, parts: Sequence[_Part]) -> str:
+        """Search parts of queues, each from a cursor on; return the cursor of the rest, empty if there is none."""
+        for number, (place, queue, after) in enumerate(parts):
+            rest = await self._search(place, queue, after)
+            if rest:
+                return _text_of(_Cursor(self.looked_at, place, queue, rest))
+            if self._has_to_end and number + 1 < len(parts):
+                return _text_of(_Cursor(self.looked_at, *parts[number + 1]))
+        return ""
+
+    async def _search(self, place: Place, queue: str, after: str) -> str:
+        """Search one part; return the cursor of the rest of it, empty if there is none."""
+        while True:
+            asked = msgspec.structs.replace(
+                self._asked,
+                place=place,
+                after=after,
+                limit=min(self._asked.limit, self._last - self.looked_at),
+                most=self._asked.most - len(self.found),
+            )
+            page = await self._broker.scan(queue, asked)
+            self.found += [job for job in page.jobs if not self._text or has_text(job, self._text)]
+            self.looked_at += page.looked_at
+            after = page.next
+            if not after or self._has_to_end:
+                return after
+
+    @property
+    def _has_to_end(self) -> bool:
+        return len(self.found) >= self._asked.most or self.looked_at >= self._last or time.monotonic() >= self._until
+
+
+def _left(sizes: Mapping[tuple[Place, str], int], cursor: _Cursor) -> list[_Part]:
+    """Return what is left to search, behind ``cursor``; ``sizes`` says how many jobs there are in each part."""
+    parts = list(sizes)
+    places = [*dict.fromkeys(place for place, _ in parts)]
+    if cursor.place not in places:
+        return [(*part, "") for part in parts if sizes[part]]
+    here = places.index(cursor.place), cursor.queue
+    left: list[_Part] = []
+    for part in parts:
+        place, queue = part
+        at = places.index(place), queue
+        if at == here:
+            left.append((place, queue, cursor.after))
+        elif at > here and sizes[part]:
+            left.append((place, queue, ""))
+    return left
+
+
+def _text_of(cursor: _Cursor) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> _Cursor:
+    if text == "":
+        return _Cursor()
+    try:
+        data = base64.urlsafe_b64decode(checked_text("after", text) + "=" * (-len(text) % 4))
+        cursor = msgspec.json.decode(data, type=_Cursor)
+    except (ValueError, msgspec.MsgspecError):
+        raise ArgumentsError(f"after={shown(text)}: expected the next of a search, or '' for the first one") from None
+    return cursor
