@@ -15,7 +15,8 @@ from asyncjobs.ports import QueueFigures
 
 def a_queue(name: str = "mail", **figures: Any) -> QueueStats:
     nothing = dict.fromkeys(QueueFigures.__struct_fields__, 0)
-    empty = QueueFigures(**{**nothing, "name": name, "held": (), "parked_for": (), "ready": (0, 0, 0, 0), "histogram": {}})
+    given = {**nothing, "name": name, "held": (), "parked_for": (), "ready": (0, 0, 0, 0), "histogram": {}}
+    empty = QueueFigures(**given)
     return msgspec.structs.replace(queue_stats(empty), **figures)
 
 
