@@ -65,7 +65,7 @@ from asyncjobs.errors import (
 )
 from asyncjobs.jobs.context import JobContext, current_job
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobCall, JobDefinition, SyncJobDefinition
-from asyncjobs.jobs.events import EventKind, JobEvent, Progress
+from asyncjobs.jobs.events import EventKind, JobEvent, JobEvents, Progress
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.registry import JobDecorator, Registry, job
 from asyncjobs.jobs.request import JobRequest, Sending
@@ -117,6 +117,7 @@ __all__ = [
     "JobDefinition",
     "JobError",
     "JobEvent",
+    "JobEvents",
     "JobFailed",
     "JobHandle",
     "JobOptions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -50,7 +51,14 @@ async def fetch(
     async def send(message: Any) -> None:
         sent.append(message)
 
+    is_read = False
+
     async def receive() -> Any:
+        nonlocal is_read
+        if is_read:
+            # The client stays.
+            await asyncio.Event().wait()
+        is_read = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     await web(scope, receive, send)

@@ -12,7 +12,7 @@ from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, STANDARD
 
-__all__ = ["EventKind", "JobEvent", "Progress", "decode_event", "encode_event"]
+__all__ = ["EventKind", "JobEvent", "JobEvents", "Progress", "decode_event", "encode_event"]
 
 #: What an event is about.
 EventKind = Literal["progress", "data", "log"]
@@ -52,6 +52,17 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     def progress(self) -> Progress | None:
         """How far the job has come; ``None`` for an event of another kind."""
         return Progress(*self.data) if self.kind == "progress" else None
+
+
+class JobEvents(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the events of a job, as ``handle.next_events()`` returns them."""
+
+    events: list[JobEvent]
+    """The events, in order."""
+    next: int
+    """``after`` of the events that come next."""
+    is_over: bool
+    """Whether no event can come after these: the job has ended."""
 
 
 class _Stored(msgspec.Struct, frozen=True, array_like=True):

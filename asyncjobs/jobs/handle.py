@@ -13,7 +13,7 @@ from asyncjobs.core.job import Job, JobError
 from asyncjobs.core.record.version import newer_version
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import EnvelopeError, JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
-from asyncjobs.jobs.events import JobEvent, decode_event
+from asyncjobs.jobs.events import JobEvent, JobEvents, decode_event
 from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.ports import CancelReply, EventPage
 
@@ -171,28 +171,58 @@ class JobHandle(Generic[R_co]):
         Example:
             ``async for event in handle.events(after=last): …``
         """
-        after = checked_count("after", after)
+        page = JobEvents(events=[], next=checked_count("after", after), is_over=False)
         # The last event that was yielded: those after it that can't be read count as dropped.
-        last, is_warned = after, False
-        while True:
-            page = await self._lookup.read_events(
-                self.id, queue=self.queue, after=after, limit=_MAX_EVENTS_A_PAGE, timeout=None
-            )
-            if page is None:
-                raise self._absent()
-            for number, stored in page.events:
-                after = number
-                try:
-                    event = decode_event(number, stored, number - last - 1)
-                except EnvelopeError as error:
-                    if not is_warned:
-                        _log.warning("events of job %s are left out: %s", self.id, error)
-                        is_warned = True
-                    continue
+        last = page.next
+        while not page.is_over:
+            page = await self._events_after(page.next, last, None)
+            for event in page.events:
                 yield event
+                last = event.number
+
+    async def next_events(self, after: int = 0, *, timeout: float | timedelta = 0) -> JobEvents:
+        """Return the next events of the job; if there are none yet, wait for the first.
+
+        For those who can't keep a loop of ``events`` running, such as a web server that is asked again and again.
+
+        Args:
+            after: ``next`` of the events before; 0 for all.
+            timeout: How long to wait for the first: seconds or ``timedelta``; by default not at all.
+
+        Returns:
+            The events, none if there was none in time, and whether there can be more.
+
+        Raises:
+            ArgumentsError: ``after`` is no number of an event, or ``timeout`` is negative.
+            UnknownJob: There are neither a record nor events of the job, and this handle doesn't come from sending it.
+            ResultExpired: The job has ended, and neither its record nor its events are kept any longer.
+            BrokerUnavailable: The broker could not be reached until the timeout.
+
+        Example:
+            ``page = await handle.next_events(after=last, timeout=10)``
+        """
+        after = checked_count("after", after)
+        return await self._events_after(after, after, to_ms("timeout", timeout) / 1000)
+
+    async def _events_after(self, after: int, last: int, timeout: float | None) -> JobEvents:
+        page = await self._lookup.read_events(
+            self.id, queue=self.queue, after=after, limit=_MAX_EVENTS_A_PAGE, timeout=timeout
+        )
+        if page is None:
+            raise self._absent()
+        events: list[JobEvent] = []
+        unread: EnvelopeError | None = None
+        for number, stored in page.events:
+            after = number
+            try:
+                events.append(decode_event(number, stored, number - last - 1))
+            except EnvelopeError as error:
+                unread = unread or error
+            else:
                 last = number
-            if page.is_over:
-                return
+        if unread is not None:
+            _log.warning("events of job %s are left out: %s", self.id, unread)
+        return JobEvents(events=events, next=after, is_over=page.is_over)
 
     async def cancel(self, reason: str = "cancelled by its sender") -> bool:
         """Cancel the job: at once while it waits; while it runs, by cancelling its handler, within a second.

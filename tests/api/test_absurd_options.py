@@ -211,6 +211,8 @@ def verbs(app: App, work: Any) -> dict[str, Callable[[Any], Any]]:
         "result(timeout)": lambda given: app.handle("nobody").result(given),
         "handle().cancel": lambda given: app.handle("one").cancel(given),
         "cancel_job(reason=)": lambda given: app.cancel_job("one", queue="default", reason=given),
+        "next_events(after)": lambda given: app.handle("nobody").next_events(given),
+        "next_events(timeout=)": lambda given: app.handle("nobody").next_events(timeout=given),
         "events(after)": lambda given: anext(app.handle("nobody").events(given)),
         "edit_job(priority=)": lambda given: app.edit_job("waits", priority=given),
         "edit_job(at=)": lambda given: app.edit_job("waits", at=given),

@@ -56,10 +56,12 @@ async def handles(handle: JobHandle[int]) -> None:
     handle.refresh()  # wrong
     handle.status()  # wrong
     handle.result()  # wrong
+    handle.next_events()  # wrong
     handle.cancel()  # wrong
     plain.handle("a").refresh()  # wrong
     plain.handle("a").status()  # wrong
     plain.handle("a").result()  # wrong
+    plain.handle("a").next_events()  # wrong
     plain.handle("a").cancel()  # wrong
 
 

@@ -13,13 +13,14 @@ from starlette.responses import Response
 from starlette.routing import Route as Endpoint
 
 from asyncjobs.admin.access import Access
-from asyncjobs.admin.api import jobs, queues, schedules
+from asyncjobs.admin.api import events, jobs, queues, schedules
 from asyncjobs.admin.api.openapi import document
 from asyncjobs.admin.api.responses import json_response, problem_response
 from asyncjobs.admin.api.route import Call, Route, read_query
 from asyncjobs.admin.csrf import SAFE_METHODS
 from asyncjobs.admin.door import Authorize, Door
 from asyncjobs.admin.problem import Problem, problem_of
+from asyncjobs.admin.stream import wants_stream
 from asyncjobs.app import App
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.options import DEFAULT_QUEUE
@@ -33,7 +34,8 @@ _JSON = "application/json"
 
 #: Literal paths stand before those in which an id, which may hold slashes, is the last part.
 ROUTES: list[Route] = sorted(
-    [*queues.ROUTES, *jobs.ROUTES, *schedules.ROUTES], key=lambda route: ("{" in route.path, route.path.endswith("}"))
+    [*queues.ROUTES, *jobs.ROUTES, *events.ROUTES, *schedules.ROUTES],
+    key=lambda route: ("{" in route.path, route.path.endswith("}")),
 )
 
 
@@ -97,7 +99,10 @@ class _Api:
             query = read_query(route.query, request.query_params)
             # The caller's own tenant, as of a middleware around, is not what an operator looks at.
             with tenant_scope(None):
-                found = await route.answer(Call(self._app, access, request.path_params, query))
+                call = Call(self._app, access, request.path_params, query)
+                if route.stream is not None and wants_stream(request):
+                    return await route.stream(call, request)
+                found = await route.answer(call)
             if route.method not in SAFE_METHODS:
                 _log.info("%r: %s %r", access.name, route.method, request.url.path)
             return json_response(found)

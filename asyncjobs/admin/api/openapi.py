@@ -36,7 +36,7 @@ def document(routes: Sequence[Route], root_path: str) -> dict[str, Any]:
             "x-permission": route.needs,
             "parameters": [*_path_parameters(route), *_query_parameters(route)],
             "responses": {
-                "200": {"description": "Done", "content": {"application/json": {"schema": by_kind[route.reply]}}},
+                "200": {"description": "Done", "content": _content(route, by_kind[route.reply])},
                 "default": {
                     "description": "What went wrong",
                     "content": {"application/problem+json": {"schema": by_kind[ProblemDetails]}},
@@ -50,6 +50,13 @@ def document(routes: Sequence[Route], root_path: str) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": components},
     }
+
+
+def _content(route: Route, schema: dict[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if route.stream is not None:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    return content
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:

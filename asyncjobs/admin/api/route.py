@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 
 from asyncjobs.admin.access import Access, Permission
 from asyncjobs.admin.problem import Problem
@@ -95,6 +97,8 @@ class Route(NamedTuple):
     """The type of the reply."""
     query: type[msgspec.Struct] = NoQuery
     """What may stand behind the question mark."""
+    stream: Callable[[Call[Any], Request], Awaitable[Response]] | None = None
+    """Returns the reply as a stream, for who asks for one."""
 
 
 def one_by_one(queues: Sequence[str] | None) -> Sequence[str | None]:

@@ -17,8 +17,9 @@ from starlette.routing import Route as Endpoint
 from asyncjobs.admin.access import Access
 from asyncjobs.admin.api import queues
 from asyncjobs.admin.api.route import Call, InQueue, read_query
+from asyncjobs.admin.dashboard.following import STREAMS
 from asyncjobs.admin.dashboard.forms import FORMS
-from asyncjobs.admin.dashboard.page import Form, Page, Redirect
+from asyncjobs.admin.dashboard.page import Form, Page, Redirect, Stream
 from asyncjobs.admin.dashboard.pages import PAGES
 from asyncjobs.admin.dashboard.rendering import Renderer, is_fragment, root_of
 from asyncjobs.admin.dashboard.sampler import SHARED_S, Sampler
@@ -73,6 +74,7 @@ def dashboard(
             Endpoint("/static/{hash}/{file:path}", pages.static, methods=["GET"]),
             Endpoint("/settings", pages.choose, methods=["POST"]),
             *(Endpoint(form.path, partial(pages.send, form), methods=["POST"]) for form in FORMS),
+            *(Endpoint(stream.path, partial(pages.follow, stream), methods=["GET"]) for stream in STREAMS),
             *(Endpoint(page.path, partial(pages.show, page), methods=["GET"]) for page in PAGES),
         ],
         exception_handlers={HTTPException: pages.no_route},
@@ -132,6 +134,16 @@ class _Pages:
             return self._go(request, to)
 
         return await self._door.through(request, form.needs, answer)
+
+    async def follow(self, stream: Stream, request: Request) -> Response:
+        """Send the script of a page what it follows."""
+
+        async def answer(access: Access) -> Response:
+            call = Call(self._app, access, request.path_params, read_query(stream.query, request.query_params))
+            with tenant_scope(None):
+                return await stream.open(call, request)
+
+        return await self._door.through(request, stream.needs, answer)
 
     async def choose(self, request: Request) -> Response:
         """Remember what a viewer has chosen: theme, time zone, keys."""

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 
 from asyncjobs.admin.access import Permission
 from asyncjobs.admin.api.route import Call, NoQuery
 
-__all__ = ["Done", "Form", "Page", "Redirect"]
+__all__ = ["Done", "Form", "Page", "Redirect", "Stream"]
 
 
 class Page(NamedTuple):
@@ -52,6 +54,19 @@ class Form(NamedTuple):
     """Does it, and returns where to go."""
     fields: type[msgspec.Struct] = NoQuery
     """The fields of the form."""
+
+
+class Stream(NamedTuple):
+    """What the script of a page follows."""
+
+    path: str
+    """Its path, as Starlette writes it."""
+    open: Callable[[Call[Any], Request], Awaitable[Response]]
+    """Returns the stream."""
+    query: type[msgspec.Struct] = NoQuery
+    """What may stand behind the question mark."""
+    needs: Permission = "look"
+    """What the caller must be permitted."""
 
 
 class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
