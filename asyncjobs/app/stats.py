@@ -16,8 +16,8 @@ from asyncjobs.jobs.events import Progress
 from asyncjobs.ports import (
     Held,
     Hold,
-    MinuteFigures,
     ParkedJobs,
+    PeriodFigures,
     QueueFigures,
     RunningJob,
     TenantFigures,
@@ -35,6 +35,7 @@ __all__ = [
     "TenantStats",
     "WorkerJob",
     "WorkerStats",
+    "has_counts",
     "minute_stats",
     "queue_stats",
     "stats",
@@ -318,7 +319,12 @@ def _parked(jobs: ParkedJobs, holds: Container[Hold]) -> ParkedStats:
     return ParkedStats(reason=reason, which=which, size=jobs.size, since=utc_time(jobs.since_ms))
 
 
-def minute_stats(figures: MinuteFigures) -> MinuteStats:
+def has_counts(figures: PeriodFigures) -> bool:
+    """Return whether a job has ended or was retried in this period."""
+    return bool(figures.succeeded or figures.failed or figures.cancelled or figures.retried or figures.recovered)
+
+
+def minute_stats(figures: PeriodFigures) -> MinuteStats:
     """Return the statistics of one minute of a queue."""
     return MinuteStats(
         at=utc_time(figures.at_ms),

@@ -11,13 +11,19 @@ __all__ = [
     "CLAIM_KEEP_MS",
     "DIED_EARLY",
     "HISTORY_KEEP_MS",
+    "HOURS_KEEP_MS",
+    "HOUR_MS",
+    "MAX_ARRIVALS_GAP",
     "MAX_HISTORY",
     "MAX_PARKED_SHOWN",
+    "MAX_NAMES",
     "MAX_PASSED",
     "MAX_RING_PASSES",
     "MAX_TENANT_HISTORY",
     "MINUTES_KEEP_MS",
+    "MINUTE_MS",
     "QUEUE_KEEP_MS",
+    "RUNS_KEEP_MS",
     "SERVED_KEEP_MS",
     "TOMBSTONE_MS",
     "UNKNOWN_NAME",
@@ -50,8 +56,20 @@ MAX_TENANT_HISTORY = 100
 #: How long a history, and the figures of a tenant, are kept after the latest entry.
 HISTORY_KEEP_MS = 30 * 24 * 3_600_000
 
-#: How long the figures of one minute are kept.
-MINUTES_KEEP_MS = 6 * 3_600_000
+#: The periods of figures over time.
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+
+#: How long the figures of one minute are kept, those of one hour, and those of the job names in one hour.
+MINUTES_KEEP_MS = 6 * HOUR_MS
+HOURS_KEEP_MS = 90 * 24 * HOUR_MS
+RUNS_KEEP_MS = 14 * 24 * HOUR_MS
+
+#: How many job names are told apart in one hour of a queue.
+MAX_NAMES = 200
+
+#: How many minutes apart two samples may be at most, for what came in between to be counted.
+MAX_ARRIVALS_GAP = 5
 
 #: How long a queue that holds nothing is listed, with its figures, after it was last sent to; at most twice as long.
 QUEUE_KEEP_MS = HISTORY_KEEP_MS

@@ -26,7 +26,6 @@ from asyncjobs.ports.records import (
     Hold,
     JobPage,
     Lease,
-    MinuteFigures,
     NewJob,
     ParkedJobs,
     Place,
@@ -41,6 +40,7 @@ from asyncjobs.ports.records import (
 )
 from asyncjobs.ports.schedules import ScheduleStore
 from asyncjobs.ports.search import Sample, ScanPage, ScanRequest
+from asyncjobs.ports.series import GaugeReading, Gauges, NameHour, PeriodFigures, RunCounts, Runs, Series, Step
 from asyncjobs.ports.stats import JobStats
 from asyncjobs.ports.store import JobStore
 from asyncjobs.ports.tenants import TenantResolver
@@ -60,6 +60,7 @@ __all__ = [
     "FireReply",
     "Firing",
     "Held",
+    "Gauges",
     "Hold",
     "Intake",
     "JobPage",
@@ -68,9 +69,10 @@ __all__ = [
     "JobStore",
     "Lease",
     "LeaseKeeper",
-    "MinuteFigures",
+    "NameHour",
     "NewJob",
     "ParkedJobs",
+    "PeriodFigures",
     "Place",
     "QueueFigures",
     "Recovery",
@@ -78,8 +80,13 @@ __all__ = [
     "Sample",
     "ScanPage",
     "ScanRequest",
+    "RunCounts",
+    "Runs",
+    "GaugeReading",
     "ScheduleList",
     "ScheduleStore",
+    "Series",
+    "Step",
     "StoredSchedule",
     "SystemClock",
     "TenantFigures",

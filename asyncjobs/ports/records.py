@@ -25,7 +25,6 @@ __all__ = [
     "Hold",
     "JobPage",
     "Lease",
-    "MinuteFigures",
     "NewJob",
     "ParkedJobs",
     "Place",
@@ -287,25 +286,6 @@ class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
     def paused(self) -> bool:
         """Whether the queue is paused."""
         return Hold("queue") in self.holds
-
-
-class MinuteFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the jobs of one queue came to in one minute."""
-
-    at_ms: int
-    """When the minute began, in Unix milliseconds by the broker's clock."""
-    succeeded: int = 0
-    """Jobs that completed."""
-    failed: int = 0
-    """Jobs that went to the dead letter queue."""
-    cancelled: int = 0
-    """Jobs that were cancelled."""
-    retried: int = 0
-    """Retries."""
-    recovered: int = 0
-    """Jobs taken back from workers that died."""
-    duration_us: int = 0
-    """The sum of the durations of completed jobs, in microseconds."""
 
 
 class TenantFigures(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from asyncjobs.core.settlement import HistoryEntry
-from asyncjobs.ports.records import MinuteFigures, QueueFigures, TenantFigures, WorkerInfo
+from asyncjobs.ports.records import QueueFigures, TenantFigures, WorkerInfo
+from asyncjobs.ports.series import Runs, Series, Step
 
 __all__ = ["JobStats"]
 
@@ -27,14 +28,30 @@ class JobStats(Protocol):
         """Return the state of each of ``queues`` in numbers, in one round trip."""
         ...
 
-    async def minutes(self, queue: str, count: int) -> list[MinuteFigures]:
-        """Return the figures of the last minutes, the current one included, oldest first.
+    async def series(self, queue: str, step: Step, count: int, skip: int = 0) -> Series:
+        """Return the figures of the last minutes or hours, the current one included, oldest first.
 
-        Minutes in which nothing was counted are left out. Six hours are kept.
+        Periods of which nothing is known are left out. Minutes are kept for six hours, and hours for 90 days. An hour
+        holds those of its minutes that were over when a worker last took a sample.
 
         Args:
             queue: The queue.
-            count: How many minutes to look back.
+            step: How long each period is.
+            count: How many periods to look back.
+            skip: How many of the latest periods to leave out; these are not among the ``count``.
+        """
+        ...
+
+    async def runs(self, queue: str, count: int, skip: int = 0, name: str | None = None) -> Runs:
+        """Return what attempts came to in each of the last hours, the current one included, by job name.
+
+        Hours are kept for 14 days. In each of them at most 200 names are told apart; the others count as one.
+
+        Args:
+            queue: The queue.
+            count: How many hours to look back.
+            skip: How many of the latest hours to leave out; these are not among the ``count``.
+            name: The only job name to tell of, ``None`` for all.
         """
         ...
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from asyncjobs.core.settlement import Settlement
 from asyncjobs.ports.records import Claim, ClaimRequest, Emission, Extension, Lease, Recovery, Unparking
+from asyncjobs.ports.series import GaugeReading, RunCounts
 
 __all__ = ["LeaseKeeper", "Work"]
 
@@ -160,5 +161,35 @@ class Work(Protocol):
 
         Returns:
             How many jobs were deleted.
+        """
+        ...
+
+    async def count_runs(self, counts: Mapping[str, Sequence[RunCounts]]) -> None:
+        """Add what attempts came to, to the figures of the present minute and to those of their names.
+
+        Unlike other verbs, a call that is repeated counts twice.
+
+        Args:
+            counts: What attempts came to, by queue.
+        """
+        ...
+
+    async def begin_gauges(self, queues: Sequence[str]) -> list[str]:
+        """Return those of ``queues`` whose gauges the caller is to sample now: each queue once a minute.
+
+        For these queues, the minutes that are over are added to the hours that they belong to.
+
+        Args:
+            queues: The queues that the caller serves.
+        """
+        ...
+
+    async def keep_gauges(self, readings: Sequence[GaugeReading]) -> None:
+        """Keep gauges as those of the present minute, and count the jobs that came in since the sample before.
+
+        What came in is not known if that sample is older than five minutes.
+
+        Args:
+            readings: The gauges, by queue.
         """
         ...

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 import redis
 
@@ -119,9 +120,13 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         {"id": "new-3", "when": "@99999999999999", "record": RECORD},
     ]
     claimed = CLAIM | {"number": 9, "limit": 9, "lease_ms": 1_000, "timer_ms": 1_000}
+    run_row = {"name": "work", "succeeded": 1, "failed": 0, "retried": 0, "cancelled": 0, "run_us": 5}
+    run_row |= {"runs": msgspec.msgpack.encode([1, 2]), "waits": msgspec.msgpack.encode([])}
     return {
+        "begin_gauges": Call([], {}),
         "cancel": Call([["ready-1", "later-1", "leased-1", "parked"]], {"reason": "why", "keep_ms": 60_000}),
         "claim": Call([["nothing", "work"]], claimed),
+        "count_runs": Call([rows("count_runs", "run", run_row)], {}),
         "delete": Call([["dead-1", "ended", "dead-2"]], {}),
         "edit": Call([], {"id": "ready-1", "priority": "1", "when": "+60000"}),
         "emit": Call([rows("emit", "emission", *emissions), list("abcdef")], {"max_events": 10, "keep_ms": 1_000}),
@@ -130,7 +135,6 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "find": Call([], {"id": "leased-1", "watches": True}),
         "forget_queue": Call([], {}),
         "hold": Call([], {"label": "n:other", "holds": True, "by": "", "why": ""}),
-        "minutes": Call([], {"count": 5}),
         "overview": Call([], {}),
         "page": Call(
             [], {"place": "ready", "after": "", "limit": 10, "tenant": "", "most_bytes": 1_000_000, "until_ms": 0}
@@ -154,11 +158,14 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
                 "most_bytes": 1_000_000,
             },
         ),
+        "runs": Call([], {"count": 5, "skip": 0, "one": False, "job_name": ""}),
+        "keep_gauges": Call([], {"gauges": msgspec.msgpack.encode([1] * 12), "arrived": 7}),
         "schedule_fire": Call([rows("schedule_fire", "firing", *firings), rows("schedule_fire", "job", *jobs)], {}),
         "schedule_list": Call([], {}),
         "schedule_move": Call([], {"id": "nightly", "next_tick": ""}),
         "schedule_put": Call([], {"id": "weekly", "data": "data", "next_tick": NEVER}),
         "schedule_remove": Call([], {"id": "nightly"}),
+        "series": Call([], {"hours": False, "count": 5, "skip": 0}),
         "settle": Call([rows("settle", "job", *verdicts)], {}),
         "unpark": Call([["other"]], {"grace_ms": 1_000, "limit": 10, "kept_names": ""}),
     }

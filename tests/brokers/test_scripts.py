@@ -250,22 +250,31 @@ def test_every_key_name_is_unlike_every_other() -> None:
 # -- what single ones do
 
 
-def test_minutes_gives_the_counters_of_the_last_minutes_and_of_no_more(client: redis.Redis) -> None:
+def test_series_gives_the_counters_of_the_last_minutes_and_of_no_more(client: redis.Redis) -> None:
     seconds, _ = client.time()
     client.hset(KEYS.cfg, "shift_ms", -seconds * 1000 + 600 * 60_000)
     for minute, succeeded in ((600, 3), (598, 2), (597, 1), (239, 9)):
         client.hset(KEYS.of("minute", minute), mapping={"succeeded": succeeded})
-    reply = load("minutes").reply(*run(client, "minutes", count=3))
-    assert reply.minutes == [598, [b"succeeded", b"2"], 600, [b"succeeded", b"3"]]
+    reply = load("series").reply(*run(client, "series", hours=False, count=3, skip=0))
+    assert reply.periods == [598, [b"succeeded", b"2"], 600, [b"succeeded", b"3"]]
     assert reply.now_ms // 60_000 == 600
-    most = load("minutes").reply(*run(client, "minutes", count=1_000_000))
-    assert most.minutes[::2] == [597, 598, 600]
+    most = load("series").reply(*run(client, "series", hours=False, count=1_000_000, skip=0))
+    assert most.periods[::2] == [597, 598, 600]
 
 
 # -- the rules that they all keep
 
 # These bring something new, so a full server may refuse them; nothing has been written then.
-BRING_NEW = {"emit", "enqueue", "schedule_fire", "schedule_move", "schedule_put"}
+BRING_NEW = {
+    "begin_gauges",
+    "count_runs",
+    "emit",
+    "enqueue",
+    "keep_gauges",
+    "schedule_fire",
+    "schedule_move",
+    "schedule_put",
+}
 
 GUARD = """
 local redis = (function(real, keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncjobs.app.connection import on_app_loop
-from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, minute_stats, queue_stats, stats
+from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, has_counts, minute_stats, queue_stats, stats
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.options import checked_queue, checked_text
@@ -44,7 +44,8 @@ class FigureVerbs(Verbs):
             ArgumentsError: ``limit`` is no count, or ``queue`` can't be the name of a queue.
         """
         limit = checked_count("limit", limit)
-        return [minute_stats(one) for one in await self._broker.minutes(checked_queue(queue), limit)]
+        periods = (await self._broker.series(checked_queue(queue), "minute", limit)).periods
+        return [minute_stats(one) for one in periods if has_counts(one)]
 
     @on_app_loop
     async def job_history(

@@ -15,6 +15,7 @@ from asyncjobs.brokers.memory import running, store, upkeep
 from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.ledger import Ledger
 from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.brokers.memory.series import MemorySeries
 from asyncjobs.brokers.memory.stats import figures
 from asyncjobs.brokers.memory.waking import Sleeper, drop, take_token
 from asyncjobs.core.job import Job
@@ -37,7 +38,6 @@ from asyncjobs.ports import (
     Hold,
     JobPage,
     Lease,
-    MinuteFigures,
     NewJob,
     Place,
     QueueFigures,
@@ -61,7 +61,7 @@ _Item = TypeVar("_Item", NewJob, Settlement)
 _JOBS_A_TURN = 256
 
 
-class MemoryBroker:
+class MemoryBroker(MemorySeries):
     """A broker in the memory of this process, which may be used from several threads and event loops at once.
 
     Args:
@@ -328,10 +328,6 @@ class MemoryBroker:
         with self._lock:
             now_ms = self._now_ms()
             return [figures(self._queue(queue), now_ms) for queue in queues]
-
-    async def minutes(self, queue: str, count: int) -> list[MinuteFigures]:
-        with self._lock:
-            return self._queue(queue).ledger.minutes(count, self._now_ms())
 
     async def history(self, queue: str, limit: int, *, name: str = "", tenant: str = "") -> list[HistoryEntry]:
         with self._lock:

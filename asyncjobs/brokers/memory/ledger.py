@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from asyncjobs.brokers.memory.lapsing import Lapsing
+from asyncjobs.brokers.memory.periods import Periods
 from asyncjobs.core.histogram import bucket_of
-from asyncjobs.core.retention import HISTORY_KEEP_MS, MAX_HISTORY, MAX_TENANT_HISTORY, MINUTES_KEEP_MS
+from asyncjobs.core.retention import HISTORY_KEEP_MS, MAX_HISTORY, MAX_TENANT_HISTORY, MINUTE_MS, MINUTES_KEEP_MS
 from asyncjobs.core.settlement import HistoryEntry, Settlement, Verdict, read_history
-from asyncjobs.ports import MinuteFigures, TenantFigures
+from asyncjobs.ports import GaugeReading, NameHour, RunCounts, Series, Step, TenantFigures
 
 __all__ = ["Ledger", "Tally"]
-
-_MINUTE_MS = 60_000
 
 # Constants, since Python 3.11 looks up the members of an enumeration slowly, and this code runs for each job.
 _COMPLETE, _CANCEL, _DEAD, _RETRY = Verdict.COMPLETE, Verdict.CANCEL, Verdict.DEAD, Verdict.RETRY
@@ -57,15 +56,16 @@ class _Account:
 
 
 class Ledger:
-    """The totals of a queue, its figures by minute and by tenant, and how the last jobs of each name ended."""
+    """The totals of a queue, its figures over time and by tenant, and how the last jobs of each name ended."""
 
-    __slots__ = ("_ends", "_minute", "_minutes", "_tenants", "total")
+    __slots__ = ("_ends", "_minute", "_minutes", "_periods", "_tenants", "total")
 
     def __init__(self) -> None:
         self.total = Tally()
         # The totals at the first count of each minute. The figures of a minute are the difference to the next totals.
         self._minutes: dict[int, dict[str, int]] = {}
         self._minute = 0
+        self._periods = Periods()
         # The latest end is the last, as in the account of a tenant.
         self._ends: Lapsing[str, deque[bytes]] = Lapsing()
         self._tenants: Lapsing[str, _Account] = Lapsing()
@@ -90,14 +90,14 @@ class Ledger:
         self.total.counts["recovered"] += number
 
     def _begin_minute(self, now_ms: int) -> None:
-        minute = now_ms // _MINUTE_MS
+        minute = now_ms // MINUTE_MS
         if minute == self._minute:
             return
         self._minute = minute
         if minute not in self._minutes:
             self._minutes[minute] = dict(self.total.counts)
         oldest = next(iter(self._minutes))
-        if oldest * _MINUTE_MS <= now_ms - MINUTES_KEEP_MS:
+        if oldest * MINUTE_MS <= now_ms - MINUTES_KEEP_MS:
             del self._minutes[oldest]
 
     def _open(self, name: str, now_ms: int) -> deque[bytes]:
@@ -115,16 +115,33 @@ class Ledger:
             account.ends.append(one.entry)
         self._tenants.put(one.tenant, account, HISTORY_KEEP_MS, now_ms)
 
-    def minutes(self, count: int, now_ms: int) -> list[MinuteFigures]:
-        """Return the figures of the last ``count`` minutes, oldest first, without minutes in which nothing counted."""
-        since_ms = max(now_ms - MINUTES_KEEP_MS, (now_ms // _MINUTE_MS - count) * _MINUTE_MS)
+    def _counted(self) -> dict[int, dict[str, int]]:
+        """Return the counts of each minute."""
         totals = [*self._minutes.values(), self.total.counts]
-        found = []
-        for minute, (before, after) in zip(self._minutes, itertools.pairwise(totals), strict=True):
-            counted = {what: number - before.get(what, 0) for what, number in after.items()}
-            if any(counted.values()) and minute * _MINUTE_MS > since_ms:
-                found.append(MinuteFigures(at_ms=minute * _MINUTE_MS, **counted))
-        return sorted(found, key=lambda one: one.at_ms)
+        return {
+            minute: {what: number - before.get(what, 0) for what, number in after.items()}
+            for minute, (before, after) in zip(self._minutes, itertools.pairwise(totals), strict=True)
+        }
+
+    def series(self, step: Step, count: int, skip: int, now_ms: int) -> Series:
+        """Return the figures of the last periods, oldest first, without those of which nothing is known."""
+        return Series(now_ms, [*self._periods.series(step, count, skip, self._counted(), now_ms)])
+
+    def runs(self, count: int, skip: int, name: str | None, now_ms: int) -> list[NameHour]:
+        """Return what attempts came to in the last hours, by name, or of one name."""
+        return [*self._periods.runs(count, skip, name, now_ms)]
+
+    def count_runs(self, counts: Sequence[RunCounts], now_ms: int) -> None:
+        """Add what attempts came to."""
+        self._periods.count_runs(counts, now_ms)
+
+    def begin_gauges(self, now_ms: int) -> bool:
+        """Return whether the caller is to sample the gauges of this minute."""
+        return self._periods.begin_gauges(self._counted(), now_ms)
+
+    def keep_gauges(self, reading: GaugeReading, now_ms: int) -> None:
+        """Keep the gauges of this minute."""
+        self._periods.keep_gauges(reading, now_ms)
 
     def history(self, name: str, limit: int, now_ms: int) -> list[HistoryEntry]:
         """Return how the last jobs of a name ended, up to ``limit``, the latest first."""

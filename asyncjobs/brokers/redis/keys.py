@@ -40,11 +40,13 @@ Family = Literal[
     "cancel_news",
     "claim",
     "events",
+    "hour",
     "job",
     "minute",
     "name_history",
     "names",
     "parked_jobs",
+    "runs",
     "tenant_dead",
     "tenant_history",
     "tenant_stats",
@@ -55,11 +57,13 @@ FAMILIES: dict[Family, str] = {
     "cancel_news": "cancel-news:",
     "claim": "claim:",
     "events": "events:",
+    "hour": "hour:",
     "job": "job:",
     "minute": "minute:",
     "name_history": "history:",
     "names": "names:",
     "parked_jobs": "parked:",
+    "runs": "runs:",
     "tenant_dead": "tenant-dead:",
     "tenant_history": "tenant-history:",
     "tenant_stats": "tenant-stats:",
@@ -85,7 +89,7 @@ class QueueKeys:
     """Sorted set: id by the time of its death."""
     cfg: str
     """Hash: holds, the fence, the worker that keeps the timer, the last recovery, until when events last, how often the
-    token may be passed on."""
+    token may be passed on, the last sample of gauges, and the last minute that was added to its hour."""
     bell: str
     """List: at most one wake-up token."""
     stats: str
@@ -115,7 +119,7 @@ class QueueKeys:
         self.named = functools.cache(self._named)
 
     def of(self, family: Family, part: str | int) -> str:
-        """Return the key of ``family`` for an id, a name, a tenant, a label or a minute."""
+        """Return the key of ``family`` for an id, a name, a tenant, a label, a minute or an hour."""
         return f"{self.base}{FAMILIES[family]}{part}"
 
     def _named(self, names: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,21 +12,28 @@ from asyncjobs.brokers.redis.records import claimed_from, job_from
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.core.job import Job
 from asyncjobs.core.record.version import DECODING_ERRORS
+from asyncjobs.core.retention import HOUR_MS, MINUTE_MS
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import NO_SITUATION, Situation
 from asyncjobs.ports import (
     Claim,
     Claimed,
     EventPage,
+    Gauges,
     Held,
     JobPage,
-    MinuteFigures,
+    NameHour,
     ParkedJobs,
+    PeriodFigures,
     Place,
     QueueFigures,
     Recovery,
+    RunCounts,
+    Runs,
     Sample,
     ScanPage,
+    Series,
+    Step,
     TenantFigures,
 )
 
@@ -35,12 +42,13 @@ __all__ = [
     "read_events",
     "read_flags",
     "read_found",
-    "read_minutes",
     "read_overview",
     "read_page",
     "read_recovery",
     "read_sample",
     "read_scan",
+    "read_runs",
+    "read_series",
     "read_tenant_figures",
     "rows",
     "was_made_before",
@@ -48,13 +56,14 @@ __all__ = [
 
 _CLAIM = load("claim")
 _FIND = load("find")
-_MINUTES = load("minutes")
 _OVERVIEW = load("overview")
 _PAGE = load("page")
 _READ_EVENTS = load("read_events")
 _RECOVER = load("recover")
 _SAMPLE = load("sample")
 _SCAN = load("scan")
+_RUNS = load("runs")
+_SERIES = load("series")
 
 _YES = ord("1")
 
@@ -66,6 +75,11 @@ _STATES = {"failed": JobState.FAILED, "dead": JobState.FAILED, "running": JobSta
 
 _labels = msgspec.msgpack.Decoder(list[str])
 _notes = msgspec.msgpack.Decoder(dict[str, tuple[int, str, str]])
+_gauges = msgspec.msgpack.Decoder(Gauges)
+_run_counts = msgspec.msgpack.Decoder(tuple[int, int, int, int, int, list[int], list[int]])
+
+_PERIOD_MS: dict[Step, int] = {"minute": MINUTE_MS, "hour": HOUR_MS}
+_PERIOD_COUNTERS = ("succeeded", "failed", "cancelled", "retried", "recovered", "duration_us", "arrived")
 
 
 def read_flags(reply: bytes) -> list[bool]:
@@ -229,12 +243,57 @@ def _parked_for(lists: Sequence[Any]) -> Iterator[ParkedJobs]:
             yield ParkedJobs(hold, count, since_ms)
 
 
-def read_minutes(reply: Sequence[Any]) -> list[MinuteFigures]:
-    """Read ``minutes.lua``."""
-    return [
-        MinuteFigures(at_ms=minute * 60_000, **_counters(counters))
-        for minute, counters in rows(_MINUTES.reply(*reply).minutes, 2)
-    ]
+def read_series(step: Step, reply: Sequence[Any]) -> Series:
+    """Read ``series.lua``."""
+    part = _SERIES.reply(*reply)
+    return Series(part.now_ms, [_period(period * _PERIOD_MS[step], stored) for period, stored in rows(part.periods, 2)])
+
+
+def _period(at_ms: int, stored: Sequence[bytes]) -> PeriodFigures:
+    fields = {name.decode(): value for name, value in rows(stored, 2)}
+    gauges = fields.pop("gauges", None)
+    counters = {name: int(number) for name, number in fields.items()}
+    return PeriodFigures(
+        at_ms=at_ms,
+        **{name: counters.get(name, 0) for name in _PERIOD_COUNTERS},
+        runs=_histogram(counters, "r:"),
+        waits=_histogram(counters, "w:"),
+        gauges=None if gauges is None else _gauges_in(gauges),
+    )
+
+
+def _gauges_in(stored: bytes) -> Gauges | None:
+    try:
+        return _gauges.decode(stored)
+    except DECODING_ERRORS:
+        return None
+
+
+def read_runs(reply: Sequence[Any]) -> Runs:
+    """Read ``runs.lua``; counts that can't be read are left out."""
+    part = _RUNS.reply(*reply)
+    return Runs(part.now_ms, [NameHour(hour * HOUR_MS, _names(stored)) for hour, stored in rows(part.hours, 2)])
+
+
+def _names(stored: Sequence[bytes]) -> list[RunCounts]:
+    names = []
+    for name, packed in rows(stored, 2):
+        try:
+            succeeded, failed, retried, cancelled, run_us, runs, waits = _run_counts.decode(packed)
+        except DECODING_ERRORS:
+            continue
+        one = RunCounts(
+            name=name.decode(errors="replace"),
+            succeeded=succeeded,
+            failed=failed,
+            retried=retried,
+            cancelled=cancelled,
+            run_us=run_us,
+            runs=dict(rows(runs, 2)),
+            waits=dict(rows(waits, 2)),
+        )
+        names.append(one)
+    return sorted(names, key=lambda one: one.name)
 
 
 def read_tenant_figures(stats: Sequence[bytes], dead: int) -> TenantFigures:
@@ -248,5 +307,9 @@ def _counters(values: Sequence[bytes]) -> dict[str, int]:
 
 def _totals(counters: dict[str, int]) -> dict[str, Any]:
     names = ("succeeded", "failed", "cancelled", "retried", "duration_us")
-    histogram = {int(name[2:]): number for name, number in counters.items() if name.startswith("h:")}
-    return {name: counters.get(name, 0) for name in names} | {"histogram": histogram}
+    return {name: counters.get(name, 0) for name in names} | {"histogram": _histogram(counters, "h:")}
+
+
+def _histogram(counters: Mapping[str, int], start: str) -> dict[int, int]:
+    """Return the histogram whose buckets are counted under names that begin with ``start``."""
+    return {int(name[len(start) :]): number for name, number in counters.items() if name.startswith(start)}

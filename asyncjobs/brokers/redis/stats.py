@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from asyncjobs.brokers.redis.replies import read_minutes, read_overview, read_tenant_figures, rows
+from asyncjobs.brokers.redis.replies import read_overview, read_runs, read_series, read_tenant_figures, rows
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import RING, Session, listing
 from asyncjobs.core.record.version import DECODING_ERRORS
-from asyncjobs.core.retention import QUEUE_KEEP_MS, SERVED_KEEP_MS
+from asyncjobs.core.retention import (
+    HOUR_MS,
+    HOURS_KEEP_MS,
+    MINUTE_MS,
+    MINUTES_KEEP_MS,
+    QUEUE_KEEP_MS,
+    RUNS_KEEP_MS,
+    SERVED_KEEP_MS,
+)
 from asyncjobs.core.settlement import HistoryEntry, read_history
-from asyncjobs.ports import MinuteFigures, QueueFigures, TenantFigures, WorkerInfo
+from asyncjobs.ports import QueueFigures, Runs, Series, Step, TenantFigures, WorkerInfo
 
 __all__ = ["RedisStats"]
 
 # How many queues one script looks at, since Redis serves no other client meanwhile.
 _QUEUES_A_SCRIPT = 50
 
+# And how many minutes, or hours.
+_PERIODS_A_SCRIPT = 120
+
 _FORGET = load("forget_queue")
-_MINUTES = load("minutes")
 _OVERVIEW = load("overview")
+_RUNS = load("runs")
+_SERIES = load("series")
+
+_MAX_PERIODS: dict[Step, int] = {"minute": MINUTES_KEEP_MS // MINUTE_MS, "hour": HOURS_KEEP_MS // HOUR_MS}
 
 
 class _StoredWorker(WorkerInfo, frozen=True, kw_only=True):
@@ -59,8 +73,23 @@ class RedisStats(Session):
         replies = await self._run_each(_OVERVIEW, parts)
         return [one for part, reply in zip(parts, replies, strict=True) for one in read_overview(part, reply)]
 
-    async def minutes(self, queue: str, count: int) -> list[MinuteFigures]:
-        return read_minutes(await self._on_queue(_MINUTES, queue, count=count))
+    async def series(self, queue: str, step: Step, count: int, skip: int = 0) -> Series:
+        found = Series(0, [])
+        for part, behind in _portions(min(count, _MAX_PERIODS[step])):
+            reply = await self._on_queue(_SERIES, queue, hours=step == "hour", count=part, skip=skip + behind)
+            one = read_series(step, reply)
+            found = Series(one.now_ms, [*found.periods, *one.periods])
+        return found
+
+    async def runs(self, queue: str, count: int, skip: int = 0, name: str | None = None) -> Runs:
+        found = Runs(0, [])
+        for part, behind in _portions(min(count, RUNS_KEEP_MS // HOUR_MS)):
+            reply = await self._on_queue(
+                _RUNS, queue, count=part, skip=skip + behind, one=name is not None, job_name=name or ""
+            )
+            one = read_runs(reply)
+            found = Runs(one.now_ms, [*found.hours, *one.hours])
+        return found
 
     async def history(self, queue: str, limit: int, *, name: str = "", tenant: str = "") -> list[HistoryEntry]:
         keys = self._keys.queue(queue)
@@ -118,6 +147,20 @@ class RedisStats(Session):
             elif (worker := _worker_in(stored, left_ms, now_ms)) is not None:
                 found.append(worker)
         return found
+
+
+def _portions(count: int) -> Iterator[tuple[int, int]]:
+    """Yield how many periods each call looks at, and how many of the ``count`` lie behind these, oldest first.
+
+    There is one call at least, since it tells the time.
+    """
+    left = max(count, 0)
+    while True:
+        part = min(left, _PERIODS_A_SCRIPT)
+        left -= part
+        yield part, left
+        if not left:
+            return
 
 
 def _worker_in(stored: bytes, left_ms: int, now_ms: int) -> WorkerInfo | None:

@@ -7,18 +7,17 @@ import msgspec
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode
-from asyncjobs.ports import Hold, MinuteFigures, NewJob, RunningJob, WorkerInfo
+from asyncjobs.ports import Hold, NewJob, RunningJob, WorkerInfo
 from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Stats"]
 
-MINUTE_MS = 60_000
 THIRTY_DAYS_MS = 30 * 24 * 3_600_000
 
 
 class Stats(Theme):
-    """What ``overview``, ``minutes``, ``history``, ``queues`` and the presence of workers promise."""
+    """What ``overview``, ``history``, ``queues`` and the presence of workers promise."""
 
     async def test_figures_count_every_place_and_every_end(self, bench: Bench) -> None:
         await bench.send(bench.new(priority=Priority.HIGH), *(bench.new() for _ in range(5)))
@@ -139,53 +138,6 @@ class Stats(Theme):
             ("other", (0, 0, 1, 0)),
         ]
         assert await bench.broker.overview([]) == []
-
-    async def _begin_minute(self, bench: Bench) -> int:
-        """Let the next minute of the broker's clock begin; return when it did, in Unix milliseconds."""
-        now_ms = (await bench.claim(0)).now_ms
-        await bench.kit.advance(MINUTE_MS - now_ms % MINUTE_MS)
-        return now_ms - now_ms % MINUTE_MS + MINUTE_MS
-
-    async def test_the_minutes_tell_what_came_to_an_end_in_each(self, bench: Bench) -> None:
-        first_ms = await self._begin_minute(bench)
-        await bench.send(count=5)
-        claim = await bench.claim()
-        await bench.settle(claim.jobs[:2], duration_us=2_000)
-        await bench.fail(claim.jobs[2:3])
-        await bench.fail(claim.jobs[3:4], for_good=True)
-        await bench.cancel_run(claim.jobs[4:])
-        await self._begin_minute(bench)
-        third_ms = await self._begin_minute(bench)
-        [waiting] = await bench.send()
-        assert await bench.cancel(waiting) == "cancelled"
-        first = MinuteFigures(at_ms=first_ms, succeeded=2, failed=1, cancelled=1, retried=1, duration_us=4_000)
-        third = MinuteFigures(at_ms=third_ms, cancelled=1)
-        assert await bench.broker.minutes(bench.queue, 3) == [first, third]
-        await self._begin_minute(bench)
-        assert await bench.broker.minutes(bench.queue, 4) == [first, third]
-        assert await bench.broker.minutes(bench.queue, 3) == [third]
-        assert await bench.broker.minutes(bench.queue, 1) == []
-        assert await bench.broker.minutes(bench.queue, 0) == []
-        assert await bench.broker.minutes("unused", 3) == []
-
-    async def test_the_minutes_count_what_was_taken_back_from_dead_workers(self, bench: Bench) -> None:
-        await self._begin_minute(bench)
-        await bench.send(bench.new(), bench.new(acks_early=True))
-        await bench.claim()
-        await bench.lapse()
-        await bench.recover()
-        [minute] = await bench.broker.minutes(bench.queue, 10)
-        assert (minute.recovered, minute.failed) == (1, 1)
-
-    async def test_minutes_are_kept_for_six_hours(self, bench: Bench) -> None:
-        await self._begin_minute(bench)
-        await bench.send(count=2)
-        await bench.settle((await bench.claim(1)).jobs)
-        await bench.kit.advance(6 * 60 * MINUTE_MS - 10_000)
-        assert [one.succeeded for one in await bench.broker.minutes(bench.queue, 1_000)] == [1]
-        await bench.kit.advance(10_001)
-        await bench.settle((await bench.claim(1)).jobs)
-        assert [one.succeeded for one in await bench.broker.minutes(bench.queue, 1_000)] == [1]
 
     async def test_a_worker_is_present_until_it_withdraws_or_is_silent_too_long(self, bench: Bench) -> None:
         await bench.broker.announce(_worker("b", "served"), 10_000)

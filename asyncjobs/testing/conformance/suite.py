@@ -14,6 +14,7 @@ from asyncjobs.testing.conformance.paging import Paging
 from asyncjobs.testing.conformance.pruning import Pruning
 from asyncjobs.testing.conformance.schedules import Schedules
 from asyncjobs.testing.conformance.searching import Searching
+from asyncjobs.testing.conformance.series import Series
 from asyncjobs.testing.conformance.settling import Settling
 from asyncjobs.testing.conformance.stats import Stats
 from asyncjobs.testing.conformance.tenants import Tenants
@@ -30,7 +31,7 @@ class _Store(Paging, Searching, Operating, Editing, Holding):
     """What ``ports.JobStore`` promises."""
 
 
-class _Stats(Stats, Tenants):
+class _Stats(Stats, Series, Tenants):
     """What ``ports.JobStats`` promises."""
 
 
