@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from asyncjobs import App, RetryPolicy
+from asyncjobs import App, RetryPolicy, current_job
 from asyncjobs.admin import Access, dashboard
 
 HOSTILE = "</pre><img src=x onerror=alert(1)>\u202egnp.exe"
@@ -46,7 +46,15 @@ async def send_email(to: str, subject: str) -> None: ...
 
 @app.job(queue="images")
 async def resize(path: str, width: int) -> None:
-    await asyncio.sleep(0.02 if width else 3600)
+    if width:
+        await asyncio.sleep(0.02)
+        return
+    job = current_job()
+    job.progress(40, 100, "frames")
+    job.log.info("frame 40 of %s", path)
+    while not is_repaired:
+        await asyncio.sleep(0.02)
+    job.log.info("the last frame")
 
 
 @app.job(queue="reports", name="reports.build_the_quarterly_report_of_a_department_with_a_very_long_name")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import urllib.request
+import urllib.parse
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.admin.browser import needs_chromium, page_of
 from tests.admin.shop import HOSTILE_ID
-from tests.waiting import SOON, until_sync
+from tests.waiting import until_sync
 
 pytestmark = needs_chromium
 
@@ -33,13 +34,15 @@ def test_no_page_is_wider_than_the_window_or_asks_for_anything_elsewhere(
 
 
 @pytest.mark.parametrize("has_script", [True, False])
-def test_a_dead_job_is_found_retried_and_completes(chromium: Any, shop: str, has_script: bool) -> None:
+def test_a_dead_job_is_found_retried_and_completes(
+    chromium: Any, shop: str, repair: Callable[[], None], has_script: bool
+) -> None:
     with page_of(chromium, shop, java_script_enabled=has_script) as page:
         page.goto(f"{shop}/")
         page.get_by_role("listitem").filter(has_text="dead letter queue").get_by_role("link", name="Look").click()
         page.get_by_role("row").filter(has_text="order 1003").get_by_role("link").first.click()
         assert "the bank at 203.0.113.7:443 does not answer" in page.locator("details[open]").inner_text()
-        urllib.request.urlopen(f"{shop.removesuffix('/admin/jobs')}/repair", data=b"", timeout=SOON).close()
+        repair()
         page.get_by_role("button", name="Retry").click()
         assert "in line again" in page.get_by_role("status").inner_text()
 
@@ -100,7 +103,7 @@ def test_a_page_follows_what_happens_and_keeps_what_is_open(chromium: Any, shop:
 
 def test_foreign_text_starts_nothing(chromium: Any, shop: str) -> None:
     with page_of(chromium, shop) as page:
-        page.goto(f"{shop}/search?q={urllib.request.quote(HOSTILE_ID)}")
+        page.goto(f"{shop}/search?q={urllib.parse.quote(HOSTILE_ID)}")
         text = page.locator("main").inner_text()
         assert "<img src=x onerror=alert(1)>\\u202egnp.exe" in text
         assert page.locator("main img").count() == 0

@@ -67,9 +67,13 @@ class Sampler:
         if kept is None:
             return task.result()
         try:
-            return task.result() if task.done() else kept._replace(is_stale=True)
+            if task.done():
+                return task.result()
         except _AWAY:
-            return kept._replace(is_stale=True)
+            pass
+        # Not to be taken for a fresh one by those who ask after this caller.
+        self._samples[key] = kept._replace(read_s=float("-inf"))
+        return kept._replace(is_stale=True)
 
     def clear(self) -> None:
         """Let each next call read anew: something was changed. What was read is kept for when the broker is away."""
