@@ -14,6 +14,8 @@ __all__ = [
     "HOURS_KEEP_MS",
     "HOUR_MS",
     "MAX_ARRIVALS_GAP",
+    "MAX_AUDITS",
+    "MAX_CATALOGUE",
     "MAX_HISTORY",
     "MAX_PARKED_SHOWN",
     "MAX_NAMES",
@@ -85,3 +87,9 @@ DIED_EARLY = "its worker died, or lost its lease; acknowledged early, it is not 
 
 #: Why a job is dead that no worker could run; takes the job name and the seconds.
 UNKNOWN_NAME = "no worker has known the job name %s for %s s"
+
+#: How many records of what was done by hand are kept.
+MAX_AUDITS = 10_000
+
+#: Of how many job names it is kept how they are defined.
+MAX_CATALOGUE = 5_000

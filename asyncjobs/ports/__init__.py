@@ -1,9 +1,9 @@
 """The ports between what asyncjobs decides and what does the I/O, and the records that pass through them.
 
-A broker serves five kinds of callers, each with a port of its own: senders (``Intake``), workers (``Work``), operators
-(``JobStore``), statistics (``JobStats``) and schedules (``ScheduleStore``). ``Intake`` and ``Work`` together are a
-``JobQueue``. A ``Broker`` is an object with all five ports. The suite ``asyncjobs.testing.conformance`` tests what the
-ports promise; every broker passes the suite.
+A broker serves six kinds of callers, each with a port of its own: senders (``Intake``), workers (``Work``), operators
+(``JobStore``), statistics (``JobStats``), schedules (``ScheduleStore``), and who looks after it all (``Operations``).
+``Intake`` and ``Work`` together are a ``JobQueue``. A ``Broker`` is an object with all six ports. The suite
+``asyncjobs.testing.conformance`` tests what the ports promise; every broker passes the suite.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from asyncjobs.ports.broker import Broker, JobQueue
 from asyncjobs.ports.clock import Clock, SystemClock
 from asyncjobs.ports.intake import Intake
+from asyncjobs.ports.operations import AuditRecord, CatalogueEntry, Operations, ServerNode, ServerState
 from asyncjobs.ports.records import (
     CancelReply,
     Claim,
@@ -94,4 +95,9 @@ __all__ = [
     "TenantResolver",
     "Work",
     "WorkerInfo",
+    "AuditRecord",
+    "CatalogueEntry",
+    "Operations",
+    "ServerNode",
+    "ServerState",
 ]

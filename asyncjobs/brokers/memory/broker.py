@@ -14,6 +14,7 @@ from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.memory import running, store, upkeep
 from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.ledger import Ledger
+from asyncjobs.brokers.memory.operations import MemoryOperations
 from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.brokers.memory.series import MemorySeries
 from asyncjobs.brokers.memory.stats import figures
@@ -61,7 +62,7 @@ _Item = TypeVar("_Item", NewJob, Settlement)
 _JOBS_A_TURN = 256
 
 
-class MemoryBroker(MemorySeries):
+class MemoryBroker(MemorySeries, MemoryOperations):
     """A broker in the memory of this process, which may be used from several threads and event loops at once.
 
     Args:
@@ -74,6 +75,7 @@ class MemoryBroker(MemorySeries):
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__()
         self._now_ms = _system_now_ms if clock is None else clock.now_ms
         self._lock = threading.RLock()
         self._queues: dict[str, Queue] = {}

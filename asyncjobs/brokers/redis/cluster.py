@@ -178,12 +178,15 @@ class Cluster:
     async def _ask(self, address: Address) -> Slots:
         return Slots(await self._member(address).waits.call("CLUSTER", "SLOTS"), address)
 
-    async def infos(self) -> list[dict[str, str]]:
-        """Return the fields of ``INFO`` of each primary that can be reached; raise if none can."""
+    async def nodes(self) -> list[Node]:
+        """Return the primaries."""
         if not self._slots.members:
             await self._learn()
-        members = [self._member(address) for address in self._slots.primaries()]
-        found = await asyncio.gather(*(member.info() for member in members), return_exceptions=True)
+        return [self._member(address) for address in self._slots.primaries()]
+
+    async def infos(self) -> list[dict[str, str]]:
+        """Return the fields of ``INFO`` of each primary that can be reached; raise if none can."""
+        found = await asyncio.gather(*(node.info() for node in await self.nodes()), return_exceptions=True)
         infos = [one for one in found if isinstance(one, dict)]
         if not infos:
             raise next(

@@ -145,6 +145,8 @@ class GlobalKeys:
         self.workers = f"{prefix}:workers"
         # Of the two keys behind it; the empty braces are no hash tag, and no queue has that name.
         self._base = f"{prefix}:{{}}:"
+        self.audit = f"{prefix}:audit"
+        self.catalogue = f"{prefix}:catalogue"
         # A cache of this instance, which is freed with it.
         self.queue = functools.cache(lambda name: QueueKeys(prefix, name))
 

@@ -28,6 +28,8 @@ class Node:
     """
 
     def __init__(self, settings: Server) -> None:
+        self.address = settings.address
+        """Where it is, for people."""
         self._pool = pool(settings)
         self.commands = Lines(settings, self._pool, settings.max_connections)
         """For commands that are answered at once."""
@@ -75,6 +77,10 @@ class OneServer:
     async def call_each(self, commands: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Send commands, each with a key of its own, and return the replies."""
         return raise_first(await self._node.commands.send([command for _, command in commands])) if commands else []
+
+    async def nodes(self) -> list[Node]:
+        """Return the server."""
+        return [self._node]
 
     async def infos(self) -> list[dict[str, str]]:
         """Return the fields of ``INFO`` of each primary that can be reached."""

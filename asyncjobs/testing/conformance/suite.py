@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncjobs.testing.conformance.auditing import Auditing
 from asyncjobs.testing.conformance.bounds import Bounds
 from asyncjobs.testing.conformance.claiming import Claiming
 from asyncjobs.testing.conformance.editing import Editing
@@ -35,7 +36,7 @@ class _Stats(Stats, Series, Tenants):
     """What ``ports.JobStats`` promises."""
 
 
-class BrokerConformance(Intake, Events, _Work, _Store, _Stats, Schedules, Bounds):
+class BrokerConformance(Intake, Events, _Work, _Store, _Stats, Schedules, Auditing, Bounds):
     """The tests of everything that a ``ports.Broker`` promises.
 
     Make a test class of pytest from it, with a fixture ``kit``: a ``BrokerKit`` whose broker is open and empty when a

@@ -1,0 +1,75 @@
+"""Which commands the user of a server may call, of those that asyncjobs needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+__all__ = ["NEEDED_COMMANDS", "permission_questions"]
+
+_NAME, _NUMBER = "x", 1
+
+#: Each command that asyncjobs sends, or that its scripts call, with arguments behind its key. The server checks their
+#: number before it checks the user.
+NEEDED_COMMANDS: Mapping[str, Sequence[str | int]] = {
+    "BLPOP": (_NUMBER,),
+    "DEL": (),
+    "EXISTS": (),
+    "GET": (),
+    "GETRANGE": (0, 0),
+    "HDEL": (_NAME,),
+    "HEXISTS": (_NAME,),
+    "HGET": (_NAME,),
+    "HGETALL": (),
+    "HINCRBY": (_NAME, _NUMBER),
+    "HKEYS": (),
+    "HLEN": (),
+    "HMGET": (_NAME,),
+    "HSET": (_NAME, _NAME),
+    "HSETNX": (_NAME, _NAME),
+    "LINDEX": (0,),
+    "LLEN": (),
+    "LPOS": (_NAME,),
+    "LPUSH": (_NAME,),
+    "LRANGE": (0, 0),
+    "LTRIM": (0, 0),
+    "MGET": (),
+    "MSET": (_NAME,),
+    "PEXPIRE": (_NUMBER,),
+    "PTTL": (),
+    "RPUSH": (_NAME,),
+    "SADD": (_NAME,),
+    "SET": (_NAME,),
+    "SETRANGE": (0, _NAME),
+    "SISMEMBER": (_NAME,),
+    "XADD": ("*", _NAME, _NAME),
+    "XRANGE": ("-", "+"),
+    "XREVRANGE": ("+", "-"),
+    "ZADD": (_NUMBER, _NAME),
+    "ZCARD": (),
+    "ZCOUNT": (0, 0),
+    "ZMSCORE": (_NAME,),
+    "ZRANGE": (0, 0),
+    "ZRANGEBYSCORE": (0, 0),
+    "ZREM": (_NAME,),
+    "ZREMRANGEBYSCORE": (0, 0),
+    "ZREVRANGEBYSCORE": (0, 0),
+    "ZSCORE": (_NAME,),
+}
+
+
+def permission_questions(key: str) -> dict[str, Sequence[str | int]]:
+    """Return commands to send over one connection, by name; one that the user may not call gets an error as its reply.
+
+    They stand between ``MULTI`` and ``DISCARD``: the server checks whether it may take each, and carries none out.
+
+    Args:
+        key: A key, and a channel, of the app's own prefix.
+    """
+    others = {
+        "EVAL": ("EVAL", "return 1", 1, key),
+        "EVALSHA": ("EVALSHA", "0" * 40, 1, key),
+        "PUBLISH": ("PUBLISH", key, _NAME),
+        "TIME": ("TIME",),
+    }
+    own = {name: (name, key, *args) for name, args in NEEDED_COMMANDS.items()}
+    return {"MULTI": ("MULTI",), **own, **others, "DISCARD": ("DISCARD",)}
