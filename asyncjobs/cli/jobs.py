@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from asyncjobs.app import App
 from asyncjobs.app.verbs.paging import ListedState
 from asyncjobs.cli.command import Commands, add_operator_command, limit
 from asyncjobs.cli.loading import app_of
@@ -11,6 +12,7 @@ from asyncjobs.cli.output import print_tables
 from asyncjobs.cli.queues import note_unknown_queue
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, name_cell, time_cell
+from asyncjobs.core.job import Job
 from asyncjobs.core.view import job_summary
 
 __all__ = ["add_commands"]
@@ -19,6 +21,7 @@ _EXAMPLES = """\
 examples:
   asyncjobs jobs --app shop:app
   asyncjobs jobs parked --tenant acme --app shop:app
+  asyncjobs jobs --text user123@example.com --app shop:app
   asyncjobs jobs scheduled --queue emails --limit 20 --url redis://localhost:6379/0
   asyncjobs show 01JD… --app shop:app                (one of these jobs, with all that is known)
 """
@@ -38,16 +41,17 @@ def add_commands(commands: Commands) -> None:
         help="ready (the default), scheduled, running, or parked (no worker knows their name, or they are suspended)",
     )
     parser.add_argument("--queue", help="only jobs of this queue")
+    parser.add_argument("--name", help="only jobs of this name")
     parser.add_argument("--tenant", help="only jobs of this tenant")
+    parser.add_argument(
+        "--text", help="only jobs in which this stands: in the id, the name, an argument, the metadata, a header"
+    )
     parser.add_argument("--limit", type=limit, default=50, help="how many at most (50)")
 
 
 def _jobs(options: argparse.Namespace) -> int:
     app = app_of(options)
-    found = on_app(
-        app,
-        lambda app: app.jobs(options.state, queue=options.queue, tenant=options.tenant, limit=options.limit),
-    )
+    found = on_app(app, lambda app: _search(app, options))
     jobs = [job_summary(job) for job in found]
     columns = ["id", "queue", "job", "priority", "tenant", "attempt", "sent at (UTC)"]
     columns += ["started at (UTC)", "worker"] if options.state == "running" else ["due at (UTC)"]
@@ -72,3 +76,23 @@ def _jobs(options: argparse.Namespace) -> int:
     if not jobs:
         note_unknown_queue(app, options.queue)
     return 0
+
+
+async def _search(app: App, options: argparse.Namespace) -> list[Job]:
+    """Search to the end, or until as many jobs are found as are wanted."""
+    found: list[Job] = []
+    after = ""
+    while True:
+        page = await app.search_jobs(
+            options.text,
+            name=options.name,
+            tenant=options.tenant,
+            state=options.state,
+            queue=options.queue,
+            limit=options.limit - len(found),
+            after=after,
+        )
+        found += page.jobs
+        after = page.next
+        if not after or len(found) >= options.limit:
+            return found

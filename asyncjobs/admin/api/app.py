@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Endpoint
 
 from asyncjobs.admin.access import Access
-from asyncjobs.admin.api import events, jobs, queues, schedules
+from asyncjobs.admin.api import events, jobs, listing, queues, schedules
 from asyncjobs.admin.api.openapi import document
 from asyncjobs.admin.api.responses import json_response, problem_response
 from asyncjobs.admin.api.route import Call, Route, read_query
@@ -34,7 +34,7 @@ _JSON = "application/json"
 
 #: Literal paths stand before those in which an id, which may hold slashes, is the last part.
 ROUTES: list[Route] = sorted(
-    [*queues.ROUTES, *jobs.ROUTES, *events.ROUTES, *schedules.ROUTES],
+    [route for module in (queues, jobs, listing, events, schedules) for route in module.ROUTES],
     key=lambda route: ("{" in route.path, route.path.endswith("}")),
 )
 

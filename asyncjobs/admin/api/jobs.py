@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
-from asyncjobs.admin.api.route import Call, InQueue, Route, one_by_one
+from asyncjobs.admin.api.route import Call, InQueue, Route
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.core.job import Job
@@ -21,16 +21,14 @@ __all__ = [
     "DeletedJob",
     "FailedJobs",
     "FailedQuery",
-    "ListedJobs",
-    "ListedQuery",
     "RetriedJob",
     "cancel",
     "dead_of",
     "delete",
     "failed",
-    "listed",
     "retry",
     "show",
+    "summary_for",
 ]
 
 
@@ -58,25 +56,6 @@ class FailedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
         texts = {name: getattr(self, name) for name in ("queue", "name", "error", "tenant")}
         times = {name: getattr(self, name) for name in ("since", "until")}
         return {**texts, **{name: at and at.isoformat() for name, at in times.items()}}
-
-
-class ListedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
-    """Which jobs to list that haven't ended."""
-
-    state: Literal["ready", "scheduled", "running", "parked"] = "ready"
-    """``ready``, ``scheduled``, ``running``, or ``parked``: set aside until a worker knows its name."""
-    tenant: str | None = None
-    """Only jobs of this tenant."""
-    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
-    """How many jobs at most, 1 to 500."""
-
-
-class ListedJobs(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs that haven't ended, queue by queue in the order in which they will start."""
-
-    jobs: list[JobSummary]
-    """The jobs. Without the permission ``values``, their arguments are ``null`` and their metadata is
-    empty."""
 
 
 class FailedJobs(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,17 +98,6 @@ class DeletedJob(msgspec.Struct, frozen=True, kw_only=True):
     """The queue in which it was."""
     deleted: bool = True
     """Always true."""
-
-
-async def listed(call: Call[ListedQuery]) -> ListedJobs:
-    """List jobs that haven't ended."""
-    query = call.query
-    queues, tenant = call.narrowed(query.queue, query.tenant)
-    found: list[Job] = []
-    for queue in one_by_one(queues):
-        limit = query.limit - len(found)
-        found += await call.app.jobs(query.state, queue=queue, tenant=tenant, limit=limit) if limit else []
-    return ListedJobs(jobs=[_summary(call, job) for job in found])
 
 
 async def failed(call: Call[FailedQuery]) -> FailedJobs:
@@ -190,7 +158,8 @@ async def _job(call: Call[InQueue]) -> Job:
     return job
 
 
-def _summary(call: Call[ListedQuery], job: Job) -> JobSummary:
+def summary_for(call: Call[InQueue], job: Job) -> JobSummary:
+    """Return a job as one of many, with what the caller may see."""
     summary = job_summary(job)
     if "values" in call.access.permissions:
         return summary
@@ -210,7 +179,6 @@ def _state_of(job: Job) -> str:
 
 
 ROUTES = [
-    Route("GET", "/jobs", "look", listed, ListedJobs, ListedQuery),
     Route("GET", "/jobs/failed", "look", failed, FailedJobs, FailedQuery),
     Route("GET", "/jobs/{id:path}", "look", show, JobDetails, InQueue),
     Route("POST", "/jobs/{id:path}/retry", "retry", retry, RetriedJob, InQueue),

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from asyncjobs.admin.api import jobs, queues, schedules
+from asyncjobs.admin.api import jobs, listing, queues, schedules
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
@@ -27,7 +27,7 @@ __all__ = ["PAGES", "Act"]
 _STATES = ("ready", "scheduled", "running", "parked")
 
 
-class Jobs(jobs.ListedQuery, frozen=True, forbid_unknown_fields=True):
+class Jobs(listing.ListedQuery, frozen=True, forbid_unknown_fields=True):
     """The filter of the page of jobs."""
 
     missing: str = ""
@@ -82,7 +82,7 @@ async def queue(call: Call[Done]) -> Mapping[str, Any]:
 
 async def listed(call: Call[Jobs]) -> Mapping[str, Any]:
     """List jobs that haven't ended."""
-    return {"jobs": (await jobs.listed(call)).jobs, "states": _STATES}
+    return {"jobs": (await listing.listed(call)).jobs, "states": _STATES}
 
 
 async def job(call: Call[OneJob]) -> Mapping[str, Any]:

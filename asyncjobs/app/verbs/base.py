@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from asyncjobs.app.connection import Connection
 from asyncjobs.app.lookup import Lookup
 from asyncjobs.app.sender import Sender
@@ -25,6 +27,9 @@ class Verbs:
         """The open broker, on the app's own loop."""
         return self._connection.broker
 
-    async def _queues(self, queue: str | None) -> list[str]:
-        """Return the given queue; for ``None``, all queues in use."""
-        return await self._broker.queues() if queue is None else [checked_queue(queue)]
+    async def _queues(self, queue: str | Collection[str] | None) -> list[str]:
+        """Return the given queue or queues; for ``None``, all queues in use."""
+        if queue is None:
+            return await self._broker.queues()
+        is_one = isinstance(queue, str | bytes) or not isinstance(queue, Collection)
+        return [checked_queue(one) for one in ([queue] if is_one else queue)]

@@ -16,7 +16,7 @@ from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import unix_ms
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
-from asyncjobs.core.options import checked_queue, checked_text
+from asyncjobs.core.options import checked_text
 from asyncjobs.errors import ArgumentsError, closest
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
 from asyncjobs.ports import JobPage
@@ -99,11 +99,7 @@ class DeadVerbs(Verbs):
         """
         limit, wanted = checked_count("limit", limit, least=1), job_filter(which, DeadFilter.__annotations__)
         before = _read_cursor(after)
-        if queue is None or isinstance(queue, str):
-            queues = await self._queues(queue)
-        else:
-            queues = [checked_queue(one) for one in queue]
-        return await self._latest(limit, queues, wanted, before)
+        return await self._latest(limit, await self._queues(queue), wanted, before)
 
     async def _latest(
         self, limit: int, queues: Iterable[str], wanted: JobFilter, before: _Death | None = None

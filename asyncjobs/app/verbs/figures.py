@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, has_counts, minute_stats, queue_stats, stats
 from asyncjobs.app.verbs.base import Verbs
@@ -49,7 +51,12 @@ class FigureVerbs(Verbs):
 
     @on_app_loop
     async def job_history(
-        self, name: str | None = None, limit: int = 100, *, tenant: str | None = None
+        self,
+        name: str | None = None,
+        limit: int = 100,
+        *,
+        tenant: str | None = None,
+        queue: str | Collection[str] | None = None,
     ) -> list[HistoryEntry]:
         """Return how the last jobs of a name, of a tenant or of both ended, latest first.
 
@@ -59,6 +66,7 @@ class FigureVerbs(Verbs):
             name: The job name.
             limit: How many jobs at most.
             tenant: The tenant's id; by default of the tenant that the code around runs for, if there is one.
+            queue: Only in this queue, or in these queues.
 
         Raises:
             ArgumentsError: Neither ``name`` nor ``tenant`` is given, ``tenant`` can't be the id of a tenant, or
@@ -71,7 +79,7 @@ class FigureVerbs(Verbs):
         if name is not None:
             checked_text("name", name)
         found: list[HistoryEntry] = []
-        for one in await self._queues(None):
+        for one in await self._queues(queue):
             if tenant is None:
                 found += await self._broker.history(one, limit, name=name or "")
             else:

@@ -23,9 +23,11 @@ from asyncjobs.ports import JobStore, Place, Sample, ScanRequest
 
 __all__ = ["JobsFound", "SearchVerbs"]
 
-#: With how many jobs looked at a search ends, and after how long. Redis serves others between its calls.
+#: With how many jobs looked at a search ends, after how long, and with how many bytes of arguments. Redis serves others
+#: between its calls.
 MAX_LOOKED_AT = 50_000
 MAX_SECONDS = 0.3
+MAX_BYTES = 8 << 20
 
 # How many jobs one call looks at: some 5 to 10 ms.
 _A_CALL = 2_000
@@ -114,7 +116,7 @@ class SearchVerbs(Verbs):
             needles=needles_of(text) if text else (),
         )
         cursor = _read_cursor(after)
-        queues = sorted(await self._chosen(queue))
+        queues = sorted(await self._queues(queue))
         figures = await self._broker.overview(queues) if queues else []
         sizes = {(place, one.name): held_in(one, place) for place in places for one in figures}
         search = _Search(self._broker, asked, text, cursor.looked_at)
@@ -146,11 +148,6 @@ class SearchVerbs(Verbs):
             raise ArgumentsError(f"limit={limit}: expected at most {_MAX_SAMPLE:,}")
         return await self._broker.sample(checked_queue(queue), place_of(state), limit)
 
-    async def _chosen(self, queue: str | Collection[str] | None) -> list[str]:
-        if queue is None or isinstance(queue, str):
-            return await self._queues(queue)
-        return [checked_queue(one) for one in queue]
-
 
 class _Search:
     """One search, until it has found enough, or looked at enough."""
@@ -163,6 +160,7 @@ class _Search:
         self._last = looked_at + MAX_LOOKED_AT
         self.looked_at = looked_at
         self.found: list[Job] = []
+        self._bytes = 0
 
     async def run(self, parts: Sequence[_Part]) -> str:
         """Search parts of queues, each from a cursor on; return the cursor of the rest, empty if there is none."""
@@ -186,6 +184,7 @@ class _Search:
             )
             page = await self._broker.scan(queue, asked)
             self.found += [job for job in page.jobs if not self._text or has_text(job, self._text)]
+            self._bytes += sum(len(memoryview(job.envelope.arguments)) for job in page.jobs)
             self.looked_at += page.looked_at
             after = page.next
             if not after or self._has_to_end:
@@ -193,7 +192,12 @@ class _Search:
 
     @property
     def _has_to_end(self) -> bool:
-        return len(self.found) >= self._asked.most or self.looked_at >= self._last or time.monotonic() >= self._until
+        return (
+            len(self.found) >= self._asked.most
+            or self._bytes >= MAX_BYTES
+            or self.looked_at >= self._last
+            or time.monotonic() >= self._until
+        )
 
 
 def _left(sizes: Mapping[tuple[Place, str], int], cursor: _Cursor) -> list[_Part]:
