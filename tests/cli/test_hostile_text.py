@@ -72,6 +72,7 @@ class Harm:
         return [
             ["jobs"],
             ["jobs", "--tenant", self.tenant],
+            ["jobs", "--name", self.name, "--text", self.tenant],
             ["failed"],
             ["show", self.dead],
             ["show", self.waiting],

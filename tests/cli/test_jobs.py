@@ -216,3 +216,17 @@ async def test_a_queue_is_purged_once_that_is_confirmed(app: App, run: Run, monk
     assert (code, told) == (0, "2 jobs cancelled or forgotten\n")
     assert [(await app.queue_stats(queue)).size for queue in ("mail", "default")] == [0, 1]
     assert await _is(kept, "pending")
+
+
+async def test_jobs_are_listed_by_text_and_by_name_to_the_end_of_a_search(
+    app: App, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncjobs.app.verbs.search.MAX_LOOKED_AT", 10)
+    note = app.registry.get("note")
+    await app.enqueue_many([note.request("a", "b") for _ in range(25)])
+    wanted = await note.delay("user123@example.com", "b")
+    for asked in (["--text", "user123@"], ["--text", "user123@", "--name", "note"]):
+        code, told, _ = await run("jobs", *asked, "--json")
+        assert (code, [job["id"] for job in json.loads(told)]) == (0, [wanted.id])
+    assert json.loads((await run("jobs", "--name", "other", "--json"))[1]) == []
+    assert len(json.loads((await run("jobs", "--name", "note", "--limit", "12", "--json"))[1])) == 12
