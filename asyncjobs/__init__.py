@@ -23,7 +23,7 @@ from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.jobs import CancelResult, EditResult
 from asyncjobs.app.verbs.paging import ListedState
-from asyncjobs.app.verbs.schedules import ScheduleInfo
+from asyncjobs.app.verbs.schedules import ScheduleInfo, ScheduleRun
 from asyncjobs.app.verbs.search import JobsFound
 from asyncjobs.app.verbs.sweeping import LiveFilter, LiveState
 from asyncjobs.core.duration import Duration
@@ -148,6 +148,7 @@ __all__ = [
     "RetryPolicy",
     "RetryRule",
     "ScheduleInfo",
+    "ScheduleRun",
     "SendOptions",
     "Sending",
     "Server",

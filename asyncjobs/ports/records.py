@@ -379,6 +379,8 @@ class StoredSchedule(NamedTuple):
     """Its next tick in Unix milliseconds, ``None`` while it is paused."""
     last_ms: int | None
     """The latest tick that has fired, in Unix milliseconds; ``None`` before the first."""
+    last_job: str = ""
+    """The id of the job of that tick; empty before the first, and where an earlier version has fired it."""
 
 
 class ScheduleList(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,8 @@ from asyncjobs.core.identity import kept_id
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_id
 from asyncjobs.core.schedule import Missed, Schedule, Timing, next_tick, upcoming
+from asyncjobs.core.settlement import HistoryEntry
+from asyncjobs.core.states import JobState
 from asyncjobs.errors import EnvelopeError, UnknownSchedule, closest
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.ids import new_id
@@ -23,7 +26,29 @@ from asyncjobs.jobs.tenant_scope import id_here, is_here, requests_here
 from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of, schedule_of, template_of
 from asyncjobs.ports import StoredSchedule
 
-__all__ = ["ScheduleInfo", "ScheduleVerbs"]
+__all__ = ["ScheduleInfo", "ScheduleRun", "ScheduleVerbs"]
+
+
+# How many ends of the name are looked at for that of the latest job, and how much of its error is told.
+_LOOKED_AT = 100
+_ERROR_CHARS = 500
+
+
+class ScheduleRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of the latest job of a schedule: did it work?"""
+
+    job_id: str
+    """The id of the job."""
+    state: JobState | None = None
+    """Its state; ``None`` once neither its record nor the history of its name has it any longer."""
+    late_ms: int | None = None
+    """How long after its tick it began, in milliseconds; ``None`` if it hasn't, or that isn't known."""
+    duration_ms: float | None = None
+    """How long its last attempt ran, or has run so far, in milliseconds."""
+    finished_at: datetime | None = None
+    """When it ended, in UTC."""
+    error: str = ""
+    """Of a failed job, the type and message of its last error; of a cancelled one, the reason."""
 
 
 class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,6 +82,8 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The arguments of each of its jobs, in the order of the handler's parameters."""
     tenant: str | None
     """The tenant of its jobs, if they have one."""
+    last_run: ScheduleRun | None = None
+    """What became of the job of the latest tick that has fired; ``None`` before the first."""
     problem: str = ""
     """Why it can't be read here, as when a newer asyncjobs has written it; empty if it can. Of one that can't, only
     ``id``, ``queue``, ``paused``, ``next_at`` and ``last_at`` are known."""
@@ -131,17 +158,19 @@ class ScheduleVerbs(Verbs):
         now_ms = (await self._broker.schedules(prepared.queue)).now_ms
         tick = next_tick(timing, now_ms)
         await self._broker.put_schedule(prepared.queue, schedule.id, encode_schedule(schedule), tick)
-        return _info(*await self._kept(schedule.id, prepared.queue))
+        return await self._info(*await self._kept(schedule.id, prepared.queue))
 
     @on_app_loop
     async def schedules(self, queue: str | None = None) -> list[ScheduleInfo]:
         """Return the schedules of all queues, or of one ``queue``; the next to fire comes first."""
-        found = [
-            _info(one, stored)
+        kept = [
+            (one, stored)
             for one in await self._queues(queue)
             for stored in (await self._broker.schedules(one)).schedules
             if is_here(stored.id)
         ]
+        # At once, so that they share round trips.
+        found = await asyncio.gather(*(self._info(one, stored) for one, stored in kept))
         last = datetime.max.replace(tzinfo=UTC)
         return sorted(found, key=lambda info: (info.next_at or last, info.id))
 
@@ -156,7 +185,21 @@ class ScheduleVerbs(Verbs):
         Raises:
             UnknownSchedule: There is no such schedule.
         """
-        return _info(*await self._stored(schedule_id, queue))
+        return await self._info(*await self._stored(schedule_id, queue))
+
+    async def _info(self, queue: str, stored: StoredSchedule) -> ScheduleInfo:
+        """Return a schedule as it stands, with what became of its latest job."""
+        info = _info(queue, stored)
+        return msgspec.structs.replace(info, last_run=await self._last_run(info, stored)) if stored.last_job else info
+
+    async def _last_run(self, info: ScheduleInfo, stored: StoredSchedule) -> ScheduleRun:
+        job = await self._broker.find(info.queue, stored.last_job)
+        if job is not None:
+            return _run_of(job, stored.last_ms)
+        # Results are kept for an hour, say, and histories for longer.
+        entries = await self._broker.history(info.queue, _LOOKED_AT, name=info.name)
+        entry = next((one for one in entries if one.id == stored.last_job), None)
+        return ScheduleRun(job_id=stored.last_job) if entry is None else _run_in(entry, stored.last_ms)
 
     async def _stored(self, schedule_id: str, queue: str | None) -> tuple[str, StoredSchedule]:
         """Return the queue and the record of the schedule that the caller calls ``schedule_id``."""
@@ -239,6 +282,38 @@ class ScheduleVerbs(Verbs):
         now_ms = (await self._broker.schedules(where)).now_ms
         [handle] = await self._sender.send_many([request_of(decode_schedule(stored.data), where, now_ms, new_id())])
         return handle
+
+
+def _run_of(job: Job, tick_ms: int | None) -> ScheduleRun:
+    """Return what became of a job of which there is a record."""
+    error = job.reason if job.state is JobState.CANCELLED else ""
+    if job.state is JobState.FAILED and job.errors:
+        error = f"{job.errors[-1].type}: {job.errors[-1].message}"
+    return ScheduleRun(
+        job_id=job.id,
+        state=job.state,
+        late_ms=_late_ms(job.started_at_ms, tick_ms),
+        duration_ms=job.duration_ms,
+        finished_at=utc_time(job.finished_at_ms),
+        error=error[:_ERROR_CHARS],
+    )
+
+
+def _run_in(entry: HistoryEntry, tick_ms: int | None) -> ScheduleRun:
+    """Return what became of a job by the history of its name."""
+    duration_ms = entry.duration_us / 1_000
+    return ScheduleRun(
+        job_id=entry.id,
+        state=JobState(entry.state),
+        late_ms=_late_ms(entry.finished_at_ms - round(duration_ms), tick_ms),
+        duration_ms=duration_ms,
+        finished_at=utc_time(entry.finished_at_ms),
+        error=entry.error[:_ERROR_CHARS],
+    )
+
+
+def _late_ms(started_at_ms: int | None, tick_ms: int | None) -> int | None:
+    return None if started_at_ms is None or tick_ms is None else max(0, started_at_ms - tick_ms)
 
 
 #: Stands for a schedule that can't be read.

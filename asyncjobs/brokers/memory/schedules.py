@@ -8,12 +8,13 @@ __all__ = ["Schedules"]
 
 
 class Schedules:
-    """Schedules by id: the data, the next tick (none while paused) and the last tick of each."""
+    """Schedules by id: the data, the next tick (none while paused) and the last tick of each, with its job."""
 
     def __init__(self) -> None:
         self._data: dict[str, bytes] = {}
         self._next_ms: dict[str, int] = {}
         self._last_ms: dict[str, int] = {}
+        self._last_job: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._data)
@@ -29,7 +30,9 @@ class Schedules:
 
     def list(self) -> list[StoredSchedule]:
         return [
-            StoredSchedule(one, self._data[one], self._next_ms.get(one), self._last_ms.get(one))
+            StoredSchedule(
+                one, self._data[one], self._next_ms.get(one), self._last_ms.get(one), self._last_job.get(one, "")
+            )
             for one in sorted(self._data)
         ]
 
@@ -45,6 +48,7 @@ class Schedules:
     def remove(self, schedule_id: str) -> bool:
         self._next_ms.pop(schedule_id, None)
         self._last_ms.pop(schedule_id, None)
+        self._last_job.pop(schedule_id, None)
         return self._data.pop(schedule_id, None) is not None
 
     def fire(self, firing: Firing, now_ms: int) -> bool:
@@ -54,4 +58,6 @@ class Schedules:
         self._next_ms[firing.schedule_id] = firing.next_ms
         if firing.last_ms is not None:
             self._last_ms[firing.schedule_id] = firing.last_ms
+        if firing.jobs:
+            self._last_job[firing.schedule_id] = firing.jobs[-1].id
         return True

@@ -103,7 +103,7 @@ class QueueKeys:
     numbers: str
     """Hash: id to the number of its last event; only for jobs that have any."""
     schedules: str
-    """Hash: ``d:<id>`` to the data of a schedule, ``l:<id>`` to its last tick that fired."""
+    """Hash: ``d:<id>`` to the data of a schedule, ``l:<id>`` to its last tick that fired, ``j:<id>`` to its job."""
     ticks: str
     """Sorted set: id of a schedule by its next tick; without paused schedules."""
 

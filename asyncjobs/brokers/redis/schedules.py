@@ -42,13 +42,14 @@ class RedisSchedules(Session):
         for field in sorted(stored):
             if field.startswith(b"d:"):
                 name = field[2:]
-                last = stored.get(b"l:" + name)
+                last, job = stored.get(b"l:" + name), stored.get(b"j:" + name, b"")
                 found.append(
                     StoredSchedule(
                         name.decode(),
                         stored[field],
                         _tick(due[name]) if name in due else None,
                         _tick(last) if last is not None else None,
+                        job.decode(),
                     )
                 )
         return ScheduleList(now_ms, found)

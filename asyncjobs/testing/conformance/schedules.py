@@ -47,7 +47,7 @@ class Schedules(Theme):
         replies = await asyncio.gather(*(bench.broker.fire(bench.queue, [firing]) for _ in range(10)))
         assert sorted(reply.fired for reply in replies) == [[False]] * 9 + [[True]]
         assert all(reply.now_ms >= tick for reply in replies)
-        assert await self._stored(bench) == [StoredSchedule("nightly", b"data", tick + 1_000, tick)]
+        assert await self._stored(bench) == [StoredSchedule("nightly", b"data", tick + 1_000, tick, job.id)]
         assert await bench.broker.wait([bench.queue], SOON_S)
         assert await bench.claim_ids() == [job.id]
 
@@ -70,9 +70,9 @@ class Schedules(Theme):
         ]
         assert (await bench.broker.fire(bench.queue, firings)).fired == [True, False, False, True]
         assert await bench.claim_ids() == [jobs[0].id, jobs[1].id]
-        assert [(one.next_ms, one.last_ms) for one in await self._stored(bench)] == [
-            (first + 5_000, first),
-            (second + 5_000, None),
+        assert [(one.next_ms, one.last_ms, one.last_job) for one in await self._stored(bench)] == [
+            (first + 5_000, first, jobs[1].id),
+            (second + 5_000, None, ""),
         ]
 
     async def test_a_paused_schedule_does_not_fire_until_it_is_resumed(self, bench: Bench) -> None:

@@ -9,7 +9,7 @@
 -- cost   O(log n) a firing, O(1) a job
 --- @include admit
 local now, has_events = read_admission(q, true)
-local fired, ids, records, jobs_before = {}, {}, {}, 0
+local fired, ids, records, last_jobs, jobs_before = {}, {}, {}, {}, 0
 for n = 1, firing_rows do
   --- @row firing n: id, expected, count
   count = math.max(0, math.min(count, job_rows - jobs_before))
@@ -19,6 +19,7 @@ for n = 1, firing_rows do
     --- @row job own: id, record
     ids[#ids + 1] = id
     records[#records + 1] = record
+    last_jobs[n] = id
   end
   jobs_before = jobs_before + count
 end
@@ -31,6 +32,9 @@ for n = 1, firing_rows do
     redis.call('ZADD', q.ticks, next_tick, id)
     if last ~= '' then
       redis.call('HSET', q.schedules, 'l:' .. id, last)
+    end
+    if last_jobs[n] then
+      redis.call('HSET', q.schedules, 'j:' .. id, last_jobs[n])
     end
   end
 end
