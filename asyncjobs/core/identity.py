@@ -18,10 +18,10 @@ from asyncjobs.errors import ArgumentsError
 __all__ = ["PAIRS", "kept_id", "own_part", "tenant_prefix", "time_of"]
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 
 #: The two characters of each 10-bit number.
 PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+_PAIR_VALUES = {pair: value for value, pair in enumerate(PAIRS)}
 
 
 def time_of(job_id: str) -> int:
@@ -29,12 +29,12 @@ def time_of(job_id: str) -> int:
     job_id = own_part(job_id)
     if len(job_id) != 26:
         return 0
-    value = 0
-    for character in job_id[:10]:
-        digit = _VALUES.get(character)
-        if digit is None:
-            return 0
-        value = value << 5 | digit
+    value, values = 0, _PAIR_VALUES
+    try:
+        for at in (0, 2, 4, 6, 8):
+            value = value << 10 | values[job_id[at : at + 2]]
+    except KeyError:
+        return 0
     return value
 
 

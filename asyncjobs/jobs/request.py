@@ -125,8 +125,10 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
     envelope: dict[str, Any] = {"arguments": msgspec.Raw(request.arguments), "signature": request.signature}
     if request.keywords:
         envelope["keywords"] = request.keywords
+    due_at_ms = now_ms + request.delay_ms if request.due_at_ms is None else request.due_at_ms
+    if due_at_ms > now_ms:
+        envelope["due_at_ms"] = due_at_ms
     if expires_ms is not UNSET:
-        due_at_ms = now_ms + request.delay_ms if request.due_at_ms is None else request.due_at_ms
         envelope["expires_at_ms"] = expires_ms + due_at_ms
     if call.job_id is not UNSET:
         envelope["created_at_ms"] = now_ms

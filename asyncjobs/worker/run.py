@@ -17,6 +17,7 @@ from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.claimer import Claimer
 from asyncjobs.worker.duty import Duty, keep_running, on_duty
 from asyncjobs.worker.execution.executor import Executor
+from asyncjobs.worker.figures import Figures
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.leftovers import Leftovers
@@ -112,6 +113,7 @@ class WorkerRun:
         yield "resources", self._executor.shared
         yield "presence", self._presence
         yield "maintenance", self._make_maintenance()
+        yield "figures", self._make_figures()
         if self._scheduler is not None:
             yield "scheduler", self._scheduler
         yield "watchdog", self._watchdog
@@ -164,6 +166,14 @@ class WorkerRun:
             max_deaths=settings.max_deaths,
             dead_ttl_ms=round(settings.dead_ttl * 1000),
             max_dead=settings.max_dead,
+        )
+
+    def _make_figures(self) -> Figures:
+        return Figures(
+            self._host.connection.broker,
+            self._executor.runs,
+            queues=self._order.queues,
+            monotonic=self._clock.monotonic,
         )
 
     def _make_scheduler(self) -> Scheduler:

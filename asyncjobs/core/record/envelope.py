@@ -31,6 +31,7 @@ class Envelope(
         "max_retries": "r",
         "timeout_ms": "o",
         "result_ttl_ms": "l",
+        "due_at_ms": "d",
     },
 ):
     """What travels with a job: its arguments, and those of its options that the call sets."""
@@ -55,6 +56,8 @@ class Envelope(
     """How long one attempt may take, in milliseconds; ``None`` if the definition says it."""
     result_ttl_ms: int | None = None
     """How long the result is kept, in milliseconds; ``None`` if the definition or the setting says it."""
+    due_at_ms: int = 0
+    """When the job was to start, in Unix milliseconds by its sender's clock; 0 if at once."""
 
 
 class JobError(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import Cancelled, Released, Settlement
 from asyncjobs.core.text import message_of
 from asyncjobs.jobs.context import JobContext
@@ -23,6 +24,7 @@ from asyncjobs.worker.execution.callers import HandlerCallers
 from asyncjobs.worker.execution.canceller import Canceller
 from asyncjobs.worker.execution.pipeline import Pipeline
 from asyncjobs.worker.execution.plan import RunPlans
+from asyncjobs.worker.execution.run_counter import MAX_NOTED, RunCounter
 from asyncjobs.worker.execution.verdict import Verdicts, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
@@ -75,6 +77,8 @@ class Executor(Duty):
         self.concurrency = concurrency
         #: How many jobs have ended so far.
         self.finished = 0
+        #: What attempts came to, for the figures over time.
+        self.runs = RunCounter()
         self._shutdown_timeout_s = settings.shutdown_timeout
         self.stop_within_s = settings.shutdown_timeout + _CANCELLED_S + 2 * _ABANDON_S + _CLOSE_S
         self._settle = settler.add
@@ -170,7 +174,7 @@ class Executor(Duty):
             # Past the loop's task factory: an eager one would begin, and end, one attempt inside the end of another.
             attempt.task = asyncio.Task(run(attempt), loop=loop, context=context.copy())
 
-    def _end(self, attempt: Attempt, settlement: Settlement | None) -> None:
+    def _end(self, attempt: Attempt, settlement: Settlement | None, run: Job | None = None) -> None:
         del self._running[attempt.lease]
         self.finished += 1
         if attempt.process_slots is not None:
@@ -178,10 +182,31 @@ class Executor(Duty):
         if settlement is None:
             self._leases.let_go(attempt.lease)
         else:
+            if run is not None:
+                self._note_run(run, settlement, is_first=not attempt.claimed.tries)
             self._settle(attempt.lease, settlement)
         if self._buffer:
             self._fill()
         self._ended.set()
+
+    def _note_run(self, job: Job, settlement: Settlement, *, is_first: bool) -> None:
+        """Note an attempt that has ended, for the figures over time."""
+        noted, sent = self.runs.noted, job.envelope
+        started_at_ms = (is_first and job.started_at_ms) or 0
+        noted.append(
+            (
+                job.queue,
+                job.name,
+                settlement.verdict,
+                settlement.duration_us,
+                job.id,
+                sent.created_at_ms,
+                sent.due_at_ms,
+                started_at_ms,
+            )
+        )
+        if len(noted) >= MAX_NOTED:
+            self.runs.count()
 
     # -- what the heartbeat learns
 

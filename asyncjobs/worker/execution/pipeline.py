@@ -33,7 +33,9 @@ _Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Pipeline:
-    """Runs attempts, each in its task; ``end`` is called once at the end of each, with the settlement if it has one.
+    """Runs attempts, each in its task.
+
+    ``end`` is called once at the end of each, with the settlement if it has one, and the job if its handler has run.
 
     ``is_cancelled`` returns whether the worker itself is being cancelled, and its handlers with it.
     """
@@ -47,7 +49,7 @@ class Pipeline:
         events: EventSender,
         canceller: Canceller,
         verdicts: Verdicts,
-        end: Callable[[Attempt, Settlement | None], None],
+        end: Callable[[Attempt, Settlement | None, Job | None], None],
         is_cancelled: Callable[[], bool],
     ) -> None:
         self._host = host
@@ -70,6 +72,7 @@ class Pipeline:
     async def run(self, attempt: Attempt) -> None:
         """Take ``attempt`` through all stages, then end it."""
         settlement: Settlement | None = None
+        run: Job | None = None
         outcome: Outcome | Lost
         try:
             job, plan, arguments = self._read(attempt.claimed)
@@ -95,6 +98,7 @@ class Pipeline:
                     with Shielded(context, "closing"):
                         await self._events.flush(attempt.lease)
                 settlement = self._decide(attempt.claimed, job, plan, outcome, duration_us)
+                run = job
         except NotRun as ended:
             settlement = ended.settlement
         except BaseException as error:
@@ -102,7 +106,7 @@ class Pipeline:
                 raise
             # A fault of the worker, not of the handler: the slot is freed, and the job is left to its lease.
             _log.exception("job %s could not be run to an end; it will be recovered", attempt.lease.id)
-        self._end(attempt, settlement)
+        self._end(attempt, settlement, run)
 
     def _read(self, claimed: Claimed) -> tuple[Job, RunPlan, _Arguments]:
         """Return the job, how it is run and its arguments; raise ``NotRun`` if one of them can't be had."""
