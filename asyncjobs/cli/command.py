@@ -16,6 +16,7 @@ __all__ = [
     "add_code_arguments",
     "add_command",
     "add_operator_command",
+    "add_place",
     "add_short_app",
     "add_yes",
     "limit",
@@ -74,7 +75,7 @@ def add_operator_command(
 ) -> argparse.ArgumentParser:
     """Add a command that needs a broker, but not the code of the jobs; arguments as of ``add_command``."""
     parser = add_command(commands, name, text, examples, run)
-    _add_place(parser)
+    add_place(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser
 
@@ -82,7 +83,7 @@ def add_operator_command(
 def add_code_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a command that needs the code of the jobs; ``loading.load_code`` reads them."""
     add_short_app(parser)
-    _add_place(parser)
+    add_place(parser)
     parser.add_argument(
         "--import", dest="imports", action="append", default=[], metavar="MODULE", help="a module that defines jobs"
     )
@@ -109,7 +110,7 @@ def limit(text: str) -> int:
     return value
 
 
-def _add_place(parser: argparse.ArgumentParser) -> None:
+def add_place(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where the broker is; ``loading`` reads them."""
     parser.add_argument("--app", metavar="MODULE:APP", help="where the App is")
     parser.add_argument(

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 
 from asyncjobs.app import App
 from asyncjobs.cli.command import Commands, add_command
+from asyncjobs.cli.demo_dashboard import show_dashboard
 from asyncjobs.cli.demo_shop import Shop
 from asyncjobs.cli.output import print_error, print_table, print_text
 from asyncjobs.cli.running import on_app, run
@@ -51,7 +52,9 @@ Sent = list[tuple[str, JobHandle[object]]]
 def add_commands(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "demo", "watch a small shop's jobs; needs no server", None, _demo)
-    parser.add_argument("--redis", metavar="URL", help="use this server, with the worker in a process of its own")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--redis", metavar="URL", help="use this server, with the worker in a process of its own")
+    where.add_argument("--dashboard", action="store_true", help="go on until Ctrl-C, and show it in a browser")
     parser.add_argument("--prefix", default=f"asyncjobs-demo-{new_id()[-8:].lower()}", help=argparse.SUPPRESS)
     parser.add_argument("--as-worker-of", type=int, help=argparse.SUPPRESS)
 
@@ -66,6 +69,8 @@ def _demo(options: argparse.Namespace) -> int:
         die_with_supervisor(options.as_worker_of)
         run(Worker(app, queues=_QUEUES, concurrency=_CONCURRENCY).run())
         return 0
+    if options.dashboard:
+        return on_app(App("memory://", shutdown_timeout=1), show_dashboard)
     shop = Shop(app)
     return on_app(app, lambda _: _show(app, shop, options))
 
@@ -83,6 +88,7 @@ async def _show(app: App, shop: Shop, options: argparse.Namespace) -> int:
     print_table(totals_table(await app.stats()))
     if not is_embedded:
         await _clean_up(app, sent)
+    print_text("", "Go on, and look at it in a browser: asyncjobs demo --dashboard")
     if not all_ended:
         print_error("not every job has ended in time")
     return 0 if all_ended else 1

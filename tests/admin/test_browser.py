@@ -94,6 +94,7 @@ def test_a_page_follows_what_happens_and_keeps_what_is_open(chromium: Any, shop:
         page.get_by_text("Open;").wait_for()
         page.goto(f"{shop}/dead?name=refund")
         page.locator("tbody a").first.click()
+        page.wait_for_url("**/jobs/**")
         page.keyboard.press("/")
         assert page.evaluate("document.activeElement.id") == "q"
         page.keyboard.type(HOSTILE_ID)

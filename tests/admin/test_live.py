@@ -154,6 +154,7 @@ def test_a_page_is_not_changed_under_the_hand(chromium: Any, shop: str) -> None:
     with page_of(chromium, shop) as page:
         page.goto(f"{shop}/dead?name=refund")
         page.locator("tbody a").first.click()
+        page.wait_for_url("**/jobs/**")
         page.locator("summary").first.click()
         page.locator("summary").first.click()
         page.locator("#live.paused").wait_for()
