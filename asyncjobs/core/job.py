@@ -80,6 +80,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     version: int = VERSION
     """The version of its record. A newer asyncjobs has written one that is above this asyncjobs's own, which is that of
     all other jobs; of such a job neither arguments nor metadata are known here."""
+    deletion: int | None = None
+    """The number of its deletion, if it was deleted and can be brought back; ``None`` of other jobs."""
 
     @property
     def is_newer(self) -> bool:

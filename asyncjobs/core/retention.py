@@ -10,12 +10,15 @@ __all__ = [
     "CANCELLED_KEEP_MS",
     "CLAIM_KEEP_MS",
     "DIED_EARLY",
+    "GROUP_ID_SIZE",
+    "GROUP_KEEP_MS",
     "HISTORY_KEEP_MS",
     "HOURS_KEEP_MS",
     "HOUR_MS",
     "MAX_ARRIVALS_GAP",
     "MAX_AUDITS",
     "MAX_CATALOGUE",
+    "MAX_GROUPS",
     "MAX_HISTORY",
     "MAX_PARKED_SHOWN",
     "MAX_NAMES",
@@ -24,12 +27,16 @@ __all__ = [
     "MAX_TENANT_HISTORY",
     "MINUTES_KEEP_MS",
     "MINUTE_MS",
+    "OTHER_GROUP",
     "QUEUE_KEEP_MS",
     "RUNS_KEEP_MS",
     "SERVED_KEEP_MS",
     "TOMBSTONE_MS",
+    "UNGROUPED",
     "UNKNOWN_NAME",
+    "UNKNOWN_NAME_GROUP",
     "WORKERS_DIED",
+    "WORKERS_DIED_GROUP",
 ]
 
 #: How long the id of an ended job stays known at least, so that a send repeated late is still recognised.
@@ -72,6 +79,15 @@ MAX_NAMES = 200
 
 #: How many minutes apart two samples may be at most, for what came in between to be counted.
 MAX_ARRIVALS_GAP = 5
+#: How many characters the id of a group of dead jobs has.
+GROUP_ID_SIZE = 16
+#: How many groups of dead jobs a queue has at most; the jobs of further ones are all in one more, with this id.
+MAX_GROUPS = 500
+OTHER_GROUP = "other"
+#: What stands for the dead jobs in no group, those of an earlier asyncjobs, where a group is chosen.
+UNGROUPED = "-"
+#: How long the heading of a group that has become empty is kept after its last death; a full queue keeps it for less.
+GROUP_KEEP_MS = 30 * 24 * 3_600_000
 
 #: How long a queue that holds nothing is listed, with its figures, after it was last sent to; at most twice as long.
 QUEUE_KEEP_MS = HISTORY_KEEP_MS
@@ -81,6 +97,9 @@ SERVED_KEEP_MS = 3_600_000
 
 #: Why a job is dead under which too many workers died; takes the number of deaths.
 WORKERS_DIED = "%d workers died, or lost their lease, while they ran this job"
+
+#: What the group of such jobs is called.
+WORKERS_DIED_GROUP = "workers died, or lost their lease, while they ran this job"
 
 #: Why a job that was acknowledged early is dead.
 DIED_EARLY = "its worker died, or lost its lease; acknowledged early, it is not run again"
@@ -93,3 +112,5 @@ MAX_AUDITS = 10_000
 
 #: Of how many job names it is kept how they are defined.
 MAX_CATALOGUE = 5_000
+#: What the group of such jobs is called.
+UNKNOWN_NAME_GROUP = "no worker has known the job name"

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
+from asyncjobs.core.grouping import group_of
 from asyncjobs.core.job import Job, cancel_job, complete_job, fail_job, transition
 from asyncjobs.core.record.envelope import JobError, encode
 from asyncjobs.core.record.tries import Tries, pack_tries
@@ -160,6 +161,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     """The id of its tenant, empty if it has none."""
     acks_early: bool = False
     """Whether it is never run twice."""
+    group: bytes = b""
+    """The group of a job that is dead (``core.grouping``); empty for other verdicts."""
 
     @property
     def size(self) -> int:
@@ -239,6 +242,7 @@ def settle(
         entry=_entry_of(after, duration_us),
         tenant=job.tenant,
         acks_early=job.acks_early,
+        group=group_of(job.name, after.errors[-1]) if is_dead else b"",
     )
 
 

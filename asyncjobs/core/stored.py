@@ -61,6 +61,7 @@ class Situation(NamedTuple):
     started_at_ms: int | None = None
     worker: str = ""
     seen_at_ms: int | None = None
+    deletion: int | None = None
 
 
 NO_SITUATION = Situation()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from asyncjobs.ports.broker import Broker, JobQueue
 from asyncjobs.ports.clock import Clock, SystemClock
+from asyncjobs.ports.dead import DeadGroup, GroupState
 from asyncjobs.ports.intake import Intake
 from asyncjobs.ports.operations import AuditRecord, CatalogueEntry, Operations, ServerNode, ServerState
 from asyncjobs.ports.records import (
@@ -27,6 +28,7 @@ from asyncjobs.ports.records import (
     Hold,
     JobPage,
     Lease,
+    ListedPlace,
     NewJob,
     ParkedJobs,
     Place,
@@ -54,6 +56,7 @@ __all__ = [
     "ClaimRequest",
     "Claimed",
     "Clock",
+    "DeadGroup",
     "EditReply",
     "Emission",
     "EventPage",
@@ -62,6 +65,7 @@ __all__ = [
     "Firing",
     "Held",
     "Gauges",
+    "GroupState",
     "Hold",
     "Intake",
     "JobPage",
@@ -74,6 +78,7 @@ __all__ = [
     "NewJob",
     "ParkedJobs",
     "PeriodFigures",
+    "ListedPlace",
     "Place",
     "QueueFigures",
     "Recovery",

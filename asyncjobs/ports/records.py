@@ -25,6 +25,7 @@ __all__ = [
     "Hold",
     "JobPage",
     "Lease",
+    "ListedPlace",
     "NewJob",
     "ParkedJobs",
     "Place",
@@ -41,6 +42,9 @@ __all__ = [
 Place = Literal["ready", "scheduled", "running", "parked", "dead"]
 """Where a job of a queue is until it ends: startable, waiting for its time, leased, set aside, or in the dead letter
 queue."""
+
+ListedPlace = Place | Literal["deleted"]
+"""What can be listed: the places, and the jobs whose deletion can be undone."""
 
 EditReply = Literal["unknown", "ended", "failed", "running", "edited"]
 """What became of an edit: ``edited``, or the job ran, was dead (``failed``), had ended, or is unknown."""

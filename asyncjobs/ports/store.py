@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from asyncjobs.ports.records import CancelReply, EditReply, Hold, JobPage, Place
+from asyncjobs.ports.dead import DeadGroup, GroupState
+from asyncjobs.ports.records import CancelReply, EditReply, Hold, JobPage, ListedPlace, Place
 from asyncjobs.ports.search import Sample, ScanPage, ScanRequest
 
 __all__ = ["JobStore"]
@@ -15,7 +16,14 @@ class JobStore(Protocol):
     """The verbs for operators: list, cancel, retry, delete, edit and hold back jobs. Each is atomic for each job."""
 
     async def page(
-        self, queue: str, place: Place, after: str, limit: int, tenant: str = "", until_ms: int = 0
+        self,
+        queue: str,
+        place: ListedPlace,
+        after: str,
+        limit: int,
+        tenant: str = "",
+        until_ms: int = 0,
+        group: str | None = None,
     ) -> JobPage:
         """Return some of the jobs in one place.
 
@@ -25,12 +33,14 @@ class JobStore(Protocol):
         Args:
             queue: The queue.
             place: ``ready`` and ``parked`` are in the order in which the jobs will start, ``scheduled`` by due time,
-                ``running`` in any order, and ``dead`` latest first.
+                ``running`` in any order, ``dead`` latest first, and ``deleted`` jobs by their deletion, the highest
+                number first.
             after: The cursor of this page, from the page before; empty for the first page.
             limit: How many entries to look at, 1 or more.
             tenant: Only jobs of this tenant; empty for the jobs of all.
             until_ms: Of dead jobs, only those that died before this Unix time in milliseconds; 0 for all. It counts
                 for the first page, behind which the others follow.
+            group: Of dead jobs, only those of this group; empty for those in no group, ``None`` for all.
         """
         ...
 
@@ -71,27 +81,70 @@ class JobStore(Protocol):
         """
         ...
 
-    async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
-        """Make dead jobs ready again, with all their retries.
+    async def dead_groups(self, queue: str) -> list[DeadGroup]:
+        """Return the groups of the dead jobs of a queue, those with the latest death first.
+
+        A job that dies joins the group that its settlement names. There are at most ``core.retention.MAX_GROUPS``; the
+        jobs of further ones are together in one more, called ``OTHER_GROUP``. Dead jobs that are in no group come last,
+        as one with an empty id. So the counts add up to the number of dead jobs.
+        """
+        ...
+
+    async def mark_group(self, queue: str, group: str, state: GroupState, note: str) -> bool:
+        """Mark a group of dead jobs; return whether there is such a group.
+
+        A group that has become empty keeps its mark for a while. Once a job dies of it again it is ``back``, with the
+        same note.
+
+        Args:
+            queue: The queue.
+            group: The id of the group.
+            state: What is known of it.
+            note: A note for the others who look at it.
+        """
+        ...
+
+    async def retry(self, queue: str, job_ids: Sequence[str], *, delay_ms: int = 0, spread_ms: int = 0) -> list[bool]:
+        """Make dead jobs ready again, with all their retries; or scheduled, one after the other.
 
         Args:
             queue: The queue.
             job_ids: The ids of the jobs, in the order in which they are to start.
+            delay_ms: When the first of them is to start, in milliseconds from now.
+            spread_ms: Within how many milliseconds from then on the others start, at equal intervals.
 
         Returns:
             For each id, whether it was that of a dead job.
         """
         ...
 
-    async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+    async def delete(self, queue: str, job_ids: Sequence[str], *, keep_ms: int = 0, deletion: int = 0) -> list[bool]:
         """Delete dead or ended jobs; waiting and running ones must be cancelled first.
+
+        To all other verbs, a deleted job is unknown at once.
+
+        Args:
+            queue: The queue.
+            job_ids: The ids of the jobs.
+            keep_ms: For how long the deletion can be undone, in milliseconds. With 0 it can't be, and what was kept of
+                an earlier deletion of these jobs is deleted too.
+            deletion: A number for this deletion, and for further calls that belong to it, which rises from one
+                deletion to the next; as the time in Unix milliseconds does.
+
+        Returns:
+            For each id, whether a job was deleted.
+        """
+        ...
+
+    async def undelete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        """Bring deleted jobs back: dead ones into the dead letter queue and their group, with the time of their death.
 
         Args:
             queue: The queue.
             job_ids: The ids of the jobs.
 
         Returns:
-            For each id, whether a job was deleted.
+            For each id, whether the job is back: not if it isn't kept any more, or its id was sent again.
         """
         ...
 

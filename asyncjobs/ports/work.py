@@ -150,7 +150,7 @@ class Work(Protocol):
         ...
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
-        """Delete dead jobs that are too old, or too many.
+        """Delete dead jobs that are too old, or too many, and what is left of empty groups and of old deletions.
 
         A call does a bounded amount of work, and leaves the rest to the next call.
 
@@ -160,7 +160,7 @@ class Work(Protocol):
             max_dead: How many dead jobs are kept in each queue, the latest.
 
         Returns:
-            How many jobs were deleted.
+            How many dead jobs were deleted.
         """
         ...
 

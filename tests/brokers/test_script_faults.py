@@ -13,6 +13,7 @@ import redis
 from asyncjobs.brokers.redis.declaration import read_declaration
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.source import read_script
+from asyncjobs.core.grouping import fixed_group
 from asyncjobs.core.record.envelope import Envelope, encode
 from asyncjobs.core.record.header import COMPLETED, encode_header
 from tests.brokers.test_scripts import KEYS, NAMES, run
@@ -21,10 +22,11 @@ from tests.servers import Server
 BODY = encode(Envelope())
 RECORD = encode_header("work", 2, "", "acme") + BODY
 ENDED = encode_header("work", 2, "", "acme", False, COMPLETED) + BODY
+GROUP = fixed_group("work", "ValueError", "no")
 NEVER = 10**12
 
 # What only counts, or is only cleaned up.
-_SECONDARY = (b"stats", b"history", b"minute", b"cancels", b"numbers", b"tenant")
+_SECONDARY = (b"stats", b"history", b"minute", b"cancels", b"numbers", b"tenant", b"group")
 
 
 class Call(NamedTuple):
@@ -71,17 +73,19 @@ def claim(client: redis.Redis, number: int, limit: int, known: list[str]) -> dic
 
 def settled(member: str, verdict: str, **given: Any) -> dict[str, Any]:
     value = ENDED if verdict in "cx" else b"1:0:\x90"
-    row = {"ms": 60_000, "duration_us": 1_000, "bucket": 3, "entry": b"entry", "tenant": "acme", "name": "work"}
+    bucket = GROUP if verdict == "d" else 3
+    row = {"ms": 60_000, "duration_us": 1_000, "bucket": bucket, "entry": b"entry", "tenant": "acme", "name": "work"}
     return row | {"member": member, "id": member.split(":", 2)[2], "verdict": verdict, "value": value} | given
 
 
 def fill(client: redis.Redis) -> dict[str, str]:
     """Bring jobs into every place; return the members of those that are leased."""
     client.flushall()
-    enqueue(client, "dead-1", "dead-2", "ended")
-    members = claim(client, 1, 3, ["work"])
-    verdicts = {"dead-1": "d", "dead-2": "d", "ended": "c"}
+    enqueue(client, "dead-1", "dead-2", "ended", "deleted-1", "deleted-2")
+    members = claim(client, 1, 5, ["work"])
+    verdicts = {"dead-1": "d", "dead-2": "d", "ended": "c", "deleted-1": "d", "deleted-2": "c"}
     run(client, "settle", rows("settle", "job", *(settled(members[one], verdicts[one]) for one in members)))
+    run(client, "delete", ["deleted-1", "deleted-2"], keep_ms=60_000, deletion=1)
     enqueue(client, "parked", record=encode_header("other", 2) + BODY)
     claim(client, 2, 1, ["work"])
     enqueue(client, "leased-1", "leased-2", "leased-3", "leased-4")
@@ -127,7 +131,8 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "cancel": Call([["ready-1", "later-1", "leased-1", "parked"]], {"reason": "why", "keep_ms": 60_000}),
         "claim": Call([["nothing", "work"]], claimed),
         "count_runs": Call([rows("count_runs", "run", run_row)], {}),
-        "delete": Call([["dead-1", "ended", "dead-2"]], {}),
+        "dead_groups": Call([], {}),
+        "delete": Call([["dead-1", "ended", "dead-2"]], {"keep_ms": 60_000, "deletion": 1}),
         "edit": Call([], {"id": "ready-1", "priority": "1", "when": "+60000"}),
         "emit": Call([rows("emit", "emission", *emissions), list("abcdef")], {"max_events": 10, "keep_ms": 1_000}),
         "enqueue": Call([rows("enqueue", "job", *sent)], {}),
@@ -135,15 +140,25 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "find": Call([], {"id": "leased-1", "watches": True}),
         "forget_queue": Call([], {}),
         "hold": Call([], {"label": "n:other", "holds": True, "by": "", "why": ""}),
+        "mark_group": Call([], {"group": GROUP[:16].decode(), "state": "seen", "note": "why"}),
         "overview": Call([], {}),
         "page": Call(
-            [], {"place": "ready", "after": "", "limit": 10, "tenant": "", "most_bytes": 1_000_000, "until_ms": 0}
+            [],
+            {
+                "place": "ready",
+                "after": "",
+                "limit": 10,
+                "tenant": "",
+                "most_bytes": 1_000_000,
+                "until_ms": 0,
+                "group": "",
+            },
         ),
         "prune": Call([], {"keep_ms": 0, "max_dead": 1, "limit": 10}),
         "read_events": Call([], {"id": "leased-1", "after": 0, "limit": 10}),
         "reclaim": Call([], {"worker": "w", "number": 3, "lease_ms": 60_000, "most_bytes": 2 * len(RECORD)}),
         "recover": Call([], {"lease_ms": 60_000, "max_deaths": 1, "limit": 10}),
-        "retry": Call([["dead-1", "dead-2"]], {}),
+        "retry": Call([["dead-1", "dead-2"]], {"delay_ms": 0, "spread_ms": 1_000}),
         "ring": Call([], {}),
         "sample": Call([], {"place": "ready", "limit": 10}),
         "scan": Call(
@@ -167,6 +182,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "schedule_remove": Call([], {"id": "nightly"}),
         "series": Call([], {"hours": False, "count": 5, "skip": 0}),
         "settle": Call([rows("settle", "job", *verdicts)], {}),
+        "undelete": Call([["deleted-1", "deleted-2", "nobody"]], {}),
         "unpark": Call([["other"]], {"grace_ms": 1_000, "limit": 10, "kept_names": ""}),
     }
 

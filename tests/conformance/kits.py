@@ -110,6 +110,7 @@ class RedisKit:
         places = await self.places(queue)
         left = [one.decode() for one in client.hkeys(keys.tries) if one.decode() not in places]
         left += [one.decode() for one in client.hkeys(keys.numbers) if one.decode() not in places]
+        assert client.zcard(keys.deleted) == client.hlen(keys.deletions)
         leased = set(client.zrange(keys.leased, 0, -1))
         left += [one.decode() for one in client.hkeys(keys.cancels) if one not in leased]
         fences = {one.decode().split(":", 2)[2]: one.split(b":")[0] for one in leased}
@@ -120,6 +121,16 @@ class RedisKit:
             name = key.decode()
             if name.startswith(keys.of("tenant_dead", "")):
                 left += [one.decode() for one in client.zrange(key, 0, -1) if one not in dead]
+                continue
+            if name.startswith(keys.of("group", "")):
+                left += [one.decode() for one in client.zrange(key, 0, -1) if one not in dead]
+                which = name.removeprefix(keys.of("group", ""))
+                if client.hget(keys.of("groups", "counts"), which) != b"%d" % client.zcard(key):
+                    left.append(f"the count of {name}")
+                continue
+            if name.startswith(keys.of("groups", "")):
+                if name.endswith(":of"):
+                    left += [one.decode() for one in client.hkeys(key) if one not in dead]
                 continue
             is_live = name.startswith(keys.of("job", "")) and name.removeprefix(keys.of("job", "")) in places
             is_parked = name.startswith(keys.of("parked_jobs", ""))

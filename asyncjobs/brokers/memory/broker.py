@@ -12,6 +12,7 @@ import msgspec
 
 from asyncjobs.brokers.grouping import by_queue, in_order
 from asyncjobs.brokers.memory import running, store, upkeep
+from asyncjobs.brokers.memory.dead import MemoryDead
 from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.ledger import Ledger
 from asyncjobs.brokers.memory.operations import MemoryOperations
@@ -39,6 +40,7 @@ from asyncjobs.ports import (
     Hold,
     JobPage,
     Lease,
+    ListedPlace,
     NewJob,
     Place,
     QueueFigures,
@@ -62,7 +64,7 @@ _Item = TypeVar("_Item", NewJob, Settlement)
 _JOBS_A_TURN = 256
 
 
-class MemoryBroker(MemorySeries, MemoryOperations):
+class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead):
     """A broker in the memory of this process, which may be used from several threads and event loops at once.
 
     Args:
@@ -272,10 +274,20 @@ class MemoryBroker(MemorySeries, MemoryOperations):
     # -- the store
 
     async def page(
-        self, queue: str, place: Place, after: str, limit: int, tenant: str = "", until_ms: int = 0
+        self,
+        queue: str,
+        place: ListedPlace,
+        after: str,
+        limit: int,
+        tenant: str = "",
+        until_ms: int = 0,
+        group: str | None = None,
     ) -> JobPage:
         with self._lock:
-            return store.page(self._queue(queue), place, after, limit, tenant, until_ms, self._now_ms())
+            now_ms, state = self._now_ms(), self._queue(queue)
+            if place == "deleted":
+                return store.page_of_deleted(state, after, limit, tenant, now_ms)
+            return store.page(state, place, after, limit, tenant, until_ms, group, now_ms)
 
     async def scan(self, queue: str, request: ScanRequest) -> ScanPage:
         with self._lock:
@@ -289,15 +301,6 @@ class MemoryBroker(MemorySeries, MemoryOperations):
         with self._lock:
             state, now_ms = self._queue(queue), self._now_ms()
             return [store.cancel(state, one, reason, keep_ms, now_ms, self._cancel_watchers) for one in job_ids]
-
-    async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
-        with self._lock:
-            return store.retry(self._queue(queue), job_ids)
-
-    async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
-        with self._lock:
-            now_ms = self._now_ms()
-            return [store.delete(self._queue(queue), job_id, now_ms) for job_id in job_ids]
 
     async def edit(
         self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None

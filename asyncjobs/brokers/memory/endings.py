@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from asyncjobs.brokers.memory.entry import Entry
+from asyncjobs.core.grouping import fixed_group
 from asyncjobs.core.record.envelope import Envelope, Final, JobError, decode_envelope, encode
 from asyncjobs.core.record.tries import Tries, counted_tries, pack_tries, unpack_tries
 from asyncjobs.core.settlement import HistoryEntry, Settlement, Verdict
@@ -31,10 +32,10 @@ def cancellation(entry: Entry, reason: str, keep_ms: int, now_ms: int) -> Settle
     )
 
 
-def burial(entry: Entry, failures: int, deaths: int, error: JobError) -> Settlement:
+def burial(entry: Entry, failures: int, deaths: int, error: JobError, group: str) -> Settlement:
     """Return the settlement of a job that is dead after so many failures and deaths, for an error that is no exception.
 
-    Earlier errors that can't be read are left out.
+    Earlier errors that can't be read are left out. ``group`` says in words why jobs like this one are dead.
     """
     try:
         errors = unpack_tries(entry.tries).errors
@@ -50,6 +51,7 @@ def burial(entry: Entry, failures: int, deaths: int, error: JobError) -> Settlem
         tries=pack_tries(Tries(failures, deaths, (*errors, error))),
         entry=_line(entry, JobState.FAILED, error.attempt, f"{error.type}: {error.message}", error.at_ms),
         tenant=entry.tenant,
+        group=fixed_group(entry.name, error.type, group),
     )
 
 

@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from typing import Protocol
 
 from asyncjobs.brokers.memory.entry import Entry
+from asyncjobs.brokers.memory.groups import Groups
 
 __all__ = ["Calendar", "Dead", "Line", "Listed", "Ready", "Running"]
 
@@ -67,6 +68,13 @@ class Line:
         self._front -= 1
         self._entries[number] = entry
         self._entries.move_to_end(number, last=False)
+
+    def insert(self, entry: Entry) -> None:
+        """Let ``entry`` come back to where it stood, by its number; that takes time in the length of the line."""
+        behind = list(itertools.dropwhile(entry.number.__ge__, self._entries))
+        self._entries[entry.number] = entry
+        for number in behind:
+            self._entries.move_to_end(number)
 
     def remove(self, entry: Entry) -> None:
         """Take ``entry`` out."""
@@ -217,11 +225,13 @@ def _run_of(entry: Entry) -> tuple[int, str]:
 class Dead:
     """The dead letter queue, in the order of death."""
 
-    __slots__ = ("_by_tenant", "_line")
+    __slots__ = ("_by_tenant", "_line", "groups")
 
     def __init__(self) -> None:
         self._line = Line()
         self._by_tenant: Counter[str] = Counter()
+        self.groups = Groups()
+        """The same jobs by what they died of."""
 
     def __len__(self) -> int:
         return len(self._line)
@@ -230,14 +240,25 @@ class Dead:
         """Return how many dead jobs ``tenant`` has."""
         return self._by_tenant[tenant]
 
-    def add(self, entry: Entry, now_ms: int) -> None:
-        """Add an entry that has died now."""
+    def add(self, entry: Entry, group: bytes, now_ms: int) -> None:
+        """Add an entry that has died now, of what ``group`` says."""
         entry.at_ms = now_ms
         self._line.append(entry)
+        self._count(entry)
+        self.groups.enter(entry, group, now_ms)
+
+    def add_again(self, entry: Entry, group: str) -> None:
+        """Add an entry that was here before, to where it stood."""
+        self._line.insert(entry)
+        self._count(entry)
+        self.groups.rejoin(entry, group)
+
+    def _count(self, entry: Entry) -> None:
         if entry.tenant:
             self._by_tenant[entry.tenant] += 1
 
     def remove(self, entry: Entry) -> None:
+        self.groups.leave(entry)
         self._line.remove(entry)
         if entry.tenant:
             self._by_tenant[entry.tenant] -= 1

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from asyncjobs.brokers.memory.choosing import Choice, choose
+from asyncjobs.brokers.memory.deleted import Deleted
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.events import EventStreams
 from asyncjobs.brokers.memory.ledger import Ledger
@@ -40,7 +41,6 @@ _MAX_PROMOTED = 1_000
 
 #: How many expired records a call removes at most, in addition to two for each of its jobs.
 _MIN_CLEARED = 16
-
 # Constants, since Python 3.11 looks up the members of an enumeration slowly, and this code runs for each job.
 _COMPLETE, _COMPLETED = Verdict.COMPLETE, JobState.COMPLETED
 
@@ -68,6 +68,7 @@ class Queue:
             "dead": self.dead,
         }
         self.ended = Calendar()
+        self.deleted = Deleted()
         self._places: Mapping[str, Listed | Calendar] = {**self.listed, "ended": self.ended}
         self.tried = 0
         """How many jobs, dead ones included, have tries."""
@@ -94,7 +95,8 @@ class Queue:
     @property
     def is_in_use(self) -> bool:
         """Whether it holds a job that has not ended, a schedule, or a hold."""
-        return any(map(len, self.listed.values())) or bool(self.parked.holds) or bool(self.schedules)
+        jobs = len(self.deleted) + sum(map(len, self.listed.values()))
+        return jobs > 0 or bool(self.parked.holds) or bool(self.schedules)
 
     def get(self, job_id: str, now_ms: int) -> Entry | None:
         """Return the entry of a job, ``None`` if there is no record of it or the record has expired."""
@@ -152,12 +154,12 @@ class Queue:
         entry.place = "parked"
         self.parked.add(entry, hold, now_ms)
 
-    def bury(self, entry: Entry, tries: bytes, now_ms: int) -> None:
+    def bury(self, entry: Entry, tries: bytes, group: bytes, now_ms: int) -> None:
         """Send a job to the dead letter queue."""
         if entry.place:
             self.leave(entry)
         entry.place = "dead"
-        self.dead.add(entry, now_ms)
+        self.dead.add(entry, group, now_ms)
         self.remember(entry, tries)
         if self.watchers:
             self.watchers.tell(entry.id)
@@ -212,7 +214,7 @@ class Queue:
             elif verdict is Verdict.CANCEL:
                 self.end(entry, JobState.CANCELLED, one.body, now_ms + one.ttl_ms)
             elif verdict is Verdict.DEAD:
-                self.bury(entry, one.tries, now_ms)
+                self.bury(entry, one.tries, one.group, now_ms)
             elif verdict is Verdict.RELEASE:
                 released.append(entry)
             elif verdict is Verdict.PARK:

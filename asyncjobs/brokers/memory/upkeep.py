@@ -7,7 +7,14 @@ from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.core.record.envelope import JobError
 from asyncjobs.core.record.tries import counted_tries, packed
-from asyncjobs.core.retention import CANCELLED_KEEP_MS, DIED_EARLY, UNKNOWN_NAME, WORKERS_DIED
+from asyncjobs.core.retention import (
+    CANCELLED_KEEP_MS,
+    DIED_EARLY,
+    UNKNOWN_NAME,
+    UNKNOWN_NAME_GROUP,
+    WORKERS_DIED,
+    WORKERS_DIED_GROUP,
+)
 from asyncjobs.core.settlement import Settlement
 from asyncjobs.ports import Recovery
 
@@ -31,7 +38,8 @@ def recover(queue: Queue, lease_ms: int, max_deaths: int, now_ms: int) -> Recove
         if entry.acks_early or deaths >= max_deaths:
             message = DIED_EARLY if entry.acks_early else WORKERS_DIED % deaths
             error = JobError("WorkerDied", message, "", failures + deaths, now_ms, entry.claimed[0])
-            dead.append((entry, burial(entry, failures, deaths, error)))
+            group = DIED_EARLY if entry.acks_early else WORKERS_DIED_GROUP
+            dead.append((entry, burial(entry, failures, deaths, error, group)))
         else:
             queue.remember(entry, packed(failures, deaths, errors))
             revived.append(entry)
@@ -78,12 +86,14 @@ def _burial_of_unknown(entry: Entry, grace_ms: int, now_ms: int) -> Settlement:
     failures, deaths, _ = counted_tries(entry.tries)
     message = UNKNOWN_NAME % (entry.name, f"{grace_ms / 1000:g}")
     error = JobError("UnknownJobName", message, "", failures + deaths + 1, now_ms)
-    return burial(entry, failures, deaths, error)
+    return burial(entry, failures, deaths, error, UNKNOWN_NAME_GROUP)
 
 
 def prune(queue: Queue, dead_ttl_ms: int, max_dead: int, now_ms: int) -> int:
-    """Delete dead jobs that are too old or too many; return how many."""
+    """Delete dead jobs that are too old or too many, and what is left of groups and deletions; return how many jobs."""
     doomed = queue.dead.surplus(dead_ttl_ms, max_dead, _MAX_BATCH, now_ms)
     for entry in doomed:
         queue.forget(entry)
+    queue.dead.groups.prune(now_ms)
+    queue.deleted.prune(now_ms)
     return len(doomed)

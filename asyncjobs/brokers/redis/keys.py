@@ -39,8 +39,11 @@ BY_VERSION = "version:"
 Family = Literal[
     "cancel_news",
     "claim",
+    "deleted_job",
     "events",
     "hour",
+    "group",
+    "groups",
     "job",
     "minute",
     "name_history",
@@ -56,8 +59,11 @@ Family = Literal[
 FAMILIES: dict[Family, str] = {
     "cancel_news": "cancel-news:",
     "claim": "claim:",
+    "deleted_job": "deleted:",
     "events": "events:",
     "hour": "hour:",
+    "group": "group:",
+    "groups": "groups:",
     "job": "job:",
     "minute": "minute:",
     "name_history": "history:",
@@ -87,6 +93,10 @@ class QueueKeys:
     """Hash: entries of the lists that no longer count."""
     dead: str
     """Sorted set: id by the time of its death."""
+    deleted: str
+    """Sorted set: id of jobs whose deletion can be undone, by the deletion."""
+    deletions: str
+    """Hash: id of each of them to what it was, and where."""
     cfg: str
     """Hash: holds, the fence, the worker that keeps the timer, the last recovery, until when events last, how often the
     token may be passed on, the last sample of gauges, and the last minute that was added to its hour."""

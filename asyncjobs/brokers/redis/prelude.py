@@ -74,8 +74,11 @@ def with_rows(text: str, tables: Sequence[Table]) -> str:
 
 
 def keys_of(text: str) -> tuple[str, ...]:
-    """Return the names of the keys that ``text`` uses as ``q.<name>``, in the order in which it takes the keys."""
-    named = set(_KEY.findall(text))
+    """Return the names of the keys that ``text`` uses as ``q.<name>``, in the order in which it takes the keys.
+
+    There is always one, which tells what all keys of the queue begin with.
+    """
+    named = set(_KEY.findall(text)) or {"cfg"}
     return tuple(name for name in KEY_NAMES if name in named)
 
 

@@ -10,6 +10,7 @@ import msgspec
 from asyncjobs.brokers.redis.arguments import hold_of
 from asyncjobs.brokers.redis.records import claimed_from, job_from
 from asyncjobs.brokers.redis.scripts import load
+from asyncjobs.core.grouping import read_heading
 from asyncjobs.core.job import Job
 from asyncjobs.core.record.version import DECODING_ERRORS
 from asyncjobs.core.retention import HOUR_MS, MINUTE_MS
@@ -18,10 +19,13 @@ from asyncjobs.core.stored import NO_SITUATION, Situation
 from asyncjobs.ports import (
     Claim,
     Claimed,
+    DeadGroup,
     EventPage,
     Gauges,
+    GroupState,
     Held,
     JobPage,
+    ListedPlace,
     NameHour,
     ParkedJobs,
     PeriodFigures,
@@ -39,6 +43,7 @@ from asyncjobs.ports import (
 
 __all__ = [
     "read_claim",
+    "read_dead_groups",
     "read_events",
     "read_flags",
     "read_found",
@@ -55,6 +60,7 @@ __all__ = [
 ]
 
 _CLAIM = load("claim")
+_DEAD_GROUPS = load("dead_groups")
 _FIND = load("find")
 _OVERVIEW = load("overview")
 _PAGE = load("page")
@@ -72,6 +78,8 @@ _REPEATED = 2
 
 # The state of a job by its place; in other places a job is pending or retrying.
 _STATES = {"failed": JobState.FAILED, "dead": JobState.FAILED, "running": JobState.RUNNING}
+
+_GROUP_STATES: dict[bytes, GroupState] = {b"back": "back", b"seen": "seen"}
 
 _labels = msgspec.msgpack.Decoder(list[str])
 _notes = msgspec.msgpack.Decoder(dict[str, tuple[int, str, str]])
@@ -130,7 +138,7 @@ def read_found(queue: str, job_id: str, reply: Sequence[Any] | None) -> Job | No
     return _job(queue, job_id, found.record, found.tries, found.place.decode(), found.detail, found.now_ms)
 
 
-def read_page(queue: str, place: Place, reply: Sequence[Any]) -> JobPage:
+def read_page(queue: str, place: ListedPlace, reply: Sequence[Any]) -> JobPage:
     """Read ``page.lua``."""
     page = _PAGE.reply(*reply)
     return JobPage(_jobs(queue, place, page), page.next.decode())
@@ -148,9 +156,11 @@ def read_sample(reply: Sequence[Any]) -> Sample:
     return Sample(part.looked, {name.decode(errors="replace"): number for name, number in rows(part.names, 2)})
 
 
-def _jobs(queue: str, place: Place, page: Any) -> list[Job]:
+def _jobs(queue: str, place: ListedPlace, page: Any) -> list[Job]:
     return [
-        _job(queue, job_id.decode(), record, tries, place, detail, page.now_ms)
+        _deleted(queue, job_id.decode(), record, tries, detail)
+        if place == "deleted"
+        else _job(queue, job_id.decode(), record, tries, place, detail, page.now_ms)
         for job_id, record, tries, detail in rows(page.jobs, 4)
     ]
 
@@ -165,6 +175,44 @@ def _job(queue: str, job_id: str, record: bytes, tries: bytes, place: str, detai
         situation=_situation(place, detail, now_ms),
         left_ms=-1 if place else detail,
     )
+
+
+def _deleted(queue: str, job_id: str, record: bytes, kept: bytes, deletion: int) -> Job:
+    """Read a deleted job: ``kept`` as in ``include/deleted.lua``."""
+    died_at_ms, _, _, tries = [*kept.split(b"|", 3), b"", b"", b""][:4]
+    if not died_at_ms.isdigit():
+        return job_from(queue, job_id, record, situation=Situation(deletion=deletion))
+    situation = Situation(finished_at_ms=int(died_at_ms), deletion=deletion)
+    return job_from(queue, job_id, record, tries, state=JobState.FAILED, situation=situation)
+
+
+def read_dead_groups(queue: str, reply: Sequence[Any]) -> list[DeadGroup]:
+    """Read ``dead_groups.lua``."""
+    part = _DEAD_GROUPS.reply(*reply)
+    groups = []
+    for which, heading, state, note, count, last_ms, hour, day, sample in rows(part.groups, 9):
+        first_ms, _, encoded = heading.partition(b" ")
+        head = read_heading(encoded)
+        groups.append(
+            DeadGroup(
+                queue=queue,
+                id=which.decode(),
+                name=head.name,
+                error=head.error,
+                message=head.message,
+                frame=head.frame,
+                count=count,
+                first_ms=int(first_ms) if first_ms.isdigit() else last_ms,
+                last_ms=last_ms,
+                hour=hour,
+                day=day,
+                sample_id=sample.decode(),
+                state=_GROUP_STATES.get(state, "new"),
+                note=note.decode(errors="replace"),
+            )
+        )
+    left = part.dead - sum(group.count for group in groups)
+    return [*groups, DeadGroup(queue=queue, count=left)] if left > 0 else groups
 
 
 def _situation(place: str, detail: Any, now_ms: int) -> Situation:

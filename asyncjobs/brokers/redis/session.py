@@ -208,10 +208,10 @@ class Session:
     async def _ring(self, queue: str) -> None:
         await self._on_queue(RING, queue)
 
-    async def _on_ids(self, script: Script, queue: str, job_ids: Sequence[str]) -> list[bool]:
+    async def _on_ids(self, script: Script, queue: str, job_ids: Sequence[str], **args: Value) -> list[bool]:
         flags: list[bool] = []
         for start in range(0, len(job_ids), JOBS_A_CALL):
-            flags += read_flags(await self._on_queue(script, queue, job_ids[start : start + JOBS_A_CALL]))
+            flags += read_flags(await self._on_queue(script, queue, job_ids[start : start + JOBS_A_CALL], **args))
         return flags
 
     async def _register(self, queue: str) -> None:

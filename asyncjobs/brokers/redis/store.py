@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asyncjobs.brokers.redis.arguments import label_of, time_given
-from asyncjobs.brokers.redis.replies import read_page, read_sample, read_scan
+from asyncjobs.brokers.redis.replies import read_dead_groups, read_page, read_sample, read_scan
 from asyncjobs.brokers.redis.scripts import load
-from asyncjobs.brokers.redis.session import Session
-from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place, Sample, ScanPage, ScanRequest
+from asyncjobs.brokers.redis.session import JOBS_A_CALL, Session
+from asyncjobs.core.retention import UNGROUPED
+from asyncjobs.ports import (
+    CancelReply,
+    DeadGroup,
+    EditReply,
+    GroupState,
+    Hold,
+    JobPage,
+    ListedPlace,
+    Place,
+    Sample,
+    ScanPage,
+    ScanRequest,
+)
 
 __all__ = ["RedisStore"]
 
@@ -16,20 +29,30 @@ __all__ = ["RedisStore"]
 _CANCELLED_A_CALL = 250
 
 _CANCEL = load("cancel")
+_DEAD_GROUPS = load("dead_groups")
 _DELETE = load("delete")
 _EDIT = load("edit")
 _HOLD = load("hold")
+_MARK_GROUP = load("mark_group")
 _PAGE = load("page")
 _RETRY = load("retry")
 _SAMPLE = load("sample")
 _SCAN = load("scan")
+_UNDELETE = load("undelete")
 
 
 class RedisStore(Session):
     """A ``ports.JobStore``."""
 
     async def page(
-        self, queue: str, place: Place, after: str, limit: int, tenant: str = "", until_ms: int = 0
+        self,
+        queue: str,
+        place: ListedPlace,
+        after: str,
+        limit: int,
+        tenant: str = "",
+        until_ms: int = 0,
+        group: str | None = None,
     ) -> JobPage:
         most_bytes = self._portion.bytes
         reply = await self._on_queue(
@@ -41,6 +64,7 @@ class RedisStore(Session):
             tenant=tenant,
             most_bytes=most_bytes,
             until_ms=until_ms,
+            group=UNGROUPED if group == "" else group or "",
         )
         return read_page(queue, place, reply)
 
@@ -70,11 +94,25 @@ class RedisStore(Session):
             replies += [one.decode() for one in reply]
         return replies
 
-    async def retry(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
-        return await self._on_ids(_RETRY, queue, job_ids)
+    async def dead_groups(self, queue: str) -> list[DeadGroup]:
+        return read_dead_groups(queue, await self._on_queue(_DEAD_GROUPS, queue))
 
-    async def delete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
-        return await self._on_ids(_DELETE, queue, job_ids)
+    async def mark_group(self, queue: str, group: str, state: GroupState, note: str) -> bool:
+        return bool(await self._on_queue(_MARK_GROUP, queue, group=group, state=state, note=note))
+
+    async def retry(self, queue: str, job_ids: Sequence[str], *, delay_ms: int = 0, spread_ms: int = 0) -> list[bool]:
+        flags: list[bool] = []
+        for start in range(0, len(job_ids), JOBS_A_CALL):
+            ids = job_ids[start : start + JOBS_A_CALL]
+            before, own = (spread_ms * count // len(job_ids) for count in (start, len(ids)))
+            flags += await self._on_ids(_RETRY, queue, ids, delay_ms=delay_ms + before, spread_ms=own)
+        return flags
+
+    async def delete(self, queue: str, job_ids: Sequence[str], *, keep_ms: int = 0, deletion: int = 0) -> list[bool]:
+        return await self._on_ids(_DELETE, queue, job_ids, keep_ms=keep_ms, deletion=deletion)
+
+    async def undelete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        return await self._on_ids(_UNDELETE, queue, job_ids)
 
     async def edit(
         self, queue: str, job_id: str, *, priority: int | None, delay_ms: int | None, due_at_ms: int | None

@@ -193,7 +193,8 @@ class RedisWork(Session):
                     value=ended_record(one) if ends else one.tries,
                     ms=one.ttl_ms if ends else one.delay_ms,
                     duration_us=one.duration_us,
-                    bucket=bucket_of(one.duration_us),
+                    # Of a dead job the duration isn't counted, and its group stands in this column.
+                    bucket=one.group or bucket_of(one.duration_us),
                     entry=one.entry,
                     tenant=one.tenant,
                 )
@@ -252,19 +253,21 @@ class RedisWork(Session):
 
     # -- upkeep
 
-    async def _having(self, key: Literal["leased", "parked", "dead"], queues: Sequence[str]) -> Sequence[str]:
-        """Return those of ``queues`` that have something under ``key``; of many, workers find most idle."""
+    async def _having(
+        self, queues: Sequence[str], *names: Literal["leased", "parked", "dead", "deleted"]
+    ) -> Sequence[str]:
+        """Return those of ``queues`` that have something under one of ``names``; of many, workers find most idle."""
         # In a Cluster, a queue that can't be reached must not keep the others from being looked at.
         if self._one_slot or len(queues) == 1:
             return queues
-        keys = [getattr(self._keys.queue(queue), key) for queue in queues]
-        found = await self._commands([(one, ("EXISTS", one)) for one in keys])
+        keys = [self._keys.queue(queue).named(names) for queue in queues]
+        found = await self._commands([(own[0], ("EXISTS", *own)) for own in keys])
         return list(itertools.compress(queues, found))
 
     async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
         total = Recovery([], [], [])
         for part in await self._each(
-            await self._having("leased", queues), lambda queue: self._recover(queue, lease_ms, max_deaths)
+            await self._having(queues, "leased"), lambda queue: self._recover(queue, lease_ms, max_deaths)
         ):
             for ids, more in zip(total, part, strict=True):
                 ids.extend(more)
@@ -285,7 +288,7 @@ class RedisWork(Session):
         return total
 
     async def unpark(self, queues: Sequence[str], names: frozenset[str], grace_ms: int) -> Unparking:
-        queues = await self._having("parked", queues)
+        queues = await self._having(queues, "parked")
         parts = await self._each(queues, lambda queue: self._unpark(queue, names, grace_ms))
         return Unparking(sum(part.moved for part in parts), [one for part in parts for one in part.unknown])
 
@@ -307,7 +310,7 @@ class RedisWork(Session):
             count: int = await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
             return count
 
-        return sum(await self._each(await self._having("dead", queues), prune))
+        return sum(await self._each(await self._having(queues, "dead", "deleted"), prune))
 
 
 @functools.lru_cache(maxsize=16)

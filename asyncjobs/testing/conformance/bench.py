@@ -24,8 +24,8 @@ from asyncjobs.ports import (
     Extension,
     Hold,
     Lease,
+    ListedPlace,
     NewJob,
-    Place,
     QueueFigures,
     Recovery,
     TenantFigures,
@@ -301,7 +301,7 @@ class Bench:
         figures = await self.figures(queue)
         return sum(figures.ready) + figures.parked + figures.scheduled
 
-    async def jobs_in(self, place: Place, *, limit: int = 100, tenant: str = "") -> list[Job]:
+    async def jobs_in(self, place: ListedPlace, *, limit: int = 100, tenant: str = "") -> list[Job]:
         """Return the jobs in a place, read page by page.
 
         Args:
@@ -316,7 +316,7 @@ class Bench:
             found += page.jobs
         return found
 
-    async def ids_in(self, place: Place, *, limit: int = 100, tenant: str = "") -> list[str]:
+    async def ids_in(self, place: ListedPlace, *, limit: int = 100, tenant: str = "") -> list[str]:
         """Return the ids of the jobs in a place.
 
         Args:

@@ -7,6 +7,7 @@ from asyncjobs.testing.conformance.bounds import Bounds
 from asyncjobs.testing.conformance.claiming import Claiming
 from asyncjobs.testing.conformance.editing import Editing
 from asyncjobs.testing.conformance.events import Events
+from asyncjobs.testing.conformance.grouping import Grouping
 from asyncjobs.testing.conformance.holding import Holding
 from asyncjobs.testing.conformance.intake import Intake
 from asyncjobs.testing.conformance.leasing import Leasing
@@ -19,6 +20,7 @@ from asyncjobs.testing.conformance.series import Series
 from asyncjobs.testing.conformance.settling import Settling
 from asyncjobs.testing.conformance.stats import Stats
 from asyncjobs.testing.conformance.tenants import Tenants
+from asyncjobs.testing.conformance.undoing import Undoing
 from asyncjobs.testing.conformance.waking import Waking
 
 __all__ = ["BrokerConformance"]
@@ -28,7 +30,7 @@ class _Work(Claiming, Settling, Leasing, Waking, Pruning):
     """What ``ports.Work`` promises; ``emit`` is tested by ``Events``, and ``unpark`` by ``Holding``."""
 
 
-class _Store(Paging, Searching, Operating, Editing, Holding):
+class _Store(Paging, Searching, Operating, Editing, Holding, Grouping, Undoing):
     """What ``ports.JobStore`` promises."""
 
 

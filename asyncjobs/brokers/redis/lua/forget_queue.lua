@@ -3,7 +3,11 @@
 -- cost   O(names parked), and O(1) an entry that no longer counts
 local cfg = redis.call('HMGET', q.cfg, 'held', 'gone:0', 'gone:1', 'gone:2', 'gone:3', 'gone:parked')
 local keys = {q.cfg, q.stats, q.bell, q.gone, q.parked, q.tries, q.numbers, q.waiters, q.cancels, q.fences}
+for _, part in ipairs({'last', 'headings', 'counts', 'states', 'notes', 'of', 'total'}) do
+  keys[#keys + 1] = groups_key(q, part)
+end
 local jobs = redis.call('ZCARD', q.scheduled) + redis.call('ZCARD', q.leased) + redis.call('ZCARD', q.dead)
+  + redis.call('ZCARD', q.deleted)
 for priority = 0, 3 do
   keys[#keys + 1] = q.ready[priority]
   jobs = jobs + redis.call('LLEN', q.ready[priority]) - whole_in(cfg[priority + 2])

@@ -76,12 +76,12 @@ local function expired_jobs(q, time)
   }
 end
 
--- Why a job whose worker has died must not run again, or nil.
+-- Why a job whose worker has died must not run again, and why those like it; or nil.
 local function verdict_on(job)
   if is_readable(job.record) and acks_early(job.record) then
-    return DIED_EARLY
+    return DIED_EARLY, DIED_EARLY
   elseif job.deaths >= max_deaths then
-    return string.format(WORKERS_DIED, job.deaths)
+    return string.format(WORKERS_DIED, job.deaths), WORKERS_DIED_GROUP
   end
 end
 
@@ -96,10 +96,10 @@ local function recover(q, expired, now)
       cancelled[#cancelled + 1] = id
     elseif job.record then
       job.deaths = job.deaths + 1
-      local why = verdict_on(job)
+      local why, group = verdict_on(job)
       if why then
         job.started_at = claimed_at(expired.runs[i])
-        end_dead(q, figures, job, job.failures + job.deaths, now, 'WorkerDied', why)
+        end_dead(q, figures, job, job.failures + job.deaths, now, 'WorkerDied', why, group)
         dead[#dead + 1] = id
       else
         redis.call('HSET', q.tries, id, write_tries(job.failures, job.deaths, job.errors))

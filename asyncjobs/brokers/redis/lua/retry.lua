@@ -1,36 +1,54 @@
 -- retry: jobs of the dead letter queue become ready again, with all their retries before them and their errors kept.
+--- @args delay_ms: ms, spread_ms: ms
 --- @list ids
--- reply  a string of '1' (ready) and '0' (it isn't in the dead letter queue), one a job
+-- delay_ms   when the first of them is to start    spread_ms  and within what time the others, evenly
+-- reply  a string of '1' (it waits) and '0' (it isn't in the dead letter queue), one a job
 -- cost   O(log n) a job
+--- @include clock
 --- @include records
 --- @include fields
 --- @include header
 --- @include ready
+--- @include due
 --- @include tries
 --- @include dead
 local records = heads_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 local tries = values_of(q.tries, ids)
 
-local reply, seen, retried, tenants, fresh_tries, waiting = {}, {}, {}, {}, {}, {}
+local reply, seen, retried, priorities, tenants, fresh_tries = {}, {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
   reply[i] = '0'
   if records[i] and died[i] and not seen[id] then
     seen[id] = true
     reply[i] = '1'
     retried[#retried + 1] = id
+    priorities[#retried] = priority_of(records[i])
     tenants[#tenants + 1] = tenant_in(records[i])
     local _, _, errors = read_tries(tries[i])
     fresh_tries[#fresh_tries + 1] = id
     fresh_tries[#fresh_tries + 1] = write_tries(0, 0, errors)
-    line_up(waiting, priority_of(records[i]), id)
   end
 end
-if #retried > 0 then
-  check_ready(q, waiting)
-  redis.call('HLEN', q.tries)
-  exhume(q, retried, tenants)
-  redis.call('HSET', q.tries, unpack(fresh_tries))
-  make_ready(q, waiting)
+if #retried == 0 then
+  return table.concat(reply)
+end
+
+local now, earliest, waiting, dues = now_ms(q), earliest_due(q), {}, {}
+for n, id in ipairs(retried) do
+  local due = now + delay_ms + math.floor(spread_ms * (n - 1) / #retried)
+  if due > now then
+    put_off(dues, due, priorities[n], id)
+  else
+    line_up(waiting, priorities[n], id)
+  end
+end
+check_ready(q, waiting)
+redis.call('HLEN', q.tries)
+exhume(q, retried, tenants)
+redis.call('HSET', q.tries, unpack(fresh_tries))
+make_ready(q, waiting)
+if dues[1] then
+  make_due(q, dues, earliest)
 end
 return table.concat(reply)

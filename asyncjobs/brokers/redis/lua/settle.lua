@@ -5,7 +5,8 @@
 --          'r' retry: `value` is the tries, due in `ms`    's' snooze: due in `ms`, nothing counted
 --          'd' dead: `value` is the tries                  'l' release: back to the front
 --          'p' park: this version can't read the job
--- bucket   of the histogram of durations    entry  of the history, '' for none    tenant  '' for none
+-- bucket   of the histogram of durations; of a dead job, its group, '' for none
+-- entry    of the history, '' for none    tenant  '' for none
 --- @rare check_places, earliest_due, put_off, make_due, bury, line_up, make_ready_again, priority_in
 --- @rare set_kind, set_passes, ring, tell_waiters
 -- reply    a string of '1' (done) and '0' (refused), one a job
@@ -85,8 +86,9 @@ for n = 1, job_rows do
     elseif verdict == 's' then
       put_off(dues, now + ms, priority_in(member), id)
     elseif verdict == 'd' then
+      --- @row job n: bucket
       redis.call('HSET', q.tries, id, value)
-      bury(q, now, id, tenant)
+      bury(q, now, id, tenant, bucket)
       add(counts, 'failed', 1)
     elseif verdict == 'p' then
       redis.call('RPUSH', parked_jobs_key(q, UNREAD), id)

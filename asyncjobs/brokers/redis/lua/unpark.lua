@@ -53,7 +53,8 @@ local function bury_unknown(q, figures, id, record, tries, now)
   local job = {id = id, record = record}
   job.failures, job.deaths, job.errors = read_tries(tries)
   local message = string.format(UNKNOWN_NAME, is_readable(record) and name_of(record) or '', grace_ms / 1000)
-  end_dead(q, figures, job, job.failures + job.deaths + 1, now, 'UnknownJobName', message)
+  local attempt = job.failures + job.deaths + 1
+  end_dead(q, figures, job, attempt, now, 'UnknownJobName', message, UNKNOWN_NAME_GROUP)
 end
 
 -- How many entries of each id are to be passed over, the first ones. At the end of a list, the last entry of an id

@@ -1,12 +1,19 @@
 -- The dead letter queue, and beside it the dead of each tenant: the same scores, only jobs that have a tenant.
-local function bury(q, now, id, tenant)
-  redis.call('ZADD', q.dead, now, id)
+--- @include groups
+local function lay(q, died, id, tenant)
+  redis.call('ZADD', q.dead, died, id)
   if tenant ~= '' then
-    redis.pcall('ZADD', tenant_dead_key(q, tenant), now, id)
+    redis.pcall('ZADD', tenant_dead_key(q, tenant), died, id)
   end
 end
 
--- Takes jobs out; `tenants` stand in the order of `ids`, '' for none.
+-- `group`: as core/grouping.py makes it, '' for none.
+local function bury(q, now, id, tenant, group)
+  lay(q, now, id, tenant)
+  enter_group(q, now, id, group)
+end
+
+-- Takes jobs out, as the first write of a script; `tenants` stand in the order of `ids`, '' for none.
 local function exhume(q, ids, tenants)
   if #ids == 0 then
     return
@@ -18,8 +25,10 @@ local function exhume(q, ids, tenants)
       table.insert(by_tenant[tenant], ids[i])
     end
   end
+  local groups = groups_of(q, ids)
   redis.call('ZREM', q.dead, unpack(ids))
   for tenant, own in pairs(by_tenant) do
     redis.pcall('ZREM', tenant_dead_key(q, tenant), unpack(own))
   end
+  leave_groups(q, ids, groups)
 end

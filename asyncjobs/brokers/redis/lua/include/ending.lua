@@ -20,9 +20,17 @@ local function end_cancelled(q, figures, job, attempt, now, reason, keep_ms)
   note_end(figures, job, 'cancelled', attempt, now, reason)
 end
 
-local function end_dead(q, figures, job, attempt, now, kind, message)
+-- The group of jobs that a script buries, as fixed_group of core/grouping.py makes it.
+local function fixed_group(name, kind, message)
+  local key = table.concat({name, kind, message, ''}, '\0')
+  return string.sub(redis.sha1hex(key), 1, GROUP_ID_SIZE) .. cmsgpack.pack({name, kind, message, ''})
+end
+
+-- `group` says in words why jobs like this one are dead.
+local function end_dead(q, figures, job, attempt, now, kind, message, group)
   local errors = add_error(job.errors, kind, message, attempt, now, job.started_at)
-  bury(q, now, job.id, tenant_in(job.record))
+  local name = is_readable(job.record) and name_of(job.record) or ''
+  bury(q, now, job.id, tenant_in(job.record), fixed_group(name, kind, group))
   redis.call('HSET', q.tries, job.id, write_tries(job.failures, job.deaths, errors))
   note_end(figures, job, 'failed', attempt, now, kind .. ': ' .. message)
 end
