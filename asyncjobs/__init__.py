@@ -7,6 +7,8 @@ from types import FunctionType
 from typing import is_typeddict
 
 from asyncjobs.app import App
+from asyncjobs.app.acting import acting
+from asyncjobs.app.audit import AuditEntry
 from asyncjobs.app.stats import (
     HoldStats,
     MinuteStats,
@@ -85,6 +87,7 @@ __all__ = [
     "ArgumentsError",
     "AsyncJobDefinition",
     "AsyncJobsError",
+    "AuditEntry",
     "Backoff",
     "BrokerError",
     "BrokerRefused",
@@ -171,6 +174,7 @@ __all__ = [
     "Worker",
     "WorkerJob",
     "WorkerStats",
+    "acting",
     "current_job",
     "current_tenant",
     "job",

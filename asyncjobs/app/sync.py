@@ -152,3 +152,8 @@ class SyncApp:
     resume_schedule = _twin(AllVerbs.resume_schedule)
     remove_schedule = _twin(AllVerbs.remove_schedule)
     trigger_schedule = _twin(AllVerbs.trigger_schedule)
+
+    # -- who looks after it
+
+    audit = _twin(AllVerbs.audit)
+    server = _twin(AllVerbs.server)

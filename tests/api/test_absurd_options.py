@@ -20,6 +20,7 @@ from asyncjobs import (
     Snooze,
     TenantContext,
     Worker,
+    acting,
     tenant_scope,
 )
 from asyncjobs.core.options import JobOptions, SendOptions
@@ -78,6 +79,11 @@ def defined_free(**options: Any) -> Any:
     return decorator(Registry(), None, options)(handler)
 
 
+def acted(*args: Any, **options: Any) -> None:
+    with acting(*args, **options):
+        pass
+
+
 TAKES: dict[str, Callable[[Any], Any]] = {
     "App(url)": lambda given: App(given),
     **{
@@ -129,6 +135,9 @@ TAKES: dict[str, Callable[[Any], Any]] = {
     "Worker(queues=)": lambda given: Worker(APP, queues=given),
     "Worker(queues={})": lambda given: Worker(APP, queues={"default": given}),
     "Worker(ageing=)": lambda given: Worker(APP, ageing=given),
+    "acting(by)": lambda given: acted(given),
+    "acting(via=)": lambda given: acted("ada", via=given),
+    "acting(note=)": lambda given: acted("ada", note=given),
     "handle(id)": lambda given: APP.handle(given),
     "handle(queue=)": lambda given: APP.handle("one", queue=given),
 }
@@ -168,6 +177,7 @@ VERBS = (
     "resume_schedule",
     "remove_schedule",
     "trigger_schedule",
+    "audit",
 )
 
 
@@ -207,6 +217,10 @@ def verbs(app: App, work: Any) -> dict[str, Callable[[Any], Any]]:
             )
             for name in ("cron", "timezone", "missed", "bound")
         },
+        "audit(before=)": lambda given: app.audit(before=given),
+        "pause(why=)": lambda given: app.pause("default", why=given),
+        "suspend_name(why=)": lambda given: app.suspend_name("work", why=given),
+        "suspend_tenant(why=)": lambda given: app.suspend_tenant("acme", why=given),
         "add_schedule(every=)": lambda given: app.add_schedule("two", work.request(1), every=given),
         "result(timeout)": lambda given: app.handle("nobody").result(given),
         "handle().cancel": lambda given: app.handle("one").cancel(given),

@@ -82,6 +82,8 @@ async def verbs() -> None:
     app.retry_failed()  # wrong
     app.delete_failed()  # wrong
     app.pause("default")  # wrong
+    app.audit()  # wrong
+    app.server()  # wrong
     app.resume("default")  # wrong
     app.suspend_name("plain")  # wrong
     app.resume_name("plain")  # wrong

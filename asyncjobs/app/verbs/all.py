@@ -6,6 +6,7 @@ from asyncjobs.app.verbs.dead import DeadVerbs
 from asyncjobs.app.verbs.figures import FigureVerbs
 from asyncjobs.app.verbs.holds import HoldVerbs
 from asyncjobs.app.verbs.jobs import JobVerbs
+from asyncjobs.app.verbs.operations import OperationVerbs
 from asyncjobs.app.verbs.schedules import ScheduleVerbs
 from asyncjobs.app.verbs.search import SearchVerbs
 from asyncjobs.app.verbs.sweeping import SweepVerbs
@@ -14,5 +15,7 @@ from asyncjobs.app.verbs.tenants import TenantVerbs
 __all__ = ["AllVerbs"]
 
 
-class AllVerbs(JobVerbs, DeadVerbs, HoldVerbs, FigureVerbs, ScheduleVerbs, SearchVerbs, SweepVerbs, TenantVerbs):
+class AllVerbs(
+    JobVerbs, DeadVerbs, HoldVerbs, FigureVerbs, ScheduleVerbs, SearchVerbs, SweepVerbs, TenantVerbs, OperationVerbs
+):
     """The methods that ``App`` inherits, and that ``app.sync`` has blocking counterparts of."""

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, Unpack
 
 import msgspec
 
+from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.naming import named
 from asyncjobs.app.verbs.base import Verbs
@@ -150,6 +151,7 @@ class DeadVerbs(Verbs):
         [was_dead] = await self._broker.retry(where, [job_id])
         if not was_dead:
             await self._lookup.known(job_id, where)
+        await note(self._broker, "retry_job", job_id, queue=where, count=was_dead, of_one=True)
         return was_dead
 
     @on_app_loop
@@ -176,6 +178,7 @@ class DeadVerbs(Verbs):
             found.reverse()
             for start in range(0, len(found), _RETRIED_A_CALL):
                 count += sum(await self._broker.retry(one, found[start : start + _RETRIED_A_CALL]))
+        await note(self._broker, "retry_failed", queue=queue, which=which, count=count)
         return count
 
     @on_app_loop
@@ -198,6 +201,7 @@ class DeadVerbs(Verbs):
             async for page in matching_pages(self._broker, one, "dead", wanted):
                 if page:
                     count += sum(await self._broker.delete(one, [job.id for job in page]))
+        await note(self._broker, "delete_failed", queue=queue, which=which, count=count)
         return count
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from asyncjobs.app.acting import NOTE_CHARS, actor
+from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue, checked_tenant, checked_text
@@ -19,20 +21,32 @@ class HoldVerbs(Verbs):
     """The verbs that hold jobs back. Running jobs go on, and new ones are accepted; no worker needs a restart."""
 
     @on_app_loop
-    async def pause(self, queue: str) -> None:
+    async def pause(self, queue: str, *, why: str = "") -> None:
         """Let no more jobs of a queue start, until ``resume``.
 
-        Running jobs go on, and new ones are accepted.
+        Running jobs go on, and new ones are accepted. ``queue_stats`` shows since when, by whom (see ``acting``) and
+        why.
+
+        Args:
+            queue: The queue.
+            why: The reason, for those who see the pause: one line of at most 500 characters. For a queue that is paused
+                already, another reason takes its place.
+
+        Raises:
+            ArgumentsError: ``queue`` can't be the name of a queue, or ``why`` is no text, or too long.
         """
-        await self._broker.hold(checked_queue(queue), Hold("queue"), True)
+        why = _checked_why(why)
+        if await self._broker.hold(checked_queue(queue), Hold("queue"), True, by=actor().by, why=why):
+            await note(self._broker, "pause", queue, queue=queue, why=why)
 
     @on_app_loop
     async def resume(self, queue: str) -> None:
         """Let the jobs of a paused queue start again."""
-        await self._broker.hold(checked_queue(queue), Hold("queue"), False)
+        if await self._broker.hold(checked_queue(queue), Hold("queue"), False):
+            await note(self._broker, "resume", queue, queue=queue)
 
     @on_app_loop
-    async def suspend_name(self, name: str, *, queue: str | None = None) -> None:
+    async def suspend_name(self, name: str, *, queue: str | None = None, why: str = "") -> None:
         """Let no more jobs of a name start, until ``resume_name``.
 
         Running jobs go on, and new ones are accepted.
@@ -41,11 +55,12 @@ class HoldVerbs(Verbs):
             name: The job name; an alias is a name of its own.
             queue: Only in this queue. By default in each queue that is in use, and in the queue of the job's
                 definition.
+            why: The reason, as of ``pause``.
 
         Raises:
-            ArgumentsError: ``name`` is empty.
+            ArgumentsError: ``name`` is empty, or ``why`` is no text, or too long.
         """
-        await self._suspend("name", name, queue)
+        await self._suspend("name", name, queue, why)
 
     @on_app_loop
     async def resume_name(self, name: str, *, queue: str | None = None) -> None:
@@ -66,7 +81,7 @@ class HoldVerbs(Verbs):
         return await self._suspended("name")
 
     @on_app_loop
-    async def suspend_tenant(self, tenant: str, *, queue: str | None = None) -> None:
+    async def suspend_tenant(self, tenant: str, *, queue: str | None = None, why: str = "") -> None:
         """Let no more jobs of a tenant start, until ``resume_tenant``.
 
         Running jobs go on, and new ones are accepted.
@@ -75,11 +90,12 @@ class HoldVerbs(Verbs):
             tenant: The tenant's id.
             queue: Only in this queue. By default in each queue that is in use, and in the queues of all job
                 definitions.
+            why: The reason, as of ``pause``.
 
         Raises:
-            ArgumentsError: ``tenant`` can't be the id of a tenant.
+            ArgumentsError: ``tenant`` can't be the id of a tenant, or ``why`` is no text, or too long.
         """
-        await self._suspend("tenant", checked_tenant(tenant), queue)
+        await self._suspend("tenant", checked_tenant(tenant), queue, why)
 
     @on_app_loop
     async def resume_tenant(self, tenant: str, *, queue: str | None = None) -> None:
@@ -101,16 +117,22 @@ class HoldVerbs(Verbs):
 
     # -- both kinds
 
-    async def _suspend(self, kind: _Suspendable, which: str, queue: str | None) -> None:
-        for one in await self._queues_of(kind, which, queue):
-            await self._broker.hold(one, Hold(kind, which), True)
+    async def _suspend(self, kind: _Suspendable, which: str, queue: str | None, why: str) -> None:
+        why, by = _checked_why(why), actor().by
+        queues = await self._queues_of(kind, which, queue)
+        changed = [await self._broker.hold(one, Hold(kind, which), True, by=by, why=why) for one in queues]
+        if any(changed):
+            await note(self._broker, f"suspend_{kind}", which, queue=queue, why=why)
 
     async def _resume(self, kind: _Suspendable, which: str, queue: str | None) -> None:
         grace_ms = round(self._connection.settings.unknown_job_grace * 1000)
+        changed = False
         for one in await self._queues_of(kind, which, queue):
-            await self._broker.hold(one, Hold(kind, which), False)
+            changed = await self._broker.hold(one, Hold(kind, which), False) or changed
             # Workers do this every few seconds; here, the jobs need not wait for that.
             await self._broker.unpark([one], frozenset({which} if kind == "name" else ()), grace_ms)
+        if changed:
+            await note(self._broker, f"resume_{kind}", which, queue=queue)
 
     async def _suspended(self, kind: _Suspendable) -> dict[str, list[str]]:
         figures = await self._broker.overview(await self._queues(None))
@@ -127,3 +149,9 @@ class HoldVerbs(Verbs):
             in_code = names & {which} if kind == "name" else names
             queues |= {self.registry.get(name).options.queue or DEFAULT_QUEUE for name in in_code}
         return sorted(queues)
+
+
+def _checked_why(why: str) -> str:
+    if len(checked_text("why", why)) > NOTE_CHARS:
+        raise ArgumentsError(f"why has {len(why)} characters; expected at most {NOTE_CHARS}")
+    return why

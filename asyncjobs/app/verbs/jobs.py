@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
+from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.naming import named
 from asyncjobs.app.verbs.base import Verbs
@@ -130,6 +131,8 @@ class JobVerbs(Verbs):
         reply = await self._lookup.cancel(job_id, queue=where, reason=reason)
         if reply == "unknown":
             raise unknown_job(job_id, queue)
+        is_done = reply in ("cancelled", "running")
+        await note(self._broker, "cancel_job", job_id, queue=where, count=is_done, why=reason, of_one=True)
         return reply
 
     @on_app_loop
@@ -184,6 +187,8 @@ class JobVerbs(Verbs):
             reply = await self._broker.edit(where, job_id, **changes)
         if reply == "unknown":
             raise unknown_job(job_id, queue)
+        told = {"priority": priority, "at": at, "delay": delay, "to_queue": to_queue}
+        await note(self._broker, "edit_job", job_id, queue=where, which=told, count=reply == "edited", of_one=True)
         return reply
 
     @on_app_loop
@@ -207,6 +212,7 @@ class JobVerbs(Verbs):
         [is_deleted] = await self._broker.delete(where, [job_id])
         if not is_deleted:
             await self._lookup.known(job_id, where)
+        await note(self._broker, "delete_job", job_id, queue=where, count=is_deleted, of_one=True)
         return is_deleted
 
     # -- lists

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.bounds import checked_count
@@ -157,7 +158,8 @@ class ScheduleVerbs(Verbs):
         schedule = schedule_of(kept_id(prepared.tenant, schedule_id), timing, prepared)
         now_ms = (await self._broker.schedules(prepared.queue)).now_ms
         tick = next_tick(timing, now_ms)
-        await self._broker.put_schedule(prepared.queue, schedule.id, encode_schedule(schedule), tick)
+        is_new = await self._broker.put_schedule(prepared.queue, schedule.id, encode_schedule(schedule), tick)
+        await self._note("add_schedule", schedule.id, prepared.queue, is_new)
         return await self._info(*await self._kept(schedule.id, prepared.queue))
 
     @on_app_loop
@@ -201,6 +203,9 @@ class ScheduleVerbs(Verbs):
         entry = next((one for one in entries if one.id == stored.last_job), None)
         return ScheduleRun(job_id=stored.last_job) if entry is None else _run_in(entry, stored.last_ms)
 
+    async def _note(self, verb: str, schedule_id: str, queue: str, is_done: bool) -> None:
+        await note(self._broker, verb, schedule_id, queue=queue, count=is_done, of_one=True)
+
     async def _stored(self, schedule_id: str, queue: str | None) -> tuple[str, StoredSchedule]:
         """Return the queue and the record of the schedule that the caller calls ``schedule_id``."""
         return await self._kept(id_here(schedule_id), queue)
@@ -231,6 +236,7 @@ class ScheduleVerbs(Verbs):
         """
         where, stored = await self._stored(schedule_id, queue)
         await self._broker.move_schedule(where, stored.id, None)
+        await self._note("pause_schedule", stored.id, where, stored.next_ms is not None)
 
     @on_app_loop
     async def resume_schedule(self, schedule_id: str, *, queue: str | None = None) -> None:
@@ -247,6 +253,7 @@ class ScheduleVerbs(Verbs):
         now_ms = (await self._broker.schedules(where)).now_ms
         tick = next_tick(decode_schedule(stored.data).timing, now_ms)
         await self._broker.move_schedule(where, stored.id, tick)
+        await self._note("resume_schedule", stored.id, where, stored.next_ms is None)
 
     @on_app_loop
     async def remove_schedule(self, schedule_id: str, *, queue: str | None = None) -> None:
@@ -262,7 +269,8 @@ class ScheduleVerbs(Verbs):
             UnknownSchedule: There is no such schedule.
         """
         where, stored = await self._stored(schedule_id, queue)
-        await self._broker.remove_schedule(where, stored.id)
+        is_removed = await self._broker.remove_schedule(where, stored.id)
+        await self._note("remove_schedule", stored.id, where, is_removed)
 
     @on_app_loop
     async def trigger_schedule(self, schedule_id: str, *, queue: str | None = None) -> JobHandle[Any]:
@@ -281,6 +289,7 @@ class ScheduleVerbs(Verbs):
         where, stored = await self._stored(schedule_id, queue)
         now_ms = (await self._broker.schedules(where)).now_ms
         [handle] = await self._sender.send_many([request_of(decode_schedule(stored.data), where, now_ms, new_id())])
+        await self._note("trigger_schedule", stored.id, where, True)
         return handle
 
 

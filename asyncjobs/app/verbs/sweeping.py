@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Literal, TypedDict, Unpack, get_args
 
+from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.dead import job_filter
@@ -79,7 +80,10 @@ class SweepVerbs(Verbs):
             _Sweep(self, one, wanted, reason, get_args(LiveState) if state is None else (state,))
             for one in await self._queues(queue)
         ]
-        return sum([await sweep.cancel() for sweep in sweeps])
+        count = sum([await sweep.cancel() for sweep in sweeps])
+        which_state = {"state": state, **which}
+        await note(self._broker, "cancel_jobs", queue=queue, which=which_state, count=count, why=reason)
+        return count
 
     @on_app_loop
     async def purge_queue(self, queue: str) -> int:
@@ -98,7 +102,9 @@ class SweepVerbs(Verbs):
             ArgumentsError: ``queue`` can't be the name of a queue.
         """
         wanted = JobFilter(tenant=tenant_here(None))
-        return await _Sweep(self, checked_queue(queue), wanted, f"the jobs of queue {queue!r} were purged").purge()
+        count = await _Sweep(self, checked_queue(queue), wanted, f"the jobs of queue {queue!r} were purged").purge()
+        await note(self._broker, "purge_queue", queue, queue=queue, which={"tenant": wanted.tenant}, count=count)
+        return count
 
     @on_app_loop
     async def purge_tenant(self, tenant: str, *, queue: str | None = None) -> int:
@@ -119,7 +125,9 @@ class SweepVerbs(Verbs):
         """
         wanted = JobFilter(tenant=checked_tenant(tenant))
         reason = f"the jobs of tenant {tenant!r} were purged"
-        return sum([await _Sweep(self, one, wanted, reason).purge() for one in await self._queues(queue)])
+        count = sum([await _Sweep(self, one, wanted, reason).purge() for one in await self._queues(queue)])
+        await note(self._broker, "purge_tenant", tenant, queue=queue, count=count)
+        return count
 
 
 class _Sweep:

@@ -1,0 +1,100 @@
+"""What ``app.audit()`` returns, and how a verb notes what it did."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from asyncjobs.app.acting import NOTE_CHARS, actor, is_acting
+from asyncjobs.core.duration import utc_time
+from asyncjobs.core.text import storable
+from asyncjobs.errors import BrokerError
+from asyncjobs.ports import AuditRecord, Operations
+
+__all__ = ["AuditEntry", "audit_entry", "note"]
+
+_log = logging.getLogger("asyncjobs.audit")
+
+_SUBJECT_CHARS = 300
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done, when, by whom and from where."""
+
+    id: str
+    """The place of the entry, for ``app.audit(before=…)``."""
+    at: datetime
+    """When, in UTC by the broker's clock."""
+    by: str
+    """Who: a user, or the process as host and id; see ``acting``."""
+    via: str
+    """From where: ``cli``, ``api``, ``dashboard``, ``python``, or what the program has said."""
+    verb: str
+    """What: the verb of ``App``, such as ``retry_failed``."""
+    queue: str
+    """In which queue; empty if it was in several."""
+    subject: str
+    """To what: the id of a job or a schedule, a job name, a tenant or a queue; empty for the jobs of a filter."""
+    filter: dict[str, str]
+    """Which jobs, if it was the jobs of a filter."""
+    count: int
+    """To how many jobs, or to one thing."""
+    note: str
+    """Why, in the words of who did it; empty if nothing was said."""
+
+
+def audit_entry(record: AuditRecord) -> AuditEntry:
+    """Return an entry as the broker keeps it."""
+    fields = msgspec.structs.asdict(record)
+    at_ms = fields.pop("at_ms")
+    return AuditEntry(**fields, at=utc_time(at_ms))
+
+
+async def note(
+    broker: Operations,
+    verb: str,
+    subject: str = "",
+    *,
+    queue: str | Collection[str] | None = None,
+    which: Mapping[str, Any] | None = None,
+    count: int = 1,
+    why: str = "",
+    of_one: bool = False,
+) -> None:
+    """Note what a verb did, once it has; if that fails, log it, since it is done.
+
+    Args:
+        broker: Where to note it.
+        verb: The verb of the app.
+        subject: To what it was done.
+        queue: In which queue, or queues; ``None`` for all.
+        which: The filter of the jobs to which it was done.
+        count: To how many. If it is none, nothing is noted.
+        why: Why; by default as ``acting`` says.
+        of_one: Whether it was done to a single job or schedule. Programs do that as their own work, on ways that are
+            often taken, so it is noted inside ``acting`` alone.
+    """
+    if not count or (of_one and not is_acting()):
+        return
+    by = actor()
+    told = {name: str(value) for name, value in (which or {}).items() if value is not None}
+    if queue is not None and not isinstance(queue, str):
+        told["queue"] = ", ".join(queue)
+    record = AuditRecord(
+        by=by.by,
+        via=by.via,
+        verb=verb,
+        queue=queue if isinstance(queue, str) else "",
+        subject=storable(subject)[:_SUBJECT_CHARS],
+        filter={name: storable(value)[:_SUBJECT_CHARS] for name, value in told.items()},
+        count=int(count),
+        note=(why or by.note)[:NOTE_CHARS],
+    )
+    try:
+        await broker.audit(record)
+    except BrokerError as error:
+        _log.warning("%s by %s was done and could not be noted: %s", verb, by.by, error)
