@@ -11,15 +11,16 @@ from asyncjobs.errors import ConfigurationError
 
 __all__ = ["ROLES", "Access", "Permission", "Role"]
 
-Permission = Literal["look", "values", "retry", "cancel", "pause", "schedule", "delete"]
-"""What a route may need. ``values`` lets a caller see arguments and metadata; ``look`` all the rest."""
+Permission = Literal["look", "values", "retry", "cancel", "edit", "pause", "schedule", "delete"]
+"""What a route may need. ``values`` lets a caller see arguments and metadata; ``look`` all the rest. ``edit`` is to
+give a job another priority or time, or other arguments in a new job."""
 
 Role = Literal["viewer", "operator", "admin"]
 """A set of permissions with a name."""
 
 ROLES: Mapping[Role, frozenset[Permission]] = {
     "viewer": frozenset({"look"}),
-    "operator": frozenset({"look", "values", "retry", "cancel", "pause", "schedule"}),
+    "operator": frozenset({"look", "values", "retry", "cancel", "edit", "pause", "schedule"}),
     "admin": frozenset(get_args(Permission)),
 }
 """The permissions of each role."""

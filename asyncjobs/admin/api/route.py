@@ -106,7 +106,7 @@ def one_by_one(queues: Sequence[str] | None) -> Sequence[str | None]:
     return [None] if queues is None else queues
 
 
-def read_query(kind: type[Q], given: Mapping[str, str]) -> Q:
+def read_query(kind: type[Q], given: Mapping[str, object]) -> Q:
     """Return the parameters ``given`` in a query string.
 
     Raises:

@@ -19,7 +19,7 @@ from asyncjobs.admin.api import queues
 from asyncjobs.admin.api.route import Call, InQueue, read_query
 from asyncjobs.admin.dashboard.following import STREAMS
 from asyncjobs.admin.dashboard.forms import FORMS
-from asyncjobs.admin.dashboard.page import Form, Page, Redirect, Stream
+from asyncjobs.admin.dashboard.page import Form, Page, Redirect, Stream, fields_of
 from asyncjobs.admin.dashboard.pages import PAGES
 from asyncjobs.admin.dashboard.rendering import Renderer, is_fragment, root_of
 from asyncjobs.admin.dashboard.sampler import SHARED_S, Sampler
@@ -104,7 +104,7 @@ class _Pages:
 
         async def answer(access: Access) -> Response:
             # A form sends its empty fields too.
-            query = read_query(page.query, {name: text for name, text in request.query_params.items() if text})
+            query = read_query(page.query, fields_of(page.query, request.query_params.multi_items()))
             call = Call(self._app, access, request.path_params, query)
             # Who opens a page sees it as it is; the scripts of all who have it open share what one of them has read.
             max_age_s = SHARED_S if is_fragment(request) else 0.0
@@ -124,7 +124,7 @@ class _Pages:
         """Do what a button says."""
 
         async def answer(access: Access) -> Response:
-            fields = read_query(form.fields, {name: text for name, text in await _form(request) if text})
+            fields = read_query(form.fields, fields_of(form.fields, await _form(request)))
             try:
                 with tenant_scope(None):
                     to = await form.send(Call(self._app, access, request.path_params, fields))

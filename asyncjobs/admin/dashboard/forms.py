@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncjobs.admin.api import jobs, queues, schedules
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
+from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.page import Form, Redirect
 from asyncjobs.admin.dashboard.pages import Act
 from asyncjobs.admin.door import require
@@ -67,6 +68,7 @@ async def resume_schedule(call: Call[InQueue]) -> Redirect:
 
 
 FORMS = [
+    *listed_jobs.FORMS,
     Form("/act", "look", act, Act),
     Form("/jobs/{id:path}/retry", "retry", retry, InQueue),
     Form("/jobs/{id:path}/cancel", "cancel", cancel, InQueue),

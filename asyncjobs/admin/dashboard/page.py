@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 from starlette.requests import Request
@@ -76,3 +77,27 @@ class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The verb."""
     job: str = ""
     """The id of the job that came of it."""
+
+
+def fields_of(kind: type[msgspec.Struct], given: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return what a form or a query string gives for the fields of ``kind``; empty fields give nothing.
+
+    A field that is a list gets each value under its name, any other one the last.
+    """
+    found: dict[str, Any] = {}
+    for name, text in given:
+        if not text:
+            continue
+        if name in _lists_of(kind):
+            found.setdefault(name, []).append(text)
+        else:
+            found[name] = text
+    return found
+
+
+@functools.cache
+def _lists_of(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """Return the names of the fields that are lists."""
+    hints = get_type_hints(kind, include_extras=True)
+    bare = {name: get_args(hint)[0] if get_origin(hint) is Annotated else hint for name, hint in hints.items()}
+    return frozenset(name for name, hint in bare.items() if get_origin(hint) is list)

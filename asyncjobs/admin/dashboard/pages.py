@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from asyncjobs.admin.api import jobs, listing, queues, schedules
+from asyncjobs.admin.api import jobs, queues, schedules
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
+from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.dashboard.triage import findings, why_waiting
@@ -23,15 +24,6 @@ from asyncjobs.app.stats import QueueStats
 from asyncjobs.core.view import JobDetails
 
 __all__ = ["PAGES", "Act"]
-
-_STATES = ("ready", "scheduled", "running", "parked")
-
-
-class Jobs(listing.ListedQuery, frozen=True, forbid_unknown_fields=True):
-    """The filter of the page of jobs."""
-
-    missing: str = ""
-    """An id that was searched in vain."""
 
 
 class Dead(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True):
@@ -78,11 +70,6 @@ async def queue(call: Call[Done]) -> Mapping[str, Any]:
     minutes = await call.app.queue_minutes(found.queue_name, 60)
     stats = await queues.stats(call.asking(InQueue(found.queue_name)))
     return {"queue": found, "minutes": minutes, "workers": stats.workers}
-
-
-async def listed(call: Call[Jobs]) -> Mapping[str, Any]:
-    """List jobs that haven't ended."""
-    return {"jobs": (await listing.listed(call)).jobs, "states": _STATES}
 
 
 async def job(call: Call[OneJob]) -> Mapping[str, Any]:
@@ -154,7 +141,7 @@ PAGES = [
     Page("/", "now.html", now),
     Page("/search", "now.html", search, Search),
     Page("/queues/{name:path}", "queue.html", queue, Done),
-    Page("/jobs", "jobs.html", listed, Jobs),
+    *listed_jobs.PAGES,
     Page("/jobs/{id:path}", "job.html", job, OneJob),
     Page("/dead", "dead.html", dead, Dead),
     Page("/act", "act.html", act, Act),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,9 @@ __all__ = ["FILTERS", "visible"]
 
 MAX_SHOWN = 64 * 1024
 """How many characters of one value a page shows."""
+
+MAX_BRIEF = 200
+"""How many characters of the arguments of a job stand in a row."""
 
 
 def visible(value: Any) -> Any:
@@ -65,5 +68,19 @@ def as_json(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}\n… {len(text) - MAX_SHOWN:,} characters more"
 
 
-FILTERS: Sequence[Callable[..., Any]] = (ago, as_json, clock, duration, number, when)
+def brief(arguments: Mapping[str, Any]) -> str:
+    """Return arguments on one line, as they stand in a call, cut where they are too long for a row."""
+    shown, left = [], MAX_BRIEF
+    for name, value in arguments.items():
+        if left <= 0:
+            break
+        # A long text is cut before it is written out.
+        text = repr(value[:left]) if isinstance(value, str) else msgspec.json.encode(value).decode()
+        shown.append(f"{name}={text}"[:left])
+        left -= len(shown[-1]) + 2
+    text = ", ".join(shown)
+    return text if left > 0 else f"{text[: MAX_BRIEF - 1]}…"
+
+
+FILTERS: Sequence[Callable[..., Any]] = (ago, as_json, brief, clock, duration, number, when)
 """The filters of templates."""

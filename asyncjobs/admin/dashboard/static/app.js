@@ -40,6 +40,7 @@ function pause() {
   if (document.querySelector("dialog[open]")) return "paused: a question is open";
   if (document.querySelector("main [data-live] :checked:not(option)")) return "paused: rows are selected";
   if (document.querySelector("main [data-live] details[data-opened][open]")) return "paused: something is open";
+  if (document.querySelector("main [data-still]")) return "a search stays as it is";
   if (String(document.getSelection() || "")) return "paused: text is selected";
   return document.activeElement?.closest("main form :is(input, select, textarea)") ? "paused: a form is in use" : "";
 }
@@ -161,7 +162,7 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   const said = button.textContent;
-  await navigator.clipboard.writeText(button.dataset.copy);
+  await navigator.clipboard.writeText(button.dataset.copy || location.href);
   button.textContent = "copied";
   setTimeout(() => { button.textContent = said; }, 1500);
 });

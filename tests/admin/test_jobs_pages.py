@@ -1,0 +1,190 @@
+"""The page of jobs: filters, searches that go on, samples, and what is done with selected jobs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html import unescape
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from asyncjobs import App, RetryPolicy, Worker
+from asyncjobs.admin import dashboard
+from asyncjobs.admin.dashboard.commands import command, python_call, quoted
+from asyncjobs.admin.dashboard.shown import MAX_BRIEF, brief
+from tests.admin.test_api import role_of
+from tests.web import Reply, fetch
+
+pytestmark = pytest.mark.anyio
+
+WORST = [
+    "$(touch /tmp/asyncjobs-was-here)",
+    "`id`",
+    "'; rm -rf ~; '",
+    '"; $HOME "',
+    "a\nb",
+    "\x1b[201~\nid\n",
+    "\x03",
+    "\u202egnp.exe",
+    "-rf",
+    "--app=evil:app",
+    "!history",
+    "~root",
+    "back\\slash'quote",
+    "é ü 💥",
+    "*?[a]{b,c}",
+    " ",
+    "# no comment",
+    "\x7f\x00".strip("\x00"),
+]
+
+
+@pytest.fixture
+def web(app: App) -> Any:
+    return dashboard(app, authorize=role_of)
+
+
+@pytest.fixture
+def mail(app: App) -> Any:
+    @app.job(name="send_email", queue="bulk", retry=RetryPolicy(max_retries=0))
+    async def mail(to: str, subject: str = "Hi") -> None:
+        if "gone" in to:
+            raise LookupError(f"no mailbox {to}")
+
+    return mail
+
+
+async def page(web: Any, target: str, role: str = "admin") -> str:
+    reply = await fetch(web, target, "GET", {"x-role": role})
+    assert reply.status == 200, (target, reply.body)
+    return reply.body.decode()
+
+
+async def post(web: Any, target: str, role: str = "admin", **fields: Any) -> Reply:
+    kind = "application/x-www-form-urlencoded"
+    return await fetch(
+        web, target, "POST", {"x-role": role, "content-type": kind}, urlencode(fields, doseq=True).encode()
+    )
+
+
+async def test_a_job_is_found_by_a_text_and_its_arguments_stand_in_the_row(app: App, web: Any, mail: Any) -> None:
+    async with app:
+        sent = [await mail.delay(f"user{number}@example.com", "Hi") for number in range(3)]
+        text = await page(web, f"/jobs?text={quote('user1@')}")
+        assert sent[1].id in text
+        assert sent[0].id not in text
+        assert "to='user1@example.com', subject='Hi'" in unescape(text)
+        assert "Searched 3 of 3 · 1 found" in " ".join(text.split())
+        assert "data-still" in text
+        assert "data-still" not in await page(web, "/jobs")
+
+
+async def test_a_search_that_has_not_seen_all_jobs_goes_on_by_a_link(
+    app: App, web: Any, mail: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncjobs.app.verbs.search.MAX_LOOKED_AT", 10)
+    async with app:
+        await app.enqueue_many([mail.request("x") for _ in range(15)])
+        wanted = await mail.delay("needle")
+        first = await page(web, "/jobs?text=needle")
+        assert "6 jobs are left to search" in first
+        [link] = re.findall(r'href="([^"]*after=[^"]*)"[^>]*>go on', first)
+        assert wanted.id in await page(web, unescape(link))
+
+
+async def test_who_may_not_see_values_sees_no_arguments_and_no_search_for_them(app: App, web: Any, mail: Any) -> None:
+    async with app:
+        await mail.delay("user1@example.com")
+        text = await page(web, "/jobs", "viewer")
+        assert "user1@" not in text
+        assert 'name="text"' not in text
+        assert 'type="checkbox"' not in text
+        assert (await fetch(web, "/jobs?text=user1", "GET", {"x-role": "viewer"})).status == 403
+
+
+async def test_the_names_in_a_large_queue_are_told_by_a_sample(app: App, web: Any, mail: Any) -> None:
+    async with app:
+        await app.enqueue_many([mail.request("x") for _ in range(60)])
+        assert "≈ 100 % are" in await page(web, "/jobs?queue=bulk")
+
+
+@pytest.mark.parametrize("verb", ["cancel", "priority", "run"])
+async def test_selected_jobs_are_changed_once_that_is_confirmed(app: App, web: Any, mail: Any, verb: str) -> None:
+    async with app:
+        jobs = [await mail.schedule_in(3600, f"user{number}@example.com") for number in range(3)]
+        chosen = [f"{job.id} bulk" for job in jobs[:2]]
+        at = "/jobs?state=scheduled&queue=bulk"
+        asked = await page(web, f"/jobs/selected?{urlencode({'verb': verb, 'job': [*chosen], 'at': at}, doseq=True)}")
+        assert "2 jobs" in asked
+        assert all(value in unescape(asked) for value in (*chosen, "user1@example.com"))
+        sent = await post(web, "/jobs/selected", verb=verb, job=chosen, at=at, priority="low")
+        assert (sent.status, sent.headers["location"].partition("?")[0]) == (303, "/jobs")
+        assert "state=scheduled" in sent.headers["location"]
+        found = [await app.find_job(job.id) for job in jobs]
+        match verb:
+            case "cancel":
+                assert [one.state.value for one in found] == ["cancelled", "cancelled", "pending"]
+            case "priority":
+                assert [one.priority.label for one in found] == ["low", "low", "normal"]
+            case "run":
+                assert [one.due_at_ms is None for one in found] == [True, True, False]
+        told = await page(web, sent.headers["location"])
+        assert 'role="status">2 ' in told
+
+
+async def test_for_jobs_that_are_gone_it_is_too_late_and_others_are_not_for_all(app: App, web: Any, mail: Any) -> None:
+    async with app:
+        waits, ended = await mail.schedule_in(60, "a"), await mail.delay("b")
+        await _run(app)
+        chosen = [f"{waits.id} bulk", f"{ended.id} bulk", "unknown bulk"]
+        assert (await post(web, "/jobs/selected", "viewer", job=chosen)).status == 403
+        sent = await post(web, "/jobs/selected", job=chosen)
+        assert "n=1&skipped=2" in sent.headers["location"]
+        assert (await fetch(web, "/jobs/selected", "GET", {"x-role": "admin"})).status == 400
+
+
+async def _run(app: App) -> None:
+    await Worker(app, queues=["bulk"]).run_until_empty()
+
+
+async def test_the_last_ends_of_a_name_are_listed(app: App, web: Any, mail: Any) -> None:
+    async with app:
+        fine, gone = await mail.delay("a"), await mail.delay("gone")
+        await _run(app)
+        text = await page(web, "/jobs?state=ended&name=send_email")
+        assert fine.id in text
+        assert gone.id in text
+        assert "no mailbox gone" in text
+        assert "Give a name" in await page(web, "/jobs?state=ended")
+
+
+@pytest.mark.parametrize("text", WORST)
+def test_a_command_that_is_copied_passes_any_text_as_it_is_and_runs_nothing(text: str) -> None:
+    line = command("show", text, options={"queue": text})
+    assert line.isprintable()
+    told = subprocess.run(
+        ["bash", "-c", f"asyncjobs() {{ printf '%s\\0' \"$@\"; }}; {line}"], capture_output=True, check=True, timeout=20
+    )
+    words = told.stdout.decode().split("\0")[:-1]
+    assert words == ["show", f"--queue={text}", *(["--"] if text.startswith("-") else []), text]
+    assert quoted(text).isprintable()
+
+
+@pytest.mark.parametrize("text", WORST)
+def test_python_that_is_copied_has_the_text_as_a_literal(text: str) -> None:
+    call = python_call("find_job", text, options={"queue": text, "tenant": None})
+    assert call.isprintable()
+    code = f"def f(*a, **k): print(repr((a, k)))\nf{call.removeprefix('await app.find_job')}"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=20)
+    assert told.stdout.decode().strip() == repr(((text,), {"queue": text}))
+
+
+def test_arguments_are_cut_before_they_are_sent() -> None:
+    assert brief({"to": "a'b", "n": 3, "more": {"x": [1]}}) == """to="a'b", n=3, more={"x":[1]}"""
+    long = brief({"text": "x" * 10_000_000, "n": 1})
+    assert len(long) <= MAX_BRIEF
+    assert long.endswith("…")
+    assert len(brief({str(number): number for number in range(10_000)})) <= MAX_BRIEF
