@@ -42,7 +42,7 @@ from asyncjobs.ports.records import (
     WorkerInfo,
 )
 from asyncjobs.ports.schedules import ScheduleStore
-from asyncjobs.ports.search import Sample, ScanPage, ScanRequest
+from asyncjobs.ports.search import JobLocation, Sample, ScanPage, ScanRequest
 from asyncjobs.ports.series import GaugeReading, Gauges, NameHour, PeriodFigures, RunCounts, Runs, Series, Step
 from asyncjobs.ports.stats import JobStats
 from asyncjobs.ports.store import JobStore
@@ -68,6 +68,7 @@ __all__ = [
     "GroupState",
     "Hold",
     "Intake",
+    "JobLocation",
     "JobPage",
     "JobQueue",
     "JobStats",

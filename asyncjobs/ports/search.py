@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from asyncjobs.core.job import Job
-from asyncjobs.ports.records import Place
+from asyncjobs.ports.records import Hold, Place
 
-__all__ = ["Sample", "ScanPage", "ScanRequest"]
+__all__ = ["JobLocation", "Sample", "ScanPage", "ScanRequest"]
 
 
 class ScanRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,3 +51,14 @@ class Sample(NamedTuple):
     """How many jobs were looked at."""
     names: dict[str, int]
     """How many of them have each name; the empty name stands for those that can't be read."""
+
+
+class JobLocation(NamedTuple):
+    """Where a job waits."""
+
+    place: Literal["ready", "parked", "other"]
+    """``ready``, ``parked`` (set aside), or ``other``: it is scheduled, runs, is dead or has ended."""
+    hold: Hold | None = None
+    """What a parked job is parked for, ``None`` if only a newer asyncjobs knows it."""
+    ahead: int | None = None
+    """How many jobs stand before a ready job, those of higher priorities included; cancelled ones may be among them."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from asyncjobs.ports.dead import DeadGroup, GroupState
 from asyncjobs.ports.records import CancelReply, EditReply, Hold, JobPage, ListedPlace, Place
-from asyncjobs.ports.search import Sample, ScanPage, ScanRequest
+from asyncjobs.ports.search import JobLocation, Sample, ScanPage, ScanRequest
 
 __all__ = ["JobStore"]
 
@@ -63,6 +63,15 @@ class JobStore(Protocol):
             queue: The queue.
             place: The place, as for ``page``.
             limit: How many jobs to look at, 1 or more; a few more may be. If there are no more, all are.
+        """
+        ...
+
+    async def locate(self, queue: str, job_id: str) -> JobLocation | None:
+        """Return where a job waits, and how many others start before it; ``None`` if there is no record.
+
+        Args:
+            queue: The queue.
+            job_id: The job's id.
         """
         ...
 

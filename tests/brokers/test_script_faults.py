@@ -139,6 +139,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "extend": Call([list(members.values())], {"lease_ms": 60_000}),
         "find": Call([], {"id": "leased-1", "watches": True}),
         "forget_queue": Call([], {}),
+        "locate": Call([], {"id": "ready-1"}),
         "hold": Call([], {"label": "n:other", "holds": True, "by": "", "why": ""}),
         "mark_group": Call([], {"group": GROUP[:16].decode(), "state": "seen", "note": "why"}),
         "overview": Call([], {}),

@@ -38,6 +38,7 @@ from asyncjobs.ports import (
     FireReply,
     Firing,
     Hold,
+    JobLocation,
     JobPage,
     Lease,
     ListedPlace,
@@ -292,6 +293,10 @@ class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead):
     async def scan(self, queue: str, request: ScanRequest) -> ScanPage:
         with self._lock:
             return store.scan(self._queue(queue), request, self._now_ms())
+
+    async def locate(self, queue: str, job_id: str) -> JobLocation | None:
+        with self._lock:
+            return store.locate(self._queue(queue), job_id, self._now_ms())
 
     async def sample(self, queue: str, place: Place, limit: int) -> Sample:
         with self._lock:

@@ -80,6 +80,10 @@ class Line:
         """Take ``entry`` out."""
         del self._entries[entry.number]
 
+    def position(self, entry: Entry) -> int:
+        """Return how many entries stand before ``entry``, which is here."""
+        return sum(1 for _ in itertools.takewhile(entry.number.__gt__, self._entries))
+
     def after(self, number: int) -> Iterator[Entry]:
         """Return the entries whose number is above ``number``, in order."""
         return map(self._entries.__getitem__, itertools.dropwhile(number.__ge__, self._entries))
@@ -172,6 +176,10 @@ class Ready:
 
     def remove(self, entry: Entry) -> None:
         self.lines[entry.priority].remove(entry)
+
+    def ahead(self, entry: Entry) -> int:
+        """Return how many entries stand before ``entry``, those of higher priorities included."""
+        return sum(map(len, self.lines[: entry.priority])) + self.lines[entry.priority].position(entry)
 
     def first(self, limit: int, *, lowest_first: bool) -> list[Entry]:
         """Return up to ``limit`` entries in the order in which they are to start."""

@@ -17,9 +17,21 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.record.tries import counted_tries, packed
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import Situation, read_kept
-from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place, Sample, ScanPage, ScanRequest
+from asyncjobs.ports import CancelReply, EditReply, Hold, JobLocation, JobPage, Place, Sample, ScanPage, ScanRequest
 
-__all__ = ["cancel", "delete", "edit", "hold", "page", "page_of_deleted", "retry", "sample", "scan", "undelete"]
+__all__ = [
+    "cancel",
+    "delete",
+    "edit",
+    "hold",
+    "locate",
+    "page",
+    "page_of_deleted",
+    "retry",
+    "sample",
+    "scan",
+    "undelete",
+]
 
 #: The reply for a job that no longer waits, by its place.
 _TOO_LATE: dict[str, Literal["running", "ended", "failed"]] = {
@@ -102,6 +114,16 @@ def _passes(entry: Entry, asked: ScanRequest) -> bool:
 
 def _has(entry: Entry, needle: bytes) -> bool:
     return any(needle in part for part in (entry.body, entry.tries, entry.id.encode(), entry.name.encode()))
+
+
+def locate(queue: Queue, job_id: str, now_ms: int) -> JobLocation | None:
+    """Return where a job waits, and how many others start before it; ``None`` if there is no record."""
+    entry = queue.get(job_id, now_ms)
+    if entry is None:
+        return None
+    if entry.place == "ready":
+        return JobLocation("ready", None, queue.ready.ahead(entry))
+    return JobLocation("parked", entry.hold) if entry.place == "parked" else JobLocation("other")
 
 
 def sample(queue: Queue, place: Place, limit: int) -> Sample:

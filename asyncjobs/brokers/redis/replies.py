@@ -24,6 +24,7 @@ from asyncjobs.ports import (
     Gauges,
     GroupState,
     Held,
+    JobLocation,
     JobPage,
     ListedPlace,
     NameHour,
@@ -48,6 +49,7 @@ __all__ = [
     "read_flags",
     "read_found",
     "read_overview",
+    "read_location",
     "read_page",
     "read_recovery",
     "read_sample",
@@ -63,6 +65,7 @@ _CLAIM = load("claim")
 _DEAD_GROUPS = load("dead_groups")
 _FIND = load("find")
 _OVERVIEW = load("overview")
+_LOCATE = load("locate")
 _PAGE = load("page")
 _READ_EVENTS = load("read_events")
 _RECOVER = load("recover")
@@ -148,6 +151,15 @@ def read_scan(queue: str, place: Place, reply: Sequence[Any]) -> ScanPage:
     """Read ``scan.lua``."""
     page = _SCAN.reply(*reply)
     return ScanPage(_jobs(queue, place, page), page.next.decode(), page.looked)
+
+
+def read_location(reply: Sequence[Any] | None) -> JobLocation | None:
+    """Read ``locate.lua``."""
+    if reply is None:
+        return None
+    found = _LOCATE.reply(*reply)
+    hold = hold_of(found.label.decode()) if found.label else None
+    return JobLocation(found.place.decode(), hold, found.ahead if found.ahead >= 0 else None)
 
 
 def read_sample(reply: Sequence[Any]) -> Sample:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asyncjobs.brokers.redis.arguments import label_of, time_given
-from asyncjobs.brokers.redis.replies import read_dead_groups, read_page, read_sample, read_scan
+from asyncjobs.brokers.redis.replies import read_dead_groups, read_location, read_page, read_sample, read_scan
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import JOBS_A_CALL, Session
 from asyncjobs.core.retention import UNGROUPED
@@ -15,6 +15,7 @@ from asyncjobs.ports import (
     EditReply,
     GroupState,
     Hold,
+    JobLocation,
     JobPage,
     ListedPlace,
     Place,
@@ -33,6 +34,7 @@ _DEAD_GROUPS = load("dead_groups")
 _DELETE = load("delete")
 _EDIT = load("edit")
 _HOLD = load("hold")
+_LOCATE = load("locate")
 _MARK_GROUP = load("mark_group")
 _PAGE = load("page")
 _RETRY = load("retry")
@@ -85,6 +87,9 @@ class RedisStore(Session):
 
     async def sample(self, queue: str, place: Place, limit: int) -> Sample:
         return read_sample(await self._on_queue(_SAMPLE, queue, place=place, limit=limit))
+
+    async def locate(self, queue: str, job_id: str) -> JobLocation | None:
+        return read_location(await self._on_queue(_LOCATE, queue, id=job_id))
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         replies: list[CancelReply] = []

@@ -1,4 +1,4 @@
-"""``JobStore.scan`` and ``sample``: jobs by what stands in them, and what there is in a place."""
+"""``JobStore.scan``, ``sample`` and ``locate``: jobs by what stands in them, and what there is in a place."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from asyncjobs.core.priority import Priority
-from asyncjobs.ports import NewJob, Place, ScanPage, ScanRequest
+from asyncjobs.ports import Hold, NewJob, Place, ScanPage, ScanRequest
 from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
@@ -151,6 +151,31 @@ class Searching(Theme):
         for place in _PLACES:
             assert await bench.broker.sample("unused", place, 10) == (0, {})
             assert await bench.broker.scan("unused", ScanRequest(place=place, limit=9, most=9)) == ([], "", 0)
+
+    async def test_a_job_in_line_is_located_by_what_stands_before_it(self, bench: Bench) -> None:
+        normal = await bench.send(count=3)
+        [high] = await bench.send(bench.new(priority=Priority.HIGH))
+        [low] = await bench.send(bench.new(priority=Priority.LOW))
+        for number, job_id in enumerate([high, *normal, low]):
+            assert await bench.broker.locate(bench.queue, job_id) == ("ready", None, number)
+        assert await bench.broker.locate(bench.queue, "unknown") is None
+
+    async def test_a_parked_job_is_located_by_what_it_is_parked_for(self, bench: Bench) -> None:
+        [unknown, of_tenant] = await bench.send(bench.new("other"), bench.new(tenant="acme"))
+        await bench.hold("tenant", "acme")
+        await bench.claim(5, names=frozenset({"work"}))
+        assert await bench.broker.locate(bench.queue, unknown) == ("parked", Hold("name", "other"), None)
+        assert await bench.broker.locate(bench.queue, of_tenant) == ("parked", Hold("tenant", "acme"), None)
+
+    async def test_jobs_elsewhere_are_not_in_line(self, bench: Bench) -> None:
+        [dead] = await bench.bury()
+        [later] = await bench.send(bench.new(delay_ms=60_000))
+        [cancelled] = await bench.send()
+        await bench.cancel(cancelled)
+        [running] = await bench.send()
+        await bench.claim()
+        for job_id in (dead, later, cancelled, running):
+            assert await bench.broker.locate(bench.queue, job_id) == ("other", None, None)
 
     async def test_a_sample_leaves_out_jobs_that_were_cancelled(self, bench: Bench) -> None:
         first, *_ = await bench.send(count=3)

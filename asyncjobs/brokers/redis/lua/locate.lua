@@ -1,0 +1,30 @@
+-- locate: where a live job waits, and how many others start before it.
+--- @args id
+--- @reply place, label, ahead
+-- place  'ready', 'parked' or 'other'
+-- label  of a parked job, that of its list (include/parking.lua)
+-- ahead  of a ready job, how many ready jobs stand before it; -1 if it has left its list meanwhile, and of others
+-- reply  nil if there is no record
+-- cost   O(n) of a ready job in those of its priority before it
+--- @include records
+--- @include parking
+--- @include place
+--- @include gone
+local head = heads_of(q, {id})[1]
+if not head then
+  return false
+elseif is_readable(head) and is_ended(head) or place_of(q, id, head) ~= 'ready' then
+  return {'other', '', -1}
+elseif is_readable(head) and is_parked(head) then
+  return {'parked', label_of(head), -1}
+end
+local priority = priority_of(head)
+local ahead = redis.call('LPOS', q.ready[priority], id, 'RANK', -1)
+if not ahead then
+  return {'other', '', -1}
+end
+-- Entries that are gone stand anywhere; most that stand before the job do so in the lists before.
+for before = 0, priority - 1 do
+  ahead = ahead + redis.call('LLEN', q.ready[before]) - whole_in(redis.call('HGET', q.cfg, gone_total(before)))
+end
+return {'ready', '', math.max(0, ahead)}
