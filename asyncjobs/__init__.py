@@ -9,6 +9,8 @@ from typing import is_typeddict
 from asyncjobs.app import App
 from asyncjobs.app.acting import acting
 from asyncjobs.app.audit import AuditEntry
+from asyncjobs.app.load import Load, QueueLoad
+from asyncjobs.app.series import NameSeries, NameStats, QueueSeries
 from asyncjobs.app.stats import (
     HoldStats,
     MinuteStats,
@@ -180,6 +182,11 @@ __all__ = [
     "job",
     "resource",
     "tenant_scope",
+    "Load",
+    "QueueLoad",
+    "NameSeries",
+    "NameStats",
+    "QueueSeries",
 ]
 
 __version__ = PACKAGE_VERSION

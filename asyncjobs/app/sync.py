@@ -133,6 +133,11 @@ class SyncApp:
     stats = _twin(AllVerbs.stats)
     queue_stats = _twin(AllVerbs.queue_stats)
     queue_minutes = _twin(AllVerbs.queue_minutes)
+    queue_series = _twin(AllVerbs.queue_series)
+    queue_loads = _twin(AllVerbs.queue_loads)
+    load = _twin(AllVerbs.load)
+    names = _twin(AllVerbs.names)
+    name_series = _twin(AllVerbs.name_series)
     job_history = _twin(AllVerbs.job_history)
 
     # -- tenants

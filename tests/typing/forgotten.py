@@ -97,6 +97,11 @@ async def verbs() -> None:
     app.stats()  # wrong
     app.queue_stats("default")  # wrong
     app.queue_minutes("default")  # wrong
+    app.queue_series("default")  # wrong
+    app.queue_loads()  # wrong
+    app.load("default")  # wrong
+    app.names()  # wrong
+    app.name_series("plain")  # wrong
     app.job_history("default")  # wrong
     app.add_schedule("a", plain.request("a"), every=60)  # wrong
     app.schedules()  # wrong

@@ -9,6 +9,7 @@ from asyncjobs.app.verbs.jobs import JobVerbs
 from asyncjobs.app.verbs.operations import OperationVerbs
 from asyncjobs.app.verbs.schedules import ScheduleVerbs
 from asyncjobs.app.verbs.search import SearchVerbs
+from asyncjobs.app.verbs.series import SeriesVerbs
 from asyncjobs.app.verbs.sweeping import SweepVerbs
 from asyncjobs.app.verbs.tenants import TenantVerbs
 
@@ -16,6 +17,15 @@ __all__ = ["AllVerbs"]
 
 
 class AllVerbs(
-    JobVerbs, DeadVerbs, HoldVerbs, FigureVerbs, ScheduleVerbs, SearchVerbs, SweepVerbs, TenantVerbs, OperationVerbs
+    JobVerbs,
+    DeadVerbs,
+    HoldVerbs,
+    FigureVerbs,
+    SeriesVerbs,
+    ScheduleVerbs,
+    SearchVerbs,
+    SweepVerbs,
+    TenantVerbs,
+    OperationVerbs,
 ):
     """The methods that ``App`` inherits, and that ``app.sync`` has blocking counterparts of."""

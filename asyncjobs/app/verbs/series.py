@@ -1,0 +1,144 @@
+"""The verbs of an app for figures over time, by queue and by job name, and for the load of queues."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+
+from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.load import LOOK_BACK, Load, QueueLoad, load_of, queue_load
+from asyncjobs.app.series import (
+    NameSeries,
+    NameStats,
+    QueueSeries,
+    name_series,
+    name_span,
+    name_stats,
+    queue_series,
+    span_of,
+)
+from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.core.bounds import shown
+from asyncjobs.core.duration import Duration, to_ms
+from asyncjobs.core.options import checked_queue, checked_text
+from asyncjobs.errors import ArgumentsError
+from asyncjobs.ports import QueueFigures, Series, WorkerInfo
+
+__all__ = ["SeriesVerbs"]
+
+_HOUR_S, _DAY_S = 3_600, 86_400
+
+
+class SeriesVerbs(Verbs):
+    """The verbs for figures over time."""
+
+    @on_app_loop
+    async def queue_series(
+        self, queue: str, since: Duration = _HOUR_S, *, step: Duration | None = None, before: Duration = 0
+    ) -> QueueSeries:
+        """Return the figures of a queue over time, as columns.
+
+        Figures are kept by minute for six hours, and by hour for 90 days.
+
+        Args:
+            queue: The queue.
+            since: How far to look back, in seconds or as a ``timedelta``.
+            step: How long each step is, in seconds or as a ``timedelta``: whole minutes, or whole hours where figures
+                are kept by hour. By default a minute up to six hours, else an hour.
+            before: How long before now the series ends, such as a day to see the same time yesterday.
+
+        Raises:
+            ArgumentsError: ``queue`` can't be the name of a queue, or a duration is none, or reaches beyond what is
+                kept.
+        """
+        queue, span = checked_queue(queue), span_of(since, step, before)
+        now_ms, periods = await self._broker.series(queue, span.period, span.to_read, span.skip)
+        return queue_series(queue, periods, span, now_ms)
+
+    @on_app_loop
+    async def names(
+        self, queue: str | None = None, since: Duration = _DAY_S, *, before: Duration = 0
+    ) -> list[NameStats]:
+        """Return what attempts came to by job name, the names that took the most time first.
+
+        Whole hours are counted, and kept for 14 days. Jobs that ended without a run, as those cancelled while they
+        waited, are not among them.
+
+        Args:
+            queue: Only this queue; by default all.
+            since: How far to look back, in seconds or as a ``timedelta``.
+            before: How long before now the span ends.
+
+        Raises:
+            ArgumentsError: ``queue`` can't be the name of a queue, or a duration is none, or reaches beyond what is
+                kept.
+        """
+        span = name_span(since, before)
+        queues = await self._queues(queue)
+        runs = [await self._broker.runs(one, span.steps, span.steps_before) for one in queues]
+        return name_stats({one: found.hours for one, found in zip(queues, runs, strict=True)})
+
+    @on_app_loop
+    async def name_series(
+        self, name: str, since: Duration = _DAY_S, *, queue: str | None = None, before: Duration = 0
+    ) -> NameSeries:
+        """Return the figures of one job name, hour by hour.
+
+        Args:
+            name: The job name.
+            since: How far to look back, in seconds or as a ``timedelta``; 14 days are kept.
+            queue: Only this queue; by default all.
+            before: How long before now the series ends.
+
+        Raises:
+            ArgumentsError: ``name`` is no text, ``queue`` can't be the name of a queue, or a duration is none, or
+                reaches beyond what is kept.
+        """
+        name, span = checked_text("name", name), name_span(since, before)
+        runs = [await self._broker.runs(one, span.to_read, span.skip, name) for one in await self._queues(queue)]
+        now_ms = max((found.now_ms for found in runs), default=time.time_ns() // 1_000_000)
+        return name_series(name, [found.hours for found in runs], span, now_ms)
+
+    @on_app_loop
+    async def queue_loads(self, queues: Collection[str] | None = None, *, target: Duration = 60) -> list[QueueLoad]:
+        """Return the load of each queue: what comes in, what is served, and in what time it is empty.
+
+        Args:
+            queues: The queues; by default all.
+            target: Within what time ``wanted_slots`` are to run the backlog, in seconds or as a ``timedelta``.
+
+        Raises:
+            ArgumentsError: ``queues`` are no names of queues, or ``target`` is no duration.
+        """
+        target_s = to_ms("target", target, least_ms=1_000) / 1000
+        figures, series, workers = await self._facts(queues)
+        return [queue_load(one, own, workers, target_s) for one, own in zip(figures, series, strict=True)]
+
+    @on_app_loop
+    async def load(self, queues: Collection[str] | None = None, *, target: Duration = 60) -> Load:
+        """Return the load of queues together, for an autoscaler of the workers that serve them.
+
+        Args:
+            queues: The queues; by default all.
+            target: Within what time ``wanted_slots`` are to run the backlog, in seconds or as a ``timedelta``.
+
+        Raises:
+            ArgumentsError: ``queues`` are no names of queues, or ``target`` is no duration.
+        """
+        target_s = to_ms("target", target, least_ms=1_000) / 1000
+        return load_of(*await self._facts(queues), target_s)
+
+    async def _facts(self, queues: Collection[str] | None) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo]]:
+        broker = self._broker
+        names = await broker.queues() if queues is None else _checked(queues)
+        figures = await broker.overview(names)
+        series = await asyncio.gather(*(broker.series(one, "minute", LOOK_BACK) for one in names))
+        return figures, series, await broker.workers()
+
+
+def _checked(queues: object) -> list[str]:
+    """Return ``queues``, each once; raise ``ArgumentsError`` unless they are several names of queues."""
+    if isinstance(queues, str) or not isinstance(queues, Collection):
+        raise ArgumentsError(f"queues={shown(queues)}: expected several names, as in ['default']")
+    return list(dict.fromkeys(checked_queue(one) for one in queues))
