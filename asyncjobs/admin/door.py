@@ -12,6 +12,7 @@ from starlette.responses import Response
 from asyncjobs.admin.access import Access, Permission
 from asyncjobs.admin.csrf import cross_site
 from asyncjobs.admin.problem import Problem, problem_of
+from asyncjobs.app.acting import acting
 from asyncjobs.core.bounds import shown
 from asyncjobs.errors import ConfigurationError
 
@@ -38,13 +39,18 @@ class Door:
         authorize: Says what the caller of a request may see and do.
         trusted_origins: Origins whose pages may change something by a request.
         refuse: Makes the response for a problem.
+        via: From where what a caller does comes, for the audit.
 
     Raises:
         ConfigurationError: An argument is wrong.
     """
 
     def __init__(
-        self, authorize: Authorize, trusted_origins: Collection[str], refuse: Callable[[Request, Problem], Response]
+        self,
+        authorize: Authorize,
+        trusted_origins: Collection[str],
+        refuse: Callable[[Request, Problem], Response],
+        via: str,
     ) -> None:
         if not callable(authorize):
             raise ConfigurationError(f"authorize={shown(authorize)}: expected a function that takes a request")
@@ -53,6 +59,7 @@ class Door:
         self._authorize = authorize
         self._trusted_origins = trusted_origins
         self._refuse = refuse
+        self._via = via
 
     async def through(
         self, request: Request, needs: Permission, answer: Callable[[Access], Awaitable[Response]]
@@ -61,7 +68,9 @@ class Door:
         try:
             if why := cross_site(request.method, request.headers, self._trusted_origins):
                 raise Problem(403, why)
-            return await answer(await self._access(request, needs))
+            access = await self._access(request, needs)
+            with acting(access.name, self._via):
+                return await answer(access)
         except HTTPException as error:
             return self._refuse(request, Problem(error.status_code, str(error.detail), headers=error.headers))
         except Exception as error:

@@ -88,7 +88,7 @@ async def note(
         by=by.by,
         via=by.via,
         verb=verb,
-        queue=queue if isinstance(queue, str) else "",
+        queue=str(queue) if isinstance(queue, str) else "",
         subject=storable(subject)[:_SUBJECT_CHARS],
         filter={name: storable(value)[:_SUBJECT_CHARS] for name, value in told.items()},
         count=int(count),

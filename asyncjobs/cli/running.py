@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import os
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from asyncjobs.app import App
+from asyncjobs.app.acting import acting
 
 __all__ = ["on_app", "run"]
 
@@ -14,13 +18,24 @@ T = TypeVar("T")
 
 
 def on_app(app: App, action: Callable[[App], Awaitable[T]]) -> T:
-    """Return what ``action`` returns, awaited while ``app`` is open."""
+    """Return what ``action`` returns, awaited while ``app`` is open; what it changes is noted under the user's name."""
 
     async def main() -> T:
-        async with app:
-            return await action(app)
+        with acting(_user(), "cli"):
+            async with app:
+                return await action(app)
 
     return run(main())
+
+
+def _user() -> str:
+    """Return who runs the command, as in ``bob@jobs-1``."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        # As in a container, where the number of the user has no name.
+        name = str(os.getuid()) if hasattr(os, "getuid") else "?"
+    return f"{name}@{socket.gethostname()}"
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -366,7 +366,7 @@ async def test_a_form_of_another_site_changes_nothing(app: App, web: Any) -> Non
 
 
 async def test_what_there_is_not_is_answered_as_a_problem(web: Any) -> None:
-    for target, method, status in (("/nothing", "GET", 404), ("/jobs/stats", "DELETE", 405), ("/queues", "POST", 404)):
+    for target, method, status in (("/nothing", "GET", 404), ("/jobs/stats", "DELETE", 405), ("/queues", "POST", 405)):
         reply = await ask(web, target, method)
         assert (reply.status, reply.headers["content-type"]) == (status, "application/problem+json")
         assert "openapi.json" in reply.json["detail"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from functools import partial
+from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Endpoint
 
 from asyncjobs.admin.access import Access
-from asyncjobs.admin.api import events, jobs, listing, queues, schedules
+from asyncjobs.admin.api import events, holds, jobs, listing, operations, queues, schedules
 from asyncjobs.admin.api.openapi import document
 from asyncjobs.admin.api.responses import json_response, problem_response
 from asyncjobs.admin.api.route import Call, Route, read_query
@@ -31,10 +33,11 @@ __all__ = ["ROUTES", "admin_api"]
 _log = logging.getLogger("asyncjobs.admin")
 
 _JSON = "application/json"
+_MAX_BODY = 256 * 1024
 
 #: Literal paths stand before those in which an id, which may hold slashes, is the last part.
 ROUTES: list[Route] = sorted(
-    [route for module in (queues, jobs, listing, events, schedules) for route in module.ROUTES],
+    [route for module in (queues, jobs, listing, events, schedules, holds, operations) for route in module.ROUTES],
     key=lambda route: ("{" in route.path, route.path.endswith("}")),
 )
 
@@ -65,7 +68,7 @@ def admin_api(app: App, *, authorize: Authorize, trusted_origins: Collection[str
         web.mount("/api/admin", admin_api(app, authorize=who))
         ```
     """
-    api = _Api(app, Door(authorize, trusted_origins, problem_response))
+    api = _Api(app, Door(authorize, trusted_origins, problem_response, "api"))
     web = Starlette(
         routes=[
             Endpoint("/healthz", api.health, methods=["GET"]),
@@ -99,7 +102,7 @@ class _Api:
             query = read_query(route.query, request.query_params)
             # The caller's own tenant, as of a middleware around, is not what an operator looks at.
             with tenant_scope(None):
-                call = Call(self._app, access, request.path_params, query)
+                call = Call(self._app, access, request.path_params, query, await _body(route, request))
                 if route.stream is not None and wants_stream(request):
                     return await route.stream(call, request)
                 found = await route.answer(call)
@@ -135,6 +138,26 @@ def _check_body(request: Request) -> None:
     kind = request.headers.get("content-type")
     if request.method not in SAFE_METHODS and kind and kind.partition(";")[0].strip().lower() != _JSON:
         raise Problem(415, f"Content-Type: {shown(kind)}: expected {_JSON}, or no body")
+
+
+async def _body(route: Route, request: Request) -> Any:
+    """Return what a request says in its body; without one, what is meant by default.
+
+    Raises:
+        Problem: The body is too large, no JSON, or says something else.
+    """
+    if route.body is None:
+        return None
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _MAX_BODY:
+            raise Problem(413, f"a body of more than {_MAX_BODY:,} bytes")
+    try:
+        return msgspec.json.decode(body or b"{}", type=route.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        known = ", ".join(route.body.__struct_fields__)
+        raise Problem(400, f"the body: {error}; expected a JSON object with {known}") from None
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

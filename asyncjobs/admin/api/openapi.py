@@ -25,7 +25,8 @@ def document(routes: Sequence[Route], root_path: str) -> dict[str, Any]:
         routes: The routes.
         root_path: Where the API is mounted, as in ``/api/admin``.
     """
-    kinds = [*{route.reply for route in routes}, ProblemDetails]
+    bodies = {route.body for route in routes if route.body is not None}
+    kinds = [*{route.reply for route in routes}, *bodies, ProblemDetails]
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     by_kind = dict(zip(kinds, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -35,6 +36,7 @@ def document(routes: Sequence[Route], root_path: str) -> dict[str, Any]:
             "summary": (inspect.getdoc(route.answer) or "").partition("\n")[0],
             "x-permission": route.needs,
             "parameters": [*_path_parameters(route), *_query_parameters(route)],
+            **({} if route.body is None else {"requestBody": {"content": _json(by_kind[route.body])}}),
             "responses": {
                 "200": {"description": "Done", "content": _content(route, by_kind[route.reply])},
                 "default": {
@@ -53,10 +55,14 @@ def document(routes: Sequence[Route], root_path: str) -> dict[str, Any]:
 
 
 def _content(route: Route, schema: dict[str, Any]) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    content = _json(schema)
     if route.stream is not None:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     return content
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:

@@ -6,10 +6,23 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Route
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Route, Why
 from asyncjobs.app.stats import QueueStats, Stats, TenantStats, WorkerStats, stats_of
 
-__all__ = ["ROUTES", "PausedQueue", "StatsReply", "pause", "queue", "resume", "stats", "tenant"]
+__all__ = [
+    "ROUTES",
+    "ListedQueues",
+    "ListedWorkers",
+    "PausedQueue",
+    "StatsReply",
+    "pause",
+    "queue",
+    "queues",
+    "resume",
+    "stats",
+    "tenant",
+    "workers",
+]
 
 
 class StatsReply(Stats, frozen=True, kw_only=True):
@@ -17,6 +30,20 @@ class StatsReply(Stats, frozen=True, kw_only=True):
 
     as_of: datetime
     """When they were read, in UTC by this server's clock."""
+
+
+class ListedQueues(msgspec.Struct, frozen=True, kw_only=True):
+    """Queues."""
+
+    queues: list[QueueStats]
+    """The queues that the caller may see, sorted by name."""
+
+
+class ListedWorkers(msgspec.Struct, frozen=True, kw_only=True):
+    """Workers."""
+
+    workers: list[WorkerStats]
+    """The workers that serve a queue which the caller may see, sorted by id."""
 
 
 class PausedQueue(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,12 +62,22 @@ async def stats(call: Call[InQueue]) -> StatsReply:
     if wanted is not None and not call.access.sees_queue(wanted):
         call.not_found(f"queue {wanted!r}")
     found = await call.app.stats()
-    queues = [
+    seen_queues = [
         one for one in found.queues if call.access.sees_queue(one.queue_name) and wanted in (None, one.queue_name)
     ]
-    names = {one.queue_name for one in queues}
-    seen = stats_of(queues, [_seen(call, one) for one in found.workers if names.intersection(one.queues)])
+    names = {one.queue_name for one in seen_queues}
+    seen = stats_of(seen_queues, [_seen(call, one) for one in found.workers if names.intersection(one.queues)])
     return StatsReply(**msgspec.structs.asdict(seen), as_of=datetime.now(UTC))
+
+
+async def queues(call: Call[NoQuery]) -> ListedQueues:
+    """Show the figures of all queues: what waits, what is overdue or set aside, and what is paused by whom and why."""
+    return ListedQueues(queues=(await stats(call.asking(InQueue()))).queues)
+
+
+async def workers(call: Call[NoQuery]) -> ListedWorkers:
+    """Show the workers that are present, and what they run."""
+    return ListedWorkers(workers=(await stats(call.asking(InQueue()))).workers)
 
 
 async def queue(call: Call[NoQuery]) -> QueueStats:
@@ -53,7 +90,7 @@ async def pause(call: Call[NoQuery]) -> PausedQueue:
     """Pause a queue: workers start none of its jobs."""
     call.whole_queues()
     name = _queue(call)
-    await call.app.pause(name)
+    await call.app.pause(name, why=call.body.why)
     return PausedQueue(queue=name, paused=True)
 
 
@@ -93,8 +130,10 @@ def _seen(call: Call[InQueue], worker: WorkerStats) -> WorkerStats:
 
 ROUTES = [
     Route("GET", "/jobs/stats", "look", stats, StatsReply, InQueue),
+    Route("GET", "/queues", "look", queues, ListedQueues),
+    Route("GET", "/workers", "look", workers, ListedWorkers),
     Route("GET", "/queues/{name:path}", "look", queue, QueueStats),
-    Route("POST", "/queues/{name:path}/pause", "pause", pause, PausedQueue),
+    Route("POST", "/queues/{name:path}/pause", "pause", pause, PausedQueue, body=Why),
     Route("POST", "/queues/{name:path}/resume", "pause", resume, PausedQueue),
     Route("GET", "/tenants/{id:path}", "look", tenant, TenantStats),
 ]

@@ -14,7 +14,7 @@ from asyncjobs.admin.problem import Problem
 from asyncjobs.app import App
 from asyncjobs.core.bounds import shown
 
-__all__ = ["Call", "InQueue", "NoQuery", "Route", "one_by_one", "read_query"]
+__all__ = ["Call", "InQueue", "NoQuery", "Route", "Why", "one_by_one", "read_query"]
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 Q_co = TypeVar("Q_co", bound=msgspec.Struct, covariant=True)
@@ -31,6 +31,13 @@ class InQueue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The queue; by default all queues are searched."""
 
 
+class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why something is done."""
+
+    why: str = ""
+    """The reason, for those who see what was done; at most 500 characters."""
+
+
 class Call(NamedTuple, Generic[Q_co]):
     """One request, once its caller is known."""
 
@@ -42,6 +49,8 @@ class Call(NamedTuple, Generic[Q_co]):
     """The parameters in the path."""
     query: Q_co
     """The parameters behind the question mark."""
+    body: Any = None
+    """What the body says, where the route takes one."""
 
     def asking(self, query: Q, **path: str) -> Call[Q]:
         """Return a call of the same caller for another answer.
@@ -99,6 +108,8 @@ class Route(NamedTuple):
     """What may stand behind the question mark."""
     stream: Callable[[Call[Any], Request], Awaitable[Response]] | None = None
     """Returns the reply as a stream, for who asks for one."""
+    body: type[msgspec.Struct] | None = None
+    """What may stand in the body, as JSON; each field has a default."""
 
 
 def one_by_one(queues: Sequence[str] | None) -> Sequence[str | None]:

@@ -95,7 +95,7 @@ class _Pages:
 
     def __init__(self, app: App, authorize: Authorize, trusted_origins: Collection[str], names: dict[str, str]) -> None:
         self._app = app
-        self._door = Door(authorize, trusted_origins, self._refuse)
+        self._door = Door(authorize, trusted_origins, self._refuse, "dashboard")
         self._renderer = Renderer(names, [page.path for page in PAGES])
         self._sampler = Sampler()
 

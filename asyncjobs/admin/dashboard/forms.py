@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncjobs.admin.api import jobs, queues, schedules
-from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Why, one_by_one
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.page import Form, Redirect
 from asyncjobs.admin.dashboard.pages import Act
@@ -30,9 +30,10 @@ async def delete(call: Call[InQueue]) -> Redirect:
     return Redirect("dead", done="delete", n="1")
 
 
-async def pause(call: Call[NoQuery]) -> Redirect:
+async def pause(call: Call[Why]) -> Redirect:
     """Pause a queue."""
-    return Redirect("queues", (await queues.pause(call)).queue, done="pause")
+    asked = call.asking(NoQuery())._replace(body=call.query)
+    return Redirect("queues", (await queues.pause(asked)).queue, done="pause")
 
 
 async def resume(call: Call[NoQuery]) -> Redirect:
@@ -73,7 +74,7 @@ FORMS = [
     Form("/jobs/{id:path}/retry", "retry", retry, InQueue),
     Form("/jobs/{id:path}/cancel", "cancel", cancel, InQueue),
     Form("/jobs/{id:path}/delete", "delete", delete, InQueue),
-    Form("/queues/{name:path}/pause", "pause", pause),
+    Form("/queues/{name:path}/pause", "pause", pause, Why),
     Form("/queues/{name:path}/resume", "pause", resume),
     Form("/schedules/{id:path}/trigger", "schedule", trigger, InQueue),
     Form("/schedules/{id:path}/pause", "schedule", pause_schedule, InQueue),
