@@ -114,7 +114,13 @@ class SyncApp:
     failed_page = _twin(AllVerbs.failed_page)
     retry_job = _twin(AllVerbs.retry_job)
     retry_failed = _twin(AllVerbs.retry_failed)
+    retry_jobs = _twin(AllVerbs.retry_jobs)
     delete_failed = _twin(AllVerbs.delete_failed)
+    delete_jobs = _twin(AllVerbs.delete_jobs)
+    undelete_failed = _twin(AllVerbs.undelete_failed)
+    undelete_jobs = _twin(AllVerbs.undelete_jobs)
+    failed_groups = _twin(AllVerbs.failed_groups)
+    mark_group = _twin(AllVerbs.mark_group)
 
     # -- jobs and queues held back
 

@@ -22,9 +22,11 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """The earliest time of its end, or before its end, of its sending, in Unix milliseconds."""
     until_ms: int | None = None
     """The time before which that was, in Unix milliseconds."""
+    group: str | None = None
+    """The group of dead jobs, empty for those in none. A job doesn't tell its group, so the broker goes by it."""
 
     def matches(self, job: Job) -> bool:
-        """Return whether ``job`` passes the filter."""
+        """Return whether ``job``, which is of the group, passes the filter."""
         at_ms = job.created_at_ms if job.finished_at_ms is None else job.finished_at_ms
         return (
             (self.name is None or job.name == self.name)

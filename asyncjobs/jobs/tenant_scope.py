@@ -142,6 +142,17 @@ def id_here(given: str, tenant: str | UnsetType | None = UNSET) -> str:
     return str(given) if tenant is None else kept_id(tenant, given)
 
 
+def ids_here(given: Iterable[str]) -> list[str]:
+    """Return what ``id_here`` returns for each of several ids.
+
+    Raises:
+        ArgumentsError: They are no several ids, or one of them is none.
+    """
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise ArgumentsError(f"{shown(given)}: expected several ids, as in [{shown(given)}]")
+    return [id_here(one) for one in given]
+
+
 def is_here(kept: str) -> bool:
     """Return whether the job or schedule of an id is one that this code may see: its tenant's, or any without one."""
     tenant = current_tenant_id()

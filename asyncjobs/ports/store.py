@@ -100,7 +100,7 @@ class JobStore(Protocol):
         ...
 
     async def mark_group(self, queue: str, group: str, state: GroupState, note: str) -> bool:
-        """Mark a group of dead jobs; return whether there is such a group.
+        """Mark a group of dead jobs.
 
         A group that has become empty keeps its mark for a while. Once a job dies of it again it is ``back``, with the
         same note.
@@ -110,6 +110,9 @@ class JobStore(Protocol):
             group: The id of the group.
             state: What is known of it.
             note: A note for the others who look at it.
+
+        Returns:
+            Whether there is such a group.
         """
         ...
 
@@ -135,13 +138,24 @@ class JobStore(Protocol):
         Args:
             queue: The queue.
             job_ids: The ids of the jobs.
-            keep_ms: For how long the deletion can be undone, in milliseconds. With 0 it can't be, and what was kept of
-                an earlier deletion of these jobs is deleted too.
+            keep_ms: For how long the deletion can be undone, in milliseconds; with 0 it can't be.
             deletion: A number for this deletion, and for further calls that belong to it, which rises from one
                 deletion to the next; as the time in Unix milliseconds does.
 
         Returns:
             For each id, whether a job was deleted.
+        """
+        ...
+
+    async def forget_deleted(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        """Delete jobs for good that were deleted before, so that they can't be brought back.
+
+        Args:
+            queue: The queue.
+            job_ids: The ids of the jobs.
+
+        Returns:
+            For each id, whether a job was kept.
         """
         ...
 

@@ -159,6 +159,9 @@ VERBS = (
     "retry_job",
     "retry_failed",
     "delete_failed",
+    "undelete_jobs",
+    "undelete_failed",
+    "failed_groups",
     "pause",
     "resume",
     "suspend_name",
@@ -192,6 +195,7 @@ async def listings(app: App) -> None:
             job_summary(one), job_details(one)
     for one in await app.failed_jobs():
         job_details(one)
+    await app.failed_groups()
     for info in await app.schedules():
         info.upcoming(2)
     stats = await app.stats()
@@ -236,6 +240,15 @@ def verbs(app: App, work: Any) -> dict[str, Callable[[Any], Any]]:
         "edit_job(at=)": lambda given: app.edit_job("waits", at=given),
         "edit_job(delay=)": lambda given: app.edit_job("waits", delay=given),
         "edit_job(to_queue=)": lambda given: app.edit_job("waits", to_queue=given),
+        "retry_jobs(job_ids)": lambda given: app.retry_jobs(given, queue="default"),
+        "retry_jobs(queue=)": lambda given: app.retry_jobs(["one"], queue=given),
+        "retry_jobs(delay=)": lambda given: app.retry_jobs(["one"], queue="default", delay=given),
+        "retry_jobs(spread=)": lambda given: app.retry_jobs(["one"], queue="default", spread=given),
+        "delete_jobs(job_ids)": lambda given: app.delete_jobs(given, queue="default"),
+        "delete_jobs(deletion=)": lambda given: app.delete_jobs(["one"], queue="default", deletion=given),
+        "mark_group(state)": lambda given: app.mark_group("one", given, queue="default"),
+        "mark_group(note=)": lambda given: app.mark_group("one", queue="default", note=given),
+        "mark_group(group)": lambda given: app.mark_group(given, queue="default"),
         "worker(concurrency=)": lambda given: app.worker(concurrency=given),
         "health(within)": lambda given: Worker(app).health(given),
     }
@@ -248,7 +261,7 @@ def verbs(app: App, work: Any) -> dict[str, Callable[[Any], Any]]:
             if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
         ]
         if verb in ("cancel_jobs", "failed_jobs", "retry_failed", "delete_failed"):
-            names += ["name", "error", "tenant", "since", "until"]
+            names += ["name", "error", "tenant", "since", "until", "group"]
         for name in names:
             others = {one: "ready" if one == "state" else "acme" for one in needed if one != name}
             taken.setdefault(f"{verb}({name}=)", lambda given, m=method, n=name, o=others: m(**(o | {n: given})))

@@ -138,6 +138,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "enqueue": Call([rows("enqueue", "job", *sent)], {}),
         "extend": Call([list(members.values())], {"lease_ms": 60_000}),
         "find": Call([], {"id": "leased-1", "watches": True}),
+        "forget_deleted": Call([["deleted-1", "nobody"]], {}),
         "forget_queue": Call([], {}),
         "locate": Call([], {"id": "ready-1"}),
         "hold": Call([], {"label": "n:other", "holds": True, "by": "", "why": ""}),

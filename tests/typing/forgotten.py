@@ -80,7 +80,13 @@ async def verbs() -> None:
     app.failed_page()  # wrong
     app.retry_job("a")  # wrong
     app.retry_failed()  # wrong
+    app.retry_jobs(["a"], queue="default")  # wrong
     app.delete_failed()  # wrong
+    app.delete_jobs(["a"], queue="default")  # wrong
+    app.undelete_failed()  # wrong
+    app.undelete_jobs(["a"])  # wrong
+    app.failed_groups()  # wrong
+    app.mark_group("a", queue="default")  # wrong
     app.pause("default")  # wrong
     app.audit()  # wrong
     app.server()  # wrong

@@ -11,15 +11,16 @@ import msgspec
 from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.naming import named
-from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.app.verbs.groups import GroupVerbs
 from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, matching_pages
+from asyncjobs.app.verbs.undoing import UndoVerbs, deletion_of
 from asyncjobs.core.bounds import checked_count, shown
-from asyncjobs.core.duration import unix_ms
+from asyncjobs.core.duration import Duration, to_ms, unix_ms
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
-from asyncjobs.core.options import checked_text
+from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.errors import ArgumentsError, closest
-from asyncjobs.jobs.tenant_scope import id_here, tenant_here
+from asyncjobs.jobs.tenant_scope import id_here, ids_here, tenant_here
 from asyncjobs.ports import JobPage
 
 __all__ = ["DeadFilter", "DeadVerbs", "job_filter"]
@@ -44,9 +45,11 @@ class DeadFilter(TypedDict, total=False):
     """The earliest time at which the job died, an aware datetime."""
     until: datetime | None
     """The time before which the job died, an aware datetime."""
+    group: str | None
+    """The id of the group of what the job died of, as ``App.failed_groups`` tells it; empty for jobs in no group."""
 
 
-class DeadVerbs(Verbs):
+class DeadVerbs(GroupVerbs, UndoVerbs):
     """The verbs for the dead letter queues, of which each queue has one."""
 
     @on_app_loop
@@ -59,7 +62,8 @@ class DeadVerbs(Verbs):
             limit: How many jobs at most.
             queue: Only jobs of this queue.
             **which: Only jobs that pass the filter: ``name``, ``tenant``, ``error`` (the type of the last error, with
-                its module or without), ``since`` and ``until`` (aware datetimes, the first included).
+                its module or without), ``group`` (of ``failed_groups``), ``since`` and ``until`` (aware datetimes, the
+                first included).
 
         Raises:
             ArgumentsError: A time is naive, ``tenant`` can't be the id of a tenant, or ``limit`` is no count.
@@ -155,52 +159,118 @@ class DeadVerbs(Verbs):
         return was_dead
 
     @on_app_loop
-    async def retry_failed(self, *, queue: str | None = None, **which: Unpack[DeadFilter]) -> int:
+    async def retry_jobs(
+        self, job_ids: Iterable[str], *, queue: str, delay: Duration = 0, spread: Duration = 0
+    ) -> list[bool]:
+        """Make jobs of a dead letter queue ready again, with all their retries, or let them start over a time.
+
+        Args:
+            job_ids: The ids of the jobs, in the order in which they are to start.
+            queue: Their queue.
+            delay: When the first of them is to start, from now: seconds or ``timedelta``.
+            spread: Within what time from then on the others start, at equal intervals.
+
+        Returns:
+            For each id, whether it was that of a dead job.
+
+        Raises:
+            ArgumentsError: A value is wrong.
+
+        Example:
+            ``await app.retry_jobs([job.id for job in page.jobs], queue="payments", spread=600)``
+        """
+        delay_ms, spread_ms = to_ms("delay", delay), to_ms("spread", spread)
+        ids = ids_here(job_ids)
+        done = await self._broker.retry(checked_queue(queue), ids, delay_ms=delay_ms, spread_ms=spread_ms)
+        await note(self._broker, "retry_jobs", ", ".join(ids), queue=queue, count=sum(done))
+        return done
+
+    @on_app_loop
+    async def retry_failed(self, *, queue: str | None = None, spread: Duration = 0, **which: Unpack[DeadFilter]) -> int:
         """Make jobs of the dead letter queues ready again, with all their retries.
 
         The job that died first comes first. A job that fails again meanwhile isn't retried twice.
 
         Args:
             queue: Only jobs of this queue.
+            spread: Within what time from now on they start, at equal intervals: seconds or ``timedelta``. So what has
+                just come back isn't overrun at once. Each queue is spread over this time.
             **which: Only jobs that pass the filter, as ``failed_jobs`` takes it.
 
         Returns:
             How many jobs there were.
 
         Raises:
-            ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
+            ArgumentsError: A time is naive, ``spread`` is no duration, or ``tenant`` can't be the id of a tenant.
         """
-        wanted = job_filter(which, DeadFilter.__annotations__)
+        wanted, spread_ms = job_filter(which, DeadFilter.__annotations__), to_ms("spread", spread)
         count = 0
         for one in await self._queues(queue):
             found = [job.id async for page in matching_pages(self._broker, one, "dead", wanted) for job in page]
             # They are listed latest first.
             found.reverse()
             for start in range(0, len(found), _RETRIED_A_CALL):
-                count += sum(await self._broker.retry(one, found[start : start + _RETRIED_A_CALL]))
+                ids = found[start : start + _RETRIED_A_CALL]
+                delay_ms, part_ms = (spread_ms * number // len(found) for number in (start, len(ids)))
+                count += sum(await self._broker.retry(one, ids, delay_ms=delay_ms, spread_ms=part_ms))
         await note(self._broker, "retry_failed", queue=queue, which=which, count=count)
         return count
 
     @on_app_loop
-    async def delete_failed(self, *, queue: str | None = None, **which: Unpack[DeadFilter]) -> int:
-        """Delete jobs of the dead letter queues.
+    async def delete_jobs(
+        self, job_ids: Iterable[str], *, queue: str, deletion: int | None = None, purge: bool = False
+    ) -> list[bool]:
+        """Delete jobs of a queue that have ended or are in the dead letter queue; ``undelete_jobs`` undoes that.
+
+        Args:
+            job_ids: The ids of the jobs.
+            queue: Their queue.
+            deletion: The number of the deletion that this call belongs to, as of ``delete_failed``.
+            purge: Whether they are gone for good, and their memory is free at once.
+
+        Returns:
+            For each id, whether a job was deleted.
+
+        Raises:
+            ArgumentsError: A value is wrong.
+        """
+        keep_ms, number = deletion_of(deletion, purge)
+        ids = ids_here(job_ids)
+        done = await self._broker.delete(checked_queue(queue), ids, keep_ms=keep_ms, deletion=number)
+        await note(self._broker, "delete_jobs", ", ".join(ids), queue=queue, count=sum(done))
+        return done
+
+    @on_app_loop
+    async def delete_failed(
+        self,
+        *,
+        queue: str | None = None,
+        deletion: int | None = None,
+        purge: bool = False,
+        **which: Unpack[DeadFilter],
+    ) -> int:
+        """Delete jobs of the dead letter queues; for 24 hours, ``undelete_failed`` undoes that.
 
         Args:
             queue: Only jobs of this queue.
+            deletion: The number of this deletion, by which ``undelete_failed`` finds its jobs; by default the time in
+                Unix milliseconds. Calls with the same number are undone together.
+            purge: Whether the jobs are gone for good, and their memory is free at once.
             **which: Only jobs that pass the filter, as ``failed_jobs`` takes it.
 
         Returns:
             How many jobs there were.
 
         Raises:
-            ArgumentsError: A time is naive, or ``tenant`` can't be the id of a tenant.
+            ArgumentsError: A time is naive, ``deletion`` is no number, or ``tenant`` can't be the id of a tenant.
         """
-        wanted = job_filter(which, DeadFilter.__annotations__)
+        wanted, (keep_ms, number) = job_filter(which, DeadFilter.__annotations__), deletion_of(deletion, purge)
         count = 0
         for one in await self._queues(queue):
             async for page in matching_pages(self._broker, one, "dead", wanted):
                 if page:
-                    count += sum(await self._broker.delete(one, [job.id for job in page]))
+                    ids = [job.id for job in page]
+                    count += sum(await self._broker.delete(one, ids, keep_ms=keep_ms, deletion=number))
         await note(self._broker, "delete_failed", queue=queue, which=which, count=count)
         return count
 
@@ -237,14 +307,15 @@ def job_filter(which: Mapping[str, Any], known: Collection[str]) -> JobFilter:
         if given not in known:
             raise ArgumentsError(f"{given}= is no filter; expected {', '.join(known)}.{closest(given, known)}")
     bounds = {what: _unix_ms(what, which.get(what)) for what in ("since", "until")}
-    texts = {what: which.get(what) for what in ("name", "error")}
-    name, error = (None if given is None else checked_text(what, given) for what, given in texts.items())
+    texts = {what: which.get(what) for what in ("name", "error", "group")}
+    name, error, group = (None if given is None else checked_text(what, given) for what, given in texts.items())
     return JobFilter(
         name=name,
         error=error,
         tenant=tenant_here(which.get("tenant")),
         since_ms=bounds["since"],
         until_ms=bounds["until"],
+        group=group,
     )
 
 

@@ -13,6 +13,7 @@ from asyncjobs.app.naming import named
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.moving import MoveReply, move
 from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, ListedState, pages, place_of
+from asyncjobs.app.verbs.undoing import deletion_of
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import Duration, due_ms, to_ms
 from asyncjobs.core.job import Job
@@ -193,7 +194,7 @@ class JobVerbs(Verbs):
 
     @on_app_loop
     async def delete_job(self, job_id: str, *, queue: str | None = None) -> bool:
-        """Delete a job that has ended or is in the dead letter queue.
+        """Delete a job that has ended or is in the dead letter queue; for 24 hours, ``undelete_jobs`` undoes that.
 
         A job that waits or runs must be cancelled first.
 
@@ -209,7 +210,8 @@ class JobVerbs(Verbs):
         """
         job_id = id_here(job_id)
         where = await self._lookup.queue_of(job_id, queue)
-        [is_deleted] = await self._broker.delete(where, [job_id])
+        keep_ms, deletion = deletion_of(None, purge=False)
+        [is_deleted] = await self._broker.delete(where, [job_id], keep_ms=keep_ms, deletion=deletion)
         if not is_deleted:
             await self._lookup.known(job_id, where)
         await note(self._broker, "delete_job", job_id, queue=where, count=is_deleted, of_one=True)

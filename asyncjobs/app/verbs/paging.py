@@ -9,7 +9,7 @@ from asyncjobs.core.bounds import shown
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
 from asyncjobs.errors import ArgumentsError
-from asyncjobs.ports import JobStore, Place, QueueFigures
+from asyncjobs.ports import JobStore, ListedPlace, Place, QueueFigures
 
 __all__ = ["ENTRIES_A_PAGE", "ListedState", "held_in", "matching_pages", "pages", "place_of"]
 
@@ -38,7 +38,14 @@ def held_in(figures: QueueFigures, place: Place) -> int:
 
 
 async def pages(
-    broker: JobStore, queue: str, place: Place, tenant: str = "", *, until_ms: int = 0, size: int = ENTRIES_A_PAGE
+    broker: JobStore,
+    queue: str,
+    place: ListedPlace,
+    tenant: str = "",
+    *,
+    until_ms: int = 0,
+    group: str | None = None,
+    size: int = ENTRIES_A_PAGE,
 ) -> AsyncIterator[list[Job]]:
     """Yield the jobs in one place of a queue, page by page; a page may be empty.
 
@@ -48,18 +55,19 @@ async def pages(
         place: The place, which also says their order.
         tenant: Only jobs of this tenant; empty for the jobs of all.
         until_ms: Of dead jobs, only those that died before this Unix time in milliseconds; 0 for all.
+        group: Of dead jobs, only those of this group; empty for those in none, ``None`` for all.
         size: How many entries a page has.
     """
     cursor = ""
     while True:
-        jobs, cursor = await broker.page(queue, place, cursor, size, tenant, until_ms)
+        jobs, cursor = await broker.page(queue, place, cursor, size, tenant, until_ms, group)
         yield jobs
         if not cursor:
             return
 
 
 async def matching_pages(
-    broker: JobStore, queue: str, place: Place, wanted: JobFilter, size: int = ENTRIES_A_PAGE
+    broker: JobStore, queue: str, place: ListedPlace, wanted: JobFilter, size: int = ENTRIES_A_PAGE
 ) -> AsyncIterator[list[Job]]:
     """Yield the jobs in one place of a queue that pass a filter, page by page; a page may be empty.
 
@@ -70,7 +78,8 @@ async def matching_pages(
         wanted: The filter.
         size: How many entries are looked at for a page.
     """
-    async for page in pages(broker, queue, place, wanted.tenant or "", until_ms=wanted.until_ms or 0, size=size):
+    until_ms, group = wanted.until_ms or 0, wanted.group
+    async for page in pages(broker, queue, place, wanted.tenant or "", until_ms=until_ms, group=group, size=size):
         yield [job for job in page if wanted.matches(job)]
         # The dead are listed latest first, so the other pages have none either.
         last = page[-1] if place == "dead" and page else None

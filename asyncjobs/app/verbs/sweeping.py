@@ -160,7 +160,11 @@ class _Sweep:
         async def once() -> int:
             return await self._cancel_all() + await self._delete_dead()
 
-        return await self._repeat(once)
+        count = await self._repeat(once)
+        # What was deleted before is kept for a while, and can't be brought back after this.
+        async for page in matching_pages(self._broker, self._queue, "deleted", self._wanted):
+            await self._broker.forget_deleted(self._queue, [job.id for job in page])
+        return count
 
     async def _repeat(self, once: Callable[[], Awaitable[int]]) -> int:
         """Call ``once`` until it finds no job, and return how many it has found."""

@@ -37,6 +37,11 @@ class MemoryDead:
             now_ms, state = self._now_ms(), self._queue(queue)
             return [store.delete(state, job_id, keep_ms, deletion, now_ms) for job_id in job_ids]
 
+    async def forget_deleted(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        with self._lock:
+            now_ms, deleted = self._now_ms(), self._queue(queue).deleted
+            return [deleted.take(job_id, now_ms) is not None for job_id in job_ids]
+
     async def undelete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         with self._lock:
             now_ms = self._now_ms()

@@ -198,9 +198,8 @@ def retry(queue: Queue, job_ids: Sequence[str], delay_ms: int, spread_ms: int, n
 def delete(queue: Queue, job_id: str, keep_ms: int, deletion: int, now_ms: int) -> bool:
     """Delete a dead or ended job, and keep it for ``keep_ms``; return whether there was one."""
     entry = queue.get(job_id, now_ms)
-    was_kept = keep_ms == 0 and queue.deleted.take(job_id, now_ms) is not None
     if entry is None or entry.place not in ("dead", "ended"):
-        return was_kept
+        return False
     was_dead, group, tries, last_event = entry.place == "dead", entry.group, entry.tries, entry.last_event
     until_ms = now_ms + keep_ms if was_dead else min(entry.at_ms, now_ms + keep_ms)
     queue.forget(entry)

@@ -33,6 +33,7 @@ _CANCEL = load("cancel")
 _DEAD_GROUPS = load("dead_groups")
 _DELETE = load("delete")
 _EDIT = load("edit")
+_FORGET_DELETED = load("forget_deleted")
 _HOLD = load("hold")
 _LOCATE = load("locate")
 _MARK_GROUP = load("mark_group")
@@ -115,6 +116,9 @@ class RedisStore(Session):
 
     async def delete(self, queue: str, job_ids: Sequence[str], *, keep_ms: int = 0, deletion: int = 0) -> list[bool]:
         return await self._on_ids(_DELETE, queue, job_ids, keep_ms=keep_ms, deletion=deletion)
+
+    async def forget_deleted(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        return await self._on_ids(_FORGET_DELETED, queue, job_ids)
 
     async def undelete(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         return await self._on_ids(_UNDELETE, queue, job_ids)

@@ -1,5 +1,4 @@
--- delete: forget jobs that no longer run or wait: those of the dead letter queue, the records of ended ones, and with
--- nothing to keep those that were deleted before.
+-- delete: forget jobs that no longer run or wait: those of the dead letter queue, and the records of ended ones.
 --- @args keep_ms: ms, deletion: int
 --- @list ids
 -- keep_ms   for how long the deletion can be undone, 0 if it can't be
@@ -14,23 +13,17 @@
 --- @include deleted
 local records = heads_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
-local kept = keep_ms == 0 and values_of(q.deletions, ids) or {}
 
-local reply, doomed, tenants, deaths, forgotten, seen = {}, {}, {}, {}, {}, {}
+local reply, doomed, tenants, deaths, seen = {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
   local record = records[i]
-  reply[i] = '0'
-  if not seen[id] then
+  if record and not seen[id] and (died[i] or (is_readable(record) and is_ended(record))) then
     seen[id] = true
-    if record and (died[i] or (is_readable(record) and is_ended(record))) then
-      doomed[#doomed + 1] = id
-      tenants[#doomed], deaths[#doomed] = tenant_in(record), died[i]
-      reply[i] = '1'
-    end
-    if kept[i] then
-      forgotten[#forgotten + 1] = id
-      reply[i] = '1'
-    end
+    doomed[#doomed + 1] = id
+    tenants[#doomed], deaths[#doomed] = tenant_in(record), died[i]
+    reply[i] = '1'
+  else
+    reply[i] = '0'
   end
 end
 if #doomed > 0 then
@@ -41,5 +34,4 @@ if #doomed > 0 then
     forget_all(q, doomed)
   end
 end
-forget_deleted(q, forgotten)
 return table.concat(reply)

@@ -1,0 +1,108 @@
+"""The verbs of an app that undo a deletion."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from asyncjobs.app.audit import note
+from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.app.verbs.paging import pages
+from asyncjobs.core.bounds import checked_count
+from asyncjobs.jobs.tenant_scope import ids_here, tenant_here
+
+__all__ = ["KEEP_MS", "UndoVerbs", "deletion_of"]
+
+#: For how long a deletion can be undone.
+KEEP_MS = 24 * 3_600_000
+
+
+def deletion_of(deletion: int | None, purge: bool) -> tuple[int, int]:
+    """Return for how long deleted jobs are kept, in milliseconds, and the number of their deletion.
+
+    Args:
+        deletion: The number that the caller gives, ``None`` for a new one.
+        purge: Whether they aren't kept.
+
+    Raises:
+        ArgumentsError: ``deletion`` is no number.
+    """
+    number = time.time_ns() // 1_000_000 if deletion is None else checked_count("deletion", deletion, least=1)
+    return 0 if purge else KEEP_MS, number
+
+
+class UndoVerbs(Verbs):
+    """The verbs for jobs that were deleted within the last 24 hours."""
+
+    @on_app_loop
+    async def undelete_jobs(self, job_ids: Iterable[str], *, queue: str | None = None) -> list[bool]:
+        """Bring deleted jobs back to where they were; dead ones are in the dead letter queue again.
+
+        Jobs that were cancelled, or deleted with ``purge``, can't be brought back.
+
+        Args:
+            job_ids: The ids of the jobs.
+            queue: Their queue; by default all queues are searched.
+
+        Returns:
+            For each id, whether its job is back: not if it was deleted more than 24 hours ago, or its id was sent
+            again.
+
+        Example:
+            ``[is_back] = await app.undelete_jobs(["01JD..."])``
+        """
+        ids = ids_here(job_ids)
+        done = [False] * len(ids)
+        for one in await self._queues(queue):
+            replies = await self._broker.undelete(one, ids)
+            done = [before or now for before, now in zip(done, replies, strict=True)]
+        await note(self._broker, "undelete_jobs", ", ".join(ids), queue=queue, count=sum(done))
+        return done
+
+    @on_app_loop
+    async def undelete_failed(self, deletion: int | None = None, *, queue: str | None = None) -> int:
+        """Bring back the jobs of a deletion: by default of the last one, however it was made.
+
+        Args:
+            deletion: The number of the deletion.
+            queue: Only jobs of this queue.
+
+        Returns:
+            How many jobs are back.
+
+        Raises:
+            ArgumentsError: ``deletion`` is no number.
+
+        Example:
+            ```python
+            await app.delete_failed(name="charge")
+            await app.undelete_failed()
+            ```
+        """
+        if deletion is not None:
+            checked_count("deletion", deletion, least=1)
+        queues = await self._queues(queue)
+        number = await self._last_deletion(queues) if deletion is None else deletion
+        count = sum([await self._undo(one, number) for one in queues if number])
+        await note(self._broker, "undelete_failed", str(number), queue=queue, count=count)
+        return count
+
+    async def _last_deletion(self, queues: Iterable[str]) -> int:
+        """Return the number of the last deletion of which a job can be brought back, 0 if there is none."""
+        last = 0
+        for queue in queues:
+            async for page in pages(self._broker, queue, "deleted", tenant_here(None) or ""):
+                if page:
+                    last = max(last, page[0].deletion or 0)
+                    break
+        return last
+
+    async def _undo(self, queue: str, number: int) -> int:
+        ids: list[str] = []
+        # Those of later deletions come first.
+        async for page in pages(self._broker, queue, "deleted", tenant_here(None) or ""):
+            ids += [job.id for job in page if job.deletion == number]
+            if page and (page[-1].deletion or 0) < number:
+                break
+        return sum(await self._broker.undelete(queue, ids)) if ids else 0
