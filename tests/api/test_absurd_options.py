@@ -176,6 +176,7 @@ VERBS = (
     "queue_series",
     "queue_loads",
     "load",
+    "names",
     "name_series",
     "job_history",
     "schedules",

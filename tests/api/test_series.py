@@ -141,12 +141,12 @@ async def test_names_are_told_with_their_share_of_the_time(make_app: Callable[..
         assert found[0].p95_run_ms == pytest.approx(1_000, rel=0.06)
         assert found[0].p95_wait_ms == pytest.approx(1_000, rel=0.06)
         assert (found[1].failed, found[1].p95_wait_ms) == (2, None)
-        assert [one.calls for one in await app.names("bulk")] == [2]
+        assert [one.calls for one in await app.names(["bulk"])] == [2]
         assert await app.names(before=timedelta(days=2)) == []
         series = await app.name_series("mail", timedelta(hours=3))
         assert len(series.at) == 3
         assert (sum(series.succeeded), sum(series.failed), sum(series.run_ms)) == (2, 2, 2_000)
-        assert sum((await app.name_series("mail", timedelta(hours=3), queue="bulk")).succeeded) == 1
+        assert sum((await app.name_series("mail", timedelta(hours=3), queues=["bulk"])).succeeded) == 1
         assert sum((await app.name_series("unknown")).succeeded) == 0
         with pytest.raises(ArgumentsError, match="14 days"):
             await app.names(since=timedelta(days=15))

@@ -15,10 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route as Endpoint
 
 from asyncjobs.admin.access import Access
-from asyncjobs.admin.api import events, holds, jobs, listing, operations, queues, schedules
+from asyncjobs.admin.api import events, figures, holds, jobs, listing, operations, queues, schedules
+from asyncjobs.admin.api.metrics import exposition
 from asyncjobs.admin.api.openapi import document
 from asyncjobs.admin.api.responses import json_response, problem_response
-from asyncjobs.admin.api.route import Call, Route, read_query
+from asyncjobs.admin.api.route import Call, InQueue, Route, read_query
 from asyncjobs.admin.csrf import SAFE_METHODS
 from asyncjobs.admin.door import Authorize, Door
 from asyncjobs.admin.problem import Problem, problem_of
@@ -37,7 +38,16 @@ _MAX_BODY = 256 * 1024
 
 #: Literal paths stand before those in which an id, which may hold slashes, is the last part.
 ROUTES: list[Route] = sorted(
-    [route for module in (queues, jobs, listing, events, schedules, holds, operations) for route in module.ROUTES],
+    [
+        *queues.ROUTES,
+        *jobs.ROUTES,
+        *listing.ROUTES,
+        *events.ROUTES,
+        *figures.ROUTES,
+        *schedules.ROUTES,
+        *holds.ROUTES,
+        *operations.ROUTES,
+    ],
     key=lambda route: ("{" in route.path, route.path.endswith("}")),
 )
 
@@ -73,6 +83,7 @@ def admin_api(app: App, *, authorize: Authorize, trusted_origins: Collection[str
         routes=[
             Endpoint("/healthz", api.health, methods=["GET"]),
             Endpoint("/openapi.json", api.openapi, methods=["GET"]),
+            Endpoint("/metrics", api.metrics, methods=["GET"]),
             *(Endpoint(route.path, partial(api.answer, route), methods=[route.method]) for route in ROUTES),
         ],
         exception_handlers={HTTPException: _no_route},
@@ -117,6 +128,15 @@ class _Api:
 
         async def reply(access: Access) -> Response:
             return json_response(document(ROUTES, request.scope.get("root_path", "")))
+
+        return await self._door.through(request, "look", reply)
+
+    async def metrics(self, request: Request) -> Response:
+        """Answer with figures for Prometheus."""
+
+        async def reply(access: Access) -> Response:
+            with tenant_scope(None):
+                return await exposition(Call(self._app, access, {}, read_query(InQueue, request.query_params)))
 
         return await self._door.through(request, "look", reply)
 

@@ -58,7 +58,7 @@ class SeriesVerbs(Verbs):
 
     @on_app_loop
     async def names(
-        self, queue: str | None = None, since: Duration = _DAY_S, *, before: Duration = 0
+        self, queues: Collection[str] | None = None, since: Duration = _DAY_S, *, before: Duration = 0
     ) -> list[NameStats]:
         """Return what attempts came to by job name, the names that took the most time first.
 
@@ -66,37 +66,41 @@ class SeriesVerbs(Verbs):
         waited, are not among them.
 
         Args:
-            queue: Only this queue; by default all.
+            queues: Only these queues; by default all.
             since: How far to look back, in seconds or as a ``timedelta``.
             before: How long before now the span ends.
 
         Raises:
-            ArgumentsError: ``queue`` can't be the name of a queue, or a duration is none, or reaches beyond what is
-                kept.
+            ArgumentsError: ``queues`` are no names of queues, or a duration is none, or reaches beyond what is kept.
         """
         span = name_span(since, before)
-        queues = await self._queues(queue)
-        runs = [await self._broker.runs(one, span.steps, span.steps_before) for one in queues]
-        return name_stats({one: found.hours for one, found in zip(queues, runs, strict=True)})
+        names = await self._known(queues)
+        runs = [await self._broker.runs(one, span.steps, span.steps_before) for one in names]
+        return name_stats({one: found.hours for one, found in zip(names, runs, strict=True)})
 
     @on_app_loop
     async def name_series(
-        self, name: str, since: Duration = _DAY_S, *, queue: str | None = None, before: Duration = 0
+        self,
+        name: str,
+        since: Duration = _DAY_S,
+        *,
+        queues: Collection[str] | None = None,
+        before: Duration = 0,
     ) -> NameSeries:
         """Return the figures of one job name, hour by hour.
 
         Args:
             name: The job name.
             since: How far to look back, in seconds or as a ``timedelta``; 14 days are kept.
-            queue: Only this queue; by default all.
+            queues: Only these queues; by default all.
             before: How long before now the series ends.
 
         Raises:
-            ArgumentsError: ``name`` is no text, ``queue`` can't be the name of a queue, or a duration is none, or
-                reaches beyond what is kept.
+            ArgumentsError: ``name`` is no text, ``queues`` are no names of queues, or a duration is none, or reaches
+                beyond what is kept.
         """
         name, span = checked_text("name", name), name_span(since, before)
-        runs = [await self._broker.runs(one, span.to_read, span.skip, name) for one in await self._queues(queue)]
+        runs = [await self._broker.runs(one, span.to_read, span.skip, name) for one in await self._known(queues)]
         now_ms = max((found.now_ms for found in runs), default=time.time_ns() // 1_000_000)
         return name_series(name, [found.hours for found in runs], span, now_ms)
 
@@ -131,10 +135,14 @@ class SeriesVerbs(Verbs):
 
     async def _facts(self, queues: Collection[str] | None) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo]]:
         broker = self._broker
-        names = await broker.queues() if queues is None else _checked(queues)
+        names = await self._known(queues)
         figures = await broker.overview(names)
         series = await asyncio.gather(*(broker.series(one, "minute", LOOK_BACK) for one in names))
         return figures, series, await broker.workers()
+
+    async def _known(self, queues: Collection[str] | None) -> list[str]:
+        """Return the given queues; for ``None``, all queues in use."""
+        return await self._broker.queues() if queues is None else _checked(queues)
 
 
 def _checked(queues: object) -> list[str]:

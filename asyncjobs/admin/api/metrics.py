@@ -1,0 +1,108 @@
+"""Figures for Prometheus, under the names by which OpenTelemetry's exporter writes those of ``asyncjobs.telemetry``.
+
+They are what the broker counts for all workers together, so one process is enough to scrape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from starlette.responses import Response
+
+from asyncjobs.admin.api.queues import StatsReply, stats
+from asyncjobs.admin.api.route import Call, InQueue
+from asyncjobs.admin.problem import HEADERS, Problem
+from asyncjobs.app.stats import QueueStats, WorkerStats
+
+__all__ = ["exposition"]
+
+_QUEUE, _STATE = "messaging_destination_name", "asyncjobs_state"
+
+
+class _Metric(NamedTuple):
+    name: str
+    description: str
+    figure: Callable[[QueueStats], float]
+
+
+_STATES: dict[str, Callable[[QueueStats], float]] = {
+    "pending": lambda queue: queue.pending,
+    "scheduled": lambda queue: queue.scheduled,
+    "parked": lambda queue: queue.parked,
+    "running": lambda queue: queue.running,
+    "failed": lambda queue: queue.failed,
+}
+
+_GAUGES = (
+    _Metric("asyncjobs_queue_retrying", "Jobs that failed and will be tried again.", lambda queue: queue.retrying),
+    _Metric("asyncjobs_queue_overdue", "Scheduled jobs whose time is past.", lambda queue: queue.overdue),
+    _Metric(
+        "asyncjobs_queue_oldest_wait_seconds",
+        "Since the first job in line was sent.",
+        lambda queue: queue.oldest_wait_ms / 1000,
+    ),
+    _Metric("asyncjobs_queue_paused", "Whether the queue is paused: 1 or 0.", lambda queue: queue.paused),
+)
+
+_COUNTERS = (
+    _Metric("asyncjobs_completions", "Jobs that completed.", lambda queue: queue.succeeded_total),
+    _Metric("asyncjobs_deaths", "Jobs that went to the dead letter queue.", lambda queue: queue.failed_total),
+    _Metric("asyncjobs_cancellations", "Jobs that were cancelled.", lambda queue: queue.cancelled_total),
+    _Metric("asyncjobs_retries", "Failed attempts that are tried again.", lambda queue: queue.retried_total),
+    _Metric(
+        "asyncjobs_recoveries", "Attempts taken over from a worker that died.", lambda queue: queue.recovered_total
+    ),
+)
+
+
+class _Collector:
+    """What one scrape reads, as ``prometheus_client`` collects it."""
+
+    def __init__(self, families: Any, queues: Sequence[QueueStats], workers: Sequence[WorkerStats]) -> None:
+        self._families = families
+        self._queues = queues
+        self._workers = workers
+
+    def collect(self) -> Iterator[Any]:
+        """Yield the families of metrics."""
+        gauge, counter = self._families.GaugeMetricFamily, self._families.CounterMetricFamily
+        depth = gauge("asyncjobs_queue_depth", "Jobs by state.", labels=[_QUEUE, _STATE])
+        for queue in self._queues:
+            for state, figure in _STATES.items():
+                depth.add_metric([queue.queue_name, state], figure(queue))
+        yield depth
+        for make, metrics in ((gauge, _GAUGES), (counter, _COUNTERS)):
+            for metric in metrics:
+                family = make(metric.name, metric.description, labels=[_QUEUE])
+                for queue in self._queues:
+                    family.add_metric([queue.queue_name], metric.figure(queue))
+                yield family
+        workers = gauge("asyncjobs_workers", "Workers that serve the queue.", labels=[_QUEUE])
+        slots = gauge("asyncjobs_slots", "Jobs that these workers can run at once.", labels=[_QUEUE])
+        for queue in self._queues:
+            own = [worker for worker in self._workers if queue.queue_name in worker.queues]
+            workers.add_metric([queue.queue_name], len(own))
+            slots.add_metric([queue.queue_name], sum(worker.concurrency for worker in own))
+        yield from (workers, slots)
+
+
+async def exposition(call: Call[InQueue]) -> Response:
+    """Return the figures of the queues that the caller may see, or of one.
+
+    Raises:
+        Problem: ``prometheus_client`` is not installed.
+    """
+    try:
+        import prometheus_client
+        from prometheus_client import core
+    except ImportError:
+        raise Problem(
+            501, "/metrics needs the package prometheus-client: pip install 'asyncjobs[metrics]' on this server"
+        ) from None
+    found: StatsReply = await stats(call)
+    # One of its own, with nothing in it of this process or of the program around.
+    registry = prometheus_client.CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(core, found.queues, found.workers))
+    text = prometheus_client.generate_latest(registry)
+    return Response(text, headers={**HEADERS, "Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
