@@ -30,6 +30,7 @@ from asyncjobs.app.verbs.paging import ListedState
 from asyncjobs.app.verbs.schedules import ScheduleInfo, ScheduleRun
 from asyncjobs.app.verbs.search import JobsFound
 from asyncjobs.app.verbs.sweeping import LiveFilter, LiveState
+from asyncjobs.app.why import Why, WhyKind, WhyReason
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import Acks, CallOptions, DefinitionOptions, Durability, Executor, JobOptions, SendOptions
@@ -173,6 +174,9 @@ __all__ = [
     "UnknownJobName",
     "UnknownSchedule",
     "UnknownTenant",
+    "Why",
+    "WhyKind",
+    "WhyReason",
     "Worker",
     "WorkerJob",
     "WorkerStats",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import asyncjobs
-from asyncjobs.cli import cancel, check, dashboard, dead, demo, holds, jobs, purge, schedules, show, stats, worker
+from asyncjobs.cli import cancel, check, dashboard, dead, demo, holds, jobs, purge, schedules, show, stats, why, worker
 from asyncjobs.cli.command import Parser
 from asyncjobs.cli.loading import ImportFailed
 from asyncjobs.cli.output import OutputLost, flush, print_error, print_note
@@ -48,7 +48,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"asyncjobs {asyncjobs.__version__}")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for module in (worker, stats, jobs, show, cancel, dead, holds, purge, schedules, check, dashboard, demo):
+    for module in (worker, stats, jobs, show, why, cancel, dead, holds, purge, schedules, check, dashboard, demo):
         module.add_commands(commands)
     return parser
 

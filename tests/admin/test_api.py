@@ -195,6 +195,21 @@ async def test_jobs_that_have_not_ended_are_listed_by_state(app: App, web: Any, 
         assert (await ask(web, "/jobs?state=dead")).status == 400
 
 
+async def test_it_is_told_why_a_job_does_not_run(app: App, web: Any, fail: Any) -> None:
+    async with app:
+        waits = await fail.with_options(tenant="acme").delay()
+        await app.pause("default", why="migration")
+        told = (await ask(web, f"/jobs/{quote(waits.id)}/why")).json
+        assert [one["kind"] for one in told["reasons"]] == ["queue paused", "no worker"]
+        assert "migration" in told["sentence"]
+        assert told["reasons"][1]["sentence"] == "No worker serves the queue default."
+        # Why whole queues stand still is not for who may see one tenant.
+        narrow = (await ask(web, f"/jobs/{quote(waits.id)}/why", tenants="acme")).json
+        assert narrow["reasons"][0]["kind"] == "queue paused"
+        assert "migration" not in narrow["sentence"]
+        assert (await ask(web, f"/jobs/{quote(waits.id)}/why", tenants="globex")).status == 404
+
+
 async def test_a_queue_is_paused_and_resumed(app: App, web: Any) -> None:
     async with app:
         assert (await ask(web, "/queues/default/pause", "POST")).json == {"queue": "default", "paused": True}

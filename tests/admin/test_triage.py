@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from asyncjobs.admin.dashboard.triage import findings, why_waiting
+from asyncjobs.admin.dashboard.triage import findings
 from asyncjobs.app.stats import QueueStats, WorkerStats, queue_stats
 from asyncjobs.ports import QueueFigures
 
@@ -61,18 +61,3 @@ def test_what_is_wrong_with_a_queue(figures: Any, workers: Any, expected: Any) -
 def test_what_stands_still_comes_first_and_of_that_the_most() -> None:
     queues = [a_queue("a", failed=900), a_queue("b", size=5, pending=5), a_queue("c", size=50, pending=50)]
     assert [one.queue for one in findings(queues, [])] == ["c", "b", "a"]
-
-
-@pytest.mark.parametrize(
-    ("figures", "workers", "is_due", "part"),
-    [
-        ({"paused": True}, [a_worker("mail")], True, "is paused"),
-        ({}, [], True, "No worker serves"),
-        ({}, [a_worker("mail")], False, "not come yet"),
-        ({"pending": 3}, [a_worker("mail", running=("a", "b"))], True, "slots"),
-        ({"parked": 1}, [a_worker("mail")], True, "set aside"),
-        ({"pending": 1}, [a_worker("mail")], True, "waits its turn: 1 job"),
-    ],
-)
-def test_why_a_job_does_not_run(figures: Any, workers: Any, is_due: bool, part: str) -> None:
-    assert part in why_waiting(a_queue(**figures), workers, is_due=is_due)

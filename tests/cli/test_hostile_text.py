@@ -76,6 +76,8 @@ class Harm:
             ["failed"],
             ["show", self.dead],
             ["show", self.waiting],
+            ["why", self.dead],
+            ["why", self.waiting],
             ["check", "--app", "empty:app"],
             ["stats"],
             ["stats", "--tenant", self.tenant],

@@ -75,6 +75,7 @@ async def verbs() -> None:
     app.delete_job("a")  # wrong
     app.jobs("ready")  # wrong
     app.search_jobs()  # wrong
+    app.why("id")  # wrong
     app.sample_queue("default")  # wrong
     app.failed_jobs()  # wrong
     app.failed_page()  # wrong

@@ -10,6 +10,7 @@ import msgspec
 from asyncjobs.admin.api.route import Call, InQueue, Route
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.verbs.dead import DeadFilter
+from asyncjobs.app.why import WhyReason
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails, JobSummary, job_details, job_summary
@@ -22,6 +23,8 @@ __all__ = [
     "FailedJobs",
     "FailedQuery",
     "RetriedJob",
+    "ToldReason",
+    "WhyReply",
     "cancel",
     "dead_of",
     "delete",
@@ -29,6 +32,7 @@ __all__ = [
     "retry",
     "show",
     "summary_for",
+    "why",
 ]
 
 
@@ -65,6 +69,28 @@ class FailedJobs(msgspec.Struct, frozen=True, kw_only=True):
     """The jobs. Without the permission ``values``, their arguments are ``null`` and their metadata is empty."""
     next: str | None
     """``before`` of the jobs that died earlier, ``null`` if there are none."""
+
+
+class ToldReason(WhyReason, frozen=True, kw_only=True):
+    """One reason why a job doesn't run."""
+
+    sentence: str
+    """The reason in words."""
+
+
+class WhyReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a job doesn't run, or what it does instead."""
+
+    id: str
+    """Its id."""
+    queue: str
+    """Its queue."""
+    state: str
+    """Its state."""
+    sentence: str
+    """All reasons in words."""
+    reasons: list[ToldReason]
+    """The reasons, the first one first to be dealt with."""
 
 
 class RetriedJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +144,35 @@ def dead_of(call: Call[FailedQuery]) -> tuple[list[str] | None, DeadFilter]:
 async def show(call: Call[InQueue]) -> JobDetails:
     """Show a job as it stands."""
     return _details(call, await _job(call))
+
+
+async def why(call: Call[InQueue]) -> WhyReply:
+    """Show why a job doesn't run, or what it does instead."""
+    job = await _job(call)
+    found = await call.app.why(job.id, queue=job.queue)
+    reasons = found.reasons
+    if call.access.tenants is not None:
+        reasons = [_without_figures(one) for one in reasons]
+    return WhyReply(
+        id=found.id,
+        queue=found.queue,
+        state=found.state,
+        sentence=" ".join(map(str, reasons)),
+        reasons=[ToldReason(**msgspec.structs.asdict(one), sentence=str(one)) for one in reasons],
+    )
+
+
+def _without_figures(reason: WhyReason) -> WhyReason:
+    """Return a reason without the figures of whole queues, and without who holds them back."""
+    return msgspec.structs.replace(
+        reason,
+        ahead=None,
+        slots=None,
+        free_slots=None,
+        by="",
+        note="" if reason.kind == "queue paused" else reason.note,
+        which="" if reason.kind == "runs" else reason.which,
+    )
 
 
 async def retry(call: Call[InQueue]) -> RetriedJob:
@@ -180,6 +235,7 @@ def _state_of(job: Job) -> str:
 
 ROUTES = [
     Route("GET", "/jobs/failed", "look", failed, FailedJobs, FailedQuery),
+    Route("GET", "/jobs/{id:path}/why", "look", why, WhyReply, InQueue),
     Route("GET", "/jobs/{id:path}", "look", show, JobDetails, InQueue),
     Route("POST", "/jobs/{id:path}/retry", "retry", retry, RetriedJob, InQueue),
     Route("POST", "/jobs/{id:path}/cancel", "cancel", cancel, CancelledJob, InQueue),

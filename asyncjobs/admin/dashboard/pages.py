@@ -16,11 +16,10 @@ from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
-from asyncjobs.admin.dashboard.triage import findings, why_waiting
+from asyncjobs.admin.dashboard.triage import findings
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.counting import Count, count_jobs
-from asyncjobs.app.stats import QueueStats
 from asyncjobs.core.view import JobDetails
 
 __all__ = ["PAGES", "Act"]
@@ -79,13 +78,10 @@ async def job(call: Call[OneJob]) -> Mapping[str, Any]:
 
 
 async def _why(call: Call[OneJob], job: JobDetails) -> str | None:
-    """Return why the job doesn't run, if it waits."""
-    if job.state not in ("pending", "retrying"):
+    """Return why the job doesn't run, if it waits or is dead."""
+    if job.state not in ("pending", "retrying", "failed"):
         return None
-    stats = await call.app.stats()
-    here: QueueStats | None = next((one for one in stats.queues if one.queue_name == job.queue), None)
-    is_due = job.due_at is None or job.due_at <= datetime.now(UTC)
-    return None if here is None else why_waiting(here, stats.workers, is_due=is_due)
+    return (await jobs.why(call.asking(InQueue(job.queue)))).sentence
 
 
 async def dead(call: Call[Dead]) -> Mapping[str, Any]:

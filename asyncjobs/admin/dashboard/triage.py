@@ -9,7 +9,7 @@ import msgspec
 
 from asyncjobs.app.stats import QueueStats, WorkerStats
 
-__all__ = ["Finding", "findings", "why_waiting"]
+__all__ = ["Finding", "findings"]
 
 LONG_WAIT_MS = 60_000
 """From this wait of the first job in line on, a queue that is served is slow."""
@@ -59,28 +59,6 @@ def _of_queue(queue: QueueStats, is_served: bool) -> list[Finding]:
     if queue.failed:
         add("warn", f"{_jobs(queue.failed)} in the dead letter queue", "dead")
     return found
-
-
-def why_waiting(queue: QueueStats, workers: Collection[WorkerStats], *, is_due: bool) -> str:
-    """Return why a job that waits in ``queue`` doesn't run.
-
-    Args:
-        queue: Its queue.
-        workers: The workers that are present.
-        is_due: Whether its time has come.
-    """
-    serving = [worker for worker in workers if queue.queue_name in worker.queues and worker.status != "stopping"]
-    if queue.paused:
-        return f"The queue {queue.queue_name} is paused."
-    if not serving:
-        return f"No worker serves the queue {queue.queue_name}."
-    if not is_due:
-        return "Its time has not come yet."
-    if all(len(worker.running) >= worker.concurrency for worker in serving):
-        return f"All slots of its {len(serving)} workers are taken; {_jobs(queue.pending)} are in line."
-    if queue.parked:
-        return "It may be set aside: no worker knows its name, or the name or the tenant is suspended."
-    return f"It waits its turn: {_jobs(queue.pending)} are in line."
 
 
 def _jobs(count: int) -> str:

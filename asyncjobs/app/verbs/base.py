@@ -8,6 +8,7 @@ from asyncjobs.app.connection import Connection
 from asyncjobs.app.lookup import Lookup
 from asyncjobs.app.sender import Sender
 from asyncjobs.core.options import checked_queue
+from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.ports import Broker
 
@@ -18,6 +19,7 @@ class Verbs:
     """The parts of an app that its verbs use. A group of verbs adds methods, and no state."""
 
     registry: Registry
+    retry: RetryPolicy
     _connection: Connection
     _lookup: Lookup
     _sender: Sender

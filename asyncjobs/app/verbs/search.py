@@ -5,20 +5,24 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, NamedTuple, get_args
 
 import msgspec
 
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.naming import named
+from asyncjobs.app.stats import queue_stats
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.paging import ListedState, held_in, place_of
+from asyncjobs.app.why import Why, why
 from asyncjobs.core.bounds import MAX_COUNT, checked_count, shown
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_queue, checked_text
+from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.core.search import has_text, needles_of
-from asyncjobs.errors import ArgumentsError
-from asyncjobs.jobs.tenant_scope import tenant_here
+from asyncjobs.errors import ArgumentsError, UnknownJobName
+from asyncjobs.jobs.tenant_scope import id_here, tenant_here
 from asyncjobs.ports import JobStore, Place, Sample, ScanRequest
 
 __all__ = ["JobsFound", "SearchVerbs"]
@@ -147,6 +151,46 @@ class SearchVerbs(Verbs):
         if limit > _MAX_SAMPLE:
             raise ArgumentsError(f"limit={limit}: expected at most {_MAX_SAMPLE:,}")
         return await self._broker.sample(checked_queue(queue), place_of(state), limit)
+
+    @on_app_loop
+    async def why(self, job_id: str, *, queue: str | None = None) -> Why:
+        """Tell why a job doesn't run, or what it does instead.
+
+        Args:
+            job_id: The job's id.
+            queue: Its queue; by default all queues are searched.
+
+        Returns:
+            The reasons, each with its figures. As text, it is one sentence a reason.
+
+        Raises:
+            UnknownJob: There is no record of the job.
+
+        Example:
+            ``print(await app.why("01JZ3E5Q8Y6W2K0N4M7R9T1V3X"))``
+        """
+        job = await self._lookup.known(id_here(job_id), queue)
+        [figures] = await self._broker.overview([job.queue])
+        location = await self._broker.locate(job.queue, job.id)
+        return why(
+            job,
+            location,
+            queue_stats(figures),
+            await self._broker.workers(),
+            now=datetime.now(UTC),
+            max_retries=self._max_retries(job),
+        )
+
+    def _max_retries(self, job: Job) -> int | None:
+        """Return how many retries a job has, ``None`` where its code isn't known, or a function decides."""
+        if job.envelope.max_retries is not None:
+            return job.envelope.max_retries
+        try:
+            given = self.registry.get(job.name).options.retry
+        except UnknownJobName:
+            return None
+        retry = self.retry if given is msgspec.UNSET else given
+        return retry.max_retries if isinstance(retry, RetryPolicy) else None
 
 
 class _Search:
