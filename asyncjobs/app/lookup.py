@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from asyncjobs.app.connection import Connection, on_app_loop
-from asyncjobs.app.naming import named
+from asyncjobs.app.naming import Naming
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.core.retention import TOMBSTONE_MS
@@ -41,7 +41,8 @@ class Lookup:
 
     def __init__(self, connection: Connection, registry: Registry) -> None:
         self._connection = connection
-        self._registry = registry
+        self.naming = Naming(connection, registry)
+        """What names the arguments of jobs."""
 
     @property
     def keep_ms(self) -> int:
@@ -54,17 +55,17 @@ class Lookup:
         broker = self._connection.broker
         checked_text("job_id", job_id)
         if queue is not None:
-            return self._named(await broker.find(checked_queue(queue), job_id))
+            return await self._named(await broker.find(checked_queue(queue), job_id))
         looks = (broker.find(one, job_id) for one in await broker.queues())
         found = await asyncio.gather(*looks, return_exceptions=True)
         job = next((one for one in found if isinstance(one, Job)), None)
         failure = next((one for one in found if isinstance(one, BaseException)), None)
         if job is None and failure is not None:
             raise failure
-        return self._named(job)
+        return await self._named(job)
 
-    def _named(self, job: Job | None) -> Job | None:
-        return None if job is None else named(job, self._registry)
+    async def _named(self, job: Job | None) -> Job | None:
+        return None if job is None else await self.naming.named(job)
 
     async def known(self, job_id: str, queue: str | None) -> Job:
         """Return a job as it stands; without ``queue``, search all queues.

@@ -1,24 +1,92 @@
-"""The names of the arguments of jobs, which the code of an app tells, and not the record of a job."""
+"""The names of the arguments of jobs, and which are secret: the code tells it, an app's own or that of its workers."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+
 import msgspec
 
+from asyncjobs.app.connection import Connection
 from asyncjobs.core.job import Job
-from asyncjobs.errors import ArgumentsError, DefinitionError, UnknownJobName
+from asyncjobs.core.record.version import DECODING_ERRORS
+from asyncjobs.errors import ArgumentsError, BrokerError, DefinitionError, UnknownJobName
+from asyncjobs.jobs.catalogue import entry_of, names_by, secrets_in
 from asyncjobs.jobs.definition import signature_of
 from asyncjobs.jobs.registry import Registry
+from asyncjobs.ports import CatalogueEntry
 
-__all__ = ["named"]
+__all__ = ["Naming"]
+
+# How long what workers have made known is taken for what they make known now, in seconds.
+_KNOWN_FOR_S = 10.0
 
 
-def named(job: Job, registry: Registry) -> Job:
-    """Return ``job`` with the names of its arguments, where ``registry`` has a handler that they fit."""
-    if not job.name or job.is_newer:
-        return job
-    try:
-        signature = signature_of(registry.get(job.name))
-        names = signature.names_of(job.envelope.arguments, job.envelope.keywords)
-    except (UnknownJobName, DefinitionError, ArgumentsError, NameError):
-        return job
-    return msgspec.structs.replace(job, parameters=names) if names else job
+class Naming:
+    """Gives jobs the names of their arguments.
+
+    Args:
+        connection: The app's connection.
+        registry: The jobs of the app. Those of others are asked for from the broker.
+    """
+
+    def __init__(self, connection: Connection, registry: Registry) -> None:
+        self._connection = connection
+        self._registry = registry
+        self._catalogue: Mapping[str, CatalogueEntry] = {}
+        self._read_at = -_KNOWN_FOR_S
+
+    async def named(self, job: Job) -> Job:
+        """Return ``job`` with the names of its arguments, where they are known."""
+        [found] = await self.all_named([job])
+        return found
+
+    async def all_named(self, jobs: list[Job]) -> list[Job]:
+        """Return each of ``jobs`` with the names of its arguments, where they are known."""
+        mine = self._registry.names()
+        is_foreign = any(job.name and not job.is_newer and job.name not in mine for job in jobs)
+        others = await self.catalogue() if is_foreign else {}
+        names = {job.name for job in jobs if job.name}
+        entries = {name: entry for name in names if (entry := self._entry(name, others)) is not None}
+        return [self._named(job, entries[job.name]) if job.name in entries else job for job in jobs]
+
+    async def catalogue(self) -> Mapping[str, CatalogueEntry]:
+        """Return how the jobs are defined that workers have made known, as of a moment ago."""
+        now = time.monotonic()
+        if now - self._read_at >= _KNOWN_FOR_S:
+            try:
+                self._catalogue = await self._connection.broker.catalogue()
+            except BrokerError:
+                # Of a Cluster, the part that has it may be away; the jobs are there all the same.
+                return self._catalogue
+            self._read_at = now
+        return self._catalogue
+
+    def _entry(self, name: str, others: Mapping[str, CatalogueEntry]) -> CatalogueEntry | None:
+        """Return how a job is defined, by the app's own code before that of others."""
+        try:
+            return entry_of(name, self._registry.get(name))
+        except UnknownJobName:
+            return others.get(name)
+
+    def _named(self, job: Job, entry: CatalogueEntry) -> Job:
+        if job.is_newer:
+            return job
+        try:
+            names = self._names(job, entry)
+            # Where code with other parameters has sent it, any of its arguments may be a secret one.
+            secret = secrets_in(entry, names) if names else tuple(job.named_arguments if entry.secret else ())
+        except DECODING_ERRORS:
+            return job
+        return msgspec.structs.replace(job, parameters=names, secret=secret)
+
+    def _names(self, job: Job, entry: CatalogueEntry) -> tuple[str, ...]:
+        """Return the names of the arguments; none where they don't fit the definition."""
+        keywords = job.envelope.keywords
+        try:
+            signature = signature_of(self._registry.get(job.name))
+            return signature.names_of(job.envelope.arguments, keywords)
+        except UnknownJobName:
+            return names_by(entry, len(job.arguments), keywords)
+        except (DefinitionError, ArgumentsError, NameError):
+            return ()

@@ -77,6 +77,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why a cancelled job was cancelled."""
     parameters: tuple[str, ...] = ()
     """The names of its arguments, in their order; empty where the code of the app doesn't know the job."""
+    secret: tuple[str, ...] = ()
+    """Those of these names whose values are not to be shown."""
     version: int = VERSION
     """The version of its record. A newer asyncjobs has written one that is above this asyncjobs's own, which is that of
     all other jobs; of such a job neither arguments nor metadata are known here."""

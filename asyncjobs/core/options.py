@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
 
 import msgspec
@@ -106,6 +106,10 @@ class JobOptions(_SharedOptions, total=False):
     """Where the handler runs. With ``thread`` an async function runs on the worker's event loop, and a plain one in a
     thread. With ``process`` either runs in a process of its own, which is killed at the timeout: for work that needs
     the CPU. The process imports the function, so it must stand at the top of its module."""
+
+    secret: Sequence[str]
+    """The parameters whose values are never shown: on the command line, over HTTP and in the dashboard stands
+    ``‹secret›`` in their place. They are stored as the others are."""
 
 
 class SendOptions(_SharedOptions, total=False):
@@ -223,6 +227,13 @@ def _checked_executor(given: Any) -> Any:
     return given
 
 
+def _checked_secret(given: Any) -> tuple[str, ...]:
+    names = list(given) if isinstance(given, list | tuple | set | frozenset) else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise ArgumentsError(f"secret={shown(given)}: expected names of parameters, as in ['card']")
+    return tuple(sorted(map(str, names)))
+
+
 def _checked_metadata(given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ArgumentsError(f"metadata={shown(given)}: expected a mapping of names to values")
@@ -265,6 +276,7 @@ _CHECKS = {
     "result_ttl": _duration("result_ttl"),
     "acks": _Check("acks", _checked_acks),
     "executor": _Check("executor", _checked_executor),
+    "secret": _Check("secret", _checked_secret),
     "metadata": _Check("metadata", _checked_metadata),
     "job_id": _Check("job_id", _checked_job_id),
     "tenant": _Check("tenant", lambda given: None if given is None else checked_tenant(given)),
@@ -297,6 +309,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     timing: Timing | None = None
     """``cron`` or ``every``, with ``timezone`` and ``missed``; ``None`` without a schedule."""
     executor: Executor = "thread"
+    secret: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> DefinitionOptions:

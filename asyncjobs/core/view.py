@@ -15,7 +15,10 @@ from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
 from asyncjobs.core.record.version import DECODING_ERRORS, VERSION
 
-__all__ = ["AttemptError", "JobDetails", "JobSummary", "job_details", "job_summary"]
+__all__ = ["SECRET", "AttemptError", "JobDetails", "JobSummary", "job_details", "job_summary"]
+
+#: What stands in place of a secret value.
+SECRET = "‹secret›"
 
 # Levels of nesting, and calls, that are left free for the code that encodes a view.
 _MARGIN = 50
@@ -59,7 +62,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which attempt runs or comes next, or was the last; 1 is the first."""
     arguments: dict[str, Any] | None
     """Its arguments by the names of the handler's parameters; by their positions, from ``"0"`` on, where no code at
-    hand knows the job. ``None`` where they can't be read."""
+    hand and no worker knows the job. ``‹secret›`` in place of a secret one. ``None`` where they can't be read."""
     metadata: dict[str, Any]
     """The mapping that its sender gave with it."""
     created_at: datetime
@@ -145,7 +148,8 @@ def _arguments(job: Job) -> dict[str, Any] | None:
     if not job.name or job.is_newer:
         return None
     try:
-        return {name: _plain(value) for name, value in job.named_arguments.items()}
+        arguments = job.named_arguments.items()
+        return {name: SECRET if name in job.secret else _plain(value) for name, value in arguments}
     except (*DECODING_ERRORS, TypeError, ValueError):
         return None
 

@@ -18,7 +18,7 @@ from asyncjobs.core.bounds import shown
 from asyncjobs.core.duration import Duration, due_ms, to_ms
 from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions
 from asyncjobs.core.record.header import MAX_NAME_BYTES
-from asyncjobs.errors import ArgumentsError, DefinitionError
+from asyncjobs.errors import ArgumentsError, DefinitionError, closest
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.handler import check_importable
 from asyncjobs.jobs.open_apps import dispatcher_for
@@ -308,7 +308,15 @@ class JobDefinition(_Verbs[P, R]):
 
     def _new_signature(self) -> Signature:
         hooks = STANDARD if self._app is None else self._app._hooks
-        return Signature(self.function, self.name, hooks)
+        signature = Signature(self.function, self.name, hooks)
+        own = [name.lstrip("*") for name in signature.parameters]
+        for name in self.options.secret:
+            if name not in own:
+                raise DefinitionError(
+                    f"job {self.name!r}: secret={shown(name)} is none of its parameters, {', '.join(own) or 'none'}."
+                    f"{closest(name, own)}"
+                )
+        return signature
 
     def __repr__(self) -> str:
         return f"<job {self.name!r} of {self.__module__}.{self.__qualname__}>"

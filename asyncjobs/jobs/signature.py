@@ -168,6 +168,13 @@ class Signature:
             for at, (name, _) in enumerate(parameters)
         )
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters in order, those of ``*name`` and ``**name`` with their stars."""
+        found = self._signature.parameters.values()
+        # Only these two print with a star.
+        return tuple(str(one).partition(":")[0] if str(one).startswith("*") else one.name for one in found)
+
     # -- arguments that msgspec can't write alone, or that might arrive as others
 
     def _write_and_compare(self, codecs: Sequence[Codec], dumps: bool, stored: _Stored, values: Sequence[Any]) -> bytes:

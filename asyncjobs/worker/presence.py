@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from asyncjobs.core.package import PACKAGE_VERSION
 from asyncjobs.errors import BrokerError, BrokerRefused
-from asyncjobs.ports import Broker, WorkerInfo
+from asyncjobs.ports import Broker, CatalogueEntry, WorkerInfo
 from asyncjobs.worker.claimer import Claimer
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
@@ -50,6 +50,7 @@ class Presence(Duty):
         worker_id: str,
         queues: Sequence[str],
         handlers: dict[str, tuple[str, ...]],
+        catalogue: Sequence[CatalogueEntry],
         started_at_ms: int,
         grace_ms: int,
         deploy: str,
@@ -62,6 +63,7 @@ class Presence(Duty):
         self._worker_id = worker_id
         self._queues = tuple(queues)
         self._handlers = handlers
+        self._catalogue = catalogue
         self._names = frozenset(executor.plans)
         self._started_at_ms = started_at_ms
         self._grace_ms = grace_ms
@@ -77,6 +79,8 @@ class Presence(Duty):
     async def start(self) -> None:
         """Announce the worker, and look for others that take its jobs for theirs."""
         await self.announce()
+        with contextlib.suppress(BrokerError):
+            await self._broker.publish_catalogue(self._catalogue)
         with contextlib.suppress(BrokerError):
             warn_of_namesakes(self._info(), await self._broker.workers())
 

@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any, Self, TypeVar
 
 from asyncjobs.errors import BrokerError
+from asyncjobs.jobs.catalogue import catalogue_of
 from asyncjobs.middleware.chain import sees_sending
 from asyncjobs.ports import Clock, Extension
 from asyncjobs.worker.broker_clock import BrokerClock
@@ -94,6 +95,7 @@ class WorkerRun:
             worker_id=worker_id,
             queues=order.queues,
             handlers=names_by_module(host.registry),
+            catalogue=list(catalogue_of(host.registry)),
             started_at_ms=self._clock.now_ms(),
             grace_ms=round(settings.unknown_job_grace * 1000),
             deploy=settings.deploy,

@@ -10,7 +10,6 @@ import msgspec
 
 from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
-from asyncjobs.app.naming import named
 from asyncjobs.app.verbs.groups import GroupVerbs
 from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, matching_pages
 from asyncjobs.app.verbs.undoing import UndoVerbs, deletion_of
@@ -119,7 +118,7 @@ class DeadVerbs(GroupVerbs, UndoVerbs):
         for one in queues:
             found += await self._latest_of(one, limit, wanted, before)
         found.sort(key=_death, reverse=True)
-        jobs = [named(job, self.registry) for job in found[:limit]]
+        jobs = await self._lookup.naming.all_named(found[:limit])
         return JobPage(jobs, _cursor(found[limit - 1]) if len(found) > limit else "")
 
     async def _latest_of(self, queue: str, limit: int, wanted: JobFilter, before: _Death | None) -> list[Job]:

@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeVar
 
 from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
-from asyncjobs.app.naming import named
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.moving import MoveReply, move
 from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, ListedState, pages, place_of
@@ -255,4 +254,4 @@ class JobVerbs(Verbs):
                 break
         if place == "dead":
             found.sort(key=lambda job: (job.finished_at_ms or 0, job.id), reverse=True)
-        return [named(job, self.registry) for job in found[:limit]]
+        return await self._lookup.naming.all_named(found[:limit])

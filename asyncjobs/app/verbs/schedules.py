@@ -19,6 +19,7 @@ from asyncjobs.core.options import checked_id
 from asyncjobs.core.schedule import Missed, Schedule, Timing, next_tick, upcoming
 from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.core.states import JobState
+from asyncjobs.core.view import SECRET
 from asyncjobs.errors import EnvelopeError, UnknownSchedule, closest
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.ids import new_id
@@ -80,7 +81,8 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     last_at: datetime | None
     """The latest tick that has fired, in UTC; ``None`` before the first."""
     arguments: list[Any]
-    """The arguments of each of its jobs, in the order of the handler's parameters."""
+    """The arguments of each of its jobs, in the order of the handler's parameters; ``‹secret›`` in place of a secret
+    one."""
     tenant: str | None
     """The tenant of its jobs, if they have one."""
     last_run: ScheduleRun | None = None
@@ -191,7 +193,10 @@ class ScheduleVerbs(Verbs):
 
     async def _info(self, queue: str, stored: StoredSchedule) -> ScheduleInfo:
         """Return a schedule as it stands, with what became of its latest job."""
-        info = _info(queue, stored)
+        info, template = _info(queue, stored)
+        if template is not None:
+            job = await self._lookup.naming.named(template)
+            info = msgspec.structs.replace(info, arguments=_shown_arguments(job))
         return msgspec.structs.replace(info, last_run=await self._last_run(info, stored)) if stored.last_job else info
 
     async def _last_run(self, info: ScheduleInfo, stored: StoredSchedule) -> ScheduleRun:
@@ -329,7 +334,8 @@ def _late_ms(started_at_ms: int | None, tick_ms: int | None) -> int | None:
 _UNREADABLE = Schedule(id="", name="", timing=Timing(), body=b"")
 
 
-def _info(queue: str, stored: StoredSchedule) -> ScheduleInfo:
+def _info(queue: str, stored: StoredSchedule) -> tuple[ScheduleInfo, Job | None]:
+    """Return a schedule without its arguments, and the job of its ticks where that can be read."""
     template: Job | None
     problem = ""
     try:
@@ -338,7 +344,7 @@ def _info(queue: str, stored: StoredSchedule) -> ScheduleInfo:
     except EnvelopeError as error:
         schedule, template, problem = _UNREADABLE, None, str(error)
     timing = schedule.timing
-    return ScheduleInfo(
+    info = ScheduleInfo(
         id=stored.id,
         name=schedule.name,
         queue=queue,
@@ -351,7 +357,13 @@ def _info(queue: str, stored: StoredSchedule) -> ScheduleInfo:
         from_code=schedule.from_code,
         next_at=utc_time(stored.next_ms),
         last_at=utc_time(stored.last_ms),
-        arguments=[] if template is None else template.arguments,
+        arguments=[],
         tenant=schedule.tenant or None,
         problem=problem,
     )
+    return info, template
+
+
+def _shown_arguments(job: Job) -> list[Any]:
+    named = job.named_arguments
+    return [SECRET if name in job.secret else value for name, value in named.items()]

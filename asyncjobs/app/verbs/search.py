@@ -11,7 +11,6 @@ from typing import Annotated, NamedTuple, get_args
 import msgspec
 
 from asyncjobs.app.connection import on_app_loop
-from asyncjobs.app.naming import named
 from asyncjobs.app.stats import queue_stats
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.paging import ListedState, held_in, place_of
@@ -125,7 +124,7 @@ class SearchVerbs(Verbs):
         sizes = {(place, one.name): held_in(one, place) for place in places for one in figures}
         search = _Search(self._broker, asked, text, cursor.looked_at)
         rest = await search.run(_left(sizes, cursor))
-        jobs = [named(job, self.registry) for job in search.found]
+        jobs = await self._lookup.naming.all_named(search.found)
         return JobsFound(jobs, rest, search.looked_at, sum(sizes.values()))
 
     @on_app_loop
