@@ -30,13 +30,15 @@ __all__ = [
 
 
 class QueueSeries(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one queue over time: each list has one value for each step, oldest first.
+    """The figures of queues over time: each list has one value for each step, oldest first.
 
-    The last step is the one that has just begun. In steps of an hour or more, its last minutes are missing.
+    The last step is the one that has just begun. In steps of an hour or more, its last minutes are missing. What is
+    sampled is added up over queues, but for the oldest wait, the slots and the workers, which are those of the queue
+    with the most.
     """
 
-    queue: str
-    """The queue."""
+    queues: tuple[str, ...]
+    """The queues, together."""
     step_s: int
     """How long each step is, in seconds."""
     at: list[int]
@@ -201,45 +203,49 @@ class _Sum:
         self.counts: Counter[str] = Counter()
         self.runs: Counter[int] = Counter()
         self.waits: Counter[int] = Counter()
-        self.gauges: list[Gauges] = []
+        self.gauges: dict[str, list[Gauges]] = {}
 
-    def add(self, figures: PeriodFigures) -> None:
-        """Add a period."""
+    def add(self, queue: str, figures: PeriodFigures) -> None:
+        """Add a period of a queue."""
         self.counts.update({what: getattr(figures, what) for what in _COUNTS})
         self.runs.update(figures.runs)
         self.waits.update(figures.waits)
         if figures.gauges is not None:
-            self.gauges.append(figures.gauges)
+            self.gauges.setdefault(queue, []).append(figures.gauges)
 
     def highest(self, what: str) -> int | None:
-        """Return the highest of a gauge."""
-        return max((getattr(one, what) for one in self.gauges), default=None)
+        """Return the highest of a gauge, of several queues as their figures say it."""
+        each = [max(getattr(one, what) for one in gauges) for gauges in self.gauges.values()]
+        if not each:
+            return None
+        return max(each) if what in _NOT_ADDED else sum(each)
 
 
 _COUNTS = ("arrived", "succeeded", "failed", "cancelled", "retried", "recovered")
+_NOT_ADDED = ("oldest_wait_ms", "slots", "workers")
 _GAUGES = ("scheduled", "overdue", "parked", "running", "dead", "oldest_wait_ms", "slots", "workers")
 
 
-def queue_series(queue: str, periods: Iterable[PeriodFigures], span: Span, now_ms: int) -> QueueSeries:
-    """Return the figures of a queue as columns.
+def queue_series(queues: Mapping[str, Iterable[PeriodFigures]], span: Span, now_ms: int) -> QueueSeries:
+    """Return the figures of queues as columns.
 
     Args:
-        queue: The queue.
-        periods: The periods that are known.
+        queues: The periods that are known of each queue.
         span: Which of them are wanted.
         now_ms: The broker's clock, in Unix milliseconds.
     """
     starts = span.starts(now_ms)
     sums = {start: _Sum() for start in starts}
-    for one in periods:
-        start = one.at_ms - one.at_ms % starts.step
-        if start in sums:
-            sums[start].add(one)
+    for queue, periods in queues.items():
+        for one in periods:
+            start = one.at_ms - one.at_ms % starts.step
+            if start in sums:
+                sums[start].add(queue, one)
     steps = list(sums.values())
     counts: dict[str, Any] = {what: [one.counts[what] for one in steps] for what in _COUNTS}
     gauges: dict[str, Any] = {what: [one.highest(what) for one in steps] for what in _GAUGES}
     return QueueSeries(
-        queue=queue,
+        queues=tuple(queues),
         step_s=starts.step // 1000,
         at=[start // 1000 for start in starts],
         **counts,

@@ -55,13 +55,25 @@ async def test_a_series_comes_as_columns(app: App, web: Any) -> None:
     async with app:
         await fill(app)
         series = (await ask(web, "/queues/default/series?since=120")).json
-        assert series["queue"] == "default"
+        assert series["queues"] == ["default"]
         assert series["step_s"] == 60
         assert len(series["at"]) == len(series["succeeded"]) == len(series["pending_by_priority"]["normal"]) == 2
         assert 7 in series["pending"]
         assert any(one and 900 < one < 1_100 for one in series["p95_run_ms"])
         hourly = (await ask(web, f"/queues/{quote('q:x', safe='')}/series?since=86400")).json
-        assert (hourly["queue"], hourly["step_s"], len(hourly["at"])) == ("q:x", 3600, 24)
+        assert (hourly["queues"], hourly["step_s"], len(hourly["at"])) == (["q:x"], 3600, 24)
+
+
+async def test_queues_together_are_added_up(app: App, web: Any) -> None:
+    async with app:
+        await fill(app)
+        await broker_of(app).keep_gauges([GaugeReading("other", Gauges(normal=3, slots=9), 3)])
+        for target in ("/series?since=120", "/series?since=120&queue=other,default"):
+            series = (await ask(web, target)).json
+            assert sorted(series["queues"]) == ["default", "other"]
+            assert 10 in series["pending"]
+            assert 9 in series["slots"]
+        assert (await ask(web, "/series", queues="other")).json["queues"] == ["other"]
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from asyncjobs.app.series import NameSeries, NameStats, QueueSeries
 
 __all__ = [
     "ROUTES",
+    "AllSeriesQuery",
     "ListedLoads",
     "ListedNames",
     "NamesQuery",
     "ScaleQuery",
     "SeriesQuery",
+    "all_series",
     "loads",
     "name_series",
     "names",
@@ -39,6 +41,13 @@ class SeriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long each step is, in seconds; by default a minute up to six hours, else an hour."""
     before: _Before = 0
     """How long before now the span ends, in seconds."""
+
+
+class AllSeriesQuery(SeriesQuery, frozen=True, forbid_unknown_fields=True):
+    """Which time span of which queues to show."""
+
+    queue: str = ""
+    """The queues, with commas between them; by default all."""
 
 
 class NamesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +91,13 @@ async def series(call: Call[SeriesQuery]) -> QueueSeries:
     return await call.app.queue_series(name, query.since, step=query.step, before=query.before)
 
 
+async def all_series(call: Call[AllSeriesQuery]) -> QueueSeries:
+    """Show the figures of several queues together over time, as columns."""
+    query = call.query
+    queues = _queues(call, query.queue.split(",") if query.queue else None)
+    return await call.app.queue_series(queues, query.since, step=query.step, before=query.before)
+
+
 async def names(call: Call[NamesQuery]) -> ListedNames:
     """Show what attempts came to by job name."""
     query = call.query
@@ -104,7 +120,7 @@ async def loads(call: Call[NoQuery]) -> ListedLoads:
 async def scale(call: Call[ScaleQuery]) -> Load:
     """Show the load of queues together, one number each, for autoscalers."""
     query = call.query
-    queues = _queues(call, [one for one in query.queue.split(",") if one] if query.queue else None)
+    queues = _queues(call, query.queue.split(",") if query.queue else None)
     return await call.app.load(queues, target=query.target)
 
 
@@ -121,6 +137,7 @@ def _queues(call: Call[msgspec.Struct], wanted: Sequence[str] | None) -> Sequenc
 
 ROUTES = [
     Route("GET", "/queues/{name:path}/series", "look", series, QueueSeries, SeriesQuery),
+    Route("GET", "/series", "look", all_series, QueueSeries, AllSeriesQuery),
     Route("GET", "/names", "look", names, ListedNames, NamesQuery),
     Route("GET", "/names/{name:path}/series", "look", name_series, NameSeries, NamesQuery),
     Route("GET", "/loads", "look", loads, ListedLoads),

@@ -35,26 +35,32 @@ class SeriesVerbs(Verbs):
 
     @on_app_loop
     async def queue_series(
-        self, queue: str, since: Duration = _HOUR_S, *, step: Duration | None = None, before: Duration = 0
+        self,
+        queues: str | Collection[str] | None = None,
+        since: Duration = _HOUR_S,
+        *,
+        step: Duration | None = None,
+        before: Duration = 0,
     ) -> QueueSeries:
-        """Return the figures of a queue over time, as columns.
+        """Return the figures of a queue, or of several together, over time, as columns.
 
         Figures are kept by minute for six hours, and by hour for 90 days.
 
         Args:
-            queue: The queue.
+            queues: The queue, or the queues; by default all.
             since: How far to look back, in seconds or as a ``timedelta``.
             step: How long each step is, in seconds or as a ``timedelta``: whole minutes, or whole hours where figures
                 are kept by hour. By default a minute up to six hours, else an hour.
             before: How long before now the series ends, such as a day to see the same time yesterday.
 
         Raises:
-            ArgumentsError: ``queue`` can't be the name of a queue, or a duration is none, or reaches beyond what is
-                kept.
+            ArgumentsError: ``queues`` are no names of queues, or a duration is none, or reaches beyond what is kept.
         """
-        queue, span = checked_queue(queue), span_of(since, step, before)
-        now_ms, periods = await self._broker.series(queue, span.period, span.to_read, span.skip)
-        return queue_series(queue, periods, span, now_ms)
+        span, broker = span_of(since, step, before), self._broker
+        names = await self._known([queues] if isinstance(queues, str) else queues)
+        found = await asyncio.gather(*(broker.series(one, span.period, span.to_read, span.skip) for one in names))
+        now_ms = max((one.now_ms for one in found), default=time.time_ns() // 1_000_000)
+        return queue_series({name: one.periods for name, one in zip(names, found, strict=True)}, span, now_ms)
 
     @on_app_loop
     async def names(
