@@ -149,7 +149,7 @@ async def test_the_page_of_a_job_follows_its_progress_and_its_log_as_text(
         assert f'data-follow="/jobs/{handle.id}/live?queue=default"'.encode() in page.body
         go.set()
         await handle.result(SOON)
-        told = lines_of(await get(web, f"/jobs/{handle.id}/live"))
+        told = lines_of(await get(web, f"/jobs/{handle.id}/live", **STREAM))
         assert told[0][2] == {"done": 1, "total": 4, "text": "1 of 4 (25%) <b>first</b>"}
         assert [line["text"] for _, kind, line in told if kind == "line"][::2] == [
             "info: half of 4",
@@ -167,11 +167,11 @@ async def test_events_are_for_those_who_may_see_the_job_and_data_for_those_who_m
         await handle.result(SOON)
         for web, last in ((api, "events"), (pages, "live")):
             at = f"/jobs/{handle.id}/{last}"
-            assert (await fetch(web, at)).status == 401
-            assert (await get(web, at, x_queues="other")).status == 404
-            assert (await get(web, f"/jobs/nobody/{last}")).status == 404
-            assert b"secret" in (await get(web, at)).body
-            assert b"secret" not in (await get(web, at, "viewer")).body
+            assert (await fetch(web, at, headers=STREAM)).status == 401
+            assert (await get(web, at, x_queues="other", **STREAM)).status == 404
+            assert (await get(web, f"/jobs/nobody/{last}", **STREAM)).status == 404
+            assert b"secret" in (await get(web, at, **STREAM)).body
+            assert b"secret" not in (await get(web, at, "viewer", **STREAM)).body
         for wrong in ("wait=11", "wait=-1", "after=-1", "after=x", "wait=nan"):
             assert (await get(api, f"/jobs/{handle.id}/events?{wrong}")).status == 400
 

@@ -22,6 +22,7 @@ from asyncjobs.admin.api.responses import json_response, problem_response
 from asyncjobs.admin.api.route import Call, InQueue, Route, read_query
 from asyncjobs.admin.csrf import SAFE_METHODS
 from asyncjobs.admin.door import Authorize, Door
+from asyncjobs.admin.mounting import mounting
 from asyncjobs.admin.problem import Problem, problem_of
 from asyncjobs.admin.stream import wants_stream
 from asyncjobs.app import App
@@ -52,7 +53,9 @@ ROUTES: list[Route] = sorted(
 )
 
 
-def admin_api(app: App, *, authorize: Authorize, trusted_origins: Collection[str] = ()) -> Starlette:
+def admin_api(
+    app: App, *, authorize: Authorize, trusted_origins: Collection[str] = (), mounted_at: str = ""
+) -> Starlette:
     """Return an ASGI app that shows and steers the jobs of ``app`` over HTTP; ``/openapi.json`` lists its routes.
 
     The program that mounts it keeps ``app`` open, as by ``lifespan=app.lifespan``.
@@ -64,6 +67,8 @@ def admin_api(app: App, *, authorize: Authorize, trusted_origins: Collection[str
             of Starlette or FastAPI.
         trusted_origins: Origins, as in ``https://ops.example.com``, whose pages may change something by a request
             here. Pages of the API's own origin always may.
+        mounted_at: The path at which it is mounted, as in ``/admin/jobs``, for a web framework that doesn't say it in
+            ASGI's ``root_path``. Litestar is one; Starlette and FastAPI say it.
 
     Raises:
         ConfigurationError: An argument is wrong.
@@ -86,6 +91,7 @@ def admin_api(app: App, *, authorize: Authorize, trusted_origins: Collection[str
             Endpoint("/metrics", api.metrics, methods=["GET"]),
             *(Endpoint(route.path, partial(api.answer, route), methods=[route.method]) for route in ROUTES),
         ],
+        middleware=mounting(mounted_at),
         exception_handlers={HTTPException: _no_route},
     )
     # A POST that was redirected may have been meant for another route.

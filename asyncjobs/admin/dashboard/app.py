@@ -12,7 +12,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match
 from starlette.routing import Route as Endpoint
+from starlette.types import Scope
 
 from asyncjobs.admin.access import Access
 from asyncjobs.admin.api import queues
@@ -25,7 +27,9 @@ from asyncjobs.admin.dashboard.rendering import Renderer, is_fragment, root_of
 from asyncjobs.admin.dashboard.sampler import SHARED_S, Sampler
 from asyncjobs.admin.dashboard.shell import checked_choice, place_of, url_of
 from asyncjobs.admin.door import Authorize, Door
+from asyncjobs.admin.mounting import mounting
 from asyncjobs.admin.problem import HEADERS, Problem
+from asyncjobs.admin.stream import wants_stream
 from asyncjobs.app import App
 from asyncjobs.errors import AsyncJobsError
 from asyncjobs.jobs.tenant_scope import tenant_scope
@@ -46,6 +50,7 @@ def dashboard(
     title: str = "asyncjobs",
     environment: str = "",
     trusted_origins: Collection[str] = (),
+    mounted_at: str = "",
 ) -> Starlette:
     """Return an ASGI app with pages to see and steer the jobs of ``app``.
 
@@ -58,6 +63,7 @@ def dashboard(
         title: The name in the bar of each page, such as that of the program.
         environment: A name beside it, such as ``production``.
         trusted_origins: As ``admin_api`` takes it.
+        mounted_at: As ``admin_api`` takes it.
 
     Raises:
         ConfigurationError: An argument is wrong.
@@ -74,13 +80,23 @@ def dashboard(
             Endpoint("/static/{hash}/{file:path}", pages.static, methods=["GET"]),
             Endpoint("/settings", pages.choose, methods=["POST"]),
             *(Endpoint(form.path, partial(pages.send, form), methods=["POST"]) for form in FORMS),
-            *(Endpoint(stream.path, partial(pages.follow, stream), methods=["GET"]) for stream in STREAMS),
+            *(_StreamEndpoint(stream.path, partial(pages.follow, stream), methods=["GET"]) for stream in STREAMS),
             *(Endpoint(page.path, partial(pages.show, page), methods=["GET"]) for page in PAGES),
         ],
+        middleware=mounting(mounted_at),
         exception_handlers={HTTPException: pages.no_route},
     )
     web.router.redirect_slashes = False
     return web
+
+
+class _StreamEndpoint(Endpoint):
+    """An endpoint for streams alone, so that it doesn't hide the page of a job whose id ends like its path."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or not wants_stream(Request(scope)):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 class _Pages:
