@@ -9,7 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import asyncjobs
-from asyncjobs.cli import cancel, check, dashboard, dead, demo, holds, jobs, purge, schedules, show, stats, why, worker
+from asyncjobs.cli import (
+    cancel,
+    check,
+    dashboard,
+    dead,
+    demo,
+    health,
+    holds,
+    jobs,
+    purge,
+    schedules,
+    show,
+    stats,
+    why,
+    worker,
+)
 from asyncjobs.cli.command import Parser
 from asyncjobs.cli.loading import ImportFailed
 from asyncjobs.cli.output import OutputLost, flush, print_error, print_note
@@ -17,6 +32,24 @@ from asyncjobs.errors import ArgumentsError, AsyncJobsError, ConfigurationError,
 from asyncjobs.worker.log_lines import escape_last_resort
 
 __all__ = ["main", "make_parser"]
+
+# In the order of the help.
+_MODULES = (
+    worker,
+    health,
+    stats,
+    jobs,
+    show,
+    why,
+    cancel,
+    dead,
+    holds,
+    purge,
+    schedules,
+    check,
+    dashboard,
+    demo,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +81,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"asyncjobs {asyncjobs.__version__}")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for module in (worker, stats, jobs, show, why, cancel, dead, holds, purge, schedules, check, dashboard, demo):
+    for module in _MODULES:
         module.add_commands(commands)
     return parser
 

@@ -13,18 +13,26 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
 from types import FrameType
 
+import msgspec
+
 from asyncjobs.ports.outage import RESTART_PAUSES_S, pause_after
+from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.processes.interpreter import command_of
 from asyncjobs.worker.signals import stop_signals
 
-__all__ = ["Supervisor", "die_with_supervisor", "report_start"]
+__all__ = ["ProcessesHealth", "Supervisor", "die_with_supervisor", "report_start", "reporting"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
 # How often the supervisor looks at its processes.
 _LOOK_EVERY_S = 0.1
+
+# How often processes report their health, and after which silence one is taken for stuck.
+_REPORT_EVERY_S = 1.0
+_SILENT_S = 6.0
 
 # A process that has lived longer than this begins a new row of failures when it dies.
 _SETTLED_S = 30.0
@@ -51,6 +59,10 @@ class _Child:
         self._starts_at = 0.0
         self._deaths = 0
         self._signals = 0
+        self._has_begun = False
+        self._rest_of_line = b""
+        # The last report, and when it came.
+        self._report: tuple[Health, float] | None = None
         self.failed_starts = 0
         """How many processes in a row ended before they had begun to work."""
         self.last_end = ""
@@ -62,6 +74,28 @@ class _Child:
     def is_running(self) -> bool:
         """Whether there is a process, as far as ``poll`` has seen."""
         return self._process is not None
+
+    @property
+    def health(self) -> Health:
+        """What the process has last said of its health; one that says nothing any more is not live."""
+        if self._report is None:
+            return Health(reason="the process starts")
+        health, at = self._report
+        silence_s = time.monotonic() - at
+        if silence_s < _SILENT_S:
+            return health
+        return Health(is_live=False, reason=f"the process has said nothing for {silence_s:.0f} s")
+
+    def listen(self) -> None:
+        """Read what the process has reported."""
+        with contextlib.suppress(OSError):
+            while self._line is not None and (some := self._line.recv(65_536, socket.MSG_DONTWAIT)):
+                *lines, self._rest_of_line = (self._rest_of_line + some).split(b"\n")
+                for line in lines:
+                    if line:
+                        self._report = msgspec.json.decode(line, type=Health), time.monotonic()
+                    else:
+                        self._has_begun = True
 
     def start_if_due(self) -> int | None:
         """Start a process if none runs and the pause is over; return an exit code in its place if that fails."""
@@ -89,13 +123,13 @@ class _Child:
         return code
 
     def _ended(self, code: int, what: str) -> int:
-        has_begun = False
+        self.listen()
         if self._line is not None:
-            with self._line, contextlib.suppress(OSError):
-                has_begun = bool(self._line.recv(1, socket.MSG_DONTWAIT))
-        self.failed_starts = 0 if has_begun else self.failed_starts + 1
+            self._line.close()
+        self.failed_starts = 0 if self._has_begun else self.failed_starts + 1
         self.last_end = what
-        self._process = self._line = None
+        self._process = self._line = self._report = None
+        self._has_begun, self._rest_of_line = False, b""
         return code
 
     def restart_later(self) -> None:
@@ -121,6 +155,26 @@ class _Child:
             )
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+class ProcessesHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """The health of several worker processes, as their supervisor answers probes."""
+
+    is_live: bool
+    """Whether one of them is live, or may soon be: those that are stuck leave their jobs to the others."""
+    is_ready: bool
+    """Whether one of them is ready."""
+    processes: list[Health]
+    """Each of them."""
+
+
+def processes_health(processes: list[Health]) -> ProcessesHealth:
+    """Return the health of several processes together."""
+    return ProcessesHealth(
+        is_live=not processes or any(one.is_live for one in processes),
+        is_ready=any(one.is_ready for one in processes),
+        processes=processes,
+    )
 
 
 class Supervisor:
@@ -153,8 +207,14 @@ class Supervisor:
         while self._children:
             # One is removed once it has ended for good.
             self._children = [child for child in self._children if self._look_after(child)]
+            for child in self._children:
+                child.listen()
             time.sleep(_LOOK_EVERY_S if self._children else 0)
         return self._code
+
+    def health(self) -> ProcessesHealth:
+        """Return the health of the processes together; from any thread, while ``run`` reads what they report."""
+        return processes_health([child.health for child in self._children])
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop()
@@ -226,5 +286,27 @@ def die_with_supervisor(supervisor: int) -> None:
 
 def report_start() -> None:
     """Report to the ``Supervisor`` of this process that its worker has started."""
+    _report(b"\n")
+
+
+@contextlib.contextmanager
+def reporting(health: Callable[[], Health]) -> Iterator[None]:
+    """Report ``health`` to the ``Supervisor`` of this process every second, also while the event loop is blocked."""
+    ended = threading.Event()
+
+    def report() -> None:
+        while not ended.wait(_REPORT_EVERY_S):
+            _report(msgspec.json.encode(health()) + b"\n")
+
+    thread = threading.Thread(target=report, name="asyncjobs-health-report", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _report(line: bytes) -> None:
     with contextlib.suppress(OSError):  # The supervisor has gone, which ``die_with_supervisor`` notices.
-        os.write(0, b"1")
+        os.write(0, line)

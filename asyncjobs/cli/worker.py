@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from asyncjobs.cli.command import Commands, add_code_arguments, add_command
@@ -15,9 +15,10 @@ from asyncjobs.cli.loading import load_code
 from asyncjobs.cli.logs import log_to_stderr
 from asyncjobs.cli.output import print_text
 from asyncjobs.cli.running import run
-from asyncjobs.cli.supervisor import Supervisor, die_with_supervisor, report_start
+from asyncjobs.cli.supervisor import Supervisor, die_with_supervisor, report_start, reporting
 from asyncjobs.errors import ConfigurationError
-from asyncjobs.worker.liveness.health import health_file, health_server
+from asyncjobs.worker.liveness.health import health_file
+from asyncjobs.worker.liveness.probes import Probed, probe_server
 from asyncjobs.worker.worker import Worker
 
 __all__ = ["add_commands"]
@@ -52,13 +53,21 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--processes", type=int, help="how many worker processes (1, or WORKER_COUNT)")
     parser.add_argument("--burst", action="store_true", help="end when no job can start, or is left by a killed worker")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
-    parser.add_argument("--health-file", metavar="PATH", help="a file to write each second while the worker is healthy")
+    parser.add_argument("--health-file", metavar="PATH", help="a file to write each second while the worker is ready")
     parser.add_argument(
-        "--health-port", metavar="PORT", type=int, help="a port that answers HTTP: 200 while healthy, else 503"
+        "--health-port", metavar="PORT", type=int, help="a port that answers the probes /livez and /readyz by HTTP"
     )
     parser.add_argument(
         "--health-host", metavar="HOST", default="127.0.0.1", help="the address of that port (127.0.0.1)"
     )
+    parser.add_argument(
+        "--start-timeout",
+        metavar="SECONDS",
+        type=float,
+        default=60.0,
+        help="how long to wait at the start for a broker that can't be reached (60)",
+    )
+    parser.add_argument("--report-health", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--supervised-by", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--url-of-supervisor", action="store_true", help=argparse.SUPPRESS)
 
@@ -74,7 +83,12 @@ def _worker(options: argparse.Namespace) -> int:
             "as in --url redis://localhost:6379/0, or run the worker inside the program, by app.worker()"
         )
     # Made in the supervisor too, so that a wrong option ends the command before a process starts.
-    worker = Worker(app, queues=_queues(options.queues), concurrency=options.concurrency)
+    worker = Worker(
+        app,
+        queues=_queues(options.queues),
+        concurrency=options.concurrency,
+        start_timeout=options.start_timeout,
+    )
     processes = app.settings.worker_count if options.processes is None else options.processes
     if processes < 1:
         raise ConfigurationError(f"--processes {processes}: expected 1 or more")
@@ -83,14 +97,17 @@ def _worker(options: argparse.Namespace) -> int:
     if options.supervised_by is not None:
         die_with_supervisor(options.supervised_by)
     elif processes > 1:
-        if options.health_file is not None or options.health_port is not None:
-            raise ConfigurationError("--health-file and --health-port are of one process; run --processes 1 with them")
-        return Supervisor(
+        if options.health_file is not None:
+            raise ConfigurationError("--health-file is of one process; give --health-port, or --processes 1")
+        supervisor = Supervisor(
             _child_arguments(options),
             processes,
             shutdown_timeout=app.settings.shutdown_timeout,
             ends_when_done=options.burst,
-        ).run()
+        )
+        with contextlib.ExitStack() as stack:
+            _answer_probes(stack, supervisor.health, options)
+            return supervisor.run()
     end = ProcessEnd(worker, app.settings.shutdown_timeout)
     with end.watching():
         run(_run(worker, end, options))
@@ -100,7 +117,10 @@ def _worker(options: argparse.Namespace) -> int:
 async def _run(worker: Worker, end: ProcessEnd, options: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(end.running())
-        await _answer_probes(stack, worker, options)
+        _answer_probes(stack, worker.health, options)
+        if options.report_health:
+            stack.enter_context(reporting(worker.health))
+        await _write_health(stack, worker, options)
         if not options.burst:
             await worker.run(signals=False, on_start=None if options.supervised_by is None else report_start)
             return
@@ -108,26 +128,34 @@ async def _run(worker: Worker, end: ProcessEnd, options: argparse.Namespace) -> 
     print_text(f"{ended} jobs ended in {', '.join(worker.queues)}")
 
 
-async def _answer_probes(stack: contextlib.AsyncExitStack, worker: Worker, options: argparse.Namespace) -> None:
-    """Keep the health file and the health port, if they are asked for, until ``stack`` is left."""
-    if options.health_file is not None:
-        try:
-            await stack.enter_async_context(health_file(worker.health, Path(options.health_file)))
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"--health-file {options.health_file!r} can't be written ({_reason(error)}): expected a file, no "
-                "symbolic link, in a folder that exists"
-            ) from None
-    if options.health_port is not None:
-        host, port = options.health_host, options.health_port
-        try:
-            port = await stack.enter_async_context(health_server(worker.health, port, host))
-        except OSError as error:
-            raise ConfigurationError(
-                f"--health-port {port} can't be opened on {host!r} ({_reason(error)}): choose another one, or another "
-                "--health-host"
-            ) from None
-        _log.info("the health of the worker is on port %s of %s", port, host)
+def _answer_probes(
+    stack: contextlib.ExitStack | contextlib.AsyncExitStack, health: Callable[[], Probed], options: argparse.Namespace
+) -> None:
+    """Answer probes on the health port, if one is asked for, until ``stack`` is left."""
+    if options.health_port is None:
+        return
+    host, port = options.health_host, options.health_port
+    try:
+        port = stack.enter_context(probe_server(health, port, host))
+    except OSError as error:
+        raise ConfigurationError(
+            f"--health-port {port} can't be opened on {host!r} ({_reason(error)}): choose another one, or another "
+            "--health-host"
+        ) from None
+    _log.info("/livez and /readyz are on port %s of %s", port, host)
+
+
+async def _write_health(stack: contextlib.AsyncExitStack, worker: Worker, options: argparse.Namespace) -> None:
+    """Keep the health file, if one is asked for, until ``stack`` is left."""
+    if options.health_file is None:
+        return
+    try:
+        await stack.enter_async_context(health_file(worker.health, Path(options.health_file)))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"--health-file {options.health_file!r} can't be written ({_reason(error)}): expected a file, no symbolic "
+            "link, in a folder that exists"
+        ) from None
 
 
 def _reason(error: Exception) -> str:
@@ -166,7 +194,9 @@ def _child_arguments(options: argparse.Namespace) -> list[str]:
         "--log-level",
         options.log_level,
     ]
-    arguments += ["--supervised-by", str(os.getpid())]
+    arguments += ["--supervised-by", str(os.getpid()), "--start-timeout", str(options.start_timeout)]
+    if options.health_port is not None:
+        arguments.append("--report-health")
     if options.url is not None:
         # Not as an argument, which other users of the machine could read, with the password in it.
         os.environ[_URL] = options.url

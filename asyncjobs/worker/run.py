@@ -23,7 +23,7 @@ from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.leftovers import Leftovers
 from asyncjobs.worker.liveness.cancel_watch import CancelWatch
-from asyncjobs.worker.liveness.health import Health, healthy_within
+from asyncjobs.worker.liveness.health import Health, health_of, healthy_within
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
 from asyncjobs.worker.liveness.watchdog import Watchdog
 from asyncjobs.worker.maintenance import Maintenance
@@ -86,7 +86,8 @@ class WorkerRun:
             timer_interval=settings.scheduler_interval if settings.scheduler else None,
             suspects=Suspects(self._leases, concurrency=concurrency, max_deaths=settings.max_deaths),
         )
-        self._watchdog = Watchdog(self._clock.monotonic, self._executor.blocking_job)
+        # Of the real time, which a clock for tests does not move.
+        self._watchdog = Watchdog(time.monotonic, self._executor.blocking_job)
         self._presence = Presence(
             host.connection.broker,
             self._executor,
@@ -105,6 +106,7 @@ class WorkerRun:
         self._shutdown_timeout_s = settings.shutdown_timeout
         self._exit = contextlib.AsyncExitStack()
         self._ends_at = math.inf
+        self._has_begun = False
 
     def _duties(self) -> Iterator[tuple[str, Duty]]:
         """Give each duty with its name, made once those before it have started; they stop in the reverse order.
@@ -219,11 +221,16 @@ class WorkerRun:
     # -- what a worker does with its run
 
     def health(self, within: float | None) -> Health:
-        """Return whether a claim or a wait ended within the last ``within`` seconds, by default as the waits allow."""
+        """Return the health; a claim or a wait may have ended ``within`` seconds, by default as the waits allow."""
         if within is None:
             within = healthy_within(self._claimer.longest_wait_s)
-        idle_s = self._clock.monotonic() - self._claimer.last_active
-        return Health(idle_s <= within, idle_s, self._executor.running)
+        return health_of(
+            "stopping" if self._claimer.is_stopping else "working" if self._has_begun else "starting",
+            idle_s=self._clock.monotonic() - self._claimer.last_active,
+            within_s=within,
+            blocked_s=self._watchdog.silence_s,
+            running=self._executor.running,
+        )
 
     def stop(self) -> None:
         """Stop claiming; called once more, cancel the handlers without waiting for them."""
@@ -234,6 +241,7 @@ class WorkerRun:
 
     def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start ``work``, which claims: ``until_stopped``, ``until_empty`` or ``once``; leaving ends it."""
+        self._has_begun = True
         self._executor.owner = asyncio.current_task()
         task = self._claimer.work = asyncio.create_task(work)
         return task

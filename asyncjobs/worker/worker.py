@@ -9,16 +9,18 @@ import logging
 import math
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.options import DEFAULT_QUEUE, UnsetType, checked_queue
-from asyncjobs.errors import ArgumentsError, ConfigurationError
+from asyncjobs.errors import ArgumentsError, BrokerUnavailable, ConfigurationError
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.ports import Clock
 from asyncjobs.ports.clock import SystemClock
-from asyncjobs.worker.host import WorkerApp, WorkerHost
+from asyncjobs.ports.outage import Outage
+from asyncjobs.worker.host import HostConnection, WorkerApp, WorkerHost
 from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.run import WorkerRun
@@ -44,6 +46,7 @@ class Worker:
             weight. By default the setting ``queues``, else the queues that the app's jobs name.
         concurrency: How many jobs run at once, 1 or more; by default the setting.
         ageing: The share of claims, from 0 to 1, that serve low priority first, so that it never starves.
+        start_timeout: For how long the worker waits at its start for a broker that can't be reached, in seconds.
         clock: A clock in place of the system's, for tests.
 
     Raises:
@@ -65,6 +68,7 @@ class Worker:
         queues: Sequence[str] | Mapping[str, float] | None = None,
         concurrency: int | None = None,
         ageing: float = 0.05,
+        start_timeout: float = 0.0,
         clock: Clock | None = None,
     ) -> None:
         if not hasattr(app, "_host"):
@@ -80,12 +84,15 @@ class Worker:
                 raise ConfigurationError(str(error)) from None
         if not isinstance(ageing, int | float) or not 0 <= ageing <= 1:
             raise ConfigurationError(f"ageing={shown(ageing)}: expected a share from 0 to 1")
+        if not isinstance(start_timeout, int | float) or not 0 <= start_timeout < math.inf:
+            raise ConfigurationError(f"start_timeout={shown(start_timeout)}: expected a number of seconds, 0 or more")
         if isinstance(queues, Mapping) and not all(map(_is_weight, queues.values())):
             raise ConfigurationError(f"queues={shown(dict(queues))}: expected weights above 0")
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
         self._host = app._host
         self._concurrency = concurrency or self._host.settings.concurrency
         self._order = QueueOrder(_queues(self._host, queues), ageing=ageing)
+        self._start_timeout = start_timeout
         self._clock = clock or SystemClock()
         # Over all runs, since a claim whose number was used before gets the jobs that were claimed then.
         self._numbers = itertools.count(1)
@@ -99,15 +106,15 @@ class Worker:
         return self._order.queues
 
     def health(self, within: float | None = None) -> Health:
-        """Return whether the worker does its work: a claim, or a wait for jobs, has ended lately.
-
-        A worker that isn't running, or whose broker is away, is not healthy.
+        """Return whether the worker's loop turns, and whether it does its work; may be called from any thread.
 
         Args:
-            within: How long ago that may be, in seconds; by default 10 seconds more than the longest wait that the
-                settings ``poll_interval`` and ``scheduler_interval`` allow, and at least 15.
+            within: How long ago a claim, or a wait for jobs, may have ended, in seconds; by default 10 seconds more
+                than the longest wait that the settings ``poll_interval`` and ``scheduler_interval`` allow, and at
+                least 15.
         """
-        return Health(False, None, 0) if self._current_run is None else self._current_run.health(within)
+        run = self._current_run
+        return Health() if run is None else run.health(within)
 
     def stop(self) -> None:
         """Claim no more and let handlers finish; called once more, cancel them now.
@@ -135,7 +142,7 @@ class Worker:
 
         Raises:
             DefinitionError: A job of the app could not be run.
-            BrokerError: The broker can't be reached at the start; later, the worker waits for it.
+            BrokerError: The broker can't be reached within ``start_timeout``; later, the worker waits for it.
         """
 
         async def work(run: WorkerRun) -> None:
@@ -262,12 +269,25 @@ class Worker:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> WorkerRun:
         connection = self._host.connection
-        await connection.open()
+        await self._open(connection)
         stack.push_async_callback(end_within, _CLOSE_WITHIN_S, connection.close(), "the app's connection")
         run = WorkerRun(self._host, self._order, self._concurrency, self._clock, self.id, self._numbers)
         # Kept until the run has ended, so that a second stop can hurry the first.
         self._current_run = run
         return await stack.enter_async_context(run)
+
+    async def _open(self, connection: HostConnection) -> None:
+        """Open the app's connection, and wait for the broker if it can't be reached yet."""
+        outage, until = Outage(_log, "the worker waits to start: %s"), time.monotonic() + self._start_timeout
+        while True:
+            try:
+                return await connection.open()
+            except BrokerUnavailable as error:
+                pause = outage.next_pause
+                if time.monotonic() + pause > until:
+                    raise
+                outage.failed(error)
+            await asyncio.sleep(pause)
 
 
 def _is_weight(given: object) -> bool:

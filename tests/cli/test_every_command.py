@@ -19,9 +19,10 @@ from tests.cli.lines import COMMANDS, HOSTILE, assert_safe, options_of, sample
 Run = Callable[..., tuple[int, str, str]]
 
 EVERY = pytest.mark.parametrize("command", list(COMMANDS))
-# A demo that isn't misled runs for some seconds, and has no server; a dashboard doesn't end by itself.
+# A demo that isn't misled runs for some seconds, and has no server; a dashboard doesn't end by itself;
+# the health is that of a worker, which is not there.
 EVERY_WITH_A_SERVER = pytest.mark.parametrize(
-    "command", [name for name in COMMANDS if name not in ("demo", "dashboard")]
+    "command", [name for name in COMMANDS if name not in ("demo", "dashboard", "health")]
 )
 
 

@@ -95,7 +95,7 @@ async def test_a_burst_that_waits_for_a_lease_or_a_handler_is_stopped_at_once(
             running = await hang.delay()
             await until(started, "the handler has started")
         else:
-            await until(lambda: worker.health().is_healthy, "the worker has claimed")
+            await until(lambda: worker.health().is_ready, "the worker has claimed")
         worker.stop()
         await asyncio.wait_for(burst, SOON)
         if way == "run_until_empty":

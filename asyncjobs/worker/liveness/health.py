@@ -1,4 +1,4 @@
-"""Whether a worker does its work: a claim or an idle wait ended lately. An answer of the process is not enough."""
+"""Whether a worker does its work: its loop turns, and a claim or an idle wait ended lately."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import contextlib
 import errno
 import logging
 import os
-import re
 import stat
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import cast
+from typing import Literal
 
 import msgspec
 
-__all__ = ["Health", "health_file", "health_server", "healthy_within"]
+__all__ = ["Health", "Phase", "health_file", "health_of", "healthy_within"]
 
 # How much longer than its longest wait a healthy worker may take for a claim or a wait, and the least that it may.
 _GRACE_S = 10.0
@@ -23,25 +22,57 @@ _HEALTHY_WITHIN_S = 15.0
 
 _WRITE_EVERY_S = 1.0
 
-# How long a probe may take to send its request and to read the answer, and how large its request may be.
-_REQUEST_S = 5.0
-_MAX_REQUEST_BYTES = 8_192
-
-# How many probes may be connected at once.
-_MAX_PROBES = 16
+# From so long a block of the event loop on, the worker counts as blocked.
+_BLOCKED_S = 5.0
 
 _log = logging.getLogger("asyncjobs.worker")
 
 
-class Health(msgspec.Struct, frozen=True):
+class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The health of a worker, as ``Worker.health()`` returns it."""
 
-    is_healthy: bool
-    """Whether a claim, or a wait for jobs, has ended within the time asked for."""
-    idle_s: float | None
-    """How many seconds ago that was; ``None`` if the worker doesn't run."""
-    running: int
+    is_live: bool = True
+    """Whether its event loop turns, or may still: no handler has blocked it for more than five seconds. A worker that
+    is not live for long should be started anew."""
+    is_ready: bool = False
+    """Whether it does its work: it is live, it isn't stopping, and a claim or a wait for jobs has ended within the time
+    asked for."""
+    reason: str = "the worker doesn't run"
+    """Why it is not ready, empty if it is."""
+    idle_s: float | None = None
+    """How many seconds ago a claim or a wait ended; ``None`` if the worker doesn't run."""
+    blocked_s: float = 0.0
+    """For how many seconds the event loop has been blocked."""
+    running: int = 0
     """How many jobs run."""
+
+
+Phase = Literal["starting", "working", "stopping"]
+"""What a worker is about: its resources open, it claims and runs jobs, or it only lets them finish."""
+
+
+def health_of(phase: Phase, *, idle_s: float, within_s: float, blocked_s: float, running: int) -> Health:
+    """Return the health of a worker that runs.
+
+    Args:
+        phase: What it is about.
+        idle_s: How many seconds ago a claim or a wait ended.
+        within_s: How long ago that may be.
+        blocked_s: For how many seconds the event loop has been blocked.
+        running: How many jobs run.
+    """
+    is_live = blocked_s < _BLOCKED_S
+    if not is_live:
+        reason = f"the event loop has been blocked for {blocked_s:.0f} s"
+    elif phase != "working":
+        reason = f"the worker is {phase}"
+    elif idle_s > within_s:
+        reason = f"no claim and no wait for jobs has ended for {idle_s:.0f} s: the broker may be away"
+    else:
+        reason = ""
+    return Health(
+        is_live=is_live, is_ready=not reason, reason=reason, idle_s=idle_s, blocked_s=blocked_s, running=running
+    )
 
 
 def healthy_within(longest_wait_s: float) -> float:
@@ -51,7 +82,7 @@ def healthy_within(longest_wait_s: float) -> float:
 
 @contextlib.asynccontextmanager
 async def health_file(health: Callable[[], Health], path: Path) -> AsyncIterator[None]:
-    """Write ``path`` anew each second while the worker is healthy; a probe looks at the file's age.
+    """Write ``path`` anew each second while the worker is ready; a probe looks at the file's age.
 
     Raises:
         OSError: The file can't be written, or is a symbolic link, or no regular file.
@@ -61,9 +92,9 @@ async def health_file(health: Callable[[], Health], path: Path) -> AsyncIterator
     async def write() -> None:
         failed = False
         while True:
-            if health().is_healthy:
+            if health().is_ready:
                 try:
-                    await asyncio.to_thread(_write, path, "healthy\n")
+                    await asyncio.to_thread(_write, path, "ready\n")
                     failed = False
                 except OSError as error:
                     if not failed:
@@ -91,88 +122,3 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
         # Shortened last, so that no probe finds it empty.
         file.truncate()
-
-
-@contextlib.asynccontextmanager
-async def health_server(health: Callable[[], Health], port: int, host: str) -> AsyncIterator[int]:
-    """Answer each HTTP request on ``port`` with 200 or 503 and the health as JSON; yields the port (for 0, a free one).
-
-    The server runs in the worker's loop: while the loop is blocked, there is no answer at all.
-
-    Raises:
-        OSError: The port can't be had.
-    """
-    connected: dict[asyncio.Transport, None] = {}
-    loop = asyncio.get_running_loop()
-    # No more connections wait to be accepted than may be open, since all that wait are accepted at once.
-    server = await loop.create_server(lambda: _Probe(health, connected), host, port, backlog=_MAX_PROBES)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for transport in list(connected):
-            transport.abort()
-        # They close in the next step of the loop.
-        await asyncio.sleep(0)
-
-
-class _Probe(asyncio.Protocol):
-    """The connection of one probe: it is for one request, and over after ``_REQUEST_S`` whatever the probe does.
-
-    Args:
-        health: Returns the health.
-        connected: All connections, the oldest first.
-    """
-
-    _transport: asyncio.Transport
-    _timer: asyncio.TimerHandle
-
-    def __init__(self, health: Callable[[], Health], connected: dict[asyncio.Transport, None]) -> None:
-        self._health = health
-        self._connected = connected
-        self._request = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Those of uvloop are of no subclass.
-        self._transport = transport = cast("asyncio.Transport", transport)
-        if len(self._connected) >= _MAX_PROBES:
-            # The oldest has had the most time: who comes next is answered, however many connect and say nothing.
-            oldest = next(iter(self._connected))
-            del self._connected[oldest]
-            oldest.abort()
-        self._connected[transport] = None
-        self._timer = asyncio.get_running_loop().call_later(_REQUEST_S, transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        if self._transport.is_closing():
-            return
-        self._request += data
-        if b"\r\n\r\n" in self._request:
-            self._transport.write(_answer(self._request, self._health()))
-            self._transport.close()
-        elif len(self._request) > _MAX_REQUEST_BYTES:
-            self._transport.write(_response("431 Request Header Fields Too Large"))
-            self._transport.close()
-
-    def connection_lost(self, _: Exception | None) -> None:
-        self._timer.cancel()
-        self._connected.pop(self._transport, None)
-
-
-_REQUEST_LINE = re.compile(rb"([A-Z]+) \S+ HTTP/1\.[01]\r\n")
-
-
-def _answer(request: bytes, health: Health) -> bytes:
-    line = _REQUEST_LINE.match(request)
-    if line is None:
-        return _response("400 Bad Request")
-    body = msgspec.json.encode(health)
-    head = _response("200 OK" if health.is_healthy else "503 Service Unavailable", len(body))
-    return head if line[1] == b"HEAD" else head + body
-
-
-def _response(status: str, length: int = 0) -> bytes:
-    """Return the head of a response with a JSON body of ``length`` bytes."""
-    return (
-        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-    ).encode()

@@ -51,6 +51,7 @@ class Watchdog(Duty):
         """Tick no more."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def take_lag_s(self) -> float:
         """Return how many seconds late the loop ticked at most since this was asked before."""
@@ -59,7 +60,9 @@ class Watchdog(Duty):
 
     @property
     def silence_s(self) -> float:
-        """How many seconds ago the loop should have ticked."""
+        """How many seconds ago the loop should have ticked; 0 while nothing ticks."""
+        if self._timer is None:
+            return 0.0
         return max(0.0, self._monotonic() - self._ticked - _TICK_EVERY_S)
 
     def step(self) -> None:
