@@ -20,7 +20,11 @@ __all__ = [
     "add_short_app",
     "add_yes",
     "limit",
+    "port",
 ]
+
+
+_MAX_PORT = 65_535
 
 
 class Parser(argparse.ArgumentParser):
@@ -101,12 +105,21 @@ def add_yes(parser: argparse.ArgumentParser) -> None:
 
 def limit(text: str) -> int:
     """Return the value of a ``--limit``, as the type of the option."""
+    return _whole_number(text, 1, MAX_COUNT, f"a whole number from 1 to {MAX_COUNT:,}")
+
+
+def port(text: str) -> int:
+    """Return the value of an option for a port, as its type."""
+    return _whole_number(text, 0, _MAX_PORT, f"a port from 0 to {_MAX_PORT}")
+
+
+def _whole_number(text: str, least: int, most: int, expected: str) -> int:
     try:
         value = int(text)
     except ValueError:
-        value = 0
-    if not 1 <= value <= MAX_COUNT:
-        raise argparse.ArgumentTypeError(f"{shown(text)}: expected a whole number from 1 to {MAX_COUNT:,}")
+        value = least - 1
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{shown(text)}: expected {expected}")
     return value
 
 

@@ -9,7 +9,7 @@ import secrets
 import socket
 
 from asyncjobs.app import App
-from asyncjobs.cli.command import Commands, add_command, add_place, add_short_app
+from asyncjobs.cli.command import Commands, add_command, add_place, add_short_app, port
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.logs import log_to_stderr
 from asyncjobs.cli.output import flush, print_note, print_text
@@ -42,7 +42,7 @@ def add_commands(commands: Commands) -> None:
     add_place(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
     parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help=f"the port to listen on, 0 for any ({DEFAULT_PORT})"
+        "--port", type=port, default=DEFAULT_PORT, help=f"the port to listen on, 0 for any ({DEFAULT_PORT})"
     )
 
 

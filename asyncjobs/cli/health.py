@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
+from typing import Any
 
 import msgspec
 
-from asyncjobs.cli.command import Commands, add_command
+from asyncjobs.cli.command import Commands, add_command, port
 from asyncjobs.cli.output import print_error, print_json, print_text
 
 __all__ = ["add_commands"]
@@ -26,7 +28,7 @@ It asks what `asyncjobs worker --health-port` answers. The exit code is 0 for ye
 def add_commands(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "health", "ask a worker for its health", _EXAMPLES, _health)
-    parser.add_argument("--health-port", metavar="PORT", type=int, required=True, help="the health port of the worker")
+    parser.add_argument("--health-port", metavar="PORT", type=port, required=True, help="the health port of the worker")
     parser.add_argument("--health-host", metavar="HOST", default="127.0.0.1", help="its address (127.0.0.1)")
     parser.add_argument("--live", action="store_true", help="ask whether it is live, not whether it is ready")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -35,16 +37,17 @@ def add_commands(commands: Commands) -> None:
 def _health(options: argparse.Namespace) -> int:
     what = "live" if options.live else "ready"
     where = f"{options.health_host}:{options.health_port}"
-    connection = http.client.HTTPConnection(options.health_host, options.health_port, timeout=_TIMEOUT_S)
     try:
-        connection.request("GET", "/livez" if options.live else "/readyz")
-        answer = connection.getresponse()
-        body = msgspec.json.decode(answer.read())
-    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        with contextlib.closing(
+            http.client.HTTPConnection(options.health_host, options.health_port, timeout=_TIMEOUT_S)
+        ) as connection:
+            connection.request("GET", "/livez" if options.live else "/readyz")
+            answer = connection.getresponse()
+            body = msgspec.json.decode(answer.read(), type=dict[str, Any])
+    # A host that is none, or an answer that is no JSON, is a ValueError.
+    except (OSError, ValueError, http.client.HTTPException) as error:
         print_error(f"no worker answers on {where}: {error or type(error).__name__}")
         return 1
-    finally:
-        connection.close()
     is_well = answer.status == http.client.OK
     if options.json:
         print_json(body)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from asyncjobs.cli.command import Commands, add_code_arguments, add_command
+from asyncjobs.cli.command import Commands, add_code_arguments, add_command, port
 from asyncjobs.cli.ending import ProcessEnd
 from asyncjobs.cli.loading import load_code
 from asyncjobs.cli.logs import log_to_stderr
@@ -24,8 +24,6 @@ from asyncjobs.worker.worker import Worker
 __all__ = ["add_commands"]
 
 _log = logging.getLogger("asyncjobs.worker")
-
-_MAX_PORT = 65_535
 
 _EXAMPLES = """\
 examples:
@@ -55,7 +53,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--health-file", metavar="PATH", help="a file to write each second while the worker is ready")
     parser.add_argument(
-        "--health-port", metavar="PORT", type=int, help="a port that answers the probes /livez and /readyz by HTTP"
+        "--health-port", metavar="PORT", type=port, help="a port that answers the probes /livez and /readyz by HTTP"
     )
     parser.add_argument(
         "--health-host", metavar="HOST", default="127.0.0.1", help="the address of that port (127.0.0.1)"
@@ -92,8 +90,6 @@ def _worker(options: argparse.Namespace) -> int:
     processes = app.settings.worker_count if options.processes is None else options.processes
     if processes < 1:
         raise ConfigurationError(f"--processes {processes}: expected 1 or more")
-    if not 0 <= (options.health_port or 0) <= _MAX_PORT:
-        raise ConfigurationError(f"--health-port {options.health_port}: expected a port from 0 to {_MAX_PORT}")
     if options.supervised_by is not None:
         die_with_supervisor(options.supervised_by)
     elif processes > 1:
@@ -134,15 +130,15 @@ def _answer_probes(
     """Answer probes on the health port, if one is asked for, until ``stack`` is left."""
     if options.health_port is None:
         return
-    host, port = options.health_host, options.health_port
+    host, asked = options.health_host, options.health_port
     try:
-        port = stack.enter_context(probe_server(health, port, host))
+        had = stack.enter_context(probe_server(health, asked, host))
     except OSError as error:
         raise ConfigurationError(
-            f"--health-port {port} can't be opened on {host!r} ({_reason(error)}): choose another one, or another "
+            f"--health-port {asked} can't be opened on {host!r} ({_reason(error)}): choose another one, or another "
             "--health-host"
         ) from None
-    _log.info("/livez and /readyz are on port %s of %s", port, host)
+    _log.info("/livez and /readyz are on port %s of %s", had, host)
 
 
 async def _write_health(stack: contextlib.AsyncExitStack, worker: Worker, options: argparse.Namespace) -> None:

@@ -36,7 +36,7 @@ COMMANDS: dict[str, argparse.ArgumentParser] = next(
 # What a command needs beyond what its parser requires.
 _NEEDED = {
     "health": ["--health-port", "1"],
-    "worker": ["--app", "shop:app", "--burst", "--log-level", "error"],
+    "worker": ["--app", "shop:app", "--burst", "--start-timeout", "0", "--log-level", "error"],
     "check": ["--app", "shop:app"],
     "cancel": ["x"],
     "purge": ["--queue", "default"],

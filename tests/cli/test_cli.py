@@ -90,7 +90,7 @@ def test_an_error_inside_the_users_module_keeps_its_traceback(command: Command) 
 
 def test_an_unreachable_redis_is_one_message_and_exit_code_1(command: Command) -> None:
     port = free_port()
-    done = command.run("worker", "shop:app", ASYNCJOBS_URL=f"redis://127.0.0.1:{port}")
+    done = command.run("worker", "shop:app", "--start-timeout", "0", ASYNCJOBS_URL=f"redis://127.0.0.1:{port}")
     assert done.returncode == 1
     assert f"127.0.0.1:{port} can't be reached" in done.stderr
     assert "Traceback" not in done.stderr
@@ -243,8 +243,8 @@ def test_stats_are_plain_lines_in_a_pipe_and_json_on_demand(command: Command, ap
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--health-port", "99999"], "--health-port 99999: expected a port from 0 to 65535"),
-        (["--health-port", "-1"], "--health-port -1: expected a port"),
+        (["--health-port", "99999"], "argument --health-port: '99999': expected a port from 0 to 65535"),
+        (["--health-port", "-1"], "argument --health-port: '-1': expected a port"),
         (["--health-port", "0", "--health-host", "no such host"], "--health-host"),
         (["--health-file", "missing/health"], "--health-file 'missing/health' can't be written (No such file"),
         (["--health-file", "shop.link"], "--health-file 'shop.link' can't be written"),

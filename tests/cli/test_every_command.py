@@ -125,7 +125,7 @@ def test_what_is_given_is_told_without_its_control_characters(run: Run, command:
             _assert_short(error, 2)
 
 
-@EVERY
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "health"])
 def test_a_server_that_is_away_is_one_line_that_names_it(
     run: Run, away: str, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
