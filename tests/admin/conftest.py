@@ -16,24 +16,38 @@ from tests.servers import free_port
 from tests.waiting import SOON, until_sync
 
 
-@pytest.fixture
-def shop() -> Iterator[str]:
-    """The address of the dashboard of a small shop."""
+@contextlib.contextmanager
+def served(module: str, path: str) -> Iterator[str]:
+    """Run a program that serves dashboards on a port, and yield the address of ``path`` there."""
     port = free_port()
-    with subprocess.Popen([sys.executable, "-m", "tests.admin.shop", str(port)]) as server:
+    with subprocess.Popen([sys.executable, "-m", module, str(port)]) as server:
         try:
-            url = f"http://127.0.0.1:{port}/admin/jobs"
+            url = f"http://127.0.0.1:{port}{path}"
 
             def answers() -> bool:
                 with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/", timeout=SOON) as reply:
                     return bool(reply.status == 200)
                 return False
 
-            until_sync(answers, "the shop answers")
+            until_sync(answers, f"{module} answers")
             yield url
         finally:
-            # One of its jobs runs for an hour.
+            # One of its jobs runs for as long as it is let.
             server.kill()
+
+
+@pytest.fixture
+def shop() -> Iterator[str]:
+    """The address of the dashboard of a small shop."""
+    with served("tests.admin.shop", "/admin/jobs") as url:
+        yield url
+
+
+@pytest.fixture
+def odd_shop() -> Iterator[str]:
+    """The address below which are the dashboards of ``tests.admin.odd_shop``."""
+    with served("tests.admin.odd_shop", "/0") as url:
+        yield url.removesuffix("/0")
 
 
 @pytest.fixture(scope="module")

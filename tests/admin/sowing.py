@@ -42,7 +42,7 @@ async def sown(app: App, text: str) -> AsyncIterator[None]:
         app: The app.
         text: What stands in every field, as far as the field takes it.
     """
-    name = re.sub(r"[\x00-\x20\x7f-\x9f]", "", text)[:120]
+    name = re.sub(r"[\x00-\x20\x7f-\x9f]", "", text).encode()[:180].decode(errors="ignore")
     odd_queue = f"odd:queue.x_{'y' * 60}"
 
     @app.job(name=f"fails{name}", retry=RetryPolicy(max_retries=0))

@@ -1,0 +1,80 @@
+"""Every page in a browser: who can read it, how wide it is, and what foreign text may do in it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.admin.browser import needs_chromium, page_of
+from tests.admin.crawl import crawl
+from tests.admin.odd_shop import TEXTS
+from tests.waiting import SOON
+
+pytestmark = needs_chromium
+
+VENDOR = Path(__file__).parent / "vendor"
+AXE = VENDOR / "axe.min.js"
+
+# What axe would say of it is said of the whole page: the rules that fit one.
+RUN_AXE = "async () => (await axe.run()).violations.map(one => [one.id, one.help, one.nodes.map(node => node.html)])"
+
+
+def _html(address: str) -> str | None:
+    with urllib.request.urlopen(address, timeout=SOON) as reply:
+        body: bytes = reply.read()
+        return body.decode() if reply.headers.get_content_type() == "text/html" else None
+
+
+def pages_of(url: str, each: int = 1) -> list[str]:
+    """Return addresses of all pages of the dashboard at ``url``."""
+    origin, _, mount = re.fullmatch(r"(http://[^/]+)(/?)(.*)", url).groups()  # type: ignore[union-attr]
+    mount = f"/{mount}" if mount else ""
+
+    async def read(target: str) -> str | None:
+        return await asyncio.to_thread(_html, origin + target)
+
+    # In a thread, since Playwright has a loop of its own in this one.
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(lambda: asyncio.run(crawl(read, mount, each))).result()
+    assert [path for path, targets in found.items() if not targets] == []
+    return [origin + target for targets in found.values() for target in targets]
+
+
+def test_axe_is_the_file_that_its_makers_have_published() -> None:
+    assert hashlib.sha256(AXE.read_bytes()).hexdigest() in (VENDOR / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 320)])
+def test_nobody_is_kept_from_reading_a_page(chromium: Any, shop: str, scheme: str, width: int) -> None:
+    wrong: list[str] = []
+    with page_of(chromium, shop, viewport={"width": width, "height": 700}, color_scheme=scheme) as page:
+        for target in [*pages_of(shop), f"{shop}/nothing"]:
+            page.goto(target)
+            page.evaluate(AXE.read_text())
+            found = page.evaluate(RUN_AXE)
+            wrong += [f"{target}: {json.dumps(one)[:600]}" for one in found]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("number", range(len(TEXTS)))
+def test_foreign_text_starts_nothing_and_breaks_no_page(chromium: Any, odd_shop: str, number: int) -> None:
+    url = f"{odd_shop}/{number}"
+    wrong: list[str] = []
+    targets = pages_of(url)
+    for width in (320, 1280):
+        with page_of(chromium, url, viewport={"width": width, "height": 700}) as page:
+            for target in targets:
+                page.goto(target)
+                page.locator("#live:not(:empty)").wait_for()
+                if page.evaluate("document.documentElement.scrollWidth") > width:
+                    wrong.append(f"{width}: {target}")
+                assert page.locator("main img, main svg[onload], main script, marquee").count() == 0
+    assert wrong == []
