@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Mount
 
-from asyncjobs import App, JobState, RetryPolicy, UnknownJob, Worker
+from asyncjobs import App, JobState, RetryPolicy, UnknownJob, Worker, acting
 from asyncjobs.admin import dashboard
 from tests.admin.crawl import Document
 from tests.admin.test_api import role_of
@@ -269,3 +270,34 @@ async def test_pages_load_nothing_from_elsewhere_and_run_nothing_inline(app: App
                 assert "immutable" in kept.headers["cache-control"]
                 assert (await fetch(web, link.replace("/static/", "/static/0"))).headers["cache-control"] == "no-store"
         assert (await fetch(web, "/static/x/..%2Fapp.py")).status == 404
+
+
+async def test_names_and_tenants_are_resumed_on_the_pages_that_show_them(app: App, web: Any, work: Any) -> None:
+    async with app:
+        await work.delay("x")
+        with acting("bob"):
+            await app.suspend_name("charge", queue="default", why="the bank is down")
+        shown = read(await see(web, "/queues/default")).text
+        assert "suspended by bob" in shown
+        assert "the bank is down" in shown
+        reply = await press(web, "/names/charge/resume", {"queue": "default"})
+        assert "no longer suspended" in read(await see(web, reply.headers["location"])).text
+        assert await app.suspended_names() == {}
+        reply = await press(web, "/tenants/acme/suspend", {"why": "unpaid"})
+        assert "It is suspended" in read(await see(web, reply.headers["location"])).text
+        assert await app.suspended_tenants() == {"default": ["acme"]}
+
+
+async def test_jobs_that_are_set_aside_or_overdue_are_told_on_the_page_of_their_queue(
+    app: App, web: Any, work: Any
+) -> None:
+    async with app:
+        await app.suspend_tenant("acme", queue="default")
+        await work.with_options(tenant="acme").delay("x")
+        await work.schedule_in(0.01, "y")
+        await Worker(app).run_once()
+        await work.schedule_in(0.01, "z")
+        await asyncio.sleep(0.05)
+        text = read(await see(web, "/queues/default")).text
+        assert "the tenant is suspended" in text
+        assert re.search(r"\d scheduled jobs? (is|are) overdue", text)

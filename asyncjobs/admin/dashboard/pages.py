@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from asyncjobs.admin.api import jobs, queues, schedules
+from asyncjobs.admin.api import jobs, queues
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
 from asyncjobs.admin.dashboard import jobs as listed_jobs
+from asyncjobs.admin.dashboard import upkeep
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.dashboard.triage import findings
@@ -101,19 +102,9 @@ async def act(call: Call[Act]) -> Mapping[str, Any]:
     return {"count": count, "examples": (await jobs.failed(asked)).jobs, "until": until}
 
 
-async def listed_schedules(call: Call[Done]) -> Mapping[str, Any]:
-    """List the schedules."""
-    return {"schedules": (await schedules.schedules(call.asking(InQueue()))).schedules}
-
-
-async def workers(call: Call[NoQuery]) -> Mapping[str, Any]:
-    """List the workers."""
-    return {"workers": (await queues.stats(call.asking(InQueue()))).workers}
-
-
-async def tenant(call: Call[NoQuery]) -> Mapping[str, Any]:
+async def tenant(call: Call[Done]) -> Mapping[str, Any]:
     """Show one tenant."""
-    return {"tenant": await queues.tenant(call)}
+    return {"tenant": await queues.tenant(call.asking(NoQuery()))}
 
 
 async def settings(call: Call[NoQuery]) -> Mapping[str, Any]:
@@ -136,13 +127,12 @@ async def search(call: Call[Search]) -> Mapping[str, Any]:
 PAGES = [
     Page("/", "now.html", now),
     Page("/search", "now.html", search, Search),
+    *upkeep.PAGES,
     Page("/queues/{name:path}", "queue.html", queue, Done),
     *listed_jobs.PAGES,
     Page("/jobs/{id:path}", "job.html", job, OneJob),
     Page("/dead", "dead.html", dead, Dead),
     Page("/act", "act.html", act, Act),
-    Page("/schedules", "schedules.html", listed_schedules, Done),
-    Page("/workers", "workers.html", workers),
-    Page("/tenants/{id:path}", "tenant.html", tenant),
+    Page("/tenants/{id:path}", "tenant.html", tenant, Done),
     Page("/settings", "settings.html", settings),
 ]

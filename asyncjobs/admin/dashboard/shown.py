@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
+from asyncjobs.app.verbs.schedules import ScheduleInfo
+from asyncjobs.core.duration import utc_time
 from asyncjobs.core.text import is_harmless
 
 __all__ = ["FILTERS", "visible"]
@@ -82,5 +84,32 @@ def brief(arguments: Mapping[str, Any]) -> str:
     return text if left > 0 else f"{text[: MAX_BRIEF - 1]}…"
 
 
-FILTERS: Sequence[Callable[..., Any]] = (ago, as_json, brief, clock, duration, number, when)
+def at(ms: int) -> datetime | None:
+    """Return a time in Unix milliseconds as a time."""
+    return utc_time(ms)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in the unit that fits."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= factor:
+            amount = count / factor
+            return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:,.0f} {unit}"
+    return f"{count} bytes"
+
+
+def in_words(schedule: ScheduleInfo) -> str:
+    """Return when a schedule fires, in words; empty where its expression can't be told so."""
+    if not schedule.cron:
+        return ""
+    try:
+        # Whoever has added it had the package, and its library has read the expression.
+        from cronsim import CronSim
+
+        return str(CronSim(schedule.cron, datetime.now(UTC)).explain())
+    except Exception:
+        return ""
+
+
+FILTERS: Sequence[Callable[..., Any]] = (at, ago, as_json, brief, clock, duration, in_words, number, size, when)
 """The filters of templates."""
