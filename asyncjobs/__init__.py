@@ -24,6 +24,7 @@ from asyncjobs.app.stats import (
     WorkerStats,
 )
 from asyncjobs.app.sync import SyncApp
+from asyncjobs.app.triage.finding import Evidence, Finding, FindingKind, ProblemLimits
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.jobs import CancelResult, EditResult
 from asyncjobs.app.verbs.paging import ListedState
@@ -108,6 +109,7 @@ __all__ = [
     "EditResult",
     "Encoders",
     "Envelope",
+    "Evidence",
     "EventKind",
     "Executor",
     "Health",
@@ -142,6 +144,9 @@ __all__ = [
     "PartlySent",
     "PayloadTooLarge",
     "Priority",
+    "ProblemLimits",
+    "Finding",
+    "FindingKind",
     "PriorityName",
     "Progress",
     "QueueStats",

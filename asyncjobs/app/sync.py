@@ -128,6 +128,7 @@ class SyncApp:
     search_jobs = _twin(AllVerbs.search_jobs)
     sample_queue = _twin(AllVerbs.sample_queue)
     why = _twin(AllVerbs.why)
+    problems = _twin(AllVerbs.problems)
     suspend_name = _twin(AllVerbs.suspend_name)
     resume_name = _twin(AllVerbs.resume_name)
     suspended_names = _twin(AllVerbs.suspended_names)

@@ -476,3 +476,16 @@ async def test_jobs_and_states_stand_under_their_documented_names(app: App, web:
     document = (await ask(web, "/openapi.json")).json
     assert set(shown) <= set(document["components"]["schemas"]["JobDetails"]["properties"])
     assert shown["state"] == JobState.PENDING.value
+
+
+async def test_what_is_wrong_is_told_of_the_queues_that_a_caller_may_see(app: App, web: Any, fail: Any) -> None:
+    async with app:
+        await fail.delay()
+        await app.pause("default", why="migration")
+        told = (await ask(web, "/problems", role="viewer")).json
+        [paused] = [one for one in told["problems"] if one["queue"]]
+        assert (told["bad"], paused["kind"], paused["level"]) == (1, "paused", "bad")
+        assert "migration" in paused["sentence"]
+        assert (await ask(web, "/problems", queues="second")).json["problems"] == []
+        assert (await ask(web, "/problems?queue=default", queues="second")).status == 404
+        assert (await ask(web, "/problems", tenants="acme")).status == 403

@@ -70,6 +70,7 @@ class Harm:
     def reading(self) -> list[list[str]]:
         """Return lines for the commands that show what is stored."""
         return [
+            ["problems"],
             ["jobs"],
             ["jobs", "--tenant", self.tenant],
             ["jobs", "--name", self.name, "--text", self.tenant],

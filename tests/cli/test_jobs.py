@@ -230,3 +230,24 @@ async def test_jobs_are_listed_by_text_and_by_name_to_the_end_of_a_search(
         assert (code, [job["id"] for job in json.loads(told)]) == (0, [wanted.id])
     assert json.loads((await run("jobs", "--name", "other", "--json"))[1]) == []
     assert len(json.loads((await run("jobs", "--name", "note", "--limit", "12", "--json"))[1])) == 12
+
+
+async def test_what_is_wrong_sets_the_exit_code(app: App, run: Run) -> None:
+    note = app.registry.get("note")
+    # A server of the tests keeps nothing on a disk, which is worth a warning.
+    assert (await run("problems"))[0] == 0
+    await note.delay("a", "b")
+    await app.pause("default", why="migration")
+    code, told, _ = await run("problems", "--queue", "default", "--json")
+    assert (code, [one["kind"] for one in json.loads(told)]) == (1, ["paused"])
+    code, told, _ = await run("problems", "--queue", "default")
+    assert (code, "migration" in told) == (1, True)
+    assert (await run("problems", "--queue", "other"))[:2] == (0, "Nothing is wrong.\n")
+
+
+async def test_it_is_told_why_a_job_waits(app: App, run: Run) -> None:
+    waits = await app.registry.get("note").delay("a", "b")
+    assert (await run("why", waits.id))[:2] == (0, "No worker serves the queue default.\n")
+    [reason] = json.loads((await run("why", waits.id, "--json"))[1])["reasons"]
+    assert reason["kind"] == "no worker"
+    assert (await run("why", "unknown"))[0] == 1

@@ -76,6 +76,7 @@ async def verbs() -> None:
     app.jobs("ready")  # wrong
     app.search_jobs()  # wrong
     app.why("id")  # wrong
+    app.problems()  # wrong
     app.sample_queue("default")  # wrong
     app.failed_jobs()  # wrong
     app.failed_page()  # wrong

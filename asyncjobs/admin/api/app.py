@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Endpoint
 
 from asyncjobs.admin.access import Access
-from asyncjobs.admin.api import events, figures, holds, jobs, listing, operations, queues, schedules
+from asyncjobs.admin.api import events, figures, holds, jobs, listing, operations, problems, queues, schedules
 from asyncjobs.admin.api.metrics import exposition
 from asyncjobs.admin.api.openapi import document
 from asyncjobs.admin.api.responses import json_response, problem_response
@@ -41,6 +41,7 @@ _MAX_BODY = 256 * 1024
 ROUTES: list[Route] = sorted(
     [
         *queues.ROUTES,
+        *problems.ROUTES,
         *jobs.ROUTES,
         *listing.ROUTES,
         *events.ROUTES,

@@ -11,13 +11,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from asyncjobs.admin.api import jobs, queues
+from asyncjobs.admin.api import jobs, problems, queues
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard import upkeep
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
-from asyncjobs.admin.dashboard.triage import findings
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.counting import Count, count_jobs
@@ -61,7 +60,7 @@ async def now(call: Call[NoQuery]) -> Mapping[str, Any]:
     if call.access.tenants is not None:
         return {"tenants": [await call.app.tenant_stats(one) for one in call.access.tenants], "stats": None}
     stats = await queues.stats(call.asking(InQueue()))
-    return {"stats": stats, "findings": findings(stats.queues, stats.workers), "tenants": None}
+    return {"stats": stats, "findings": (await problems.problems(call.asking(InQueue()))).problems, "tenants": None}
 
 
 async def queue(call: Call[Done]) -> Mapping[str, Any]:

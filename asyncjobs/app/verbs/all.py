@@ -7,6 +7,7 @@ from asyncjobs.app.verbs.figures import FigureVerbs
 from asyncjobs.app.verbs.holds import HoldVerbs
 from asyncjobs.app.verbs.jobs import JobVerbs
 from asyncjobs.app.verbs.operations import OperationVerbs
+from asyncjobs.app.verbs.problems import ProblemVerbs
 from asyncjobs.app.verbs.schedules import ScheduleVerbs
 from asyncjobs.app.verbs.search import SearchVerbs
 from asyncjobs.app.verbs.series import SeriesVerbs
@@ -17,6 +18,7 @@ __all__ = ["AllVerbs"]
 
 
 class AllVerbs(
+    ProblemVerbs,
     JobVerbs,
     DeadVerbs,
     HoldVerbs,

@@ -1,0 +1,36 @@
+"""The route that tells what is wrong: for alerts, chat bots, and the first page of the dashboard."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from asyncjobs.admin.api.route import Call, InQueue, Route
+from asyncjobs.app.triage.finding import Finding
+
+__all__ = ["ROUTES", "Problems", "problems"]
+
+
+class Problems(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong now."""
+
+    as_of: datetime
+    """When it was read, in UTC by this server's clock."""
+    bad: int
+    """How many of them are ``bad``: jobs don't run, or may be lost."""
+    problems: list[Finding]
+    """What is wrong, the worst first; empty if all is well."""
+
+
+async def problems(call: Call[InQueue]) -> Problems:
+    """Tell what is wrong now, the worst first."""
+    call.whole_queues()
+    queue, seen = call.query.queue, call.access.queues
+    if queue is not None and not call.access.sees_queue(queue):
+        call.not_found(f"queue {queue!r}")
+    found = await call.app.problems(queue=seen if queue is None else queue)
+    return Problems(as_of=datetime.now(UTC), bad=sum(one.level == "bad" for one in found), problems=found)
+
+
+ROUTES = [Route("GET", "/problems", "look", problems, Problems, InQueue)]

@@ -1,0 +1,134 @@
+"""The rules for queues: what waits, and doesn't start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from asyncjobs.app.stats import ParkedStats, QueueStats
+from asyncjobs.app.triage.finding import Facts, Finding, ago, jobs, span
+
+__all__ = ["in_queue"]
+
+# How many reasons for which jobs are set aside are told of one queue.
+_MAX_PARKED = 3
+
+
+def in_queue(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
+    """Yield what is wrong with what waits in a queue."""
+    name, is_served = queue.queue_name, queue.queue_name in facts.served
+    if queue.paused:
+        yield _paused(queue, facts)
+    elif queue.size and not is_served:
+        yield Finding(
+            kind="no worker",
+            level="bad",
+            queue=name,
+            count=queue.size,
+            since=facts.now - timedelta(milliseconds=queue.oldest_wait_ms) if queue.oldest_wait_ms else None,
+            sentence=f"no worker serves it; {jobs(queue.size)} wait",
+            evidence="workers",
+        )
+    else:
+        yield from _slow(queue, facts)
+    if is_served and not queue.paused and queue.overdue >= facts.limits.overdue:
+        yield Finding(
+            kind="overdue",
+            level="warn",
+            queue=name,
+            count=queue.overdue,
+            sentence=f"{jobs(queue.overdue)} are past their time, and no worker has made them ready",
+            evidence="queue",
+        )
+    for parked in queue.parked_for[:_MAX_PARKED]:
+        yield _parked(queue, parked, facts)
+    rest = queue.parked - sum(one.size for one in queue.parked_for[:_MAX_PARKED])
+    if queue.parked and rest > 0:
+        yield Finding(
+            kind="set aside",
+            level="warn",
+            queue=name,
+            count=rest,
+            sentence=f"{jobs(rest)} set aside: no worker knows the name, or it is suspended",
+            evidence="parked",
+        )
+
+
+def _paused(queue: QueueStats, facts: Facts) -> Finding:
+    pause = queue.pause
+    by = f" by {pause.by}" if pause is not None and pause.by else ""
+    since = f" {ago(pause.since, facts.now)}" if pause is not None and pause.since else ""
+    why = f": “{pause.why}”" if pause is not None and pause.why else ""
+    return Finding(
+        kind="paused",
+        level="bad" if queue.size else "warn",
+        queue=queue.queue_name,
+        count=queue.size,
+        since=None if pause is None else pause.since,
+        sentence=f"paused{by}{since}{why}; {jobs(queue.size)} wait",
+        evidence="queue",
+        action="resume",
+    )
+
+
+def _slow(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
+    """Yield what says that a queue which is served doesn't keep up."""
+    limits, load = facts.limits, facts.loads.get(queue.queue_name)
+    never = load is not None and load.drain_s is None
+    if (
+        load is not None
+        and load.workers
+        and load.backlog >= limits.backlog
+        and (load.drain_s is None or load.drain_s > limits.drain_s)
+    ):
+        grows = 60 * (load.arrival_rate - load.service_rate)
+        how = f"the backlog of {jobs(load.backlog)} "
+        how += f"grows by {grows:,.0f}/min" if grows >= 1 else "does not shrink" if never else "shrinks slowly"
+        end = "it is never empty at this rate" if never else f"it is empty in {span(load.drain_s or 0)} at this rate"
+        yield Finding(
+            kind="backlog grows",
+            level="warn",
+            queue=queue.queue_name,
+            count=load.backlog,
+            sentence=f"{how}; {end}",
+            evidence="queue",
+        )
+        return
+    usual_ms = 0.0 if load is None or load.p95_wait_ms is None else limits.wait_ratio * load.p95_wait_ms
+    if queue.pending and queue.oldest_wait_ms >= max(1000 * limits.wait_s, usual_ms):
+        yield Finding(
+            kind="slow",
+            level="warn",
+            queue=queue.queue_name,
+            count=queue.pending,
+            since=facts.now - timedelta(milliseconds=queue.oldest_wait_ms),
+            sentence=f"slow: the first of {jobs(queue.pending)} in line has waited {span(queue.oldest_wait_ms / 1000)}",
+            evidence="queue",
+        )
+
+
+def _parked(queue: QueueStats, parked: ParkedStats, facts: Facts) -> Finding:
+    level = "warn"
+    if parked.reason == "unknown name":
+        left_s = facts.unknown_job_grace_s - (facts.now - parked.since).total_seconds()
+        dies = f"they die in {span(left_s)}" if left_s > 0 else "they die now"
+        level = "bad" if left_s < 600 else "warn"
+        what = f"{jobs(parked.size)} of {parked.which} set aside: no worker knows this name; {dies}"
+    elif parked.reason == "newer version":
+        what = f"{jobs(parked.size)} set aside: a newer asyncjobs has written them, and no worker can read them"
+    else:
+        kind = "name" if parked.reason == "suspended name" else "tenant"
+        held = next((one for one in queue.holds if (one.kind, one.which) == (kind, parked.which)), None)
+        by = f" by {held.by}" if held is not None and held.by else ""
+        why = f": “{held.why}”" if held is not None and held.why else ""
+        what = f"{jobs(parked.size)} set aside: the {kind} {parked.which} is suspended{by}{why}"
+    return Finding(
+        kind="set aside",
+        level="bad" if level == "bad" else "warn",
+        queue=queue.queue_name,
+        subject=parked.which,
+        count=parked.size,
+        since=parked.since,
+        sentence=what,
+        evidence="parked",
+    )

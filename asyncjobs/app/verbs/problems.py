@@ -1,0 +1,140 @@
+"""The verb of an app that tells what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.series import NameStats
+from asyncjobs.app.stats import Stats, stats_of
+from asyncjobs.app.triage.finding import Facts, Finding, ProblemLimits, ScheduleFacts
+from asyncjobs.app.triage.triage import findings
+from asyncjobs.app.verbs.figures import FigureVerbs
+from asyncjobs.app.verbs.groups import GroupVerbs
+from asyncjobs.app.verbs.operations import OperationVerbs
+from asyncjobs.app.verbs.schedules import ScheduleInfo, ScheduleVerbs
+from asyncjobs.app.verbs.series import SeriesVerbs
+from asyncjobs.core.bounds import shown
+from asyncjobs.core.states import JobState
+from asyncjobs.errors import ArgumentsError
+from asyncjobs.ports import DeadGroup
+
+__all__ = ["ProblemVerbs"]
+
+_HOUR_S, _DAY_S = 3_600, 86_400
+# With how many days before the deaths of this hour are compared.
+_DAYS = 3
+
+
+class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, OperationVerbs):
+    """The verb that asks all the others."""
+
+    @on_app_loop
+    async def problems(
+        self, *, queue: str | Collection[str] | None = None, limits: ProblemLimits | None = None
+    ) -> list[Finding]:
+        """Tell what is wrong now, the worst first.
+
+        It looks at what is paused, set aside or not served, at deaths and new errors, at queues that grow, at jobs that
+        run for long, at workers, schedules, and at the server.
+
+        Args:
+            queue: Only what is about this queue, or about these queues; by default all queues, and the server.
+            limits: From which numbers on something is wrong.
+
+        Returns:
+            The findings; none if all is well.
+
+        Raises:
+            ArgumentsError: ``limits`` is no ``ProblemLimits``, or ``queue`` can't be the name of a queue.
+
+        Example:
+            ```python
+            for problem in await app.problems():
+                print(problem.level, problem)
+            ```
+        """
+        if limits is not None and not isinstance(limits, ProblemLimits):
+            raise ArgumentsError(f"limits={shown(limits)}: expected a ProblemLimits")
+        limits = ProblemLimits() if limits is None else limits
+        now, found, names = datetime.now(UTC), await self.stats(), None
+        if queue is not None:
+            names = set(await self._queues(queue))
+            found = stats_of(
+                [one for one in found.queues if one.queue_name in names],
+                [one for one in found.workers if names.intersection(one.queues)],
+            )
+        here = [one.queue_name for one in found.queues]
+        loads = {one.queue: one for one in await self.queue_loads(here)} if here else {}
+        surges = [name for name, load in loads.items() if load.died_last_hour >= limits.deaths]
+        groups, schedules, server, usual, recovered, runs = await asyncio.gather(
+            self._groups(found),
+            self.schedules(),
+            _nothing() if names is not None else self.server(),
+            asyncio.gather(*map(self._usual_deaths, surges)),
+            self._recovered(found),
+            self._runs(found, limits, now),
+        )
+        told = findings(
+            Facts(
+                now=now,
+                limits=limits,
+                queues=found.queues,
+                workers=found.workers,
+                loads=loads,
+                groups=groups,
+                usual_deaths=dict(zip(surges, usual, strict=True)),
+                recovered=recovered,
+                names={one.name: one for one in runs},
+                schedules=[_schedule(one) for one in schedules if names is None or one.queue in names],
+                server=server,
+                unknown_job_grace_s=self._connection.settings.unknown_job_grace,
+                max_dead=self._connection.settings.max_dead,
+            )
+        )
+        # A worker of these queues may run jobs of others.
+        return [one for one in told if names is None or not one.queue or one.queue in names]
+
+    async def _groups(self, found: Stats) -> list[DeadGroup]:
+        with_dead = [one.queue_name for one in found.queues if one.failed]
+        return await self.failed_groups(queue=with_dead) if with_dead else []
+
+    async def _usual_deaths(self, queue: str) -> float:
+        """Return how many jobs of a queue died in the same hour of the days before, on average."""
+        days = [
+            await self.queue_series(queue, _HOUR_S, step=_HOUR_S, before=day * _DAY_S) for day in range(1, _DAYS + 1)
+        ]
+        return sum(sum(one.failed) for one in days) / _DAYS
+
+    async def _recovered(self, found: Stats) -> dict[str, int]:
+        names = [one.queue_name for one in found.queues if one.recovered_total]
+        hours = await asyncio.gather(*(self.queue_minutes(name, 60) for name in names))
+        return {name: sum(one.recovered for one in hour) for name, hour in zip(names, hours, strict=True)}
+
+    async def _runs(self, found: Stats, limits: ProblemLimits, now: datetime) -> list[NameStats]:
+        """Return how long jobs take of the names of which one runs for long."""
+        long = {
+            job.queue
+            for worker in found.workers
+            for job in worker.jobs
+            if (now - job.started_at).total_seconds() >= limits.run_s
+        }
+        return await self.names(sorted(long)) if long else []
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _schedule(one: ScheduleInfo) -> ScheduleFacts:
+    last = one.last_run if one.last_run is not None and one.last_run.state is JobState.FAILED else None
+    return ScheduleFacts(
+        id=one.id,
+        queue=one.queue,
+        next_at=None if one.paused else one.next_at,
+        failed_at=None if last is None else last.finished_at,
+        error="" if last is None else last.error,
+        problem=one.problem,
+    )
