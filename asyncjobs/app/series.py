@@ -215,7 +215,7 @@ class _Sum:
 
     def highest(self, what: str) -> int | None:
         """Return the highest of a gauge, of several queues as their figures say it."""
-        each = [max(getattr(one, what) for one in gauges) for gauges in self.gauges.values()]
+        each: list[int] = [max(getattr(one, what) for one in gauges) for gauges in self.gauges.values()]
         if not each:
             return None
         return max(each) if what in _NOT_ADDED else sum(each)
