@@ -100,6 +100,8 @@ class SyncApp:
             )
         return self._loop.run_sync(lambda: handle.result(timeout), "await handle.result(…)")
 
+    enqueue_by_name = _twin(AllVerbs.enqueue_by_name)
+
     # -- jobs by id
 
     find_job = _twin(AllVerbs.find_job)

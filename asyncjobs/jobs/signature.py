@@ -24,7 +24,7 @@ from asyncjobs.jobs.resources import Injected
 from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, STANDARD, Hooks
 
-__all__ = ["Signature"]
+__all__ = ["Signature", "plainly_encoded"]
 
 # How many shapes of calls, and of stored arguments, are remembered of a handler: with *args and **kwargs there is no
 # end of them.
@@ -128,6 +128,20 @@ class Signature:
             # Code of the types may raise anything, such as a dataclass's `__post_init__`.
             raise self._refusal(keywords, values, error) from error
         return raw, keywords
+
+    def encode_plain(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, tuple[str, ...]]:
+        """Return arguments that are plain data, as those of JSON, in the form of ``encode``.
+
+        They are checked by reading them as the handler's types.
+
+        Raises:
+            ArgumentsError: They don't fit the handler.
+        """
+        shape = self._shape(len(args), tuple(kwargs))
+        values = (*args, *kwargs.values())
+        raw = plainly_encoded(self._name, [values[at] for at in shape.order] if shape.order else values)
+        self.decode(msgspec.Raw(raw), shape.keywords)
+        return raw, shape.keywords
 
     def decode(self, raw: msgspec.Raw, keywords: tuple[str, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments that ``encode`` produced, as the handler's types.
@@ -248,6 +262,18 @@ class Signature:
         own = self._positional[:positional]
         rest = [self._rest] * (positional - len(own))
         return [*own, *rest, *((name, self._by_name.get(name, self._others)) for name in keywords)]
+
+
+def plainly_encoded(name: str, values: Sequence[Any]) -> bytes:
+    """Return the arguments of a job, which are plain data, as a msgpack array.
+
+    Raises:
+        ArgumentsError: They can't be encoded.
+    """
+    try:
+        return msgspec.msgpack.encode(values)
+    except ENCODING_ERRORS as error:
+        raise ArgumentsError(f"{name}(): the arguments can't be encoded: {error}; expected plain data") from None
 
 
 def _dumped(codecs: Sequence[Codec], values: Sequence[Any]) -> list[Any]:

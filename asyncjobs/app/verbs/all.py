@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncjobs.app.verbs.by_name import ByNameVerbs
 from asyncjobs.app.verbs.dead import DeadVerbs
 from asyncjobs.app.verbs.figures import FigureVerbs
 from asyncjobs.app.verbs.holds import HoldVerbs
@@ -29,5 +30,6 @@ class AllVerbs(
     SweepVerbs,
     TenantVerbs,
     OperationVerbs,
+    ByNameVerbs,
 ):
     """The methods that ``App`` inherits, and that ``app.sync`` has blocking counterparts of."""

@@ -1,0 +1,119 @@
+"""The verb of an app that sends a job by its name, for people and programs without the code of the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Unpack
+
+import msgspec
+
+from asyncjobs.app.audit import note
+from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.core.bounds import shown
+from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions, SendOptions, checked_text
+from asyncjobs.core.record.header import MAX_NAME_BYTES
+from asyncjobs.errors import ArgumentsError, UnknownJobName, closest
+from asyncjobs.jobs.definition import signature_of
+from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.request import JobRequest
+from asyncjobs.jobs.signature import plainly_encoded
+from asyncjobs.jobs.tenant_scope import requests_here
+from asyncjobs.jobs.values.codec import ANY
+from asyncjobs.ports import CatalogueEntry
+
+__all__ = ["ByNameVerbs"]
+
+
+class ByNameVerbs(Verbs):
+    """The verb that sends a job by its name."""
+
+    @on_app_loop
+    async def enqueue_by_name(
+        self, name: str, arguments: Sequence[Any] | Mapping[str, Any] = (), **options: Unpack[SendOptions]
+    ) -> JobHandle[Any]:
+        """Send a job by its name, with arguments as plain data, such as JSON has.
+
+        If the app's code knows the job, the arguments are checked as a worker reads them, and the options of its
+        definition hold. If only workers know it, they are checked by the names of its parameters, and the queue is that
+        of its definition. If neither knows it, nothing is checked.
+
+        Args:
+            name: The job name.
+            arguments: The arguments in the order of the parameters, or by their names.
+            **options: As ``with_options`` takes them.
+
+        Returns:
+            The handle of the job. Its result is plain data.
+
+        Raises:
+            ArgumentsError: The arguments don't fit the job, or an option has a wrong value.
+            PayloadTooLarge: The job is larger than the setting ``max_payload``.
+            BrokerError: The broker didn't take the job.
+
+        Example:
+            ``await app.enqueue_by_name("send_email", {"to": "user@example.com"}, priority="high")``
+        """
+        size = len(checked_text("name", name).encode())
+        if not 0 < size <= MAX_NAME_BYTES or any(map(str.isspace, name)):
+            raise ArgumentsError(
+                f"name={shown(name)}: expected a job name, 1 to {MAX_NAME_BYTES} bytes of text without white space"
+            )
+        is_named = isinstance(arguments, Mapping)
+        if not is_named and (isinstance(arguments, str | bytes) or not isinstance(arguments, Sequence)):
+            raise ArgumentsError(
+                f"arguments={shown(arguments)}: expected a list in the order of the parameters, or a mapping of their "
+                "names to values"
+            )
+        args = () if is_named else tuple(arguments)
+        kwargs = {str(one): value for one, value in arguments.items()} if isinstance(arguments, Mapping) else {}
+        request = await self._by_name(name, args, kwargs, CallOptions().updated(options))
+        [handle] = await self._sender.send_many(requests_here([request]))
+        await note(self._broker, "enqueue", handle.id, queue=handle.queue, which={"name": name}, of_one=True)
+        return handle
+
+    async def _by_name(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+    ) -> JobRequest[Any]:
+        try:
+            definition = self.registry.get(name)
+        except UnknownJobName:
+            entry = (await self._lookup.naming.catalogue()).get(name)
+            if entry is not None:
+                _check(entry, args, kwargs)
+            if options.queue is UNSET and entry is not None and entry.queue:
+                options = msgspec.structs.replace(options, queue=entry.queue)
+            # By name, an argument fits a parameter of any kind but one that is positional alone.
+            encoded, keywords = plainly_encoded(name, (*args, *kwargs.values())), tuple(kwargs)
+            defaults, signature_hash = DefinitionOptions(), 0
+        else:
+            signature = signature_of(definition)
+            encoded, keywords = signature.encode_plain(args, kwargs)
+            defaults, signature_hash = definition.options, signature.hash
+        return JobRequest(
+            name=name,
+            arguments=encoded,
+            keywords=keywords,
+            signature=signature_hash,
+            defaults=defaults,
+            options=options,
+            _returns=ANY,
+        )
+
+
+def _check(entry: CatalogueEntry, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raise ``ArgumentsError`` if a job has no such parameter, or fewer."""
+    own = [one for one in entry.parameters if not one.startswith("*")]
+    is_any = {one[: one.rindex("*") + 1] for one in entry.parameters if one.startswith("*")}
+    listed = ", ".join(own) or "none"
+    if "**" not in is_any:
+        for one in kwargs:
+            if one not in own:
+                raise ArgumentsError(
+                    f"{entry.name}() has no parameter {shown(one)}; it has {listed}.{closest(one, own)}"
+                )
+    if "*" not in is_any and len(args) > len(own):
+        raise ArgumentsError(f"{entry.name}() takes at most {len(own)} arguments, {listed}; {len(args)} are given")
+    for one in own[: len(args)]:
+        if one in kwargs:
+            raise ArgumentsError(f"{entry.name}() is given {one!r} by its place and by its name")
