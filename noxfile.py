@@ -78,6 +78,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def vendored(session: nox.Session) -> None:
+    """Compare the vendored files of the dashboard with those of their packages on npm; needs npm."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.vendored")
+
+
+@nox.session
 def pictures(session: nox.Session) -> None:
     """Write the pictures of the dashboard into `docs/images/`; needs Debian's Chromium."""
     _install(session, "test")

@@ -18,6 +18,7 @@ pytestmark = needs_chromium
 PAGES = [
     "/", "/queues/emails", "/jobs", "/jobs?state=scheduled", "/jobs?state=running", "/dead", "/act?verb=delete",
     "/act?verb=retry&error=nothing", "/schedules", "/workers", "/tenants/acme", "/jobs?missing=x", "/nothing",
+    "/names", "/names/resize", "/queues/images?span=30d",
 ]  # fmt: skip
 
 

@@ -11,10 +11,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from asyncjobs.admin.api import jobs, problems, queues
+from asyncjobs.admin.api import figures, jobs, problems, queues
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
+from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard import upkeep
+from asyncjobs.admin.dashboard.charts import SpanName
+from asyncjobs.admin.dashboard.figures import Charted, charts_of
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.door import require
@@ -41,6 +44,13 @@ class Act(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What is done with them, which is the permission that it needs, too."""
 
 
+class OneQueue(Done, frozen=True, forbid_unknown_fields=True):
+    """Which queue a page shows."""
+
+    span: SpanName = "1h"
+    """How far its charts look back."""
+
+
 class OneJob(InQueue, frozen=True, forbid_unknown_fields=True):
     """Which job a page shows."""
 
@@ -55,20 +65,23 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The id of a job."""
 
 
-async def now(call: Call[NoQuery]) -> Mapping[str, Any]:
+async def now(call: Call[Charted]) -> Mapping[str, Any]:
     """Show what is wrong, and all queues."""
     if call.access.tenants is not None:
         return {"tenants": [await call.app.tenant_stats(one) for one in call.access.tenants], "stats": None}
     stats = await queues.stats(call.asking(InQueue()))
-    return {"stats": stats, "findings": (await problems.problems(call.asking(InQueue()))).problems, "tenants": None}
+    found = (await problems.problems(call.asking(InQueue()))).problems
+    loads = {one.queue: one for one in (await figures.loads(call.asking(NoQuery()))).queues}
+    shown = {"stats": stats, "findings": found, "tenants": None, "loads": loads}
+    return {**shown, **await charts_of(call, call.query.span, stats.workers)}
 
 
-async def queue(call: Call[Done]) -> Mapping[str, Any]:
+async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
     """Show one queue."""
     found = await queues.queue(call.asking(NoQuery()))
-    minutes = await call.app.queue_minutes(found.queue_name, 60)
     stats = await queues.stats(call.asking(InQueue(found.queue_name)))
-    return {"queue": found, "minutes": minutes, "workers": stats.workers}
+    charts = await charts_of(call, call.query.span, stats.workers, found.queue_name)
+    return {"queue": found, "workers": stats.workers, **charts}
 
 
 async def job(call: Call[OneJob]) -> Mapping[str, Any]:
@@ -124,10 +137,11 @@ async def search(call: Call[Search]) -> Mapping[str, Any]:
 
 
 PAGES = [
-    Page("/", "now.html", now),
+    Page("/", "now.html", now, Charted),
     Page("/search", "now.html", search, Search),
     *upkeep.PAGES,
-    Page("/queues/{name:path}", "queue.html", queue, Done),
+    Page("/queues/{name:path}", "queue.html", queue, OneQueue),
+    *figure_pages.PAGES,
     *listed_jobs.PAGES,
     Page("/jobs/{id:path}", "job.html", job, OneJob),
     Page("/dead", "dead.html", dead, Dead),

@@ -10,6 +10,7 @@ import msgspec
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
+from asyncjobs.admin.dashboard.charts import spark
 from asyncjobs.app.verbs.schedules import ScheduleInfo
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.text import is_harmless
@@ -111,5 +112,5 @@ def in_words(schedule: ScheduleInfo) -> str:
         return ""
 
 
-FILTERS: Sequence[Callable[..., Any]] = (at, ago, as_json, brief, clock, duration, in_words, number, size, when)
+FILTERS: Sequence[Callable[..., Any]] = (at, ago, as_json, brief, clock, duration, in_words, number, size, spark, when)
 """The filters of templates."""

@@ -1,0 +1,102 @@
+// Draws each chart from the table beside it, again whenever that has changed.
+(() => {
+  const KINDS = {
+    main: { line: "--line1", width: 2 },
+    second: { line: "--line2", width: 2, dash: [6, 3] },
+    bad: { line: "--line3", width: 2, dash: [2, 3] },
+    before: { line: "--line4", width: 1.5, dash: [1, 2] },
+  };
+  // uPlot's formats of times, and ours.
+  const FORMATS = [["{h}:{mm}{aa}", "{HH}:{mm}"], ["{h}{aa}", "{HH}:00"], ["{M}/{D}/{YY}", "{YYYY}-{MM}-{DD}"], ["{M}/{D}", "{MM}-{DD}"]];
+  const drawn = new Map();
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  function duration(ms) {
+    if (ms === null || ms === undefined) return "–";
+    for (const [size, unit] of [[86400000, "d"], [3600000, "h"], [60000, "min"], [1000, "s"]]) {
+      if (ms >= size) return `${+(ms / size).toFixed(ms / size < 10 ? 1 : 0)} ${unit}`;
+    }
+    return `${+ms.toFixed(ms < 10 ? 1 : 0)} ms`;
+  }
+  const count = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en", { maximumFractionDigits: 0, notation: value >= 1e6 ? "compact" : "standard" }));
+
+  function read(figure) {
+    const rows = [...figure.querySelectorAll(".numbers tbody tr")].reverse();
+    const number = (cell) => {
+      const text = cell.dataset.y ?? cell.textContent.replaceAll(",", "");
+      return text === "–" ? null : Number(text);
+    };
+    const heads = [...figure.querySelectorAll(".numbers thead th")].slice(1);
+    const data = [rows.map((row) => Number(row.firstElementChild.dataset.x))];
+    heads.forEach((_, n) => data.push(rows.map((row) => number(row.children[n + 1]))));
+    return { data, lines: heads.map((head) => ({ label: head.textContent, ...KINDS[head.dataset.kind] })) };
+  }
+
+  function markers(marks) {
+    return (plot) => {
+      const { ctx, bbox } = plot;
+      ctx.save();
+      ctx.strokeStyle = ctx.fillStyle = colour("--soft");
+      ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+      ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
+      for (const [at, label] of marks) {
+        const x = Math.round(plot.valToPos(Date.parse(at) / 1000, "x", true));
+        if (x < bbox.left || x > bbox.left + bbox.width) continue;
+        ctx.beginPath();
+        ctx.moveTo(x, bbox.top);
+        ctx.lineTo(x, bbox.top + bbox.height);
+        ctx.stroke();
+        ctx.textAlign = x > bbox.left + bbox.width / 2 ? "right" : "left";
+        ctx.fillText(` ${label.slice(0, 20)} `, x, bbox.top + 11 * devicePixelRatio);
+      }
+      ctx.restore();
+    };
+  }
+
+  function draw(figure) {
+    const { data, lines } = read(figure);
+    const box = figure.querySelector(".plot");
+    const around = figure.closest(".charts");
+    if (data[0].length < 2 || !box.clientWidth) return;
+    const tell = figure.dataset.unit === "ms" ? duration : count;
+    const here = (at) => uPlot.tzDate(new Date(at * 1000), around.dataset.tz);
+    const full = uPlot.fmtDate("{YYYY}-{MM}-{DD} {HH}:{mm}");
+    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+    const plot = new uPlot({
+      width: box.clientWidth,
+      height: 170,
+      tzDate: here,
+      fmtDate: (format) => uPlot.fmtDate(FORMATS.reduce((text, [theirs, ours]) => text.replaceAll(theirs, ours), format)),
+      cursor: { points: { size: 6 } },
+      scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+      axes: [axis, { ...axis, size: 58, values: (_, ticks) => ticks.map(tell) }],
+      series: [
+        { label: "from", value: (_, at) => (at === null ? "" : full(here(at))) },
+        ...lines.map(({ label, line, width, dash }) => ({
+          label, width, dash, stroke: colour(line), points: { show: data[0].length < 30, size: 4 }, value: (_, value) => tell(value),
+        })),
+      ],
+      legend: { markers: { dash: (_, n) => (lines[n - 1]?.dash ? "dotted" : "solid") } },
+      hooks: { draw: [markers(JSON.parse(around.dataset.marks))] },
+    }, data, box);
+    drawn.set(figure, plot);
+  }
+
+  function drawAll(root) {
+    for (const [figure, plot] of drawn) {
+      if (figure.isConnected) continue;
+      plot.destroy();
+      drawn.delete(figure);
+    }
+    root.querySelectorAll("[data-chart]").forEach(draw);
+  }
+
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (width === innerWidth) return;
+    width = innerWidth;
+    for (const [figure, plot] of drawn) plot.setSize({ width: figure.querySelector(".plot").clientWidth, height: 170 });
+  });
+  document.addEventListener("fresh", (event) => drawAll(event.target));
+  drawAll(document);
+})();

@@ -1,0 +1,119 @@
+"""The charts of the dashboard: their numbers, their pictures in a browser, and the files of others that draw them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from asyncjobs import QueueSeries
+from asyncjobs.admin.dashboard.charts import Mark, deploys, queue_charts, spark
+from asyncjobs.app.stats import WorkerStats
+from tests.admin.browser import needs_chromium, page_of
+from tests.vendored import FOLDER, vendored
+from tests.waiting import until_sync
+
+HOUR = 3_600
+START = 1_800_000_000 // (24 * HOUR) * 24 * HOUR
+
+
+def series(step: int, ended: list[int], start: int = START) -> QueueSeries:
+    numbers: dict[str, Any] = {one: [0] * len(ended) for one in QueueSeries.__struct_fields__}
+    at = [start + step * number for number in range(len(ended))]
+    return QueueSeries(**numbers | {"queues": ("default",), "step_s": step, "at": at, "succeeded": ended})
+
+
+def test_each_vendored_file_is_the_one_of_the_table() -> None:
+    table = {one.file: one for one in vendored()}
+    assert {one.name for one in FOLDER.iterdir()} == {*table, "README.md"}
+    for name, one in table.items():
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == one.sha256
+        assert one.version in (FOLDER / "uPlot.iife.min.js").read_text(encoding="utf-8")[:200]
+        assert one.licence == "MIT"
+    assert "MIT License" in (FOLDER / "uPlot.LICENSE.txt").read_text(encoding="utf-8")
+
+
+def test_the_last_step_which_has_just_begun_is_left_out() -> None:
+    charts = queue_charts(series(60, [5, 6, 7, 1]), series(60, []))
+    assert [one.id for one in charts] == ["ended", "depth", "wait", "run"]
+    assert charts[0].title == "Jobs that came in and ended, each minute"
+    assert charts[0].columns[0].values == [5, 6, 7]
+    assert [row[0] for row in charts[0].rows] == [datetime.fromtimestamp(START + 60 * n, UTC) for n in (2, 1, 0)]
+
+
+def test_the_day_before_stands_beside_by_the_same_time_of_day() -> None:
+    day = 24 * HOUR
+    chart, *_ = queue_charts(series(HOUR, [1, 2, 3, 4]), series(HOUR, [10, 20, 30, 40], START - day))
+    assert chart.columns[-1].label == "ended the day before"
+    assert chart.columns[-1].values == [10, 20, 30]
+    # The minutes of yesterday are gone: a minute is a sixtieth of its hour.
+    chart, *_ = queue_charts(series(60, [1] * 4, START + HOUR - 120), series(HOUR, [600, 1200], START - day))
+    assert chart.columns[-1].values == [10, 10, 20]
+    chart, *_ = queue_charts(series(60, [1] * 4), series(HOUR, [0, 0], START - day))
+    assert chart.columns[-1].values == [None] * 3
+
+
+def test_a_deploy_is_marked_where_its_first_worker_began() -> None:
+    def worker(deploy: str, hours: int) -> WorkerStats:
+        at = datetime(2026, 11, 26, hours, tzinfo=UTC)
+        return WorkerStats(
+            id="w", status="idle", host="h", pid=1, started_at=at, queues=(), concurrency=1, running=(), deploy=deploy
+        )
+
+    workers = [worker("new", 5), worker("new", 4), worker("old", 1), worker("", 6)]
+    since = datetime(2026, 11, 26, 2, tzinfo=UTC)
+    assert deploys(workers, since) == [Mark(since + timedelta(hours=2), "new")]
+
+
+def test_a_spark_line_stays_in_its_box() -> None:
+    assert spark([0, 5, 10]) == "0.0,17.0 45.0,9.0 90.0,1.0"
+    assert spark([0, 0]) == "0.0,17.0 90.0,17.0"
+    assert spark([1_000_000] * 30).startswith("0.0,1.0 ")
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_each_chart_is_drawn_beside_the_table_of_its_numbers(chromium: Any, shop: str, scheme: str) -> None:
+    with page_of(chromium, shop, color_scheme=scheme) as page:
+        for path, count in (("/", 4), ("/?span=24h", 4), ("/queues/images?span=6h", 4), ("/names/resize", 2)):
+            page.goto(shop + path)
+            page.locator(".plot canvas").first.wait_for()
+            assert page.locator(".plot canvas").count() == count
+            assert page.locator("figure .numbers table").count() == count
+        page.goto(f"{shop}/")
+        page.get_by_text("As a table").first.click()
+        assert page.locator("figure").first.get_by_role("columnheader").all_inner_texts()[:2] == ["from", "ended"]
+
+
+@needs_chromium
+def test_a_chart_follows_the_pointer_the_window_and_what_is_new(chromium: Any, shop: str) -> None:
+    with page_of(chromium, shop, viewport={"width": 1200, "height": 800}) as page:
+        page.goto(f"{shop}/queues/images")
+        plot = page.locator(".plot .u-over").first
+        plot.hover()
+        until_sync(lambda: ":" in page.locator(".u-legend .u-value").first.inner_text(), "the legend tells the time")
+        page.set_viewport_size({"width": 400, "height": 800})
+        until_sync(
+            lambda: page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the chart fits the window"
+        )
+        page.evaluate("""() => {
+            const region = document.querySelector('.charts').parentElement;
+            region.querySelectorAll('.plot').forEach((one) => one.replaceChildren());
+            region.replaceChildren(...region.cloneNode(true).childNodes);
+            region.dispatchEvent(new CustomEvent('fresh', { bubbles: true }));
+        }""")
+        assert page.locator(".plot canvas").count() == 4
+
+
+@needs_chromium
+def test_without_script_the_numbers_are_there(chromium: Any, shop: str) -> None:
+    with page_of(chromium, shop, java_script_enabled=False) as page:
+        page.goto(f"{shop}/queues/images")
+        assert page.locator("canvas").count() == 0
+        page.get_by_text("As a table").first.click()
+        assert page.locator("figure").first.locator(".numbers tbody tr").count() == 59
+        page.goto(f"{shop}/")
+        page.get_by_role("link", name="7d").click()
+        assert page.locator(".spans [aria-current]").inner_text() == "7d"
