@@ -39,6 +39,8 @@ class AttemptError(msgspec.Struct, frozen=True, kw_only=True):
     """The exception's text."""
     traceback: str
     """The traceback, empty where there was no exception."""
+    worker: str | None
+    """The id of the worker that ran it, ``None`` where none did, or that isn't known."""
 
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -116,6 +118,7 @@ def job_details(job: Job) -> JobDetails:
                 type=error.type,
                 message=error.message,
                 traceback=error.traceback,
+                worker=error.worker or None,
             )
             for error in job.errors
         ],

@@ -73,7 +73,9 @@ class WorkerRun:
         self._lease_ms = round(settings.lease * 1000)
         self._leases = Leases()
         self._settler = Settler(host.connection.broker, self._leases)
-        self._executor = Executor(host, self._clock, self._settler, self._leases, concurrency=concurrency)
+        self._executor = Executor(
+            host, self._clock, self._settler, self._leases, concurrency=concurrency, worker_id=worker_id
+        )
         self._claimer = Claimer(
             host.connection.broker,
             self._executor,

@@ -94,6 +94,7 @@ def test_a_dead_job_in_plain_data() -> None:
                 "type": "LookupError",
                 "message": "no such user",
                 "traceback": "Traceback …",
+                "worker": None,
             }
         ],
     }

@@ -227,3 +227,16 @@ async def test_a_sync_handler_keeps_its_slot_past_its_timeout_until_it_returns(a
         assert await first.result(SOON) == "done"
         await second.result(SOON)
     assert order == ["blocked", "followed"]
+
+
+async def test_an_error_tells_the_worker_that_ran_the_attempt(app: App) -> None:
+    @app.job(retry=RetryPolicy(max_retries=0))
+    async def fail() -> None:
+        raise LookupError("no")
+
+    async with app:
+        handle = await fail.delay()
+        worker = Worker(app)
+        await worker.run_until_empty()
+        [error] = (await app.find_job(handle.id)).errors
+        assert error.worker == worker.id

@@ -37,7 +37,7 @@ def recover(queue: Queue, lease_ms: int, max_deaths: int, now_ms: int) -> Recove
         deaths += 1
         if entry.acks_early or deaths >= max_deaths:
             message = DIED_EARLY if entry.acks_early else WORKERS_DIED % deaths
-            error = JobError("WorkerDied", message, "", failures + deaths, now_ms, entry.claimed[0])
+            error = JobError("WorkerDied", message, "", failures + deaths, now_ms, *entry.claimed)
             group = DIED_EARLY if entry.acks_early else WORKERS_DIED_GROUP
             dead.append((entry, burial(entry, failures, deaths, error, group)))
         else:

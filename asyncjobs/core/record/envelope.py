@@ -75,6 +75,8 @@ class JobError(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When the attempt ended, in Unix milliseconds."""
     started_at_ms: int | None = None
     """When the attempt began, in Unix milliseconds; ``None`` where none began, as of a job that no worker knows."""
+    worker: str = ""
+    """The id of the worker that ran it; empty where none did, or an earlier asyncjobs has noted the error."""
 
 
 class Final(

@@ -61,6 +61,7 @@ class Executor(Duty):
         leases: Leases,
         *,
         concurrency: int,
+        worker_id: str = "",
         chance: Callable[[], float] = random.random,
     ) -> None:
         settings = host.settings
@@ -83,7 +84,7 @@ class Executor(Duty):
         self.stop_within_s = settings.shutdown_timeout + _CANCELLED_S + 2 * _ABANDON_S + _CLOSE_S
         self._settle = settler.add
         self._leases = leases
-        self._verdicts = Verdicts(clock.now_ms, chance)
+        self._verdicts = Verdicts(clock.now_ms, chance, worker_id)
         self._context = contextvars.copy_context()
         self._running: dict[Lease, Attempt] = {}
         self._buffer: deque[tuple[Lease, Claimed]] = deque()

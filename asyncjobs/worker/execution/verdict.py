@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Callable
 from datetime import timedelta
 
+import msgspec
+
 from asyncjobs.core.duration import to_ms
 from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.record.envelope import JobError
@@ -117,17 +119,24 @@ def _ruled(rule: RetryRule, error: BaseException, job: Job, problem: JobError) -
 
 
 class Verdicts:
-    """Settles claimed jobs at the broker's time ``now_ms``, with ``chance`` for the jitter, and logs each failure."""
+    """Settles claimed jobs at the broker's time ``now_ms``, with ``chance`` for the jitter, and logs each failure.
 
-    def __init__(self, now_ms: Callable[[], int], chance: Callable[[], float]) -> None:
+    ``worker`` is the id of the worker, which errors carry.
+    """
+
+    def __init__(self, now_ms: Callable[[], int], chance: Callable[[], float], worker: str) -> None:
         self._now_ms = now_ms
         self._chance = chance
+        self._worker = worker
         self._newer_versions: set[int] = set()
 
     def of_attempt(
         self, claimed: Claimed, job: Job, plan: RunPlan, outcome: Outcome, duration_us: int = 0
     ) -> Settlement:
         """Settle the started ``job``, that of ``claimed``, after ``outcome``."""
+        if isinstance(outcome, Failed):
+            error = msgspec.structs.replace(outcome.error, worker=self._worker)
+            outcome = msgspec.structs.replace(outcome, error=error)
         override = job.envelope.result_ttl_ms
         settlement = settle(
             job,
@@ -169,6 +178,7 @@ class Verdicts:
         except EnvelopeError:
             job = stand_in(claimed, claimed.tries, JobState.RUNNING, situation=Situation(fence=claimed.fence))
         problem = bounded_error(type(error).__name__, message_of(error), "", job.attempt, self._now_ms())
+        problem = msgspec.structs.replace(problem, worker=self._worker)
         settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._now_ms(), 0.0)
         _report(job, problem, settlement)
         return settlement

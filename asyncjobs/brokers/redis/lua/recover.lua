@@ -99,6 +99,7 @@ local function recover(q, expired, now)
       local why, group = verdict_on(job)
       if why then
         job.started_at = claimed_at(expired.runs[i])
+        job.worker = job.started_at and worker_in(expired.runs[i])
         end_dead(q, figures, job, job.failures + job.deaths, now, 'WorkerDied', why, group)
         dead[#dead + 1] = id
       else

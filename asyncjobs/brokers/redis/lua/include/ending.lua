@@ -1,5 +1,5 @@
--- The ends that come without a run. A job is {id, record, failures, deaths, errors, started_at}; `attempt` is the one
--- it ended at, and `started_at` when that began, nil if it didn't.
+-- The ends that come without a run. A job is {id, record, failures, deaths, errors, started_at, worker}; `attempt` is
+-- the one it ended at, `started_at` when that began, and `worker` where, both nil if it didn't.
 --- @include header
 --- @include tries
 --- @include dead
@@ -28,7 +28,7 @@ end
 
 -- `group` says in words why jobs like this one are dead.
 local function end_dead(q, figures, job, attempt, now, kind, message, group)
-  local errors = add_error(job.errors, kind, message, attempt, now, job.started_at)
+  local errors = add_error(job.errors, kind, message, attempt, now, job.started_at, job.worker)
   local name = is_readable(job.record) and name_of(job.record) or ''
   bury(q, now, job.id, tenant_in(job.record), fixed_group(name, kind, group))
   redis.call('HSET', q.tries, job.id, write_tries(job.failures, job.deaths, errors))

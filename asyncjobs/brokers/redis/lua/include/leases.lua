@@ -17,6 +17,11 @@ local function worker_in(run)
   return string.match(run, '^%d+ %d+ (.*)$') or ''
 end
 
+-- The worker in a run, nil where it isn't known.
+local function worker_in(run)
+  return string.match(run or '', '^%d+ %d+ (.+)$')
+end
+
 local function priority_in(member)
   return math.min(tonumber(string.match(member, ':(%d):')) or 3, 3)
 end
