@@ -91,9 +91,9 @@ def test_the_dead_are_listed_shown_retried_and_discarded(app: App, run: Run) -> 
     completed = _complete(app)
     assert run("delete", completed) == (1, f"{completed}: not in the dead letter queue\n")
     assert app.sync.find_job(completed) is not None
-    assert run("retry", "--all", "--name", "other") == (0, "0 jobs made ready again\n")
+    assert run("retry", "--all", "--name", "other", "--yes")[1].startswith("0 jobs made ready again\n")
     code, said = run("delete", "--all", "--since", "2020-01-01", "--yes")
-    assert (code, said.startswith("1 jobs forgotten\n")) == (0, True)
+    assert (code, said.startswith("1 jobs deleted\n")) == (0, True)
     assert app.sync.failed_jobs() == []
 
 
@@ -246,7 +246,7 @@ def test_the_dead_jobs_of_two_tenants_with_one_id_are_told_apart(app: App, run: 
     assert ids == ["@acme:x", "@globex:x"]
     assert run("show", "@globex:x")[0] == 0
     assert run("retry", "@acme:x") == (0, "@acme:x: made ready again\n")
-    assert run("delete", "@globex:x", "x") == (1, "@globex:x: forgotten\nx: there is no record of it\n")
+    assert run("delete", "@globex:x", "x") == (1, "@globex:x: deleted\nx: there is no record of it\n")
 
 
 def test_what_a_newer_asyncjobs_has_written_is_shown_as_newer(app: App, run: Run) -> None:
@@ -279,3 +279,44 @@ def test_what_a_newer_asyncjobs_has_written_is_shown_as_newer(app: App, run: Run
 
 async def _has_parked(app: App) -> bool:
     return len(await app.jobs("parked")) == 2
+
+
+def test_the_dead_are_shown_and_retried_by_what_they_died_of(app: App, run: Run) -> None:
+    _bury(app, "order 1001 is lost", "order 1002 is lost")
+    [other] = _bury(app, "no stock")
+    groups = json.loads(run("failed", "--groups", "--json")[1])
+    assert [(group["count"], group["message"], group["sample_id"] == other) for group in groups] == [
+        (1, "no stock", True),
+        (2, "order <n> is lost", False),
+    ]
+    code, said = run("failed", "--groups", "--queue", "default")
+    assert (code, "LookupError: order <n> is lost" in said, "Groups of dead jobs" in said) == (0, True, True)
+    lost = groups[1]["id"]
+    assert len(json.loads(run("failed", "--group", lost, "--json")[1])) == 2
+    assert run("failed", "--groups", "--name", "fail")[0] == 2
+    assert run("retry", "--all", "--group", lost)[0] == 2
+    assert json.loads(
+        run("retry", "--all", "--group", lost, "--spread", "600", "--yes", "--json")[1].split("\n")[0]
+    ) == {"count": 2}
+    assert len(app.sync.jobs("ready")) == len(app.sync.jobs("scheduled")) == 1
+    assert [job.id for job in app.sync.failed_jobs()] == [other]
+    assert run("retry", other, "--spread", "600") == (0, f"{other}: made ready again\n")
+    with pytest.raises(SystemExit):
+        run("retry", other, "--spread", "-1")
+
+
+def test_what_was_deleted_comes_back_by_undo(app: App, run: Run) -> None:
+    first, second = _bury(app, "a", "b")
+    assert run("undo")[0] == 1
+    assert run("delete", first, second)[0] == 0
+    assert run("undo") == (0, "2 jobs are back\n")
+    code, said = run("delete", "--all", "--yes")
+    assert (code, "asyncjobs undo" in said) == (0, True)
+    assert run("undo", first, "nobody") == (
+        1,
+        f"{first}: is back\nnobody: can't be brought back: not deleted, too long ago, or its id was sent again\n",
+    )
+    assert json.loads(run("undo", second, "--json")[1]) == {second: True}
+    assert run("delete", first, "--purge") == (0, f"{first}: deleted\n")
+    assert run("delete", "--all", "--purge", "--yes")[0] == 0
+    assert run("undo")[0] == 1

@@ -86,7 +86,7 @@ def bury(url: str, count: int = 2) -> App:
 def test_with_an_app_and_a_url_the_jobs_of_the_urls_server_are_destroyed(run: Run, urls: tuple[str, str]) -> None:
     own, other = map(bury, urls)
     code, out, error = run("delete", "--all", "--app", "own:app", "--url", urls[1], "--yes")
-    assert (code, out) == (0, "2 jobs forgotten\n")
+    assert (code, out) == (0, "2 jobs deleted\n")
     assert f"acting on {urls[1]}" in error
     assert (len(own.sync.failed_jobs()), len(other.sync.failed_jobs())) == (2, 0)
 
@@ -195,14 +195,19 @@ def test_on_a_terminal_the_number_of_jobs_and_the_server_are_shown_first(
     out = process.communicate(timeout=20)[0]
     os.close(leader)
     # The question is none of the output.
-    assert (process.returncode, out) == (code, "" if code else "3 jobs forgotten\n")
+    assert (process.returncode, out) == (code, "" if code else "3 jobs deleted\n")
     assert len(own.sync.failed_jobs()) == left
 
 
 def test_where_there_is_nothing_nobody_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("sys.stdin.readline", lambda: pytest.fail("it asks"))
-    for line in (["delete", "--all"], ["delete", "--all", "--name", "other"], ["purge", "--tenant", "acme"]):
+    for line in (
+        ["delete", "--all"],
+        ["retry", "--all"],
+        ["delete", "--all", "--name", "other"],
+        ["purge", "--tenant", "acme"],
+    ):
         assert run(*line, "--app", "own:app")[:2][0] == 0
 
 
@@ -222,7 +227,7 @@ def test_a_queue_that_does_not_exist_is_not_paused(run: Run, urls: tuple[str, st
 
 
 def test_a_list_of_a_queue_that_does_not_exist_says_so(run: Run) -> None:
-    for line in (["jobs"], ["failed"], ["schedules"], ["retry", "--all"], ["delete", "--all", "--yes"]):
+    for line in (["jobs"], ["failed"], ["schedules"], ["retry", "--all", "--yes"], ["delete", "--all", "--yes"]):
         code, _, error = run(*line, "--queue", "email", "--app", "own:app")
         assert (code, "there is no queue 'email'" in error, "Did you mean 'emails'?" in error) == (0, True, True)
         assert "there is no queue" not in run(*line, "--queue", "emails", "--app", "own:app")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
 
@@ -9,13 +10,22 @@ from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.paging import pages
-from asyncjobs.core.bounds import checked_count
+from asyncjobs.core.bounds import shown
+from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.tenant_scope import ids_here, tenant_here
 
-__all__ = ["KEEP_MS", "UndoVerbs", "deletion_of"]
+__all__ = ["KEEP_MS", "UndoVerbs", "deletion_of", "new_deletion"]
 
 #: For how long a deletion can be undone.
 KEEP_MS = 24 * 3_600_000
+
+# What scripts hold exactly.
+_MAX_NUMBER = 99_999_999_999_998
+
+
+# The last number of this process.
+_numbers = [0]
+_lock = threading.Lock()
 
 
 def deletion_of(deletion: int | None, purge: bool) -> tuple[int, int]:
@@ -28,8 +38,20 @@ def deletion_of(deletion: int | None, purge: bool) -> tuple[int, int]:
     Raises:
         ArgumentsError: ``deletion`` is no number.
     """
-    number = time.time_ns() // 1_000_000 if deletion is None else checked_count("deletion", deletion, least=1)
-    return 0 if purge else KEEP_MS, number
+    return 0 if purge else KEEP_MS, new_deletion() if deletion is None else _checked_number(deletion)
+
+
+def new_deletion() -> int:
+    """Return the number of a new deletion: the time in Unix milliseconds, or more where there was one at this time."""
+    with _lock:
+        number = _numbers[0] = max(time.time_ns() // 1_000_000, _numbers[0] + 1)
+    return number
+
+
+def _checked_number(deletion: object) -> int:
+    if not isinstance(deletion, int) or isinstance(deletion, bool) or not 0 < deletion <= _MAX_NUMBER:
+        raise ArgumentsError(f"deletion={shown(deletion)}: expected a time in Unix milliseconds, as a whole number")
+    return deletion
 
 
 class UndoVerbs(Verbs):
@@ -80,10 +102,9 @@ class UndoVerbs(Verbs):
             await app.undelete_failed()
             ```
         """
-        if deletion is not None:
-            checked_count("deletion", deletion, least=1)
+        wanted = None if deletion is None else _checked_number(deletion)
         queues = await self._queues(queue)
-        number = await self._last_deletion(queues) if deletion is None else deletion
+        number = await self._last_deletion(queues) if wanted is None else wanted
         count = sum([await self._undo(one, number) for one in queues if number])
         await note(self._broker, "undelete_failed", str(number), queue=queue, count=count)
         return count
