@@ -18,7 +18,7 @@ __all__ = ["add_commands"]
 
 _EXAMPLES = """\
 examples:
-  asyncjobs pause --queue emails --app shop:app         (no job of this queue starts)
+  asyncjobs pause --queue emails --why "smtp migration" --app shop:app    (no job of this queue starts)
   asyncjobs pause --job send_email --app shop:app       (no job of this name starts, in any queue)
   asyncjobs pause --tenant acme --app shop:app          (no job of this tenant starts, in any queue)
   asyncjobs resume --job send_email --app shop:app
@@ -30,9 +30,9 @@ Running jobs go on, new jobs are accepted, and no worker needs a restart.
 _Verbs: TypeAlias = Mapping[str, Callable[[App, argparse.Namespace], Awaitable[None]]]
 
 _PAUSE: _Verbs = {
-    "queue": lambda app, options: app.pause(options.queue),
-    "job": lambda app, options: app.suspend_name(options.job, queue=options.queue),
-    "tenant": lambda app, options: app.suspend_tenant(options.tenant, queue=options.queue),
+    "queue": lambda app, options: app.pause(options.queue, why=options.why or ""),
+    "job": lambda app, options: app.suspend_name(options.job, queue=options.queue, why=options.why or ""),
+    "tenant": lambda app, options: app.suspend_tenant(options.tenant, queue=options.queue, why=options.why or ""),
 }
 _RESUME: _Verbs = {
     "queue": lambda app, options: app.resume(options.queue),
@@ -51,6 +51,8 @@ def add_commands(commands: Commands) -> None:
         parser.add_argument("--queue", help="the queue; with --job or --tenant, only in this queue")
         parser.add_argument("--job", metavar="NAME", help="the job name")
         parser.add_argument("--tenant", help="the tenant's id")
+        if name == "pause":
+            parser.add_argument("--why", help="the reason, for those who see it")
 
 
 def _pause(options: argparse.Namespace) -> int:

@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Awaitable, Callable
 
 from asyncjobs.app import App
-from asyncjobs.app.verbs.schedules import ScheduleInfo
+from asyncjobs.app.verbs.schedules import ScheduleInfo, ScheduleRun
 from asyncjobs.cli.command import Commands, add_operator_command
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_lines, print_tables
 from asyncjobs.cli.queues import note_unknown_queue
 from asyncjobs.cli.running import on_app
-from asyncjobs.cli.tables import Table, name_cell, time_cell
+from asyncjobs.cli.tables import Table, name_cell, seconds_cell, time_cell
 from asyncjobs.errors import ConfigurationError
 
 __all__ = ["add_commands"]
@@ -26,6 +26,9 @@ examples:
 """
 
 _UPCOMING = 10
+
+# From when on a job counts as late.
+_LATE_MS = 1_000
 
 # What each action calls, and its past tense.
 _VERBS: dict[str, tuple[Callable[..., Awaitable[object]], str]] = {
@@ -76,7 +79,7 @@ def _trigger(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     app = app_of(options)
     found = on_app(app, lambda app: app.schedules(options.queue))
-    columns = ["id", "job", "queue", "when", "missed", "next (UTC)", "last (UTC)"]
+    columns = ["id", "job", "queue", "when", "missed", "next (UTC)", "last (UTC)", "did it work"]
     rows = [
         [
             info.id,
@@ -86,6 +89,7 @@ def _list(options: argparse.Namespace) -> int:
             info.missed,
             "paused" if info.paused else time_cell(info.next_at),
             time_cell(info.last_at),
+            _run_cell(info.last_run),
         ]
         for info in found
     ]
@@ -93,6 +97,18 @@ def _list(options: argparse.Namespace) -> int:
     if not found:
         note_unknown_queue(app, options.queue)
     return 0
+
+
+def _run_cell(run: ScheduleRun | None) -> str:
+    """Return what became of the last job of a schedule."""
+    if run is None:
+        return "-"
+    told = "not known" if run.state is None else run.state.value
+    if run.duration_ms is not None:
+        told += f" in {seconds_cell(run.duration_ms)}"
+    if run.late_ms is not None and run.late_ms >= _LATE_MS:
+        told += f", {seconds_cell(run.late_ms)} late"
+    return f"{told}: {run.error}" if run.error else told
 
 
 def _when(info: ScheduleInfo) -> str:

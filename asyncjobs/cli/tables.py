@@ -22,6 +22,7 @@ __all__ = [
     "record_lines",
     "rich_console",
     "seconds_cell",
+    "size_cell",
     "table_lines",
     "time_cell",
 ]
@@ -60,6 +61,14 @@ def time_cell(when: datetime | None) -> str:
 def seconds_cell(duration_ms: float | None) -> str:
     """Return a duration as a cell: in seconds."""
     return "-" if duration_ms is None else f"{duration_ms / 1000:,.3f} s"
+
+
+def size_cell(count: int) -> str:
+    """Return a number of bytes as a cell."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} bytes"
 
 
 def name_cell(name: str, version: int = VERSION) -> str:

@@ -85,6 +85,10 @@ class Harm:
             ["stats", "--tenant", self.tenant],
             ["schedules"],
             ["schedules", "next", self.schedule],
+            ["queues"],
+            ["workers"],
+            ["audit"],
+            ["doctor"],
         ]
 
     def changing(self) -> list[list[str]]:
@@ -95,6 +99,9 @@ class Harm:
             ["resume", "--job", self.name],
             ["pause", "--tenant", self.tenant],
             ["resume", "--tenant", self.tenant],
+            ["pause", "--queue", "default", "--why", self.text[:500]],
+            ["resume", "--queue", "default"],
+            ["enqueue", "other", "--args", json.dumps([self.text]), "--id", "sent-by-hand"],
             ["retry", self.dead, self.waiting],
             ["delete", self.waiting],
             ["undo", self.waiting],

@@ -1,0 +1,135 @@
+"""What waits, who works, what was done by hand, and how the server is, on the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+from asyncjobs import App
+from asyncjobs.cli import main
+from asyncjobs.cli.doctor import checks
+from asyncjobs.ports import ServerNode, ServerState
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def shop(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> App:
+    """The app of a module ``standing_shop``, which ``--app`` can name."""
+    app = App(redis_url)
+
+    @app.job(queue="mail", secret=["token"])
+    async def send_email(to: str, token: str = "") -> None: ...
+
+    module = ModuleType("standing_shop")
+    module.app = app  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "standing_shop", module)
+    return app
+
+
+@pytest.fixture
+def run(redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command on an empty server; return its exit code and what it printed on each stream."""
+    monkeypatch.setenv("ASYNCJOBS_URL", redis_url)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(arguments)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else -1
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return call
+
+
+def test_a_pause_is_shown_with_who_and_why_and_is_in_the_audit(run: Run) -> None:
+    assert run("enqueue", "send_email", "--args", '["ada"]', "--queue", "mail")[0] == 0
+    assert run("pause", "--queue", "mail", "--why", "smtp migration")[0] == 0
+    code, out, _ = run("queues")
+    assert code == 0
+    assert "paused by " in out
+    assert ": smtp migration" in out
+    [queue] = json.loads(run("queues", "--json")[1])
+    assert (queue["pending"], queue["holds"][0]["why"]) == (1, "smtp migration")
+    assert "@" in queue["holds"][0]["by"]
+    pause, enqueue = json.loads(run("audit", "--json")[1])
+    assert (pause["via"], pause["verb"], pause["note"]) == ("cli", "pause", "smtp migration")
+    assert (enqueue["verb"], enqueue["filter"]) == ("enqueue", {"name": "send_email"})
+    code, out, error = run("audit", "--limit", "1")
+    assert "smtp migration" in out
+    assert pause["id"] in error
+    assert "enqueue" in run("audit", "--before", pause["id"])[1]
+    assert run("audit", "--limit", "5000")[0] == 2
+
+
+def test_what_is_suspended_and_set_aside_is_shown(run: Run) -> None:
+    assert run("enqueue", "send_email", "--queue", "mail")[0] == 0
+    assert run("pause", "--job", "send_email", "--queue", "mail", "--why", "spam")[0] == 0
+    out = run("queues")[1]
+    assert "Suspended" in out
+    assert "spam" in out
+
+
+def test_arguments_are_checked_by_the_code_and_sent(run: Run, shop: App) -> None:
+    code, out, _ = run(
+        "enqueue", "send_email", "--args", '{"to": "ada", "token": "hush"}', "--app", "standing_shop:app"
+    )
+    assert (code, "in queue mail" in out) == (0, True)
+    code, _, error = run("enqueue", "send_email", "--args", '{"too": "ada"}', "--app", "standing_shop:app")
+    assert code == 2
+    assert "too" in error
+    code, _, error = run("enqueue", "send_email", "--args", "[1,", "--app", "standing_shop:app")
+    assert (code, "JSON" in error) == (2, True)
+    shown = run("jobs", "--app", "standing_shop:app", "--json")[1]
+    assert json.loads(shown)[0]["arguments"] == {"to": "ada", "token": "‹secret›"}
+    again = [
+        run("enqueue", "send_email", "--args", '["x"]', "--id", "one", "--app", "standing_shop:app")[1] for _ in "ab"
+    ]
+    assert "already" not in again[0]
+    assert "nothing was sent" in again[1]
+
+
+def test_workers_are_shown_with_what_they_run(run: Run) -> None:
+    code, out, _ = run("workers")
+    assert (code, "(none)" in out) == (0, True)
+
+
+def test_a_server_that_is_fit_is_told_so(run: Run) -> None:
+    code, out, _ = run("doctor")
+    assert code == 0
+    for what in ("version", "latency", "memory", "eviction policy", "persistence", "replicas", "clock", "rights"):
+        assert what in out
+
+
+@pytest.mark.parametrize(
+    ("fields", "what", "level", "advice"),
+    [
+        ({"memory": 90, "max_memory": 100}, "memory", "bad", "raise maxmemory"),
+        ({"policy": "allkeys-lru", "max_memory": 100}, "eviction policy", "bad", "maxmemory-policy noeviction"),
+        ({"policy": "allkeys-lru"}, "eviction policy", "warn", "maxmemory-policy noeviction"),
+        ({"persistence": ()}, "persistence", "warn", "appendonly yes"),
+        ({"persistence": ("rdb",)}, "persistence", "warn", "appendonly yes"),
+        ({"persistence_failed": True}, "persistence", "bad", "look at its log"),
+        ({"replicas": 2, "replicas_lagging": 1}, "replicas", "warn", "INFO replication"),
+        ({"clock_skew_ms": -90_000}, "clock", "warn", "NTP"),
+        ({"latency_ms": 80.0}, "latency", "warn", "nearer"),
+        ({"refused": ("XADD",)}, "rights", "bad", "ACL SETUSER <user> +xadd"),
+    ],
+)
+def test_what_is_not_well_has_a_remedy(fields: dict[str, object], what: str, level: str, advice: str) -> None:
+    healthy: dict[str, object] = {"address": "db:6379", "version": "Valkey 9", "persistence": ("aof",)}
+    node = ServerNode(**{**healthy, **fields})  # type: ignore[arg-type]
+    found = {check.what: check for check in checks(ServerState(kind="redis", nodes=(node,)))}
+    assert found[what].level == level
+    assert advice in found[what].advice
+    assert {check.level for check in found.values() if check.what != what} == {"ok"}
+
+
+def test_jobs_in_memory_are_warned_of() -> None:
+    [check] = checks(ServerState(kind="memory", nodes=()))
+    assert (check.level, "lost" in check.found) == ("warn", True)
