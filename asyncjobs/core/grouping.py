@@ -15,7 +15,7 @@ from asyncjobs.core.record.envelope import JobError, encode
 from asyncjobs.core.record.version import DECODING_ERRORS
 from asyncjobs.core.retention import GROUP_ID_SIZE
 
-__all__ = ["Heading", "fixed_group", "group_of", "normalised", "read_heading"]
+__all__ = ["Heading", "fixed_group", "group_of", "normalised", "read_heading", "is_foreign"]
 
 # How many bytes of UTF-8 a part of a heading has at most.
 _MAX_PART = 255
@@ -107,10 +107,15 @@ def normalised(message: str) -> str:
     return line
 
 
+def is_foreign(path: str) -> bool:
+    """Return whether the file of a frame is of an installed package, or of Python itself."""
+    return _FOREIGN.search(path) is not None
+
+
 def _frame_of(traceback: str) -> tuple[str, str, str]:
     """Return the file, the line and the function of the last frame outside packages, or of the last one at all."""
     frames: list[tuple[str, str, str]] = _FRAME.findall(traceback)
-    own = [frame for frame in frames if not _FOREIGN.search(frame[0])] or frames
+    own = [frame for frame in frames if not is_foreign(frame[0])] or frames
     if not own:
         return "", "", ""
     path, line, function = own[-1]

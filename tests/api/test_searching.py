@@ -193,3 +193,13 @@ def test_a_number_is_looked_for_as_msgpack_writes_it(number: float) -> None:
 def test_any_text_can_be_looked_for(text: str) -> None:
     for needle in needles_of(text.encode(errors="replace").decode()):
         assert isinstance(needle, bytes)
+
+
+async def test_a_secret_argument_is_not_found(app: App) -> None:
+    @app.job(secret=["card"])
+    async def charge(card: str, note: str) -> None: ...
+
+    async with app:
+        job = await charge.delay("4111 1111", "first")
+        assert await _found(app, "4111") == []
+        assert await _found(app, "first") == [job.id]

@@ -28,7 +28,9 @@ __all__ = [
     "cancel",
     "dead_of",
     "delete",
+    "details_for",
     "failed",
+    "job_of",
     "retry",
     "show",
     "summary_for",
@@ -130,7 +132,7 @@ async def failed(call: Call[FailedQuery]) -> FailedJobs:
     """List the dead letter queues, latest first."""
     queues, which = dead_of(call)
     page = await call.app.failed_page(call.query.limit, after=call.query.before, queue=queues, **which)
-    return FailedJobs(jobs=[_details(call, job) for job in page.jobs], next=page.next or None)
+    return FailedJobs(jobs=[details_for(call, job) for job in page.jobs], next=page.next or None)
 
 
 def dead_of(call: Call[FailedQuery]) -> tuple[list[str] | None, DeadFilter]:
@@ -143,12 +145,12 @@ def dead_of(call: Call[FailedQuery]) -> tuple[list[str] | None, DeadFilter]:
 
 async def show(call: Call[InQueue]) -> JobDetails:
     """Show a job as it stands."""
-    return _details(call, await _job(call))
+    return details_for(call, await job_of(call))
 
 
 async def why(call: Call[InQueue]) -> WhyReply:
     """Show why a job doesn't run, or what it does instead."""
-    job = await _job(call)
+    job = await job_of(call)
     found = await call.app.why(job.id, queue=job.queue)
     reasons = found.reasons
     if call.access.tenants is not None:
@@ -177,7 +179,7 @@ def _without_figures(reason: WhyReason) -> WhyReason:
 
 async def retry(call: Call[InQueue]) -> RetriedJob:
     """Make a dead job ready again, with all its retries."""
-    job = await _job(call)
+    job = await job_of(call)
     if job.state is not JobState.FAILED or not await call.app.retry_job(job.id, queue=job.queue):
         raise Problem(409, f"job {job.id} is not in the dead letter queue: {_state_of(job)}")
     return RetriedJob(id=job.id, queue=job.queue)
@@ -185,7 +187,7 @@ async def retry(call: Call[InQueue]) -> RetriedJob:
 
 async def cancel(call: Call[InQueue]) -> CancelledJob:
     """Cancel a job that waits or runs."""
-    job = await _job(call)
+    job = await job_of(call)
     reason = f"cancelled by {call.access.name}"
     reply = await call.app.cancel_job(job.id, queue=job.queue, reason=reason)
     if reply not in ("cancelled", "running"):
@@ -195,13 +197,13 @@ async def cancel(call: Call[InQueue]) -> CancelledJob:
 
 async def delete(call: Call[InQueue]) -> DeletedJob:
     """Delete a job that has ended or is dead."""
-    job = await _job(call)
+    job = await job_of(call)
     if not await call.app.delete_job(job.id, queue=job.queue):
         raise Problem(409, f"job {job.id} waits or runs, so it must be cancelled first: {_state_of(job)}")
     return DeletedJob(id=job.id, queue=job.queue)
 
 
-async def _job(call: Call[InQueue]) -> Job:
+async def job_of(call: Call[InQueue]) -> Job:
     """Return the job of the path, if the caller may see it."""
     job_id = call.path["id"]
     try:
@@ -221,7 +223,8 @@ def summary_for(call: Call[InQueue], job: Job) -> JobSummary:
     return msgspec.structs.replace(summary, arguments=None, metadata={})
 
 
-def _details(call: Call[InQueue], job: Job) -> JobDetails:
+def details_for(call: Call[InQueue], job: Job) -> JobDetails:
+    """Return a job with what it came to, and with what the caller may see."""
     details = job_details(job)
     if "values" in call.access.permissions:
         return details

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
-from urllib.parse import parse_qsl
+from typing import Any
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 from starlette.applications import Starlette
@@ -21,7 +22,8 @@ from asyncjobs.admin.api import queues
 from asyncjobs.admin.api.route import Call, InQueue, read_query
 from asyncjobs.admin.dashboard.following import STREAMS
 from asyncjobs.admin.dashboard.forms import FORMS
-from asyncjobs.admin.dashboard.page import Form, Page, Redirect, Stream, fields_of
+from asyncjobs.admin.dashboard.outward import checked_links
+from asyncjobs.admin.dashboard.page import Attachment, Form, Page, Redirect, Stream, fields_of
 from asyncjobs.admin.dashboard.pages import PAGES
 from asyncjobs.admin.dashboard.rendering import Renderer, is_fragment, root_of
 from asyncjobs.admin.dashboard.sampler import SHARED_S, Sampler
@@ -49,6 +51,7 @@ def dashboard(
     authorize: Authorize,
     title: str = "asyncjobs",
     environment: str = "",
+    links: Mapping[str, str] | None = None,
     trusted_origins: Collection[str] = (),
     mounted_at: str = "",
 ) -> Starlette:
@@ -62,6 +65,10 @@ def dashboard(
         authorize: As ``admin_api`` takes it. For a person it may raise an ``HTTPException`` that leads to a login.
         title: The name in the bar of each page, such as that of the program.
         environment: A name beside it, such as ``production``.
+        links: Links from the page of a job to other programs: names to addresses, such as
+            ``{"trace": "https://traces.example.com/{trace_id}"}``. An address may have ``{id}``, ``{name}``,
+            ``{queue}``, ``{tenant}``, ``{worker}`` and ``{trace_id}``; where one of them isn't known, the link is left
+            out.
         trusted_origins: As ``admin_api`` takes it.
         mounted_at: As ``admin_api`` takes it.
 
@@ -74,7 +81,9 @@ def dashboard(
         web.mount("/admin/jobs", dashboard(app, authorize=who, title="shop", environment="production"))
         ```
     """
-    pages = _Pages(app, authorize, trusted_origins, {"title": title, "environment": environment})
+    pages = _Pages(
+        app, authorize, trusted_origins, {"title": title, "environment": environment, "links": checked_links(links)}
+    )
     web = Starlette(
         routes=[
             Endpoint("/static/{hash}/{file:path}", pages.static, methods=["GET"]),
@@ -109,7 +118,7 @@ class _Pages:
         names: What stands in the bar of each page.
     """
 
-    def __init__(self, app: App, authorize: Authorize, trusted_origins: Collection[str], names: dict[str, str]) -> None:
+    def __init__(self, app: App, authorize: Authorize, trusted_origins: Collection[str], names: dict[str, Any]) -> None:
         self._app = app
         self._door = Door(authorize, trusted_origins, self._refuse, "dashboard")
         self._renderer = Renderer(names, [page.path for page in PAGES])
@@ -130,6 +139,8 @@ class _Pages:
                     dead = await self._dead(call)
             except Redirect as to:
                 return self._go(request, to)
+            except Attachment as file:
+                return _attached(file)
             around = {"query": query, "access": access, "stale": sample.is_stale, "as_of": sample.at, "dead": dead}
             headers = {"X-As-Of": sample.at.isoformat(), **({"X-Stale": "1"} if sample.is_stale else {})}
             return self._renderer.page(request, page.template, {**sample.found, **around}, headers=headers)
@@ -211,6 +222,16 @@ class _Pages:
     def _go(self, request: Request, to: Redirect) -> Response:
         address = url_of(root_of(request), *to.parts, **to.query)
         return RedirectResponse(address, status_code=303, headers=dict(HEADERS))
+
+
+def _attached(file: Attachment) -> Response:
+    """Return a file to be stored, whatever stands in it."""
+    headers = {
+        **HEADERS,
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+    return Response(file.data, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _key(page: Page, call: Call[msgspec.Struct]) -> tuple[object, ...]:

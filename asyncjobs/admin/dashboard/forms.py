@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncjobs.admin.api import jobs
 from asyncjobs.admin.api.route import Call, InQueue, one_by_one
 from asyncjobs.admin.dashboard import jobs as listed_jobs
-from asyncjobs.admin.dashboard import upkeep
+from asyncjobs.admin.dashboard import one_job, upkeep
 from asyncjobs.admin.dashboard.page import Form, Redirect
 from asyncjobs.admin.dashboard.pages import Act
 from asyncjobs.admin.door import require
@@ -43,6 +43,7 @@ async def act(call: Call[Act]) -> Redirect:
 
 FORMS = [
     *listed_jobs.FORMS,
+    *one_job.FORMS,
     *upkeep.FORMS,
     Form("/act", "look", act, Act),
     Form("/jobs/{id:path}/retry", "retry", retry, InQueue),

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from asyncjobs.admin.access import Permission
 from asyncjobs.admin.api.route import Call, NoQuery
 
-__all__ = ["Done", "Form", "Page", "Redirect", "Stream"]
+__all__ = ["Attachment", "Done", "Form", "Page", "Redirect", "Stream"]
 
 
 class Page(NamedTuple):
@@ -42,6 +42,19 @@ class Redirect(Exception):
     def __init__(self, *parts: str, **query: str | None) -> None:
         self.parts = parts
         self.query = query
+
+
+class Attachment(Exception):
+    """Sends a file in place of a page, as text that no browser shows.
+
+    Args:
+        name: The name of the file.
+        data: What stands in it, as UTF-8.
+    """
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self.name = name
+        self.data = data
 
 
 class Form(NamedTuple):

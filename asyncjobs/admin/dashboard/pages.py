@@ -15,7 +15,7 @@ from asyncjobs.admin.api import figures, jobs, problems, queues
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
 from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
-from asyncjobs.admin.dashboard import upkeep
+from asyncjobs.admin.dashboard import one_job, upkeep
 from asyncjobs.admin.dashboard.charts import SpanName
 from asyncjobs.admin.dashboard.figures import Charted, charts_of
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
@@ -23,7 +23,6 @@ from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.counting import Count, count_jobs
-from asyncjobs.core.view import JobDetails
 
 __all__ = ["PAGES", "Act"]
 
@@ -51,13 +50,6 @@ class OneQueue(Done, frozen=True, forbid_unknown_fields=True):
     """How far its charts look back."""
 
 
-class OneJob(InQueue, frozen=True, forbid_unknown_fields=True):
-    """Which job a page shows."""
-
-    done: str = ""
-    """What was done to it before."""
-
-
 class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is searched."""
 
@@ -82,19 +74,6 @@ async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
     stats = await queues.stats(call.asking(InQueue(found.queue_name)))
     charts = await charts_of(call, call.query.span, stats.workers, found.queue_name)
     return {"queue": found, "workers": stats.workers, **charts}
-
-
-async def job(call: Call[OneJob]) -> Mapping[str, Any]:
-    """Show one job."""
-    found = await jobs.show(call)
-    return {"job": found, "why": await _why(call, found), "is_dead": found.state == "failed"}
-
-
-async def _why(call: Call[OneJob], job: JobDetails) -> str | None:
-    """Return why the job doesn't run, if it waits or is dead."""
-    if job.state not in ("pending", "retrying", "failed"):
-        return None
-    return (await jobs.why(call.asking(InQueue(job.queue)))).sentence
 
 
 async def dead(call: Call[Dead]) -> Mapping[str, Any]:
@@ -143,7 +122,7 @@ PAGES = [
     Page("/queues/{name:path}", "queue.html", queue, OneQueue),
     *figure_pages.PAGES,
     *listed_jobs.PAGES,
-    Page("/jobs/{id:path}", "job.html", job, OneJob),
+    *one_job.PAGES,
     Page("/dead", "dead.html", dead, Dead),
     Page("/act", "act.html", act, Act),
     Page("/tenants/{id:path}", "tenant.html", tenant, Done),

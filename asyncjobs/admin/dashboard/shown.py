@@ -11,6 +11,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from asyncjobs.admin.dashboard.charts import spark
+from asyncjobs.admin.dashboard.outward import outward
 from asyncjobs.app.verbs.schedules import ScheduleInfo
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.text import is_harmless
@@ -112,5 +113,18 @@ def in_words(schedule: ScheduleInfo) -> str:
         return ""
 
 
-FILTERS: Sequence[Callable[..., Any]] = (at, ago, as_json, brief, clock, duration, in_words, number, size, spark, when)
+FILTERS: Sequence[Callable[..., Any]] = (
+    outward,
+    at,
+    ago,
+    as_json,
+    brief,
+    clock,
+    duration,
+    in_words,
+    number,
+    size,
+    spark,
+    when,
+)
 """The filters of templates."""

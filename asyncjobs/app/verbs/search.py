@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple, get_args
 import msgspec
 
 from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.naming import Naming
 from asyncjobs.app.stats import queue_stats
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.paging import ListedState, held_in, place_of
@@ -122,10 +123,9 @@ class SearchVerbs(Verbs):
         queues = sorted(await self._queues(queue))
         figures = await self._broker.overview(queues) if queues else []
         sizes = {(place, one.name): held_in(one, place) for place in places for one in figures}
-        search = _Search(self._broker, asked, text, cursor.looked_at)
+        search = _Search(self._broker, self._lookup.naming, asked, text, cursor.looked_at)
         rest = await search.run(_left(sizes, cursor))
-        jobs = await self._lookup.naming.all_named(search.found)
-        return JobsFound(jobs, rest, search.looked_at, sum(sizes.values()))
+        return JobsFound(search.found, rest, search.looked_at, sum(sizes.values()))
 
     @on_app_loop
     async def sample_queue(self, queue: str, state: ListedState = "ready", *, limit: int = 1_000) -> Sample:
@@ -195,8 +195,9 @@ class SearchVerbs(Verbs):
 class _Search:
     """One search, until it has found enough, or looked at enough."""
 
-    def __init__(self, broker: JobStore, asked: ScanRequest, text: str, looked_at: int) -> None:
+    def __init__(self, broker: JobStore, naming: Naming, asked: ScanRequest, text: str, looked_at: int) -> None:
         self._broker = broker
+        self._naming = naming
         self._asked = asked
         self._text = text
         self._until = time.monotonic() + MAX_SECONDS
@@ -226,7 +227,9 @@ class _Search:
                 most=self._asked.most - len(self.found),
             )
             page = await self._broker.scan(queue, asked)
-            self.found += [job for job in page.jobs if not self._text or has_text(job, self._text)]
+            # What is secret is known by the names of the arguments.
+            jobs = await self._naming.all_named(page.jobs)
+            self.found += [job for job in jobs if not self._text or has_text(job, self._text)]
             self._bytes += sum(len(memoryview(job.envelope.arguments)) for job in page.jobs)
             self.looked_at += page.looked_at
             after = page.next
