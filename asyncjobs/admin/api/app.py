@@ -15,7 +15,19 @@ from starlette.responses import Response
 from starlette.routing import Route as Endpoint
 
 from asyncjobs.admin.access import Access
-from asyncjobs.admin.api import events, figures, holds, jobs, listing, operations, problems, queues, schedules
+from asyncjobs.admin.api import (
+    bulk,
+    dead,
+    events,
+    figures,
+    holds,
+    jobs,
+    listing,
+    operations,
+    problems,
+    queues,
+    schedules,
+)
 from asyncjobs.admin.api.metrics import exposition
 from asyncjobs.admin.api.openapi import document
 from asyncjobs.admin.api.responses import json_response, problem_response
@@ -43,6 +55,8 @@ ROUTES: list[Route] = sorted(
         *queues.ROUTES,
         *problems.ROUTES,
         *jobs.ROUTES,
+        *bulk.ROUTES,
+        *dead.ROUTES,
         *listing.ROUTES,
         *events.ROUTES,
         *figures.ROUTES,

@@ -12,6 +12,8 @@ from asyncjobs.admin.problem import Problem
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.why import WhyReason
 from asyncjobs.core.job import Job
+from asyncjobs.core.priority import PriorityName
+from asyncjobs.core.retention import UNGROUPED
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails, JobSummary, job_details, job_summary
 from asyncjobs.errors import UnknownJob
@@ -20,6 +22,8 @@ __all__ = [
     "ROUTES",
     "CancelledJob",
     "DeletedJob",
+    "Edit",
+    "EditedJob",
     "FailedJobs",
     "FailedQuery",
     "RetriedJob",
@@ -29,6 +33,7 @@ __all__ = [
     "dead_of",
     "delete",
     "details_for",
+    "edit",
     "failed",
     "job_of",
     "retry",
@@ -49,6 +54,8 @@ class FailedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
     """Only jobs of this name."""
     error: str | None = None
     """Only jobs whose last error is of this type, with its module or without."""
+    group: str | None = None
+    """Only jobs of this group, as ``/dead/groups`` lists it; ``-`` for jobs in no group."""
     tenant: str | None = None
     """Only jobs of this tenant."""
     since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
@@ -59,7 +66,7 @@ class FailedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
     @property
     def filter(self) -> dict[str, str | None]:
         """The filter as parameters of another request."""
-        texts = {name: getattr(self, name) for name in ("queue", "name", "error", "tenant")}
+        texts = {name: getattr(self, name) for name in ("queue", "name", "error", "group", "tenant")}
         times = {name: getattr(self, name) for name in ("since", "until")}
         return {**texts, **{name: at and at.isoformat() for name, at in times.items()}}
 
@@ -117,8 +124,32 @@ class CancelledJob(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is cancelled already. If not, it runs, and its worker will cancel the handler."""
 
 
+class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to change of a job."""
+
+    priority: PriorityName | None = None
+    """Its priority: ``critical``, ``high``, ``normal`` or ``low``."""
+    at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """When it may start; ISO 8601 with an offset."""
+    delay: Annotated[float, msgspec.Meta(ge=0, le=315_360_000)] | None = None
+    """How many seconds it waits from now, in place of ``at``; 0 to start at once."""
+    to_queue: str | None = None
+    """The queue to which it moves."""
+
+
+class EditedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that was changed."""
+
+    id: str
+    """Its id."""
+    queue: str
+    """Its queue."""
+    edited: bool = True
+    """Always true."""
+
+
 class DeletedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job of which there is no record any more."""
+    """A job that was deleted; for 24 hours it can be brought back."""
 
     id: str
     """Its id."""
@@ -139,7 +170,10 @@ def dead_of(call: Call[FailedQuery]) -> tuple[list[str] | None, DeadFilter]:
     """Return which dead jobs are asked for, of those that the caller may see: their queues, and the filter."""
     query = call.query
     queues, tenant = call.narrowed(query.queue, query.tenant)
-    which = DeadFilter(name=query.name, error=query.error, tenant=tenant, since=query.since, until=query.until)
+    group = "" if query.group == UNGROUPED else query.group
+    which = DeadFilter(
+        name=query.name, error=query.error, group=group, tenant=tenant, since=query.since, until=query.until
+    )
     return queues, which
 
 
@@ -203,6 +237,28 @@ async def delete(call: Call[InQueue]) -> DeletedJob:
     return DeletedJob(id=job.id, queue=job.queue)
 
 
+async def edit(call: Call[InQueue]) -> EditedJob:
+    """Give a job that waits another priority, time or queue."""
+    job, asked = await job_of(call), call.body
+    if asked == Edit():
+        raise Problem(400, 'the body: expected "priority", "at", "delay" or "to_queue"')
+    if asked.to_queue is not None and not call.access.sees_queue(asked.to_queue):
+        call.not_found(f"queue {asked.to_queue!r}")
+    reply = await call.app.edit_job(
+        job.id,
+        queue=job.queue,
+        priority=asked.priority,
+        at=asked.at,
+        delay=asked.delay,
+        to_queue=asked.to_queue,
+    )
+    if reply == "known":
+        raise Problem(409, f"job {job.id} can't move: queue {asked.to_queue!r} knows another job of this id")
+    if reply != "edited":
+        raise Problem(409, f"job {job.id} doesn't wait: {_state_of(job)}")
+    return EditedJob(id=job.id, queue=asked.to_queue or job.queue)
+
+
 async def job_of(call: Call[InQueue]) -> Job:
     """Return the job of the path, if the caller may see it."""
     job_id = call.path["id"]
@@ -240,6 +296,7 @@ ROUTES = [
     Route("GET", "/jobs/failed", "look", failed, FailedJobs, FailedQuery),
     Route("GET", "/jobs/{id:path}/why", "look", why, WhyReply, InQueue),
     Route("GET", "/jobs/{id:path}", "look", show, JobDetails, InQueue),
+    Route("PATCH", "/jobs/{id:path}", "edit", edit, EditedJob, InQueue, body=Edit),
     Route("POST", "/jobs/{id:path}/retry", "retry", retry, RetriedJob, InQueue),
     Route("POST", "/jobs/{id:path}/cancel", "cancel", cancel, CancelledJob, InQueue),
     Route("POST", "/jobs/{id:path}/delete", "delete", delete, DeletedJob, InQueue),

@@ -1,0 +1,393 @@
+"""The routes for many jobs: by their ids, or all that pass a filter, in portions that leave the server to others.
+
+A portion keeps nothing on the server. What the next one needs stands in its cursor.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from asyncjobs.admin.api.route import Call, NoQuery, Route, one_by_one
+from asyncjobs.admin.problem import Problem
+from asyncjobs.app.acting import acting, actor
+from asyncjobs.app.counting import Count, count_jobs
+from asyncjobs.app.verbs.dead import DeadFilter
+from asyncjobs.app.verbs.undoing import new_deletion
+from asyncjobs.core.bounds import shown
+from asyncjobs.core.duration import utc_time
+from asyncjobs.core.identity import tenant_prefix
+from asyncjobs.core.job import Job
+from asyncjobs.core.retention import UNGROUPED
+from asyncjobs.core.states import JobState
+from asyncjobs.errors import UnknownJob
+from asyncjobs.jobs.tenant_scope import tenant_scope
+
+__all__ = [
+    "ROUTES",
+    "BulkReply",
+    "Cancel",
+    "Dead",
+    "DeadVerb",
+    "Delete",
+    "Retry",
+    "Undo",
+    "Undone",
+    "WhichDead",
+    "WhichLive",
+    "act_on_dead",
+    "count_dead",
+]
+
+DeadVerb = Literal["retry", "delete"]
+
+#: How many jobs one portion has at most.
+MAX_PORTION = 500
+
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
+_Ids = Annotated[list[str], msgspec.Meta(max_length=MAX_PORTION)]
+_Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PORTION)]
+
+
+class WhichDead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A filter for dead jobs; without fields, all of them."""
+
+    queue: str | None = None
+    """Only jobs of this queue."""
+    name: str | None = None
+    """Only jobs of this name."""
+    error: str | None = None
+    """Only jobs whose last error is of this type, with its module or without."""
+    group: str | None = None
+    """Only jobs of this group, as ``/dead/groups`` lists it; ``-`` for jobs in no group."""
+    tenant: str | None = None
+    """Only jobs of this tenant."""
+    since: _Time | None = None
+    """Only jobs that died at this time or later."""
+
+
+class WhichLive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A filter for jobs that wait or run."""
+
+    state: Literal["ready", "scheduled", "running", "parked"] = "ready"
+    """In which state they are."""
+    queue: str | None = None
+    """Only jobs of this queue."""
+    name: str | None = None
+    """Only jobs of this name."""
+    tenant: str | None = None
+    """Only jobs of this tenant."""
+    text: str | None = None
+    """Only jobs in which this text stands."""
+
+
+class _Bulk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which jobs, and how many at once."""
+
+    ids: _Ids | None = None
+    """The ids of the jobs, in place of a filter."""
+    queue: str | None = None
+    """With ids, the queue of the jobs; by default all queues are searched."""
+    limit: _Limit = MAX_PORTION
+    """How many jobs at most in this portion."""
+    cursor: str = ""
+    """``next`` of the reply before, with the same filter."""
+    dry_run: bool = False
+    """Whether to count the jobs alone, and do nothing."""
+    why: str = ""
+    """The reason, for the audit; at most 500 characters."""
+
+
+class Dead(_Bulk, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead jobs."""
+
+    filter: WhichDead | None = None
+    """All jobs that pass this filter, in place of ids."""
+    until: _Time | None = None
+    """Only jobs that died before this time; by default now, so that what dies meanwhile is left out."""
+
+
+class Retry(Dead, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead jobs are to be retried, and when."""
+
+    spread: Annotated[float, msgspec.Meta(ge=0, le=604_800)] = 0
+    """Within how many seconds they start, at equal intervals, all portions together; 0 to start at once."""
+
+
+class Delete(Dead, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead jobs are to be deleted."""
+
+    deletion: Annotated[int, msgspec.Meta(ge=1, le=99_999_999_999_998)] | None = None
+    """The number of the deletion, by which it is undone; by default a new one, which the reply tells."""
+
+
+class Cancel(_Bulk, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which jobs are to be cancelled, that wait or run."""
+
+    filter: WhichLive | None = None
+    """All jobs that pass this filter, in place of ids."""
+
+
+class Undo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which deleted jobs are to be brought back."""
+
+    ids: _Ids | None = None
+    """The ids of the jobs; by default all of a deletion."""
+    deletion: Annotated[int, msgspec.Meta(ge=1, le=99_999_999_999_998)] | None = None
+    """The number of the deletion; by default the last one."""
+    queue: str | None = None
+    """Only jobs of this queue."""
+    why: str = ""
+    """The reason, for the audit; at most 500 characters."""
+
+
+class BulkReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a portion."""
+
+    matched: int
+    """How many jobs of this portion there were; with ``dry_run``, how many jobs there are in all."""
+    matched_all: bool = True
+    """Whether ``matched`` is exact. With ``dry_run``, a count by name or error ends at 10,000."""
+    done: int
+    """To how many of them it was done."""
+    next: str | None
+    """``cursor`` of the next portion, ``null`` if this was the last."""
+    deletion: int | None = None
+    """The number of the deletion, by which it can be undone for 24 hours."""
+
+
+class Undone(msgspec.Struct, frozen=True, kw_only=True):
+    """What was brought back."""
+
+    done: int
+    """How many jobs are back."""
+
+
+class _Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where the next portion goes on."""
+
+    until: _Time
+    """The time before which the jobs died."""
+    began_ms: int
+    """When the first portion was taken, in Unix milliseconds."""
+    offset: int
+    """How many jobs the portions before had."""
+    total: int
+    """How many there are in all, where they are spread over a time."""
+    deletion: int
+    """The number of the deletion."""
+    after: str
+    """The cursor of the list of jobs."""
+
+
+async def retry(call: Call[NoQuery]) -> BulkReply:
+    """Make dead jobs ready again: those of some ids, or a portion of those that pass a filter."""
+    return await act_on_dead(call, "retry", call.body)
+
+
+async def delete(call: Call[NoQuery]) -> BulkReply:
+    """Delete dead jobs: those of some ids, or a portion of those that pass a filter."""
+    return await act_on_dead(call, "delete", call.body)
+
+
+async def act_on_dead(call: Call[Any], verb: DeadVerb, asked: Dead) -> BulkReply:
+    """Do something to dead jobs.
+
+    Args:
+        call: Who asks.
+        verb: What to do.
+        asked: To which jobs; for a retry that is spread, a ``Retry``, and for a deletion a ``Delete``.
+    """
+    _check_choice(asked.ids, asked.filter)
+    position = _position(asked)
+    if asked.dry_run:
+        count = await count_dead(call, asked.filter or WhichDead(), position.until, asked.ids)
+        return BulkReply(matched=count.number, matched_all=count.is_whole, done=0, next=None)
+    spread = getattr(asked, "spread", 0) if verb == "retry" else 0
+    if spread and not position.total:
+        total = len(asked.ids) if asked.ids is not None else 0
+        if asked.ids is None:
+            total = (await count_dead(call, asked.filter or WhichDead(), position.until)).number
+        position = msgspec.structs.replace(position, total=max(total, 1))
+    if asked.ids is None:
+        jobs, after = await _page(call, asked, position)
+    else:
+        jobs, after = [job for job in await _found(call, asked.ids, asked.queue) if _is_dead(job)], ""
+    with acting(actor().by, actor().via, note=asked.why or actor().note):
+        done = await _act(call, verb, jobs, position, spread)
+    goes_on = msgspec.structs.replace(position, offset=position.offset + len(jobs), after=after)
+    return BulkReply(
+        matched=len(jobs),
+        done=done,
+        next=_cursor(goes_on) if after else None,
+        deletion=position.deletion if verb == "delete" else None,
+    )
+
+
+async def _act(call: Call[Any], verb: DeadVerb, jobs: list[Job], position: _Position, spread: float) -> int:
+    """Do it to the jobs of one portion, queue by queue; return to how many."""
+    done = 0
+    # The job that died first comes first.
+    for queue, ids in _by_queue(reversed(jobs)).items():
+        if verb == "delete":
+            done += sum(await call.app.delete_jobs(ids, queue=queue, deletion=position.deletion))
+            continue
+        interval = spread / position.total if spread else 0
+        begins = position.began_ms / 1000 + interval * (position.offset + done) - time.time()
+        done += sum(await call.app.retry_jobs(ids, queue=queue, delay=max(begins, 0), spread=interval * len(ids)))
+    return done
+
+
+async def cancel(call: Call[NoQuery]) -> BulkReply:
+    """Cancel jobs that wait or run: those of some ids, or a portion of those that pass a filter."""
+    asked: Cancel = call.body
+    _check_choice(asked.ids, asked.filter)
+    which, after = asked.filter or WhichLive(), ""
+    if asked.ids is not None:
+        jobs = [job for job in await _found(call, asked.ids, asked.queue) if not _is_over(job)]
+    else:
+        queues, tenant = call.narrowed(which.queue, which.tenant)
+        found = await call.app.search_jobs(
+            which.text,
+            name=which.name,
+            tenant=tenant,
+            state=which.state,
+            queue=queues,
+            limit=asked.limit,
+            after=asked.cursor,
+        )
+        jobs, after = found.jobs, found.next
+    done = 0
+    if not asked.dry_run:
+        reason = asked.why or f"cancelled by {call.access.name}"
+        for job in jobs:
+            done += await _cancelled(call, job, reason)
+    return BulkReply(matched=len(jobs), matched_all=not after, done=done, next=after or None)
+
+
+async def undo(call: Call[NoQuery]) -> Undone:
+    """Bring back jobs that were deleted within the last 24 hours: those of some ids, or of a deletion."""
+    asked: Undo = call.body
+    access = call.access
+    if asked.queue is not None and not access.sees_queue(asked.queue):
+        call.not_found(f"queue {asked.queue!r}")
+    queues = one_by_one(access.queues) if asked.queue is None else [asked.queue]
+    done = 0
+    with acting(actor().by, actor().via, note=asked.why or actor().note):
+        for queue in queues:
+            if asked.ids is not None:
+                ids = [one for one in asked.ids if _may_bring_back(call, one)]
+                done += sum(await call.app.undelete_jobs(ids, queue=queue))
+                continue
+            for tenant in [None] if access.tenants is None else access.tenants:
+                with tenant_scope(tenant):
+                    done += await call.app.undelete_failed(asked.deletion, queue=queue)
+    return Undone(done=done)
+
+
+def _may_bring_back(call: Call[NoQuery], job_id: str) -> bool:
+    tenants = call.access.tenants
+    return tenants is None or any(job_id.startswith(tenant_prefix(tenant)) for tenant in tenants)
+
+
+async def count_dead(call: Call[Any], which: WhichDead, until: datetime, ids: list[str] | None = None) -> Count:
+    """Return how many dead jobs there are of some ids, or pass a filter."""
+    if ids is not None:
+        return Count(sum(_is_dead(job) for job in await _found(call, ids, which.queue)))
+    queues, dead = _filter(call, which, until)
+    counts = [await count_jobs(call.app, ["dead"], queue=queue, **dead) for queue in one_by_one(queues)]
+    return Count(sum(one.number for one in counts), all(one.is_whole for one in counts))
+
+
+def _filter(call: Call[Any], which: WhichDead, until: datetime) -> tuple[list[str] | None, DeadFilter]:
+    """Return the queues and the filter, of what the caller may see."""
+    queues, tenant = call.narrowed(which.queue, which.tenant)
+    group = "" if which.group == UNGROUPED else which.group
+    return queues, DeadFilter(
+        name=which.name, error=which.error, group=group, tenant=tenant, since=which.since, until=until
+    )
+
+
+async def _page(call: Call[Any], asked: Dead, position: _Position) -> tuple[list[Job], str]:
+    queues, which = _filter(call, asked.filter or WhichDead(), position.until)
+    page = await call.app.failed_page(asked.limit, after=position.after, queue=queues, **which)
+    return page.jobs, page.next
+
+
+async def _found(call: Call[Any], ids: list[str], queue: str | None) -> list[Job]:
+    """Return the jobs of some ids that the caller may see, each once."""
+    found = []
+    for job_id in dict.fromkeys(ids):
+        try:
+            job = await call.app.find_job(job_id, queue=queue)
+        except UnknownJob:
+            continue
+        if call.access.sees(job.queue, job.tenant or None):
+            found.append(job)
+    return found
+
+
+async def _cancelled(call: Call[Any], job: Job, reason: str) -> bool:
+    try:
+        return await call.app.cancel_job(job.id, queue=job.queue, reason=reason) in ("cancelled", "running")
+    except UnknownJob:
+        return False
+
+
+def _is_dead(job: Job) -> bool:
+    return job.state is JobState.FAILED
+
+
+def _is_over(job: Job) -> bool:
+    return job.state in (JobState.FAILED, JobState.COMPLETED, JobState.CANCELLED)
+
+
+def _by_queue(jobs: Iterable[Job]) -> Mapping[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for job in jobs:
+        groups.setdefault(job.queue, []).append(job.id)
+    return groups
+
+
+def _check_choice(ids: list[str] | None, which: object) -> None:
+    """Refuse a request that says twice which jobs it means, or not at all: that would mean all of them.
+
+    Raises:
+        Problem: There are both ids and a filter, or neither.
+    """
+    if (ids is None) == (which is None):
+        raise Problem(400, 'the body: expected "ids", or "filter" with {} for all; not both, and not neither')
+
+
+def _position(asked: Dead) -> _Position:
+    """Return where a portion begins.
+
+    Raises:
+        Problem: The cursor is none of ours.
+    """
+    now = datetime.now(UTC)
+    if asked.cursor:
+        try:
+            return msgspec.json.decode(asked.cursor, type=_Position)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise Problem(400, f"cursor={shown(asked.cursor)}: expected next of a reply before, or none") from None
+    deletion = getattr(asked, "deletion", None) or new_deletion()
+    # What died in this millisecond, too.
+    until = asked.until or utc_time(int(now.timestamp() * 1000) + 1)
+    return _Position(until, int(now.timestamp() * 1000), 0, 0, deletion, "")
+
+
+def _cursor(position: _Position) -> str:
+    return msgspec.json.encode(position).decode()
+
+
+ROUTES = [
+    Route("POST", "/jobs/retry", "retry", retry, BulkReply, body=Retry),
+    Route("POST", "/jobs/delete", "delete", delete, BulkReply, body=Delete),
+    Route("POST", "/jobs/cancel", "cancel", cancel, BulkReply, body=Cancel),
+    Route("POST", "/jobs/undo", "delete", undo, Undone, body=Undo),
+]

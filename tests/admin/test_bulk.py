@@ -1,0 +1,213 @@
+"""Many jobs over the admin API: groups, portions by filter, spread, undo, and what a caller may not."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Mount
+
+from asyncjobs import App, RetryPolicy, Worker
+from asyncjobs.admin import Access, admin_api
+from tests.web import Reply, fetch
+
+pytestmark = pytest.mark.anyio
+
+
+def role_of(request: Request) -> Access:
+    queues, tenants = (request.headers.get(f"x-{what}") for what in ("queues", "tenants"))
+    return Access(
+        "ada",
+        request.headers.get("x-role", "admin"),  # type: ignore[arg-type]
+        queues=queues.split(",") if queues else None,
+        tenants=tenants.split(",") if tenants else None,
+    )
+
+
+@pytest.fixture
+def web(app: App) -> Starlette:
+    return Starlette(routes=[Mount("/api", admin_api(app, authorize=role_of))])
+
+
+@pytest.fixture
+def shop(app: App) -> Any:
+    @app.job(retry=RetryPolicy(max_retries=0))
+    async def charge(order: int) -> None:
+        raise ConnectionError(f"order {order} is lost")
+
+    return charge
+
+
+async def ask(web: Starlette, target: str, body: Any = None, *, method: str = "POST", **headers: str) -> Reply:
+    given = {f"x-{name}": value for name, value in headers.items()}
+    if body is not None:
+        given["content-type"] = "application/json"
+    return await fetch(
+        web, f"/api{target}", method, headers=given, body=b"" if body is None else msgspec.json.encode(body)
+    )
+
+
+async def bury(app: App, charge: Any, *orders: int, **options: Any) -> list[str]:
+    sent = await app.enqueue_many([charge.with_options(**options).request(order) for order in orders])
+    await Worker(app, queues=["default", "second"]).run_until_empty()
+    return [one.id for one in sent]
+
+
+async def dead(app: App) -> set[str]:
+    return {job.id for job in await app.failed_jobs(10_000)}
+
+
+async def test_groups_are_listed_and_marked(app: App, web: Starlette, shop: Any) -> None:
+    async with app:
+        sent = await bury(app, shop, 1001, 1002)
+        [group] = (await ask(web, "/dead/groups", method="GET")).json["groups"]
+        assert (group["count"], group["message"], group["state"]) == (2, "order <n> is lost", "new")
+        assert group["sample_id"] in sent
+        assert group["last_at"].endswith("Z")
+        reply = await ask(web, f"/dead/groups/{group['id']}/seen", {"note": "the bank moves"})
+        assert reply.json == {"id": group["id"], "queue": "default", "state": "seen"}
+        [group] = (await ask(web, "/dead/groups?queue=default", method="GET")).json["groups"]
+        assert (group["state"], group["note"]) == ("seen", "the bank moves")
+        found = await ask(web, f"/jobs/failed?group={group['id']}", method="GET")
+        assert {job["id"] for job in found.json["jobs"]} == set(sent)
+        assert (await ask(web, "/jobs/failed?group=-", method="GET")).json["jobs"] == []
+        assert (await ask(web, "/dead/groups/nobody/seen")).status == 404
+        assert (await ask(web, f"/dead/groups/{group['id']}/seen", queues="second")).status == 404
+        assert (await ask(web, f"/dead/groups/{group['id']}/seen", role="viewer")).status == 403
+        assert (await ask(web, "/dead/groups", method="GET", tenants="acme")).status == 403
+
+
+async def test_a_filter_is_retried_in_portions_and_what_dies_meanwhile_is_left(
+    app: App, web: Starlette, shop: Any
+) -> None:
+    async with app:
+        await bury(app, shop, *range(1000, 1012))
+        [group] = (await ask(web, "/dead/groups", method="GET")).json["groups"]
+        which = {"filter": {"group": group["id"]}}
+        counted = (await ask(web, "/jobs/retry", {**which, "dry_run": True})).json
+        assert (counted["matched"], counted["done"], counted["next"]) == (12, 0, None)
+        portions, cursor = [], ""
+        while cursor is not None:
+            reply = (await ask(web, "/jobs/retry", {**which, "limit": 5, "cursor": cursor})).json
+            portions.append((reply["matched"], reply["done"]))
+            cursor = reply["next"]
+            # They die again at once, and are not retried twice.
+            await Worker(app).run_until_empty()
+        assert portions == [(5, 5), (5, 5), (2, 2)]
+        assert len(await dead(app)) == 12
+        [entry, *_] = await app.audit(limit=1)
+        assert (entry.by, entry.via, entry.verb) == ("ada", "api", "retry_jobs")
+
+
+async def test_a_retry_is_spread_over_all_portions(app: App, web: Starlette, shop: Any) -> None:
+    async with app:
+        sent = await bury(app, shop, *range(8))
+        cursor = ""
+        while cursor is not None:
+            body = {"filter": {"name": shop.name}, "spread": 80, "limit": 3, "cursor": cursor}
+            cursor = (await ask(web, "/jobs/retry", body)).json["next"]
+        waiting = [*await app.jobs("ready"), *await app.jobs("scheduled")]
+        assert {job.id for job in waiting} == set(sent)
+        dues = sorted(job.due_at_ms for job in waiting if job.due_at_ms)
+        assert len(dues) == 7
+        assert all(8_000 < later - one < 12_000 for one, later in itertools.pairwise(dues))
+
+
+async def test_a_deletion_in_portions_is_undone_as_one(app: App, web: Starlette, shop: Any) -> None:
+    async with app:
+        sent = await bury(app, shop, *range(5))
+        first = (await ask(web, "/jobs/delete", {"filter": {}, "limit": 3})).json
+        second = (await ask(web, "/jobs/delete", {"filter": {}, "limit": 3, "cursor": first["next"]})).json
+        assert (first["done"], second["done"], second["next"]) == (3, 2, None)
+        assert first["deletion"] == second["deletion"]
+        assert await dead(app) == set()
+        assert (await ask(web, "/jobs/undo", {"deletion": first["deletion"]})).json == {"done": 5}
+        assert await dead(app) == set(sent)
+        await ask(web, "/jobs/delete", {"ids": sent[:2]})
+        assert (await ask(web, "/jobs/undo", {"ids": sent[:1]})).json == {"done": 1}
+        assert (await ask(web, "/jobs/undo")).json == {"done": 1}
+        assert (await ask(web, "/jobs/undo", role="operator")).status == 403
+
+
+async def test_ids_are_retried_and_cancelled_and_others_left(app: App, web: Starlette, shop: Any) -> None:
+    async with app:
+        one, other = await bury(app, shop, 1, 2)
+        waiting = (await shop.delay(3)).id
+        reply = (await ask(web, "/jobs/retry", {"ids": [one, one, "nobody", waiting]})).json
+        assert (reply["matched"], reply["done"], reply["next"]) == (1, 1, None)
+        assert await dead(app) == {other}
+        reply = (await ask(web, "/jobs/cancel", {"ids": [waiting, other, "nobody"], "why": "by mistake"})).json
+        assert (reply["matched"], reply["done"]) == (1, 1)
+        assert (await app.find_job(waiting)).reason == "by mistake"
+
+
+async def test_waiting_jobs_are_cancelled_by_a_filter(app: App, web: Starlette, shop: Any) -> None:
+    async with app:
+        await app.enqueue_many([shop.request(number) for number in range(12)])
+        counted = (await ask(web, "/jobs/cancel", {"filter": {"name": shop.name}, "dry_run": True})).json
+        assert (counted["matched"], counted["done"]) == (12, 0)
+        cursor, done = "", 0
+        while cursor is not None:
+            reply = (await ask(web, "/jobs/cancel", {"filter": {}, "limit": 5, "cursor": cursor})).json
+            done, cursor = done + reply["done"], reply["next"]
+        assert done == 12
+        assert await app.jobs("ready") == []
+
+
+async def test_a_caller_acts_on_its_own_alone(app: App, web: Starlette, shop: Any) -> None:
+    async with app:
+        [own] = await bury(app, shop, 1, tenant="acme")
+        [other] = await bury(app, shop, 2, tenant="globex", queue="second")
+        narrow = {"tenants": "acme"}
+        assert (await ask(web, "/jobs/retry", {"ids": [other]}, **narrow)).json["done"] == 0
+        assert (await ask(web, "/jobs/delete", {"filter": {}}, **narrow)).json["done"] == 1
+        assert (await ask(web, "/jobs/delete", {"filter": {}}, queues="second")).json["done"] == 1
+        assert (await ask(web, "/jobs/undo", {"ids": [own, other]}, tenants="globex")).json["done"] == 1
+        assert (await ask(web, "/jobs/undo", queues="second")).json["done"] == 0
+        assert (await ask(web, "/jobs/undo", **narrow)).json["done"] == 1
+        assert await dead(app) == {own, other}
+        assert (await ask(web, "/jobs/undo", {"queue": "second"}, queues="default")).status == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"ids": [], "filter": {}},
+        {"ids": ["x"] * 501},
+        {"filter": {"nane": "x"}},
+        {"filter": {}, "limit": 501},
+        {"filter": {}, "limit": 0},
+        {"filter": {}, "spread": -1},
+        {"filter": {}, "cursor": "junk"},
+        {"filter": {}, "cursor": "[1]"},
+        {"filter": {}, "until": "2026-01-01T00:00:00"},
+        [],
+    ],
+    ids=str,
+)
+async def test_a_request_that_means_nothing_is_refused(app: App, web: Starlette, body: Any) -> None:
+    async with app:
+        reply = await ask(web, "/jobs/retry", body)
+        assert (reply.status, "body" in reply.json["detail"] or "cursor" in reply.json["detail"]) == (400, True)
+
+
+async def test_a_waiting_job_is_changed(app: App, web: Starlette, shop: Any) -> None:
+    async with app:
+        [dead_one] = await bury(app, shop, 1)
+        waiting = (await shop.delay(3)).id
+        reply = await ask(web, f"/jobs/{waiting}", {"priority": "high", "delay": 60}, method="PATCH")
+        assert reply.json == {"id": waiting, "queue": "default", "edited": True}
+        job = await app.find_job(waiting)
+        assert (job.priority.name.lower(), job.due_at_ms is not None) == ("high", True)
+        moved = await ask(web, f"/jobs/{waiting}", {"to_queue": "second"}, method="PATCH")
+        assert moved.json["queue"] == "second"
+        assert (await ask(web, f"/jobs/{dead_one}", {"priority": "low"}, method="PATCH")).status == 409
+        assert (await ask(web, f"/jobs/{waiting}?queue=second", {}, method="PATCH")).status == 400
+        assert (await ask(web, f"/jobs/{waiting}", {"priority": "now"}, method="PATCH")).status == 400
+        assert (await ask(web, f"/jobs/{waiting}", {"delay": 1}, method="PATCH", role="viewer")).status == 403
+        assert (await ask(web, "/jobs/nobody", {"delay": 1}, method="PATCH")).status == 404
