@@ -73,6 +73,7 @@ from asyncjobs.jobs.context import JobContext, current_job
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobCall, JobDefinition, SyncJobDefinition
 from asyncjobs.jobs.events import EventKind, JobEvent, JobEvents, Progress
 from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.logs import JobFields, JsonLines
 from asyncjobs.jobs.registry import JobDecorator, Registry, job
 from asyncjobs.jobs.request import JobRequest, Sending
 from asyncjobs.jobs.resources import Inject, ResourceScope, resource
@@ -127,11 +128,13 @@ __all__ = [
     "JobEvent",
     "JobEvents",
     "JobFailed",
+    "JobFields",
     "JobHandle",
     "JobOptions",
     "JobRequest",
     "JobState",
     "JobsFound",
+    "JsonLines",
     "ListedState",
     "LiveFilter",
     "LiveState",

@@ -11,7 +11,7 @@ import socket
 from asyncjobs.app import App
 from asyncjobs.cli.command import Commands, add_command, add_place, add_short_app, port
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.logs import log_to_stderr
+from asyncjobs.cli.logs import set_up_log
 from asyncjobs.cli.output import flush, print_note, print_text
 from asyncjobs.cli.running import on_app
 
@@ -57,7 +57,7 @@ def _dashboard(options: argparse.Namespace) -> int:
     from asyncjobs.admin.basic import basic_auth
     from asyncjobs.admin.server import bound, serve
 
-    log_to_stderr("warning")
+    set_up_log("warning")
     app = app_of(options)
     given = os.environ.get(_PASSWORD, "")
     password = given or secrets.token_urlsafe(15)

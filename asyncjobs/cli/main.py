@@ -34,7 +34,7 @@ from asyncjobs.cli.command import Parser
 from asyncjobs.cli.loading import ImportFailed
 from asyncjobs.cli.output import OutputLost, flush, print_error, print_note
 from asyncjobs.errors import ArgumentsError, AsyncJobsError, ConfigurationError, DefinitionError
-from asyncjobs.worker.log_lines import escape_last_resort
+from asyncjobs.jobs.logs import escape_last_resort
 
 __all__ = ["main", "make_parser"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import os
 import socket
@@ -40,9 +41,10 @@ def _user() -> str:
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Return what ``main`` returns, the main coroutine of this process."""
-    try:
+    run_loop: Callable[[Coroutine[Any, Any, T]], T] = asyncio.run
+    with contextlib.suppress(ImportError):
         import uvloop
-    except ImportError:
-        return asyncio.run(main)
-    result: T = uvloop.run(main)
-    return result
+
+        run_loop = uvloop.run
+    # Outside of the block, whose error all errors of the program would have as their context.
+    return run_loop(main)

@@ -12,7 +12,7 @@ from pathlib import Path
 from asyncjobs.cli.command import Commands, add_code_arguments, add_command, port
 from asyncjobs.cli.ending import ProcessEnd
 from asyncjobs.cli.loading import load_code
-from asyncjobs.cli.logs import log_to_stderr
+from asyncjobs.cli.logs import add_log_options, set_up_log
 from asyncjobs.cli.output import print_text
 from asyncjobs.cli.running import run
 from asyncjobs.cli.supervisor import Supervisor, die_with_supervisor, report_start, reporting
@@ -50,7 +50,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--concurrency", type=int, help="how many jobs each process runs at once (100)")
     parser.add_argument("--processes", type=int, help="how many worker processes (1, or WORKER_COUNT)")
     parser.add_argument("--burst", action="store_true", help="end when no job can start, or is left by a killed worker")
-    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    add_log_options(parser)
     parser.add_argument("--health-file", metavar="PATH", help="a file to write each second while the worker is ready")
     parser.add_argument(
         "--health-port", metavar="PORT", type=port, help="a port that answers the probes /livez and /readyz by HTTP"
@@ -71,10 +71,11 @@ def add_commands(commands: Commands) -> None:
 
 
 def _worker(options: argparse.Namespace) -> int:
-    log_to_stderr(options.log_level)
     if options.url_of_supervisor:
         options.url = os.environ[_URL]
     app = load_code(options)
+    # Behind the program's own, which it may have set up as it was loaded.
+    set_up_log(options.log_level, options.log_format, options.log_config)
     if app.settings.server.scheme == "memory":
         raise ConfigurationError(
             "a worker on memory:// would get no jobs, since other processes can't send to that broker: name a server, "
@@ -201,6 +202,10 @@ def _child_arguments(options: argparse.Namespace) -> list[str]:
         arguments += ["--queues", options.queues]
     if options.concurrency is not None:
         arguments += ["--concurrency", str(options.concurrency)]
+    if options.log_format is not None:
+        arguments += ["--log-format", options.log_format]
+    if options.log_config is not None:
+        arguments += ["--log-config", options.log_config]
     for name in options.imports:
         arguments += ["--import", name]
     return [*arguments, "--burst"] if options.burst else arguments

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
-__all__ = ["escaped", "is_harmless", "message_of", "storable", "type_name"]
+__all__ = ["escaped", "is_harmless", "message_of", "some_of", "storable", "type_name"]
+
+# How many ids a line of the log names.
+_MAX_LOGGED_IDS = 5
 
 
 def type_name(kind: type[BaseException]) -> str:
@@ -45,3 +49,12 @@ def is_harmless(character: str) -> bool:
     """Return whether a terminal only shows ``character``."""
     # To Python, the only printable space is that of ASCII; but the ideographic one is in many Japanese texts.
     return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def some_of(ids: Sequence[str]) -> str:
+    """Return up to five of ``ids`` as words of a log line.
+
+    Args:
+        ids: The ids of jobs.
+    """
+    return ", ".join(ids[:_MAX_LOGGED_IDS]) + (" …" if len(ids) > _MAX_LOGGED_IDS else "")

@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Sequence
 
+from asyncjobs.core.text import some_of
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import JobQueue
 from asyncjobs.ports.outage import Outage
@@ -19,9 +20,6 @@ _log = logging.getLogger("asyncjobs.worker")
 # A lease that has expired is found within this time, so that recovery takes a lease and a second at most.
 _RECOVER_EVERY_S = 0.75
 _PRUNE_EVERY_S = 60.0
-
-# How many ids a line of the log names.
-_MAX_LOGGED_IDS = 5
 
 
 class Maintenance(Duty):
@@ -52,9 +50,9 @@ class Maintenance(Duty):
         """Take back jobs whose worker has died."""
         recovery = await self._broker.recover(self._queues, self._lease_ms, self._max_deaths)
         if recovered := recovery.recovered:
-            _log.warning("recovered %d jobs whose worker had died: %s", len(recovered), _some(recovered))
+            _log.warning("recovered %d jobs whose worker had died: %s", len(recovered), some_of(recovered))
         if dead := recovery.dead:
-            _log.error("%d jobs went to the dead letter queue, their workers died: %s", len(dead), _some(dead))
+            _log.error("%d jobs went to the dead letter queue, their workers died: %s", len(dead), some_of(dead))
 
     async def prune(self) -> None:
         """Forget the dead that are too old or too many."""
@@ -83,7 +81,3 @@ class Maintenance(Duty):
                 outage.failed(error)
             else:
                 outage.over()
-
-
-def _some(ids: list[str]) -> str:
-    return ", ".join(ids[:_MAX_LOGGED_IDS]) + (" …" if len(ids) > _MAX_LOGGED_IDS else "")

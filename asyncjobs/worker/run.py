@@ -10,6 +10,7 @@ import time
 from collections.abc import Coroutine, Iterator
 from typing import Any, Self, TypeVar
 
+from asyncjobs.core.text import some_of
 from asyncjobs.errors import BrokerError
 from asyncjobs.jobs.catalogue import catalogue_of
 from asyncjobs.middleware.chain import sees_sending
@@ -239,6 +240,15 @@ class WorkerRun:
         self._end_soon(self._shutdown_timeout_s)
         if self._claimer.is_stopping:
             self._hurry()
+        elif ids := self._executor.running_ids:
+            _log.info(
+                "the worker stops, and waits up to %g s for %d jobs: %s",
+                self._shutdown_timeout_s,
+                self._executor.running,
+                some_of(ids),
+            )
+        else:
+            _log.info("the worker stops")
         self._claimer.halt()
 
     def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

@@ -23,6 +23,7 @@ from asyncjobs.worker.execution.plan import RunPlan
 from asyncjobs.worker.execution.verdict import Verdicts, outcome_of_error, outcome_of_value, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
+from asyncjobs.worker.processes.protocol import HandlerFailed
 from asyncjobs.worker.shield import Shielded
 
 __all__ = ["Pipeline"]
@@ -74,6 +75,7 @@ class Pipeline:
         settlement: Settlement | None = None
         run: Job | None = None
         outcome: Outcome | Lost
+        raised: BaseException | None = None
         try:
             job, plan, arguments = self._read(attempt.claimed)
             if plan.process_slots is not None:
@@ -90,6 +92,7 @@ class Pipeline:
                 if _is_closed(attempt, error):
                     raise
                 outcome = self._outcome_of(error, attempt, job, plan)
+                raised = _shown(error, attempt)
             duration_us = (time.perf_counter_ns() - began_ns) // 1000
             if attempt.deadline is not None:
                 attempt.deadline.drop()
@@ -97,8 +100,9 @@ class Pipeline:
                 if self._events.is_busy and self._events.holds(attempt.lease):
                     with Shielded(context, "closing"):
                         await self._events.flush(attempt.lease)
-                settlement = self._decide(attempt.claimed, job, plan, outcome, duration_us)
-                run = job
+                settlement = self._decide(attempt.claimed, job, plan, outcome, duration_us, raised)
+                # Its traceback leads to this very frame.
+                raised, run = None, job
         except NotRun as ended:
             settlement = ended.settlement
         except BaseException as error:
@@ -174,6 +178,13 @@ class Pipeline:
         if isinstance(leads_to, asyncio.CancelledError) and self._is_cancelled():
             return Released()
         return outcome_of_error(leads_to, job, plan, self._clock.now_ms(), trace=error)
+
+
+def _shown(error: BaseException, attempt: Attempt) -> BaseException | None:
+    """Return the error of an attempt that is to be logged: what cancelled it, or what its handler raised."""
+    if isinstance(attempt.leads_to, BaseException):
+        return attempt.leads_to.with_traceback(error.__traceback__)
+    return None if isinstance(error, HandlerFailed) else error
 
 
 def _is_closed(attempt: Attempt, error: BaseException) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -35,11 +35,17 @@ from asyncjobs.jobs.values.hooks import ENCODING_ERRORS
 from asyncjobs.middleware.blame import layer_that_raised
 from asyncjobs.ports import Claimed, Lease
 from asyncjobs.worker.execution.plan import RunPlan
+from asyncjobs.worker.execution.traces import folded, text_of
 from asyncjobs.worker.processes.protocol import HandlerFailed
 
 __all__ = ["Verdicts", "outcome_of_error", "outcome_of_value", "release"]
 
 _log = logging.getLogger("asyncjobs.worker")
+
+_NO_TRACE = "(its traceback can't be had"
+
+# In the text of a traceback: that the log could not write it either, as a whole or for the escaped half of a character.
+_UNWRITABLE = re.compile(rf"^{re.escape(_NO_TRACE)}|\\ud[89a-f]")
 
 _DEFAULT = RetryPolicy()
 _NO_RETRY = RetryPolicy(max_retries=0)
@@ -98,9 +104,9 @@ def _problem_of(error: BaseException, trace: BaseException, job: Job, plan: RunP
     if layer is not None:
         message = f"in the middleware {layer}: {message}"
     try:
-        text = "".join(traceback.format_exception(trace))
+        text = text_of(trace)
     except BaseException as problem:
-        text = f"(its traceback can't be had: {type_name(type(problem))})"
+        text = f"{_NO_TRACE}: {type_name(type(problem))})"
     return bounded_error(type_name(type(error)), message, text, job.attempt, now_ms)
 
 
@@ -131,9 +137,15 @@ class Verdicts:
         self._newer_versions: set[int] = set()
 
     def of_attempt(
-        self, claimed: Claimed, job: Job, plan: RunPlan, outcome: Outcome, duration_us: int = 0
+        self,
+        claimed: Claimed,
+        job: Job,
+        plan: RunPlan,
+        outcome: Outcome,
+        duration_us: int = 0,
+        raised: BaseException | None = None,
     ) -> Settlement:
-        """Settle the started ``job``, that of ``claimed``, after ``outcome``."""
+        """Settle the started ``job``, that of ``claimed``, after ``outcome``; ``raised`` led to it, for the log."""
         if isinstance(outcome, Failed):
             error = msgspec.structs.replace(outcome.error, worker=self._worker)
             outcome = msgspec.structs.replace(outcome, error=error)
@@ -148,8 +160,8 @@ class Verdicts:
             duration_us=duration_us,
             result_ttl_ms=plan.result_ttl_ms if override is None else override,
         )
-        if isinstance(outcome, Failed):
-            _report(job, outcome.error, settlement)
+        if not isinstance(outcome, Completed):
+            _report(job, outcome, settlement, raised)
         return settlement
 
     def of_unstarted(self, claimed: Claimed, outcome: Cancelled) -> Settlement:
@@ -160,7 +172,9 @@ class Verdicts:
             return self.of_newer(claimed, error)
         except EnvelopeError as error:
             return self.of_unrunnable(claimed, error)
-        return settle(job, outcome, _NO_RETRY, self._now_ms(), 0.0, body=claimed.body)
+        settlement = settle(job, outcome, _NO_RETRY, self._now_ms(), 0.0, body=claimed.body)
+        _report(job, outcome, settlement)
+        return settlement
 
     def of_newer(self, claimed: Claimed, error: NewerVersion) -> Settlement:
         """Leave a job that a newer asyncjobs has written to a newer worker; log that once for each version."""
@@ -179,8 +193,9 @@ class Verdicts:
             job = stand_in(claimed, claimed.tries, JobState.RUNNING, situation=Situation(fence=claimed.fence))
         problem = bounded_error(type(error).__name__, message_of(error), "", job.attempt, self._now_ms())
         problem = msgspec.structs.replace(problem, worker=self._worker)
-        settlement = settle(job, Failed(problem, retryable=False), _NO_RETRY, self._now_ms(), 0.0)
-        _report(job, problem, settlement)
+        outcome = Failed(problem, retryable=False)
+        settlement = settle(job, outcome, _NO_RETRY, self._now_ms(), 0.0)
+        _report(job, outcome, settlement)
         return settlement
 
     def _started(self, claimed: Claimed) -> Job:
@@ -192,26 +207,38 @@ def release(lease: Lease) -> Settlement:
     return Settlement(lease.queue, lease.id, "", lease.priority, lease.fence, Verdict.RELEASE)
 
 
-def _report(job: Job, error: JobError, settlement: Settlement) -> None:
-    if settlement.verdict is Verdict.RETRY:
-        _log.warning(
-            "job %s (%s) failed at attempt %d, retry in %.1f s: %s: %s",
-            job.id,
-            job.name,
-            job.attempt,
-            settlement.delay_ms / 1000,
-            error.type,
-            error.message,
-            extra=log_fields(job),
-        )
-    else:
-        _log.error(
-            "job %s (%s) failed at attempt %d and went to the dead letter queue: %s: %s\n%s",
-            job.id,
-            job.name,
-            job.attempt,
-            error.type,
-            error.message,
-            error.traceback,
-            extra=log_fields(job),
-        )
+def _report(job: Job, outcome: Outcome, settlement: Settlement, raised: BaseException | None = None) -> None:
+    """Log what became of a job that was not completed; error trackers see what was ``raised`` where it failed."""
+    which, fields = (job.id, job.name, job.attempt), log_fields(job)
+    match outcome:
+        case Cancelled():
+            _log.info("job %s (%s) was cancelled at attempt %d: %s", *which, outcome.reason, extra=fields)
+        case Snoozed() if settlement.verdict is Verdict.SNOOZE:
+            _log.info(
+                "job %s (%s) at attempt %d is to run again in %.1f s", *which, settlement.delay_ms / 1000, extra=fields
+            )
+        case Failed(error=error):
+            trace = None
+            what = f"{error.type}: {error.message}"
+            if raised is not None and not _UNWRITABLE.search(error.traceback):
+                trace = type(raised), raised, folded(raised.__traceback__)
+            elif error.traceback:
+                # That of another process, or one that would break the log.
+                what = f"{what}\n{error.traceback}"
+            if settlement.verdict is Verdict.RETRY:
+                _log.warning(
+                    "job %s (%s) failed at attempt %d, retry in %.1f s: %s",
+                    *which,
+                    settlement.delay_ms / 1000,
+                    what,
+                    exc_info=trace,
+                    extra=fields,
+                )
+            else:
+                _log.error(
+                    "job %s (%s) failed at attempt %d and went to the dead letter queue: %s",
+                    *which,
+                    what,
+                    exc_info=trace,
+                    extra=fields,
+                )

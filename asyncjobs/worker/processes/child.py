@@ -20,13 +20,13 @@ from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.core.text import message_of, storable
 from asyncjobs.errors import AppNotOpen, ResultError
 from asyncjobs.jobs.context import JobContext, running
+from asyncjobs.jobs.logs import escape_last_resort
 from asyncjobs.jobs.request import JobRequest
 from asyncjobs.jobs.steering import Discard, pack_steering
 from asyncjobs.jobs.tenant_scope import tenant_scope
 from asyncjobs.jobs.values.codec import Codec
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS
 from asyncjobs.ports import Lease
-from asyncjobs.worker.log_lines import escape_last_resort
 from asyncjobs.worker.processes.descent import adopt_orphans, kill_descendants
 from asyncjobs.worker.processes.finding import MAIN, Handler, find_handler
 from asyncjobs.worker.processes.protocol import (
