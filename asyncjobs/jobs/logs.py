@@ -32,6 +32,14 @@ class JobFields(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Give ``record`` the attributes, and let it pass.
+
+        Args:
+            record: The record.
+
+        Returns:
+            ``True``.
+        """
         job = running.get()
         if job is not None and not hasattr(record, "job_id"):
             vars(record).update(log_fields(job))
@@ -62,12 +70,17 @@ class TextLines(logging.Formatter):
 class JsonLines(logging.Formatter):
     """One JSON object a record: ``time``, ``level``, ``logger``, ``message``, and what ``extra`` and ``JobFields`` add.
 
-    An exception is in ``exception``, a stack in ``stack``. Values that JSON has no form for are there as text.
+    The time is ISO 8601 in UTC. An exception is in ``exception``, a stack in ``stack``. Values that JSON has no form for are there as text.
     """
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line.
+
+        Args:
+            record: The record.
+        """
         line: dict[str, object] = {
-            "time": self.formatTime(record),
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": storable(record.getMessage()),
@@ -80,10 +93,6 @@ class JsonLines(logging.Formatter):
         if record.stack_info:
             line["stack"] = record.stack_info
         return _encode(line).decode()
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        """Return the time as ISO 8601 in UTC, to the millisecond."""
-        return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
 def escape_last_resort() -> None:

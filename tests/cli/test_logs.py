@@ -101,7 +101,6 @@ def test_json_is_one_object_a_record_with_job_and_exception(chatty: Command, red
     assert failed["exception"].splitlines()[-1] == "LookupError: no such user"
     # The frames of asyncjobs around the handler say nothing to who reads this.
     assert failed["exception"].count("File ") == 1
-    assert "job_id" not in records[-1]
 
 
 def test_what_json_can_not_write_costs_no_record(chatty: Command, redis_url: str) -> None:
