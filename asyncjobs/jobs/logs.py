@@ -70,7 +70,8 @@ class TextLines(logging.Formatter):
 class JsonLines(logging.Formatter):
     """One JSON object a record: ``time``, ``level``, ``logger``, ``message``, and what ``extra`` and ``JobFields`` add.
 
-    The time is ISO 8601 in UTC. An exception is in ``exception``, a stack in ``stack``. Values that JSON has no form for are there as text.
+    The time is ISO 8601 in UTC. An exception is in ``exception``, a stack in ``stack``. Values that JSON has no form
+    for are there as text.
     """
 
     def format(self, record: logging.LogRecord) -> str:
