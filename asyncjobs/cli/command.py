@@ -108,6 +108,11 @@ def limit(text: str) -> int:
     return _whole_number(text, 1, MAX_COUNT, f"a whole number from 1 to {MAX_COUNT:,}")
 
 
+def bounded_count(least: int, most: int) -> Callable[[str], int]:
+    """Return the type of an option that takes a whole number from ``least`` to ``most``."""
+    return lambda text: _whole_number(text, least, most, f"a whole number from {least} to {most:,}")
+
+
 def port(text: str) -> int:
     """Return the value of an option for a port, as its type."""
     return _whole_number(text, 0, _MAX_PORT, f"a port from 0 to {_MAX_PORT}")

@@ -31,6 +31,7 @@ __all__ = [
     "print_table",
     "print_tables",
     "print_text",
+    "writing",
 ]
 
 # An error may quote an argument of any length. No id is as long.
@@ -103,7 +104,7 @@ def print_table(table: Table) -> None:
     elif console is None or not table.rows:
         print_text(*table_lines(table))
     else:
-        with _output():
+        with writing():
             console.print(drawn(table))
 
 
@@ -135,7 +136,7 @@ def flush() -> None:
     Raises:
         OutputLost: It can't be written.
     """
-    with _output():
+    with writing():
         if sys.stdout is not None:
             sys.stdout.flush()
 
@@ -143,7 +144,7 @@ def flush() -> None:
 def _write_out(text: str) -> None:
     # Python has no such stream where the command was started with it closed.
     if sys.stdout is not None:
-        with _output():
+        with writing():
             # Line by line, since with PYTHONUNBUFFERED a large write may write a part of it without an error.
             sys.stdout.writelines(f"{line}\n" for line in _encodable(text, sys.stdout).split("\n"))
             sys.stdout.flush()
@@ -169,7 +170,8 @@ def _encodable(text: str, stream: TextIO) -> str:
 
 
 @contextlib.contextmanager
-def _output() -> Iterator[None]:
+def writing() -> Iterator[None]:
+    """Raise ``OutputLost`` where standard output can't be written inside the block."""
     try:
         yield
     except OSError as error:

@@ -16,6 +16,7 @@ __all__ = [
     "Table",
     "block_lines",
     "drawn",
+    "duration_cell",
     "fits",
     "is_terminal",
     "name_cell",
@@ -69,6 +70,17 @@ def size_cell(count: int) -> str:
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count} bytes"
+
+
+def duration_cell(duration_ms: float | None) -> str:
+    """Return a duration as a cell: in the unit that fits."""
+    if duration_ms is None:
+        return "-"
+    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")):
+        if duration_ms >= size:
+            amount = duration_ms / size
+            return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:,.0f} {unit}"
+    return f"{duration_ms:.1f} ms" if duration_ms < 10 else f"{duration_ms:.0f} ms"
 
 
 def name_cell(name: str, version: int = VERSION) -> str:

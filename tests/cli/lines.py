@@ -38,6 +38,7 @@ _NEEDED = {
     "health": ["--health-port", "1"],
     "worker": ["--app", "shop:app", "--burst", "--start-timeout", "0", "--log-level", "error"],
     "check": ["--app", "shop:app"],
+    "top": ["--once"],
     "cancel": ["x"],
     "purge": ["--queue", "default"],
     "retry": ["x"],

@@ -83,10 +83,10 @@ def test_a_right_command_on_an_empty_server_is_no_error_of_usage(run: Run, comma
 
 @EVERY
 def test_an_unknown_option_is_one_line_and_exit_code_2(run: Run, command: str) -> None:
-    code, out, error = run(*sample(command), "--nonsense")
+    code, out, error = run(*sample(command), "--zzz")
     assert (code, out) == (2, "")
     _assert_short(error, 1)
-    assert error.startswith(f"asyncjobs {command}: unrecognized arguments: --nonsense; `asyncjobs {command} --help` ")
+    assert error.startswith(f"asyncjobs {command}: unrecognized arguments: --zzz; `asyncjobs {command} --help` ")
 
 
 def test_a_misspelt_option_has_its_closest_neighbour_named(run: Run) -> None:

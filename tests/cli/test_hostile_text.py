@@ -82,6 +82,8 @@ class Harm:
             ["why", self.waiting],
             ["check", "--app", "empty:app"],
             ["stats"],
+            ["names"],
+            ["top", "--once"],
             ["stats", "--tenant", self.tenant],
             ["schedules"],
             ["schedules", "next", self.schedule],
