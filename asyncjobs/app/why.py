@@ -209,7 +209,10 @@ def _due(one: WhyReason) -> str:
 
 def _dead_sentence(one: WhyReason) -> str:
     used = one.max_retries is not None and one.retry > one.max_retries
-    how = f"all {one.retry:,} attempts failed" if used else f"{one.retry:,} of its attempts failed"
+    if used:
+        how = "its only attempt failed" if one.retry == 1 else f"all {one.retry:,} attempts failed"
+    else:
+        how = f"{one.retry:,} of its attempts failed"
     last = f"; the last error is {one.note.splitlines()[0][:200]}" if one.note.strip() else ""
     return f"It is dead since {_time(one.since)}: {how}{last}. It runs again only if it is retried."
 

@@ -40,7 +40,7 @@ def test_a_dead_job_is_found_retried_and_completes(
 ) -> None:
     with page_of(chromium, shop, java_script_enabled=has_script) as page:
         page.goto(f"{shop}/")
-        page.get_by_role("listitem").filter(has_text="dead letter queue").get_by_role("link", name="Look").click()
+        page.get_by_role("listitem").filter(has_text="died in the last hour").get_by_role("link", name="Look").click()
         page.get_by_role("row").filter(has_text="order 1003").get_by_role("link").first.click()
         assert "the bank at 203.0.113.7:443 does not answer" in page.locator("details[open]").inner_text()
         repair()

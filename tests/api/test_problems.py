@@ -83,7 +83,7 @@ def test_what_stands_still_comes_first_and_of_that_the_most() -> None:
 def test_a_pause_tells_by_whom_since_when_and_why() -> None:
     hold = HoldStats(kind="queue", which="", since=before(days=2), by="bob", why="smtp migration")
     [found] = told(a_queue(size=48_201, paused=True, holds=(hold,)))
-    assert str(found) == "mail: paused by bob 2 d ago: “smtp migration”; 48,201 jobs wait"
+    assert str(found) == "mail: paused by bob: “smtp migration”; 48,201 jobs wait"
     assert (found.since, found.action) == (before(days=2), "resume")
 
 

@@ -13,7 +13,7 @@ from asyncjobs.app.series import NameStats
 from asyncjobs.app.stats import QueueStats, WorkerStats
 from asyncjobs.ports import DeadGroup, ServerState
 
-__all__ = ["Evidence", "Facts", "Finding", "FindingKind", "ProblemLimits", "ScheduleFacts", "ago", "jobs", "span"]
+__all__ = ["Evidence", "Facts", "Finding", "FindingKind", "ProblemLimits", "ScheduleFacts", "jobs", "span"]
 
 FindingKind = Literal[
     "paused",
@@ -176,8 +176,3 @@ def span(seconds: float) -> str:
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
-
-
-def ago(at: datetime, now: datetime) -> str:
-    """Return how long before ``now`` a time is, in words."""
-    return f"{span(max(0.0, (now - at).total_seconds()))} ago"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from asyncjobs.app.stats import ParkedStats, QueueStats
-from asyncjobs.app.triage.finding import Facts, Finding, ago, jobs, span
+from asyncjobs.app.triage.finding import Facts, Finding, jobs, span
 
 __all__ = ["in_queue"]
 
@@ -18,7 +18,7 @@ def in_queue(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
     """Yield what is wrong with what waits in a queue."""
     name, is_served = queue.queue_name, queue.queue_name in facts.served
     if queue.paused:
-        yield _paused(queue, facts)
+        yield _paused(queue)
     elif queue.size and not is_served:
         yield Finding(
             kind="no worker",
@@ -54,10 +54,9 @@ def in_queue(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _paused(queue: QueueStats, facts: Facts) -> Finding:
+def _paused(queue: QueueStats) -> Finding:
     pause = queue.pause
     by = f" by {pause.by}" if pause is not None and pause.by else ""
-    since = f" {ago(pause.since, facts.now)}" if pause is not None and pause.since else ""
     why = f": “{pause.why}”" if pause is not None and pause.why else ""
     return Finding(
         kind="paused",
@@ -65,7 +64,7 @@ def _paused(queue: QueueStats, facts: Facts) -> Finding:
         queue=queue.queue_name,
         count=queue.size,
         since=None if pause is None else pause.since,
-        sentence=f"paused{by}{since}{why}; {jobs(queue.size)} wait",
+        sentence=f"paused{by}{why}; {jobs(queue.size)} wait",
         evidence="queue",
         action="resume",
     )
