@@ -92,6 +92,14 @@ def pictures(session: nox.Session) -> None:
 
 
 @nox.session
+def api_fuzz(session: nox.Session) -> None:
+    """The admin API under schemathesis, which sends what its OpenAPI document allows, and what it doesn't: no 500."""
+    _install(session, "test", "fuzz")
+    # Schemathesis and what it imports warn of their own.
+    session.run("pytest", "tests/admin/fuzz_api.py", "-W", "default", *session.posargs)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Speed beside the bare loop, as ratios of one run; takes some minutes and is no test."""
     _install(session, "test")

@@ -1,6 +1,7 @@
 """Dashboards of apps in whose every place a hostile text stands, for tests in a browser.
 
-`python -m tests.admin.odd_shop PORT` serves one for each of `TEXTS`, at `/0`, `/1` and so on.
+`python -m tests.admin.odd_shop PORT` serves one for each of `TEXTS`, at `/0`, `/1` and so on, and the admin API of the
+first at `/api`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from asyncjobs import App
-from asyncjobs.admin import Access, dashboard
+from asyncjobs.admin import Access, admin_api, dashboard
 from tests.admin.sowing import HOSTILE, sown
 
 __all__ = ["TEXTS"]
@@ -41,8 +42,11 @@ def who(request: Request) -> Access:
 web = Starlette(
     lifespan=lifespan,
     routes=[
-        Mount(f"/{number}", dashboard(app, authorize=who, title=text, environment=text))
-        for number, (app, text) in enumerate(zip(apps, TEXTS, strict=True))
+        Mount("/api", admin_api(apps[0], authorize=who)),
+        *(
+            Mount(f"/{number}", dashboard(app, authorize=who, title=text, environment=text))
+            for number, (app, text) in enumerate(zip(apps, TEXTS, strict=True))
+        ),
     ],
 )
 

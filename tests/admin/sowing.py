@@ -11,6 +11,8 @@ from unittest.mock import patch
 import anyio
 
 from asyncjobs import App, RetryPolicy, Worker, current_job
+from asyncjobs.ports import RunCounts
+from tests.apps import broker_of
 from tests.waiting import SOON
 
 __all__ = ["HOSTILE", "sown"]
@@ -87,6 +89,8 @@ async def sown(app: App, text: str) -> AsyncIterator[None]:
         await app.suspend_name(f"works{name}")
         await works.delay(text)
         await runs.with_options(job_id=f"runs{name}", tenant=name).delay(text)
+        # As the worker does every few seconds.
+        await broker_of(app).count_runs({"default": [RunCounts(name=f"works{name}", succeeded=1)]})
         with anyio.fail_after(SOON):
             await running.wait()
             while (await app.queue_stats("default")).failed < 3:

@@ -1,0 +1,208 @@
+"""The shop of the pictures: two days of figures, a bank that does not answer since half an hour, a paused queue.
+
+`python -m docs.picture_shop PORT` serves its dashboard at `/admin/jobs`, as an ordinary web app would. Its figures are
+the same each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Mount
+
+from asyncjobs import App, RetryPolicy, Worker, acting, current_job
+from asyncjobs.admin import Access, dashboard
+from asyncjobs.brokers.memory import MemoryBroker
+from asyncjobs.core.histogram import bucket_of
+from asyncjobs.ports import GaugeReading, Gauges, RunCounts
+
+MINUTE_MS = 60_000
+DAY_MS = 1_440 * MINUTE_MS
+PAST_MS = 2 * DAY_MS
+OUTAGE_MS = 31 * MINUTE_MS
+
+# Completed a minute, milliseconds of a run, milliseconds of a wait, slots.
+USUAL = {
+    "payments": ("charge", 420, 180, 40, 100),
+    "emails": ("send_email", 600, 90, 25, 100),
+    "images": ("resize", 95, 900, 400, 40),
+    "reports": ("build_report", 3, 12_000, 800, 20),
+    "catalogue": ("import_catalogue", 1, 52_000, 1_500, 20),
+}
+
+
+class Clock:
+    """A clock that is behind that of the operating system, and catches up."""
+
+    def __init__(self, behind_ms: int) -> None:
+        self.behind_ms = behind_ms
+        self._began_ms = behind_ms
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000 - self.behind_ms
+
+    def monotonic(self) -> float:
+        return time.monotonic() + (self._began_ms - self.behind_ms) / 1000
+
+
+class CardDeclined(Exception):
+    """The bank says no."""
+
+
+clock = Clock(PAST_MS)
+app = App("memory://", broker=MemoryBroker(clock), deploy="9f3c1e7")
+chance = random.Random(7)
+NEVER = RetryPolicy(max_retries=0)
+at_rest = asyncio.Event()
+
+
+@app.job(queue="payments", priority="critical", retry=RetryPolicy(max_retries=2, initial=0.4, jitter=False))
+async def charge(order: int, amount: str, card: str) -> str:
+    await asyncio.sleep(0.05)
+    raise ConnectionError(f"connection to 203.0.113.{order % 5}:443 refused")
+
+
+@app.job(queue="payments", name="charge_at_once", retry=NEVER)
+async def charge_at_once(order: int) -> None:
+    raise ConnectionError(f"connection to 203.0.113.{order % 5}:443 refused")
+
+
+@app.job(queue="payments", retry=NEVER)
+async def refund(order: int) -> None:
+    raise CardDeclined(f"the card of order {order} was declined")
+
+
+@app.job(queue="emails")
+async def send_email(to: str, subject: str) -> None: ...
+
+
+@app.job(queue="images")
+async def resize(path: str, width: int) -> None:
+    await asyncio.sleep(3_600)
+
+
+@app.job(queue="reports", name="reports.build_the_quarterly_report_of_a_department_with_a_very_long_name")
+async def build_report(day: str) -> None: ...
+
+
+@app.job(queue="catalogue", timeout=7_200)
+async def import_catalogue(supplier: str, products: int) -> None:
+    job = current_job()
+    for done in range(0, 12_400, 1_550):
+        job.progress(done, products, f"products of {supplier}")
+        job.log.info("page %d: %d products are in", done // 1_550 + 1, done)
+    await at_rest.wait()
+
+
+async def live_through_two_days() -> None:
+    """Let minutes pass, with the figures that workers and jobs would have left."""
+    broker = app._connection.broker
+    arrived = dict.fromkeys(USUAL, 0)
+    backlog = dict.fromkeys(USUAL, 0)
+    while clock.behind_ms > 0:
+        now = PAST_MS - clock.behind_ms
+        by_day = 1 + 0.45 * math.sin(now / DAY_MS * 2 * math.pi)
+        is_outage = clock.behind_ms <= OUTAGE_MS
+        await broker.begin_gauges(list(USUAL))
+        counts, readings = {}, []
+        for queue, (name, usual, run_ms, wait_ms, slots) in USUAL.items():
+            came = max(0, round(usual * by_day * chance.uniform(0.85, 1.15)))
+            ended = 0 if queue == "emails" else came
+            if queue == "images" and clock.behind_ms < 90 * MINUTE_MS:
+                ended = round(came * 0.6)
+            failed = round(ended * 0.15) if queue == "payments" and is_outage else int(chance.random() < usual / 9_000)
+            backlog[queue] = backlog[queue] + came - ended if queue != "emails" else round(now / PAST_MS * 48_201)
+            arrived[queue] += came
+            slow = 12.0 if queue == "payments" and is_outage else 1 + backlog[queue] / 900
+            if ended:
+                runs, waits = (
+                    {bucket_of(round(ms * 1_000 * scale * chance.uniform(0.5, 2))): ended // 8 + 1 for _ in range(8)}
+                    for ms, scale in ((run_ms, 3.0 if is_outage else 1.0), (wait_ms, slow))
+                )
+                counts[queue] = [
+                    RunCounts(
+                        name=name, succeeded=ended - failed, failed=failed, retried=2 * failed,
+                        run_us=ended * run_ms * 1_000, runs=runs, waits=waits,
+                    )
+                ]  # fmt: skip
+            gauges = Gauges(
+                normal=backlog[queue], running=min(slots, 1 + round(slots * 0.6 * by_day)), slots=slots, workers=2,
+                oldest_wait_ms=round(wait_ms * slow) if backlog[queue] else 0,
+            )  # fmt: skip
+            readings.append(GaugeReading(queue, gauges, arrived[queue]))
+        await broker.count_runs(counts)
+        await broker.keep_gauges(readings)
+        await die(clock.behind_ms)
+        clock.behind_ms = max(0, clock.behind_ms - MINUTE_MS)
+
+
+async def die(behind_ms: int) -> None:
+    """Let jobs die at this time, as many as the story has."""
+    if behind_ms % (240 * MINUTE_MS) == 0 and behind_ms:
+        await app.enqueue_many([refund.request(7_000 + chance.randrange(900)) for _ in range(6)])
+    elif 0 < behind_ms <= OUTAGE_MS:
+        await app.enqueue_many([charge_at_once.request(9_000 + chance.randrange(900)) for _ in range(66)])
+    else:
+        return
+    await Worker(app, queues=["payments"]).run_until_empty()
+
+
+async def open_shop() -> None:
+    """Leave what stands still, and what runs."""
+    await app.enqueue_many(
+        [send_email.request(f"user{number}@example.com", "Your order is on its way") for number in range(48_201)]
+    )
+    for number in range(1_400):
+        tenant = ("acme", "globex", "initech", None)[number % 4]
+        await resize.with_options(tenant=tenant).delay(f"/srv/products/{number}.png", 640)
+    for day in ("2026-11-24", "2026-11-25", "2026-11-26"):
+        await build_report.delay(day)
+    await build_report.schedule_in(7_200, "2026-11-27")
+    await app.add_schedule("nightly-report", build_report.request("today"), cron="30 3 * * *", timezone="Europe/Berlin")
+    await app.add_schedule("thumbnails", resize.request("*", 64), every=7_200)
+    await app.add_schedule("catalogue-of-globex", import_catalogue.request("Globex", 20_000), every=86_400)
+    await charge.with_options(tenant="acme", metadata={"trace": "4bf92f3577b34da6"}).delay(
+        1007, "129.00 EUR", "4111 1111 1111 1111"
+    )
+    await import_catalogue.with_options(tenant="globex").delay("Globex", 20_000)
+    with acting("ada@shop.example", "dashboard"):
+        await app.suspend_name("send_survey", queue="emails", why="customers complain")
+        await app.pause_schedule("thumbnails")
+
+
+@asynccontextmanager
+async def lifespan(web: Starlette) -> AsyncIterator[None]:
+    async with app:
+        with acting("bob@shop.example", "dashboard"):
+            await app.pause("emails", why="smtp migration")
+        await live_through_two_days()
+        async with (
+            Worker(app, queues=["payments", "catalogue"], concurrency=20).running(),
+            Worker(app, queues=["images"], concurrency=8).running(),
+        ):
+            await open_shop()
+            while (await app.queue_stats("payments")).size:
+                await asyncio.sleep(0.05)
+            yield
+
+
+def who(request: Request) -> Access:
+    return Access("ada@shop.example", "admin")
+
+
+web = Starlette(
+    lifespan=lifespan,
+    routes=[Mount("/admin/jobs", dashboard(app, authorize=who, title="shop", environment="production"))],
+)
+
+if __name__ == "__main__":
+    uvicorn.run(web, port=int(sys.argv[1]), log_level="critical")
