@@ -283,6 +283,12 @@ async def test_names_and_tenants_are_resumed_on_the_pages_that_show_them(app: Ap
         reply = await press(web, "/names/charge/resume", {"queue": "default"})
         assert "no longer suspended" in read(await see(web, reply.headers["location"])).text
         assert await app.suspended_names() == {}
+        reply = await press(web, "/names/charge/suspend", {"why": "the bank is down"})
+        shown = read(await see(web, reply.headers["location"])).text
+        assert "It is suspended" in shown
+        assert "the bank is down" in shown
+        await press(web, "/names/charge/resume")
+        assert await app.suspended_names() == {}
         reply = await press(web, "/tenants/acme/suspend", {"why": "unpaid"})
         assert "It is suspended" in read(await see(web, reply.headers["location"])).text
         assert await app.suspended_tenants() == {"default": ["acme"]}

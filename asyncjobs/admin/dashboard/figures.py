@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from asyncjobs.admin.api import figures, listing
-from asyncjobs.admin.api.route import Call
+from asyncjobs.admin.api import figures, listing, queues
+from asyncjobs.admin.api.route import Call, InQueue
 from asyncjobs.admin.dashboard.charts import SPANS, SpanName, deploys, name_charts, queue_charts
 from asyncjobs.admin.dashboard.page import Page
 from asyncjobs.app.stats import WorkerStats
@@ -33,6 +33,8 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far it looks back."""
     queue: str | None = None
     """Only this queue."""
+    done: str = ""
+    """What was done before: ``suspend`` or ``release``."""
 
 
 async def charts_of(
@@ -64,9 +66,16 @@ async def name(call: Call[Named]) -> Mapping[str, Any]:
     series = await figures.name_series(call.asking(asked))
     stats = (await figures.names(call.asking(asked))).names
     one = next((found for found in stats if found.name == series.name), None)
+    held = [
+        (queue.queue_name, hold)
+        for queue in (await queues.stats(call.asking(InQueue()))).queues
+        for hold in queue.holds
+        if (hold.kind, hold.which) == ("name", series.name)
+    ]
     ended = (await listing.ended(call.asking(listing.EndedQuery(name=series.name, limit=20)))).jobs
     return {
         "name": series.name,
+        "held": held,
         "stats": one,
         "charts": name_charts(series),
         "marks": [],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from jinja2 import pass_context
@@ -58,6 +59,14 @@ def ago(at: datetime, now: datetime) -> str:
 def when(context: Context, at: datetime) -> str:
     """Return a time to the second, with its zone, in the time zone that the viewer has chosen."""
     return f"{at.astimezone(context['choices'].tz):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def in_zone(at: datetime, zone: str) -> str:
+    """Return a time to the minute in the time zone of this name; empty where this machine doesn't know it."""
+    try:
+        return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
+    except (ZoneInfoNotFoundError, ValueError):
+        return ""
 
 
 @pass_context
@@ -114,15 +123,16 @@ def in_words(schedule: ScheduleInfo) -> str:
 
 
 FILTERS: Sequence[Callable[..., Any]] = (
-    outward,
-    at,
     ago,
     as_json,
+    at,
     brief,
     clock,
     duration,
     in_words,
+    in_zone,
     number,
+    outward,
     size,
     spark,
     when,
