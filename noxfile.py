@@ -108,6 +108,13 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def budgets(session: nox.Session) -> None:
+    """What each page and route of the admin room costs with a million jobs; takes a minute, and fails over a budget."""
+    _install(session, "test")
+    session.run("python", "-m", "benchmarks.admin", *session.posargs)
+
+
+@nox.session
 def isolation(session: nox.Session) -> None:
     """The isolation of tenants at full length: 20,000 jobs of 200 tenants for each adapter and mode."""
     _install(session, "test")

@@ -111,9 +111,10 @@ class SearchVerbs(Verbs):
         limit = checked_count("limit", limit, least=1)
         places = [*map(place_of, get_args(ListedState) if state is None else (state,))]
         text = checked_text("text", text) if text else ""
+        is_filtered = bool(text or name or tenant_here(tenant))
         asked = ScanRequest(
             place="ready",
-            limit=_A_CALL,
+            limit=_A_CALL if is_filtered else min(_A_CALL, limit),
             most=limit,
             name=checked_text("name", name) if name else "",
             tenant=tenant_here(tenant) or "",
