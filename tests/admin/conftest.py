@@ -29,7 +29,7 @@ def served(module: str, path: str) -> Iterator[str]:
                     return bool(reply.status == 200)
                 return False
 
-            until_sync(answers, f"{module} answers")
+            until_sync(answers, f"{module} answers", within=3 * SOON)
             yield url
         finally:
             # One of its jobs runs for as long as it is let.

@@ -77,6 +77,8 @@ async def fill() -> None:
     await app.pause_schedule("thumbnails-of-everything-every-two-hours")
     while (await app.queue_stats("payments")).failed < 13 or (await app.queue_stats("images")).succeeded_total < 60:
         await asyncio.sleep(0.01)
+    while not await app.names():
+        await asyncio.sleep(0.05)
     await resize.delay("/srv/film.mov", 0)
 
 
