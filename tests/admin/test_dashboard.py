@@ -180,6 +180,9 @@ async def test_a_job_is_cancelled_and_its_record_deleted(app: App, web: Any, wor
             await app.find_job(job_id)
         missed = await see(web, f"/search?q={quote('a/b?')}")
         assert "no record" in read(await see(web, missed.headers["location"])).text
+        waits = await work.delay("needle in a haystack")
+        found = await see(web, "/search?q=needle")
+        assert waits.id in read(await see(web, found.headers["location"])).text
 
 
 async def test_a_queue_and_a_schedule_are_paused_resumed_and_run(app: App, web: Any, work: Any) -> None:

@@ -54,7 +54,7 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is searched."""
 
     q: str = ""
-    """The id of a job."""
+    """The id of a job, or a text in one."""
 
 
 async def now(call: Call[Charted]) -> Mapping[str, Any]:
@@ -104,13 +104,15 @@ async def settings(call: Call[NoQuery]) -> Mapping[str, Any]:
 
 
 async def search(call: Call[Search]) -> Mapping[str, Any]:
-    """Go to the job of an id."""
-    wanted = call.query.q.strip()
+    """Go to the job of an id, or to the jobs in which the text stands."""
+    wanted, tenants = call.query.q.strip(), call.access.tenants
     try:
         found = await jobs.show(call.asking(InQueue(), id=wanted))
     except Problem as problem:
         if problem.status != 404:
             raise
+        if wanted and "values" in call.access.permissions and (tenants is None or len(tenants) == 1):
+            raise Redirect("jobs", state="any", text=wanted, missing=wanted) from None
         raise Redirect("jobs", missing=wanted) from None
     raise Redirect("jobs", found.id, queue=found.queue)
 

@@ -31,10 +31,16 @@ async def asked_to_pause(call: Call[NoQuery]) -> Mapping[str, Any]:
     return {"queue": await queues.queue(call)}
 
 
+# How many running jobs the page of workers shows, those that run longest.
+_RUNS_SHOWN = 50
+
+
 async def workers(call: Call[NoQuery]) -> Mapping[str, Any]:
     """List the workers, and what they run."""
     found = (await queues.stats(call.asking(InQueue()))).workers
-    return {"workers": found, "versions": sorted({(one.deploy, one.version) for one in found})}
+    runs = sorted(((job, worker) for worker in found for job in worker.jobs), key=lambda run: run[0].started_at)
+    versions = sorted({(one.deploy, one.version) for one in found})
+    return {"workers": found, "versions": versions, "runs": runs[:_RUNS_SHOWN], "more": len(runs[_RUNS_SHOWN:])}
 
 
 async def listed_schedules(call: Call[Done]) -> Mapping[str, Any]:
