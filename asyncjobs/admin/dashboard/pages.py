@@ -6,41 +6,22 @@ Pages read through the answers of the admin API, which apply what the caller may
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from asyncjobs.admin.api import figures, jobs, problems, queues
-from asyncjobs.admin.api.route import Call, InQueue, NoQuery, one_by_one
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery
+from asyncjobs.admin.dashboard import dead, one_job, upkeep
 from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
-from asyncjobs.admin.dashboard import one_job, upkeep
 from asyncjobs.admin.dashboard.charts import SpanName
 from asyncjobs.admin.dashboard.figures import Charted, charts_of
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
-from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
-from asyncjobs.app.counting import Count, count_jobs
 
-__all__ = ["PAGES", "Act"]
-
-
-class Dead(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True):
-    """The filter of the page of dead jobs."""
-
-    done: str = ""
-    """What was done before: a verb of ``Act``."""
-    n: int = 0
-    """With how many jobs."""
-
-
-class Act(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is to be done with all dead jobs that pass a filter."""
-
-    verb: Literal["retry", "delete"]
-    """What is done with them, which is the permission that it needs, too."""
+__all__ = ["PAGES"]
 
 
 class OneQueue(Done, frozen=True, forbid_unknown_fields=True):
@@ -76,23 +57,6 @@ async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
     return {"queue": found, "workers": stats.workers, **charts}
 
 
-async def dead(call: Call[Dead]) -> Mapping[str, Any]:
-    """List the dead."""
-    found = await jobs.failed(call)
-    return {"jobs": found.jobs, "next": found.next}
-
-
-async def act(call: Call[Act]) -> Mapping[str, Any]:
-    """Say what a verb would do to how many jobs, and ask."""
-    require(call.access, call.query.verb)
-    until = call.query.until or datetime.now(UTC)
-    asked = call.asking(msgspec.structs.replace(call.query, limit=5, until=until))
-    queues, which = jobs.dead_of(asked)
-    counts = [await count_jobs(call.app, ["dead"], queue=queue, **which) for queue in one_by_one(queues)]
-    count = Count(sum(one.number for one in counts), all(one.is_whole for one in counts))
-    return {"count": count, "examples": (await jobs.failed(asked)).jobs, "until": until}
-
-
 async def tenant(call: Call[Done]) -> Mapping[str, Any]:
     """Show one tenant."""
     return {"tenant": await queues.tenant(call.asking(NoQuery()))}
@@ -125,8 +89,7 @@ PAGES = [
     *figure_pages.PAGES,
     *listed_jobs.PAGES,
     *one_job.PAGES,
-    Page("/dead", "dead.html", dead, Dead),
-    Page("/act", "act.html", act, Act),
+    *dead.PAGES,
     Page("/tenants/{id:path}", "tenant.html", tenant, Done),
     Page("/settings", "settings.html", settings),
 ]

@@ -107,10 +107,10 @@ def url_of(root: str, /, *parts: str, **query: object) -> str:
     Args:
         root: The path under which the dashboard is mounted, percent-encoded, without a slash at its end.
         parts: The parts of the path below it.
-        query: What stands behind the question mark; what is empty is left out.
+        query: What stands behind the question mark; what is empty is left out, and a list stands as its values.
     """
     path = "/".join(quote(part, safe="") for part in parts)
-    asked = urlencode({name: value for name, value in query.items() if value not in (None, "")})
+    asked = urlencode({name: value for name, value in query.items() if value not in (None, "")}, doseq=True)
     return f"{root}/{path}" + (f"?{asked}" if asked else "")
 
 

@@ -152,6 +152,16 @@ document.addEventListener("submit", (event) => {
   yes.addEventListener("click", () => { box.close(); delete form.dataset.ask; form.requestSubmit(button); });
 });
 
+// -- what goes on by itself, portion after portion
+
+const goesOn = document.querySelector("form[data-goes-on]");
+if (goesOn) {
+  const stop = goesOn.querySelector("[data-stop]");
+  const timer = setTimeout(() => goesOn.requestSubmit(), 500);
+  stop.hidden = false;
+  stop.addEventListener("click", () => { clearTimeout(timer); stop.hidden = true; });
+}
+
 // -- copying, selecting
 
 function arm(root) {
