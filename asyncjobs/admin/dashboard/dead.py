@@ -16,7 +16,6 @@ from asyncjobs.admin.api.route import Call, InQueue, NoQuery
 from asyncjobs.admin.dashboard.page import Form, Page, Redirect
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
-from asyncjobs.core.bounds import shown
 from asyncjobs.core.retention import UNGROUPED
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails
@@ -67,6 +66,8 @@ class Act(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """How many jobs there were when the page asked."""
     job: Annotated[list[str], msgspec.Meta(max_length=TRIAL)] = msgspec.field(default_factory=list)
     """The ids of the jobs of a trial, each with its queue."""
+    mistyped: Literal["", "1"] = ""
+    """Whether another number was typed than that of the jobs."""
 
 
 class ActNow(Act, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -162,7 +163,7 @@ async def act(call: Call[ActNow]) -> Redirect:
     if query.trial:
         return await _begin_trial(call, until)
     if not query.cursor and query.count >= TYPED_FROM and query.typed.replace(",", "").strip() != str(query.count):
-        raise Problem(400, f"typed={shown(query.typed)}: expected {query.count}, the number of jobs; nothing was done")
+        return Redirect("act", **_told(query, until), mistyped="1")
     which, why = _which(query), query.why
     if query.verb == "retry":
         spread = query.minutes * 60
