@@ -310,3 +310,25 @@ async def test_jobs_that_are_set_aside_or_overdue_are_told_on_the_page_of_their_
         text = read(await see(web, "/queues/default")).text
         assert "the tenant is suspended" in text
         assert re.search(r"\d scheduled jobs? (is|are) overdue", text)
+
+
+async def test_a_schedule_has_a_page_with_its_next_ticks_and_its_last_runs(app: App, web: Any) -> None:
+    @app.job(name="tidy", queue="nights")
+    async def tidy(shelf: str) -> None: ...
+
+    async with app:
+        await app.add_schedule("tidy/7", tidy.request("top"), every=1)
+        await app.add_schedule("nightly", tidy.request("all"), cron="30 3 * * *", timezone="Europe/Berlin")
+        assert "At 03:30 every day" in read(await see(web, "/schedules")).text
+        async with app.worker(queues=["nights"]):
+
+            async def has_run() -> bool:
+                return "completed" in read(await see(web, "/schedules/tidy%2F7?queue=nights")).text
+
+            await until(has_run, "a run is shown")
+        text = read(await see(web, "/schedules/tidy%2F7?queue=nights")).text
+        assert "every 1 s" in text
+        assert "No job of it has ended lately" not in text
+        night = read(await see(web, "/schedules/nightly?queue=nights")).text
+        assert "No job of it has ended lately" in night
+        assert "02:30:00 UTC" in night or "01:30:00 UTC" in night

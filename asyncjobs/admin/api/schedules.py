@@ -7,7 +7,7 @@ import msgspec
 from asyncjobs.admin.api.route import Call, InQueue, Route
 from asyncjobs.app.verbs.schedules import ScheduleInfo
 
-__all__ = ["ROUTES", "ListedSchedules", "TriggeredSchedule", "pause", "resume", "schedules", "trigger"]
+__all__ = ["ROUTES", "ListedSchedules", "TriggeredSchedule", "pause", "resume", "schedule", "schedules", "trigger"]
 
 
 class ListedSchedules(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,24 +34,29 @@ async def schedules(call: Call[InQueue]) -> ListedSchedules:
     return ListedSchedules(schedules=[_shown(call, one) for one in found if call.access.sees(one.queue, one.tenant)])
 
 
+async def schedule(call: Call[InQueue]) -> ScheduleInfo:
+    """Show one schedule."""
+    return await _schedule(call)
+
+
 async def trigger(call: Call[InQueue]) -> TriggeredSchedule:
     """Send a job of a schedule now."""
-    schedule = await _schedule(call)
-    handle = await call.app.trigger_schedule(schedule.id, queue=schedule.queue)
-    return TriggeredSchedule(id=schedule.id, job=handle.id, queue=handle.queue)
+    found = await _schedule(call)
+    handle = await call.app.trigger_schedule(found.id, queue=found.queue)
+    return TriggeredSchedule(id=found.id, job=handle.id, queue=handle.queue)
 
 
 async def pause(call: Call[InQueue]) -> ScheduleInfo:
     """Pause a schedule."""
-    schedule = await _schedule(call)
-    await call.app.pause_schedule(schedule.id, queue=schedule.queue)
+    found = await _schedule(call)
+    await call.app.pause_schedule(found.id, queue=found.queue)
     return await _schedule(call)
 
 
 async def resume(call: Call[InQueue]) -> ScheduleInfo:
     """Resume a paused schedule."""
-    schedule = await _schedule(call)
-    await call.app.resume_schedule(schedule.id, queue=schedule.queue)
+    found = await _schedule(call)
+    await call.app.resume_schedule(found.id, queue=found.queue)
     return await _schedule(call)
 
 
@@ -70,6 +75,7 @@ def _shown(call: Call[InQueue], schedule: ScheduleInfo) -> ScheduleInfo:
 
 ROUTES = [
     Route("GET", "/schedules", "look", schedules, ListedSchedules, InQueue),
+    Route("GET", "/schedules/{id:path}", "look", schedule, ScheduleInfo, InQueue),
     Route("POST", "/schedules/{id:path}/trigger", "schedule", trigger, TriggeredSchedule, InQueue),
     Route("POST", "/schedules/{id:path}/pause", "schedule", pause, ScheduleInfo, InQueue),
     Route("POST", "/schedules/{id:path}/resume", "schedule", resume, ScheduleInfo, InQueue),

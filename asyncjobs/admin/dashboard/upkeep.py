@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from asyncjobs.admin.api import holds, operations, queues, schedules
+from asyncjobs.admin.api import holds, listing, operations, queues, schedules
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Why
 from asyncjobs.admin.dashboard.page import Done, Form, Page, Redirect
 from asyncjobs.app.stats import WorkerStats
 
 __all__ = ["FORMS", "PAGES"]
+
+# How many next ticks, and how many last runs, the page of a schedule shows, and among how many ends of its job name
+# these are looked for.
+_TICKS = 10
+_RUNS = 20
+_LOOKED_AT = 500
+
+
+class OneSchedule(InQueue, frozen=True, forbid_unknown_fields=True):
+    """Which schedule a page shows."""
+
+    done: str = ""
+    """What was done to it before."""
+    job: str = ""
+    """The id of the job that came of it."""
 
 
 class Held(Why, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,9 +58,21 @@ async def workers(call: Call[NoQuery]) -> Mapping[str, Any]:
     return {"workers": found, "versions": versions, "runs": runs[:_RUNS_SHOWN], "more": len(runs[_RUNS_SHOWN:])}
 
 
-async def listed_schedules(call: Call[Done]) -> Mapping[str, Any]:
+async def listed_schedules(call: Call[NoQuery]) -> Mapping[str, Any]:
     """List the schedules."""
     return {"schedules": (await schedules.schedules(call.asking(InQueue()))).schedules}
+
+
+async def one_schedule(call: Call[OneSchedule]) -> Mapping[str, Any]:
+    """Show one schedule: its next ticks, and what became of the last ones."""
+    found = await schedules.schedule(call)
+    ended: list[listing.EndedJob] = []
+    if found.name:
+        asked = listing.EndedQuery(queue=found.queue, name=found.name, tenant=found.tenant, limit=_LOOKED_AT)
+        jobs = (await listing.ended(call.asking(asked))).jobs
+        # The job of a tick has the id of the schedule, and the tick.
+        ended = [job for job in jobs if job.id.startswith(f"{found.id}@")][:_RUNS]
+    return {"schedule": found, "upcoming": found.upcoming(_TICKS), "ended": ended}
 
 
 async def audit(call: Call[operations.AuditQuery]) -> Mapping[str, Any]:
@@ -112,26 +139,28 @@ def _held(call: Call[Held], place: str, to: holds.Suspension) -> Redirect:
 
 async def trigger(call: Call[InQueue]) -> Redirect:
     """Run a schedule now."""
-    return Redirect("schedules", done="trigger", job=(await schedules.trigger(call)).job)
+    done = await schedules.trigger(call)
+    return Redirect("schedules", done.id, queue=done.queue, done="trigger", job=done.job)
 
 
 async def pause_schedule(call: Call[InQueue]) -> Redirect:
     """Pause a schedule."""
-    await schedules.pause(call)
-    return Redirect("schedules", done="pause")
+    done = await schedules.pause(call)
+    return Redirect("schedules", done.id, queue=done.queue, done="pause")
 
 
 async def resume_schedule(call: Call[InQueue]) -> Redirect:
     """Resume a schedule."""
-    await schedules.resume(call)
-    return Redirect("schedules", done="resume")
+    done = await schedules.resume(call)
+    return Redirect("schedules", done.id, queue=done.queue, done="resume")
 
 
 PAGES = [
     Page("/queues", "queues.html", listed_queues, Done),
     Page("/queues/{name:path}/pause", "pause.html", asked_to_pause, needs="pause"),
     Page("/workers", "workers.html", workers),
-    Page("/schedules", "schedules.html", listed_schedules, Done),
+    Page("/schedules", "schedules.html", listed_schedules),
+    Page("/schedules/{id:path}", "schedule.html", one_schedule, OneSchedule),
     Page("/audit", "audit.html", audit, operations.AuditQuery),
     Page("/server", "server.html", server),
 ]
