@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-import msgspec
-
 from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.groups import GroupVerbs
-from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, matching_pages
+from asyncjobs.app.verbs.latest import latest, read_death
+from asyncjobs.app.verbs.paging import matching_pages
 from asyncjobs.app.verbs.undoing import UndoVerbs, deletion_of
 from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import Duration, to_ms, unix_ms
@@ -26,9 +25,6 @@ __all__ = ["DeadFilter", "DeadVerbs", "job_filter"]
 
 
 _RETRIED_A_CALL = 500
-
-_Death = tuple[int, str]
-"""When a job died, in Unix milliseconds, and its id: by these the dead of all queues are in order."""
 
 
 class DeadFilter(TypedDict, total=False):
@@ -71,7 +67,7 @@ class DeadVerbs(GroupVerbs, UndoVerbs):
             ``await app.failed_jobs(error="ConnectionError", since=datetime.now(UTC) - timedelta(hours=1))``
         """
         limit, wanted = checked_count("limit", limit), job_filter(which, DeadFilter.__annotations__)
-        return (await self._latest(limit, await self._queues(queue), wanted)).jobs
+        return (await latest(self._broker, self._lookup.naming, limit, await self._queues(queue), wanted)).jobs
 
     @on_app_loop
     async def failed_page(
@@ -102,38 +98,8 @@ class DeadVerbs(GroupVerbs, UndoVerbs):
             ```
         """
         limit, wanted = checked_count("limit", limit, least=1), job_filter(which, DeadFilter.__annotations__)
-        before = _read_cursor(after)
-        return await self._latest(limit, await self._queues(queue), wanted, before)
-
-    async def _latest(
-        self, limit: int, queues: Iterable[str], wanted: JobFilter, before: _Death | None = None
-    ) -> JobPage:
-        """Return up to ``limit`` of the dead jobs that died before ``before``, latest first over all queues."""
-        if before is not None:
-            # The others of that moment are read again, and left out below.
-            at_ms = before[0] + 1
-            until_ms = at_ms if wanted.until_ms is None else min(wanted.until_ms, at_ms)
-            wanted = msgspec.structs.replace(wanted, until_ms=until_ms)
-        found: list[Job] = []
-        for one in queues:
-            found += await self._latest_of(one, limit, wanted, before)
-        found.sort(key=_death, reverse=True)
-        jobs = await self._lookup.naming.all_named(found[:limit])
-        return JobPage(jobs, _cursor(found[limit - 1]) if len(found) > limit else "")
-
-    async def _latest_of(self, queue: str, limit: int, wanted: JobFilter, before: _Death | None) -> list[Job]:
-        """Return more than ``limit`` of them, or all: with one, all that died in the same millisecond."""
-        # Where a filter leaves jobs out, more are looked at in one call.
-        size = min(limit + 1, ENTRIES_A_PAGE) if wanted.name is None and wanted.error is None else ENTRIES_A_PAGE
-        found: list[Job] = []
-        async for page in matching_pages(self._broker, queue, "dead", wanted, size):
-            for job in page:
-                if before is not None and _death(job) >= before:
-                    continue
-                if len(found) > limit and _death(job)[0] < _death(found[limit])[0]:
-                    return found
-                found.append(job)
-        return found
+        before, queues = read_death(after), await self._queues(queue)
+        return await latest(self._broker, self._lookup.naming, limit, queues, wanted, before)
 
     @on_app_loop
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
@@ -272,23 +238,6 @@ class DeadVerbs(GroupVerbs, UndoVerbs):
                     count += sum(await self._broker.delete(one, ids, keep_ms=keep_ms, deletion=number))
         await note(self._broker, "delete_failed", queue=queue, which=which, count=count)
         return count
-
-
-def _death(job: Job) -> _Death:
-    return job.finished_at_ms or 0, job.id
-
-
-def _cursor(job: Job) -> str:
-    return f"{job.finished_at_ms or 0} {job.id}"
-
-
-def _read_cursor(text: str) -> _Death | None:
-    if text == "":
-        return None
-    at_ms, _, job_id = checked_text("after", text).partition(" ")
-    if not at_ms.isascii() or not at_ms.isdecimal() or len(at_ms) > 15 or not job_id:
-        raise ArgumentsError(f"after={shown(text)}: expected the next of a page before, or '' for the first page")
-    return int(at_ms), job_id
 
 
 def job_filter(which: Mapping[str, Any], known: Collection[str]) -> JobFilter:

@@ -10,11 +10,13 @@ from typing import Any, Literal, TypeVar
 from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
+from asyncjobs.app.verbs.latest import latest
 from asyncjobs.app.verbs.moving import MoveReply, move
 from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, ListedState, pages, place_of
 from asyncjobs.app.verbs.undoing import deletion_of
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import Duration, due_ms, to_ms
+from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue, checked_tenant, checked_text
 from asyncjobs.core.priority import Priority, PriorityName
@@ -239,19 +241,18 @@ class JobVerbs(Verbs):
         """
         limit = checked_count("limit", limit)
         of_tenant = tenant_here(tenant) or ""
-        place = place_of(state)
+        place, queues, naming = place_of(state), await self._queues(queue), self._lookup.naming
+        if place == "dead":
+            wanted = JobFilter(tenant=of_tenant or None)
+            return (await latest(self._broker, naming, limit, queues, wanted)).jobs[:limit]
         # Where a tenant leaves jobs out, more are looked at in one call.
         size = ENTRIES_A_PAGE if of_tenant else max(1, min(limit, ENTRIES_A_PAGE))
         found: list[Job] = []
-        for one in await self._queues(queue):
-            here: list[Job] = []
-            async for page in pages(self._broker, one, place, of_tenant, size=size):
-                here += page
-                if len(here) >= limit:
-                    break
-            found += here
-            if place != "dead" and len(found) >= limit:
+        for one in queues:
+            if len(found) >= limit:
                 break
-        if place == "dead":
-            found.sort(key=lambda job: (job.finished_at_ms or 0, job.id), reverse=True)
-        return await self._lookup.naming.all_named(found[:limit])
+            async for page in pages(self._broker, one, place, of_tenant, size=size):
+                found += page
+                if len(found) >= limit:
+                    break
+        return await naming.all_named(found[:limit])
