@@ -203,7 +203,7 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     rss: int = 0
     """The memory of its process in bytes, within 10 %; 0 where the system doesn't tell."""
     lag_ms: int = 0
-    """How late its event loop ran at most in the last seconds, in milliseconds, in steps of 10."""
+    """How late its event loop ran at most in the last seconds, in milliseconds, in steps of 50."""
     beat_at: datetime | None = None
     """When it gave its last sign of life, in UTC by the broker's clock."""
 

@@ -28,7 +28,8 @@ _log = logging.getLogger("asyncjobs.worker")
 _ANNOUNCE_EVERY_S = 5.0
 _PRESENT_MS = 20_000
 
-_LAG_STEP_MS = 10
+# So that a lag which nobody feels doesn't change from one time to the next.
+_LAG_STEP_MS = 50
 
 # By which share the memory may differ and still count as the same.
 _SAME_RSS = 0.1
