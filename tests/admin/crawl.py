@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlencode, urlsplit
@@ -66,27 +67,31 @@ def pattern_of(target: str, mount: str = "") -> str | None:
     return next((path_of for path_of, pattern in _PATTERNS if pattern.match(path)), None)
 
 
-async def crawl(read: Callable[[str], Awaitable[str | None]], mount: str = "", each: int = 12) -> dict[str, list[str]]:
+async def crawl(read: Callable[[str], Awaitable[str | None]], mount: str = "", each: int = 3) -> dict[str, list[str]]:
     """Follow all links from the first page, and return the addresses that were read, by the path of their page.
 
     Args:
         read: Returns the HTML of an address, ``None`` if it is none.
         mount: Where the dashboard is.
-        each: How many addresses of one page are followed.
+        each: How many links are followed from one page to another, as in from the list of dead jobs to a job.
     """
     found: dict[str, list[str]] = {page.path: [] for page in PAGES}
-    waiting, seen = [f"{mount}/"], set()
+    followed: Counter[tuple[str | None, str | None]] = Counter()
+    waiting: list[tuple[str, str | None]] = [(f"{mount}/", None)]
+    seen = set()
     while waiting:
-        target = waiting.pop(0).partition("#")[0]
+        link, source = waiting.pop(0)
+        target = link.partition("#")[0]
+        pattern = pattern_of(target, mount)
         if target in seen or not target.startswith(f"{mount}/") or "/static/" in target:
             continue
-        seen.add(target)
-        pattern = pattern_of(target, mount)
-        if pattern is not None and len(found[pattern]) >= each:
+        if followed[source, pattern] >= each:
             continue
+        followed[source, pattern] += 1
+        seen.add(target)
         body = await read(target)
         if pattern is not None:
             found[pattern].append(target)
         if body is not None:
-            waiting += Document(body).links
+            waiting += [(one, pattern) for one in Document(body).links]
     return found

@@ -43,7 +43,7 @@ def pages_of(url: str) -> list[str]:
 
     # In a thread, since Playwright has a loop of its own in this one.
     with ThreadPoolExecutor(1) as thread:
-        found = thread.submit(lambda: asyncio.run(crawl(read, mount, each=40))).result()
+        found = thread.submit(lambda: asyncio.run(crawl(read, mount))).result()
     assert [path for path, targets in found.items() if not targets] == []
     return [origin + targets[0] for targets in found.values()]
 

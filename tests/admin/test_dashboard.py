@@ -19,8 +19,10 @@ from starlette.routing import Mount
 
 from asyncjobs import App, JobState, RetryPolicy, UnknownJob, Worker, acting
 from asyncjobs.admin import dashboard
+from asyncjobs.ports import RunCounts
 from tests.admin.crawl import Document
 from tests.admin.test_api import role_of
+from tests.apps import broker_of
 from tests.waiting import until
 from tests.web import Reply, fetch
 
@@ -93,6 +95,22 @@ async def test_an_empty_field_of_a_filter_filters_nothing(app: App, web: Any, wo
         await seed(app, work)
         for target in ("/dead?queue=&name=&error=&tenant=acme", "/jobs?state=scheduled&queue=&tenant="):
             assert read(await see(web, target)).tags >= {"table"}
+
+
+async def test_the_search_finds_an_id_a_queue_a_name_and_else_a_text(app: App, web: Any, work: Any) -> None:
+    async with app:
+        handle = await work.delay("4711")
+        await broker_of(app).count_runs({"default": [RunCounts(name="work", succeeded=1)]})
+        for wanted, place in (
+            (handle.id, f"/jobs/{handle.id}?queue=default"),
+            ("default", "/queues/default"),
+            ("work", "/names/work"),
+            (" 4711 ", "/jobs?state=any&text=4711&missing=4711"),
+            ("", "/jobs"),
+        ):
+            assert (await see(web, f"/search?q={quote(wanted)}")).headers["location"] == place
+        assert handle.id in read(await see(web, "/jobs?state=any&text=4711&missing=4711")).text
+        assert (await see(web, "/search?q=4711", "viewer")).headers["location"] == "/jobs?missing=4711"
 
 
 async def test_problems_are_pages(app: App, web: Any) -> None:

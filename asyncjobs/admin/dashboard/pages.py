@@ -35,7 +35,7 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is searched."""
 
     q: str = ""
-    """The id of a job, or a text in one."""
+    """The id of a job, a queue, a job name, or a text."""
 
 
 async def now(call: Call[Charted]) -> Mapping[str, Any]:
@@ -68,17 +68,26 @@ async def settings(call: Call[NoQuery]) -> Mapping[str, Any]:
 
 
 async def search(call: Call[Search]) -> Mapping[str, Any]:
-    """Go to the job of an id, or to the jobs in which the text stands."""
+    """Go to the job of an id, the queue or the job name that is meant, or the jobs in which the text stands."""
     wanted, tenants = call.query.q.strip(), call.access.tenants
+    if not wanted:
+        raise Redirect("jobs")
     try:
         found = await jobs.show(call.asking(InQueue(), id=wanted))
     except Problem as problem:
         if problem.status != 404:
             raise
-        if wanted and "values" in call.access.permissions and (tenants is None or len(tenants) == 1):
-            raise Redirect("jobs", state="any", text=wanted, missing=wanted) from None
-        raise Redirect("jobs", missing=wanted) from None
-    raise Redirect("jobs", found.id, queue=found.queue)
+    else:
+        raise Redirect("jobs", found.id, queue=found.queue)
+    if tenants is None:
+        stats = await queues.stats(call.asking(InQueue()))
+        if wanted in {one.queue_name for one in stats.queues}:
+            raise Redirect("queues", wanted)
+        if wanted in {one.name for one in await call.app.names(call.access.queues)}:
+            raise Redirect("names", wanted)
+    if "values" in call.access.permissions and (tenants is None or len(tenants) == 1):
+        raise Redirect("jobs", state="any", text=wanted, missing=wanted)
+    raise Redirect("jobs", missing=wanted)
 
 
 PAGES = [
