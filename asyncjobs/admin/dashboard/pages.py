@@ -5,6 +5,7 @@ Pages read through the answers of the admin API, which apply what the caller may
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,10 +44,13 @@ async def now(call: Call[Charted]) -> Mapping[str, Any]:
     if call.access.tenants is not None:
         return {"tenants": [await call.app.tenant_stats(one) for one in call.access.tenants], "stats": None}
     stats = await queues.stats(call.asking(InQueue()))
-    found = (await problems.problems(call.asking(InQueue()))).problems
-    loads = {one.queue: one for one in (await figures.loads(call.asking(NoQuery()))).queues}
-    shown = {"stats": stats, "findings": found, "tenants": None, "loads": loads}
-    return {**shown, **await charts_of(call, call.query.span, stats.workers)}
+    wrong, loads, charts = await asyncio.gather(
+        problems.problems(call.asking(InQueue())),
+        figures.loads(call.asking(NoQuery())),
+        charts_of(call, call.query.span, stats.workers),
+    )
+    by_queue = {one.queue: one for one in loads.queues}
+    return {"stats": stats, "findings": wrong.problems, "tenants": None, "loads": by_queue, **charts}
 
 
 async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
