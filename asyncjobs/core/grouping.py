@@ -40,7 +40,8 @@ _PLACEHOLDERS = (
     (re.compile(r"\d{4,}"), "<n>"),
 )
 
-_FRAME = re.compile(r'^[ |]*File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
+_FILE = 'File "'
+_FRAME = re.compile(r'File "(.+)", line (\d+), in (.+)')
 _FOREIGN = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python\d|^<frozen ", re.IGNORECASE)
 
 
@@ -114,12 +115,19 @@ def is_foreign(path: str) -> bool:
 
 def _frame_of(traceback: str) -> tuple[str, str, str]:
     """Return the file, the line and the function of the last frame outside packages, or of the last one at all."""
-    frames: list[tuple[str, str, str]] = _FRAME.findall(traceback)
-    own = [frame for frame in frames if not is_foreign(frame[0])] or frames
-    if not own:
-        return "", "", ""
-    path, line, function = own[-1]
-    return "/".join(re.split(r"[/\\]", path)[-2:]), line, function
+    last: tuple[str, str, str] | None = None
+    # From the end, where the frames of one's own code mostly stand.
+    end = len(traceback)
+    while (start := traceback.rfind(_FILE, 0, end)) >= 0:
+        found = _FRAME.match(traceback, start)
+        if found is not None:
+            path, line, function = found.groups()
+            frame = "/".join(re.split(r"[/\\]", path)[-2:]), line, function
+            if not _FOREIGN.search(path):
+                return frame
+            last = last or frame
+        end = start
+    return last or ("", "", "")
 
 
 def _cut(text: str, most: int) -> str:

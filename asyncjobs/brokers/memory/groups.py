@@ -35,8 +35,8 @@ class Groups:
         self._groups: dict[str, _Group] = {}
 
     def enter(self, entry: Entry, group: bytes, now_ms: int) -> None:
-        """Enter a job that dies now into its group, as of ``core.grouping``; empty for none."""
-        if not group:
+        """Enter a job that dies now into its group, as of ``core.grouping``; what is too short is none."""
+        if len(group) < GROUP_ID_SIZE:
             return
         which = group[:GROUP_ID_SIZE].decode()
         if which not in self._groups and len(self._groups.keys() - {OTHER_GROUP}) >= MAX_GROUPS:

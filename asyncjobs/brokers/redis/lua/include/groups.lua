@@ -31,9 +31,9 @@ local function open_group(q, now, group)
   return which, true
 end
 
--- Enters a job that dies now into its group; '' for none. The jobs of one call mostly die of the same.
+-- Enters a job that dies now into its group; what is too short is none. The jobs of one call mostly die of the same.
 local function enter_group(q, now, id, group)
-  if group == '' then
+  if #group < GROUP_ID_SIZE then
     return
   end
   q.opened = q.opened or {}
