@@ -188,3 +188,12 @@ def test_arguments_are_cut_before_they_are_sent() -> None:
     assert len(long) <= MAX_BRIEF
     assert long.endswith("…")
     assert len(brief({str(number): number for number in range(10_000)})) <= MAX_BRIEF
+
+
+async def test_the_page_of_a_queue_tells_which_names_wait_in_it(app: App, web: Any, mail: Any) -> None:
+    async with app:
+        await app.enqueue_many([mail.request("x") for _ in range(3)])
+        text = " ".join(unescape(await page(web, "/queues/bulk")).split())
+        assert "In line, of 3 looked at:" in text
+        assert "≈ 100 %" in text
+        assert "In line, of" not in await page(web, "/queues/unknown")

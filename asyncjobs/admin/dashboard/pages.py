@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.admin.api import figures, jobs, problems, queues
+from asyncjobs.admin.api import figures, jobs, listing, problems, queues
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
 from asyncjobs.admin.dashboard import dead, one_job, upkeep
 from asyncjobs.admin.dashboard import figures as figure_pages
@@ -21,6 +21,7 @@ from asyncjobs.admin.dashboard.figures import Charted, charts_of
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.problem import Problem
+from asyncjobs.app.stats import QueueStats
 
 __all__ = ["PAGES"]
 
@@ -55,10 +56,18 @@ async def now(call: Call[Charted]) -> Mapping[str, Any]:
 
 async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
     """Show one queue."""
-    found = await queues.queue(call.asking(NoQuery()))
-    stats = await queues.stats(call.asking(InQueue(found.queue_name)))
-    charts = await charts_of(call, call.query.span, stats.workers, found.queue_name)
-    return {"queue": found, "workers": stats.workers, **charts}
+    stats = await queues.stats(call.asking(InQueue(call.path["name"])))
+    # One that no job was sent to yet has figures too.
+    found = stats.queues[0] if stats.queues else await queues.queue(call.asking(NoQuery()))
+    charts, sample = await asyncio.gather(
+        charts_of(call, call.query.span, stats.workers, found.queue_name), _sample(call, found)
+    )
+    return {"queue": found, "workers": stats.workers, "sample": sample, **charts}
+
+
+async def _sample(call: Call[OneQueue], found: QueueStats) -> listing.QueueSample | None:
+    """Return which names the jobs in line have, if there are any."""
+    return await listing.sample(call.asking(listing.SampleQuery())) if found.pending else None
 
 
 async def tenant(call: Call[Done]) -> Mapping[str, Any]:
