@@ -17,6 +17,7 @@ from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.ledger import Ledger
 from asyncjobs.brokers.memory.operations import MemoryOperations
 from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.brokers.memory.search import MemorySearch
 from asyncjobs.brokers.memory.series import MemorySeries
 from asyncjobs.brokers.memory.stats import figures
 from asyncjobs.brokers.memory.waking import Sleeper, drop, take_token
@@ -38,17 +39,12 @@ from asyncjobs.ports import (
     FireReply,
     Firing,
     Hold,
-    JobLocation,
     JobPage,
     Lease,
     ListedPlace,
     NewJob,
-    Place,
     QueueFigures,
     Recovery,
-    Sample,
-    ScanPage,
-    ScanRequest,
     ScheduleList,
     TenantFigures,
     Unparking,
@@ -65,7 +61,7 @@ _Item = TypeVar("_Item", NewJob, Settlement)
 _JOBS_A_TURN = 256
 
 
-class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead):
+class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch):
     """A broker in the memory of this process, which may be used from several threads and event loops at once.
 
     Args:
@@ -289,18 +285,6 @@ class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead):
             if place == "deleted":
                 return store.page_of_deleted(state, after, limit, tenant, now_ms)
             return store.page(state, place, after, limit, tenant, until_ms, group, now_ms)
-
-    async def scan(self, queue: str, request: ScanRequest) -> ScanPage:
-        with self._lock:
-            return store.scan(self._queue(queue), request, self._now_ms())
-
-    async def locate(self, queue: str, job_id: str) -> JobLocation | None:
-        with self._lock:
-            return store.locate(self._queue(queue), job_id, self._now_ms())
-
-    async def sample(self, queue: str, place: Place, limit: int) -> Sample:
-        with self._lock:
-            return store.sample(self._queue(queue), place, limit)
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         with self._lock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -13,23 +12,20 @@ from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.places import Listed
 from asyncjobs.brokers.memory.queue import Queue, job_of
 from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
-from asyncjobs.core.job import Job
 from asyncjobs.core.record.tries import counted_tries, packed
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import Situation, read_kept
-from asyncjobs.ports import CancelReply, EditReply, Hold, JobLocation, JobPage, Place, Sample, ScanPage, ScanRequest
+from asyncjobs.ports import CancelReply, EditReply, Hold, JobPage, Place
 
 __all__ = [
+    "behind",
     "cancel",
     "delete",
     "edit",
     "hold",
-    "locate",
     "page",
     "page_of_deleted",
     "retry",
-    "sample",
-    "scan",
     "undelete",
 ]
 
@@ -56,7 +52,7 @@ def page(
     Of the dead they are those that died before ``until_ms``, and are in ``group`` if that is not ``None``.
     """
     listed = queue.listed[place]
-    rest = _behind(listed, after)
+    rest = behind(listed, after)
     if place == "dead":
         if until_ms:
             rest = itertools.dropwhile(lambda entry: entry.at_ms >= until_ms, rest)
@@ -81,57 +77,12 @@ def page_of_deleted(queue: Queue, after: str, limit: int, tenant: str, now_ms: i
     return JobPage(jobs, cursor)
 
 
-def scan(queue: Queue, asked: ScanRequest, now_ms: int) -> ScanPage:
-    """Return the jobs that a request asks for, among the next entries of a place."""
-    listed = queue.listed[asked.place]
-    jobs: list[Job] = []
-    looked_at = 0
-    last: Entry | None = None
-    for entry in _behind(listed, asked.after):
-        if last is not None and (looked_at == asked.limit or len(jobs) == asked.most):
-            return ScanPage(jobs, listed.cursor(last), looked_at)
-        looked_at, last = looked_at + 1, entry
-        if _passes(entry, asked):
-            jobs.append(job_of(entry, now_ms))
-    return ScanPage(jobs, "", looked_at)
-
-
-def _behind(listed: Listed, cursor: str) -> Iterator[Entry]:
+def behind(listed: Listed, cursor: str) -> Iterator[Entry]:
     """Return the entries behind ``cursor``, or all of them if it is none."""
     try:
         return listed.after(cursor)
     except (ValueError, IndexError):
         return listed.after("")
-
-
-def _passes(entry: Entry, asked: ScanRequest) -> bool:
-    return (
-        (not asked.name or entry.name == asked.name)
-        and (not asked.tenant or entry.tenant == asked.tenant)
-        and (not asked.needles or any(_has(entry, needle) for needle in asked.needles))
-    )
-
-
-def _has(entry: Entry, needle: bytes) -> bool:
-    return any(needle in part for part in (entry.body, entry.tries, entry.id.encode(), entry.name.encode()))
-
-
-def locate(queue: Queue, job_id: str, now_ms: int) -> JobLocation | None:
-    """Return where a job waits, and how many others start before it; ``None`` if there is no record."""
-    entry = queue.get(job_id, now_ms)
-    if entry is None:
-        return None
-    if entry.place == "ready":
-        return JobLocation("ready", None, queue.ready.ahead(entry))
-    return JobLocation("parked", entry.hold) if entry.place == "parked" else JobLocation("other")
-
-
-def sample(queue: Queue, place: Place, limit: int) -> Sample:
-    """Return the names of some of the jobs in one place, taken evenly from all parts of it."""
-    listed = queue.listed[place]
-    step = max(1, len(listed) // limit)
-    names = Counter(entry.name for entry in itertools.islice(listed.after(""), 0, None, step))
-    return Sample(names.total(), dict(names))
 
 
 def cancel(

@@ -1,0 +1,81 @@
+"""What there is in a place: jobs by what stands in them, their names, and where one waits."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from asyncjobs.brokers.memory.entry import Entry
+from asyncjobs.brokers.memory.queue import Queue, job_of
+from asyncjobs.brokers.memory.store import behind
+from asyncjobs.core.job import Job
+from asyncjobs.ports import JobLocation, Place, Sample, ScanPage, ScanRequest
+
+__all__ = ["MemorySearch"]
+
+
+class MemorySearch:
+    """These verbs of a ``ports.JobStore``, for the memory broker."""
+
+    _lock: threading.RLock
+    _now_ms: Callable[[], int]
+    _queue: Callable[[str], Queue]
+
+    async def scan(self, queue: str, request: ScanRequest) -> ScanPage:
+        with self._lock:
+            return _scan(self._queue(queue), request, self._now_ms())
+
+    async def locate(self, queue: str, job_id: str) -> JobLocation | None:
+        with self._lock:
+            return _locate(self._queue(queue), job_id, self._now_ms())
+
+    async def sample(self, queue: str, place: Place, limit: int) -> Sample:
+        with self._lock:
+            return _sample(self._queue(queue), place, limit)
+
+
+def _scan(queue: Queue, asked: ScanRequest, now_ms: int) -> ScanPage:
+    """Return the jobs that a request asks for, among the next entries of a place."""
+    listed = queue.listed[asked.place]
+    jobs: list[Job] = []
+    looked_at = 0
+    last: Entry | None = None
+    for entry in behind(listed, asked.after):
+        if last is not None and (looked_at == asked.limit or len(jobs) == asked.most):
+            return ScanPage(jobs, listed.cursor(last), looked_at)
+        looked_at, last = looked_at + 1, entry
+        if _passes(entry, asked):
+            jobs.append(job_of(entry, now_ms))
+    return ScanPage(jobs, "", looked_at)
+
+
+def _passes(entry: Entry, asked: ScanRequest) -> bool:
+    return (
+        (not asked.name or entry.name == asked.name)
+        and (not asked.tenant or entry.tenant == asked.tenant)
+        and (not asked.needles or any(_has(entry, needle) for needle in asked.needles))
+    )
+
+
+def _has(entry: Entry, needle: bytes) -> bool:
+    return any(needle in part for part in (entry.body, entry.tries, entry.id.encode(), entry.name.encode()))
+
+
+def _locate(queue: Queue, job_id: str, now_ms: int) -> JobLocation | None:
+    """Return where a job waits, and how many others start before it; ``None`` if there is no record."""
+    entry = queue.get(job_id, now_ms)
+    if entry is None:
+        return None
+    if entry.place == "ready":
+        return JobLocation("ready", None, queue.ready.ahead(entry))
+    return JobLocation("parked", entry.hold) if entry.place == "parked" else JobLocation("other")
+
+
+def _sample(queue: Queue, place: Place, limit: int) -> Sample:
+    """Return the names of some of the jobs in one place, taken evenly from all parts of it."""
+    listed = queue.listed[place]
+    step = max(1, len(listed) // limit)
+    names = Counter(entry.name for entry in itertools.islice(listed.after(""), 0, None, step))
+    return Sample(names.total(), dict(names))
