@@ -11,6 +11,7 @@ from __future__ import annotations
 from asyncjobs.ports.broker import Broker, JobQueue
 from asyncjobs.ports.clock import Clock, SystemClock
 from asyncjobs.ports.dead import DeadGroup, GroupState
+from asyncjobs.ports.figures import Held, ParkedJobs, QueueFigures, RunningJob, TenantFigures, WorkerInfo
 from asyncjobs.ports.intake import Intake
 from asyncjobs.ports.operations import AuditRecord, CatalogueEntry, Operations, ServerNode, ServerState
 from asyncjobs.ports.records import (
@@ -24,22 +25,16 @@ from asyncjobs.ports.records import (
     Extension,
     FireReply,
     Firing,
-    Held,
     Hold,
     JobPage,
     Lease,
     ListedPlace,
     NewJob,
-    ParkedJobs,
     Place,
-    QueueFigures,
     Recovery,
-    RunningJob,
     ScheduleList,
     StoredSchedule,
-    TenantFigures,
     Unparking,
-    WorkerInfo,
 )
 from asyncjobs.ports.schedules import ScheduleStore
 from asyncjobs.ports.search import JobLocation, Sample, ScanPage, ScanRequest

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from asyncjobs.core.settlement import HistoryEntry
-from asyncjobs.ports.records import QueueFigures, TenantFigures, WorkerInfo
+from asyncjobs.ports.figures import QueueFigures, TenantFigures, WorkerInfo
 from asyncjobs.ports.series import Runs, Series, Step
 
 __all__ = ["JobStats"]
