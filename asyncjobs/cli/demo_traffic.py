@@ -6,6 +6,7 @@ import asyncio
 import random
 
 from asyncjobs.app import App
+from asyncjobs.app.acting import acting
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.jobs.context import current_job
 
@@ -82,12 +83,13 @@ class BusyShop:
     async def open(self) -> None:
         """Leave what a shop has in the morning: schedules, a paused queue, jobs that can't run."""
         app = self._app
-        await app.pause("newsletter")
+        with acting("ada", note="the demo"):
+            await app.pause("newsletter", why="the new design is not ready")
+            await app.suspend_name("send_survey", queue="emails", why="customers complain")
         await app.enqueue_many(
             [self._send_newsletter.request(f"reader{number}@example.com", 42) for number in range(480)]
         )
         await app.enqueue_many([self._archive_order.request(order) for order in range(900, 912)])
-        await app.suspend_name("send_survey")
         await app.enqueue_many([self._send_survey.request(f"ada{number}@example.com") for number in range(5)])
         await app.add_schedule("report-of-the-hour", self._build_report.request("this hour"), every=20)
         await app.add_schedule(

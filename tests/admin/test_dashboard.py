@@ -279,7 +279,10 @@ async def test_pages_load_nothing_from_elsewhere_and_run_nothing_inline(app: App
     for one in (folder / "templates").iterdir():
         text = one.read_text()
         assert not re.search(r"\|\s*safe|Markup|style=|<script>|\son\w+=|https?://", text), one.name
-    assert sum(len(one.read_bytes()) for one in (folder / "static").iterdir() if one.name.startswith("app.")) < 30_000
+    for kind in ("js", "css"):
+        own = [one for one in (folder / "static").iterdir() if one.name.endswith(f".{kind}")]
+        loaded = [len(one.read_bytes()) for one in own if not one.name.startswith("charts")]
+        assert sum(loaded) <= 15_000, kind
     async with app:
         reply = await see(web, "/")
         policy = reply.headers["content-security-policy"]
