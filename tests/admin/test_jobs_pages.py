@@ -197,3 +197,13 @@ async def test_the_page_of_a_queue_tells_which_names_wait_in_it(app: App, web: A
         assert "In line, of 3 looked at:" in text
         assert "≈ 100 %" in text
         assert "In line, of" not in await page(web, "/queues/unknown")
+
+
+async def test_of_a_job_that_is_gone_its_id_tells_when_it_was_sent(app: App, web: Any, mail: Any) -> None:
+    async with app:
+        gone = await mail.delay("x")
+        await app.cancel_job(gone.id)
+        await app.delete_job(gone.id)
+        found = await fetch(web, f"/search?q={gone.id}", "GET", {"x-role": "viewer"})
+        assert "By its id, it was sent" in await page(web, found.headers["location"])
+        assert "By its id" not in await page(web, "/jobs?missing=something")

@@ -15,6 +15,8 @@ from asyncjobs.admin.dashboard.page import Form, Page, Redirect
 from asyncjobs.admin.dashboard.shell import place_of
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
+from asyncjobs.core.duration import utc_time
+from asyncjobs.core.identity import time_of
 from asyncjobs.core.priority import PriorityName
 from asyncjobs.core.view import JobSummary
 
@@ -87,6 +89,8 @@ async def listed(call: Call[Jobs]) -> Mapping[str, Any]:
         "filter": query.filter,
         "sample": None,
         "progress": {},
+        # An id of asyncjobs tells when its job was sent.
+        "missing_at": utc_time(time_of(query.missing) or None),
         **_copies(query),
     }
     if query.state == "ended":
