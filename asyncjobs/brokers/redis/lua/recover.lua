@@ -111,6 +111,7 @@ local function recover(q, expired, now)
     end
   end
   forget_live(q, cancelled)
+  write_groups(q, now)
   make_ready_again(q, waiting)
   if #recovered > 0 then
     add(figures.counts, 'recovered', #recovered)

@@ -7,7 +7,7 @@
 --          'p' park: this version can't read the job
 -- bucket   of the histogram of durations; of a dead job, its group, '' for none
 -- entry    of the history, '' for none    tenant  '' for none
---- @rare check_places, earliest_due, put_off, make_due, bury, line_up, make_ready_again, priority_in
+--- @rare check_places, earliest_due, put_off, make_due, bury, write_groups, line_up, make_ready_again, priority_in
 --- @rare set_kind, set_passes, ring, tell_waiters
 -- reply    a string of '1' (done) and '0' (refused), one a job
 -- cost     O(log n) a job
@@ -104,6 +104,9 @@ for n = 1, job_rows do
   end
 end
 forget_live(q, over)
+if q.deaths then
+  write_groups(q, now)
+end
 write_figures(q, figures, now)
 if not all_over then
   make_ready_again(q, waiting)

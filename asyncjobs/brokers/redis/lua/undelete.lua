@@ -38,7 +38,7 @@ for _, job in ipairs(back) do
       redis.pcall('HSET', q.numbers, id, job.number)
     end
     if is_group[job.group] then
-      join_group(q, job.died, id, job.group)
+      join_group(q, job.group, {job.died, id})
     end
   end
 end

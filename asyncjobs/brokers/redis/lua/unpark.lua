@@ -173,6 +173,7 @@ for _, list in ipairs(lists) do
   local moved, died = move(q, list, waiting, figures, now)
   unparked, dead = unparked + moved, dead + died
 end
+write_groups(q, now)
 if more == 1 and next(waiting) then
   push_before(q, waiting)
   redis.call('HSET', q.cfg, 'unparking', now + UNPARKING_MS)

@@ -7,7 +7,7 @@ local function lay(q, died, id, tenant)
   end
 end
 
--- `group`: as core/grouping.py makes it, '' for none.
+-- `group`: as core/grouping.py makes it, '' for none; write_groups is for the caller, for many at once.
 local function bury(q, now, id, tenant, group)
   lay(q, now, id, tenant)
   enter_group(q, now, id, group)

@@ -4,11 +4,15 @@
 -- the number of headings. An empty group keeps its heading, so that it is known when it comes back. Where a key holds
 -- another type, the jobs are in no group. Nothing is read here after a write, but what a write replies.
 
--- Enters a job that died at `died` into a group that is begun; returns how many there are.
-local function join_group(q, died, id, which)
-  redis.pcall('ZADD', group_key(q, which), died, id)
-  redis.pcall('HSET', groups_key(q, 'of'), id, which)
-  return redis.pcall('HINCRBY', groups_key(q, 'counts'), which, 1)
+-- Enters jobs into a group that is begun; `deaths` are {died at, id, …}. Returns how many it has then.
+local function join_group(q, which, deaths)
+  local of = {}
+  for n = 2, #deaths, 2 do
+    of[n - 1], of[n] = deaths[n], which
+  end
+  redis.pcall('ZADD', group_key(q, which), unpack(deaths))
+  redis.pcall('HSET', groups_key(q, 'of'), unpack(of))
+  return redis.pcall('HINCRBY', groups_key(q, 'counts'), which, #deaths / 2)
 end
 
 -- Begins a group of which no job has died before; returns whether that is so.
@@ -31,20 +35,25 @@ local function open_group(q, now, group)
   return which, true
 end
 
--- Enters a job that dies now into its group; what is too short is none. The jobs of one call mostly die of the same.
+-- Notes that a job dies now, of its group; what is too short is none. write_groups enters it.
 local function enter_group(q, now, id, group)
-  if #group < GROUP_ID_SIZE then
-    return
+  if #group >= GROUP_ID_SIZE then
+    q.deaths = q.deaths or {}
+    local deaths = q.deaths[group] or {}
+    q.deaths[group] = deaths
+    deaths[#deaths + 1] = now
+    deaths[#deaths + 1] = id
   end
-  q.opened = q.opened or {}
-  local which, is_new = q.opened[group], true
-  if not which then
-    which, is_new = open_group(q, now, group)
-    q.opened[group] = which
+end
+
+-- Enters the jobs that die now into their groups: the many of one call mostly die of the same.
+local function write_groups(q, now)
+  for group, deaths in pairs(q.deaths or {}) do
+    local which, is_new = open_group(q, now, group)
     redis.pcall('ZADD', groups_key(q, 'last'), now, which)
-  end
-  if join_group(q, now, id, which) == 1 and not is_new then
-    redis.pcall('HSET', groups_key(q, 'states'), which, 'back')
+    if join_group(q, which, deaths) == #deaths / 2 and not is_new then
+      redis.pcall('HSET', groups_key(q, 'states'), which, 'back')
+    end
   end
 end
 
