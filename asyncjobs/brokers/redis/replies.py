@@ -90,7 +90,11 @@ _gauges = msgspec.msgpack.Decoder(Gauges)
 _run_counts = msgspec.msgpack.Decoder(tuple[int, int, int, int, int, list[int], list[int]])
 
 _PERIOD_MS: dict[Step, int] = {"minute": MINUTE_MS, "hour": HOUR_MS}
-_PERIOD_COUNTERS = ("succeeded", "failed", "cancelled", "retried", "recovered", "duration_us", "arrived")
+_PERIOD_COUNTERS = {
+    name: name.encode()
+    for name in ("succeeded", "failed", "cancelled", "retried", "recovered", "duration_us", "arrived")
+}
+_numbers = msgspec.msgpack.Decoder(list[int])
 
 
 def read_flags(reply: bytes) -> list[bool]:
@@ -310,14 +314,14 @@ def read_series(step: Step, reply: Sequence[Any]) -> Series:
 
 
 def _period(at_ms: int, stored: Sequence[bytes]) -> PeriodFigures:
-    fields = {name.decode(): value for name, value in rows(stored, 2)}
-    gauges = fields.pop("gauges", None)
-    counters = {name: int(number) for name, number in fields.items()}
+    fields = dict(rows(stored, 2))
+    gauges = fields.get(b"gauges")
+    counters = {name: int(fields.get(field, 0)) for name, field in _PERIOD_COUNTERS.items()}
     return PeriodFigures(
         at_ms=at_ms,
-        **{name: counters.get(name, 0) for name in _PERIOD_COUNTERS},
-        runs=_histogram(counters, "r:"),
-        waits=_histogram(counters, "w:"),
+        **counters,
+        runs=_histogram_in(fields.get(b"runs")),
+        waits=_histogram_in(fields.get(b"waits")),
         gauges=None if gauges is None else _gauges_in(gauges),
     )
 
@@ -327,6 +331,15 @@ def _gauges_in(stored: bytes) -> Gauges | None:
         return _gauges.decode(stored)
     except DECODING_ERRORS:
         return None
+
+
+def _histogram_in(stored: bytes | None) -> dict[int, int]:
+    """Return a histogram as it is stored: bucket, count, …"""
+    try:
+        values = _numbers.decode(stored) if stored else ()
+    except DECODING_ERRORS:
+        return {}
+    return dict(zip(values[::2], values[1::2], strict=False))
 
 
 def read_runs(reply: Sequence[Any]) -> Runs:
@@ -349,8 +362,8 @@ def _names(stored: Sequence[bytes]) -> list[RunCounts]:
             retried=retried,
             cancelled=cancelled,
             run_us=run_us,
-            runs=dict(rows(runs, 2)),
-            waits=dict(rows(waits, 2)),
+            runs=dict(zip(runs[::2], runs[1::2], strict=False)),
+            waits=dict(zip(waits[::2], waits[1::2], strict=False)),
         )
         names.append(one)
     return sorted(names, key=lambda one: one.name)

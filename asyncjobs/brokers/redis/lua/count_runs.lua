@@ -1,40 +1,19 @@
 -- count_runs: add what attempts came to, to the figures of this minute, and to those of their names in this hour.
 --- @each run: name, succeeded: int, failed: int, retried: int, cancelled: int, run_us: int, runs, waits
--- runs, waits  histograms as packed lists: bucket, count, …
+-- runs, waits  packed histograms
 -- reply  nothing
 -- cost   O(buckets)
 --- @include clock
+--- @include histograms
 -- Where a figure holds something else, it is left out or begins anew. A call that is sent twice counts twice.
-
-local function unpacked(packed)
-  local ok, values = pcall(cmsgpack.unpack, packed)
-  return ok and type(values) == 'table' and values or {}
-end
-
--- Adds a histogram, a list, to another one, a table.
-local function add_buckets(total, list)
-  if type(list) == 'table' then
-    for at = 1, #list - 1, 2 do
-      local bucket = whole_in(list[at])
-      total[bucket] = (total[bucket] or 0) + whole_in(list[at + 1])
-    end
-  end
-end
-
--- As a list, since Lua packs a table whose keys happen to be 1, 2, … as one.
-local function listed(histogram)
-  local list = {}
-  for bucket, count in pairs(histogram) do
-    list[#list + 1] = bucket
-    list[#list + 1] = count
-  end
-  return list
-end
 
 local now = now_ms(q)
 local minute, key = minute_key(q, math.floor(now / MINUTE_MS)), runs_key(q, math.floor(now / HOUR_MS))
 local known = redis.call('HLEN', key)
+local before_here = redis.call('HMGET', minute, 'runs', 'waits')
 local totals, order, runs_here, waits_here = {}, {}, {}, {}
+add_buckets(runs_here, unpacked(before_here[1] or ''))
+add_buckets(waits_here, unpacked(before_here[2] or ''))
 for n = 1, run_rows do
   --- @row run n: name, succeeded, failed, retried, cancelled, run_us, runs, waits
   local stored = redis.call('HGET', key, name)
@@ -66,11 +45,7 @@ for n = 1, run_rows do
   add_buckets(runs_here, own_runs)
   add_buckets(waits_here, own_waits)
 end
-for start, histogram in pairs({['r:'] = runs_here, ['w:'] = waits_here}) do
-  for bucket, count in pairs(histogram) do
-    redis.pcall('HINCRBY', minute, start .. bucket, count)
-  end
-end
+set_histograms(minute, runs_here, waits_here)
 redis.pcall('PEXPIRE', minute, MINUTES_KEEP_MS)
 for _, name in ipairs(order) do
   local one = totals[name]
