@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from asyncjobs.core.histogram import percentile_ms
+from asyncjobs.core.histogram import add_to, percentile_ms
 from asyncjobs.core.retention import MINUTE_MS
 from asyncjobs.ports import PeriodFigures, QueueFigures, Series, WorkerInfo
 
@@ -95,11 +94,11 @@ def queue_load(figures: QueueFigures, series: Series, workers: Sequence[WorkerIn
     minutes = {one.at_ms // MINUTE_MS: one for one in series.periods}
     present = series.now_ms // MINUTE_MS
     last = [minutes[number] for number in range(present - 60, present + 1) if number in minutes]
-    runs: Counter[int] = Counter()
-    waits: Counter[int] = Counter()
+    runs: dict[int, int] = {}
+    waits: dict[int, int] = {}
     for one in last:
-        runs.update(one.runs)
-        waits.update(one.waits)
+        add_to(runs, one.runs)
+        add_to(waits, one.waits)
     facts = _facts(figures, series)
     own = [worker for worker in workers if figures.name in worker.queues]
     return QueueLoad(
@@ -138,9 +137,9 @@ def _facts(figures: QueueFigures, series: Series) -> _Facts:
         seconds = max(1.0, series.now_ms % MINUTE_MS / 1000)
     else:
         seconds = _RATE_MINUTES * 60.0
-    runs = Counter[int]()
+    runs: dict[int, int] = {}
     for one in series.periods:
-        runs.update(one.runs)
+        add_to(runs, one.runs)
     ready = sum(figures.ready)
     return _Facts(
         backlog=ready + figures.overdue,
@@ -153,9 +152,9 @@ def _facts(figures: QueueFigures, series: Series) -> _Facts:
     )
 
 
-def _mean_s(histogram: Counter[int]) -> float | None:
+def _mean_s(histogram: Mapping[int, int]) -> float | None:
     """Return the mean of a histogram in seconds, within 5 %."""
-    count = histogram.total()
+    count = sum(histogram.values())
     if not count:
         return None
     sums = sum((percentile_ms({bucket: 1}, 0.5) or 0.0) * number for bucket, number in histogram.items())

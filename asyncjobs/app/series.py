@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import msgspec
 
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.duration import Duration, to_ms
-from asyncjobs.core.histogram import percentile_ms
+from asyncjobs.core.histogram import add_to, percentile_ms
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.retention import HOUR_MS, HOURS_KEEP_MS, MINUTE_MS, MINUTES_KEEP_MS, RUNS_KEEP_MS
 from asyncjobs.errors import ArgumentsError
@@ -200,16 +200,17 @@ class _Sum:
     """The sum of some periods."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.runs: Counter[int] = Counter()
-        self.waits: Counter[int] = Counter()
+        self.counts = dict.fromkeys(_COUNTS, 0)
+        self.runs: dict[int, int] = {}
+        self.waits: dict[int, int] = {}
         self.gauges: dict[str, list[Gauges]] = {}
 
     def add(self, queue: str, figures: PeriodFigures) -> None:
         """Add a period of a queue."""
-        self.counts.update({what: getattr(figures, what) for what in _COUNTS})
-        self.runs.update(figures.runs)
-        self.waits.update(figures.waits)
+        for what in _COUNTS:
+            self.counts[what] += getattr(figures, what)
+        add_to(self.runs, figures.runs)
+        add_to(self.waits, figures.waits)
         if figures.gauges is not None:
             self.gauges.setdefault(queue, []).append(figures.gauges)
 
@@ -259,33 +260,52 @@ def queue_series(queues: Mapping[str, Iterable[PeriodFigures]], span: Span, now_
     )
 
 
+class _NameSum:
+    """The sum of some counts of one name."""
+
+    def __init__(self) -> None:
+        self.succeeded = self.failed = self.retried = self.cancelled = self.run_us = 0
+        self.runs: dict[int, int] = {}
+        self.waits: dict[int, int] = {}
+
+    def add(self, counts: RunCounts) -> None:
+        """Add the counts of an hour."""
+        self.succeeded += counts.succeeded
+        self.failed += counts.failed
+        self.retried += counts.retried
+        self.cancelled += counts.cancelled
+        self.run_us += counts.run_us
+        add_to(self.runs, counts.runs)
+        add_to(self.waits, counts.waits)
+
+
 def name_stats(runs: Mapping[str, Sequence[NameHour]]) -> list[NameStats]:
     """Return what attempts came to by name, those that ran for the longest time first; ``runs``: the hours by queue."""
-    totals: dict[str, RunCounts] = {}
-    queues: dict[str, set[str]] = {}
+    totals: defaultdict[str, _NameSum] = defaultdict(_NameSum)
+    queues: defaultdict[str, set[str]] = defaultdict(set)
     for queue, hours in runs.items():
         for hour in hours:
             for one in hour.names:
-                totals[one.name] = _added(totals.get(one.name, RunCounts(name=one.name)), one)
-                queues.setdefault(one.name, set()).add(queue)
-    all_us = sum(one.run_us for one in totals.values())
+                totals[one.name].add(one)
+                queues[one.name].add(queue)
+    all_us = sum(total.run_us for total in totals.values())
     found = [
         NameStats(
             name=name,
             queues=tuple(sorted(queues[name])),
-            calls=one.succeeded + one.failed + one.retried + one.cancelled,
-            succeeded=one.succeeded,
-            failed=one.failed,
-            retried=one.retried,
-            cancelled=one.cancelled,
-            p50_run_ms=percentile_ms(one.runs, 0.5),
-            p95_run_ms=percentile_ms(one.runs, 0.95),
-            p99_run_ms=percentile_ms(one.runs, 0.99),
-            p95_wait_ms=percentile_ms(one.waits, 0.95),
-            run_ms=one.run_us / 1000,
-            share=one.run_us / all_us if all_us else 0.0,
+            calls=total.succeeded + total.failed + total.retried + total.cancelled,
+            succeeded=total.succeeded,
+            failed=total.failed,
+            retried=total.retried,
+            cancelled=total.cancelled,
+            p50_run_ms=percentile_ms(total.runs, 0.5),
+            p95_run_ms=percentile_ms(total.runs, 0.95),
+            p99_run_ms=percentile_ms(total.runs, 0.99),
+            p95_wait_ms=percentile_ms(total.waits, 0.95),
+            run_ms=total.run_us / 1000,
+            share=total.run_us / all_us if all_us else 0.0,
         )
-        for name, one in totals.items()
+        for name, total in totals.items()
     ]
     return sorted(found, key=lambda one: (-one.run_ms, one.name))
 
@@ -293,12 +313,12 @@ def name_stats(runs: Mapping[str, Sequence[NameHour]]) -> list[NameStats]:
 def name_series(name: str, runs: Iterable[Sequence[NameHour]], span: Span, now_ms: int) -> NameSeries:
     """Return the figures of a job name as columns; ``runs``: the hours of each queue, of this name alone."""
     starts = span.starts(now_ms)
-    sums = {start: RunCounts(name=name) for start in starts}
+    sums = {start: _NameSum() for start in starts}
     for hours in runs:
         for hour in hours:
             if hour.at_ms in sums:
                 for one in hour.names:
-                    sums[hour.at_ms] = _added(sums[hour.at_ms], one)
+                    sums[hour.at_ms].add(one)
     steps = list(sums.values())
     return NameSeries(
         name=name,
@@ -324,16 +344,3 @@ def name_span(since: Duration, before: Duration) -> Span:
     if since_ms + before_ms > RUNS_KEEP_MS:
         raise ArgumentsError(f"since={shown(since)}, before={shown(before)}: figures of job names are kept for 14 days")
     return Span("hour", HOUR_MS, 1, -(-since_ms // HOUR_MS), before_ms // HOUR_MS)
-
-
-def _added(one: RunCounts, other: RunCounts) -> RunCounts:
-    return RunCounts(
-        name=one.name,
-        succeeded=one.succeeded + other.succeeded,
-        failed=one.failed + other.failed,
-        retried=one.retried + other.retried,
-        cancelled=one.cancelled + other.cancelled,
-        run_us=one.run_us + other.run_us,
-        runs=Counter(one.runs) + Counter(other.runs),
-        waits=Counter(one.waits) + Counter(other.waits),
-    )

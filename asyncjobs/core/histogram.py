@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-__all__ = ["bucket_of", "mean_ms", "percentile_ms"]
+__all__ = ["add_to", "bucket_of", "mean_ms", "percentile_ms"]
 
 _GROWTH = 1.1
 _LOG_GROWTH = math.log(_GROWTH)
@@ -18,6 +18,13 @@ _LOG_GROWTH = math.log(_GROWTH)
 def bucket_of(duration_us: int) -> int:
     """Return the bucket of a duration in microseconds; everything up to one microsecond is bucket 0."""
     return math.ceil(math.log(duration_us) / _LOG_GROWTH) if duration_us > 1 else 0
+
+
+def add_to(total: dict[int, int], histogram: Mapping[int, int]) -> None:
+    """Add a histogram to ``total``."""
+    get = total.get
+    for bucket, count in histogram.items():
+        total[bucket] = get(bucket, 0) + count
 
 
 def percentile_ms(histogram: Mapping[int, int], share: float) -> float | None:
