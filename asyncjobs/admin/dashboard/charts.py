@@ -73,17 +73,17 @@ class Chart(NamedTuple):
         return reversed(rows)
 
 
-def queue_charts(series: QueueSeries, before: QueueSeries) -> list[Chart]:
+def queue_charts(series: QueueSeries, before: QueueSeries | None) -> list[Chart]:
     """Return the charts of a queue, or of several together.
 
     Args:
         series: What they show.
-        before: The same time a day before, which may have longer steps.
+        before: The same time a day before, which may have longer steps; ``None`` without it.
     """
     # The last step has just begun, so it would look like a fall.
     end = -1 if len(series.at) > 2 else None
     ended = [sum(one) for one in zip(series.succeeded, series.failed, series.cancelled, strict=True)]
-    yesterday = _yesterday(series, before)
+    day_before = [] if before is None else [Column("ended the day before", _yesterday(series, before), "before")]
 
     def chart(name: str, title: str, unit: Literal["number", "ms"], *columns: Column) -> Chart:
         cut = [column._replace(values=column.values[:end]) for column in columns]
@@ -97,7 +97,7 @@ def queue_charts(series: QueueSeries, before: QueueSeries) -> list[Chart]:
             Column("ended", ended),
             Column("came in", series.arrived, "second"),
             Column("died", series.failed, "bad"),
-            Column("ended the day before", yesterday, "before"),
+            *day_before,
         ),
         chart(
             "depth",

@@ -9,14 +9,23 @@ from typing import Any, Literal
 import msgspec
 
 from asyncjobs.admin.api import figures, listing, queues
-from asyncjobs.admin.api.route import Call, InQueue
-from asyncjobs.admin.dashboard.charts import SPANS, SpanName, deploys, name_charts, queue_charts
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery
+from asyncjobs.admin.dashboard.charts import SPANS, Chart, SpanName, deploys, name_charts, queue_charts
+from asyncjobs.admin.dashboard.keeping import kept
 from asyncjobs.admin.dashboard.page import Page
+from asyncjobs.app.load import QueueLoad
+from asyncjobs.app.series import NameStats
 from asyncjobs.app.stats import WorkerStats
 
-__all__ = ["PAGES", "Charted", "charts_of"]
+__all__ = ["PAGES", "Charted", "charts_of", "loads_of"]
 
 _DAY = 86_400
+
+# How old the loads of queues may be: they are rates of five minutes.
+_LOADS_S = 5.0
+
+# And those of job names, of which hours are read.
+_NAMES_S = 20.0
 
 
 class Charted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,21 +51,45 @@ async def charts_of(
 ) -> Mapping[str, Any]:
     """Return what ``charts.html`` takes: the charts of a queue, or of all that the caller may see."""
     since, step = SPANS[span]
-    asked = figures.AllSeriesQuery(since=since, step=step, queue=queue or "")
-    series = await figures.all_series(call.asking(asked))
-    a_day_before = msgspec.structs.replace(asked, since=max(since, 3_600), step=max(step, 3_600), before=_DAY)
-    before = await figures.all_series(call.asking(a_day_before))
+
+    async def load() -> list[Chart]:
+        asked = figures.AllSeriesQuery(since=since, step=step, queue=queue or "")
+        series = await figures.all_series(call.asking(asked))
+        if since > _DAY:
+            return queue_charts(series, None)
+        a_day_before = msgspec.structs.replace(asked, since=max(since, 3_600), step=max(step, 3_600), before=_DAY)
+        return queue_charts(series, await figures.all_series(call.asking(a_day_before)))
+
+    # They end with the last full step, so that they seldom change.
+    charts = await kept(call, ("charts", span, queue), min(60.0, step / 12), load)
     marks = deploys(workers, datetime.now(UTC) - timedelta(seconds=since))
-    return {"charts": queue_charts(series, before), "marks": marks, "spans": list(SPANS), "span": span}
+    return {"charts": charts, "marks": marks, "spans": list(SPANS), "span": span}
+
+
+async def loads_of(call: Call[Any]) -> Mapping[str, QueueLoad]:
+    """Return the load of each queue that the caller may see, by its name."""
+
+    async def load() -> Mapping[str, QueueLoad]:
+        return {one.queue: one for one in (await figures.loads(call.asking(NoQuery()))).queues}
+
+    return await kept(call, ("loads",), _LOADS_S, load)
 
 
 async def names(call: Call[Named]) -> Mapping[str, Any]:
     """List the job names, with what they came to before too."""
     since, _ = SPANS[call.query.span]
-    asked = figures.NamesQuery(queue=call.query.queue, since=since)
-    found = (await figures.names(call.asking(asked))).names
-    earlier = (await figures.names(call.asking(msgspec.structs.replace(asked, before=since)))).names
+    found, earlier = await _stats(call, since), await _stats(call, since, since)
     return {"names": found, "before": {one.name: one for one in earlier}, "spans": ["24h", "7d"]}
+
+
+async def _stats(call: Call[Named], since: int, before: int = 0) -> list[NameStats]:
+    """Return what the names came to in a span that ended so many seconds ago."""
+
+    async def load() -> list[NameStats]:
+        asked = figures.NamesQuery(queue=call.query.queue, since=since, before=before)
+        return (await figures.names(call.asking(asked))).names
+
+    return await kept(call, ("names", call.query.queue, since, before), _NAMES_S, load)
 
 
 async def name(call: Call[Named]) -> Mapping[str, Any]:
@@ -64,7 +97,7 @@ async def name(call: Call[Named]) -> Mapping[str, Any]:
     since, _ = SPANS[call.query.span]
     asked = figures.NamesQuery(queue=call.query.queue, since=since)
     series = await figures.name_series(call.asking(asked))
-    stats = (await figures.names(call.asking(asked))).names
+    stats = await _stats(call, since)
     one = next((found for found in stats if found.name == series.name), None)
     held = [
         (queue.queue_name, hold)

@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.admin.api import figures, jobs, listing, problems, queues
+from asyncjobs.admin.api import jobs, listing, problems, queues
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
 from asyncjobs.admin.dashboard import dead, one_job, upkeep
 from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.charts import SpanName
-from asyncjobs.admin.dashboard.figures import Charted, charts_of
+from asyncjobs.admin.dashboard.figures import Charted, charts_of, loads_of
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.problem import Problem
@@ -46,12 +46,9 @@ async def now(call: Call[Charted]) -> Mapping[str, Any]:
         return {"tenants": [await call.app.tenant_stats(one) for one in call.access.tenants], "stats": None}
     stats = await queues.stats(call.asking(InQueue()))
     wrong, loads, charts = await asyncio.gather(
-        problems.problems(call.asking(InQueue())),
-        figures.loads(call.asking(NoQuery())),
-        charts_of(call, call.query.span, stats.workers),
+        problems.problems(call.asking(InQueue())), loads_of(call), charts_of(call, call.query.span, stats.workers)
     )
-    by_queue = {one.queue: one for one in loads.queues}
-    return {"stats": stats, "findings": wrong.problems, "tenants": None, "loads": by_queue, **charts}
+    return {"stats": stats, "findings": wrong.problems, "tenants": None, "loads": loads, **charts}
 
 
 async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
