@@ -69,7 +69,7 @@ async def test_running_jobs_are_listed_with_their_worker_and_their_start(app: Ap
             assert (one["state"], one["worker"]) == ("running", worker.id)
             assert abs(datetime.now(UTC) - began) < timedelta(seconds=SOON)
             assert 0 <= one["duration_ms"] < 1_000 * SOON
-            assert one["arguments"] == {"0": "a", "seconds": 60.0}
+            assert one["arguments"] == {"path": "a", "seconds": 60.0}
         assert worker.id in table
         assert "started at (UTC)" in table
         await handle.cancel()

@@ -34,6 +34,7 @@ NEEDED_COMMANDS: Mapping[str, Sequence[str | int]] = {
     "LTRIM": (0, 0),
     "MGET": (),
     "MSET": (_NAME,),
+    "PERSIST": (),
     "PEXPIRE": (_NUMBER,),
     "PTTL": (),
     "RPUSH": (_NAME,),
@@ -52,6 +53,7 @@ NEEDED_COMMANDS: Mapping[str, Sequence[str | int]] = {
     "ZRANGEBYSCORE": (0, 0),
     "ZREM": (_NAME,),
     "ZREMRANGEBYSCORE": (0, 0),
+    "ZREVRANGE": (0, 0),
     "ZREVRANGEBYSCORE": (0, 0),
     "ZSCORE": (_NAME,),
 }
@@ -69,6 +71,7 @@ def permission_questions(key: str) -> dict[str, Sequence[str | int]]:
         "EVAL": ("EVAL", "return 1", 1, key),
         "EVALSHA": ("EVALSHA", "0" * 40, 1, key),
         "PUBLISH": ("PUBLISH", key, _NAME),
+        "RENAME": ("RENAME", key, key),
         "TIME": ("TIME",),
     }
     own = {name: (name, key, *args) for name, args in NEEDED_COMMANDS.items()}
