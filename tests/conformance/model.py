@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 from asyncjobs.ports import Hold
 
-__all__ = ["LEASE_MS", "MAX_DEATHS", "RETRY_MS", "TICK_MS", "TTL_MS", "ModelJob", "ModelQueue"]
+__all__ = ["KEEP_MS", "LEASE_MS", "MAX_DEATHS", "RETRY_MS", "TICK_MS", "TTL_MS", "ModelJob", "ModelQueue"]
 
 TICK_MS = 10_000
 HALF_MS = TICK_MS // 2
 LEASE_MS = 3 * TICK_MS + HALF_MS
 RETRY_MS = TICK_MS + HALF_MS
 TTL_MS = 6 * TICK_MS + HALF_MS
+KEEP_MS = 4 * TICK_MS + HALF_MS
 MAX_DEATHS = 2
 MAX_RETRIES = 1
 
@@ -50,6 +51,8 @@ class ModelQueue:
     jobs: dict[str, ModelJob] = field(default_factory=dict)
     ready: dict[int, list[str]] = field(default_factory=lambda: {0: [], 1: [], 2: [], 3: []})
     parked: list[str] = field(default_factory=list)
+    # The jobs that can be brought back, and until when.
+    deleted: dict[str, tuple[ModelJob, int]] = field(default_factory=dict)
     holds: set[Hold] = field(default_factory=set)
     recovered_ms: int = 0
     recover_from_ms: int = 0
@@ -267,11 +270,23 @@ class ModelQueue:
         self.ready[job.priority].append(job_id)
         return True
 
-    def delete(self, job_id: str) -> bool:
+    def delete(self, job_id: str, keep_ms: int) -> bool:
         job = self.jobs.get(job_id)
         if job is None or job.place not in ("dead", "ended"):
             return False
         del self.jobs[job_id]
+        if keep_ms:
+            until_ms = self.now_ms + keep_ms
+            self.deleted[job_id] = job, until_ms if job.place == "dead" else min(job.expires_ms, until_ms)
+        return True
+
+    def undelete(self, job_id: str) -> bool:
+        job, until_ms = self.deleted.get(job_id, (None, 0))
+        if job is None or job_id in self.jobs or until_ms <= self.now_ms:
+            return False
+        del self.deleted[job_id]
+        self.jobs[job_id] = job
+        job.expires_ms = until_ms
         return True
 
     def unpark(self, names: frozenset[str]) -> list[str]:

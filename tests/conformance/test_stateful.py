@@ -20,7 +20,7 @@ from asyncjobs.core.states import JobState
 from asyncjobs.ports import Claimed, Hold
 from asyncjobs.testing.conformance import Bench
 from tests.conformance.kits import MemoryKit, RedisKit
-from tests.conformance.model import LEASE_MS, MAX_DEATHS, MAX_RETRIES, RETRY_MS, TICK_MS, TTL_MS, ModelQueue
+from tests.conformance.model import KEEP_MS, LEASE_MS, MAX_DEATHS, MAX_RETRIES, RETRY_MS, TICK_MS, TTL_MS, ModelQueue
 from tests.servers import Server
 
 IDS = [f"job-{number}" for number in range(6)]
@@ -193,9 +193,14 @@ class BrokerMachine(RuleBasedStateMachine):
     def retry(self, job_id: str) -> None:
         assert self.run(self.broker.retry(self.queue, [job_id])) == [self.model.retry(job_id)]
 
+    @rule(job_id=st.sampled_from(IDS), keep_ms=st.sampled_from([0, KEEP_MS]))
+    def delete(self, job_id: str, keep_ms: int) -> None:
+        done = self.run(self.broker.delete(self.queue, [job_id], keep_ms=keep_ms, deletion=1))
+        assert done == [self.model.delete(job_id, keep_ms)]
+
     @rule(job_id=st.sampled_from(IDS))
-    def delete(self, job_id: str) -> None:
-        assert self.run(self.broker.delete(self.queue, [job_id])) == [self.model.delete(job_id)]
+    def undelete(self, job_id: str) -> None:
+        assert self.run(self.broker.undelete(self.queue, [job_id])) == [self.model.undelete(job_id)]
 
     @rule(
         job_id=st.sampled_from(IDS),
@@ -248,6 +253,12 @@ class BrokerMachine(RuleBasedStateMachine):
         assert [one for one, _ in due] == sorted(one.due_ms for one in model.in_place("scheduled"))
         died = [model.jobs[job_id].died_ms for job_id in self.run(self.bench.ids_in("dead", limit=2))]
         assert died == sorted((one.died_ms for one in model.in_place("dead")), reverse=True)
+
+    @invariant()
+    def each_dead_job_is_in_one_group(self) -> None:
+        groups = self.run(self.broker.dead_groups(self.queue))
+        assert all(group.id for group in groups)
+        assert sum(group.count for group in groups) == len(self.model.in_place("dead"))
 
     @invariant()
     def sizes_and_counts_are_the_models(self) -> None:
