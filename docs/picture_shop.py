@@ -119,47 +119,69 @@ async def import_catalogue(supplier: str, products: int) -> None:
     await at_rest.wait()
 
 
-async def live_through_two_days() -> None:
-    """Let minutes pass, with the figures that workers and jobs would have left."""
-    broker = app._connection.broker
-    arrived = dict.fromkeys(USUAL, 0)
-    backlog = dict.fromkeys(USUAL, 0)
-    while clock.behind_ms > 0:
-        now = PAST_MS - clock.behind_ms
-        by_day = 1 + 0.45 * math.sin(now / DAY_MS * 2 * math.pi)
-        is_outage = clock.behind_ms <= OUTAGE_MS
+class Story:
+    """Minutes with the figures that workers and jobs would have left in them."""
+
+    def __init__(self) -> None:
+        self._arrived = dict.fromkeys(USUAL, 0)
+        self._backlog = dict.fromkeys(USUAL, 0)
+
+    async def live_through_two_days(self) -> None:
+        """Let the minutes up to now pass."""
+        while clock.behind_ms > 0:
+            await self._minute()
+            await die(clock.behind_ms)
+            clock.step()
+
+    async def go_on(self) -> None:
+        """Let minutes pass as they do, until it is cancelled."""
+        while True:
+            await self._minute()
+            await asyncio.sleep(61 - time.time() % 60)
+
+    async def _minute(self) -> None:
+        broker = app._connection.broker
         await broker.begin_gauges(list(USUAL))
         counts, readings = {}, []
-        for queue, (name, usual, run_ms, wait_ms, slots) in USUAL.items():
-            came = max(0, round(usual * by_day * chance.uniform(0.85, 1.15)))
-            ended = 0 if queue == "emails" else came
-            if queue == "images" and clock.behind_ms < 90 * MINUTE_MS:
-                ended = round(came * 0.6)
-            failed = round(ended * 0.15) if queue == "payments" and is_outage else int(chance.random() < usual / 9_000)
-            backlog[queue] = backlog[queue] + came - ended if queue != "emails" else round(now / PAST_MS * 48_201)
-            arrived[queue] += came
-            slow = 12.0 if queue == "payments" and is_outage else 1 + backlog[queue] / 900
-            if ended:
-                runs, waits = (
-                    {bucket_of(round(ms * 1_000 * scale * chance.uniform(0.5, 2))): ended // 8 + 1 for _ in range(8)}
-                    for ms, scale in ((run_ms, 3.0 if is_outage else 1.0), (wait_ms, slow))
-                )
-                counts[queue] = [
-                    RunCounts(
-                        name=name, succeeded=ended - failed, failed=failed, retried=2 * failed,
-                        run_us=ended * run_ms * 1_000, runs=runs, waits=waits,
-                    )
-                ]  # fmt: skip
-            settle(queue, ended - failed, 2 * failed, run_ms)
-            gauges = Gauges(
-                normal=backlog[queue], running=min(slots, 1 + round(slots * 0.6 * by_day)), slots=slots, workers=2,
-                oldest_wait_ms=round(wait_ms * slow) if backlog[queue] else 0,
-            )  # fmt: skip
-            readings.append(GaugeReading(queue, gauges, arrived[queue]))
+        by_day = 1 + 0.45 * math.sin((PAST_MS - clock.behind_ms) / DAY_MS * 2 * math.pi)
+        for queue in USUAL:
+            ended, gauges = self._queue(queue, by_day)
+            if ended is not None:
+                counts[queue] = [ended]
+            readings.append(GaugeReading(queue, gauges, self._arrived[queue]))
         await broker.count_runs(counts)
         await broker.keep_gauges(readings)
-        await die(clock.behind_ms)
-        clock.step()
+
+    def _queue(self, queue: str, by_day: float) -> tuple[RunCounts | None, Gauges]:
+        """Return what ran in a minute, and the gauges at its end."""
+        name, usual, run_ms, wait_ms, slots = USUAL[queue]
+        is_outage = queue == "payments" and clock.behind_ms <= OUTAGE_MS
+        came = max(0, round(usual * by_day * chance.uniform(0.85, 1.15)))
+        ended = 0 if queue == "emails" else came
+        if queue == "images" and clock.behind_ms < 90 * MINUTE_MS:
+            ended = round(came * 0.6)
+        failed = min(ended, round(ended * 0.15) if is_outage else int(chance.random() < usual / 9_000))
+        self._arrived[queue] += came
+        self._backlog[queue] += came - ended
+        if queue == "emails":
+            self._backlog[queue] = round((1 - clock.behind_ms / PAST_MS) * 48_201)
+        slow = 12.0 if is_outage else 1 + self._backlog[queue] / 900
+        gauges = Gauges(
+            normal=self._backlog[queue], running=min(slots, 1 + round(slots * 0.6 * by_day)), slots=slots, workers=2,
+            oldest_wait_ms=round(wait_ms * slow) if self._backlog[queue] else 0,
+        )  # fmt: skip
+        if not ended:
+            return None, gauges
+        settle(queue, ended - failed, 2 * failed, run_ms)
+        runs, waits = (
+            {bucket_of(round(ms * 1_000 * scale * chance.uniform(0.5, 2))): ended // 8 + 1 for _ in range(8)}
+            for ms, scale in ((run_ms, 3.0 if is_outage else 1.0), (wait_ms, slow))
+        )
+        counted = RunCounts(
+            name=name, succeeded=ended - failed, failed=failed, retried=2 * failed, run_us=ended * run_ms * 1_000,
+            runs=runs, waits=waits,
+        )  # fmt: skip
+        return counted, gauges
 
 
 def settle(queue: str, succeeded: int, retried: int, run_ms: int) -> None:
@@ -212,7 +234,8 @@ async def lifespan(web: Starlette) -> AsyncIterator[None]:
     async with app:
         with acting("bob@shop.example", "dashboard"):
             await app.pause("emails", why="smtp migration")
-        await live_through_two_days()
+        story = Story()
+        await story.live_through_two_days()
         async with (
             Worker(app, queues=["payments", "catalogue"], concurrency=20).running(),
             Worker(app, queues=["images"], concurrency=8).running(),
@@ -220,7 +243,9 @@ async def lifespan(web: Starlette) -> AsyncIterator[None]:
             await open_shop()
             while (await app.queue_stats("payments")).size:
                 await asyncio.sleep(0.05)
+            going_on = asyncio.ensure_future(story.go_on())
             yield
+            going_on.cancel()
 
 
 def who(request: Request) -> Access:
