@@ -64,7 +64,7 @@ def dashboard(
         app: The app.
         authorize: As ``admin_api`` takes it. For a person it may raise an ``HTTPException`` that leads to a login.
         title: The name in the bar of each page, such as that of the program.
-        environment: A name beside it, such as ``production``.
+        environment: A name beside it, such as ``staging``; one with ``prod`` in it stands out.
         links: Links from the page of a job to other programs: names to addresses, such as
             ``{"trace": "https://traces.example.com/{trace_id}"}``. An address may have ``{id}``, ``{name}``,
             ``{queue}``, ``{tenant}``, ``{worker}`` and ``{trace_id}``; where one of them isn't known, the link is left
