@@ -62,6 +62,15 @@ def test_the_shop_gets_its_results_from_a_worker_of_the_command_line(redis_url: 
     assert worker.returncode == 0, log
 
 
+def test_the_load_tells_how_many_slots_are_wanted_in_the_example() -> None:
+    ended = run_example("load.py")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "no worker:   60 wait, 0 slots, 1 wanted" in ended.stdout
+    assert "two workers: " in ended.stdout
+    assert "thumbnail: 60 calls" in ended.stdout
+
+
 def test_schedules_fire_in_the_example() -> None:
     ended = run_example("schedules.py")
 

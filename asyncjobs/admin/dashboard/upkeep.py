@@ -7,6 +7,7 @@ from typing import Any
 
 from asyncjobs.admin.api import holds, listing, operations, queues, schedules
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Why
+from asyncjobs.admin.dashboard.figures import loads_of
 from asyncjobs.admin.dashboard.page import Done, Form, Page, Redirect
 from asyncjobs.app.stats import WorkerStats
 
@@ -38,7 +39,7 @@ class Held(Why, frozen=True, forbid_unknown_fields=True, kw_only=True):
 async def listed_queues(call: Call[Done]) -> Mapping[str, Any]:
     """List the queues."""
     stats = await queues.stats(call.asking(InQueue()))
-    return {"queues": stats.queues, "slots": _slots(stats.workers)}
+    return {"queues": stats.queues, "slots": _slots(stats.workers), "loads": await loads_of(call)}
 
 
 async def asked_to_pause(call: Call[NoQuery]) -> Mapping[str, Any]:
