@@ -87,7 +87,7 @@ _PAGES = [
     Budget("/jobs?state=ended&name=shop.charge", 10, 15),
     Budget("/jobs/first?queue=bulk", 15, 12),
     Budget("/jobs/last?queue=bulk", 40, 12),
-    Budget("/dead", 20, 30),
+    Budget("/dead", 25, 60),
     Budget("/names", 30, 30),
     Budget("/schedules", 10, 20),
     Budget("/workers", 10, 6),

@@ -186,7 +186,7 @@ def _in_line(job: Job, location: JobLocation | None, workers: Collection[WorkerI
         return WhyReason(kind="no free slot", **figures)
     sent_at = utc_time(job.created_at_ms)
     is_new = (now - sent_at).total_seconds() < _SOON_S
-    return WhyReason(kind="in line" if ahead or is_new else "should run", **figures)
+    return WhyReason(kind="should run" if ahead == 0 and not is_new else "in line", **figures)
 
 
 def _of_hold(what: str, one: WhyReason) -> str:
@@ -227,6 +227,8 @@ def _starts(ahead: int) -> str:
 
 
 def _in_turn(one: WhyReason) -> str:
+    if one.ahead is None:
+        return "It waits its turn."
     if one.ahead:
         return f"It waits its turn: {_starts(one.ahead)} before it."
     return "It waits its turn, and starts within seconds."

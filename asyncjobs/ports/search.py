@@ -61,4 +61,5 @@ class JobLocation(NamedTuple):
     hold: Hold | None = None
     """What a parked job is parked for, ``None`` if only a newer asyncjobs knows it."""
     ahead: int | None = None
-    """How many jobs stand before a ready job, those of higher priorities included; cancelled ones may be among them."""
+    """How many jobs stand before a ready job, those of higher priorities included; cancelled ones may be among them.
+    ``None`` too where a broker doesn't look so far."""

@@ -113,6 +113,8 @@ IN_LINE = JobLocation("ready", None, 0)
             ["in line"],
             "It waits its turn, and starts within seconds.",
         ),
+        # So far in line that the broker doesn't count.
+        (a_job(), JobLocation("ready"), [a_worker()], ["in line"], "It waits its turn."),
         # Workers of early versions don't say what they know.
         (a_job(name="refund"), IN_LINE, [a_worker(handlers={})], ["should run"], "It should be running"),
         (

@@ -3,13 +3,16 @@
 --- @reply place, label, ahead
 -- place  'ready', 'parked' or 'other'
 -- label  of a parked job, that of its list (include/parking.lua)
--- ahead  of a ready job, how many ready jobs stand before it; -1 if it has left its list meanwhile, and of others
+-- ahead  of a ready job, how many ready jobs stand before it; -1 if it is far from both ends of a long list, and of
+--        others
 -- reply  nil if there is no record
--- cost   O(n) of a ready job in those of its priority before it
+-- cost   O(n) of a ready job in those of its priority, MAX_LOOKED from each end at most
 --- @include records
 --- @include parking
 --- @include place
 --- @include gone
+local MAX_LOOKED = 100000
+
 local head = heads_of(q, {id})[1]
 if not head then
   return false
@@ -19,9 +22,10 @@ elseif is_readable(head) and is_parked(head) then
   return {'parked', label_of(head), -1}
 end
 local priority = priority_of(head)
-local ahead = redis.call('LPOS', q.ready[priority], id, 'RANK', -1)
+local ahead = redis.call('LPOS', q.ready[priority], id, 'RANK', -1, 'MAXLEN', MAX_LOOKED)
+  or redis.call('LPOS', q.ready[priority], id, 'MAXLEN', MAX_LOOKED)
 if not ahead then
-  return {'other', '', -1}
+  return {redis.call('LLEN', q.ready[priority]) > 2 * MAX_LOOKED and 'ready' or 'other', '', -1}
 end
 -- Entries that are gone stand anywhere; most that stand before the job do so in the lists before.
 for before = 0, priority - 1 do
