@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import Iterator
 
 from asyncjobs.app import App
+from asyncjobs.app.load import QueueLoad
 from asyncjobs.app.stats import HoldStats, QueueStats, WorkerJob, WorkerStats
 from asyncjobs.cli.command import Commands, add_operator_command, add_short_app
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_tables
 from asyncjobs.cli.running import on_app
-from asyncjobs.cli.tables import Table, size_cell, time_cell
+from asyncjobs.cli.tables import Table, seconds_cell, size_cell, time_cell
 
 __all__ = ["add_commands"]
 
@@ -36,20 +38,10 @@ def add_commands(commands: Commands) -> None:
 
 
 def _queues(options: argparse.Namespace) -> int:
-    queues = on_app(app_of(options), App.stats).queues
-    columns = [
-        "queue",
-        "waiting",
-        "by priority",
-        "oldest",
-        "scheduled",
-        "overdue",
-        "parked",
-        "running",
-        "dead",
-        "state",
-    ]
-    rows = [[*_numbers(one), _state(one)] for one in queues]
+    queues, loads = on_app(app_of(options), _read)
+    columns = ["queue", "waiting", "by priority", "oldest", "scheduled", "overdue", "parked", "running", "dead"]
+    columns += ["ended/min", "died/h", "wait p95", "run p95", "empty in", "state"]
+    rows = [[*_numbers(one), *_rates(loads.get(one.queue_name)), _state(one)] for one in queues]
     styles = ["yellow" if one.paused or one.overdue or one.parked else "" for one in queues]
     held = [[one.queue_name, *_hold(hold)] for one in queues for hold in one.holds if hold.kind != "queue"]
     parked = [
@@ -64,6 +56,24 @@ def _queues(options: argparse.Namespace) -> int:
         tables.append(Table("Parked (set aside)", ["queue", "which", "jobs", "reason", "since (UTC)"], parked))
     print_tables(options, queues, *tables)
     return 0
+
+
+async def _read(app: App) -> tuple[list[QueueStats], dict[str, QueueLoad]]:
+    stats, loads = await asyncio.gather(app.stats(), app.queue_loads())
+    return stats.queues, {one.queue: one for one in loads}
+
+
+def _rates(load: QueueLoad | None) -> list[str]:
+    if load is None:
+        return ["-"] * 5
+    drain = "never" if load.drain_s is None else f"{load.drain_s:,.0f} s" if load.backlog else "-"
+    return [
+        f"{load.ended_per_minute:,.0f}",
+        str(load.died_last_hour),
+        seconds_cell(load.p95_wait_ms),
+        seconds_cell(load.p95_run_ms),
+        drain,
+    ]
 
 
 def _numbers(queue: QueueStats) -> list[str]:

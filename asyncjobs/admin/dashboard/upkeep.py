@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,8 +39,8 @@ class Held(Why, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 async def listed_queues(call: Call[Done]) -> Mapping[str, Any]:
     """List the queues."""
-    stats = await queues.stats(call.asking(InQueue()))
-    return {"queues": stats.queues, "slots": _slots(stats.workers), "loads": await loads_of(call)}
+    stats, loads = await asyncio.gather(queues.stats(call.asking(InQueue())), loads_of(call))
+    return {"queues": stats.queues, "slots": _slots(stats.workers), "loads": loads}
 
 
 async def asked_to_pause(call: Call[NoQuery]) -> Mapping[str, Any]:
