@@ -76,7 +76,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str = ""
     """Why a cancelled job was cancelled."""
     parameters: tuple[str, ...] = ()
-    """The names of its arguments, in their order; empty where the code of the app doesn't know the job."""
+    """The names of its arguments, in their order; empty where neither the app nor a worker knows the job."""
     secret: tuple[str, ...] = ()
     """Those of these names whose values are not to be shown."""
     version: int = VERSION
@@ -121,8 +121,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def named_arguments(self) -> dict[str, Any]:
         """The arguments as plain values by the names of the handler's parameters.
 
-        The code of the app tells the names. Where it doesn't know the job, an argument goes by its position, ``"0"``
-        for the first, unless it must be passed by name.
+        The code of the app tells the names, or else a worker that knows the job. Where neither does, an argument goes
+        by its position, ``"0"`` for the first, unless it was passed by name. Secret ones are there as they are.
         """
         values, keywords = self.arguments, self.envelope.keywords
         names = self.parameters or (*map(str, range(len(values) - len(keywords))), *keywords)
