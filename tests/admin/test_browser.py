@@ -87,7 +87,7 @@ def test_what_can_not_be_undone_is_asked_before(chromium: Any, shop: str) -> Non
 def test_a_page_follows_what_happens_and_keeps_what_is_open(chromium: Any, shop: str) -> None:
     with page_of(chromium, shop) as page:
         page.goto(f"{shop}/queues/emails")
-        assert "Paused" in page.locator("main").inner_text()
+        assert "paused by" in page.locator("main").inner_text()
         other = page.context.new_page()
         other.goto(f"{shop}/queues/emails")
         other.get_by_role("button", name="Resume").click()

@@ -203,7 +203,8 @@ const rows = () => [...document.querySelectorAll("main tbody tr")].filter((one) 
 function move(by) {
   const all = rows();
   const at = all.indexOf(document.activeElement.closest("tbody tr"));
-  all[Math.max(0, Math.min(all.length - 1, at < 0 ? (by < 0 ? all.length - 1 : 0) : at + by))]?.querySelector("a, button, input")?.focus();
+  const row = all[Math.max(0, Math.min(all.length - 1, at < 0 ? (by < 0 ? all.length - 1 : 0) : at + by))];
+  (row?.querySelector("a") || row?.querySelector("button, input"))?.focus();
 }
 
 let prefix = 0;
