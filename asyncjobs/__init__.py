@@ -20,8 +20,6 @@ from asyncjobs.app.stats import (
     Stats,
     TenantQueueStats,
     TenantStats,
-    WorkerJob,
-    WorkerStats,
 )
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.triage.finding import Evidence, Finding, FindingKind, ProblemLimits
@@ -32,6 +30,7 @@ from asyncjobs.app.verbs.schedules import ScheduleInfo, ScheduleRun
 from asyncjobs.app.verbs.search import JobsFound
 from asyncjobs.app.verbs.sweeping import LiveFilter, LiveState
 from asyncjobs.app.why import Why, WhyKind, WhyReason
+from asyncjobs.app.worker_stats import WorkerJob, WorkerStats
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import Acks, CallOptions, DefinitionOptions, Durability, Executor, JobOptions, SendOptions

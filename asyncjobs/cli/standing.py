@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from asyncjobs.app import App
 from asyncjobs.app.load import QueueLoad
-from asyncjobs.app.stats import HoldStats, QueueStats, WorkerJob, WorkerStats
+from asyncjobs.app.stats import HoldStats, QueueStats
+from asyncjobs.app.worker_stats import WorkerJob, WorkerStats
 from asyncjobs.cli.command import Commands, add_operator_command, add_short_app
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_tables

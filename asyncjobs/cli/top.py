@@ -10,7 +10,8 @@ import msgspec
 
 from asyncjobs.app import App
 from asyncjobs.app.load import QueueLoad
-from asyncjobs.app.stats import QueueStats, Stats, WorkerJob, WorkerStats
+from asyncjobs.app.stats import QueueStats, Stats
+from asyncjobs.app.worker_stats import WorkerJob, WorkerStats
 from asyncjobs.cli.command import Commands, add_operator_command, bounded_count
 from asyncjobs.cli.live import show_live
 from asyncjobs.cli.loading import app_of

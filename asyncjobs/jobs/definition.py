@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -17,10 +16,9 @@ import msgspec
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.duration import Duration, due_ms, to_ms
 from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions
-from asyncjobs.core.record.header import MAX_NAME_BYTES
 from asyncjobs.errors import ArgumentsError, DefinitionError, closest
 from asyncjobs.jobs.handle import JobHandle
-from asyncjobs.jobs.handler import check_importable
+from asyncjobs.jobs.handler import check_importable, checked_job_name
 from asyncjobs.jobs.open_apps import dispatcher_for
 from asyncjobs.jobs.request import Dispatcher, JobRequest, SendingApp
 from asyncjobs.jobs.signature import Signature
@@ -281,13 +279,13 @@ class JobDefinition(_Verbs[P, R]):
         app: SendingApp | None = None,
     ) -> None:
         self.function = function
-        self.name = _checked_name(function.__name__ if name is None else name)
+        self.name = checked_job_name(function.__name__ if name is None else name)
         if options.timing is not None and self.name.startswith("@"):
             raise DefinitionError(
                 f"job {self.name!r} has a schedule of its name, and @ begins the ids of tenants' schedules; give it "
                 "another name: @job(name='…')"
             )
-        self.aliases = tuple(_checked_name(alias) for alias in aliases)
+        self.aliases = tuple(checked_job_name(alias) for alias in aliases)
         self.options = options
         if options.executor == "process":
             check_importable(function, self.name)
@@ -388,16 +386,3 @@ def scheduled_request(definition: JobDefinition[..., R]) -> JobRequest[R]:
         options=_NO_OPTIONS,
         _returns=signature.returns,
     )
-
-
-# No surrogates, which UTF-8 has no bytes for.
-_NAME = re.compile(r"[^\s\ud800-\udfff]+")
-
-
-def _checked_name(name: object) -> str:
-    size = len(name.encode(errors="surrogatepass")) if isinstance(name, str) else 0
-    if not isinstance(name, str) or not 0 < size <= MAX_NAME_BYTES or not _NAME.fullmatch(name):
-        raise DefinitionError(
-            f"job name {shown(name)}: expected 1 to {MAX_NAME_BYTES} bytes of text without white space"
-        )
-    return name

@@ -1,16 +1,18 @@
-"""Which functions can be handlers. What could never run is refused where the job is defined, with what to write."""
+"""Which functions can be handlers, and which names jobs can have. What could never run is refused where the job is defined, with what to write."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from types import MethodType
 from typing import Any, get_origin
 
 from asyncjobs.core.bounds import shown
+from asyncjobs.core.record.header import MAX_NAME_BYTES
 from asyncjobs.errors import DefinitionError
 
-__all__ = ["check_importable", "check_returned", "checked_handler", "is_async"]
+__all__ = ["check_importable", "check_returned", "checked_handler", "checked_job_name", "is_async"]
 
 
 def checked_handler(given: Any, name: str | None) -> Callable[..., Any]:
@@ -121,3 +123,21 @@ def _kind(wrapper: Any) -> str:
     # By its own name: in `__qualname__`, it has taken that of what it wraps.
     code = getattr(wrapper, "__code__", None)
     return type(wrapper).__qualname__ if code is None else f"function {code.co_qualname}"
+
+
+# No surrogates, which UTF-8 has no bytes for.
+_NAME = re.compile(r"[^\s\ud800-\udfff]+")
+
+
+def checked_job_name(name: object) -> str:
+    """Return the name of a job.
+
+    Raises:
+        DefinitionError: No job can have it.
+    """
+    size = len(name.encode(errors="surrogatepass")) if isinstance(name, str) else 0
+    if not isinstance(name, str) or not 0 < size <= MAX_NAME_BYTES or not _NAME.fullmatch(name):
+        raise DefinitionError(
+            f"job name {shown(name)}: expected 1 to {MAX_NAME_BYTES} bytes of text without white space"
+        )
+    return name

@@ -10,7 +10,7 @@ import pytest
 
 from asyncjobs import QueueSeries
 from asyncjobs.admin.dashboard.charts import Mark, deploys, queue_charts, spark
-from asyncjobs.app.stats import WorkerStats
+from asyncjobs.app.worker_stats import WorkerStats
 from tests.admin.browser import needs_chromium, page_of
 from tests.vendored import FOLDER, vendored
 from tests.waiting import until_sync

@@ -12,9 +12,10 @@ import pytest
 from asyncjobs import App, ArgumentsError, Finding, ProblemLimits, RetryPolicy, Worker
 from asyncjobs.app.load import QueueLoad
 from asyncjobs.app.series import NameStats
-from asyncjobs.app.stats import HoldStats, ParkedStats, QueueStats, WorkerJob, WorkerStats, queue_stats
+from asyncjobs.app.stats import HoldStats, ParkedStats, QueueStats, queue_stats
 from asyncjobs.app.triage.finding import Facts, ScheduleFacts
 from asyncjobs.app.triage.triage import findings
+from asyncjobs.app.worker_stats import WorkerJob, WorkerStats
 from asyncjobs.ports import DeadGroup, QueueFigures, ServerNode, ServerState
 
 

@@ -13,7 +13,8 @@ from starlette.responses import Response
 from asyncjobs.admin.api.queues import StatsReply, stats
 from asyncjobs.admin.api.route import Call, InQueue
 from asyncjobs.admin.problem import HEADERS, Problem
-from asyncjobs.app.stats import QueueStats, WorkerStats
+from asyncjobs.app.stats import QueueStats
+from asyncjobs.app.worker_stats import WorkerStats
 
 __all__ = ["exposition"]
 

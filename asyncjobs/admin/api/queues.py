@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Route, Why
-from asyncjobs.app.stats import QueueStats, Stats, TenantStats, WorkerStats, stats_of
+from asyncjobs.app.stats import QueueStats, Stats, TenantStats, stats_of
+from asyncjobs.app.worker_stats import WorkerStats
 
 __all__ = [
     "ROUTES",

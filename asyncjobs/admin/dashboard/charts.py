@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from asyncjobs.app.series import NameSeries, QueueSeries
-from asyncjobs.app.stats import WorkerStats
+from asyncjobs.app.worker_stats import WorkerStats
 
 __all__ = ["SPANS", "Chart", "Column", "Mark", "SpanName", "deploys", "name_charts", "queue_charts", "spark"]
 

@@ -15,7 +15,7 @@ from asyncjobs.admin.dashboard.keeping import kept
 from asyncjobs.admin.dashboard.page import Page
 from asyncjobs.app.load import QueueLoad
 from asyncjobs.app.series import NameStats
-from asyncjobs.app.stats import WorkerStats
+from asyncjobs.app.worker_stats import WorkerStats
 
 __all__ = ["PAGES", "Charted", "charts_of", "loads_of"]
 

@@ -10,7 +10,7 @@ from asyncjobs.admin.api import holds, listing, operations, queues, schedules
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Why
 from asyncjobs.admin.dashboard.figures import loads_of
 from asyncjobs.admin.dashboard.page import Done, Form, Page, Redirect
-from asyncjobs.app.stats import WorkerStats
+from asyncjobs.app.worker_stats import WorkerStats
 
 __all__ = ["FORMS", "PAGES"]
 

@@ -10,7 +10,8 @@ import msgspec
 
 from asyncjobs.app.load import QueueLoad
 from asyncjobs.app.series import NameStats
-from asyncjobs.app.stats import QueueStats, WorkerStats
+from asyncjobs.app.stats import QueueStats
+from asyncjobs.app.worker_stats import WorkerStats
 from asyncjobs.ports import DeadGroup, ServerState
 
 __all__ = ["Evidence", "Facts", "Finding", "FindingKind", "ProblemLimits", "ScheduleFacts", "jobs", "span"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from asyncjobs.app.stats import WorkerJob, WorkerStats
 from asyncjobs.app.triage.finding import Facts, Finding, ScheduleFacts, jobs, span
+from asyncjobs.app.worker_stats import WorkerJob, WorkerStats
 
 __all__ = ["of_schedule", "of_workers"]
 

@@ -95,8 +95,7 @@ class Queue:
     @property
     def is_in_use(self) -> bool:
         """Whether it holds a job that has not ended, a schedule, or a hold."""
-        jobs = len(self.deleted) + sum(map(len, self.listed.values()))
-        return jobs > 0 or bool(self.parked.holds) or bool(self.schedules)
+        return bool(self.deleted or any(map(len, self.listed.values())) or self.parked.holds or self.schedules)
 
     def get(self, job_id: str, now_ms: int) -> Entry | None:
         """Return the entry of a job, ``None`` if there is no record of it or the record has expired."""
