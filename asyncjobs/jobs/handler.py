@@ -1,4 +1,4 @@
-"""Which functions can be handlers, and which names jobs can have. What could never run is refused where the job is defined, with what to write."""
+"""Which functions can be handlers, and which names jobs can have; the rest is refused where the job is defined."""
 
 from __future__ import annotations
 
