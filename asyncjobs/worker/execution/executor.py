@@ -24,7 +24,7 @@ from asyncjobs.worker.execution.callers import HandlerCallers
 from asyncjobs.worker.execution.canceller import Canceller
 from asyncjobs.worker.execution.pipeline import Pipeline
 from asyncjobs.worker.execution.plan import RunPlans
-from asyncjobs.worker.execution.run_counter import MAX_NOTED, RunCounter
+from asyncjobs.worker.execution.run_counter import MAX_NOTED, VALUES_A_NOTE, RunCounter
 from asyncjobs.worker.execution.verdict import Verdicts, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
@@ -193,20 +193,17 @@ class Executor(Duty):
     def _note_run(self, job: Job, settlement: Settlement, *, is_first: bool) -> None:
         """Note an attempt that has ended, for the figures over time."""
         noted, sent = self.runs.noted, job.envelope
-        started_at_ms = (is_first and job.started_at_ms) or 0
-        noted.append(
-            (
-                job.queue,
-                job.name,
-                settlement.verdict,
-                settlement.duration_us,
-                job.id,
-                sent.created_at_ms,
-                sent.due_at_ms,
-                started_at_ms,
-            )
+        noted += (
+            job.queue,
+            job.name,
+            settlement.verdict,
+            settlement.duration_us,
+            job.id,
+            sent.created_at_ms,
+            sent.due_at_ms,
+            (is_first and job.started_at_ms) or 0,
         )
-        if len(noted) >= MAX_NOTED:
+        if len(noted) >= MAX_NOTED * VALUES_A_NOTE:
             self.runs.count()
 
     # -- what the heartbeat learns
