@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import asyncjobs
 from asyncjobs.cli import (
     audit,
+    bench,
     cancel,
     check,
     dashboard,
@@ -61,6 +62,7 @@ _MODULES = (
     audit,
     check,
     doctor,
+    bench,
     dashboard,
     demo,
 )

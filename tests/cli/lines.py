@@ -35,6 +35,7 @@ COMMANDS: dict[str, argparse.ArgumentParser] = next(
 
 # What a command needs beyond what its parser requires.
 _NEEDED = {
+    "bench": ["--jobs", "1"],
     "health": ["--health-port", "1"],
     "worker": ["--app", "shop:app", "--burst", "--start-timeout", "0", "--log-level", "error"],
     "check": ["--app", "shop:app"],

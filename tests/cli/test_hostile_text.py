@@ -153,12 +153,13 @@ def test_no_command_shows_it_as_it_is_and_ids_are_whole(harm: Harm, look: Look) 
         code, shown = look("terminal of 80", *line)
         assert_safe(shown)
         assert code in (0, 1), (line, shown)
-    # The demo has jobs of its own; the worker, its health and the dashboard have tests of their own.
+    # The demo and the bench have jobs of their own; the worker, its health and the dashboard have tests of their own.
     assert {line[0] for line in (*harm.reading(), *harm.changing())} == {*COMMANDS} - {
         "demo",
         "worker",
         "health",
         "dashboard",
+        "bench",
     }
 
 
