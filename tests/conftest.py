@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,6 +14,10 @@ from asyncjobs.jobs import open_apps
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.jobs.registry import default_registry
 from tests.servers import LANES, Lane, Server, cluster, server
+
+# A shell that runs the tests in the background lets them, and the programs that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.faults.table"]
 

@@ -13,7 +13,7 @@ from asyncjobs.app import App
 from asyncjobs.app.brokers import make_broker
 from asyncjobs.cli.command import Commands, add_operator_command, add_short_app, limit
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_note, print_tables
+from asyncjobs.cli.output import print_tables
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table
 from asyncjobs.worker.worker import Worker
@@ -66,7 +66,6 @@ def _bench(options: argparse.Namespace) -> int:
     server = app_of(options).settings.server
     # The results of its jobs lapse at once.
     app = App("memory://", broker=make_broker(server, _PREFIX), result_ttl=1, scheduler=False)
-    print_note(f"asyncjobs: measuring on {server}")
     found = on_app(app, lambda app: _measured(app, options.jobs))
     rows = [
         ["sent one after the other", f"{found.singly_per_s:,.0f}/s"],
@@ -75,7 +74,7 @@ def _bench(options: argparse.Namespace) -> int:
         ["from sending to the start, half", f"{found.start_p50_ms:.2f} ms"],
         ["from sending to the start, 99 of 100", f"{found.start_p99_ms:.2f} ms"],
     ]
-    print_tables(options, found, Table("Jobs", ["what", "figure"], rows))
+    print_tables(options, found, Table(f"Jobs on {server}", ["what", "figure"], rows))
     return 0
 
 

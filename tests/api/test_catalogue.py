@@ -46,7 +46,7 @@ async def test_arguments_have_names_where_a_worker_knows_them(make_pair: Callabl
         sent = await charge.delay(7, note="quick")
         job = await operator.find_job(sent.id, queue="payments")
         assert job.named_arguments == {"order": 7, "note": "quick"}
-        [entry] = (await broker_of(operator).catalogue()).values()
+        entry = (await broker_of(operator).catalogue())[charge.name]
         assert (entry.name, entry.queue, entry.parameters) == (charge.name, "payments", ("order", "card", "note"))
         assert entry.summary == "Charge the card of an order."
 

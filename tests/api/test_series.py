@@ -173,7 +173,7 @@ async def minutes_of(shop: Shop, *, ready: int, arrive: int, end: int) -> None:
 async def test_the_load_tells_when_a_backlog_is_gone(shop: Shop) -> None:
     async with shop.app:
         await minutes_of(shop, ready=30, arrive=6, end=12)
-        [load] = await shop.app.queue_loads()
+        [load] = await shop.app.queue_loads(["default"])
         assert (load.queue, load.backlog, load.running, load.slots) == ("default", 30, 0, 0)
         assert load.arrival_rate == pytest.approx(0.1)
         assert load.service_rate == pytest.approx(0.2)

@@ -36,8 +36,10 @@ def deletion_of(deletion: int | None, purge: bool) -> tuple[int, int]:
         purge: Whether they aren't kept.
 
     Raises:
-        ArgumentsError: ``deletion`` is no number.
+        ArgumentsError: ``deletion`` is no number, or ``purge`` is neither true nor false.
     """
+    if not isinstance(purge, bool):
+        raise ArgumentsError(f"purge={shown(purge)}: expected True or False")
     return 0 if purge else KEEP_MS, new_deletion() if deletion is None else _checked_number(deletion)
 
 
@@ -51,7 +53,8 @@ def new_deletion() -> int:
 def _checked_number(deletion: object) -> int:
     if not isinstance(deletion, int) or isinstance(deletion, bool) or not 0 < deletion <= _MAX_NUMBER:
         raise ArgumentsError(f"deletion={shown(deletion)}: expected a time in Unix milliseconds, as a whole number")
-    return deletion
+    # Of an enum, too, the number alone.
+    return int(deletion)
 
 
 class UndoVerbs(Verbs):
