@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -10,7 +11,7 @@ from asyncjobs.core.duration import utc_time
 from asyncjobs.jobs.events import Progress
 from asyncjobs.ports import RunningJob, WorkerInfo
 
-__all__ = ["WorkerJob", "WorkerStats", "worker_stats"]
+__all__ = ["WorkerJob", "WorkerStats", "deploys_began", "worker_stats"]
 
 
 class WorkerJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,3 +97,12 @@ def _worker_job(job: RunningJob) -> WorkerJob:
         started_at=utc_time(job.started_at_ms),
         progress=None if job.progress is None else Progress(*job.progress),
     )
+
+
+def deploys_began(workers: Iterable[WorkerStats]) -> dict[str, datetime]:
+    """Return when the first of the workers of each deploy started, without workers that name none."""
+    first: dict[str, datetime] = {}
+    for worker in workers:
+        if worker.deploy:
+            first[worker.deploy] = min(worker.started_at, first.get(worker.deploy, worker.started_at))
+    return first

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from asyncjobs.app.series import NameSeries, QueueSeries
-from asyncjobs.app.worker_stats import WorkerStats
+from asyncjobs.app.worker_stats import WorkerStats, deploys_began
 
 __all__ = ["SPANS", "Chart", "Column", "Mark", "SpanName", "deploys", "name_charts", "queue_charts", "spark"]
 
@@ -157,11 +157,7 @@ def name_charts(series: NameSeries) -> list[Chart]:
 
 def deploys(workers: Sequence[WorkerStats], since: datetime) -> list[Mark]:
     """Return when the deploys began of which a worker is present, oldest first; those before ``since`` are left out."""
-    first: dict[str, datetime] = {}
-    for worker in workers:
-        if worker.deploy:
-            first[worker.deploy] = min(worker.started_at, first.get(worker.deploy, worker.started_at))
-    return sorted(Mark(at, deploy) for deploy, at in first.items() if at >= since)
+    return sorted(Mark(at, deploy) for deploy, at in deploys_began(workers).items() if at >= since)
 
 
 def spark(values: Sequence[int], width: int = 90, height: int = 18) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from asyncjobs.app.stats import QueueStats
 from asyncjobs.app.triage.finding import Facts, Finding, jobs, span
+from asyncjobs.app.worker_stats import deploys_began
 from asyncjobs.core.duration import utc_time
 from asyncjobs.ports import DeadGroup
 
@@ -104,10 +105,7 @@ def _after_deploy(since: datetime | None, facts: Facts) -> str:
     """Return that the first death came soon after a deploy, if it did."""
     if since is None:
         return ""
-    began: dict[str, datetime] = {}
-    for worker in facts.workers:
-        if worker.deploy:
-            began[worker.deploy] = min(worker.started_at, began.get(worker.deploy, worker.started_at))
+    began = deploys_began(facts.workers)
     before = [(at, deploy) for deploy, at in began.items() if 0 <= (since - at).total_seconds() <= _AFTER_DEPLOY_S]
     if not before:
         return ""

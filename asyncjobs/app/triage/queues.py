@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Literal
 
-from asyncjobs.app.stats import ParkedStats, QueueStats
+from asyncjobs.app.stats import HoldStats, ParkedStats, QueueStats
 from asyncjobs.app.triage.finding import Facts, Finding, jobs, span
 
 __all__ = ["in_queue"]
@@ -56,15 +57,13 @@ def in_queue(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
 
 def _paused(queue: QueueStats) -> Finding:
     pause = queue.pause
-    by = f" by {pause.by}" if pause is not None and pause.by else ""
-    why = f": “{pause.why}”" if pause is not None and pause.why else ""
     return Finding(
         kind="paused",
         level="bad" if queue.size else "warn",
         queue=queue.queue_name,
         count=queue.size,
         since=None if pause is None else pause.since,
-        sentence=f"paused{by}{why}; {jobs(queue.size)} wait",
+        sentence=f"paused{_by_whom(pause)}; {jobs(queue.size)} wait",
         evidence="queue",
         action="resume",
     )
@@ -107,7 +106,7 @@ def _slow(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
 
 
 def _parked(queue: QueueStats, parked: ParkedStats, facts: Facts) -> Finding:
-    level = "warn"
+    level: Literal["bad", "warn"] = "warn"
     if parked.reason == "unknown name":
         left_s = facts.unknown_job_grace_s - (facts.now - parked.since).total_seconds()
         dies = f"they die in {span(left_s)}" if left_s > 0 else "they die now"
@@ -118,12 +117,10 @@ def _parked(queue: QueueStats, parked: ParkedStats, facts: Facts) -> Finding:
     else:
         kind = "name" if parked.reason == "suspended name" else "tenant"
         held = next((one for one in queue.holds if (one.kind, one.which) == (kind, parked.which)), None)
-        by = f" by {held.by}" if held is not None and held.by else ""
-        why = f": “{held.why}”" if held is not None and held.why else ""
-        what = f"{jobs(parked.size)} set aside: the {kind} {parked.which} is suspended{by}{why}"
+        what = f"{jobs(parked.size)} set aside: the {kind} {parked.which} is suspended{_by_whom(held)}"
     return Finding(
         kind="set aside",
-        level="bad" if level == "bad" else "warn",
+        level=level,
         queue=queue.queue_name,
         subject=parked.which,
         count=parked.size,
@@ -131,3 +128,10 @@ def _parked(queue: QueueStats, parked: ParkedStats, facts: Facts) -> Finding:
         sentence=what,
         evidence="parked",
     )
+
+
+def _by_whom(held: HoldStats | None) -> str:
+    """Return who holds it back and why, as far as that is known."""
+    if held is None:
+        return ""
+    return (f" by {held.by}" if held.by else "") + (f": “{held.why}”" if held.why else "")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from asyncjobs.app.triage.finding import Facts, Finding, ScheduleFacts, jobs, span
-from asyncjobs.app.worker_stats import WorkerJob, WorkerStats
+from asyncjobs.app.worker_stats import WorkerJob, WorkerStats, deploys_began
 
 __all__ = ["of_schedule", "of_workers"]
 
@@ -64,10 +64,7 @@ def _runs_long(job: WorkerJob, worker: WorkerStats, facts: Facts) -> Iterator[Fi
 
 def _deploys(facts: Facts) -> Iterator[Finding]:
     """Yield that code of several deploys runs for longer than a deploy takes."""
-    first: dict[str, datetime] = {}
-    for worker in facts.workers:
-        if worker.deploy and worker.status != "stopping":
-            first[worker.deploy] = min(worker.started_at, first.get(worker.deploy, worker.started_at))
+    first = deploys_began(worker for worker in facts.workers if worker.status != "stopping")
     if len(first) < 2:
         return
     newest = max(first, key=lambda deploy: first[deploy])
