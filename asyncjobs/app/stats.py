@@ -131,6 +131,11 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
         """The pause of the queue: since when, by whom and why; ``None`` if it isn't paused."""
         return next((one for one in self.holds if one.kind == "queue"), None)
 
+    @property
+    def by_state(self) -> dict[str, int]:
+        """How many jobs are in each state that has no end yet, dead ones included, as metrics name the states."""
+        return {state: getattr(self, state) for state in ("pending", "scheduled", "parked", "running", "failed")}
+
 
 class MinuteStats(msgspec.Struct, frozen=True, kw_only=True):
     """What the jobs of one queue came to in one minute."""

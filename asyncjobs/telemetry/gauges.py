@@ -110,8 +110,8 @@ class QueueGauges:
 
     def _depths(self, options: CallbackOptions) -> Iterable[Observation]:
         for queue in self._queues:
-            for state, figure in _STATES.items():
-                yield Observation(figure(queue), {**_attributes(queue), names.STATE: state})
+            for state, count in queue.by_state.items():
+                yield Observation(count, {**_attributes(queue), names.STATE: state})
 
     def _each(self, figure: Figure) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(options: CallbackOptions) -> Iterable[Observation]:
@@ -127,14 +127,6 @@ class _Metric(NamedTuple):
     description: str
     figure: Figure
 
-
-_STATES: dict[str, Figure] = {
-    "pending": lambda queue: queue.pending,
-    "scheduled": lambda queue: queue.scheduled,
-    "parked": lambda queue: queue.parked,
-    "running": lambda queue: queue.running,
-    "failed": lambda queue: queue.failed,
-}
 
 _GAUGES = (
     _Metric(names.RETRYING, "{job}", "Jobs that failed and will be tried again.", lambda queue: queue.retrying),

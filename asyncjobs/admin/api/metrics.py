@@ -27,14 +27,6 @@ class _Metric(NamedTuple):
     figure: Callable[[QueueStats], float]
 
 
-_STATES: dict[str, Callable[[QueueStats], float]] = {
-    "pending": lambda queue: queue.pending,
-    "scheduled": lambda queue: queue.scheduled,
-    "parked": lambda queue: queue.parked,
-    "running": lambda queue: queue.running,
-    "failed": lambda queue: queue.failed,
-}
-
 _GAUGES = (
     _Metric("asyncjobs_queue_retrying", "Jobs that failed and will be tried again.", lambda queue: queue.retrying),
     _Metric("asyncjobs_queue_overdue", "Scheduled jobs whose time is past.", lambda queue: queue.overdue),
@@ -70,8 +62,8 @@ class _Collector:
         gauge, counter = self._families.GaugeMetricFamily, self._families.CounterMetricFamily
         depth = gauge("asyncjobs_queue_depth", "Jobs by state.", labels=[_QUEUE, _STATE])
         for queue in self._queues:
-            for state, figure in _STATES.items():
-                depth.add_metric([queue.queue_name, state], figure(queue))
+            for state, count in queue.by_state.items():
+                depth.add_metric([queue.queue_name, state], count)
         yield depth
         for make, metrics in ((gauge, _GAUGES), (counter, _COUNTERS)):
             for metric in metrics:
