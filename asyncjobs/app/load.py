@@ -11,10 +11,13 @@ from asyncjobs.core.histogram import add_to, percentile_ms
 from asyncjobs.core.retention import MINUTE_MS
 from asyncjobs.ports import PeriodFigures, QueueFigures, Series, WorkerInfo
 
-__all__ = ["LOOK_BACK", "Load", "QueueLoad", "load_of", "queue_load"]
+__all__ = ["LOOK_BACK", "TARGET_S", "Load", "QueueLoad", "load_of", "queue_load"]
 
 #: How many minutes to read.
 LOOK_BACK = 61
+
+#: Within how many seconds the wanted slots are to run the backlog, where nobody says so.
+TARGET_S = 60
 
 # Over how many full minutes rates are taken.
 _RATE_MINUTES = 5
@@ -79,6 +82,7 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     arrival_rate: float
     service_rate: float
     is_held: bool
+    runs: dict[int, int]
     mean_run_s: float | None
 
 
@@ -94,10 +98,8 @@ def queue_load(figures: QueueFigures, series: Series, workers: Sequence[WorkerIn
     minutes = {one.at_ms // MINUTE_MS: one for one in series.periods}
     present = series.now_ms // MINUTE_MS
     last = [minutes[number] for number in range(present - 60, present + 1) if number in minutes]
-    runs: dict[int, int] = {}
     waits: dict[int, int] = {}
     for one in last:
-        add_to(runs, one.runs)
         add_to(waits, one.waits)
     facts = _facts(figures, series)
     own = [worker for worker in workers if figures.name in worker.queues]
@@ -107,7 +109,7 @@ def queue_load(figures: QueueFigures, series: Series, workers: Sequence[WorkerIn
         ended_per_minute=facts.service_rate * 60,
         died_last_hour=sum(one.failed for one in last),
         p95_wait_ms=percentile_ms(waits, 0.95),
-        p95_run_ms=percentile_ms(runs, 0.95),
+        p95_run_ms=percentile_ms(facts.runs, 0.95),
         ended=[
             _ended(minutes[number]) if number in minutes else 0 for number in range(present - _SHOWN_MINUTES, present)
         ],
@@ -148,6 +150,7 @@ def _facts(figures: QueueFigures, series: Series) -> _Facts:
         arrival_rate=sum(one.arrived for one in full) / seconds,
         service_rate=sum(map(_ended, full)) / seconds,
         is_held=figures.paused,
+        runs=runs,
         mean_run_s=_mean_s(runs),
     )
 

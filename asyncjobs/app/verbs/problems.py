@@ -7,8 +7,9 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.load import TARGET_S, queue_load
 from asyncjobs.app.series import NameStats
-from asyncjobs.app.stats import Stats, stats_of
+from asyncjobs.app.stats import Stats, stats
 from asyncjobs.app.triage.finding import Facts, Finding, ProblemLimits, ScheduleFacts
 from asyncjobs.app.triage.triage import findings
 from asyncjobs.app.verbs.figures import FigureVerbs
@@ -19,7 +20,7 @@ from asyncjobs.app.verbs.series import SeriesVerbs
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import ArgumentsError
-from asyncjobs.ports import DeadGroup
+from asyncjobs.ports import DeadGroup, Series
 
 __all__ = ["ProblemVerbs"]
 
@@ -59,22 +60,18 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
         if limits is not None and not isinstance(limits, ProblemLimits):
             raise ArgumentsError(f"limits={shown(limits)}: expected a ProblemLimits")
         limits = ProblemLimits() if limits is None else limits
-        now, found, names = datetime.now(UTC), await self.stats(), None
-        if queue is not None:
-            names = set(await self._queues(queue))
-            found = stats_of(
-                [one for one in found.queues if one.queue_name in names],
-                [one for one in found.workers if names.intersection(one.queues)],
-            )
-        here = [one.queue_name for one in found.queues]
-        loads = {one.queue: one for one in await self.queue_loads(here)} if here else {}
+        now = datetime.now(UTC)
+        names = None if queue is None else set(await self._queues(queue))
+        here = [one for one in await self._broker.queues() if names is None or one in names]
+        figures, series, workers = await self._facts(here)
+        found = stats(figures, [one for one in workers if names is None or names.intersection(one.queues)])
+        loads = {one.name: queue_load(one, own, workers, TARGET_S) for one, own in zip(figures, series, strict=True)}
         surges = [name for name, load in loads.items() if load.died_last_hour >= limits.deaths]
-        groups, schedules, server, usual, recovered, runs = await asyncio.gather(
+        groups, schedules, server, usual, runs = await asyncio.gather(
             self._groups(found),
             self.schedules(),
             _nothing() if names is not None else self.server(),
             asyncio.gather(*map(self._usual_deaths, surges)),
-            self._recovered(found),
             self._runs(found, limits, now),
         )
         told = findings(
@@ -86,7 +83,9 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
                 loads=loads,
                 groups=groups,
                 usual_deaths=dict(zip(surges, usual, strict=True)),
-                recovered=recovered,
+                recovered={
+                    one.name: _recovered(own) for one, own in zip(figures, series, strict=True) if one.recovered
+                },
                 names={one.name: one for one in runs},
                 schedules=[_schedule(one) for one in schedules if names is None or one.queue in names],
                 server=server,
@@ -108,11 +107,6 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
         ]
         return sum(sum(one.failed) for one in days) / _DAYS
 
-    async def _recovered(self, found: Stats) -> dict[str, int]:
-        names = [one.queue_name for one in found.queues if one.recovered_total]
-        hours = await asyncio.gather(*(self.queue_minutes(name, 60) for name in names))
-        return {name: sum(one.recovered for one in hour) for name, hour in zip(names, hours, strict=True)}
-
     async def _runs(self, found: Stats, limits: ProblemLimits, now: datetime) -> list[NameStats]:
         """Return how long jobs take of the names of which one runs for long."""
         long = {
@@ -126,6 +120,12 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
 
 async def _nothing() -> None:
     return None
+
+
+def _recovered(series: Series) -> int:
+    """Return how many jobs of a queue were taken back from dead workers in the last hour."""
+    since_ms = series.now_ms - _HOUR_S * 1_000
+    return sum(one.recovered for one in series.periods if one.at_ms > since_ms)
 
 
 def _schedule(one: ScheduleInfo) -> ScheduleFacts:

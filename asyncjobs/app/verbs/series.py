@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 
 from asyncjobs.app.connection import on_app_loop
-from asyncjobs.app.load import LOOK_BACK, Load, QueueLoad, load_of, queue_load
+from asyncjobs.app.load import LOOK_BACK, TARGET_S, Load, QueueLoad, load_of, queue_load
 from asyncjobs.app.series import (
     NameSeries,
     NameStats,
@@ -111,7 +111,9 @@ class SeriesVerbs(Verbs):
         return name_series(name, [found.hours for found in runs], span, now_ms)
 
     @on_app_loop
-    async def queue_loads(self, queues: Collection[str] | None = None, *, target: Duration = 60) -> list[QueueLoad]:
+    async def queue_loads(
+        self, queues: Collection[str] | None = None, *, target: Duration = TARGET_S
+    ) -> list[QueueLoad]:
         """Return the load of each queue: what comes in, what is served, and in what time it is empty.
 
         Args:
@@ -126,7 +128,7 @@ class SeriesVerbs(Verbs):
         return [queue_load(one, own, workers, target_s) for one, own in zip(figures, series, strict=True)]
 
     @on_app_loop
-    async def load(self, queues: Collection[str] | None = None, *, target: Duration = 60) -> Load:
+    async def load(self, queues: Collection[str] | None = None, *, target: Duration = TARGET_S) -> Load:
         """Return the load of queues together, for an autoscaler of the workers that serve them.
 
         Args:
