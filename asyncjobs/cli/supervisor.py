@@ -168,15 +168,6 @@ class ProcessesHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Each of them."""
 
 
-def processes_health(processes: list[Health]) -> ProcessesHealth:
-    """Return the health of several processes together."""
-    return ProcessesHealth(
-        is_live=not processes or any(one.is_live for one in processes),
-        is_ready=any(one.is_ready for one in processes),
-        processes=processes,
-    )
-
-
 class Supervisor:
     """Runs worker processes, and restarts them when they die.
 
@@ -214,7 +205,12 @@ class Supervisor:
 
     def health(self) -> ProcessesHealth:
         """Return the health of the processes together; from any thread, while ``run`` reads what they report."""
-        return processes_health([child.health for child in self._children])
+        processes = [child.health for child in self._children]
+        return ProcessesHealth(
+            is_live=not processes or any(one.is_live for one in processes),
+            is_ready=any(one.is_ready for one in processes),
+            processes=processes,
+        )
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop()

@@ -84,16 +84,18 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": storable(record.getMessage()),
+            "message": record.getMessage(),
         }
-        for name, value in vars(record).items():
-            if name not in _OF_ALL and value is not None:
-                line[name] = _readable(value)
+        line |= {name: value for name, value in vars(record).items() if name not in _OF_ALL and value is not None}
         if record.exc_info:
-            line["exception"] = storable(self.formatException(record.exc_info))
+            line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = record.stack_info
-        return _encode(line).decode()
+        try:
+            return _encode(line).decode()
+        except Exception:
+            # One value that JSON can't write would cost the whole record.
+            return _encode({name: _readable(value) for name, value in line.items()}).decode()
 
 
 def escape_last_resort() -> None:
@@ -106,7 +108,6 @@ def _readable(value: object) -> object:
     if isinstance(value, str):
         return storable(value)
     try:
-        # What JSON can't write would cost the whole record.
         _encode(value)
     except Exception:
         return storable(repr(value))
