@@ -288,3 +288,16 @@ def test_a_lease_that_can_not_be_read_is_passed_over_by_recovery(client: redis.R
     recovered, dead, cancelled = run(client, "recover", lease_ms=60_000, max_deaths=9, limit=10)  # type: ignore[misc]
     assert (set(recovered), dead, cancelled) == ({b"leased-1", b"leased-2", b"leased-3"}, [], [b"leased-4"])
     assert client.zcard(KEYS.leased) == 0
+
+
+@pytest.mark.parametrize(("extension", "is_early"), [(b"e", True), (b"xe\0", True), (b"\0home", False)])
+def test_a_letter_of_the_extension_counts_only_before_a_nul(
+    client: redis.Redis, extension: bytes, is_early: bool
+) -> None:
+    client.flushall()
+    enqueue(client, "one", record=b"1-2" + bytes((4, 0, 0, len(extension))) + b"work" + extension + BODY)
+    [member] = claim(client, 1, 1, ["work"]).values()
+    client.zadd(KEYS.leased, {member: 1})
+    client.hset(KEYS.cfg, mapping={"recovered_at": client.time()[0] * 1_000, "recover_from": 0})
+    recovered, dead, _ = run(client, "recover", lease_ms=60_000, max_deaths=9, limit=10)  # type: ignore[misc]
+    assert (recovered, dead) == (([], [b"one"]) if is_early else ([b"one"], []))

@@ -59,6 +59,13 @@ def test_a_header_says_what_was_put_into_it(name: str, key: str, tenant: str, pr
     assert priority_of(record) == priority
 
 
+@pytest.mark.parametrize(("extension", "expected"), [(b"e", True), (b"xe\0", True), (b"\0home", False), (b"", False)])
+def test_a_letter_of_the_extension_counts_only_before_a_nul(extension: bytes, expected: bool) -> None:
+    record = b"1-2" + bytes((4, 0, 0, len(extension))) + b"work" + extension + b"body"
+    header = decode_header(record)
+    assert (header.acks_early, record[header.end :]) == (expected, b"body")
+
+
 @pytest.mark.parametrize("field", ["name", "key", "tenant"])
 def test_a_name_that_does_not_fit_its_length_byte_is_refused(field: str) -> None:
     with pytest.raises(EnvelopeError, match="256 bytes"):

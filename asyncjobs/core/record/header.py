@@ -11,7 +11,8 @@ A record is a short header, then msgpack::
     then        name, flow key, tenant, extension (UTF-8), and the body to the end
 
 The flow key is room for later. The extension holds letters for what scripts must know of a job: ``e`` is acknowledged
-early, so never run twice. Readers pass over letters that they don't know. The body of a live record is an ``Envelope``,
+early, so never run twice. Readers pass over letters that they don't know, and over all that stands behind a NUL: a
+later version may put text there. The body of a live record is an ``Envelope``,
 and the body of an ended one a ``Final``, which carries the envelope's bytes unchanged. A later version may give the
 body another form, never the header.
 """
@@ -155,7 +156,7 @@ def _decode_header(header: bytes) -> Header:
             header[_FIXED_BYTES:name_end].decode(),
             header[name_end:key_end].decode(),
             header[key_end:tenant_end].decode(),
-            _ACKS_EARLY in header[tenant_end:],
+            _ACKS_EARLY in header[tenant_end:].partition(b"\0")[0],
             tenant_end + extension_size,
         )
     except (KeyError, UnicodeDecodeError) as error:

@@ -94,7 +94,7 @@ for i, id in ipairs(ids) do
       reply[i] = 'running'
       marks[#marks + 1] = string.match(detail, '^%d+') .. ':' .. field
       marks[#marks + 1] = reason
-      workers[worker_in(detail)] = true
+      workers[worker_in(detail) or ''] = true
     else
       reply[i] = 'cancelled'
       seen[id] = true

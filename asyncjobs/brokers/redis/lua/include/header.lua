@@ -76,10 +76,11 @@ local function tenant_in(record)
   return is_readable(record) and tenant_of(record) or ''
 end
 
--- Whether the job must never be run twice: the letter e in the header's extension, which ends the header.
+-- Whether the job must never be run twice: the letter e in the header's extension, which ends the header. What stands
+-- behind a NUL there is no letter.
 local function acks_early(record)
   local size = header_size(record)
-  return string.find(string.sub(record, size + 1 - string.byte(record, 7), size), 'e', 1, true) ~= nil
+  return string.find(string.sub(record, size + 1 - string.byte(record, 7), size), '^%Z*e') ~= nil
 end
 
 -- The record of a live job as cancelled, as core/stored.py writes it: the envelope's bytes stay as they are. One that

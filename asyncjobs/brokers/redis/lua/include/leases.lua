@@ -12,11 +12,6 @@ local function claimed_at(run)
   return tonumber(string.match(run or '', '^%d+ (%d+) '))
 end
 
--- The worker in a run, '' where it isn't known.
-local function worker_in(run)
-  return string.match(run, '^%d+ %d+ (.*)$') or ''
-end
-
 -- The worker in a run, nil where it isn't known.
 local function worker_in(run)
   return string.match(run or '', '^%d+ %d+ (.+)$')
