@@ -24,6 +24,7 @@ from asyncjobs.middleware.base import Middleware
 from asyncjobs.middleware.chain import checked_middleware
 from asyncjobs.ports import Broker
 from asyncjobs.settings import SettingOptions, Settings, load_settings
+from asyncjobs.worker.execution.hooks import checked_hook
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.worker import Worker
 
@@ -31,6 +32,7 @@ __all__ = ["App"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class App(AllVerbs):
@@ -108,6 +110,8 @@ class App(AllVerbs):
         self._sender = Sender(self._connection, self._lookup, self.middleware)
         self.sync = SyncApp(self, self._connection.loop, self.settings.send_timeout)
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self._on_start: list[Callable[..., object]] = []
+        self._on_stop: list[Callable[..., object]] = []
 
     def __repr__(self) -> str:
         return f"App({str(self.settings.server)!r})"
@@ -140,6 +144,8 @@ class App(AllVerbs):
             retry=self.retry,
             middleware=self.middleware,
             overrides=self._overrides,
+            on_start=tuple(self._on_start),
+            on_stop=tuple(self._on_stop),
             connection=self._connection,
             sender=self._sender,
             lookup=self._lookup,
@@ -201,6 +207,55 @@ class App(AllVerbs):
             # In place: workers hold the mapping.
             self._overrides.clear()
             self._overrides.update(before)
+
+    # -- a worker's life
+
+    def on_worker_start(self, function: F, /) -> F:
+        """Call a function in each worker of this app that starts, before its first job.
+
+        The functions are called in the order in which they are decorated. An error of one keeps the worker from
+        starting. They may send jobs.
+
+        Args:
+            function: An async function, called on the worker's event loop, or a plain one, called in a thread. Its
+                parameters are the worker's resources, by ``Inject``.
+
+        Returns:
+            The function.
+
+        Raises:
+            DefinitionError: ``function`` is no function, or a generator. What else can't be called is an error when the
+                worker starts.
+
+        Example:
+            ```python
+            @app.on_worker_start
+            async def warm_up(pool: Pool = Inject(pool)) -> None: ...
+            ```
+        """
+        checked_hook(function, "on_worker_start")
+        self._on_start.append(function)
+        return function
+
+    def on_worker_stop(self, function: F, /) -> F:
+        """Call a function in each worker of this app that ends, once its last job is settled.
+
+        The functions are called in the reverse order, while the worker's resources are still open. Together they may
+        take as long as the setting ``shutdown_timeout``, and no longer than the worker has left to end. An error of one
+        is logged. They aren't called if a function of ``on_worker_start`` has failed, or the worker is killed.
+
+        Args:
+            function: As ``on_worker_start`` takes it.
+
+        Returns:
+            The function.
+
+        Raises:
+            DefinitionError: As ``on_worker_start`` raises it.
+        """
+        checked_hook(function, "on_worker_stop")
+        self._on_stop.append(function)
+        return function
 
     # -- embedding
 

@@ -22,6 +22,9 @@ class Duty:
     #: How long ``stop`` may take, in seconds.
     stop_within_s = 1.0
 
+    #: How much of the time in which the worker is to end ``stop`` leaves to the duties after it, in seconds.
+    leaves_s = 0.0
+
     async def start(self) -> None:
         """Begin; an error here keeps the worker from starting."""
 
@@ -34,11 +37,11 @@ class Duty:
 
 @contextlib.asynccontextmanager
 async def on_duty(
-    name: str, duty: Duty, bounded: Callable[[float], float] = lambda seconds: seconds
+    name: str, duty: Duty, bounded: Callable[[Duty], float] = lambda duty: duty.stop_within_s
 ) -> AsyncIterator[None]:
     """Start ``duty``, keep it running in the background of the block, and stop it at the block's end.
 
-    ``bounded`` returns how much of the seconds that the stop may take there is time for.
+    ``bounded`` returns how many seconds the stop may take.
     """
     await duty.start()
     task = asyncio.create_task(keep_running(name, duty.run))
@@ -46,7 +49,7 @@ async def on_duty(
         yield
     finally:
         try:
-            await end_within(bounded(duty.stop_within_s), duty.stop(), f"the worker's {name}")
+            await end_within(bounded(duty), duty.stop(), f"the worker's {name}")
         finally:
             await cancel(task)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -56,6 +56,10 @@ class WorkerHost:
     """The layers around handlers, outermost first."""
     overrides: Mapping[Callable[..., Any], Callable[..., Any]]
     """What to use in place of resource providers."""
+    on_start: Sequence[Callable[..., object]]
+    """What a worker calls before its first job."""
+    on_stop: Sequence[Callable[..., object]]
+    """What a worker calls after its last job."""
     connection: HostConnection
     """The app's connection."""
     sender: HostSender

@@ -118,6 +118,7 @@ class WorkerRun:
         still keeps the leases; and other workers are woken for what has gone back.
         """
         yield "resources", self._executor.shared
+        yield "hooks", self._executor.hooks
         yield "presence", self._presence
         yield "maintenance", self._make_maintenance()
         yield "figures", self._make_figures()
@@ -155,8 +156,8 @@ class WorkerRun:
         """Let the worker end within a few seconds more than ``after_s``, unless it is to end earlier."""
         self._ends_at = min(self._ends_at, time.monotonic() + after_s + END_WITHIN_S)
 
-    def _bounded(self, seconds: float) -> float:
-        return max(_LEAST_S, min(seconds, self._ends_at - time.monotonic()))
+    def _bounded(self, duty: Duty) -> float:
+        return max(_LEAST_S, min(duty.stop_within_s, self._ends_at - time.monotonic() - duty.leaves_s))
 
     def _hurry(self) -> None:
         self._end_soon(0.0)

@@ -75,6 +75,8 @@ class Executor(Duty):
         self.plans = plans.by_name
         #: The resources that all jobs share: opened before the first job, closed after the last.
         self.shared = plans.shared
+        #: Code of users, called before the first job and after the last.
+        self.hooks = plans.hooks
         self.concurrency = concurrency
         #: How many jobs have ended so far.
         self.finished = 0

@@ -17,6 +17,7 @@ from asyncjobs.middleware.base import Middleware
 from asyncjobs.middleware.chain import Caller, processing, sees_running
 from asyncjobs.middleware.timeout import default_timeout_ms
 from asyncjobs.worker.execution.callers import HandlerCallers
+from asyncjobs.worker.execution.hooks import WorkerHooks, resolved_hooks
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.resources.opening import WorkerResources, with_resources
 from asyncjobs.worker.resources.resolving import Resolver
@@ -46,9 +47,9 @@ class RunPlan(msgspec.Struct, frozen=True):
 
 
 class RunPlans:
-    """The plan of each job, and the resources that all jobs share.
+    """The plan of each job, and what is around all jobs: the resources that they share, and hooks.
 
-    Raises ``DefinitionError`` for a handler that could not be run.
+    Raises ``DefinitionError`` for a handler or a hook that could not be run.
     """
 
     def __init__(self, host: WorkerHost, callers: HandlerCallers) -> None:
@@ -59,8 +60,12 @@ class RunPlans:
             definition: resolver.resolve(definition.function, f"job {definition.name!r}")
             for definition in host.registry
         }
+        on_start = resolved_hooks(host.on_start, "on_worker_start", resolver)
+        on_stop = resolved_hooks(host.on_stop, "on_worker_stop", resolver)
         #: To be opened before the first job.
         self.shared = WorkerResources(resolver.shared.values())
+        #: Called while these are open.
+        self.hooks = WorkerHooks(on_start, on_stop, self.shared.values, stop_within_s=host.settings.shutdown_timeout)
         plans = {definition: self._plan(definition, *needed) for definition, needed in resolved.items()}
         #: By name and by alias.
         self.by_name = {name: plans[host.registry.get(name)] for name in host.registry.names()}

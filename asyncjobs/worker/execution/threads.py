@@ -17,19 +17,25 @@ from asyncjobs.core.text import message_of
 from asyncjobs.jobs.context import JobContext
 from asyncjobs.worker.shield import ShieldedFuture
 
-__all__ = ["HandlerThreads"]
+__all__ = ["HandlerThreads", "in_thread"]
 
 
 class _Call:
     __slots__ = ("args", "context", "function", "future", "kwargs", "loop")
 
-    def __init__(self, function: Callable[..., Any], job: JobContext) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        future: asyncio.Future[Any],
+    ) -> None:
         self.function = function
-        self.args = job.args
-        self.kwargs = job.kwargs
+        self.args = args
+        self.kwargs = kwargs
         self.context = contextvars.copy_context()
         self.loop = asyncio.get_running_loop()
-        self.future = ShieldedFuture(job)
+        self.future = future
 
     def run(self) -> None:
         try:
@@ -38,7 +44,7 @@ class _Call:
             found = error
             if isinstance(error, StopIteration):
                 # A future refuses it, since it would end the generator that awaits the future.
-                found = RuntimeError(f"the handler raised StopIteration: {message_of(error)}")
+                found = RuntimeError(f"the function raised StopIteration: {message_of(error)}")
             self._resolve(self.future.set_exception, found)
         else:
             self._resolve(self.future.set_result, value)
@@ -69,7 +75,7 @@ class HandlerThreads:
         Returns:
             A future of its result. The task that awaits it can't be cancelled before, while the job is shielded.
         """
-        call = _Call(function, job)
+        call = _Call(function, job.args, job.kwargs, ShieldedFuture(job))
         if not self._idle.acquire(blocking=False):
             self._count += 1
             threading.Thread(target=self._serve, name=f"asyncjobs-handler-{self._count}", daemon=True).start()
@@ -86,3 +92,13 @@ class HandlerThreads:
         """Let idle threads end, and busy ones once their handler returns."""
         for _ in range(self._count):
             self._calls.put(None)
+
+
+def in_thread(function: Callable[..., Any], kwargs: dict[str, Any]) -> asyncio.Future[Any]:
+    """Run ``function`` in a thread of its own and in a copy of the caller's context; return a future of its result.
+
+    Where the future is cancelled, the thread goes on, and ends with the process at the latest.
+    """
+    call = _Call(function, (), kwargs, asyncio.get_running_loop().create_future())
+    threading.Thread(target=call.run, name=f"asyncjobs-{getattr(function, '__name__', 'call')}", daemon=True).start()
+    return call.future
