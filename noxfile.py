@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import tempfile
 
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["tests", "lint", "types", "imports", "docs"]
+nox.options.sessions = ["tests", "lint", "types", "imports", "docs", "package"]
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
@@ -75,6 +76,22 @@ def docs(session: nox.Session) -> None:
         # The theme's makers announce a successor of MkDocs at each build; their versions here are settled.
         quiet = {"NO_MKDOCS_2_WARNING": "1"}
         session.run("mkdocs", "build", "--strict", "-f", "docs/mkdocs.yml", "-d", target, env=quiet)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the wheel and the source distribution, look into both, and run the demo from the wheel alone."""
+    project = nox.project.load_toml("pyproject.toml")
+    session.install(*nox.project.dependency_groups(project, "package"))
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "-m", "build", "--outdir", folder, ".")
+        session.run("twine", "check", "--strict", *glob.glob(f"{folder}/*"))
+        session.run("python", "-m", "tests.packaged", folder)
+        [wheel] = glob.glob(f"{folder}/*.whl")
+        session.install(f"{wheel}[cli]")
+        session.chdir(folder)  # away from the source, whose modules would be found first
+        session.run("asyncjobs", "--version")
+        session.run("asyncjobs", "demo")
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""A web app with the dashboard and the admin API: `pip install 'asyncjobs[admin]' fastapi uvicorn`, then
+"""A web app with the dashboard and the admin API: `pip install 'asyncjobs-redis[admin]' fastapi uvicorn`, then
 `uvicorn admin_api:web` in this folder, with the password of the name `ops` in ADMIN_PASSWORD.
 
 The dashboard is at http://localhost:8000/admin/jobs/ and the API beside it:

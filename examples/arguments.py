@@ -1,6 +1,6 @@
 """Arguments of many types: pydantic models, a union, a class of the program's own: `python examples/arguments.py`.
 
-It needs pydantic (`pip install asyncjobs[pydantic]`), and no server.
+It needs pydantic (`pip install asyncjobs-redis[pydantic]`), and no server.
 """
 
 from __future__ import annotations

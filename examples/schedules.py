@@ -1,6 +1,6 @@
 """Schedules in the code and at run time, for three seconds: `python examples/schedules.py`.
 
-It needs no server, but for cron `pip install "asyncjobs[cron]"`.
+It needs no server, but for cron `pip install "asyncjobs-redis[cron]"`.
 """
 
 from __future__ import annotations

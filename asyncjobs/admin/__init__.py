@@ -1,5 +1,6 @@
-"""To see and steer jobs in a browser and over HTTP: ASGI apps, for ``pip install 'asyncjobs[admin]'``."""
+"""To see and steer jobs in a browser and over HTTP: ASGI apps, for ``pip install 'asyncjobs-redis[admin]'``."""
 
+from asyncjobs.core.package import install_command
 from asyncjobs.errors import ConfigurationError
 
 try:
@@ -7,7 +8,7 @@ try:
     import starlette as _starlette  # noqa: F401
 except ImportError as error:
     raise ConfigurationError(
-        "asyncjobs.admin needs Starlette and Jinja2, of which one is not installed: pip install 'asyncjobs[admin]'"
+        f"asyncjobs.admin needs Starlette and Jinja2, of which one is not installed: {install_command('admin')}"
     ) from error
 
 from asyncjobs.admin.access import ROLES, Access, Permission, Role

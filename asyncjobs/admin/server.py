@@ -13,13 +13,14 @@ from asyncjobs.admin.dashboard.app import dashboard
 from asyncjobs.admin.door import Authorize
 from asyncjobs.admin.stream import STREAM_S
 from asyncjobs.app import App
+from asyncjobs.core.package import install_command
 from asyncjobs.errors import ConfigurationError
 
 try:
     import uvicorn
 except ImportError as error:
     raise ConfigurationError(
-        "to serve the dashboard by itself needs uvicorn, which is not installed: pip install 'asyncjobs[dashboard]'"
+        f"to serve the dashboard by itself needs uvicorn, which is not installed: {install_command('dashboard')}"
     ) from error
 
 __all__ = ["bound", "serve"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from asyncjobs.cli.output import writing
 from asyncjobs.cli.tables import Table, rich_console
+from asyncjobs.core.package import install_command
 from asyncjobs.errors import ConfigurationError
 
 __all__ = ["show_live"]
@@ -30,7 +31,7 @@ async def show_live(draw: Callable[[int, int], Awaitable[list[Table]]], every_s:
     console = rich_console()
     if console is None:
         raise ConfigurationError(
-            "a live view needs rich and a terminal of UTF-8: pip install 'asyncjobs[cli]', or use --once"
+            f"a live view needs rich and a terminal of UTF-8: {install_command('cli')}, or use --once"
         )
     from rich.live import Live
 

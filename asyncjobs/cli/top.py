@@ -18,16 +18,17 @@ from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_tables
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, duration_cell, is_terminal
+from asyncjobs.core.package import install_command
 
 __all__ = ["add_commands"]
 
-_EXAMPLES = """\
+_EXAMPLES = f"""\
 examples:
   asyncjobs top --app shop:app
   asyncjobs top --every 5 --url redis://localhost:6379/0
   asyncjobs top --once
 
-It needs rich to draw on a terminal: pip install 'asyncjobs[cli]'. Ctrl-C ends it. Into a pipe, with --once and with
+It needs rich to draw on a terminal: {install_command("cli")}. Ctrl-C ends it. Into a pipe, with --once and with
 --json it prints once.
 """
 

@@ -17,6 +17,7 @@ import msgspec
 
 from asyncjobs.core.bounds import MAX_DURATION_MS, shown
 from asyncjobs.core.duration import utc_time
+from asyncjobs.core.package import install_command
 from asyncjobs.core.priority import Priority
 from asyncjobs.errors import ArgumentsError, ConfigurationError
 
@@ -277,7 +278,7 @@ def _simulated(timing: Timing, start: datetime, *, reverse: bool = False) -> Ite
         from cronsim import CronSim, CronSimError
     except ImportError:
         raise ConfigurationError(
-            f"cron={timing.cron!r} needs cronsim: install asyncjobs[cron], or use every=timedelta(…)"
+            f"cron={timing.cron!r} needs cronsim: {install_command('cron')}, or use every=timedelta(…)"
         ) from None
     try:
         simulated: Any = CronSim(_expression(timing), start, reverse=reverse)

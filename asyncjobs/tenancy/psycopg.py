@@ -1,4 +1,4 @@
-"""Connections of psycopg 3 in the tenant's schema: ``pip install asyncjobs[psycopg]``."""
+"""Connections of psycopg 3 in the tenant's schema: ``pip install asyncjobs-redis[psycopg]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections and sessions of SQLAlchemy's asyncio in the tenant's schema: ``pip install asyncjobs[sqlalchemy]``.
+"""Connections and sessions of SQLAlchemy's asyncio in the tenant's schema: ``pip install asyncjobs-redis[sqlalchemy]``.
 
 With asyncpg or psycopg as the driver, on PostgreSQL.
 """

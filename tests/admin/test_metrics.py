@@ -115,4 +115,4 @@ async def test_without_the_package_the_reply_says_what_to_install(
     async with app:
         reply = await scrape(web)
         assert reply.status == 501
-        assert "pip install 'asyncjobs[metrics]'" in reply.json["detail"]
+        assert "pip install 'asyncjobs-redis[metrics]'" in reply.json["detail"]

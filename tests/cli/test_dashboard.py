@@ -85,7 +85,7 @@ def test_what_is_missing_is_named_with_what_to_install(command: Command, package
     (Path(command.folder) / f"{package}.py").write_text("raise ImportError('not here')")
     done = command.run(*line, PYTHONPATH=f"{command.folder}{os.pathsep}{os.getcwd()}")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "pip install 'asyncjobs[" in done.stderr
+    assert "pip install 'asyncjobs-redis[" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

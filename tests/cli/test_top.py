@@ -131,7 +131,7 @@ def test_without_rich_the_live_view_says_what_to_install(
     monkeypatch.setitem(sys.modules, "rich.console", None)
     monkeypatch.setattr("asyncjobs.cli.top.is_terminal", lambda: True)
     assert main(["top", "--url", busy]) == 2
-    assert "pip install 'asyncjobs[cli]'" in capsys.readouterr().err
+    assert "pip install 'asyncjobs-redis[cli]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

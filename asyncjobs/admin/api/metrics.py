@@ -15,6 +15,7 @@ from asyncjobs.admin.api.route import Call, InQueue
 from asyncjobs.admin.problem import HEADERS, Problem
 from asyncjobs.app.stats import QueueStats
 from asyncjobs.app.worker_stats import WorkerStats
+from asyncjobs.core.package import install_command
 
 __all__ = ["exposition"]
 
@@ -91,7 +92,7 @@ async def exposition(call: Call[InQueue]) -> Response:
         from prometheus_client import core
     except ImportError:
         raise Problem(
-            501, "/metrics needs the package prometheus-client: pip install 'asyncjobs[metrics]' on this server"
+            501, f"/metrics needs the package prometheus-client: {install_command('metrics')} on this server"
         ) from None
     found: StatsReply = await stats(call)
     # One of its own, with nothing in it of this process or of the program around.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
 from asyncjobs.admin.api.responses import ProblemDetails
 from asyncjobs.admin.api.route import Route
+from asyncjobs.core.package import PACKAGE_VERSION
 
 __all__ = ["document"]
 
@@ -47,7 +47,7 @@ def document(routes: Sequence[Route], root_path: str) -> dict[str, Any]:
         }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "asyncjobs", "version": version("asyncjobs")},
+        "info": {"title": "asyncjobs", "version": PACKAGE_VERSION},
         "servers": [{"url": root_path or "/"}],
         "paths": paths,
         "components": {"schemas": components},

@@ -285,11 +285,15 @@ class Bench:
         """
         return await self.broker.recover([self.queue], lease_ms, max_deaths)
 
-    async def lapse(self) -> None:
-        """Let leases of 10 s lapse, with recoveries meanwhile, so that there is no gap of half a lease without one."""
+    async def lapse(self, lease_ms: int = 10_000) -> None:
+        """Let leases lapse, with recoveries meanwhile, so that there is no gap of half a lease without one.
+
+        Args:
+            lease_ms: How long they last, in milliseconds. None may be older than another by a quarter.
+        """
         for _ in range(4):
-            await self.recover()
-            await self.kit.advance(2_501)
+            await self.recover(lease_ms)
+            await self.kit.advance(lease_ms // 4 + 1)
 
     async def figures(self, queue: str | None = None) -> QueueFigures:
         """Return the figures of a ``queue``, by default the bench's."""

@@ -222,16 +222,18 @@ class Leasing(Theme):
     async def test_many_jobs_that_are_recovered_keep_their_order(self, bench: Bench, extended: bool) -> None:
         sent: list[str] = []
         leased: list[Claimed] = []
+        # So long that a slow machine has sent and claimed all of them within a quarter of it.
+        lease_ms = 120_000
         for _ in range(12):
             sent += await bench.send(count=200)
-            leased += (await bench.claim(200)).jobs
+            leased += (await bench.claim(200, lease_ms=lease_ms)).jobs
         if extended:
             # All leases of a worker lapse at one moment.
-            assert await bench.extend(leased) == ([], [])
+            assert await bench.extend(leased, lease_ms) == ([], [])
         [later] = await bench.send()
-        await bench.lapse()
+        await bench.lapse(lease_ms)
         recovered: list[str] = []
-        while some := (await bench.recover()).recovered:
+        while some := (await bench.recover(lease_ms)).recovered:
             recovered = [*some, *recovered]
         assert recovered == sent
         assert await bench.ids_in("ready", limit=500) == [*sent, later]
