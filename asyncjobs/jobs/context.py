@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import time
@@ -11,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from asyncjobs.core.bounds import shown
-from asyncjobs.core.duration import utc_time
+from asyncjobs.core.duration import Duration, to_ms, utc_time
 from asyncjobs.core.job import Job
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER
 from asyncjobs.core.text import storable
@@ -34,7 +35,19 @@ class JobContext:
     """The running job: given to middleware and to resource providers, and to handlers by ``current_job()``."""
 
     # With a leading underscore: of the worker that runs the job, and of what is sent from its handler.
-    __slots__ = ("_deadline_ms", "_dispatcher", "_job", "_on_event", "_progress", "_shield", "args", "kwargs")
+    __slots__ = (
+        "_deadline_ms",
+        "_dispatcher",
+        "_ends_at",
+        "_is_cancelled",
+        "_job",
+        "_on_event",
+        "_progress",
+        "_shield",
+        "_thread_id",
+        "args",
+        "kwargs",
+    )
 
     def __init__(
         self,
@@ -44,6 +57,7 @@ class JobContext:
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
         on_event: Callable[[Lease, bytes], None] | None = None,
+        ends_at: float | None = None,
     ) -> None:
         self._job = job
         self._dispatcher = dispatcher
@@ -55,6 +69,11 @@ class JobContext:
         self._on_event = on_event
         self._progress: Progress | None = None
         self._shield: Shield = ""
+        # These are set in one thread and read in another. The time is that of ``time.monotonic``, ``None`` if no
+        # timeout ends the attempt.
+        self._is_cancelled = False
+        self._ends_at = ends_at
+        self._thread_id: int | None = None
 
     @property
     def record(self) -> Job:
@@ -119,13 +138,65 @@ class JobContext:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the timeout will cancel this attempt, in UTC, by the broker's clock; ``None`` without a timeout."""
+        """When the timeout will cancel this attempt, in UTC, by the broker's clock; ``None`` without a timeout.
+
+        ``extend_timeout`` moves it.
+        """
         return utc_time(self._deadline_ms)
 
     @property
     def deadline_ms(self) -> int | None:
         """``deadline`` in Unix milliseconds."""
         return self._deadline_ms
+
+    # -- the end of the attempt, for a handler in a thread, which can't be cancelled
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the attempt is being cancelled: by its timeout, its sender, a shutdown, or the loss of its lease.
+
+        An async handler learns of it by ``asyncio.CancelledError``, and a handler in a process is killed. A plain
+        function must look, as must what an async handler runs by ``asyncio.to_thread``. May be read in any thread.
+        """
+        return self._is_cancelled
+
+    def raise_if_cancelled(self) -> None:
+        """End a handler in a thread whose attempt is being cancelled; call it now and then where it is safe to stop.
+
+        Raises:
+            asyncio.CancelledError: The attempt ``is_cancelled``. ``except Exception`` doesn't catch it.
+
+        Example:
+            ```python
+            @app.job(timeout=60)
+            def resize(paths: list[str]) -> None:
+                for path in paths:
+                    current_job().raise_if_cancelled()
+                    ...
+            ```
+        """
+        if self._is_cancelled:
+            raise asyncio.CancelledError
+
+    def extend_timeout(self, seconds: Duration) -> None:
+        """Let the attempt go on for ``seconds`` from now, if its timeout would end it earlier.
+
+        So a handler of many steps has a limit for each step in place of one for all. Works in async handlers, in
+        threads and in processes. Without a timeout there is nothing to extend.
+
+        Args:
+            seconds: Seconds or ``timedelta``.
+
+        Raises:
+            ArgumentsError: ``seconds`` is no such duration.
+            asyncio.CancelledError: The attempt ``is_cancelled`` already, and can't go on.
+        """
+        more_s = to_ms("seconds", seconds) / 1000
+        self.raise_if_cancelled()
+        ends_at, before = time.monotonic() + more_s, self._ends_at
+        if before is not None and self._deadline_ms is not None and ends_at > before:
+            self._deadline_ms += round((ends_at - before) * 1000)
+            self._ends_at = ends_at
 
     # -- events, for ``JobHandle.events``
 

@@ -1,13 +1,26 @@
-"""When an attempt must not be cancelled: while its handler is in a thread, and while its resources close."""
+"""When an attempt must not be cancelled: while its handler is in a thread, and while its resources close.
+
+And what the handler in a thread is told instead.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 from asyncjobs.jobs.context import JobContext, Shield
 
-__all__ = ["Shielded", "ShieldedFuture", "lift_shield", "shield_of"]
+__all__ = [
+    "Shielded",
+    "ShieldedFuture",
+    "ends_at",
+    "lift_shield",
+    "note_thread",
+    "shield_of",
+    "tell_cancelled",
+    "thread_of",
+]
 
 
 class Shielded:
@@ -34,6 +47,26 @@ def shield_of(job: JobContext) -> Shield:
 def lift_shield(job: JobContext) -> None:
     """Let the attempt of ``job`` be cancelled now."""
     job._shield = ""
+
+
+def note_thread(job: JobContext) -> None:
+    """Note that the handler of ``job`` runs in the calling thread."""
+    job._thread_id = threading.get_ident()
+
+
+def thread_of(job: JobContext) -> int | None:
+    """Return the number of the thread that runs the handler of ``job``; ``None`` if none does, or it waits for one."""
+    return job._thread_id if job._shield == "thread" else None
+
+
+def tell_cancelled(job: JobContext) -> None:
+    """Tell the handler of ``job`` that its attempt is being cancelled."""
+    job._is_cancelled = True
+
+
+def ends_at(job: JobContext) -> float | None:
+    """Return when the timeout of ``job`` ends, as its handler may have moved it; ``None`` without a timeout."""
+    return job._ends_at
 
 
 class ShieldedFuture(asyncio.Future[Any]):

@@ -8,7 +8,20 @@ import time
 
 from asyncjobs import Cancel, Inject, Retry, RetryPolicy, Snooze, current_job, job
 
-__all__ = ["crash", "end", "fail", "fail_late", "nap", "spin", "square", "steer", "text", "wait_for"]
+__all__ = [
+    "crash",
+    "end",
+    "fail",
+    "fail_late",
+    "hang_in_a_step",
+    "in_steps",
+    "nap",
+    "spin",
+    "square",
+    "steer",
+    "text",
+    "wait_for",
+]
 
 
 @job(name="cpu_square", executor="process", queue="cpu")
@@ -23,6 +36,24 @@ def square(number: int) -> dict[str, int]:
 def spin() -> None:
     while True:
         pass
+
+
+@job(name="cpu_in_steps", executor="process", queue="cpu", timeout=1, retry=RetryPolicy(max_retries=0))
+def in_steps(count: int) -> float:
+    """Take 0.2 s for each step, with two seconds at most; return how far the deadline has moved."""
+    running = current_job()
+    assert running.deadline is not None
+    before = running.deadline
+    for _ in range(count):
+        running.extend_timeout(2)
+        time.sleep(0.2)
+    return (running.deadline - before).total_seconds()
+
+
+@job(name="cpu_hang_in_a_step", executor="process", queue="cpu", timeout=1, retry=RetryPolicy(max_retries=0))
+def hang_in_a_step(seconds: float) -> None:
+    current_job().extend_timeout(seconds)
+    time.sleep(60)
 
 
 @job(

@@ -112,21 +112,6 @@ async def test_a_loop_that_stands_still_past_its_limit_keeps_its_jobs_no_longer(
         rescuer.join()
 
 
-async def test_a_sync_handler_long_past_its_timeout_loses_its_lease(make_app: Callable[..., App]) -> None:
-    app = make_app(lease=1, max_deaths=1)
-    release = threading.Event()
-
-    @app.job(timeout=0.1)
-    def hang() -> None:
-        release.wait(30)
-
-    async with app, app.worker():
-        handle = await hang.delay()
-        with pytest.raises(JobFailed, match="WorkerDied"):
-            await handle.result(SOON)
-        release.set()
-
-
 async def test_a_worker_whose_lease_was_taken_over_cancels_its_handler_and_settles_nothing(
     make_app: Callable[..., App],
 ) -> None:

@@ -10,14 +10,18 @@ from asyncjobs.jobs.context import JobContext
 from asyncjobs.ports import Claimed, Lease
 from asyncjobs.worker.execution.deadlines import Deadline
 
-__all__ = ["LOST", "Attempt", "CancelledFor", "Lost", "NotRun"]
+__all__ = ["LOST", "OVERRUN", "Attempt", "CancelledFor", "Lost", "NotRun"]
 
 
 class Lost:
-    """What a cancellation leads to once the lease is lost: nothing, since another worker has the job."""
+    """What a cancellation leads to once the lease is lost: nothing, since the job is no longer this attempt's."""
 
 
+#: Another worker has the job.
 LOST = Lost()
+
+#: The job was settled, as one that took longer than its timeout, while its handler goes on.
+OVERRUN = Lost()
 
 #: What a cancellation leads to: an outcome, a failure by timeout, or nothing.
 CancelledFor: TypeAlias = Outcome | TimeoutError | Lost

@@ -16,7 +16,7 @@ from asyncjobs.middleware.chain import Caller
 from asyncjobs.ports import Lease
 from asyncjobs.worker.execution.threads import HandlerThreads
 from asyncjobs.worker.processes.pool import HandlerProcesses, ProcessCall
-from asyncjobs.worker.shield import Shielded
+from asyncjobs.worker.shield import Shielded, ends_at
 
 __all__ = ["HandlerCallers"]
 
@@ -63,15 +63,22 @@ class HandlerCallers:
                 arguments, keywords = signature.encode(job.args, job.kwargs)
                 envelope = msgspec.structs.replace(record.envelope, arguments=msgspec.Raw(arguments), keywords=keywords)
                 record = msgspec.structs.replace(record, envelope=envelope)
+
+            def extend(seconds: float) -> None:
+                if not job.is_cancelled:
+                    job.extend_timeout(seconds)
+
             value = await self._processes.run(
                 ProcessCall.of(
                     function,
                     record,
                     max_result_bytes=self._max_result_bytes,
                     deadline_ms=job.deadline_ms,
+                    ends_at=ends_at(job),
                     tenant=current_tenant(),
                 ),
                 lambda event: self._on_event(lease, event),
+                extend,
             )
             return msgspec.Raw(value)
 

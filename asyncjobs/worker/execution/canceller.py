@@ -1,16 +1,22 @@
 """Cancels attempts, and again while they swallow it.
 
 Every cancellation comes from here, with what it leads to: a timeout, the sender's wish, a lost lease, the shutdown. A
-sync handler's thread can't be cancelled: its slot stays taken until it returns.
+sync handler's thread can't be cancelled: it is told (``JobContext.is_cancelled``), and its slot stays taken until it
+returns.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
-from asyncjobs.worker.execution.attempt import LOST, Attempt, CancelledFor
+from asyncjobs.core.job import Job
+from asyncjobs.jobs.context import Shield
+from asyncjobs.worker.execution.attempt import Attempt, CancelledFor, Lost
 from asyncjobs.worker.execution.deadlines import Deadlines
-from asyncjobs.worker.shield import shield_of
+from asyncjobs.worker.execution.traces import trace_of_thread
+from asyncjobs.worker.leases import Leases
+from asyncjobs.worker.shield import ends_at, shield_of, tell_cancelled, thread_of
 
 __all__ = ["Canceller"]
 
@@ -19,27 +25,86 @@ _RECANCEL_EVERY_S = 1.0
 # How long a job's resources may take to close before they are cancelled too.
 _MAX_CLOSING_S = 4.0
 
+# What an attempt does that was cancelled a grace ago, by its shield.
+_GOES_ON: dict[Shield, str] = {
+    "thread": "its handler goes on in a thread, which can't be stopped",
+    "closing": "its resources do not close",
+    "": "its handler goes on although it is cancelled",
+}
+
 
 class Canceller:
-    """Cancels the attempts of one worker; ``monotonic`` is its clock."""
+    """Cancels the attempts of one worker.
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    ``leases`` are extended until ``grace_s`` after the timeout. A handler that still goes on then can't be stopped: its
+    attempt is passed to ``on_overrun``, with its job and the error that is to end it. ``monotonic`` is the clock of the
+    worker.
+    """
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        leases: Leases,
+        grace_s: float,
+        on_overrun: Callable[[Attempt, Job, TimeoutError], None],
+    ) -> None:
         self._monotonic = monotonic
+        self._leases = leases
+        self._grace_s = grace_s
+        self._on_overrun = on_overrun
         self._deadlines = Deadlines()
 
-    def limit(self, attempt: Attempt, seconds: float, name: str) -> None:
-        """Cancel ``attempt`` in ``seconds``, unless its deadline is dropped before; ``name`` names the timeout."""
-        attempt.deadline = self._deadlines.add(seconds, lambda: self._time_out(attempt, seconds, name))
+    def limit(self, attempt: Attempt, seconds: float, name: str) -> float:
+        """Cancel ``attempt`` in ``seconds``, unless its deadline is dropped, or moved by its handler, before.
 
-    def _time_out(self, attempt: Attempt, seconds: float, name: str) -> None:
-        self.cancel(attempt, TimeoutError(f"the attempt took longer than {name} of {seconds:g} s"))
+        Args:
+            attempt: The attempt.
+            seconds: The timeout.
+            name: Names the timeout, for the error.
+
+        Returns:
+            When that is, by the loop's clock.
+        """
+        attempt.deadline = self._deadlines.add(seconds, lambda: self._reach(attempt, what, at))
+        what, at = f"{name} of {seconds:g} s", attempt.deadline.at
+        self._keep(attempt, seconds)
+        return at
+
+    def _keep(self, attempt: Attempt, seconds: float) -> None:
+        """Keep the lease for as long as the attempt may go on, and for a grace; no longer, if the loop is blocked."""
+        self._leases.hold(attempt.lease, self._monotonic() + seconds + self._grace_s)
+
+    def _reach(self, attempt: Attempt, what: str, first_at: float) -> None:
+        """Cancel an attempt whose timeout is over, unless it was extended."""
+        at = first_at
+        if attempt.context is not None and attempt.deadline is not None:
+            at = ends_at(attempt.context) or first_at
+            if at > attempt.deadline.at:
+                left_s = max(0.0, at - asyncio.get_running_loop().time())
+                attempt.deadline = self._deadlines.add(left_s, lambda: self._reach(attempt, what, first_at))
+                self._keep(attempt, left_s)
+                return
+        if at > first_at:
+            what += f", extended by {at - first_at:.1f} s"
+        message = f"the attempt took longer than {what}"
+        self.cancel(attempt, TimeoutError(message))
+        self._deadlines.add(self._grace_s, lambda: self._overrun(attempt, message))
+
+    def _overrun(self, attempt: Attempt, message: str) -> None:
+        if attempt.task is None or attempt.task.done() or attempt.context is None or isinstance(attempt.leads_to, Lost):
+            return
+        error = TimeoutError(f"{message}, and {_GOES_ON[shield_of(attempt.context)]}")
+        trace = trace_of_thread(thread_of(attempt.context))
+        self._on_overrun(attempt, attempt.context.record, error.with_traceback(trace))
 
     def cancel(self, attempt: Attempt, leads_to: CancelledFor) -> None:
         """Cancel ``attempt`` as soon as possible; of several reasons the first counts, but a lost lease always."""
-        if attempt.leads_to is None or leads_to is LOST:
+        if attempt.leads_to is None or isinstance(leads_to, Lost):
             attempt.leads_to = leads_to
         if attempt.task is None or attempt.task.done():
             return
+        if attempt.context is not None:
+            tell_cancelled(attempt.context)
         if not self._must_wait(attempt):
             attempt.task.cancel()
         self._deadlines.add(_RECANCEL_EVERY_S, lambda: self.cancel(attempt, leads_to))

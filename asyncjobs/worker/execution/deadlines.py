@@ -19,10 +19,12 @@ _COMPACT_FROM = 1_024
 class Deadline:
     """A call at a moment to come, unless it is dropped before."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "at")
 
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[], None], at: float) -> None:
         self._call: Callable[[], None] | None = call
+        self.at = at
+        """When, by the loop's clock."""
 
     @property
     def is_dropped(self) -> bool:
@@ -53,8 +55,8 @@ class Deadlines:
     def add(self, seconds: float, call: Callable[[], None]) -> Deadline:
         """Call ``call`` on the loop in ``seconds``, unless the returned deadline is dropped before."""
         loop = asyncio.get_running_loop()
-        deadline = Deadline(call)
         at = loop.time() + seconds
+        deadline = Deadline(call, at)
         heapq.heappush(self._heap, (at, next(self._numbers), deadline))
         if len(self._heap) >= self._compact_at:
             self._compact()

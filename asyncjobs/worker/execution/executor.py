@@ -19,7 +19,7 @@ from asyncjobs.ports import Claimed, Extension, Lease, RunningJob
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.event_sender import EventSender
-from asyncjobs.worker.execution.attempt import LOST, Attempt
+from asyncjobs.worker.execution.attempt import LOST, OVERRUN, Attempt
 from asyncjobs.worker.execution.callers import HandlerCallers
 from asyncjobs.worker.execution.canceller import Canceller
 from asyncjobs.worker.execution.pipeline import Pipeline
@@ -90,13 +90,12 @@ class Executor(Duty):
         self._context = contextvars.copy_context()
         self._running: dict[Lease, Attempt] = {}
         self._buffer: deque[tuple[Lease, Claimed]] = deque()
-        self._canceller = Canceller(clock.monotonic)
+        self._canceller = Canceller(clock.monotonic, leases, settings.lease, self._overrun)
         #: The task that runs the worker, if it is known. Where it is cancelled, all others are too: the loop ends.
         self.owner: asyncio.Task[Any] | None = None
         self._pipeline = Pipeline(
             host,
             clock,
-            leases,
             self.plans,
             self.events,
             self._canceller,
@@ -177,12 +176,22 @@ class Executor(Duty):
             # Past the loop's task factory: an eager one would begin, and end, one attempt inside the end of another.
             attempt.task = asyncio.Task(run(attempt), loop=loop, context=context.copy())
 
+    def _overrun(self, attempt: Attempt, job: Job, error: TimeoutError) -> None:
+        """Settle the job of an attempt whose handler goes on long past its timeout, and keeps its slot."""
+        settlement = self._pipeline.overrun(attempt, job, error)
+        attempt.leads_to = OVERRUN
+        self._note_run(job, settlement, is_first=not attempt.claimed.tries)
+        self._settle(attempt.lease, settlement)
+
     def _end(self, attempt: Attempt, settlement: Settlement | None, run: Job | None = None) -> None:
         del self._running[attempt.lease]
         self.finished += 1
         if attempt.process_slots is not None:
             attempt.process_slots.release()
-        if settlement is None:
+        if attempt.leads_to is OVERRUN:
+            # Its settlement is done, or under way.
+            _log.warning("the handler of job %s ends now, long after its timeout, to no effect", attempt.lease.id)
+        elif settlement is None:
             self._leases.let_go(attempt.lease)
         else:
             if run is not None:

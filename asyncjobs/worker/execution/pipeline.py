@@ -17,12 +17,11 @@ from asyncjobs.jobs.context import JobContext, running
 from asyncjobs.ports import Claimed
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.event_sender import EventSender
-from asyncjobs.worker.execution.attempt import LOST, Attempt, Lost, NotRun
+from asyncjobs.worker.execution.attempt import Attempt, Lost, NotRun
 from asyncjobs.worker.execution.canceller import Canceller
 from asyncjobs.worker.execution.plan import RunPlan
 from asyncjobs.worker.execution.verdict import Verdicts, outcome_of_error, outcome_of_value, release
 from asyncjobs.worker.host import WorkerHost
-from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.processes.protocol import HandlerFailed
 from asyncjobs.worker.shield import Shielded
 
@@ -45,7 +44,6 @@ class Pipeline:
         self,
         host: WorkerHost,
         clock: BrokerClock,
-        leases: Leases,
         plans: Mapping[str, RunPlan],
         events: EventSender,
         canceller: Canceller,
@@ -55,7 +53,6 @@ class Pipeline:
     ) -> None:
         self._host = host
         self._clock = clock
-        self._leases = leases
         self._plans = plans
         self._events = events
         self._canceller = canceller
@@ -63,7 +60,6 @@ class Pipeline:
         self._end = end
         self._is_cancelled = is_cancelled
         self._max_result_bytes = host.settings.max_payload
-        self._grace_s = host.settings.lease
         # Bound once: both are called for each job.
         self._decide = verdicts.of_attempt
         self._on_event = events.add
@@ -96,7 +92,7 @@ class Pipeline:
             duration_us = (time.perf_counter_ns() - began_ns) // 1000
             if attempt.deadline is not None:
                 attempt.deadline.drop()
-            if not isinstance(outcome, Lost) and attempt.leads_to is not LOST:
+            if not isinstance(outcome, Lost) and not isinstance(attempt.leads_to, Lost):
                 if self._events.is_busy and self._events.holds(attempt.lease):
                     with Shielded(context, "closing"):
                         await self._events.flush(attempt.lease)
@@ -149,7 +145,7 @@ class Pipeline:
         if isinstance(attempt.leads_to, Cancelled):
             job = start_job(job, attempt.claimed.fence, self._clock.now_ms())
             return self._decide(attempt.claimed, job, plan, attempt.leads_to)
-        return None if attempt.leads_to is LOST else release(attempt.lease)
+        return None if isinstance(attempt.leads_to, Lost) else release(attempt.lease)
 
     def _begin(self, attempt: Attempt, job: Job, plan: RunPlan, arguments: _Arguments) -> JobContext:
         """Set the attempt's timeout and its context; raise ``NotRun`` if the job has expired."""
@@ -159,16 +155,22 @@ class Pipeline:
             expired = Cancelled("it expired before a worker was free")
             raise NotRun(self._decide(attempt.claimed, job, plan, expired))
         timeout_ms = plan.timeout_ms if envelope.timeout_ms is None else bounded_ms(envelope.timeout_ms)
-        due_ms = None
+        due_ms = ends_at = None
         if timeout_ms is not None:
-            timeout_s, due_ms = timeout_ms / 1000, now_ms + timeout_ms
+            due_ms = now_ms + timeout_ms
             is_default = plan.is_default_timeout and envelope.timeout_ms is None
-            self._canceller.limit(attempt, timeout_s, "the default timeout" if is_default else "its timeout")
-            # A handler that goes on long past its timeout can't be stopped: its job is then for another worker.
-            self._leases.hold(attempt.lease, self._clock.monotonic() + timeout_s + self._grace_s)
-        context = attempt.context = JobContext(job, self._host.sender, due_ms, *arguments, self._on_event)
+            name = "the default timeout" if is_default else "its timeout"
+            ends_at = self._canceller.limit(attempt, timeout_ms / 1000, name)
+        context = attempt.context = JobContext(job, self._host.sender, due_ms, *arguments, self._on_event, ends_at)
         running.set(context)
         return context
+
+    def overrun(self, attempt: Attempt, job: Job, error: TimeoutError) -> Settlement:
+        """Return what ``error`` makes of ``job``, whose handler goes on."""
+        plan, now_ms = self._plans[job.name], self._clock.now_ms()
+        outcome = outcome_of_error(error, job, plan, now_ms)
+        duration_us = (now_ms - (job.started_at_ms or now_ms)) * 1000
+        return self._decide(attempt.claimed, job, plan, outcome, duration_us, error)
 
     def _outcome_of(self, error: BaseException, attempt: Attempt, job: Job, plan: RunPlan) -> Outcome | Lost:
         """Return what ``error`` leads to: raised while the attempt is cancelled, it isn't the handler's own failure."""

@@ -15,13 +15,13 @@ from typing import Any
 
 from asyncjobs.core.text import message_of
 from asyncjobs.jobs.context import JobContext
-from asyncjobs.worker.shield import ShieldedFuture
+from asyncjobs.worker.shield import ShieldedFuture, note_thread
 
 __all__ = ["HandlerThreads", "in_thread"]
 
 
 class _Call:
-    __slots__ = ("args", "context", "function", "future", "kwargs", "loop")
+    __slots__ = ("args", "context", "function", "future", "job", "kwargs", "loop")
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class _Call:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         future: asyncio.Future[Any],
+        job: JobContext | None = None,
     ) -> None:
         self.function = function
         self.args = args
@@ -36,8 +37,11 @@ class _Call:
         self.context = contextvars.copy_context()
         self.loop = asyncio.get_running_loop()
         self.future = future
+        self.job = job
 
     def run(self) -> None:
+        if self.job is not None:
+            note_thread(self.job)
         try:
             value = self.context.run(self.function, *self.args, **self.kwargs)
         except BaseException as error:
@@ -75,7 +79,7 @@ class HandlerThreads:
         Returns:
             A future of its result. The task that awaits it can't be cancelled before, while the job is shielded.
         """
-        call = _Call(function, job.args, job.kwargs, ShieldedFuture(job))
+        call = _Call(function, job.args, job.kwargs, ShieldedFuture(job), job)
         if not self._idle.acquire(blocking=False):
             self._count += 1
             threading.Thread(target=self._serve, name=f"asyncjobs-handler-{self._count}", daemon=True).start()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
-__all__ = ["folded", "text_of"]
+__all__ = ["folded", "text_of", "trace_of_thread"]
 
 _OURS = str(Path(__file__).parents[2]) + os.sep
 
@@ -26,6 +27,16 @@ def folded(trace: TracebackType | None) -> TracebackType | None:
     for one in reversed(others):
         rest = TracebackType(rest, one.tb_frame, one.tb_lasti, one.tb_lineno)
     return rest
+
+
+def trace_of_thread(number: int | None) -> TracebackType | None:
+    """Return where the thread ``number`` is at the moment, as the traceback of an error that is raised there."""
+    frame: FrameType | None = None if number is None else sys._current_frames().get(number)
+    trace: TracebackType | None = None
+    while frame is not None:
+        trace = TracebackType(trace, frame, frame.f_lasti, frame.f_lineno or frame.f_code.co_firstlineno)
+        frame = frame.f_back
+    return trace
 
 
 def text_of(error: BaseException) -> str:

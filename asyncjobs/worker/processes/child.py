@@ -15,6 +15,7 @@ import time
 import traceback
 from typing import Any, NoReturn
 
+from asyncjobs.core.duration import Duration, to_ms
 from asyncjobs.core.settlement import bounded_error
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.core.text import message_of, storable
@@ -31,6 +32,7 @@ from asyncjobs.worker.processes.descent import adopt_orphans, kill_descendants
 from asyncjobs.worker.processes.finding import MAIN, Handler, find_handler
 from asyncjobs.worker.processes.protocol import (
     Event,
+    Extended,
     Frames,
     Message,
     Raised,
@@ -149,13 +151,24 @@ def _answer(body: bytes, handlers: dict[tuple[str, str], Handler]) -> Returned |
         stage = "arguments"
         job = call.job
         args, kwargs = handler.signature.decode(job.envelope.arguments, job.envelope.keywords)
-        context = JobContext(job, _NoDispatcher(), call.deadline_ms, args, kwargs, _send_event)
+        context = _Context(job, _NoDispatcher(), call.deadline_ms, args, kwargs, _send_event, call.ends_at)
         stage = "handler"
         value = contextvars.copy_context().run(_call, handler, args, kwargs, context, call.tenant)
         stage = "result"
         return Returned(_encoded(value, handler.signature.returns, call.max_result_bytes))
     except BaseException as error:
         return _raised(error, stage)
+
+
+class _Context(JobContext):
+    """The running job in the process of its handler: what moves its timeout is told to the worker, which kills it."""
+
+    __slots__ = ()
+
+    def extend_timeout(self, seconds: Duration) -> None:
+        super().extend_timeout(seconds)
+        if _channel is not None and _channel.is_busy:
+            _channel.send(Extended(to_ms("seconds", seconds) / 1000))
 
 
 def _send_event(lease: Lease, event: bytes) -> None:

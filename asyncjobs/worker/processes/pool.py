@@ -42,17 +42,23 @@ class HandlerProcesses:
         """The ids of the processes that live."""
         return frozenset(child.pid for child in self._children)
 
-    async def run(self, call: ProcessCall, on_event: Callable[[bytes], None]) -> bytes:
+    async def run(
+        self,
+        call: ProcessCall,
+        on_event: Callable[[bytes], None],
+        on_extension: Callable[[float], None] | None = None,
+    ) -> bytes:
         """Run ``call`` in a process and return the handler's value, encoded; the caller holds one of the ``slots``.
 
-        ``on_event`` is called on the loop with each event that the handler emits, in order, before this returns.
+        ``on_event`` is called on the loop with each event that the handler emits, in order, before this returns, and
+        ``on_extension`` with the seconds for which it asks to go on.
         Cancelled while the handler runs, the process is killed. Raises ``HandlerFailed`` with what the handler raised,
         and ``ProcessDied`` if the process ended by itself.
         """
         frame = encode_call(call)
         child = self._free_child()
         try:
-            reply = await child.ask(frame, on_event)
+            reply = await child.ask(frame, on_event, on_extension)
         finally:
             if child.is_ready and not self._is_closed:
                 self._idle.append(child)

@@ -13,7 +13,16 @@ from collections.abc import Callable
 
 from asyncjobs.worker.processes.descent import kill_descendants
 from asyncjobs.worker.processes.interpreter import command_of
-from asyncjobs.worker.processes.protocol import Event, Frames, ProcessDied, Raised, Returned, decode_message
+from asyncjobs.worker.processes.protocol import (
+    Event,
+    Extended,
+    Frames,
+    Message,
+    ProcessDied,
+    Raised,
+    Returned,
+    decode_message,
+)
 
 __all__ = ["HandlerProcess"]
 
@@ -36,6 +45,7 @@ class HandlerProcess:
         self._frames = Frames()
         self._unsent = memoryview(b"")
         self._on_event: Callable[[bytes], None] | None = None
+        self._on_extension: Callable[[float], None] | None = None
         self._outcome: asyncio.Future[Returned | Raised | Exception] | None = None
         self._kill_timer: asyncio.TimerHandle | None = None
         self._is_killed = False
@@ -58,13 +68,17 @@ class HandlerProcess:
         """Whether it lives, and no call waits for its answer."""
         return self._outcome is None and not self._is_killed and self._process.returncode is None
 
-    async def ask(self, frame: bytes, on_event: Callable[[bytes], None]) -> Returned | Raised:
-        """Send a call and return its answer; ``on_event`` is called with each event that the handler emits until then.
+    async def ask(
+        self, frame: bytes, on_event: Callable[[bytes], None], on_extension: Callable[[float], None] | None
+    ) -> Returned | Raised:
+        """Send a call and return its answer.
 
-        Raises ``ProcessDied`` if the process ends first. Unless it ``is_ready`` afterwards, it must be killed.
+        Until then ``on_event`` is called with each event that the handler emits, and ``on_extension`` with the seconds
+        for which it asks to go on. Raises ``ProcessDied`` if the process ends first. Unless it ``is_ready`` afterwards,
+        it must be killed.
         """
         self._outcome = self._loop.create_future()
-        self._on_event = on_event
+        self._on_event, self._on_extension = on_event, on_extension
         self._unsent = memoryview(frame)
         self._write()
         if self._unsent:
@@ -128,14 +142,17 @@ class HandlerProcess:
             self.kill()
         return data
 
-    def _take(self, message: Event | Returned | Raised) -> None:
+    def _take(self, message: Message) -> None:
         if self._outcome is None or self._outcome.done():
             return
-        if not isinstance(message, Event):
-            self._settle(message)
-            self._outcome = None
-        elif self._on_event is not None:
-            self._on_event(message.data)
+        match message:
+            case Event() if self._on_event is not None:
+                self._on_event(message.data)
+            case Extended() if self._on_extension is not None:
+                self._on_extension(message.seconds)
+            case Returned() | Raised():
+                self._settle(message)
+                self._outcome = None
 
     def _settle(self, outcome: Returned | Raised | Exception) -> None:
         if self._outcome is not None and not self._outcome.done():

@@ -1,7 +1,7 @@
 """The messages between a worker and the processes of its handlers: msgpack in frames, never pickle.
 
 A frame is the length of its body (4 bytes, big endian) and the body. To the child go ``ProcessCall``s, one at a time;
-for each it sends any number of ``Event``s and then one ``Returned`` or ``Raised``.
+for each it sends any number of ``Event``s and ``Extended``s, and then one ``Returned`` or ``Raised``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from asyncjobs.errors import AsyncJobsError
 
 __all__ = [
     "Event",
+    "Extended",
     "Frames",
     "HandlerFailed",
     "Message",
@@ -50,6 +51,8 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The started job."""
     deadline_ms: int | None
     """When the timeout ends, ``None`` without one."""
+    ends_at: float | None
+    """The same by ``time.monotonic``, which is one clock for all processes of a machine."""
     tenant: TenantContext | None
     """The tenant that the job is run for, as it was resolved."""
     max_result_bytes: int
@@ -69,6 +72,7 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         *,
         max_result_bytes: int,
         deadline_ms: int | None = None,
+        ends_at: float | None = None,
         tenant: TenantContext | None = None,
     ) -> ProcessCall:
         """Return the call of ``function`` for ``job``, to be imported in the child as it was here."""
@@ -82,6 +86,7 @@ class ProcessCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
             qualname=function.__qualname__,
             job=job,
             deadline_ms=deadline_ms,
+            ends_at=ends_at,
             tenant=tenant,
             max_result_bytes=max_result_bytes,
             path=tuple(entry for entry in sys.path if isinstance(entry, str)),
@@ -94,6 +99,13 @@ class Event(msgspec.Struct, frozen=True, array_like=True, tag="event"):
     """An event of the running handler."""
 
     data: bytes
+
+
+class Extended(msgspec.Struct, frozen=True, array_like=True, tag="extended"):
+    """The running handler has asked for more time."""
+
+    seconds: float
+    """How long it may go on from now."""
 
 
 class Returned(msgspec.Struct, frozen=True, array_like=True, tag="returned"):
@@ -113,7 +125,7 @@ class Raised(msgspec.Struct, frozen=True, array_like=True, tag="raised"):
     steering: bytes = b""
 
 
-Message: TypeAlias = Event | Returned | Raised
+Message: TypeAlias = Event | Extended | Returned | Raised
 
 
 class HandlerFailed(AsyncJobsError):
