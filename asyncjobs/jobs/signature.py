@@ -20,7 +20,7 @@ import msgspec
 from asyncjobs.errors import ArgumentsError, DefinitionError
 from asyncjobs.jobs.handler import check_returned
 from asyncjobs.jobs.misfits import Argument, changed, misfit, unencodable, wrongly_typed
-from asyncjobs.jobs.resources import Injected
+from asyncjobs.jobs.resources import injected_in
 from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, STANDARD, Hooks
 
@@ -65,8 +65,8 @@ class Signature:
     def __init__(self, function: Callable[..., Any], name: str, hooks: Hooks = STANDARD) -> None:
         self._name = name
         self._hooks = hooks
-        self._signature = _without_injected(inspect.signature(function), name)
         hints = typing.get_type_hints(function, include_extras=True)
+        self._signature = _without_injected(inspect.signature(function), hints, name)
         self._positional: list[tuple[str, Codec]] = []
         self._by_name: dict[str, Codec] = {}
         # Of *args and **kwargs; without them nothing is ever bound there.
@@ -295,19 +295,21 @@ def _loading(decode: Callable[..., Any], codecs: Sequence[Codec]) -> Callable[..
     return load
 
 
-def _without_injected(signature: inspect.Signature, name: str) -> inspect.Signature:
+def _without_injected(signature: inspect.Signature, hints: Mapping[str, Any], name: str) -> inspect.Signature:
     """Return the parameters that a call is bound to: all but those that the worker fills in."""
+    what = f"job {name!r}"
+    injected = injected_in(signature.parameters, hints, what)
     kept: list[inspect.Parameter] = []
-    injected: str | None = None
+    before: str | None = None
     for parameter in signature.parameters.values():
-        if isinstance(parameter.default, Injected):
-            injected = parameter.name
+        if parameter.name in injected:
+            before = parameter.name
             if parameter.kind is parameter.POSITIONAL_ONLY:
-                raise DefinitionError(f"job {name!r}: {injected!r} is injected, so it can't be positional-only")
+                raise DefinitionError(f"{what}: {before!r} is injected, so it can't be positional-only")
             continue
-        if injected is not None and parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
+        if before is not None and parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
             raise DefinitionError(
-                f"job {name!r}: {parameter.name!r} stands behind {injected!r}, which is injected; put what is injected "
+                f"{what}: {parameter.name!r} stands behind {before!r}, which is injected; put what is injected "
                 "last, or behind a *"
             )
         kept.append(parameter)

@@ -7,11 +7,11 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, is_typeddict
+from typing import Annotated, Any, Literal, is_typeddict
 
 from asyncjobs.errors import DefinitionError
 from asyncjobs.jobs.context import JobContext
-from asyncjobs.jobs.resources import Injected, ResourceScope, scope_of
+from asyncjobs.jobs.resources import ResourceScope, injected_in, scope_of
 
 __all__ = ["Need", "Provider", "Resolver"]
 
@@ -58,13 +58,11 @@ class Resolver:
         arguments: dict[str, Provider] = {}
         own: dict[Provider, Need] = {}
         hints = _hints(function)
-        for name, parameter in inspect.signature(function).parameters.items():
-            if isinstance(parameter.default, Injected):
-                where = f"{what}: parameter {name!r}"
-                key = parameter.default.provider
-                need = self._need(key, where, (), own)
-                _check_type(hints.get(name, Any), need.make, where)
-                arguments[name] = key
+        for name, key in injected_in(inspect.signature(function).parameters, hints, what).items():
+            where = f"{what}: parameter {name!r}"
+            need = self._need(key, where, (), own)
+            _check_type(hints.get(name, Any), need.make, where)
+            arguments[name] = key
         return arguments, tuple(own.values())
 
     def _need(self, key: Provider, where: str, above: tuple[Provider, ...], own: dict[Provider, Need]) -> Need:
@@ -76,9 +74,11 @@ class Resolver:
         takes: list[tuple[str, Provider]] = []
         job: list[str] = []
         scope = scope_of(make) or scope_of(key) or "job"
-        for name, parameter in _parameters(make, where).items():
-            if isinstance(parameter.default, Injected):
-                inner = self._need(parameter.default.provider, where, (*above, key), own)
+        parameters = _parameters(make, where)
+        injected = injected_in(parameters, hints, f"{where} can't be resolved: {_name(make)}")
+        for name, parameter in parameters.items():
+            if name in injected:
+                inner = self._need(injected[name], where, (*above, key), own)
                 if scope == "worker" and inner.scope == "job":
                     raise DefinitionError(
                         f"{where} can't be resolved: {_name(make)} lives as long as the worker, but needs "
@@ -121,7 +121,8 @@ def _parameters(make: Provider, where: str) -> Mapping[str, inspect.Parameter]:
 
 def _hints(function: Provider) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function.__init__ if isinstance(function, type) else function)  # type: ignore[misc]
+        described = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
+        return typing.get_type_hints(described, include_extras=True)
     except (NameError, TypeError):
         # Annotations that can't be resolved say nothing; the signature of a handler is checked elsewhere.
         return {}
@@ -143,6 +144,8 @@ def _call_of(make: Provider) -> tuple[Callable[..., Any], _Kind]:
 
 def _check_type(wanted: Any, make: Provider, where: str) -> None:
     """Raise ``DefinitionError`` if the resource is plainly not what the parameter is annotated with."""
+    if typing.get_origin(wanted) is Annotated:
+        wanted = wanted.__origin__
     given = make if isinstance(make, type) else _hints(inspect.unwrap(make)).get("return", Any)
     if inspect.isgeneratorfunction(inspect.unwrap(make)) or inspect.isasyncgenfunction(inspect.unwrap(make)):
         given = (typing.get_args(given) or (Any,))[0]
