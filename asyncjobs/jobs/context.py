@@ -43,6 +43,7 @@ class JobContext:
         "_job",
         "_on_event",
         "_progress",
+        "_resources",
         "_shield",
         "_thread_id",
         "args",
@@ -74,6 +75,8 @@ class JobContext:
         self._is_cancelled = False
         self._ends_at = ends_at
         self._thread_id: int | None = None
+        # Those that are open around what runs at the moment.
+        self._resources: Any = None
 
     @property
     def record(self) -> Job:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from asyncjobs.core.job import Job
 from asyncjobs.jobs.context import JobContext
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.request import JobRequest
@@ -19,10 +20,13 @@ CallNext = Callable[[JobContext], Coroutine[Any, Any, Any]]
 
 
 class Middleware:
-    """One layer around sending and running; override ``enqueue``, ``process`` or both, and give it to ``App``.
+    """One layer around sending and running; override ``enqueue``, ``process`` or ``ended``, and give it to ``App``.
 
     The first layer of ``App(middleware=[…])`` is the outermost, on both sides. One object serves all jobs at once, so
     keep what belongs to a job in local variables. The layers are composed when the app is made, or the worker starts.
+
+    ``process`` and ``ended`` may have further parameters with ``Inject``, which the worker fills in; those of ``ended``
+    are the worker's resources.
 
     Example:
         ``App("memory://", middleware=[Logging(), DefaultTimeout(60)])``
@@ -60,3 +64,16 @@ class Middleware:
             The result of the job.
         """
         return await call_next(job)
+
+    async def ended(self, job: Job) -> None:
+        """Note that a job has ended: completed, cancelled, or failed for good.
+
+        Called once by the worker whose attempt has ended the job, after the broker has accepted that; so not for a try
+        that will be repeated, and not where another worker had taken the job over. It isn't called for a job that ends
+        without a worker's attempt, as by a cancellation while it waits, nor where the worker dies before. The innermost
+        layer is called first. An error here is logged, and after 10 seconds the call is cancelled.
+
+        Args:
+            job: The job as ``App.find_job`` returns it, with its ``state``, ``result``, ``errors``, ``reason`` and
+                ``duration_ms``.
+        """

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import dis
+import inspect
 import itertools
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from asyncjobs.core.bounds import shown
 from asyncjobs.errors import ConfigurationError
 from asyncjobs.jobs.context import JobContext
 from asyncjobs.jobs.handle import JobHandle
+from asyncjobs.jobs.handler import is_async
 from asyncjobs.jobs.request import JobRequest
+from asyncjobs.jobs.resources import Injected
 from asyncjobs.middleware.base import CallNext, Middleware, Send
 
-__all__ = ["Caller", "checked_middleware", "overrides", "processing", "run_handler", "sees_sending", "sending"]
+__all__ = [
+    "Caller",
+    "Process",
+    "checked_middleware",
+    "overrides",
+    "processing",
+    "run_handler",
+    "sees_sending",
+    "sending",
+]
 
 _EXPECTED = "expected it to end by `return await send(requests)`, with one handle a request"
 
@@ -36,7 +48,21 @@ def checked_middleware(given: Sequence[Middleware]) -> tuple[Middleware, ...]:
             )
         if overrides(one, "enqueue") and _returns_nothing(type(one).enqueue):
             raise ConfigurationError(f"{type(one).__qualname__}.enqueue returns nothing: {_EXPECTED}")
+        if not is_async(one.ended):
+            raise ConfigurationError(f"{type(one).__qualname__}.ended is a plain function: expected an async def")
+        if any(isinstance(parameter.default, Injected) for parameter in _parameters_of(one.enqueue)):
+            raise ConfigurationError(
+                f"{type(one).__qualname__}.enqueue has a parameter with Inject, but jobs are sent where no worker is, "
+                "too: only process and ended can have resources"
+            )
     return tuple(given)
+
+
+def _parameters_of(function: Callable[..., Any]) -> Iterable[inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ()
 
 
 def _returns_nothing(function: Callable[..., Any]) -> bool:
@@ -51,8 +77,8 @@ def _returns_nothing(function: Callable[..., Any]) -> bool:
     return bool(values) and all(value is None for value in values)
 
 
-def overrides(layer: Middleware, side: Literal["enqueue", "process"]) -> bool:
-    """Return whether ``layer`` has something to do where jobs are sent (``enqueue``), or run (``process``)."""
+def overrides(layer: Middleware, side: Literal["enqueue", "process", "ended"]) -> bool:
+    """Return whether ``layer`` has something to do where jobs are sent (``enqueue``), run (``process``), or end."""
     return getattr(type(layer), side) is not getattr(Middleware, side)
 
 
@@ -91,19 +117,17 @@ def _enqueue_layer(layer: Middleware, send: Send) -> Send:
 Caller: TypeAlias = Callable[[JobContext], Awaitable[Any]]
 
 
-def sees_running(layers: Sequence[Middleware]) -> bool:
-    """Return whether any of the layers has something to do where jobs are run."""
-    return any(overrides(one, "process") for one in layers)
+#: The ``process`` of a layer.
+Process: TypeAlias = Callable[[JobContext, CallNext], Coroutine[Any, Any, Any]]
 
 
-def processing(layers: Sequence[Middleware], call: Caller) -> Caller:
-    """Return ``call``, which runs a handler, with the layers around it; ``call`` itself if none has anything to do."""
-    wanted = [one.process for one in layers if overrides(one, "process")]
-    if not wanted:
+def processing(layers: Sequence[Process], call: Caller) -> Caller:
+    """Return ``call``, which runs a handler, with ``layers`` around it, outermost first; itself without any."""
+    if not layers:
         return call
     # Bound as a method is: calling it costs less than calling a functools.partial.
     chain: CallNext = types.MethodType(run_handler, call)
-    for process in reversed(wanted):
+    for process in reversed(layers):
         chain = _process_layer(process, chain)
     return chain
 
@@ -113,9 +137,7 @@ async def run_handler(call: Caller, job: JobContext) -> Any:
     return await call(job)
 
 
-def _process_layer(
-    process: Callable[[JobContext, CallNext], Coroutine[Any, Any, Any]], call_next: CallNext
-) -> CallNext:
+def _process_layer(process: Process, call_next: CallNext) -> CallNext:
     # It returns the layer's coroutine, and is none itself: one fewer is made for each layer and job.
     def call(job: JobContext) -> Coroutine[Any, Any, Any]:
         return process(job, call_next)

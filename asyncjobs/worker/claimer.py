@@ -101,7 +101,7 @@ class Claimer(Duty):
     def room(self) -> int:
         """How many jobs to claim: for the free slots, and ahead."""
         executor = self._executor
-        return executor.concurrency - executor.running + self._ahead - executor.buffered
+        return executor.concurrency - executor.running + self._ahead - executor.buffered - executor.ending
 
     async def step(self, limit: int) -> Claim:
         """Claim up to ``limit`` jobs (0: only make ready what is due) and hand them to the executor.

@@ -129,6 +129,8 @@ class WorkerRun:
         yield "heartbeat", heartbeat
         yield "cancel watch", self._make_cancel_watch(heartbeat)
         yield "event sender", self._executor.events
+        if self._executor.endings is not None:
+            yield "ended", self._executor.endings
         yield "settler", self._settler
         yield "claimer", self._claimer
         yield "executor", self._executor
@@ -313,6 +315,9 @@ class WorkerRun:
             return True
         if not self._settler.is_idle:
             await self._settler.flush(longest_s)
+            return True
+        if executor.endings is not None and not executor.endings.is_idle:
+            await executor.endings.one_done(longest_s)
             return True
         return False
 

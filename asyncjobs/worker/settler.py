@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 
@@ -40,6 +40,8 @@ class Settler(Duty):
         self._is_sending = False
         self._is_repeating = False
         self._outage = Outage(_log, "settling %d jobs must wait: %s")
+        #: Called with each batch that was sent, the replies, and whether it may have been sent before.
+        self.on_settled: Callable[[Sequence[tuple[Lease, Settlement]], Sequence[bool | None], bool], None] | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -84,6 +86,8 @@ class Settler(Duty):
                     lease.id,
                     settlement.name,
                 )
+        if self.on_settled is not None:
+            self.on_settled(batch, replies, self._is_repeating)
         self._is_repeating = False
         if self._holding.failures and not self._held:
             self._holding.over()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from asyncjobs import App, JobContext, JobHandle, JobRequest, Middleware, Worker, job
+from asyncjobs import App, Job, JobContext, JobHandle, JobRequest, Middleware, Worker, job
 from asyncjobs.middleware import CallNext, Send
 from asyncjobs.telemetry import QueueGauges
 from asyncjobs.tenancy import TenantResolver
@@ -34,6 +34,9 @@ class Layer(Middleware):
         call_next(job)  # wrong
         super().process(job, call_next)  # wrong
         return await call_next(job)
+
+    async def ended(self, job: Job) -> None:
+        super().ended(job)  # wrong
 
 
 async def jobs(when: datetime) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Unpack, assert_type
+from typing import Annotated, Any, Unpack, assert_type
 
 from asyncjobs import (
     App,
@@ -168,6 +168,27 @@ async def injected(number: int = 1, *, order: Order = Inject(pool)) -> int:
     return order.number
 
 
+@app.job
+async def annotated(number: int, order: Annotated[Order, Inject(pool)] = Inject()) -> int:
+    return number + order.number
+
+
+@app.on_worker_start
+async def warm_up(order: Order = Inject(pool)) -> None: ...
+
+
+@app.on_worker_stop
+def say_goodbye() -> None: ...
+
+
+class Audit(Middleware):
+    async def process(self, job: JobContext, call_next: CallNext, order: Order = Inject(pool)) -> object:
+        return await call_next(job)
+
+    async def ended(self, job: Job, *, order: Annotated[Order, Inject(pool)] = Inject()) -> None:
+        assert_type(job.state, JobState)
+
+
 @app.job(executor="process", every=timedelta(minutes=5))
 def computed() -> int:
     return 1
@@ -179,6 +200,8 @@ async def steer() -> None:
         assert_type(event, JobEvent)
     assert_type(await handle.result(), int)
     assert_type(await (await computed.delay()).result(), int)
+    assert_type(await (await annotated.delay(1)).result(), int)
+    await warm_up(Order(1))
     assert_type(await app.add_schedule("one", plain.request("a"), every=60), ScheduleInfo)
     assert_type(await app.retry_failed(error="ValueError", since=datetime.now(UTC)), int)
     with app.override(pool, lambda: Order(2)):

@@ -22,6 +22,7 @@ from asyncjobs.worker.event_sender import EventSender
 from asyncjobs.worker.execution.attempt import LOST, OVERRUN, Attempt
 from asyncjobs.worker.execution.callers import HandlerCallers
 from asyncjobs.worker.execution.canceller import Canceller
+from asyncjobs.worker.execution.endings import Endings
 from asyncjobs.worker.execution.pipeline import Pipeline
 from asyncjobs.worker.execution.plan import RunPlans
 from asyncjobs.worker.execution.run_counter import MAX_NOTED, VALUES_A_NOTE, RunCounter
@@ -84,6 +85,11 @@ class Executor(Duty):
         self.runs = RunCounter()
         self._shutdown_timeout_s = settings.shutdown_timeout
         self.stop_within_s = settings.shutdown_timeout + _CANCELLED_S + 2 * _ABANDON_S + _CLOSE_S
+        #: What tells middleware of jobs that have ended, if any wants to know.
+        self.endings: Endings | None = None
+        if plans.ended:
+            self.endings = Endings(host.connection.broker, plans.ended, plans.shared.values)
+            settler.on_settled = self.endings.settled
         self._settle = settler.add
         self._leases = leases
         self._verdicts = Verdicts(clock.now_ms, chance, worker_id)
@@ -117,6 +123,11 @@ class Executor(Duty):
     def buffered(self) -> int:
         """How many claimed jobs wait for a slot."""
         return len(self._buffer)
+
+    @property
+    def ending(self) -> int:
+        """How many jobs have ended of which middleware is still to be told."""
+        return 0 if self.endings is None else self.endings.waiting
 
     @property
     def running_ids(self) -> tuple[str, ...]:
@@ -196,6 +207,8 @@ class Executor(Duty):
         else:
             if run is not None:
                 self._note_run(run, settlement, is_first=not attempt.claimed.tries)
+            if self.endings is not None:
+                self.endings.expect(attempt.claimed, attempt.lease, settlement)
             self._settle(attempt.lease, settlement)
         if self._buffer:
             self._fill()
@@ -234,7 +247,10 @@ class Executor(Duty):
                 if attempt.leads_to is None:
                     self._canceller.cancel(attempt, Cancelled(reason))
             elif (claimed := self._unbuffer(lease)) is not None:
-                self._settle(lease, self._verdicts.of_unstarted(claimed, Cancelled(reason)))
+                settlement = self._verdicts.of_unstarted(claimed, Cancelled(reason))
+                if self.endings is not None:
+                    self.endings.expect(claimed, lease, settlement)
+                self._settle(lease, settlement)
 
     def _unbuffer(self, lease: Lease) -> Claimed | None:
         for entry in self._buffer:

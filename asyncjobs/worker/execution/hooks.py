@@ -15,7 +15,7 @@ from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.threads import in_thread
 from asyncjobs.worker.resources.resolving import Provider, Resolver
 
-__all__ = ["Hook", "WorkerHooks", "checked_hook", "resolved_hooks"]
+__all__ = ["Hook", "Resolved", "WorkerHooks", "checked_hook", "name_of", "resolved"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
@@ -29,39 +29,42 @@ def checked_hook(given: Any, verb: str) -> None:
         raise DefinitionError(f"@app.{verb} decorates a function, not {shown(given)}")
     if inspect.isgeneratorfunction(given) or inspect.isasyncgenfunction(given):
         raise DefinitionError(
-            f"@app.{verb} decorates a function that returns, and {_name(given)} is a generator; to open something at "
+            f"@app.{verb} decorates a function that returns, and {name_of(given)} is a generator; to open something at "
             'the start and close it at the end, write @resource(scope="worker")'
         )
 
 
-class _Resolved(NamedTuple):
-    """A hook, and the resources that it takes."""
+class Resolved(NamedTuple):
+    """A hook, and the resources of the worker that it takes."""
 
+    what: str
     call: Hook
     takes: Mapping[str, Provider]
 
 
-def resolved_hooks(hooks: Sequence[Hook], verb: str, resolver: Resolver) -> list[_Resolved]:
-    """Return ``hooks`` with the worker's resources that they take.
+def resolved(hook: Hook, what: str, resolver: Resolver, *, given: int = 0) -> Resolved:
+    """Return ``hook`` with the worker's resources that it takes.
+
+    Args:
+        hook: The hook.
+        what: Names it in errors.
+        resolver: Finds its resources.
+        given: How many of its first parameters the caller gives.
 
     Raises:
-        DefinitionError: One takes what no worker can give it.
+        DefinitionError: It takes what no worker can give it.
     """
-    found = []
-    for hook in hooks:
-        what = f"the {verb} hook {_name(hook)}"
-        takes, own = resolver.resolve(hook, what)
-        if own:
-            raise DefinitionError(
-                f"{what} takes {_name(own[0].key)}, which lives as long as a job; a hook can only take what is marked "
-                '@resource(scope="worker")'
-            )
-        for name, parameter in inspect.signature(hook).parameters.items():
-            is_given = name in takes or parameter.default is not parameter.empty
-            if not is_given and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                raise DefinitionError(f"{what} has the parameter {name!r}; give it a default, or Inject(…)")
-        found.append(_Resolved(hook, takes))
-    return found
+    takes, own = resolver.resolve(hook, what)
+    if own:
+        raise DefinitionError(
+            f"{what} takes {name_of(own[0].key)}, which lives as long as a job; it can only take what is marked "
+            '@resource(scope="worker")'
+        )
+    for name, parameter in list(inspect.signature(hook).parameters.items())[given:]:
+        has_value = name in takes or parameter.default is not parameter.empty
+        if not has_value and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise DefinitionError(f"{what} has the parameter {name!r}; give it a default, or Inject(…)")
+    return Resolved(what, hook, takes)
 
 
 class WorkerHooks(Duty):
@@ -75,8 +78,8 @@ class WorkerHooks(Duty):
 
     def __init__(
         self,
-        on_start: Sequence[_Resolved],
-        on_stop: Sequence[_Resolved],
+        on_start: Sequence[Resolved],
+        on_stop: Sequence[Resolved],
         resources: Mapping[Provider, Any],
         *,
         stop_within_s: float,
@@ -92,7 +95,7 @@ class WorkerHooks(Duty):
             try:
                 await self._call(hook)
             except Exception as error:
-                error.add_note(f"The on_worker_start hook {_name(hook.call)} raised this: the worker does not start.")
+                error.add_note(f"It was raised by {hook.what}: the worker does not start.")
                 raise
 
     async def stop(self) -> None:
@@ -101,18 +104,19 @@ class WorkerHooks(Duty):
             try:
                 await self._call(hook)
             except asyncio.CancelledError:
-                _log.error("the on_worker_stop hook %s took too long", _name(hook.call))
+                _log.error("%s took too long", hook.what)
                 raise
             except Exception:
-                _log.exception("the on_worker_stop hook %s failed", _name(hook.call))
+                _log.exception("%s failed", hook.what)
 
-    async def _call(self, hook: _Resolved) -> None:
-        given = {name: self._resources[key] for name, key in hook.takes.items()}
+    async def _call(self, hook: Resolved) -> None:
+        taken = {name: self._resources[key] for name, key in hook.takes.items()}
         if is_async(hook.call):
-            await cast("Awaitable[object]", hook.call(**given))
+            await cast("Awaitable[object]", hook.call(**taken))
         else:
-            await in_thread(hook.call, given)
+            await in_thread(hook.call, taken)
 
 
-def _name(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name of a function, for errors."""
     return getattr(function, "__qualname__", None) or repr(function)

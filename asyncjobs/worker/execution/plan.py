@@ -14,12 +14,12 @@ from asyncjobs.errors import DefinitionError
 from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.middleware.base import Middleware
-from asyncjobs.middleware.chain import Caller, processing, sees_running
+from asyncjobs.middleware.chain import Caller, Process, overrides, processing
 from asyncjobs.middleware.timeout import default_timeout_ms
 from asyncjobs.worker.execution.callers import HandlerCallers
-from asyncjobs.worker.execution.hooks import WorkerHooks, resolved_hooks
+from asyncjobs.worker.execution.hooks import WorkerHooks, name_of, resolved
 from asyncjobs.worker.host import WorkerHost
-from asyncjobs.worker.resources.opening import WorkerResources, with_resources
+from asyncjobs.worker.resources.opening import WorkerResources, layer_with_resources, with_resources
 from asyncjobs.worker.resources.resolving import Resolver
 
 __all__ = ["RunPlan", "RunPlans"]
@@ -56,23 +56,39 @@ class RunPlans:
         self._host = host
         self._callers = callers
         resolver = Resolver(host.overrides)
-        resolved = {
+        found = {
             definition: resolver.resolve(definition.function, f"job {definition.name!r}")
             for definition in host.registry
         }
-        on_start = resolved_hooks(host.on_start, "on_worker_start", resolver)
-        on_stop = resolved_hooks(host.on_stop, "on_worker_stop", resolver)
+        layers = [
+            (one.process, *resolver.resolve(one.process, f"the middleware {type(one).__qualname__}.process"))
+            for one in host.middleware
+            if overrides(one, "process")
+        ]
+        ended = [
+            resolved(one.ended, f"the middleware {type(one).__qualname__}.ended", resolver, given=1)
+            for one in reversed(host.middleware)
+            if overrides(one, "ended")
+        ]
+        on_start = [resolved(one, f"the on_worker_start hook {name_of(one)}", resolver) for one in host.on_start]
+        on_stop = [resolved(one, f"the on_worker_stop hook {name_of(one)}", resolver) for one in host.on_stop]
         #: To be opened before the first job.
         self.shared = WorkerResources(resolver.shared.values())
+        self._layers: list[Process] = [
+            layer_with_resources(process, arguments, needs, self.shared) if arguments else process
+            for process, arguments, needs in layers
+        ]
+        #: Called with each job that has ended, in this order.
+        self.ended = ended
         #: Called while these are open.
         self.hooks = WorkerHooks(on_start, on_stop, self.shared.values, stop_within_s=host.settings.shutdown_timeout)
-        plans = {definition: self._plan(definition, *needed) for definition, needed in resolved.items()}
+        plans = {definition: self._plan(definition, *needed) for definition, needed in found.items()}
         #: By name and by alias.
         self.by_name = {name: plans[host.registry.get(name)] for name in host.registry.names()}
 
     def _plan(self, definition: JobDefinition[..., Any], arguments: Any, needs: Any) -> RunPlan:
         host, options = self._host, definition.options
-        call = self._callers.caller_of(definition, is_wrapped=sees_running(host.middleware))
+        call = self._callers.caller_of(definition, is_wrapped=bool(self._layers))
         if arguments and options.executor == "process":
             raise DefinitionError(
                 f"job {definition.name!r} runs in a process, to which {', '.join(map(repr, arguments))} can't be "
@@ -85,7 +101,7 @@ class RunPlans:
         result_ttl_ms = round(host.settings.result_ttl * 1000)
         own_timeout_ms = None if options.timeout_ms is UNSET else options.timeout_ms
         return RunPlan(
-            call=processing(host.middleware, call),
+            call=processing(self._layers, call),
             signature=signature,
             encode_result=signature.returns.write_result,
             retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,

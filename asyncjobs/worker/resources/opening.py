@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Protocol
 
 from asyncjobs.jobs.context import JobContext
+from asyncjobs.middleware.base import CallNext
+from asyncjobs.middleware.chain import Process, run_handler
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.resources.resolving import Need, Provider
 from asyncjobs.worker.shield import Shielded
 
-__all__ = ["OpenResources", "WorkerResources", "with_resources"]
+__all__ = ["OpenResources", "WorkerResources", "layer_with_resources", "with_resources"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
@@ -39,12 +41,20 @@ class _Sync:
         return self._manager.__exit__(kind, error, trace)
 
 
+class Opened(Protocol):
+    """Values of resources that are open, by the key of their provider."""
+
+    def __getitem__(self, key: Provider, /) -> Any: ...
+
+    def __contains__(self, key: object, /) -> bool: ...
+
+
 class OpenResources:
     """Open resources, by the key of their provider; what isn't here is looked up in ``around``."""
 
     __slots__ = ("_around", "_managers", "values")
 
-    def __init__(self, around: Mapping[Provider, Any]) -> None:
+    def __init__(self, around: Opened) -> None:
         self._around = around
         self._managers: list[tuple[Need, _Closing]] = []
         self.values: dict[Provider, Any] = {}
@@ -52,9 +62,14 @@ class OpenResources:
     def __getitem__(self, key: Provider) -> Any:
         return self.values[key] if key in self.values else self._around[key]
 
+    def __contains__(self, key: object) -> bool:
+        return key in self.values or key in self._around
+
     async def open(self, needs: Iterable[Need], job: JobContext | None) -> None:
-        """Open ``needs`` in order; if one can't be opened, the caller closes those before it."""
+        """Open ``needs`` in order, but for those that are open; if one can't be, the caller closes those before it."""
         for need in needs:
+            if need.key in self:
+                continue
             given = {name: self[key] for name, key in need.takes}
             for name in need.job:
                 given[name] = job
@@ -124,23 +139,55 @@ def with_resources(
 ) -> Callable[[JobContext], Awaitable[Any]]:
     """Return ``call`` with resources around it: ``needs`` opened before and closed after, ``arguments`` passed on."""
 
-    async def run(job: JobContext) -> Any:
-        opened = OpenResources(shared.values)
-        try:
-            await opened.open(needs, job)
-            job.kwargs = {**job.kwargs, **{name: opened[key] for name, key in arguments.items()}}
-            value = await call(job)
-        except BaseException as error:
-            with Shielded(job, "closing"):
-                await _pending_cancellation()
-                await opened.close(error)
-            raise
-        with Shielded(job, "closing"):
-            await _pending_cancellation()
-            await opened.close(None)
-        return value
+    def called(job: JobContext, given: dict[str, Any]) -> Awaitable[Any]:
+        job.kwargs = {**job.kwargs, **given}
+        return call(job)
+
+    def run(job: JobContext) -> Awaitable[Any]:
+        return _within(job, arguments, needs, shared, called)
 
     return run
+
+
+def layer_with_resources(
+    process: Callable[..., Coroutine[Any, Any, Any]],
+    arguments: Mapping[str, Provider],
+    needs: tuple[Need, ...],
+    shared: WorkerResources,
+) -> Process:
+    """Return the layer ``process`` with resources around it, as ``with_resources`` does; the handler shares them."""
+
+    def run(job: JobContext, call_next: CallNext) -> Coroutine[Any, Any, Any]:
+        return _within(job, arguments, needs, shared, lambda job, given: process(job, call_next, **given))
+
+    return run
+
+
+async def _within(
+    job: JobContext,
+    arguments: Mapping[str, Provider],
+    needs: tuple[Need, ...],
+    shared: WorkerResources,
+    call: Callable[[JobContext, dict[str, Any]], Awaitable[Any]],
+) -> Any:
+    around = job._resources
+    opened = OpenResources(shared.values if around is None else around)
+    try:
+        # Through `run_handler`, so that an error of a provider isn't taken for one of the layer around.
+        await run_handler(lambda job: opened.open(needs, job), job)
+        job._resources = opened
+        value = await call(job, {name: opened[key] for name, key in arguments.items()})
+    except BaseException as error:
+        with Shielded(job, "closing"):
+            await _pending_cancellation()
+            await opened.close(error)
+        raise
+    finally:
+        job._resources = around
+    with Shielded(job, "closing"):
+        await _pending_cancellation()
+        await run_handler(lambda _: opened.close(None), job)
+    return value
 
 
 async def _pending_cancellation() -> None:
