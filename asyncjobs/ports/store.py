@@ -33,8 +33,8 @@ class JobStore(Protocol):
         Args:
             queue: The queue.
             place: ``ready`` and ``parked`` are in the order in which the jobs will start, ``scheduled`` by due time,
-                ``running`` in any order, ``dead`` latest first, and ``deleted`` jobs by their deletion, the highest
-                number first.
+                ``running`` in any order, ``dead`` latest first, those of one millisecond by id, the highest first,
+                and ``deleted`` jobs by their deletion, the highest number first.
             after: The cursor of this page, from the page before; empty for the first page.
             limit: How many entries to look at, 1 or more.
             tenant: Only jobs of this tenant; empty for the jobs of all.

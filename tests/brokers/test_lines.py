@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from asyncjobs.brokers.redis import clients
-from asyncjobs.brokers.redis.line import Line, Lines
+from asyncjobs.brokers.redis.line import Gathered, Line, Lines
 from asyncjobs.core.server import Server as Address
 from tests.servers import Server
 from tests.waiting import until
@@ -90,3 +90,52 @@ async def test_waits_that_are_cancelled_while_they_connect_or_wait_leave_no_conn
         await asyncio.gather(*calls, return_exceptions=True)
     await until(lambda: others(client) == before, "no connection is left")
     await lines.close()
+
+
+def gathered(address: Address, pool: redis.asyncio.ConnectionPool) -> Gathered:
+    return Gathered(Lines(address, pool, 20))
+
+
+async def test_calls_of_one_turn_of_the_loop_share_a_connection_and_each_has_its_own_reply(
+    address: Address, pool: redis.asyncio.ConnectionPool, client: redis.Redis
+) -> None:
+    lines, before = gathered(address, pool), others(client)
+    found = await asyncio.gather(
+        *(lines.call("ECHO", str(number)) for number in range(250)),
+        lines.call("HGET", "wrong"),
+        lines.send([("SET", "a", "1"), ("GET", "a")]),
+        return_exceptions=True,
+    )
+    assert found[:250] == [str(number).encode() for number in range(250)]
+    assert isinstance(found[250], redis.ResponseError)
+    assert found[251] == [b"OK", b"1"]
+    # Of a hundred commands each.
+    assert len(set(others(client)) - set(before)) == 3
+    await lines.close()
+    await until(lambda: others(client) == before, "no connection is left")
+
+
+async def test_a_call_that_is_cancelled_leaves_those_alone_that_share_its_round_trip(
+    address: Address, pool: redis.asyncio.ConnectionPool, client: redis.Redis
+) -> None:
+    lines, before = gathered(address, pool), others(client)
+    for turns in range(6):
+        calls = [asyncio.ensure_future(lines.call("ECHO", str(number))) for number in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        calls[0].cancel()
+        assert (await asyncio.gather(*calls, return_exceptions=True))[1:] == [b"1", b"2"]
+    await lines.close()
+    await until(lambda: others(client) == before, "no connection is left")
+
+
+async def test_calls_that_wait_fail_where_the_connections_are_closed(
+    address: Address, pool: redis.asyncio.ConnectionPool, client: redis.Redis
+) -> None:
+    lines, before = gathered(address, pool), others(client)
+    call = asyncio.ensure_future(lines.call("BLPOP", "nothing", 60))
+    await until(lambda: client.info("clients")["blocked_clients"] == 1, "it waits")
+    await lines.close()
+    with pytest.raises(redis.ConnectionError):
+        await call
+    await until(lambda: others(client) == before, "no connection is left")

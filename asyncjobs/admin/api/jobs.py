@@ -10,6 +10,7 @@ import msgspec
 from asyncjobs.admin.api.route import Call, InQueue, Route
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.verbs.dead import DeadFilter
+from asyncjobs.app.verbs.search import why_of
 from asyncjobs.app.why import WhyReason
 from asyncjobs.core.job import Job
 from asyncjobs.core.priority import PriorityName
@@ -39,6 +40,7 @@ __all__ = [
     "retry",
     "show",
     "summary_for",
+    "told_why",
     "why",
 ]
 
@@ -184,8 +186,12 @@ async def show(call: Call[InQueue]) -> JobDetails:
 
 async def why(call: Call[InQueue]) -> WhyReply:
     """Show why a job doesn't run, or what it does instead."""
-    job = await job_of(call)
-    found = await call.app.why(job.id, queue=job.queue)
+    return await told_why(call, await job_of(call))
+
+
+async def told_why(call: Call[InQueue], job: Job) -> WhyReply:
+    """Return why a job doesn't run that the caller may see."""
+    found = await why_of(call.app, job)
     reasons = found.reasons
     if call.access.tenants is not None:
         reasons = [_without_figures(one) for one in reasons]

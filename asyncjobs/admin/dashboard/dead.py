@@ -105,22 +105,22 @@ async def dead(call: Call[Dead]) -> Mapping[str, Any]:
     query = call.query
     narrows = any(value for name, value in query.filter.items() if name != "queue") or query.before
     shows_groups = not narrows and call.access.tenants is None
-    found = await jobs.failed(
-        call.asking(msgspec.structs.replace(query, limit=min(query.limit, JOBS_BELOW)) if shows_groups else query)
+    latest = msgspec.structs.replace(query, limit=min(query.limit, JOBS_BELOW)) if shows_groups else query
+    found, listed = await asyncio.gather(
+        jobs.failed(call.asking(latest)), _groups(call, query.queue, is_wanted=shows_groups or bool(query.group))
     )
-    listed = await _groups(call, query.queue) if shows_groups else []
     return {
         "jobs": found.jobs,
         "next": found.next,
         "groups": listed[:MAX_GROUPS] if shows_groups else None,
         "more_groups": max(0, len(listed) - MAX_GROUPS),
-        "group": await _group(call, query),
+        "group": _named(listed, query.group),
         "ungrouped": UNGROUPED,
     }
 
 
-async def _groups(call: Call[Any], queue: str | None) -> list[groups.ToldGroup]:
-    if call.access.tenants is not None:
+async def _groups(call: Call[Any], queue: str | None, *, is_wanted: bool = True) -> list[groups.ToldGroup]:
+    if not is_wanted or call.access.tenants is not None:
         return []
     return (await groups.groups(call.asking(InQueue(queue)))).groups
 
@@ -129,7 +129,11 @@ async def _group(call: Call[Any], query: jobs.FailedQuery) -> groups.ToldGroup |
     """Return the group that a filter names, if the caller may see it."""
     if not query.group:
         return None
-    return next((one for one in await _groups(call, query.queue) if one.id == query.group), None)
+    return _named(await _groups(call, query.queue), query.group)
+
+
+def _named(found: list[groups.ToldGroup], group: str | None) -> groups.ToldGroup | None:
+    return next((one for one in found if group and one.id == group), None)
 
 
 # -- acting on all that match

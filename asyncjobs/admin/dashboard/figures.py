@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -10,14 +11,14 @@ import msgspec
 
 from asyncjobs.admin.api import figures, listing, queues
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
-from asyncjobs.admin.dashboard.charts import SPANS, Chart, SpanName, deploys, name_charts, queue_charts
+from asyncjobs.admin.dashboard.charts import SPANS, Chart, Mark, SpanName, deploys, name_charts, queue_charts
 from asyncjobs.admin.dashboard.keeping import kept
 from asyncjobs.admin.dashboard.page import Page
 from asyncjobs.app.load import QueueLoad
 from asyncjobs.app.series import NameStats
 from asyncjobs.app.worker_stats import WorkerStats
 
-__all__ = ["PAGES", "Charted", "charts_of", "loads_of"]
+__all__ = ["PAGES", "Charted", "charts_of", "loads_of", "marks_of"]
 
 _DAY = 86_400
 
@@ -46,24 +47,27 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was done before: ``suspend`` or ``release``."""
 
 
-async def charts_of(
-    call: Call[Any], span: SpanName, workers: list[WorkerStats], queue: str | None = None
-) -> Mapping[str, Any]:
+async def charts_of(call: Call[Any], span: SpanName, queue: str | None = None) -> Mapping[str, Any]:
     """Return what ``charts.html`` takes: the charts of a queue, or of all that the caller may see."""
     since, step = SPANS[span]
 
     async def load() -> list[Chart]:
         asked = figures.AllSeriesQuery(since=since, step=step, queue=queue or "")
-        series = await figures.all_series(call.asking(asked))
         if since > _DAY:
-            return queue_charts(series, None)
+            return queue_charts(await figures.all_series(call.asking(asked)), None)
         a_day_before = msgspec.structs.replace(asked, since=max(since, 3_600), step=max(step, 3_600), before=_DAY)
-        return queue_charts(series, await figures.all_series(call.asking(a_day_before)))
+        both = (figures.all_series(call.asking(one)) for one in (asked, a_day_before))
+        return queue_charts(*await asyncio.gather(*both))
 
     # They end with the last full step, so that they seldom change.
     charts = await kept(call, ("charts", span, queue), min(60.0, step / 12), load)
-    marks = deploys(workers, datetime.now(UTC) - timedelta(seconds=since))
-    return {"charts": charts, "marks": marks, "spans": list(SPANS), "span": span}
+    return {"charts": charts, "spans": list(SPANS), "span": span}
+
+
+def marks_of(workers: list[WorkerStats], span: SpanName) -> list[Mark]:
+    """Return what ``charts.html`` marks: the deploys that began in this time."""
+    since, _ = SPANS[span]
+    return deploys(workers, datetime.now(UTC) - timedelta(seconds=since))
 
 
 async def loads_of(call: Call[Any]) -> Mapping[str, QueueLoad]:
@@ -78,7 +82,7 @@ async def loads_of(call: Call[Any]) -> Mapping[str, QueueLoad]:
 async def names(call: Call[Named]) -> Mapping[str, Any]:
     """List the job names, with what they came to before too."""
     since, _ = SPANS[call.query.span]
-    found, earlier = await _stats(call, since), await _stats(call, since, since)
+    found, earlier = await asyncio.gather(_stats(call, since), _stats(call, since, since))
     return {"names": found, "before": {one.name: one for one in earlier}, "spans": ["24h", "7d"]}
 
 
@@ -95,24 +99,26 @@ async def _stats(call: Call[Named], since: int, before: int = 0) -> list[NameSta
 async def name(call: Call[Named]) -> Mapping[str, Any]:
     """Show one job name."""
     since, _ = SPANS[call.query.span]
-    asked = figures.NamesQuery(queue=call.query.queue, since=since)
-    series = await figures.name_series(call.asking(asked))
-    stats = await _stats(call, since)
+    series, stats, here, ended = await asyncio.gather(
+        figures.name_series(call.asking(figures.NamesQuery(queue=call.query.queue, since=since))),
+        _stats(call, since),
+        queues.stats(call.asking(InQueue())),
+        listing.ended(call.asking(listing.EndedQuery(name=call.path["name"], limit=20))),
+    )
     one = next((found for found in stats if found.name == series.name), None)
     held = [
         (queue.queue_name, hold)
-        for queue in (await queues.stats(call.asking(InQueue()))).queues
+        for queue in here.queues
         for hold in queue.holds
         if (hold.kind, hold.which) == ("name", series.name)
     ]
-    ended = (await listing.ended(call.asking(listing.EndedQuery(name=series.name, limit=20)))).jobs
     return {
         "name": series.name,
         "held": held,
         "stats": one,
         "charts": name_charts(series),
         "marks": [],
-        "ended": ended,
+        "ended": ended.jobs,
         "spans": ["24h", "7d"],
         "span": call.query.span,
     }

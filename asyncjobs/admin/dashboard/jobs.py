@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -87,8 +88,6 @@ async def listed(call: Call[Jobs]) -> Mapping[str, Any]:
         "states": get_args(_State),
         "names": sorted(call.app.registry.names())[:200],
         "filter": query.filter,
-        "sample": None,
-        "progress": {},
         # An id of asyncjobs tells when its job was sent.
         "missing_at": utc_time(time_of(query.missing) or None),
         **_copies(query),
@@ -96,13 +95,11 @@ async def listed(call: Call[Jobs]) -> Mapping[str, Any]:
     if query.state == "ended":
         return {**found, "ended": await _ended(call), "found": None}
     asked = listing.ListedQuery(**query.filter, limit=query.limit, after=query.after)  # type: ignore[arg-type]
-    page = await listing.listed(call.asking(asked))
+    page, progress, sample = await asyncio.gather(listing.listed(call.asking(asked)), _progress(call), _sample(call))
     if query.state == "running":
         page.jobs.sort(key=lambda job: -(job.duration_ms or 0))
-        found["progress"] = await _progress(call)
-    if not query.text and page.total > query.limit:
-        found["sample"] = await _sample(call)
-    return {**found, "ended": None, "found": page}
+    shown = {"progress": progress, "sample": sample if page.total > query.limit else None}
+    return {**found, **shown, "ended": None, "found": page}
 
 
 async def _ended(call: Call[Jobs]) -> list[listing.EndedJob]:
@@ -114,8 +111,8 @@ async def _ended(call: Call[Jobs]) -> list[listing.EndedJob]:
 
 
 async def _progress(call: Call[Jobs]) -> dict[str, Any]:
-    """Return what running jobs have told of their progress, by id."""
-    if call.access.tenants is not None:
+    """Return what running jobs have told of their progress, by id, for the list of these."""
+    if call.query.state != "running" or call.access.tenants is not None:
         return {}
     stats = await queues.stats(call.asking(InQueue(call.query.queue)))
     return {job.id: job.progress for worker in stats.workers for job in worker.jobs if job.progress}
@@ -124,7 +121,8 @@ async def _progress(call: Call[Jobs]) -> dict[str, Any]:
 async def _sample(call: Call[Jobs]) -> listing.QueueSample | None:
     """Return the names that most jobs of the queue have, if the page shows all jobs of one queue."""
     query = call.query
-    if query.queue is None or query.state in ("any", "ended") or query.name or query.tenant or call.access.tenants:
+    is_filtered = query.name or query.tenant or query.text or call.access.tenants is not None
+    if query.queue is None or query.state in ("any", "ended") or is_filtered:
         return None
     asked = listing.SampleQuery(state=query.state)  # type: ignore[arg-type]
     found = await listing.sample(call.asking(asked, name=query.queue))

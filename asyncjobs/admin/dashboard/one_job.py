@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -64,9 +65,10 @@ async def job(call: Call[OneJob]) -> Mapping[str, Any]:
         raise _file(call, found, details)
     sizes = {"arguments": _size(found.envelope.arguments), "result": len(found.encoded_result)}
     sees = "values" in call.access.permissions
+    why, others = await asyncio.gather(_why(call, found), _others(call, found))
     return {
         "job": details,
-        "why": await _why(call, details),
+        "why": why,
         "is_dead": found.state.value == "failed",
         "steps": timeline(details),
         "parts_of": parts_of,
@@ -74,18 +76,18 @@ async def job(call: Call[OneJob]) -> Mapping[str, Any]:
         "max_shown": MAX_SHOWN,
         "headers": dict(found.envelope.headers) if sees else {},
         "facts": _facts(found),
-        "others": await _others(call, found),
+        "others": others,
         "priorities": get_args(PriorityName),
         "command": command("show", found.id, options={"queue": found.queue}),
         "python": python_call("find_job", found.id, options={"queue": found.queue}),
     }
 
 
-async def _why(call: Call[OneJob], details: JobDetails) -> str | None:
+async def _why(call: Call[OneJob], found: Job) -> str | None:
     """Return why the job doesn't run, if it waits or is dead."""
-    if details.state not in ("pending", "retrying", "failed"):
+    if found.state.value not in ("pending", "retrying", "failed"):
         return None
-    return (await jobs.why(call.asking(InQueue(details.queue)))).sentence
+    return (await jobs.told_why(call, found)).sentence
 
 
 async def _others(call: Call[OneJob], found: Job) -> list[listing.EndedJob]:

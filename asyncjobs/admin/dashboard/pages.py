@@ -17,11 +17,10 @@ from asyncjobs.admin.dashboard import dead, one_job, upkeep
 from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.charts import SpanName
-from asyncjobs.admin.dashboard.figures import Charted, charts_of, loads_of
+from asyncjobs.admin.dashboard.figures import Charted, charts_of, loads_of, marks_of
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.problem import Problem
-from asyncjobs.app.stats import QueueStats
 
 __all__ = ["PAGES"]
 
@@ -44,27 +43,28 @@ async def now(call: Call[Charted]) -> Mapping[str, Any]:
     """Show what is wrong, and all queues."""
     if call.access.tenants is not None:
         return {"tenants": [await call.app.tenant_stats(one) for one in call.access.tenants], "stats": None}
-    stats = await queues.stats(call.asking(InQueue()))
-    wrong, loads, charts = await asyncio.gather(
-        problems.problems(call.asking(InQueue())), loads_of(call), charts_of(call, call.query.span, stats.workers)
+    stats, wrong, loads, charts = await asyncio.gather(
+        queues.stats(call.asking(InQueue())),
+        problems.problems(call.asking(InQueue())),
+        loads_of(call),
+        charts_of(call, call.query.span),
     )
-    return {"stats": stats, "findings": wrong.problems, "tenants": None, "loads": loads, **charts}
+    marks = marks_of(stats.workers, call.query.span)
+    return {"stats": stats, "findings": wrong.problems, "tenants": None, "loads": loads, "marks": marks, **charts}
 
 
 async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
     """Show one queue."""
-    stats = await queues.stats(call.asking(InQueue(call.path["name"])))
+    name = call.path["name"]
+    stats, charts, sample = await asyncio.gather(
+        queues.stats(call.asking(InQueue(name))),
+        charts_of(call, call.query.span, name),
+        listing.sample(call.asking(listing.SampleQuery())),
+    )
     # One that no job was sent to yet has figures too.
     found = stats.queues[0] if stats.queues else await queues.queue(call.asking(NoQuery()))
-    charts, sample = await asyncio.gather(
-        charts_of(call, call.query.span, stats.workers, found.queue_name), _sample(call, found)
-    )
-    return {"queue": found, "workers": stats.workers, "sample": sample, **charts}
-
-
-async def _sample(call: Call[OneQueue], found: QueueStats) -> listing.QueueSample | None:
-    """Return which names the jobs in line have, if there are any."""
-    return await listing.sample(call.asking(listing.SampleQuery())) if found.pending else None
+    marks = marks_of(stats.workers, call.query.span)
+    return {"queue": found, "workers": stats.workers, "sample": sample, "marks": marks, **charts}
 
 
 async def tenant(call: Call[Done]) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 
 from asyncjobs.app.connection import on_app_loop
@@ -13,6 +14,7 @@ from asyncjobs.core.retention import MAX_TENANT_HISTORY
 from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.tenant_scope import tenant_here
+from asyncjobs.ports import QueueFigures
 
 __all__ = ["FigureVerbs"]
 
@@ -23,8 +25,11 @@ class FigureVerbs(Verbs):
     @on_app_loop
     async def stats(self) -> Stats:
         """Return the statistics of all queues, and of the workers that are present."""
-        broker = self._broker
-        return stats(await broker.overview(await broker.queues()), await broker.workers())
+        return stats(*await asyncio.gather(self._overview(), self._broker.workers()))
+
+    async def _overview(self) -> list[QueueFigures]:
+        """Return the figures of all queues in use."""
+        return await self._broker.overview(await self._broker.queues())
 
     @on_app_loop
     async def queue_stats(self, queue: str) -> QueueStats:
@@ -78,11 +83,10 @@ class FigureVerbs(Verbs):
             raise ArgumentsError("job_history() needs a name, tenant=…, or both")
         if name is not None:
             checked_text("name", name)
-        found: list[HistoryEntry] = []
-        for one in await self._queues(queue):
-            if tenant is None:
-                found += await self._broker.history(one, limit, name=name or "")
-            else:
-                entries = await self._broker.history(one, MAX_TENANT_HISTORY, tenant=tenant)
-                found += [entry for entry in entries if name is None or entry.name == name]
+        queues, history = await self._queues(queue), self._broker.history
+        if tenant is None:
+            each = await asyncio.gather(*(history(one, limit, name=name or "") for one in queues))
+        else:
+            each = await asyncio.gather(*(history(one, MAX_TENANT_HISTORY, tenant=tenant) for one in queues))
+        found = [entry for entries in each for entry in entries if tenant is None or name in (None, entry.name)]
         return sorted(found, key=lambda entry: entry.finished_at_ms, reverse=True)[:limit]

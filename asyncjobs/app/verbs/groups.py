@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import Collection
 from typing import get_args
 
@@ -40,7 +42,8 @@ class GroupVerbs(Verbs):
                 print(group.count, group.name, group.error, group.message)
             ```
         """
-        found = [group for one in await self._queues(queue) for group in await self._broker.dead_groups(one)]
+        each = await asyncio.gather(*map(self._broker.dead_groups, await self._queues(queue)))
+        found = itertools.chain.from_iterable(each)
         return sorted(found, key=lambda group: (group.last_ms, group.count), reverse=True)
 
     @on_app_loop

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import Iterable
 
 import msgspec
@@ -39,26 +41,24 @@ async def latest(
         at_ms = before[0] + 1
         until_ms = at_ms if wanted.until_ms is None else min(wanted.until_ms, at_ms)
         wanted = msgspec.structs.replace(wanted, until_ms=until_ms)
-    found: list[Job] = []
-    for one in queues:
-        found += await _latest_of(broker, one, limit, wanted, before)
-    found.sort(key=_death, reverse=True)
+    each = await asyncio.gather(*(_latest_of(broker, one, limit, wanted, before) for one in queues))
+    found = sorted(itertools.chain.from_iterable(each), key=_death, reverse=True)
     jobs = await naming.all_named(found[:limit])
     return JobPage(jobs, _cursor(found[limit - 1]) if len(found) > limit else "")
 
 
 async def _latest_of(broker: JobStore, queue: str, limit: int, wanted: JobFilter, before: Death | None) -> list[Job]:
-    """Return more than ``limit`` of them, or all: with one, all that died in the same millisecond."""
+    """Return one more than ``limit`` of them, or all."""
     # Where a filter leaves jobs out, more are looked at in one call.
-    size = min(limit + 1, ENTRIES_A_PAGE) if wanted.name is None and wanted.error is None else ENTRIES_A_PAGE
+    size = min(limit, ENTRIES_A_PAGE) + 1 if wanted.name is None and wanted.error is None else ENTRIES_A_PAGE
     found: list[Job] = []
     async for page in matching_pages(broker, queue, "dead", wanted, size):
         for job in page:
             if before is not None and _death(job) >= before:
                 continue
-            if len(found) > limit and _death(job)[0] < _death(found[limit])[0]:
-                return found
             found.append(job)
+            if len(found) > limit:
+                return found
     return found
 
 

@@ -20,7 +20,7 @@ from asyncjobs.app.verbs.series import SeriesVerbs
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import ArgumentsError
-from asyncjobs.ports import DeadGroup, Series
+from asyncjobs.ports import DeadGroup, QueueFigures, Series, WorkerInfo
 
 __all__ = ["ProblemVerbs"]
 
@@ -62,17 +62,15 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
         limits = ProblemLimits() if limits is None else limits
         now = datetime.now(UTC)
         names = None if queue is None else set(await self._queues(queue))
-        here = [one for one in await self._broker.queues() if names is None or one in names]
-        figures, series, workers = await self._facts(here)
+        # At once, so that they share round trips.
+        (figures, series, workers), schedules, server = await asyncio.gather(
+            self._facts_of(names), self.schedules(), _nothing() if names is not None else self.server()
+        )
         found = stats(figures, [one for one in workers if names is None or names.intersection(one.queues)])
         loads = {one.name: queue_load(one, own, workers, TARGET_S) for one, own in zip(figures, series, strict=True)}
         surges = [name for name, load in loads.items() if load.died_last_hour >= limits.deaths]
-        groups, schedules, server, usual, runs = await asyncio.gather(
-            self._groups(found),
-            self.schedules(),
-            _nothing() if names is not None else self.server(),
-            asyncio.gather(*map(self._usual_deaths, surges)),
-            self._runs(found, limits, now),
+        groups, usual, runs = await asyncio.gather(
+            self._groups(found), asyncio.gather(*map(self._usual_deaths, surges)), self._runs(found, limits, now)
         )
         told = findings(
             Facts(
@@ -96,15 +94,23 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
         # A worker of these queues may run jobs of others.
         return [one for one in told if names is None or not one.queue or one.queue in names]
 
+    async def _facts_of(
+        self, names: Collection[str] | None
+    ) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo]]:
+        """Return what is known of those of the queues that are in use; ``None`` for all."""
+        return await self._facts(
+            None if names is None else [one for one in await self._broker.queues() if one in names]
+        )
+
     async def _groups(self, found: Stats) -> list[DeadGroup]:
         with_dead = [one.queue_name for one in found.queues if one.failed]
         return await self.failed_groups(queue=with_dead) if with_dead else []
 
     async def _usual_deaths(self, queue: str) -> float:
         """Return how many jobs of a queue died in the same hour of the days before, on average."""
-        days = [
-            await self.queue_series(queue, _HOUR_S, step=_HOUR_S, before=day * _DAY_S) for day in range(1, _DAYS + 1)
-        ]
+        days = await asyncio.gather(
+            *(self.queue_series(queue, _HOUR_S, step=_HOUR_S, before=day * _DAY_S) for day in range(1, _DAYS + 1))
+        )
         return sum(sum(one.failed) for one in days) / _DAYS
 
     async def _runs(self, found: Stats, limits: ProblemLimits, now: datetime) -> list[NameStats]:

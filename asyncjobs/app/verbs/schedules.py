@@ -167,10 +167,12 @@ class ScheduleVerbs(Verbs):
     @on_app_loop
     async def schedules(self, queue: str | None = None) -> list[ScheduleInfo]:
         """Return the schedules of all queues, or of one ``queue``; the next to fire comes first."""
+        queues = await self._queues(queue)
+        lists = await asyncio.gather(*map(self._broker.schedules, queues))
         kept = [
             (one, stored)
-            for one in await self._queues(queue)
-            for stored in (await self._broker.schedules(one)).schedules
+            for one, found in zip(queues, lists, strict=True)
+            for stored in found.schedules
             if is_here(stored.id)
         ]
         # At once, so that they share round trips.

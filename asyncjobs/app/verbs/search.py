@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -25,7 +26,7 @@ from asyncjobs.errors import ArgumentsError, UnknownJobName
 from asyncjobs.jobs.tenant_scope import id_here, tenant_here
 from asyncjobs.ports import JobStore, Place, Sample, ScanRequest
 
-__all__ = ["JobsFound", "SearchVerbs"]
+__all__ = ["JobsFound", "SearchVerbs", "why_of"]
 
 #: With how many jobs looked at a search ends, after how long, and with how many bytes of arguments. Redis serves others
 #: between its calls.
@@ -169,17 +170,15 @@ class SearchVerbs(Verbs):
         Example:
             ``print(await app.why("01JZ3E5Q8Y6W2K0N4M7R9T1V3X"))``
         """
-        job = await self._lookup.known(id_here(job_id), queue)
-        [figures] = await self._broker.overview([job.queue])
-        location = await self._broker.locate(job.queue, job.id)
-        return why(
-            job,
-            location,
-            queue_stats(figures),
-            await self._broker.workers(),
-            now=datetime.now(UTC),
-            max_retries=self._max_retries(job),
+        return await self._why(await self._lookup.known(id_here(job_id), queue))
+
+    async def _why(self, job: Job) -> Why:
+        """Return why a job that was found doesn't run."""
+        [figures], location, workers = await asyncio.gather(
+            self._broker.overview([job.queue]), self._broker.locate(job.queue, job.id), self._broker.workers()
         )
+        max_retries = self._max_retries(job)
+        return why(job, location, queue_stats(figures), workers, now=datetime.now(UTC), max_retries=max_retries)
 
     def _max_retries(self, job: Job) -> int | None:
         """Return how many retries a job has, ``None`` where its code isn't known, or a function decides."""
@@ -191,6 +190,12 @@ class SearchVerbs(Verbs):
             return None
         retry = self.retry if given is msgspec.UNSET else given
         return retry.max_retries if isinstance(retry, RetryPolicy) else None
+
+
+@on_app_loop
+async def why_of(app: SearchVerbs, job: Job) -> Why:
+    """Return why ``job``, as it was read, doesn't run; as ``app.why`` does for its id."""
+    return await app._why(job)
 
 
 class _Search:

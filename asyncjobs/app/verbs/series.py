@@ -81,7 +81,7 @@ class SeriesVerbs(Verbs):
         """
         span = name_span(since, before)
         names = await self._known(queues)
-        runs = [await self._broker.runs(one, span.steps, span.steps_before) for one in names]
+        runs = await asyncio.gather(*(self._broker.runs(one, span.steps, span.steps_before) for one in names))
         return name_stats({one: found.hours for one, found in zip(names, runs, strict=True)})
 
     @on_app_loop
@@ -106,7 +106,8 @@ class SeriesVerbs(Verbs):
                 beyond what is kept.
         """
         name, span = checked_text("name", name), name_span(since, before)
-        runs = [await self._broker.runs(one, span.to_read, span.skip, name) for one in await self._known(queues)]
+        names, broker = await self._known(queues), self._broker
+        runs = await asyncio.gather(*(broker.runs(one, span.to_read, span.skip, name) for one in names))
         now_ms = max((found.now_ms for found in runs), default=time.time_ns() // 1_000_000)
         return name_series(name, [found.hours for found in runs], span, now_ms)
 
@@ -144,9 +145,9 @@ class SeriesVerbs(Verbs):
     async def _facts(self, queues: Collection[str] | None) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo]]:
         broker = self._broker
         names = await self._known(queues)
-        figures = await broker.overview(names)
-        series = await asyncio.gather(*(broker.series(one, "minute", LOOK_BACK) for one in names))
-        return figures, series, await broker.workers()
+        each = asyncio.gather(*(broker.series(one, "minute", LOOK_BACK) for one in names))
+        figures, workers, series = await asyncio.gather(broker.overview(names), broker.workers(), each)
+        return figures, series, workers
 
     async def _known(self, queues: Collection[str] | None) -> list[str]:
         """Return the given queues; for ``None``, all queues in use."""

@@ -5,6 +5,7 @@ The places of parked and of scheduled jobs have modules of their own.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,9 +55,6 @@ class Line:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
 
-    def __reversed__(self) -> Iterator[Entry]:
-        return reversed(self._entries.values())
-
     def append(self, entry: Entry) -> None:
         """Let ``entry`` join at the back."""
         entry.number = self._back = number = self._back + 1
@@ -69,13 +67,6 @@ class Line:
         self._entries[number] = entry
         self._entries.move_to_end(number, last=False)
 
-    def insert(self, entry: Entry) -> None:
-        """Let ``entry`` come back to where it stood, by its number; that takes time in the length of the line."""
-        behind = list(itertools.dropwhile(entry.number.__ge__, self._entries))
-        self._entries[entry.number] = entry
-        for number in behind:
-            self._entries.move_to_end(number)
-
     def remove(self, entry: Entry) -> None:
         """Take ``entry`` out."""
         del self._entries[entry.number]
@@ -87,10 +78,6 @@ class Line:
     def after(self, number: int) -> Iterator[Entry]:
         """Return the entries whose number is above ``number``, in order."""
         return map(self._entries.__getitem__, itertools.dropwhile(number.__ge__, self._entries))
-
-    def before(self, number: int) -> Iterator[Entry]:
-        """Return the entries whose number is below ``number``, in reverse order."""
-        return map(self._entries.__getitem__, itertools.dropwhile(number.__le__, reversed(self._entries)))
 
 
 class Calendar:
@@ -231,18 +218,19 @@ def _run_of(entry: Entry) -> tuple[int, str]:
 
 
 class Dead:
-    """The dead letter queue, in the order of death."""
+    """The dead letter queue, by the time of death, and by id where that is the same."""
 
-    __slots__ = ("_by_tenant", "_line", "groups")
+    __slots__ = ("_by_tenant", "_entries", "_order", "groups")
 
     def __init__(self) -> None:
-        self._line = Line()
+        self._entries: dict[str, Entry] = {}
+        self._order: list[tuple[int, str]] = []
         self._by_tenant: Counter[str] = Counter()
         self.groups = Groups()
         """The same jobs by what they died of."""
 
     def __len__(self) -> int:
-        return len(self._line)
+        return len(self._order)
 
     def count(self, tenant: str) -> int:
         """Return how many dead jobs ``tenant`` has."""
@@ -251,23 +239,24 @@ class Dead:
     def add(self, entry: Entry, group: bytes, now_ms: int) -> None:
         """Add an entry that has died now, of what ``group`` says."""
         entry.at_ms = now_ms
-        self._line.append(entry)
-        self._count(entry)
+        self._enter(entry)
         self.groups.enter(entry, group, now_ms)
 
     def add_again(self, entry: Entry, group: str) -> None:
         """Add an entry that was here before, to where it stood."""
-        self._line.insert(entry)
-        self._count(entry)
+        self._enter(entry)
         self.groups.rejoin(entry, group)
 
-    def _count(self, entry: Entry) -> None:
+    def _enter(self, entry: Entry) -> None:
+        self._entries[entry.id] = entry
+        bisect.insort(self._order, _death_of(entry))
         if entry.tenant:
             self._by_tenant[entry.tenant] += 1
 
     def remove(self, entry: Entry) -> None:
         self.groups.leave(entry)
-        self._line.remove(entry)
+        del self._entries[entry.id]
+        del self._order[bisect.bisect_left(self._order, _death_of(entry))]
         if entry.tenant:
             self._by_tenant[entry.tenant] -= 1
             if not self._by_tenant[entry.tenant]:
@@ -275,13 +264,19 @@ class Dead:
 
     def surplus(self, ttl_ms: int, max_dead: int, limit: int, now_ms: int) -> list[Entry]:
         """Return up to ``limit`` jobs that are too old or too many, the oldest first."""
-        excess = len(self._line) - max_dead
-        oldest = enumerate(itertools.islice(self._line, limit))
+        excess = len(self._order) - max_dead
+        oldest = enumerate(self._entries[job_id] for _, job_id in self._order[:limit])
         doomed = itertools.takewhile(lambda one: one[0] < excess or one[1].at_ms <= now_ms - ttl_ms, oldest)
         return [entry for _, entry in doomed]
 
     def after(self, cursor: str) -> Iterator[Entry]:
-        return self._line.before(int(cursor)) if cursor else reversed(self._line)
+        at_ms, _, job_id = cursor.partition(" ")
+        end = bisect.bisect_left(self._order, (int(at_ms), job_id)) if cursor else len(self._order)
+        return (self._entries[self._order[at][1]] for at in range(end - 1, -1, -1))
 
     def cursor(self, entry: Entry) -> str:
-        return str(entry.number)
+        return f"{entry.at_ms} {entry.id}"
+
+
+def _death_of(entry: Entry) -> tuple[int, str]:
+    return entry.at_ms, entry.id

@@ -16,7 +16,7 @@ from typing import Any
 
 import redis.exceptions
 
-from asyncjobs.brokers.redis.line import Line, Lines
+from asyncjobs.brokers.redis.line import Calls
 from asyncjobs.brokers.redis.node import Call, Node, raise_first
 from asyncjobs.brokers.redis.scripts import Script
 from asyncjobs.brokers.redis.slots import Address, Slots, slot_of
@@ -80,15 +80,13 @@ class Cluster:
         """Send commands, each to the primary of its key, and return the replies."""
         return await asyncio.gather(*(self.caller(key)(*command) for key, command in commands))
 
-    async def _call(
-        self, key: str, lines: Callable[[_Member], Line | Lines], *args: Any, timeout: float | None = None
-    ) -> Any:
+    async def _call(self, key: str, lines: Callable[[_Member], Calls], *args: Any, timeout: float | None = None) -> Any:
         return raise_first(await self._send(key, lines, [args], timeout))[0]
 
     async def _send(
         self,
         key: str,
-        lines: Callable[[_Member], Line | Lines],
+        lines: Callable[[_Member], Calls],
         commands: Sequence[Sequence[Any]],
         timeout: float | None,
     ) -> list[Any]:
@@ -116,7 +114,7 @@ class Cluster:
     async def _send_to(
         self,
         member: _Member,
-        lines: Callable[[_Member], Line | Lines],
+        lines: Callable[[_Member], Calls],
         commands: Sequence[Sequence[Any]],
         timeout: float | None,
         *,
@@ -216,11 +214,11 @@ class Cluster:
 _REDIRECTIONS = (redis.exceptions.AskError, redis.exceptions.TryAgainError)
 
 
-def _commands(member: _Member) -> Lines:
+def _commands(member: _Member) -> Calls:
     return member.commands
 
 
-def _waits(member: _Member) -> Lines:
+def _waits(member: _Member) -> Calls:
     return member.waits
 
 

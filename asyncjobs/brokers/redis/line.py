@@ -11,17 +11,20 @@ from __future__ import annotations
 import abc
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis.asyncio
 import redis.exceptions
 
 from asyncjobs.core.server import Server
 
-__all__ = ["Line", "Lines"]
+__all__ = ["Calls", "Gathered", "Line", "Lines"]
+
+# How many commands one round trip has at most that calls share: the server serves nobody else meanwhile.
+_MAX_SHARED = 100
 
 
-class _Calls(abc.ABC):
+class Calls(abc.ABC):
     """Commands to one server."""
 
     @abc.abstractmethod
@@ -41,7 +44,14 @@ class _Calls(abc.ABC):
         return reply
 
 
-class Line(_Calls):
+class _Call(NamedTuple):
+    """Commands that wait for their turn to end."""
+
+    commands: Sequence[Sequence[Any]]
+    replies: asyncio.Future[list[Any]]
+
+
+class Line(Calls):
     """Calls over one connection, opened at the first call and again after an error.
 
     Args:
@@ -107,7 +117,7 @@ class Line(_Calls):
             await connection.disconnect()
 
 
-class Lines(_Calls):
+class Lines(Calls):
     """Calls at the same time, each on a line that is free.
 
     Args:
@@ -150,3 +160,90 @@ class Lines(_Calls):
         """Give up the connections."""
         for line in self._all:
             await line.close()
+
+
+class Gathered(Calls):
+    """Calls of one turn of the event loop, which share round trips: what reads many queues at once waits for one.
+
+    Args:
+        lines: What sends them.
+    """
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        # Those that have joined the first call of this turn, ``None`` before that.
+        self._joined: list[_Call] | None = None
+        self._trips: set[asyncio.Task[None]] = set()
+
+    async def send(self, commands: Sequence[Sequence[Any]], *, timeout: float | None = None) -> list[Any]:
+        """Send commands, and return their replies, as ``Line.send`` does; with a ``timeout``, in a trip of their own.
+
+        Where a caller is cancelled, the calls that share its round trip go on.
+        """
+        if timeout is not None:
+            return await self._lines.send(commands, timeout=timeout)
+        if self._joined is not None:
+            return await self._join(self._joined, commands)
+        joined = self._joined = []
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._begin(joined)
+            raise
+        finally:
+            self._joined = None
+        if not joined:
+            return await self._lines.send(commands)
+        own = self._join(joined, commands)
+        self._begin(joined)
+        return await own
+
+    def _join(self, joined: list[_Call], commands: Sequence[Sequence[Any]]) -> asyncio.Future[list[Any]]:
+        replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        joined.append(_Call(commands, replies))
+        return replies
+
+    def _begin(self, calls: list[_Call]) -> None:
+        """Send calls, as many in one round trip as may be."""
+        shared: list[_Call] = []
+        size = 0
+        for call in calls:
+            if shared and size + len(call.commands) > _MAX_SHARED:
+                self._start(shared)
+                shared, size = [], 0
+            shared.append(call)
+            size += len(call.commands)
+        if shared:
+            self._start(shared)
+
+    def _start(self, calls: list[_Call]) -> None:
+        trip = asyncio.ensure_future(self._send(calls))
+        self._trips.add(trip)
+        trip.add_done_callback(self._trips.discard)
+
+    async def _send(self, calls: list[_Call]) -> None:
+        # A caller that has gone meanwhile wants nothing sent.
+        calls = [call for call in calls if not call.replies.done()]
+        if not calls:
+            return
+        try:
+            replies = await self._lines.send([command for call in calls for command in call.commands])
+        except (Exception, asyncio.CancelledError) as error:
+            gone = redis.exceptions.ConnectionError("the connections were closed")
+            for call in calls:
+                if not call.replies.done():
+                    call.replies.set_exception(error if isinstance(error, Exception) else gone)
+            return
+        start = 0
+        for call in calls:
+            end = start + len(call.commands)
+            if not call.replies.done():
+                call.replies.set_result(replies[start:end])
+            start = end
+
+    async def close(self) -> None:
+        """Give up the connections."""
+        for trip in self._trips:
+            trip.cancel()
+        await asyncio.gather(*self._trips)
+        await self._lines.close()

@@ -10,7 +10,7 @@ from typing import Any
 import redis.exceptions
 
 from asyncjobs.brokers.redis.clients import close_pool, pool
-from asyncjobs.brokers.redis.line import Line, Lines
+from asyncjobs.brokers.redis.line import Gathered, Line, Lines
 from asyncjobs.brokers.redis.scripts import Script
 from asyncjobs.core.server import Server
 
@@ -31,8 +31,8 @@ class Node:
         self.address = settings.address
         """Where it is, for people."""
         self._pool = pool(settings)
-        self.commands = Lines(settings, self._pool, settings.max_connections)
-        """For commands that are answered at once."""
+        self.commands = Gathered(Lines(settings, self._pool, settings.max_connections))
+        """For commands that are answered at once; those of one turn of the event loop share round trips."""
         self.waits = Lines(settings, self._pool)
         """For commands that block; their callers bound the wait."""
         self.lines: defaultdict[Script, Line] = defaultdict(partial(Line, settings, self._pool))
@@ -49,8 +49,8 @@ class Node:
 
     async def close(self) -> None:
         """Give up the connections."""
-        for lines in (self.commands, self.waits):
-            await lines.close()
+        await self.commands.close()
+        await self.waits.close()
         for line in self.lines.values():
             await line.close()
         await close_pool(self._pool)

@@ -54,10 +54,13 @@ class RedisStats(Session):
 
     async def queues(self) -> list[str]:
         now_ms = time.time_ns() // 1_000_000
-        unused = await self._command("ZRANGEBYSCORE", self._keys.queues, "-inf", now_ms)
-        if unused:
-            with self._on_other_slot():
-                await self._forget([name.decode() for name in unused], now_ms)
+        stored = await self._command("ZRANGE", self._keys.queues, 0, -1, "WITHSCORES")
+        until = {name.decode(): float(until_ms) for name, until_ms in rows(stored, 2)}
+        unused = [name for name, until_ms in until.items() if until_ms <= now_ms]
+        if not unused:
+            return sorted(until)
+        with self._on_other_slot():
+            await self._forget(unused, now_ms)
         return sorted(name.decode() for name in await self._command("ZRANGE", self._keys.queues, 0, -1))
 
     async def _forget(self, unused: list[str], now_ms: int) -> None:

@@ -167,6 +167,11 @@ class Paging(Theme):
             page = await bench.broker.page(bench.queue, "dead", page.next, 3)
         assert seen == sent[::-1]
 
+    async def test_the_dead_of_one_moment_are_in_the_order_of_their_ids(self, bench: Bench) -> None:
+        sent = await bench.send(count=5)
+        await bench.fail((await bench.claim(5)).jobs[::-1], for_good=True)
+        assert await bench.ids_in("dead", limit=2) == sorted(sent, reverse=True)
+
     async def test_the_dead_are_listed_from_a_time_on(self, bench: Bench) -> None:
         early = await bench.bury(count=3)
         await bench.kit.advance(10)
