@@ -11,7 +11,7 @@ import pytest
 
 from tests.waiting import SOON
 
-__all__ = ["CHROMIUM", "OPTIONS", "needs_chromium", "page_of"]
+__all__ = ["CHROMIUM", "OPTIONS", "needs_chromium", "page_of", "widths_exceeded"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -42,3 +42,15 @@ def page_of(chromium: Any, url: str, **settings: Any) -> Iterator[Any]:
     yield page
     context.close()
     assert wrong == []
+
+
+def widths_exceeded(page: Any, address: str) -> list[int]:
+    """Open an address on a phone, and make the window wider; return at which widths the page is wider than that."""
+    page.set_viewport_size({"width": 320, "height": 700})
+    page.goto(address)
+    wrong = []
+    for width in (320, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 700})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wrong.append(width)
+    return wrong

@@ -32,18 +32,52 @@ def served(module: str, path: str) -> Iterator[str]:
             until_sync(answers, f"{module} answers", within=3 * SOON)
             yield url
         finally:
-            # One of its jobs runs for as long as it is let.
+            # A browser may still have a connection.
             server.kill()
 
 
-@pytest.fixture
-def shop() -> Iterator[str]:
-    """The address of the dashboard of a small shop."""
-    with served("tests.admin.shop", "/admin/jobs") as url:
+@pytest.fixture(scope="session")
+def street() -> Iterator[str]:
+    """The address of the server that opens shops."""
+    with served("tests.admin.street", "") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def opened(street: str, kind: str) -> Iterator[str]:
+    """Open a shop of a kind that ``tests.admin.street`` has, and yield the address of its dashboard."""
+    number = post(f"{street}/open/{kind}")
+    yield f"{street}/{number}/admin/jobs"
+    post(f"{street}/close/{number}")
+
+
+def post(url: str) -> str:
+    with urllib.request.urlopen(url, data=b"", timeout=3 * SOON) as reply:
+        return str(reply.read().decode())
+
+
+@pytest.fixture(scope="session")
+def shop_to_see(street: str) -> Iterator[str]:
+    """The address of the dashboard of a small shop in which nothing is changed."""
+    with opened(street, "shop") as url:
         yield url
 
 
 @pytest.fixture
+def shop(street: str) -> Iterator[str]:
+    """The address of the dashboard of a small shop of one test."""
+    with opened(street, "shop") as url:
+        yield url
+
+
+@pytest.fixture
+def dead_shop(street: str) -> Iterator[str]:
+    """The address of the dashboard of a shop of which many jobs are dead."""
+    with opened(street, "dead_shop") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def odd_shop() -> Iterator[str]:
     """The address below which are the dashboards of ``tests.admin.odd_shop``."""
     with served("tests.admin.odd_shop", "/0") as url:
@@ -65,6 +99,6 @@ def repair(shop: str) -> Callable[[], None]:
     """Lets the bank of the shop answer, and what runs end."""
 
     def repair() -> None:
-        urllib.request.urlopen(f"{shop.removesuffix('/admin/jobs')}/repair", data=b"", timeout=SOON).close()
+        post(f"{shop.removesuffix('/admin/jobs')}/repair")
 
     return repair

@@ -76,9 +76,9 @@ def test_jobs_that_are_selected_are_cancelled_and_the_list_is_as_before(
         assert "of 310" in page.locator("main").inner_text()
 
 
-def test_why_a_job_waits_stands_on_its_page_and_all_rows_are_selected_at_once(chromium: Any, shop: str) -> None:
-    with page_of(chromium, shop) as page:
-        page.goto(f"{shop}/jobs?queue=emails")
+def test_why_a_job_waits_stands_on_its_page_and_all_rows_are_selected_at_once(chromium: Any, shop_to_see: str) -> None:
+    with page_of(chromium, shop_to_see) as page:
+        page.goto(f"{shop_to_see}/jobs?queue=emails")
         page.get_by_label("Select all rows").check()
         assert page.locator("tbody input[type=checkbox]:checked").count() == 50
         page.get_by_role("row").nth(1).get_by_role("link").first.click()

@@ -75,22 +75,22 @@ def test_a_spark_line_stays_in_its_box() -> None:
 
 @needs_chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_each_chart_is_drawn_beside_the_table_of_its_numbers(chromium: Any, shop: str, scheme: str) -> None:
-    with page_of(chromium, shop, color_scheme=scheme) as page:
+def test_each_chart_is_drawn_beside_the_table_of_its_numbers(chromium: Any, shop_to_see: str, scheme: str) -> None:
+    with page_of(chromium, shop_to_see, color_scheme=scheme) as page:
         for path, count in (("/", 4), ("/?span=24h", 4), ("/queues/images?span=6h", 4), ("/names/resize", 2)):
-            page.goto(shop + path)
+            page.goto(shop_to_see + path)
             page.locator(".plot canvas").first.wait_for()
             assert page.locator(".plot canvas").count() == count
             assert page.locator("figure .numbers table").count() == count
-        page.goto(f"{shop}/")
+        page.goto(f"{shop_to_see}/")
         page.get_by_text("As a table").first.click()
         assert page.locator("figure").first.get_by_role("columnheader").all_inner_texts()[:2] == ["from", "ended"]
 
 
 @needs_chromium
-def test_a_chart_follows_the_pointer_the_window_and_what_is_new(chromium: Any, shop: str) -> None:
-    with page_of(chromium, shop, viewport={"width": 1200, "height": 800}) as page:
-        page.goto(f"{shop}/queues/images")
+def test_a_chart_follows_the_pointer_the_window_and_what_is_new(chromium: Any, shop_to_see: str) -> None:
+    with page_of(chromium, shop_to_see, viewport={"width": 1200, "height": 800}) as page:
+        page.goto(f"{shop_to_see}/queues/images")
         plot = page.locator(".plot .u-over").first
         plot.hover()
         until_sync(lambda: ":" in page.locator(".u-legend .u-value").first.inner_text(), "the legend tells the time")
@@ -108,12 +108,12 @@ def test_a_chart_follows_the_pointer_the_window_and_what_is_new(chromium: Any, s
 
 
 @needs_chromium
-def test_without_script_the_numbers_are_there(chromium: Any, shop: str) -> None:
-    with page_of(chromium, shop, java_script_enabled=False) as page:
-        page.goto(f"{shop}/queues/images")
+def test_without_script_the_numbers_are_there(chromium: Any, shop_to_see: str) -> None:
+    with page_of(chromium, shop_to_see, java_script_enabled=False) as page:
+        page.goto(f"{shop_to_see}/queues/images")
         assert page.locator("canvas").count() == 0
         page.get_by_text("As a table").first.click()
         assert page.locator("figure").first.locator(".numbers tbody tr").count() == 59
-        page.goto(f"{shop}/")
+        page.goto(f"{shop_to_see}/")
         page.get_by_role("link", name="7d").click()
         assert page.locator(".spans [aria-current]").inner_text() == "7d"

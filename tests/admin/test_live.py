@@ -150,9 +150,9 @@ def test_a_running_job_is_followed_to_its_end(chromium: Any, shop: str, repair: 
 
 
 @needs_chromium
-def test_a_page_is_not_changed_under_the_hand(chromium: Any, shop: str) -> None:
-    with page_of(chromium, shop) as page:
-        page.goto(f"{shop}/dead?name=refund")
+def test_a_page_is_not_changed_under_the_hand(chromium: Any, shop_to_see: str) -> None:
+    with page_of(chromium, shop_to_see) as page:
+        page.goto(f"{shop_to_see}/dead?name=refund")
         page.locator("tbody a").first.click()
         page.wait_for_url("**/jobs/**")
         page.locator("summary").first.click()
@@ -164,14 +164,14 @@ def test_a_page_is_not_changed_under_the_hand(chromium: Any, shop: str) -> None:
 
 
 @needs_chromium
-def test_keys_go_to_pages_and_rows_and_can_be_switched_off(chromium: Any, shop: str) -> None:
-    with page_of(chromium, shop) as page:
-        page.goto(f"{shop}/")
+def test_keys_go_to_pages_and_rows_and_can_be_switched_off(chromium: Any, shop_to_see: str) -> None:
+    with page_of(chromium, shop_to_see) as page:
+        page.goto(f"{shop_to_see}/")
         for key, path in (("j", "/jobs"), ("s", "/schedules"), ("w", "/workers"), ("o", "/")):
             page.keyboard.press("g")
             page.keyboard.press(key)
-            page.wait_for_url(shop + path)
-        page.goto(f"{shop}/jobs?state=ready&queue=emails")
+            page.wait_for_url(shop_to_see + path)
+        page.goto(f"{shop_to_see}/jobs?state=ready&queue=emails")
         page.keyboard.press("j")
         first = page.evaluate("document.activeElement.textContent")
         page.keyboard.press("j")
@@ -181,7 +181,7 @@ def test_keys_go_to_pages_and_rows_and_can_be_switched_off(chromium: Any, shop: 
         page.keyboard.press("?")
         assert "next row" in page.get_by_role("dialog").inner_text()
         page.get_by_role("button", name="Close").click()
-        page.goto(f"{shop}/settings")
+        page.goto(f"{shop_to_see}/settings")
         page.get_by_label("Single keys").select_option("off")
         page.get_by_label("Time zone").select_option("Asia/Kolkata")
         page.get_by_role("button", name="Save").click()
