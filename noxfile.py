@@ -140,6 +140,15 @@ def isolation(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("library", ["arq", "saq[redis]", "celery[redis]", "rq"])
+def migration(session: nox.Session, library: str) -> None:
+    """The programs of the guides on moving from another library, before and after; each library has its environment."""
+    _install(session, "test")
+    session.install(library)
+    session.run("pytest", "tests/test_migration.py", "-W", "default", *session.posargs)
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """The fault suite at full length: each fault lasts a minute, and the table says what was lost (nothing)."""
     _install(session, "test")
