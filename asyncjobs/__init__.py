@@ -32,6 +32,7 @@ from asyncjobs.app.verbs.sweeping import LiveFilter, LiveState
 from asyncjobs.app.why import Why, WhyKind, WhyReason
 from asyncjobs.app.worker_stats import WorkerJob, WorkerStats
 from asyncjobs.core.duration import Duration
+from asyncjobs.core.encrypted import EncryptionKey, EncryptionMode
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import Acks, CallOptions, DefinitionOptions, Durability, Executor, JobOptions, SendOptions
 from asyncjobs.core.package import PACKAGE_VERSION
@@ -52,6 +53,7 @@ from asyncjobs.errors import (
     BrokerUnavailable,
     ConfigurationError,
     DefinitionError,
+    EncryptionError,
     InvalidTransition,
     JobCancelled,
     JobFailed,
@@ -108,6 +110,9 @@ __all__ = [
     "Duration",
     "EditResult",
     "Encoders",
+    "EncryptionError",
+    "EncryptionKey",
+    "EncryptionMode",
     "Envelope",
     "Evidence",
     "EventKind",

@@ -18,6 +18,7 @@ __all__ = [
     "BrokerUnavailable",
     "ConfigurationError",
     "DefinitionError",
+    "EncryptionError",
     "EnvelopeError",
     "InvalidTransition",
     "JobCancelled",
@@ -109,6 +110,14 @@ class NewerVersion(EnvelopeError):
     def __init__(self, message: str, version: int) -> None:
         super().__init__(message)
         self.version = version
+
+
+class EncryptionError(EnvelopeError):
+    """A stored value can't be decrypted, or isn't encrypted where it must be.
+
+    It is encrypted with a key that this program doesn't have, or it was changed, or it belongs to another job. A job
+    whose arguments can't be decrypted goes to the dead letter queue with this error, and can be retried from there.
+    """
 
 
 class UnknownJobName(AsyncJobsError, LookupError):

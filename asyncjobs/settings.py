@@ -19,6 +19,7 @@ from msgspec import UNSET
 
 from asyncjobs.core.bounds import MAX_COUNT, MAX_DURATION_MS, shown
 from asyncjobs.core.duration import Duration, to_ms
+from asyncjobs.core.encrypted import EncryptionKey, EncryptionMode
 from asyncjobs.core.options import Durability
 from asyncjobs.core.server import Server, parse_url
 from asyncjobs.errors import ConfigurationError, UnknownSetting, closest
@@ -92,6 +93,13 @@ class SettingOptions(TypedDict, total=False):
     handler_processes: int
     """The number of handlers with ``executor="process"`` that one worker process runs at once."""
 
+    encryption_keys: Sequence[str]
+    """The keys of encryption, each 32 bytes in Base64. The first one encrypts what is stored, all of them decrypt."""
+
+    encryption: EncryptionMode
+    """What a program with keys does: ``required`` encrypts, and takes nothing that isn't encrypted; ``preferred``
+    encrypts, and takes both; ``decrypt`` sends without encryption, and takes both."""
+
     deploy: str
     """What the program is a version of, such as a release or a commit, up to 100 characters: shown with its workers."""
 
@@ -164,6 +172,17 @@ def _names() -> _Rule:
     return _Rule(parse, "names separated by commas, each once")
 
 
+def _keys() -> _Rule:
+    def parse(value: Any) -> tuple[EncryptionKey, ...]:
+        given = value.split(",") if isinstance(value, str) else list(value)
+        keys = tuple(one if isinstance(one, EncryptionKey) else EncryptionKey(_text(one)) for one in given)
+        if len({key.id for key in keys}) != len(keys):
+            raise ValueError
+        return keys
+
+    return _Rule(parse, "keys of 32 bytes in Base64 separated by commas, each once: openssl rand -base64 32")
+
+
 def _label(most: int) -> _Rule:
     def parse(value: Any) -> str:
         label = _secret(_text(value))
@@ -209,6 +228,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_events: Annotated[int, _whole(1, 100_000)] = 1_000
     event_ttl: Annotated[float, _seconds(1)] = 86_400.0
     handler_processes: Annotated[int, _whole(1, 1_024)] = os.cpu_count() or 1
+    encryption_keys: Annotated[tuple[EncryptionKey, ...], _keys()] = ()
+    encryption: Annotated[EncryptionMode, _one_of("required", "preferred", "decrypt")] = "required"
     deploy: Annotated[str, _label(100)] = ""
 
 
@@ -233,6 +254,9 @@ _CONNECTING: dict[str, _Rule] = {
     "replicas": _whole(1),
 }
 _RULES = _SETTINGS | _ADDRESS | _CONNECTING
+
+# What no error shows.
+_UNSHOWN = ("password", "encryption_keys")
 
 # Beside ASYNCJOBS_<NAME>, which wins.
 _OTHER_VARIABLES = {
@@ -310,5 +334,5 @@ def _checked(name: str, value: Any, source: str) -> Any:
         return rule.parse(value)
     except (TypeError, ValueError, KeyError, OverflowError):
         where = f" (from {source})" if source else ""
-        given = "***" if name == "password" else shown(value)
+        given = "***" if name in _UNSHOWN else shown(value)
         raise ConfigurationError(f"{name}={given}{where}: expected {rule.expected}") from None

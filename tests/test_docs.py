@@ -167,7 +167,7 @@ def test_the_table_of_settings_is_complete_and_tells_the_defaults() -> None:
         if len(cells) > 4:
             rows[cells[1].strip(" `")] = cells
     settings = load_settings("memory://", {}, {})
-    told_in_words = {"queues", "blocked_limit", "handler_processes"}
+    told_in_words = {"queues", "encryption_keys", "blocked_limit", "handler_processes"}
 
     for name in type(settings).__struct_fields__:
         if name == "server":

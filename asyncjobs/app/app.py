@@ -18,6 +18,7 @@ from asyncjobs.core.options import UNSET, JobOptions, UnsetType
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.errors import ConfigurationError
 from asyncjobs.jobs.definition import AsyncJobDefinition, SyncJobDefinition
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.registry import JobDecorator, Registry, decorator, default_registry
 from asyncjobs.jobs.values.hooks import STANDARD, Encoders, Hooks
 from asyncjobs.middleware.base import Middleware
@@ -106,8 +107,10 @@ class App(AllVerbs):
         )
         self._hooks = Hooks(encoders) if encoders else STANDARD
         self.registry = Registry(app=self, beneath=default_registry)
-        self._lookup = Lookup(self._connection, self.registry)
-        self._sender = Sender(self._connection, self._lookup, self.middleware)
+        keys = self.settings.encryption_keys
+        self._encryption = Encryption(keys, self.settings.encryption) if keys else None
+        self._lookup = Lookup(self._connection, self.registry, self._encryption)
+        self._sender = Sender(self._connection, self._lookup, self.middleware, self._encryption)
         self.sync = SyncApp(self, self._connection.loop, self.settings.send_timeout)
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._on_start: list[Callable[..., object]] = []
@@ -149,6 +152,7 @@ class App(AllVerbs):
             connection=self._connection,
             sender=self._sender,
             lookup=self._lookup,
+            encryption=self._encryption,
         )
 
     # -- defining jobs

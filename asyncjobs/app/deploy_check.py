@@ -10,8 +10,9 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.record.version import VERSION
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import stand_in
-from asyncjobs.errors import ArgumentsError, EnvelopeError, NewerVersion, UnknownJobName
+from asyncjobs.errors import ArgumentsError, EncryptionError, EnvelopeError, NewerVersion, UnknownJobName
 from asyncjobs.jobs.definition import signature_of
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.jobs.ticks import decode_schedule, template_of
 from asyncjobs.ports import NewJob, Place, StoredSchedule
@@ -45,7 +46,7 @@ async def check_jobs(app: AllVerbs) -> tuple[list[Problem], int]:
     Returns:
         The problems, sorted, and how many jobs were checked.
     """
-    broker, registry = app._broker, app.registry
+    broker, registry, encryption = app._broker, app.registry, app._encryption
     problems: dict[tuple[str, str, str], Problem] = {}
     looked_at = 0
 
@@ -59,11 +60,11 @@ async def check_jobs(app: AllVerbs) -> tuple[list[Problem], int]:
         for place in _PLACES:
             async for jobs in pages(broker, queue, place):
                 for job in jobs:
-                    note(job, _reason(job, registry))
+                    note(job, _reason(job, registry, encryption))
                 looked_at += len(jobs)
         for stored in (await broker.schedules(queue)).schedules:
             job = _job_of(stored, queue)
-            note(job, _reason(job, registry))
+            note(job, _reason(job, registry, encryption))
             looked_at += 1
     return sorted(problems.values(), key=lambda one: (one.queue, one.name, one.reason)), looked_at
 
@@ -76,13 +77,19 @@ def _job_of(stored: StoredSchedule, queue: str) -> Job:
         return stand_in(NewJob(queue, stored.id, "", b""), b"", JobState.PENDING, version=version)
 
 
-def _reason(job: Job, registry: Registry) -> str | None:
+def _reason(job: Job, registry: Registry, encryption: Encryption | None) -> str | None:
     if job.is_newer:
         return f"a newer asyncjobs has written its record, of version {job.version}"
     if not job.name:
         return "its record can't be read"
     try:
-        signature_of(registry.get(job.name)).decode(job.envelope.arguments, job.envelope.keywords)
+        signature = signature_of(registry.get(job.name))
+        if encryption is not None:
+            job = encryption.readable(job)
+        signature.decode(job.envelope.arguments, job.envelope.keywords)
+    except EncryptionError as error:
+        # Without the id, so that many are told as one.
+        return str(error).replace(f"of job {job.id} ", "")
     except (ArgumentsError, UnknownJobName) as error:
         return str(error)
     return None

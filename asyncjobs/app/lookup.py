@@ -16,6 +16,7 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.errors import BrokerUnavailable
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.handle import unknown_job
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.ports import Broker, CancelReply, EventPage
@@ -37,11 +38,13 @@ class Lookup:
     Args:
         connection: The app's connection.
         registry: The jobs of the app, which tell the names of arguments.
+        encryption: Decrypts what is encrypted.
     """
 
-    def __init__(self, connection: Connection, registry: Registry) -> None:
+    def __init__(self, connection: Connection, registry: Registry, encryption: Encryption | None = None) -> None:
         self._connection = connection
-        self.naming = Naming(connection, registry)
+        self._encryption = encryption
+        self.naming = Naming(connection, registry, encryption)
         """What names the arguments of jobs."""
 
     @property
@@ -102,16 +105,22 @@ class Lookup:
         Raises:
             ResultTimeout: The job has not ended by then.
             BrokerUnavailable: The broker was away, or did not answer, until the timeout.
+            EncryptionError: Its result can't be decrypted.
         """
-        return await self._patiently(lambda left, broker: broker.wait_end(queue, job_id, left), job_id, timeout)
+        job = await self._patiently(lambda left, broker: broker.wait_end(queue, job_id, left), job_id, timeout)
+        return job if job is None or self._encryption is None else self._encryption.with_result(job)
 
     async def read_events(
         self, job_id: str, *, queue: str, after: int, limit: int, timeout: float | None
     ) -> EventPage | None:
         """Return the next events of a job as they are stored; see ``Intake.events``; waits as ``wait_for_end`` does."""
-        return await self._patiently(
+        page = await self._patiently(
             lambda left, broker: broker.events(queue, job_id, after, limit, left), job_id, timeout
         )
+        if page is None or self._encryption is None:
+            return page
+        readable = self._encryption.readable_event
+        return page._replace(events=[(number, readable(queue, job_id, stored)) for number, stored in page.events])
 
     async def _patiently(
         self, wait: Callable[[float | None, Broker], Coroutine[Any, Any, T]], job_id: str, timeout: float | None

@@ -1,4 +1,7 @@
-"""The names of the arguments of jobs, and which are secret: the code tells it, an app's own or that of its workers."""
+"""How jobs are shown: decrypted, with the names of their arguments, and which of them are secret.
+
+The code tells names and secrets, an app's own or that of its workers.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ from collections.abc import Mapping
 import msgspec
 
 from asyncjobs.app.connection import Connection
+from asyncjobs.core.encrypted import key_id_of
 from asyncjobs.core.job import Job
 from asyncjobs.core.record.version import DECODING_ERRORS
 from asyncjobs.errors import ArgumentsError, BrokerError, DefinitionError, UnknownJobName
 from asyncjobs.jobs.catalogue import entry_of, names_by, secrets_in
 from asyncjobs.jobs.definition import signature_of
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.ports import CatalogueEntry
 
@@ -23,16 +28,18 @@ _KNOWN_FOR_S = 10.0
 
 
 class Naming:
-    """Gives jobs the names of their arguments.
+    """Gives jobs the names of their arguments, and decrypts them as far as the app has the keys.
 
     Args:
         connection: The app's connection.
         registry: The jobs of the app. Those of others are asked for from the broker.
+        encryption: Decrypts the jobs that are encrypted.
     """
 
-    def __init__(self, connection: Connection, registry: Registry) -> None:
+    def __init__(self, connection: Connection, registry: Registry, encryption: Encryption | None = None) -> None:
         self._connection = connection
         self._registry = registry
+        self._encryption = encryption
         self._catalogue: Mapping[str, CatalogueEntry] = {}
         self._read_at = -_KNOWN_FOR_S
 
@@ -43,6 +50,8 @@ class Naming:
 
     async def all_named(self, jobs: list[Job]) -> list[Job]:
         """Return each of ``jobs`` with the names of its arguments, where they are known."""
+        if self._encryption is not None:
+            jobs = [*map(self._encryption.shown, jobs)]
         mine = self._registry.names()
         is_foreign = any(job.name and not job.is_newer and job.name not in mine for job in jobs)
         others = await self.catalogue() if is_foreign else {}
@@ -70,7 +79,7 @@ class Naming:
             return others.get(name)
 
     def _named(self, job: Job, entry: CatalogueEntry) -> Job:
-        if job.is_newer:
+        if job.is_newer or key_id_of(job.envelope.arguments):
             return job
         try:
             names = self._names(job, entry)

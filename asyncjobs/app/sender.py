@@ -10,8 +10,11 @@ import msgspec
 
 from asyncjobs.app.batcher import Batcher
 from asyncjobs.app.connection import Connection
+from asyncjobs.core.encrypted import key_id_of, refuse_encrypted
+from asyncjobs.core.job import Envelope, Job
 from asyncjobs.core.options import UNSET
 from asyncjobs.errors import AppNotOpen, BrokerError, PartlySent
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.handle import JobHandle, JobLookup
 from asyncjobs.jobs.open_apps import note_closed, note_open
 from asyncjobs.jobs.request import JobRequest, Sending, id_of, new_job
@@ -35,12 +38,20 @@ class Sender:
         connection: The app's connection.
         lookup: Finds jobs, for the handles of sent jobs.
         middleware: The layers around sending, outermost first.
+        encryption: Encrypts the arguments.
     """
 
-    def __init__(self, connection: Connection, lookup: JobLookup, middleware: Sequence[Middleware]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        lookup: JobLookup,
+        middleware: Sequence[Middleware],
+        encryption: Encryption | None = None,
+    ) -> None:
         self._connection = connection
         self._settings = connection.settings
         self._lookup = lookup
+        self._encryption = encryption
         self._chain: Send | None = sending(middleware, self._send_all)
         self._batchers: dict[str, Batcher] = {}
         # The jobs that are on their way through the layers: the request as it was, and the job prepared at the call.
@@ -191,4 +202,17 @@ class Sender:
             ArgumentsError: The metadata can't be encoded.
             PayloadTooLarge: The job is larger than ``max_payload``.
         """
-        return new_job(request, self._settings.max_payload, sent_at_ms)
+        return new_job(request, self._settings.max_payload, sent_at_ms, self._encryption)
+
+    def moved(self, job: Job, queue: str) -> Envelope:
+        """Return the envelope of a job that moves to another queue.
+
+        Raises:
+            EncryptionError: Its arguments are encrypted, and can't be decrypted here to be encrypted for that queue.
+        """
+        if not key_id_of(job.envelope.arguments):
+            return job.envelope
+        if self._encryption is None:
+            refuse_encrypted(f"the arguments of job {job.id} are", job.envelope.arguments)
+            return job.envelope
+        return self._encryption.moved(job, queue)

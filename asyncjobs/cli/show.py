@@ -64,7 +64,9 @@ def _fields(job: JobDetails) -> Iterator[tuple[str, str]]:
     yield "ended at (UTC)", time_cell(job.finished_at)
     yield "duration", seconds_cell(job.duration_ms)
     yield "worker", job.worker or "-"
-    if job.arguments is None:
+    if job.encrypted_with:
+        yield "encrypted with", f"key {job.encrypted_with}, and can't be decrypted here"
+    elif job.arguments is None:
         yield "arguments", "can't be read"
     else:
         yield from ((f"argument {name}", _json(value)) for name, value in job.arguments.items())

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from asyncjobs.core.encrypted import key_id_of, refuse_encrypted
 from asyncjobs.core.identity import time_of
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, JobError
@@ -107,14 +108,33 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.envelope.metadata
 
     @property
+    def encrypted_with(self) -> str:
+        """The id of the key with which arguments, result or errors are encrypted, as far as they aren't decrypted here.
+
+        Empty if all of them can be read. See the setting ``encryption_keys``.
+        """
+        stored = (self.envelope.arguments, self.encoded_result, *(error.encrypted for error in self.errors))
+        return next(filter(None, map(key_id_of, stored)), "")
+
+    @property
     def arguments(self) -> list[Any]:
-        """The arguments as plain values, in the order of the handler's parameters."""
+        """The arguments as plain values, in the order of the handler's parameters.
+
+        Raises:
+            EncryptionError: They are encrypted, and could not be decrypted here.
+        """
+        refuse_encrypted(f"the arguments of job {self.id} are", self.envelope.arguments)
         values: list[Any] = msgspec.msgpack.decode(self.envelope.arguments)
         return values
 
     @property
     def result(self) -> Any:
-        """What the handler of a completed job returned, as plain values; ``None`` too where it isn't kept."""
+        """What the handler of a completed job returned, as plain values; ``None`` too where it isn't kept.
+
+        Raises:
+            EncryptionError: It is encrypted, and could not be decrypted here.
+        """
+        refuse_encrypted(f"the result of job {self.id} is", self.encoded_result)
         return msgspec.msgpack.decode(self.encoded_result) if self.encoded_result else None
 
     @property

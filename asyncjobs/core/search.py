@@ -9,6 +9,7 @@ import msgspec
 
 from asyncjobs.core.job import Job
 from asyncjobs.core.record.version import DECODING_ERRORS
+from asyncjobs.errors import EncryptionError
 
 __all__ = ["has_text", "needles_of"]
 
@@ -31,15 +32,17 @@ def needles_of(text: str) -> list[bytes]:
 def has_text(job: Job, text: str) -> bool:
     """Return whether ``text`` stands in a job: in its id, name, arguments, metadata, headers or errors.
 
-    A number among the arguments or the metadata must be equal to the whole text. A secret argument is not looked at. A
-    job whose arguments can't be read passes. In ids, most of which are random, a text of fewer than four characters is
-    only found as a whole one.
+    A number among the arguments or the metadata must be equal to the whole text. A secret argument is not looked at,
+    nor are arguments that are encrypted. A job whose arguments can't be read passes. In ids, most of which are random,
+    a text of fewer than four characters is only found as a whole one.
     """
     numbers = _numbers(text)
     if text == job.id or (len(text) >= _LEAST_IN_ID and text in job.id) or any(text in part for part in _texts(job)):
         return True
     try:
         arguments = [value for name, value in job.named_arguments.items() if name not in job.secret]
+    except EncryptionError:
+        arguments = []
     except (*DECODING_ERRORS, ValueError):
         return not job.secret
     return not job.name or any(_holds(part, text, numbers) for part in (arguments, job.metadata))

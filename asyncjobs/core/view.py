@@ -14,6 +14,7 @@ import msgspec
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
 from asyncjobs.core.record.version import DECODING_ERRORS, VERSION
+from asyncjobs.errors import EncryptionError
 
 __all__ = ["SECRET", "AttemptError", "JobDetails", "JobSummary", "job_details", "job_summary"]
 
@@ -65,6 +66,9 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     arguments: dict[str, Any] | None
     """Its arguments by the names of the handler's parameters; by their positions, from ``"0"`` on, where no code at
     hand and no worker knows the job. ``‹secret›`` in place of a secret one. ``None`` where they can't be read."""
+    encrypted_with: str = ""
+    """The id of the key with which arguments, result or errors are encrypted, where they can't be decrypted; else left
+    out of JSON."""
     metadata: dict[str, Any]
     """The mapping that its sender gave with it."""
     created_at: datetime
@@ -136,6 +140,7 @@ def _summary(job: Job) -> dict[str, Any]:
         "version": job.version,
         "attempt": job.attempt,
         "arguments": _arguments(job),
+        "encrypted_with": job.encrypted_with,
         "metadata": {name: _plain(value) for name, value in job.metadata.items()},
         "created_at": utc_time(job.created_at_ms),
         "due_at": utc_time(job.due_at_ms),
@@ -153,14 +158,14 @@ def _arguments(job: Job) -> dict[str, Any] | None:
     try:
         arguments = job.named_arguments.items()
         return {name: SECRET if name in job.secret else _plain(value) for name, value in arguments}
-    except (*DECODING_ERRORS, TypeError, ValueError):
+    except (*DECODING_ERRORS, EncryptionError, TypeError, ValueError):
         return None
 
 
 def _result(job: Job) -> Any:
     try:
         return _plain(job.result)
-    except DECODING_ERRORS:
+    except (*DECODING_ERRORS, EncryptionError):
         return None
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from asyncjobs.core.duration import utc_time
+from asyncjobs.core.encrypted import refuse_encrypted
 from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, STANDARD
@@ -100,11 +101,12 @@ def decode_event(number: int, stored: bytes, dropped: int) -> JobEvent:
     """Return a stored event.
 
     Raises:
-        EnvelopeError: It is damaged, or (``NewerVersion``) of a later version.
+        EnvelopeError: It is damaged, encrypted (``EncryptionError``), or of a later version (``NewerVersion``).
     """
     try:
         event = _decoder.decode(stored)
     except DECODING_ERRORS as error:
+        refuse_encrypted(f"event {number} is", stored)
         raise unreadable(f"event {number}", stored, error) from None
     return JobEvent(
         number=number,

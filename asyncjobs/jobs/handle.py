@@ -9,10 +9,19 @@ from typing import Generic, Protocol, TypeVar, cast
 
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.duration import to_ms
+from asyncjobs.core.encrypted import key_id_of, missing_key
 from asyncjobs.core.job import Job, JobError
 from asyncjobs.core.record.version import newer_version
 from asyncjobs.core.states import JobState
-from asyncjobs.errors import EnvelopeError, JobCancelled, JobFailed, ResultError, ResultExpired, UnknownJob
+from asyncjobs.errors import (
+    EncryptionError,
+    EnvelopeError,
+    JobCancelled,
+    JobFailed,
+    ResultError,
+    ResultExpired,
+    UnknownJob,
+)
 from asyncjobs.jobs.events import JobEvent, JobEvents, decode_event
 from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.ports import CancelReply, EventPage
@@ -43,7 +52,8 @@ class JobLookup(Protocol):
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
         """Wait until the job has ended or is dead, and return it; ``None`` if there is no record.
 
-        While the broker is away it waits too, until the timeout.
+        While the broker is away it waits too, until the timeout. Raises ``EncryptionError`` for a result that can't be
+        decrypted.
         """
         ...
 
@@ -119,7 +129,7 @@ class JobHandle(Generic[R_co]):
             JobFailed: The job is in the dead letter queue.
             JobCancelled: The job was cancelled.
             ResultExpired: The job has ended, and its result isn't kept, or not any longer.
-            ResultError: The result doesn't fit the handler's return annotation.
+            ResultError: The result doesn't fit the handler's return annotation, or can't be decrypted.
             NewerVersion: A newer asyncjobs has run the job, and this one can't read its result.
             UnknownJob: There is no record of the job, and this handle doesn't come from sending it.
             BrokerUnavailable: The broker could not be reached until the timeout.
@@ -128,7 +138,10 @@ class JobHandle(Generic[R_co]):
             ``text = await handle.result(timeout=10)``
         """
         seconds = None if timeout is None else to_ms("timeout", timeout) / 1000
-        job = await self._lookup.wait_for_end(self.id, queue=self.queue, timeout=seconds)
+        try:
+            job = await self._lookup.wait_for_end(self.id, queue=self.queue, timeout=seconds)
+        except EncryptionError as error:
+            raise ResultError(str(error)) from error
         if job is None:
             raise self._absent()
         if job.state is JobState.CANCELLED:
@@ -146,6 +159,8 @@ class JobHandle(Generic[R_co]):
             return cast("R_co", self._returns.decode(job.encoded_result))
         except Exception as error:
             # Code of the types may raise anything.
+            if key_id := key_id_of(job.encoded_result):
+                raise ResultError(missing_key(f"the result of job {job.id} is", key_id, ())) from error
             raise ResultError(
                 f"the result of job {job.id} does not fit the handler's return annotation: {error}; "
                 "read it with app.handle(id, queue=…), which takes any value"

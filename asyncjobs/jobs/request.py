@@ -15,6 +15,7 @@ from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, Definition
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode
 from asyncjobs.errors import ArgumentsError, PayloadTooLarge
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.jobs.values.codec import Codec
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, Hooks
@@ -101,13 +102,19 @@ class JobRequest(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True, gc=Fa
         return msgspec.structs.replace(self, options=updated, id=job_id)
 
 
-def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None = None) -> NewJob:
+def new_job(
+    request: JobRequest[Any],
+    max_payload: int,
+    sent_at_ms: int | None = None,
+    encryption: Encryption | None = None,
+) -> NewJob:
     """Return the job that ``request`` asks for, as it is sent.
 
     Args:
         request: The call.
         max_payload: How large the encoded job may be, in bytes.
         sent_at_ms: When it is sent, in Unix milliseconds; by default now.
+        encryption: Encrypts the arguments.
 
     Raises:
         ArgumentsError: A header is no text, the metadata can't be encoded, the id would be that of a tenant's job, or
@@ -118,11 +125,13 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
     if request.id:
         # It is in a layer, which may have changed the name.
         checked_text("name", request.name)
-    queue = request.queue
+    queue, job_id, tenant, arguments = request.queue, id_of(request), call.tenant or "", request.arguments
+    if encryption is not None:
+        arguments = encryption.arguments_for(queue, job_id, request.name, tenant, request.keywords, arguments)
     priority = defaults.priority if call.priority is UNSET else call.priority
     expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
     now_ms = time.time_ns() // 1_000_000 if sent_at_ms is None else sent_at_ms
-    envelope: dict[str, Any] = {"arguments": msgspec.Raw(request.arguments), "signature": request.signature}
+    envelope: dict[str, Any] = {"arguments": msgspec.Raw(arguments), "signature": request.signature}
     if request.keywords:
         envelope["keywords"] = request.keywords
     due_at_ms = now_ms + request.delay_ms if request.due_at_ms is None else request.due_at_ms
@@ -152,11 +161,11 @@ def new_job(request: JobRequest[Any], max_payload: int, sent_at_ms: int | None =
         )
     return NewJob(
         queue,
-        id_of(request),
+        job_id,
         request.name,
         body,
         Priority.NORMAL.value if priority is UNSET else priority.value,
-        call.tenant or "",
+        tenant,
         (call.acks or defaults.acks) == "early",
         request.delay_ms,
         request.due_at_ms,

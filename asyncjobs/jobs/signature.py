@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from asyncjobs.core.encrypted import refuse_encrypted
 from asyncjobs.errors import ArgumentsError, DefinitionError
 from asyncjobs.jobs.handler import check_returned
 from asyncjobs.jobs.misfits import Argument, changed, misfit, unencodable, wrongly_typed
@@ -327,4 +328,5 @@ def _array_length(raw: msgspec.Raw) -> int:
         return size
     if kind == 0xDD and (size := int.from_bytes(head[1:5], "big")) < len(head):
         return size
+    refuse_encrypted("the arguments are", raw)
     raise ArgumentsError(f"the stored arguments are damaged: no msgpack array begins with {bytes(head[:4])!r}")

@@ -6,12 +6,14 @@ from typing import Any
 
 import msgspec
 
+from asyncjobs.core.encrypted import refuse_encrypted
 from asyncjobs.core.identity import kept_id
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions
 from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER, Schedule, Timing
 from asyncjobs.core.stored import read_live
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.request import JobRequest
 from asyncjobs.jobs.values.codec import ANY
 from asyncjobs.ports import NewJob
@@ -56,7 +58,9 @@ def template_of(schedule: Schedule, queue: str) -> Job:
     return read_live(kept, schedule.body)
 
 
-def request_of(schedule: Schedule, queue: str, tick_ms: int, job_id: str = "") -> JobRequest[Any]:
+def request_of(
+    schedule: Schedule, queue: str, tick_ms: int, job_id: str = "", *, encryption: Encryption | None = None
+) -> JobRequest[Any]:
     """Return the request for the job of one tick, to be prepared as sent at that time.
 
     Args:
@@ -64,12 +68,17 @@ def request_of(schedule: Schedule, queue: str, tick_ms: int, job_id: str = "") -
         queue: Its queue.
         tick_ms: The tick, in Unix milliseconds.
         job_id: The job's id. By default that of the tick, ``<schedule>@<tick>``, which is always the same.
+        encryption: Decrypts the arguments of the schedule.
 
     Raises:
-        EnvelopeError: The record of the schedule can't be read.
+        EnvelopeError: The record of the schedule can't be read, or (``EncryptionError``) its arguments can't be
+            decrypted.
     """
     job_id = kept_id(schedule.tenant, job_id or f"{schedule.id}@{tick_ms}")
     template = template_of(schedule, queue)
+    if encryption is not None:
+        template = encryption.readable(template)
+    refuse_encrypted(f"the arguments of schedule {schedule.id} are", template.envelope.arguments)
     envelope = template.envelope
     return JobRequest(
         name=template.name,

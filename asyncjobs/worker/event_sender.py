@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from asyncjobs.errors import BrokerError
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.ports import Emission, Lease, Work
 from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.duty import Duty
@@ -40,8 +41,9 @@ class EventSender(Duty):
     their number goes along.
     """
 
-    def __init__(self, store: Work, *, max_events: int, ttl_ms: int) -> None:
+    def __init__(self, store: Work, *, max_events: int, ttl_ms: int, encryption: Encryption | None = None) -> None:
         self._store = store
+        self._encryption = encryption
         self._max_events = max_events
         self._ttl_ms = ttl_ms
         self._lock = threading.Lock()
@@ -60,6 +62,8 @@ class EventSender(Duty):
 
     def add(self, lease: Lease, event: bytes) -> None:
         """Add an event of the job under ``lease``; from any thread."""
+        if self._encryption is not None:
+            event = self._encryption.stored_event(lease.queue, lease.id, event)
         with self._lock:
             of_queue = self._waiting.setdefault(lease.queue, {})
             waiting = of_queue.get(lease)

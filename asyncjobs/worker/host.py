@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.handle import JobLookup
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.jobs.request import Dispatcher, JobRequest
@@ -66,6 +67,8 @@ class WorkerHost:
     """What the app sends with."""
     lookup: JobLookup
     """What the handles of its jobs ask."""
+    encryption: Encryption | None = None
+    """Decrypts arguments, and encrypts what becomes of jobs."""
 
 
 class WorkerApp(Protocol):

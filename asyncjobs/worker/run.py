@@ -197,6 +197,7 @@ class WorkerRun:
             interval=host.settings.scheduler_interval,
             prepare=host.sender.prepare,
             sender=TickSender(host) if sees_sending(host.middleware) else None,
+            encryption=host.encryption,
         )
 
     def _make_heartbeat(self) -> Heartbeat:

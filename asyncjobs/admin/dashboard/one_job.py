@@ -144,7 +144,7 @@ async def ask_again(call: Call[Again]) -> Mapping[str, Any]:
     found = await jobs.job_of(call.asking(InQueue(query.queue), id=query.id))
     details = jobs.details_for(call.asking(InQueue(query.queue)), found)
     if details.arguments is None:
-        raise Problem(409, f"the arguments of job {found.id} can't be read here")
+        raise _unreadable(found)
     if _size(found.envelope.arguments) > MAX_SHOWN // 2:
         raise Problem(409, f"the arguments of job {found.id} are too large to be edited here; send it by Python")
     shown = {name: value for name, value in details.arguments.items() if name not in found.secret}
@@ -162,8 +162,15 @@ async def again(call: Call[Changes]) -> Redirect:
         raise Problem(400, f"the arguments are no JSON: {error}") from None
     if not isinstance(given, dict):
         raise Problem(400, "arguments: expected a JSON object of names and values")
+    if found.encrypted_with:
+        raise _unreadable(found)
     handle = await call.app.enqueue_by_name(found.name, _arguments(found, given), **_options(found))
     return Redirect("jobs", handle.id, queue=found.queue, done="again")
+
+
+def _unreadable(found: Job) -> Problem:
+    why = f": they are encrypted with key {found.encrypted_with}" if found.encrypted_with else ""
+    return Problem(409, f"the arguments of job {found.id} can't be read here{why}")
 
 
 def _arguments(found: Job, given: dict[str, Any]) -> list[Any] | dict[str, Any]:

@@ -9,6 +9,7 @@ from asyncjobs.app.lookup import Lookup
 from asyncjobs.app.sender import Sender
 from asyncjobs.core.options import checked_queue
 from asyncjobs.core.retry import RetryPolicy
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.ports import Broker
 
@@ -23,6 +24,7 @@ class Verbs:
     _connection: Connection
     _lookup: Lookup
     _sender: Sender
+    _encryption: Encryption | None
 
     @property
     def _broker(self) -> Broker:

@@ -169,8 +169,8 @@ class JobVerbs(Verbs):
         Raises:
             ArgumentsError: A value is wrong, or both ``at`` and ``delay`` are given.
             UnknownJob: There is no record of the job.
-            EnvelopeError: The job can't be moved to another queue, since a newer asyncjobs has written its record, or
-                the record is damaged.
+            EnvelopeError: The job can't be moved to another queue, since a newer asyncjobs has written its record, the
+                record is damaged, or (``EncryptionError``) its arguments can't be decrypted here.
             BrokerUnavailable: The broker can't be reached. A job on its way to another queue stays in its own.
             BrokerRefused: The broker refused the job, which stays as it was.
         """

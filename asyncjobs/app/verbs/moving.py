@@ -47,7 +47,7 @@ async def move(
         due_at_ms: When it is due, in place of ``delay_ms``; without both it keeps its time.
 
     Raises:
-        EnvelopeError: The record of the job can't be read.
+        EnvelopeError: The record of the job can't be read, or (``EncryptionError``) its arguments can't be decrypted.
         BrokerError: The broker failed on the way. If it can be told that the job did not arrive, the job waits in its
             old queue as before. Otherwise it is held back there for a minute, and may run in both.
     """
@@ -60,6 +60,7 @@ async def move(
             f"job {job_id!r} can't be moved to another queue: its record can't be read by this asyncjobs"
             + (f", since it has version {job.version}; move it with a newer one" if job.is_newer else "")
         )
+    envelope = sender.moved(job, to_queue)
     before = await broker.find(to_queue, job_id)
     if before is not None and not before.reason.startswith(_MOVED):
         return "known"
@@ -71,7 +72,7 @@ async def move(
         to_queue,
         job_id,
         job.name,
-        encode(job.envelope),
+        encode(envelope),
         job.priority.value if priority is None else priority,
         job.tenant,
         job.acks_early,

@@ -87,6 +87,8 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The tenant of its jobs, if they have one."""
     last_run: ScheduleRun | None = None
     """What became of the job of the latest tick that has fired; ``None`` before the first."""
+    encrypted_with: str = ""
+    """The id of the key with which the arguments are encrypted, where they can't be decrypted and are left out."""
     problem: str = ""
     """Why it can't be read here, as when a newer asyncjobs has written it; empty if it can. Of one that can't, only
     ``id``, ``queue``, ``paused``, ``next_at`` and ``last_at`` are known."""
@@ -156,8 +158,10 @@ class ScheduleVerbs(Verbs):
         schedule_id = checked_id("schedule_id", schedule_id)
         # Middleware sees the job of each tick, in the worker that fires it, and not this template.
         [request] = requests_here([request])
-        prepared = self._sender.prepare(request, sent_at_ms=0)
-        schedule = schedule_of(kept_id(prepared.tenant, schedule_id), timing, prepared)
+        # Under the id of the schedule, to which encryption binds the arguments.
+        kept = kept_id(request.options.tenant or "", schedule_id)
+        prepared = self._sender.prepare(msgspec.structs.replace(request, id=kept), sent_at_ms=0)
+        schedule = schedule_of(kept, timing, prepared)
         now_ms = (await self._broker.schedules(prepared.queue)).now_ms
         tick = next_tick(timing, now_ms)
         is_new = await self._broker.put_schedule(prepared.queue, schedule.id, encode_schedule(schedule), tick)
@@ -198,11 +202,12 @@ class ScheduleVerbs(Verbs):
         info, template = _info(queue, stored)
         if template is not None:
             job = await self._lookup.naming.named(template)
-            info = msgspec.structs.replace(info, arguments=_shown_arguments(job))
+            shown = [] if job.encrypted_with else _shown_arguments(job)
+            info = msgspec.structs.replace(info, arguments=shown, encrypted_with=job.encrypted_with)
         return msgspec.structs.replace(info, last_run=await self._last_run(info, stored)) if stored.last_job else info
 
     async def _last_run(self, info: ScheduleInfo, stored: StoredSchedule) -> ScheduleRun:
-        job = await self._broker.find(info.queue, stored.last_job)
+        job = await self._lookup.find(stored.last_job, queue=info.queue)
         if job is not None:
             return _run_of(job, stored.last_ms)
         # Results are kept for an hour, say, and histories for longer.
@@ -295,7 +300,9 @@ class ScheduleVerbs(Verbs):
         """
         where, stored = await self._stored(schedule_id, queue)
         now_ms = (await self._broker.schedules(where)).now_ms
-        [handle] = await self._sender.send_many([request_of(decode_schedule(stored.data), where, now_ms, new_id())])
+        schedule = decode_schedule(stored.data)
+        request = request_of(schedule, where, now_ms, new_id(), encryption=self._encryption)
+        [handle] = await self._sender.send_many([request])
         await self._note("trigger_schedule", stored.id, where, True)
         return handle
 

@@ -77,6 +77,9 @@ class JobError(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When the attempt began, in Unix milliseconds; ``None`` where none began, as of a job that no worker knows."""
     worker: str = ""
     """The id of the worker that ran it; empty where none did, or an earlier asyncjobs has noted the error."""
+    encrypted: bytes = b""
+    """Message and traceback, encrypted; empty where they aren't, or are decrypted. Where it isn't, ``message`` is
+    ``‹encrypted›``, and ``traceback`` has only the places in the code."""
 
 
 class Final(

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from asyncjobs.core.encrypted import plain_extension
 from asyncjobs.jobs.values.annotations import is_exact, runs_code, undecodable
 from asyncjobs.jobs.values.changes import change
 from asyncjobs.jobs.values.conversions import Builder, Convert
@@ -75,7 +76,7 @@ class Codec:
 
     @functools.cached_property
     def _decode(self) -> Callable[[bytes], Any]:
-        return msgspec.msgpack.Decoder(self.kind, dec_hook=self._hooks.decode).decode
+        return msgspec.msgpack.Decoder(self.kind, dec_hook=self._hooks.decode, ext_hook=plain_extension).decode
 
 
 #: Of any value, read as plain data.

@@ -68,7 +68,10 @@ class Executor(Duty):
         settings = host.settings
         #: What sends the events of the jobs.
         self.events = EventSender(
-            host.connection.broker, max_events=settings.max_events, ttl_ms=round(settings.event_ttl * 1000)
+            host.connection.broker,
+            max_events=settings.max_events,
+            ttl_ms=round(settings.event_ttl * 1000),
+            encryption=host.encryption,
         )
         self._callers = HandlerCallers(settings.handler_processes, settings.max_payload, self.events.add)
         plans = RunPlans(host, self._callers)
@@ -92,7 +95,7 @@ class Executor(Duty):
             settler.on_settled = self.endings.settled
         self._settle = settler.add
         self._leases = leases
-        self._verdicts = Verdicts(clock.now_ms, chance, worker_id)
+        self._verdicts = Verdicts(clock.now_ms, chance, worker_id, host.encryption)
         self._context = contextvars.copy_context()
         self._running: dict[Lease, Attempt] = {}
         self._buffer: deque[tuple[Lease, Claimed]] = deque()

@@ -60,6 +60,7 @@ class Pipeline:
         self._end = end
         self._is_cancelled = is_cancelled
         self._max_result_bytes = host.settings.max_payload
+        self._encryption = host.encryption
         # Bound once: both are called for each job.
         self._decide = verdicts.of_attempt
         self._on_event = events.add
@@ -113,6 +114,8 @@ class Pipeline:
         try:
             job = read_live(claimed, claimed.body, claimed.tries)
             plan = self._plans.get(job.name) or self._unknown(job.name)
+            if self._encryption is not None:
+                job = self._encryption.readable(job)
             return job, plan, plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
         except NewerVersion as error:
             raise NotRun(self._verdicts.of_newer(claimed, error)) from None

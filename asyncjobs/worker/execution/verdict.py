@@ -28,8 +28,9 @@ from asyncjobs.core.settlement import (
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import Situation, read_live, stand_in
 from asyncjobs.core.text import message_of, type_name
-from asyncjobs.errors import EnvelopeError, NewerVersion
+from asyncjobs.errors import EncryptionError, EnvelopeError, NewerVersion
 from asyncjobs.jobs.context import log_fields
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_steering
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS
 from asyncjobs.middleware.blame import layer_that_raised
@@ -127,13 +128,20 @@ def _ruled(rule: RetryRule, error: BaseException, job: Job, problem: JobError) -
 class Verdicts:
     """Settles claimed jobs at the broker's time ``now_ms``, with ``chance`` for the jitter, and logs each failure.
 
-    ``worker`` is the id of the worker, which errors carry.
+    ``worker`` is the id of the worker, which errors carry. ``encryption`` encrypts results and the text of errors.
     """
 
-    def __init__(self, now_ms: Callable[[], int], chance: Callable[[], float], worker: str) -> None:
+    def __init__(
+        self,
+        now_ms: Callable[[], int],
+        chance: Callable[[], float],
+        worker: str,
+        encryption: Encryption | None = None,
+    ) -> None:
         self._now_ms = now_ms
         self._chance = chance
         self._worker = worker
+        self._encryption = encryption
         self._newer_versions: set[int] = set()
 
     def of_attempt(
@@ -152,7 +160,7 @@ class Verdicts:
         override = job.envelope.result_ttl_ms
         settlement = settle(
             job,
-            outcome,
+            outcome if self._encryption is None else self._encryption.stored_outcome(job, outcome),
             plan.retry,
             self._now_ms(),
             self._chance(),
@@ -194,7 +202,11 @@ class Verdicts:
         problem = bounded_error(type(error).__name__, message_of(error), "", job.attempt, self._now_ms())
         problem = msgspec.structs.replace(problem, worker=self._worker)
         outcome = Failed(problem, retryable=False)
-        settlement = settle(job, outcome, _NO_RETRY, self._now_ms(), 0.0)
+        stored: Outcome = outcome
+        # What is wrong with the encryption is told to those without a key, too.
+        if self._encryption is not None and not isinstance(error, EncryptionError):
+            stored = self._encryption.stored_outcome(job, outcome)
+        settlement = settle(job, stored, _NO_RETRY, self._now_ms(), 0.0)
         _report(job, outcome, settlement)
         return settlement
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from asyncjobs.core.schedule import Schedule
 from asyncjobs.jobs.definition import scheduled_request
 from asyncjobs.jobs.ticks import schedule_of
@@ -16,7 +18,9 @@ def schedules_in_code(host: WorkerHost) -> dict[str, list[Schedule]]:
     for definition in host.registry:
         timing = definition.options.timing
         if timing is not None:
-            template = host.sender.prepare(scheduled_request(definition), sent_at_ms=0)
+            # Under the id of the schedule, to which encryption binds the arguments.
+            request = msgspec.structs.replace(scheduled_request(definition), id=definition.name)
+            template = host.sender.prepare(request, sent_at_ms=0)
             schedule = schedule_of(definition.name, timing, template, from_code=True)
             found.setdefault(template.queue, []).append(schedule)
     return found

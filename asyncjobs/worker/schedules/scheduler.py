@@ -13,6 +13,7 @@ import msgspec
 from asyncjobs.core.record.version import is_newer
 from asyncjobs.core.schedule import Schedule, Timing, due_ticks, next_tick
 from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError, QueueUnavailable
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
 from asyncjobs.ports import FireReply, Firing, NewJob, ScheduleStore
 from asyncjobs.ports.outage import Outage
@@ -47,7 +48,8 @@ class Scheduler(Duty):
 
     ``in_code``: the schedules that the code declares, by queue. They are stored at the start; a schedule of a job in
     ``names`` that the code no longer declares is removed. ``prepare``: makes the job of a tick, as
-    ``HostSender.prepare`` does. ``sender``: fires through the middleware of sending, if there is any.
+    ``HostSender.prepare`` does. ``sender``: fires through the middleware of sending, if there is any. ``encryption``:
+    decrypts the arguments of schedules.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Scheduler(Duty):
         interval: float,
         prepare: Callable[..., NewJob],
         sender: TickSender | None = None,
+        encryption: Encryption | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -71,6 +74,7 @@ class Scheduler(Duty):
         self._interval = interval
         self._sender = sender
         self._prepare = prepare
+        self._encryption = encryption
         self._chance = chance
         self._known: dict[tuple[str, str], tuple[Schedule, int]] = {}
         self._broken: set[bytes] = set()
@@ -210,7 +214,8 @@ class Scheduler(Duty):
         queue = key[0]
         try:
             ticks = due_ticks(self._timing(queue, schedule, now_ms - next_ms), next_ms, now_ms)
-            jobs = [self._prepare(request_of(schedule, queue, tick), sent_at_ms=tick) for tick in ticks.fire]
+            requests = [request_of(schedule, queue, tick, encryption=self._encryption) for tick in ticks.fire]
+            jobs = [self._prepare(one, sent_at_ms=tick) for one, tick in zip(requests, ticks.fire, strict=True)]
         except AsyncJobsError as error:
             # Its time zone, say, is not known on this machine; another worker may fire it.
             self._leave_alone(encode_schedule(schedule), f"the schedule {schedule.id} can't fire here", error)

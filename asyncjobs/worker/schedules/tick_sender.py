@@ -79,8 +79,9 @@ class TickSender:
             return [handle]
 
         try:
+            request = request_of(schedule, queue, tick, encryption=self._host.encryption)
             async with asyncio.timeout(_MAX_LAYERS_S):
-                await (sending(self._host.middleware, send) or send)([request_of(schedule, queue, tick)])
+                await (sending(self._host.middleware, send) or send)([request])
             if not replies:
                 raise ConfigurationError("no layer raised an error, but one of them has not called send")
         except Exception as error:
