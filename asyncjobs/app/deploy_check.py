@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from asyncjobs.app.verbs.all import AllVerbs
 from asyncjobs.app.verbs.paging import pages
+from asyncjobs.app.why import knows
 from asyncjobs.core.job import Job
 from asyncjobs.core.record.version import VERSION
 from asyncjobs.core.states import JobState
@@ -15,7 +18,7 @@ from asyncjobs.jobs.definition import signature_of
 from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.registry import Registry
 from asyncjobs.jobs.ticks import decode_schedule, template_of
-from asyncjobs.ports import NewJob, Place, StoredSchedule
+from asyncjobs.ports import NewJob, Place, StoredSchedule, WorkerInfo
 
 __all__ = ["Problem", "check_jobs"]
 
@@ -47,6 +50,7 @@ async def check_jobs(app: AllVerbs) -> tuple[list[Problem], int]:
         The problems, sorted, and how many jobs were checked.
     """
     broker, registry, encryption = app._broker, app.registry, app._encryption
+    workers = await broker.workers()
     problems: dict[tuple[str, str, str], Problem] = {}
     looked_at = 0
 
@@ -60,11 +64,11 @@ async def check_jobs(app: AllVerbs) -> tuple[list[Problem], int]:
         for place in _PLACES:
             async for jobs in pages(broker, queue, place):
                 for job in jobs:
-                    note(job, _reason(job, registry, encryption))
+                    note(job, _reason(job, registry, encryption, workers))
                 looked_at += len(jobs)
         for stored in (await broker.schedules(queue)).schedules:
             job = _job_of(stored, queue)
-            note(job, _reason(job, registry, encryption))
+            note(job, _reason(job, registry, encryption, workers))
             looked_at += 1
     return sorted(problems.values(), key=lambda one: (one.queue, one.name, one.reason)), looked_at
 
@@ -77,7 +81,7 @@ def _job_of(stored: StoredSchedule, queue: str) -> Job:
         return stand_in(NewJob(queue, stored.id, "", b""), b"", JobState.PENDING, version=version)
 
 
-def _reason(job: Job, registry: Registry, encryption: Encryption | None) -> str | None:
+def _reason(job: Job, registry: Registry, encryption: Encryption | None, workers: Sequence[WorkerInfo]) -> str | None:
     if job.is_newer:
         return f"a newer asyncjobs has written its record, of version {job.version}"
     if not job.name:
@@ -90,6 +94,17 @@ def _reason(job: Job, registry: Registry, encryption: Encryption | None) -> str 
     except EncryptionError as error:
         # Without the id, so that many are told as one.
         return str(error).replace(f"of job {job.id} ", "")
-    except (ArgumentsError, UnknownJobName) as error:
+    except UnknownJobName as error:
+        return f"{error} {_known_by(job, workers)}"
+    except ArgumentsError as error:
         return str(error)
     return None
+
+
+def _known_by(job: Job, workers: Sequence[WorkerInfo]) -> str:
+    """Return a sentence on the workers that could run a job that this code doesn't know."""
+    able = [one for one in workers if job.queue in one.queues and knows(one, job.name)]
+    if not able:
+        return "No worker that is running knows it either."
+    others = f" and {len(able) - 1} more" if len(able) > 1 else ""
+    return f"The running worker {able[0].id}{others} can run it."

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Iterable
-from datetime import timedelta
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
 from asyncjobs.app.loop import AppLoop
 from asyncjobs.app.verbs.all import AllVerbs
 from asyncjobs.core.bounds import shown
+from asyncjobs.core.duration import Duration
+from asyncjobs.core.options import SendOptions
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.request import JobRequest
@@ -100,7 +102,55 @@ class SyncApp:
             )
         return self._loop.run_sync(lambda: handle.result(timeout), "await handle.result(…)")
 
-    enqueue_by_name = _twin(AllVerbs.enqueue_by_name)
+    @overload
+    def send(
+        self,
+        name: str,
+        arguments: Sequence[Any] | Mapping[str, Any] = (),
+        *,
+        delay: Duration | None = None,
+        at: datetime | None = None,
+        **options: Unpack[SendOptions],
+    ) -> JobHandle[Any]: ...
+    @overload
+    def send(
+        self,
+        name: str,
+        arguments: Sequence[Any] | Mapping[str, Any] = (),
+        *,
+        returns: type[R],
+        delay: Duration | None = None,
+        at: datetime | None = None,
+        **options: Unpack[SendOptions],
+    ) -> JobHandle[R]: ...
+    def send(
+        self,
+        name: str,
+        arguments: Sequence[Any] | Mapping[str, Any] = (),
+        *,
+        returns: Any = Any,
+        delay: Duration | None = None,
+        at: datetime | None = None,
+        **options: Unpack[SendOptions],
+    ) -> JobHandle[Any]:
+        """Send a job by its name, as ``App.send`` does.
+
+        Args:
+            name: The job name.
+            arguments: The arguments in the order of the parameters, or by their names.
+            returns: The type as which the handle reads the result; by default plain data.
+            delay: How long after it is sent the job is due: seconds or ``timedelta``.
+            at: When the job is due, an aware ``datetime``, in place of ``delay``.
+            **options: As ``with_options`` takes them.
+
+        Returns:
+            The handle of the job.
+        """
+        return self._loop.run_sync(
+            lambda: self._app.send(name, arguments, returns=returns, delay=delay, at=at, **options),
+            "await app.send(…)",
+            patience=self._send_timeout,
+        )
 
     # -- jobs by id
 

@@ -14,7 +14,7 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Hold, JobLocation, WorkerInfo
 
-__all__ = ["Why", "WhyKind", "WhyReason", "why"]
+__all__ = ["Why", "WhyKind", "WhyReason", "why", "knows"]
 
 WhyKind = Literal[
     "queue paused",
@@ -138,7 +138,7 @@ def _waits(
     if parked_for is not None and parked_for.kind == "version":
         yield WhyReason(kind="newer version", which=parked_for.which)
     serving = [one for one in workers if queue.queue_name in one.queues and one.status != "stopping"]
-    of_name = [one for one in serving if _knows(one, job.name)]
+    of_name = [one for one in serving if knows(one, job.name)]
     if not serving:
         yield WhyReason(kind="no worker", which=queue.queue_name)
     elif not of_name:
@@ -172,7 +172,7 @@ def _held(job: Job, queue: QueueStats) -> Iterator[WhyReason]:
             )
 
 
-def _knows(worker: WorkerInfo, name: str) -> bool:
+def knows(worker: WorkerInfo, name: str) -> bool:
     """Return whether a worker has a handler of a name; those of early versions don't say."""
     return not worker.handlers or any(name in names for names in worker.handlers.values())
 

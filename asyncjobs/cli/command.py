@@ -8,7 +8,8 @@ from typing import Any, NoReturn, TypeAlias
 
 from asyncjobs.cli.output import print_error
 from asyncjobs.core.bounds import MAX_COUNT, shown
-from asyncjobs.errors import closest
+from asyncjobs.core.duration import to_ms
+from asyncjobs.errors import ArgumentsError, closest
 
 __all__ = [
     "Commands",
@@ -21,6 +22,7 @@ __all__ = [
     "add_yes",
     "limit",
     "port",
+    "seconds",
 ]
 
 
@@ -146,3 +148,12 @@ def _text(text: str) -> str:
         # Python decodes the bytes of arguments that aren't UTF-8 as surrogates.
         raise argparse.ArgumentTypeError(f"{shown(text)} is no UTF-8") from None
     return text
+
+
+def seconds(text: str) -> float:
+    """Return a duration that an option gives."""
+    try:
+        to_ms("the duration", value := float(text))
+    except (ValueError, ArgumentsError):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds, 0 or more") from None
+    return value

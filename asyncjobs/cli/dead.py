@@ -10,7 +10,7 @@ from asyncjobs.app import App
 from asyncjobs.app.counting import count_jobs
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.undoing import new_deletion
-from asyncjobs.cli.command import Commands, add_operator_command, add_yes, limit
+from asyncjobs.cli.command import Commands, add_operator_command, add_yes, limit, seconds
 from asyncjobs.cli.destroying import destroy, of_filter
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_changes, print_lines, print_note, print_tables
@@ -18,10 +18,10 @@ from asyncjobs.cli.queues import note_unknown_queue
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, name_cell, time_cell
 from asyncjobs.cli.times import add_time_filter, time_option
-from asyncjobs.core.duration import to_ms, utc_time
+from asyncjobs.core.duration import utc_time
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails, job_details
-from asyncjobs.errors import ArgumentsError, ConfigurationError, UnknownJob
+from asyncjobs.errors import ConfigurationError, UnknownJob
 from asyncjobs.ports import DeadGroup
 
 __all__ = ["add_commands"]
@@ -66,7 +66,7 @@ def add_commands(commands: Commands) -> None:
         else:
             parser.add_argument(
                 "--spread",
-                type=_seconds,
+                type=seconds,
                 default=0.0,
                 metavar="SECONDS",
                 help="let them start within this time, at equal intervals (0: at once)",
@@ -74,15 +74,6 @@ def add_commands(commands: Commands) -> None:
     parser = add_operator_command(commands, "undo", "bring back jobs that were deleted", _EXAMPLES, _undo)
     parser.add_argument("ids", nargs="*", metavar="id", help="the jobs; by default all of the last deletion")
     parser.add_argument("--queue", help="only jobs of this queue")
-
-
-def _seconds(text: str) -> float:
-    """Return a duration that an option gives."""
-    try:
-        to_ms("spread", value := float(text))
-    except (ValueError, ArgumentsError):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds, 0 or more") from None
-    return value
 
 
 def _add_filter(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.cli.command import Commands, add_operator_command, seconds
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_lines
 from asyncjobs.cli.running import on_app
@@ -25,7 +25,7 @@ With --app, the arguments are checked as the job's handler reads them. Without, 
 parameters if a worker has made them known.
 """
 
-_OPTIONS = ("queue", "priority", "tenant", "job_id")
+_OPTIONS = ("queue", "priority", "tenant", "delay", "job_id")
 
 
 def add_commands(commands: Commands) -> None:
@@ -38,13 +38,14 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--queue", help="the queue; by default that of the job's definition")
     parser.add_argument("--priority", choices=("critical", "high", "normal", "low"), help="the priority")
     parser.add_argument("--tenant", help="the id of the job's tenant")
+    parser.add_argument("--delay", type=seconds, metavar="SECONDS", help="how long after it is sent the job is due")
     parser.add_argument("--id", dest="job_id", help="an id of your own; the same id sent twice is one job")
 
 
 def _enqueue(options: argparse.Namespace) -> int:
     arguments = _arguments(options.args)
     given: Any = {name: value for name in _OPTIONS if (value := getattr(options, name)) is not None}
-    handle = on_app(app_of(options), lambda app: app.enqueue_by_name(options.name, arguments, **given))
+    handle = on_app(app_of(options), lambda app: app.send(options.name, arguments, **given))
     data = {"id": handle.id, "queue": handle.queue, "new": handle.is_new}
     told = f"job {handle.id} is in queue {handle.queue}"
     print_lines(options, data, told if handle.is_new else f"{told} already: nothing was sent")

@@ -60,3 +60,23 @@ async def test_a_schedule_that_can_not_be_read_is_a_problem_among_others(app: Ap
         await broker_of(app).put_schedule("default", "broken", b"no schedule", 1)
         [problem], looked_at = await check_jobs(app)
     assert (problem.example, problem.reason, looked_at) == ("broken", "its record can't be read", 2)
+
+
+async def test_a_name_that_this_code_does_not_know_is_told_with_the_workers_that_do(
+    make_app: Callable[..., App],
+) -> None:
+    here, elsewhere = make_app(), make_app()
+
+    @elsewhere.job
+    async def known() -> None: ...
+
+    async with here, elsewhere:
+        await here.send("known", delay=60)
+        await here.send("unknown", delay=60)
+        async with elsewhere.worker() as worker:
+            problems, _ = await check_jobs(here)
+        reasons = {one.name: one.reason for one in problems}
+        assert reasons["known"].endswith(f"The running worker {worker.id} can run it.")
+        assert reasons["unknown"].endswith("No worker that is running knows it either.")
+        problems, _ = await check_jobs(here)
+        assert all(one.reason.endswith("No worker that is running knows it either.") for one in problems)

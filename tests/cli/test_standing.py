@@ -59,11 +59,11 @@ def test_a_pause_is_shown_with_who_and_why_and_is_in_the_audit(run: Run) -> None
     assert "@" in queue["holds"][0]["by"]
     pause, enqueue = json.loads(run("audit", "--json")[1])
     assert (pause["via"], pause["verb"], pause["note"]) == ("cli", "pause", "smtp migration")
-    assert (enqueue["verb"], enqueue["filter"]) == ("enqueue", {"name": "send_email"})
+    assert (enqueue["verb"], enqueue["filter"]) == ("send", {"name": "send_email"})
     code, out, error = run("audit", "--limit", "1")
     assert "smtp migration" in out
     assert pause["id"] in error
-    assert "enqueue" in run("audit", "--before", pause["id"])[1]
+    assert "send" in run("audit", "--before", pause["id"])[1]
     assert run("audit", "--limit", "5000")[0] == 2
 
 

@@ -205,8 +205,8 @@ async def test_every_way_of_sending_encrypts(make: MakeApp) -> None:
             await charge.delay(CARD),
             await charge.schedule_in(timedelta(hours=1), CARD),
             await app.enqueue_for_tenant("acme", request(app, CARD)),
-            await app.enqueue_by_name("charge", {"card": CARD}),
-            await app.enqueue_by_name("unknown-here", {"card": CARD}),
+            await app.send("charge", {"card": CARD}),
+            await app.send("unknown-here", {"card": CARD}),
             *await app.enqueue_many([request(app, CARD)] * 2),
         ]
         await app.add_schedule("nightly", request(app, CARD), every=3600)

@@ -71,7 +71,7 @@ async def handles(handle: JobHandle[int]) -> None:
 async def verbs() -> None:
     app.enqueue_many([plain.request("a"), thumbnail.request("a")])  # wrong
     app.enqueue_for_tenant("acme", plain.request("a"))  # wrong
-    app.enqueue_by_name("plain", ["a"])  # wrong
+    app.send("plain", ["a"])  # wrong
     app.find_job("a")  # wrong
     app.cancel_job("a")  # wrong
     app.cancel_jobs()  # wrong

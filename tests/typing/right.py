@@ -204,6 +204,8 @@ async def steer() -> None:
     await warm_up(Order(1))
     assert_type(await app.add_schedule("one", plain.request("a"), every=60), ScheduleInfo)
     assert_type(await app.retry_failed(error="ValueError", since=datetime.now(UTC)), int)
+    assert_type(await app.send("charge", [7], delay=60, priority="high"), JobHandle[Any])
+    assert_type(await app.send("charge", {"order": 7}, at=datetime.now(UTC), returns=str), JobHandle[str])
     with app.override(pool, lambda: Order(2)):
         await QueueGauges().refresh(app)
 
@@ -212,6 +214,7 @@ def without_a_loop() -> None:
     handle = plain.delay_sync("a")
     assert_type(handle, JobHandle[str])
     assert_type(app.sync.result(handle), str)
+    assert_type(app.sync.send("charge", returns=int), JobHandle[int])
     assert_type(app.sync.retry_failed(name="plain"), int)
     assert_type(app.sync.enqueue_many([plain.request("a"), plain.request("b")]), list[JobHandle[str]])
     for one in app.sync.enqueue_many([plain.request("a"), with_options.request(Order(1))]):

@@ -164,7 +164,7 @@ async def again(call: Call[Changes]) -> Redirect:
         raise Problem(400, "arguments: expected a JSON object of names and values")
     if found.encrypted_with:
         raise _unreadable(found)
-    handle = await call.app.enqueue_by_name(found.name, _arguments(found, given), **_options(found))
+    handle = await call.app.send(found.name, _arguments(found, given), **_options(found))
     return Redirect("jobs", handle.id, queue=found.queue, done="again")
 
 

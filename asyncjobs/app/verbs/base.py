@@ -11,6 +11,7 @@ from asyncjobs.core.options import checked_queue
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.registry import Registry
+from asyncjobs.jobs.values.hooks import Hooks
 from asyncjobs.ports import Broker
 
 __all__ = ["Verbs"]
@@ -25,6 +26,7 @@ class Verbs:
     _lookup: Lookup
     _sender: Sender
     _encryption: Encryption | None
+    _hooks: Hooks
 
     @property
     def _broker(self) -> Broker:
