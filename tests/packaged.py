@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[1]
 STEM = f"{DISTRIBUTION.replace('-', '_')}-{PACKAGE_VERSION}"
 # What a program needs that isn't Python; each is there, or the lists compared below are both wrong.
 KINDS = {".css", ".html", ".js", ".lua", ".py", ".svg", ".typed"}
-SDIST = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "PKG-INFO", "README.md", "noxfile.py", "pyproject.toml"}
+# The plugin of pytest, beside the package, so that pytest can import it alone.
+PLUGIN = "pytest_asyncjobs.py"
+SDIST = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "PKG-INFO", "README.md", "noxfile.py", PLUGIN, "pyproject.toml"}
 SDIST_FOLDERS = {"asyncjobs", "benchmarks", "docs", "examples", "tests"}
 
 
@@ -28,9 +30,12 @@ def look_at_wheel(path: Path) -> None:
     """Fail unless a wheel holds the package, whole and alone, and tells its name and version."""
     with zipfile.ZipFile(path) as wheel:
         names = set(wheel.namelist())
+        entry_points = wheel.read(f"{STEM}.dist-info/entry_points.txt").decode()
         metadata = Parser().parsestr(wheel.read(f"{STEM}.dist-info/METADATA").decode())
     package = {name for name in names if not name.startswith(f"{STEM}.dist-info/")}
-    assert package == files_of("asyncjobs"), package ^ files_of("asyncjobs")
+    expected = files_of("asyncjobs") | {PLUGIN}
+    assert package == expected, package ^ expected
+    assert f"pytest_asyncjobs = {PLUGIN.removesuffix('.py')}" in entry_points
     kinds = {Path(name).suffix or Path(name).name for name in package}
     assert kinds >= KINDS, KINDS - kinds
     assert f"{STEM}.dist-info/licenses/LICENSE" in names

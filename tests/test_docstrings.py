@@ -46,10 +46,12 @@ OTHER_TYPES = [
 # Programs are given objects of these classes, and don't make any.
 MADE_BY_ASYNCJOBS = {
     "AsyncJobDefinition",
+    "FakeJob",
     "JobCall",
     "JobContext",
     "JobDefinition",
     "JobHandle",
+    "Kit",
     "Registry",
     "SyncApp",
     "SyncJobDefinition",

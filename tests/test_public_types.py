@@ -19,6 +19,7 @@ import pytest
 import asyncjobs
 import asyncjobs.middleware
 import asyncjobs.ports
+import asyncjobs.testing
 
 FOREIGN = (builtins, typing, types, collections.abc, contextlib, datetime, msgspec)
 
@@ -35,8 +36,8 @@ MADE_BY_ASYNCJOBS = (
 # What an `App` is to the rooms below that of the app.
 AN_APP = {"SendingApp", "WorkerApp"}
 
-# Authors of brokers, and of middleware, import what they need from there.
-OTHER_MODULES = (asyncjobs.ports, asyncjobs.middleware)
+# Authors of brokers, of middleware, and of tests, import what they need from there.
+OTHER_MODULES = (asyncjobs.ports, asyncjobs.middleware, asyncjobs.testing)
 
 
 def annotations(kind: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:

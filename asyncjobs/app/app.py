@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from asyncjobs.app.brokers import make_broker
 from asyncjobs.app.connection import Connection
@@ -28,6 +29,9 @@ from asyncjobs.settings import SettingOptions, Settings, load_settings
 from asyncjobs.worker.execution.hooks import checked_hook
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from asyncjobs.testing.kit import Kit
 
 __all__ = ["App"]
 
@@ -211,6 +215,34 @@ class App(AllVerbs):
             # In place: workers hold the mapping.
             self._overrides.clear()
             self._overrides.update(before)
+
+    def testing(
+        self, *, eager: bool = False, now: datetime | None = None, concurrency: int = 1, opened: bool = True
+    ) -> Kit:
+        """Return a kit for tests: inside its ``with`` block jobs stay in this process, and run when the test says so.
+
+        Args:
+            eager: Whether a job that is sent runs at once, before its ``await`` returns, and raises there what its
+                handler raised. By default jobs run in ``await kit.run()``.
+            now: The time at which the clock stands still, an aware ``datetime``; by default the system's.
+            concurrency: How many jobs run at once. With 1 they run one after the other, in order.
+            opened: Whether the app counts as open. With ``False`` it must be opened as in production, by
+                ``async with app`` or a web app's lifespan.
+
+        Raises:
+            ArgumentsError: ``now`` or ``concurrency`` has a wrong value.
+
+        Example:
+            ```python
+            with app.testing() as kit:
+                await sign_up("ada@example.com")
+                kit.assert_sent(send_welcome, "ada@example.com")
+            ```
+        """
+        # The only import against the order of the rooms; programs that don't test never make it.
+        from asyncjobs.testing.kit import Kit
+
+        return Kit(self, eager=eager, now=now, concurrency=concurrency, opened=opened)
 
     # -- a worker's life
 

@@ -183,6 +183,17 @@ class Signature:
             for at, (name, _) in enumerate(parameters)
         )
 
+    def bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call by the names of their parameters, with the defaults of those left out.
+
+        Raises:
+            ArgumentsError: The call does not fit the handler.
+        """
+        self._refuse_misfit(len(args), tuple(kwargs), "given")
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound.arguments
+
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters in order, those of ``*name`` and ``**name`` with their stars."""

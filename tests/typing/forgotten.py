@@ -10,6 +10,7 @@ from asyncjobs import App, Job, JobContext, JobHandle, JobRequest, Middleware, W
 from asyncjobs.middleware import CallNext, Send
 from asyncjobs.telemetry import QueueGauges
 from asyncjobs.tenancy import TenantResolver
+from asyncjobs.testing import Kit
 
 app = App("memory://")
 
@@ -132,3 +133,9 @@ async def workers(worker: Worker, gauges: QueueGauges, resolver: TenantResolver)
     gauges.refresh(app)  # wrong
     gauges.keep_refreshed(app)  # wrong
     resolver.resolve("acme")  # wrong
+
+
+async def tests_of_users(kit: Kit) -> None:
+    kit.run()  # wrong
+    kit.run_for(60)  # wrong
+    kit.run_sync()

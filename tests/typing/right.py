@@ -40,6 +40,7 @@ from asyncjobs import (
 )
 from asyncjobs.middleware import CallNext, DefaultTimeout, Send, Translate
 from asyncjobs.telemetry import QueueGauges
+from asyncjobs.testing import Attempt, Kit, SentJob, fake_job
 
 
 class Layer(Middleware):
@@ -208,6 +209,23 @@ async def steer() -> None:
     assert_type(await app.send("charge", {"order": 7}, at=datetime.now(UTC), returns=str), JobHandle[str])
     with app.override(pool, lambda: Order(2)):
         await QueueGauges().refresh(app)
+
+
+async def tests_of_users(kit: Kit) -> None:
+    assert_type(kit.sent(), list[SentJob[Any]])
+    assert_type(kit.sent(plain), list[SentJob[str]])
+    assert_type(kit.sent(plain, "a"), list[SentJob[str]])
+    assert_type(kit.assert_sent(plain), SentJob[str])
+    assert_type(kit.assert_sent(computed), SentJob[int])
+    assert_type(await kit.assert_sent(plain, "a").handle.result(), str)
+    kit.assert_not_sent(plain, "b")
+    kit.assert_not_sent(computed)
+    kit.kill_worker(plain, times=2)
+    assert_type(await kit.run(), list[Attempt])
+    assert_type(kit.run_for_sync(timedelta(hours=1), check=False), list[Attempt])
+    with app.testing(eager=True, now=datetime.now(UTC)) as opened, fake_job(attempt=2, tenant="acme") as job:
+        assert_type(opened, Kit)
+        assert_type(job.events, list[JobEvent])
 
 
 def without_a_loop() -> None:

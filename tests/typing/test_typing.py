@@ -15,6 +15,7 @@ import pytest
 from asyncjobs import App, JobHandle, Middleware, Worker
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobCall, SyncJobDefinition
 from asyncjobs.telemetry import QueueGauges
+from asyncjobs.testing import Kit
 
 HERE = Path(__file__).parent
 
@@ -61,7 +62,7 @@ def test_every_wrong_call_is_found_and_no_other_line(checker: type, name: str) -
     assert checker(HERE / name) == marked(HERE / name)
 
 
-AWAITED = [App, JobHandle, AsyncJobDefinition, SyncJobDefinition, JobCall, Worker, Middleware, QueueGauges]
+AWAITED = [App, JobHandle, AsyncJobDefinition, SyncJobDefinition, JobCall, Worker, Middleware, QueueGauges, Kit]
 
 
 @pytest.mark.parametrize("kind", AWAITED)

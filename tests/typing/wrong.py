@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from asyncjobs import App, JobHandle, RetryPolicy, job
+from asyncjobs.testing import Kit
 
 app = App("memory://")
 
@@ -78,3 +79,12 @@ RetryPolicy(max_retries="5")  # wrong
 App("memory://", lese=5)  # wrong
 App("memory://", lease="soon")  # wrong
 App("memory://", queues=5)  # wrong
+
+
+def tests_of_users(kit: Kit) -> None:
+    kit.sent(plain, 1)  # wrong
+    kit.assert_sent(plain, "a", subject="b")  # wrong
+    kit.assert_not_sent(plain, 1)  # wrong
+    kit.kill_worker("plain")  # wrong
+    kit.run_sync(checked=False)  # wrong
+    app.testing(egaer=True)  # wrong

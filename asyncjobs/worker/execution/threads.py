@@ -80,11 +80,15 @@ class HandlerThreads:
             A future of its result. The task that awaits it can't be cancelled before, while the job is shielded.
         """
         call = _Call(function, job.args, job.kwargs, ShieldedFuture(job), job)
+        self._find_thread()
+        self._calls.put(call)
+        return call.future
+
+    def _find_thread(self) -> None:
+        """Let there be a thread for one call more."""
         if not self._idle.acquire(blocking=False):
             self._count += 1
             threading.Thread(target=self._serve, name=f"asyncjobs-handler-{self._count}", daemon=True).start()
-        self._calls.put(call)
-        return call.future
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:
