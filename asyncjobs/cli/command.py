@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
@@ -23,10 +24,12 @@ __all__ = [
     "limit",
     "port",
     "seconds",
+    "size",
 ]
 
 
 _MAX_PORT = 65_535
+_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)\s?(?:([kmg])i?)?b?", re.IGNORECASE)
 
 
 class Parser(argparse.ArgumentParser):
@@ -113,6 +116,14 @@ def limit(text: str) -> int:
 def bounded_count(least: int, most: int) -> Callable[[str], int]:
     """Return the type of an option that takes a whole number from ``least`` to ``most``."""
     return lambda text: _whole_number(text, least, most, f"a whole number from {least} to {most:,}")
+
+
+def size(text: str) -> int:
+    """Return a number of bytes, as argparse takes a type: ``1000``, ``512K``, ``200MB`` or ``1.5GiB``."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{shown(text)}: expected a size, as in 512MiB or 2GiB")
+    return int(float(match[1]) * 1024 ** " kmg".index((match[2] or " ").lower()))
 
 
 def port(text: str) -> int:

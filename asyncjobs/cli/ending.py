@@ -44,7 +44,7 @@ class ProcessEnd:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Handle signals inside the block; if there was one, the time goes on after it."""
+        """Handle signals inside the block; if there was one, or a limit was reached, the time goes on after it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -54,7 +54,7 @@ class ProcessEnd:
         try:
             yield
         finally:
-            if not self._count:
+            if not self._must_end:
                 for one, handler in before.items():
                     signal.signal(one, handler)
                 os.close(self._writer)
@@ -69,8 +69,12 @@ class ProcessEnd:
             yield
         finally:
             self._loop = None
-            if self._count:
+            if self._must_end:
                 self._write(_ENDED)
+
+    @property
+    def _must_end(self) -> bool:
+        return bool(self._count or self._worker.ended_by)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:

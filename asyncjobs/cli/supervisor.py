@@ -23,7 +23,7 @@ from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.processes.interpreter import command_of
 from asyncjobs.worker.signals import stop_signals
 
-__all__ = ["ProcessesHealth", "Supervisor", "die_with_supervisor", "report_start", "reporting"]
+__all__ = ["RECYCLED", "ProcessesHealth", "Supervisor", "die_with_supervisor", "report_start", "reporting"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
@@ -46,6 +46,9 @@ _END_S = 9.0
 
 # The exit codes of ``cli.main``. What is wrong with a setting or a definition is as wrong at the next start.
 _FAILED, _MISCONFIGURED = 1, 2
+
+#: That of a process, to its supervisor, that has reached a limit, and that another one is to replace.
+RECYCLED = 3
 
 
 class _Child:
@@ -247,6 +250,9 @@ class Supervisor:
         """Return whether another process follows the one of ``child``, which has ended with ``code``."""
         if code == 0:
             return False
+        if code == RECYCLED:
+            _log.info("%s, having reached its limit; another starts", child.last_end)
+            return True
         if self._ends_when_done:
             self._code = _FAILED
             return False

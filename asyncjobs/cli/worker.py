@@ -9,13 +9,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from asyncjobs.cli.command import Commands, add_code_arguments, add_command, port
+from asyncjobs.cli.command import Commands, add_code_arguments, add_command, port, size
 from asyncjobs.cli.ending import ProcessEnd
 from asyncjobs.cli.loading import load_code
 from asyncjobs.cli.logs import add_log_options, set_up_log
 from asyncjobs.cli.output import print_text
 from asyncjobs.cli.running import run
-from asyncjobs.cli.supervisor import Supervisor, die_with_supervisor, report_start, reporting
+from asyncjobs.cli.supervisor import RECYCLED, Supervisor, die_with_supervisor, report_start, reporting
 from asyncjobs.errors import ConfigurationError
 from asyncjobs.worker.liveness.health import health_file
 from asyncjobs.worker.liveness.probes import Probed, probe_server
@@ -50,6 +50,15 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--concurrency", type=int, help="how many jobs each process runs at once (100)")
     parser.add_argument("--processes", type=int, help="how many worker processes (1, or WORKER_COUNT)")
     parser.add_argument("--burst", action="store_true", help="end when no job can start, or is left by a killed worker")
+    parser.add_argument(
+        "--max-jobs", metavar="N", type=int, help="end a process after N jobs; with --processes another one follows"
+    )
+    parser.add_argument(
+        "--max-memory",
+        metavar="SIZE",
+        type=size,
+        help="end a process that uses more memory, as in 512MiB; with --processes another one follows",
+    )
     add_log_options(parser)
     parser.add_argument("--health-file", metavar="PATH", help="a file to write each second while the worker is ready")
     parser.add_argument(
@@ -87,6 +96,8 @@ def _worker(options: argparse.Namespace) -> int:
         queues=_queues(options.queues),
         concurrency=options.concurrency,
         start_timeout=options.start_timeout,
+        max_jobs=options.max_jobs,
+        max_memory=options.max_memory,
     )
     processes = app.settings.worker_count if options.processes is None else options.processes
     if processes < 1:
@@ -108,7 +119,7 @@ def _worker(options: argparse.Namespace) -> int:
     end = ProcessEnd(worker, app.settings.shutdown_timeout)
     with end.watching():
         run(_run(worker, end, options))
-    return 0
+    return RECYCLED if worker.ended_by and options.supervised_by is not None else 0
 
 
 async def _run(worker: Worker, end: ProcessEnd, options: argparse.Namespace) -> None:
@@ -202,6 +213,10 @@ def _child_arguments(options: argparse.Namespace) -> list[str]:
         arguments += ["--queues", options.queues]
     if options.concurrency is not None:
         arguments += ["--concurrency", str(options.concurrency)]
+    if options.max_jobs is not None:
+        arguments += ["--max-jobs", str(options.max_jobs)]
+    if options.max_memory is not None:
+        arguments += ["--max-memory", str(options.max_memory)]
     if options.log_format is not None:
         arguments += ["--log-format", options.log_format]
     if options.log_config is not None:

@@ -17,6 +17,7 @@ from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.queue_order import QueueOrder
+from asyncjobs.worker.recycling import Recycling
 from asyncjobs.worker.suspects import Suspects
 from asyncjobs.worker.tasks import cancel
 
@@ -48,7 +49,8 @@ class Claimer(Duty):
 
     Times in seconds. ``poll_interval``: the longest wait for a wake-up token. ``timer_interval``: how often a worker
     without a free slot makes due jobs ready for others; ``None`` if the worker keeps no timer of scheduled jobs.
-    ``suspects``: how many jobs it may run under which a worker has died.
+    ``suspects``: how many jobs it may run under which a worker has died. ``recycling``: when it claims no more, if
+    the worker has limits.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Claimer(Duty):
         poll_interval: float,
         timer_interval: float | None,
         suspects: Suspects,
+        recycling: Recycling | None = None,
     ) -> None:
         self.worker_id = worker_id
         self._broker = broker
@@ -74,6 +77,7 @@ class Claimer(Duty):
         self._poll_interval = poll_interval
         self._timer_interval = timer_interval
         self._suspects = suspects
+        self._recycling = recycling
         #: The longest time between two signs of health, in seconds: a wait for a token, or for a free slot.
         self.longest_wait_s = max(poll_interval, timer_interval or 0.0)
         self._keep_timer_ms = 0 if timer_interval is None else round(_KEEP_TIMER_POLLS * 1000 * poll_interval)
@@ -103,12 +107,19 @@ class Claimer(Duty):
         executor = self._executor
         return executor.concurrency - executor.running + self._ahead - executor.buffered - executor.ending
 
+    @property
+    def may_claim(self) -> bool:
+        """Whether it goes on to claim: it isn't stopped, and the worker has reached no limit."""
+        return not self.is_stopping and (self._recycling is None or not self._recycling.reached())
+
     async def step(self, limit: int) -> Claim:
         """Claim up to ``limit`` jobs (0: only make ready what is due) and hand them to the executor.
 
         Raises ``BrokerError``; the next step then asks for the same claim again.
         """
         async with self._lock:
+            if self._recycling is not None:
+                limit = min(limit, self._recycling.left)
             request = ClaimRequest(
                 worker=self.worker_id,
                 number=self._number,
@@ -141,9 +152,9 @@ class Claimer(Duty):
             return claim
 
     async def serve(self) -> None:
-        """Claim until stopped; while the broker is away, try again with backoff."""
+        """Claim for as long as it may; while the broker is away, try again with backoff."""
         outage = Outage(_log, "claiming must wait: %s", "claiming goes on")
-        while not self.is_stopping:
+        while self.may_claim:
             try:
                 await self._claim_or_wait()
             except BrokerError as error:
@@ -159,7 +170,7 @@ class Claimer(Duty):
             await self._await_room()
             return
         claim = await self.step(limit)
-        if self.is_stopping or claim.again or len(claim.jobs) >= limit:
+        if claim.again or len(claim.jobs) >= limit or not self.may_claim:
             return
         # A job under which a worker has died may wait until another of its kind has ended here.
         await self.wait(min(self._poll_interval, _LOOK_FOR_SUSPECTS_S) if self._suspects.held else self._poll_interval)

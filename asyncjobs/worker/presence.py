@@ -121,7 +121,7 @@ class Presence(Duty):
             started_at_ms=self._started_at_ms,
             queues=self._queues,
             concurrency=executor.concurrency,
-            status="stopping" if self._claimer.is_stopping else "running" if executor.running else "idle",
+            status="stopping" if not self._claimer.may_claim else "running" if executor.running else "idle",
             running=executor.running_ids,
             handlers=self._handlers,
             jobs=executor.running_jobs(),

@@ -31,6 +31,7 @@ from asyncjobs.worker.maintenance import Maintenance
 from asyncjobs.worker.namesakes import names_by_module
 from asyncjobs.worker.presence import Presence
 from asyncjobs.worker.queue_order import QueueOrder
+from asyncjobs.worker.recycling import Limit, Recycling
 from asyncjobs.worker.schedules.from_code import schedules_in_code
 from asyncjobs.worker.schedules.scheduler import Scheduler
 from asyncjobs.worker.schedules.tick_sender import TickSender
@@ -66,6 +67,9 @@ class WorkerRun:
         clock: Clock,
         worker_id: str,
         numbers: Iterator[int],
+        *,
+        max_jobs: int | None = None,
+        max_memory: int | None = None,
     ) -> None:
         settings = host.settings
         self._host = host
@@ -77,6 +81,9 @@ class WorkerRun:
         self._executor = Executor(
             host, self._clock, self._settler, self._leases, concurrency=concurrency, worker_id=worker_id
         )
+        self._recycling: Recycling | None = None
+        if max_jobs is not None or max_memory is not None:
+            self._recycling = Recycling(self._executor, max_jobs, max_memory, time.monotonic)
         self._claimer = Claimer(
             host.connection.broker,
             self._executor,
@@ -88,6 +95,7 @@ class WorkerRun:
             poll_interval=settings.poll_interval,
             timer_interval=settings.scheduler_interval if settings.scheduler else None,
             suspects=Suspects(self._leases, concurrency=concurrency, max_deaths=settings.max_deaths),
+            recycling=self._recycling,
         )
         # Of the real time, which a clock for tests does not move.
         self._watchdog = Watchdog(time.monotonic, self._executor.blocking_job)
@@ -232,12 +240,17 @@ class WorkerRun:
         if within is None:
             within = healthy_within(self._claimer.longest_wait_s)
         return health_of(
-            "stopping" if self._claimer.is_stopping else "working" if self._has_begun else "starting",
+            "stopping" if not self._claimer.may_claim else "working" if self._has_begun else "starting",
             idle_s=self._clock.monotonic() - self._claimer.last_active,
             within_s=within,
             blocked_s=self._watchdog.silence_s,
             running=self._executor.running,
         )
+
+    @property
+    def reached(self) -> Limit:
+        """The limit that the worker has reached, so that it ends; empty if none, or if it was stopped before."""
+        return "" if self._claimer.is_stopping or self._recycling is None else self._recycling.reached()
 
     def stop(self) -> None:
         """Stop claiming; called once more, cancel the handlers without waiting for them."""
@@ -263,9 +276,19 @@ class WorkerRun:
         return task
 
     async def until_stopped(self) -> None:
-        """Claim and run jobs until ``stop`` is called."""
+        """Claim and run jobs until ``stop`` is called, or a limit is reached."""
         _log.info("worker %s serves %s", self._claimer.worker_id, ", ".join(self._order.queues))
         await keep_running("claimer", self._claimer.serve)
+        await self._finish()
+
+    async def _finish(self) -> None:
+        """Let all that runs end, however long it takes, where a limit is reached: that is no reason to cancel it."""
+        if limit := self.reached:
+            _log.info(
+                "the worker has reached %s: it claims no more, and %d jobs still run", limit, self._executor.running
+            )
+        while await self._settled():
+            continue
 
     async def until_empty(self) -> int:
         """Claim and run jobs until nothing is startable, all that ran is settled, and no killed worker has left a job.
@@ -274,15 +297,16 @@ class WorkerRun:
             How many jobs ended.
         """
         claimer, leftovers = self._claimer, self._leftovers()
-        while not claimer.is_stopping:
+        while claimer.may_claim:
             limit = claimer.room
             claim = await claimer.step(limit) if limit > 0 else None
             if claim is not None and claim.jobs:
                 leftovers.found()
             elif claim is not None and claim.again:
                 continue
-            elif not await self._settled() and not claimer.is_stopping and not await leftovers.wait():
+            elif not await self._settled() and claimer.may_claim and not await leftovers.wait():
                 break
+        await self._finish()
         await self._warn_of_unknown()
         return self._executor.finished
 

@@ -23,6 +23,7 @@ from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.host import HostConnection, WorkerApp, WorkerHost
 from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.queue_order import QueueOrder
+from asyncjobs.worker.recycling import Limit, check_limits
 from asyncjobs.worker.run import WorkerRun
 from asyncjobs.worker.signals import stopping_on_signals
 from asyncjobs.worker.tasks import cancel, end_within, first_of, shielded
@@ -47,7 +48,12 @@ class Worker:
         concurrency: How many jobs run at once, 1 or more; by default the setting.
         ageing: The share of claims, from 0 to 1, that serve low priority first, so that it never starves.
         start_timeout: For how long the worker waits at its start for a broker that can't be reached, in seconds.
+        max_jobs: After how many jobs the worker ends by itself; by default never.
+        max_memory: Above how many bytes of resident memory of its process the worker ends by itself; by default never.
+            It is looked at before each claim, and not before the first job has ended.
         clock: A clock in place of the system's, for tests.
+
+    A worker that ends by itself claims no more, and lets its running jobs end, however long they take.
 
     Raises:
         ConfigurationError: An argument has a wrong value.
@@ -61,6 +67,9 @@ class Worker:
     id: str
     """The worker's id, with the name of its machine and the number of its process."""
 
+    ended_by: Limit
+    """Which limit, ``max_jobs`` or ``max_memory``, has ended the last run; empty if none has."""
+
     def __init__(
         self,
         app: WorkerApp,
@@ -69,6 +78,8 @@ class Worker:
         concurrency: int | None = None,
         ageing: float = 0.05,
         start_timeout: float = 0.0,
+        max_jobs: int | None = None,
+        max_memory: int | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not hasattr(app, "_host"):
@@ -88,6 +99,10 @@ class Worker:
             raise ConfigurationError(f"start_timeout={shown(start_timeout)}: expected a number of seconds, 0 or more")
         if isinstance(queues, Mapping) and not all(map(_is_weight, queues.values())):
             raise ConfigurationError(f"queues={shown(dict(queues))}: expected weights above 0")
+        check_limits(max_jobs, max_memory)
+        self.ended_by = ""
+        self._max_jobs = max_jobs
+        self._max_memory = max_memory
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
         self._host = app._host
         self._concurrency = concurrency or self._host.settings.concurrency
@@ -128,11 +143,11 @@ class Worker:
             self._current_run.stop()
 
     async def run(self, *, signals: bool = True, on_start: Callable[[], None] | None = None) -> None:
-        """Run jobs until ``stop`` is called.
+        """Run jobs until ``stop`` is called, or the worker has reached ``max_jobs`` or ``max_memory``.
 
-        Then handlers may finish for the setting ``shutdown_timeout``; after that they are cancelled, and their jobs go
-        back to their queues. This takes ten seconds more at most, whatever handlers, resources and the broker do. To
-        cancel this coroutine is to stop the worker without waiting for handlers.
+        After ``stop``, handlers may finish for the setting ``shutdown_timeout``; after that they are cancelled, and
+        their jobs go back to their queues. This takes ten seconds more at most, whatever handlers, resources and the
+        broker do. To cancel this coroutine is to stop the worker without waiting for handlers.
 
         Args:
             signals: Whether SIGTERM, SIGINT and SIGHUP stop the worker, a second one without waiting for handlers. A
@@ -261,8 +276,10 @@ class Worker:
                 if starting.cancelled() or not starting.done():
                     return None
                 run = starting.result()
+                self.ended_by = ""
                 working = run.begin(work(run))
                 await first_of(working, self._stopping)
+                self.ended_by = run.reached
             return None if working.cancelled() or not working.done() else working.result()
         finally:
             self._stopping = self._current_run = None
@@ -271,7 +288,16 @@ class Worker:
         connection = self._host.connection
         await self._open(connection)
         stack.push_async_callback(end_within, _CLOSE_WITHIN_S, connection.close(), "the app's connection")
-        run = WorkerRun(self._host, self._order, self._concurrency, self._clock, self.id, self._numbers)
+        run = WorkerRun(
+            self._host,
+            self._order,
+            self._concurrency,
+            self._clock,
+            self.id,
+            self._numbers,
+            max_jobs=self._max_jobs,
+            max_memory=self._max_memory,
+        )
         # Kept until the run has ended, so that a second stop can hurry the first.
         self._current_run = run
         return await stack.enter_async_context(run)

@@ -1,0 +1,120 @@
+"""A worker that ends by itself, so that another one takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from asyncjobs import App, ConfigurationError, JobState, Worker
+from asyncjobs.worker.memory_use import resident_bytes
+from tests.waiting import SOON, Notes, until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("method", ["run", "run_until_empty"])
+async def test_a_worker_runs_as_many_jobs_as_it_may(app: App, method: str) -> None:
+    ran: list[int] = []
+
+    @app.job
+    async def work(number: int) -> None:
+        ran.append(number)
+
+    async with app:
+        handles = await app.enqueue_many([work.request(number) for number in range(20)])
+        worker = Worker(app, concurrency=3, max_jobs=7)
+        async with asyncio.timeout(SOON):
+            await getattr(worker, method)()
+        assert (sorted(ran), worker.ended_by) == (list(range(7)), "max_jobs")
+        assert (await app.queue_stats("default")).size == 13
+        # Each run has its own count.
+        async with asyncio.timeout(SOON):
+            await getattr(worker, method)()
+        assert sorted(ran) == list(range(14))
+        assert await handles[13].status() is JobState.COMPLETED
+
+
+async def test_a_job_that_takes_long_is_not_cancelled_for_a_limit(make_app: Callable[..., App]) -> None:
+    app = make_app(shutdown_timeout=0)
+    release = asyncio.Event()
+    started: Notes[str] = Notes()
+
+    @app.job
+    async def slow() -> str:
+        started.append("slow")
+        await release.wait()
+        return "done"
+
+    @app.job
+    async def quick() -> None:
+        started.append("quick")
+
+    async with app:
+        handle = await slow.delay()
+        worker = Worker(app, concurrency=2, max_jobs=2)
+        running = asyncio.create_task(worker.run())
+        await started.reach(1)
+        await (await quick.delay()).result(SOON)
+        left = await quick.delay()
+        await until(lambda: worker.health().reason == "the worker is stopping", "it claims no more")
+        await asyncio.sleep(0.3)
+        assert not running.done()
+        release.set()
+        await running
+        assert await handle.result(SOON) == "done"
+        assert await left.status() is JobState.PENDING
+
+
+async def test_a_worker_that_waits_for_its_last_jobs_can_be_stopped(make_app: Callable[..., App]) -> None:
+    app = make_app(shutdown_timeout=60)
+    started = asyncio.Event()
+
+    @app.job
+    async def slow() -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    async with app:
+        handle = await slow.delay()
+        worker = Worker(app, max_jobs=1)
+        running = asyncio.create_task(worker.run())
+        await until(started, "the handler has started")
+        worker.stop()
+        worker.stop()
+        async with asyncio.timeout(SOON):
+            await running
+        assert (await handle.status(), worker.ended_by) == (JobState.PENDING, "")
+
+
+async def test_a_worker_that_uses_too_much_memory_ends(app: App) -> None:
+    kept: list[bytearray] = []
+
+    @app.job
+    async def leak() -> None:
+        kept.append(bytearray(b"x" * (64 << 20)))
+
+    async with app:
+        handles = [await leak.delay() for _ in range(3)]
+        worker = Worker(app, concurrency=1, max_memory=resident_bytes() + (32 << 20))
+        async with asyncio.timeout(SOON):
+            await worker.run()
+        assert (worker.ended_by, len(kept)) == ("max_memory", 1)
+        assert await handles[2].status() is JobState.PENDING
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"max_jobs": 0}, "max_jobs=0: expected a whole number, 1 or more"),
+        ({"max_jobs": "7"}, "max_jobs='7': expected a whole number, 1 or more"),
+        ({"max_memory": True}, "max_memory=True: expected a whole number of bytes, 1 or more"),
+        ({"max_memory": 1_000}, "max_memory=1000: before its first job the worker uses "),
+    ],
+)
+async def test_a_limit_that_can_not_be_is_refused(app: App, limits: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Worker(app, **limits)
+    assert str(raised.value).startswith(told)
