@@ -201,5 +201,5 @@ def test_what_waits_in_the_old_queue_goes_on_in_the_new_one(there: Library, redi
         worker(there, redis_url, old_command(there), *there.forward),
         worker(there, redis_url, sys.executable, "-m", "asyncjobs", "worker", "after:app"),
     ):
-        until_sync(is_forwarded, "the job in the new queue")
+        until_sync(is_forwarded, "the job in the new queue", within=WITHIN_S)
         assert app.sync.result(handle, timeout=SOON) == "cat.png at 64 px"

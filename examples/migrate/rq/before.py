@@ -75,9 +75,8 @@ def outcome(job: Job) -> str:
     assert result is not None
     if result.type == result.Type.SUCCESSFUL:
         return str(result.return_value)
-    return (
-        f"failed with {(result.exc_string or '').strip().rpartition(chr(10))[2].rpartition('.')[2].partition(':')[0]}"
-    )
+    error = (result.exc_string or "").strip().splitlines()[-1]
+    return f"failed with {error.partition(':')[0].rpartition('.')[2]}"
 
 
 def main() -> None:

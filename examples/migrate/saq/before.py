@@ -72,7 +72,8 @@ def thumbnail(ctx: dict[str, Any], *, path: str, size: int) -> str:
 async def import_catalogue(ctx: dict[str, Any], *, rows: int) -> int:
     for done in range(rows):
         await asyncio.sleep(0.01)
-        await ctx["job"].update(progress=done / rows)
+        if done % 100 == 0:
+            await ctx["job"].update(progress=(done + 1) / rows)
     return rows
 
 
