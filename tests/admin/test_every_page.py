@@ -26,7 +26,12 @@ from tests.web import Reply, fetch
 
 pytestmark = pytest.mark.anyio
 
-MOUNTS = pytest.mark.parametrize("mount", ["", "/x", "/x/y"])
+# Where it is mounted, and what is escaped, does not depend on the broker.
+MOUNTS = pytest.mark.parametrize(
+    ("make_app", "mount"), [("memory", ""), ("memory", "/x/y"), ("redis", "/x")], indirect=["make_app"]
+)
+IN_MEMORY = pytest.mark.parametrize("make_app", ["memory"], indirect=True)
+TEXTS = [*(("memory", text) for text in HOSTILE), ("redis", "".join(HOSTILE[:11]))]
 PLACES = {"id": ["fails", "nothing", "a/b"], "name": ["default", "nothing"], "group": ["nothing"]}
 """What stands for the parameters of a path."""
 
@@ -78,6 +83,7 @@ async def test_each_link_leads_somewhere_below_the_mount_and_each_page_has_one(a
     assert [path for path, targets in found.items() if not targets] == []
 
 
+@IN_MEMORY
 @pytest.mark.parametrize("framework", ["starlette", "fastapi", "litestar"])
 async def test_it_works_in_each_framework(app: App, framework: str) -> None:
     web: Any
@@ -170,7 +176,7 @@ async def test_a_form_for_several_verbs_asks_for_the_permission_of_the_one_that_
 # -- foreign text
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize(("make_app", "text"), TEXTS, indirect=["make_app"])
 async def test_foreign_text_stays_text_on_each_page(app: App, text: str) -> None:
     read_by: list[str] = []
 
