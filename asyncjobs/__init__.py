@@ -25,6 +25,7 @@ from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.triage.finding import Evidence, Finding, FindingKind, ProblemLimits
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.jobs import CancelResult, EditResult
+from asyncjobs.app.verbs.operations import Deploy
 from asyncjobs.app.verbs.paging import ListedState
 from asyncjobs.app.verbs.schedules import ScheduleInfo, ScheduleRun
 from asyncjobs.app.verbs.search import JobsFound
@@ -103,6 +104,7 @@ __all__ = [
     "CancelResult",
     "ConfigurationError",
     "DeadFilter",
+    "Deploy",
     "DefinitionError",
     "DefinitionOptions",
     "Discard",

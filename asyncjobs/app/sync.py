@@ -222,3 +222,4 @@ class SyncApp:
 
     audit = _twin(AllVerbs.audit)
     server = _twin(AllVerbs.server)
+    deploys = _twin(AllVerbs.deploys)

@@ -18,6 +18,7 @@ __all__ = [
     "MAX_ARRIVALS_GAP",
     "MAX_AUDITS",
     "MAX_CATALOGUE",
+    "MAX_DEPLOYS",
     "MAX_GROUPS",
     "MAX_HISTORY",
     "MAX_PARKED_SHOWN",
@@ -112,5 +113,9 @@ MAX_AUDITS = 10_000
 
 #: Of how many job names it is kept how they are defined.
 MAX_CATALOGUE = 5_000
+
+#: Of how many deploys it is kept when they began.
+MAX_DEPLOYS = 100
+
 #: What the group of such jobs is called.
 UNKNOWN_NAME_GROUP = "no worker has known the job name"

@@ -130,6 +130,19 @@ class Operations(Protocol):
         """Return how the jobs are defined that workers have made known, by name."""
         ...
 
+    async def note_deploy(self, deploy: str, began_ms: int) -> None:
+        """Make known when a deploy began, unless it is known to have begun earlier. The last 100 deploys are kept.
+
+        Args:
+            deploy: Its name.
+            began_ms: When its first worker started, in Unix milliseconds.
+        """
+        ...
+
+    async def deploys(self) -> Mapping[str, int]:
+        """Return when each deploy began, in Unix milliseconds, by name, the earliest first."""
+        ...
+
     async def server(self) -> ServerState:
         """Return the state of what keeps the jobs, as it says it now."""
         ...

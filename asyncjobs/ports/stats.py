@@ -75,12 +75,15 @@ class JobStats(Protocol):
         """
         ...
 
-    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
+    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> bool:
         """Make a worker known for a time, and its queues too.
 
         Args:
             worker: The worker.
             ttl_ms: For how long it counts as present, in milliseconds.
+
+        Returns:
+            Whether it was present already. It was not if it was silent for too long, or the broker has lost its data.
         """
         ...
 

@@ -81,8 +81,6 @@ class Presence(Duty):
         """Announce the worker, and look for others that take its jobs for theirs."""
         await self.announce()
         with contextlib.suppress(BrokerError):
-            await self._broker.publish_catalogue(self._catalogue)
-        with contextlib.suppress(BrokerError):
             warn_of_namesakes(self._info(), await self._broker.workers())
 
     async def announce(self) -> None:
@@ -109,8 +107,13 @@ class Presence(Duty):
                 await self.announce()
 
     async def show(self) -> None:
-        """Show what the worker does at the moment."""
-        await self._broker.announce(self._info(), _PRESENT_MS)
+        """Show what the worker does at the moment; where it wasn't seen before, also how its jobs are defined."""
+        if await self._broker.announce(self._info(), _PRESENT_MS):
+            return
+        with contextlib.suppress(BrokerError):
+            await self._broker.publish_catalogue(self._catalogue)
+            if self._deploy:
+                await self._broker.note_deploy(self._deploy, self._started_at_ms)
 
     def _info(self) -> WorkerInfo:
         executor = self._executor

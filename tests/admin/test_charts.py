@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from asyncjobs import QueueSeries
-from asyncjobs.admin.dashboard.charts import Mark, deploys, queue_charts, spark
-from asyncjobs.app.worker_stats import WorkerStats
+from asyncjobs import App, QueueSeries
+from asyncjobs.admin import dashboard
+from asyncjobs.admin.dashboard.charts import queue_charts, spark
 from tests.admin.browser import needs_chromium, page_of
+from tests.admin.test_api import role_of
+from tests.apps import broker_of
 from tests.vendored import FOLDER, vendored
 from tests.waiting import until_sync
+from tests.web import fetch
 
 HOUR = 3_600
 START = 1_800_000_000 // (24 * HOUR) * 24 * HOUR
@@ -55,16 +59,16 @@ def test_the_day_before_stands_beside_by_the_same_time_of_day() -> None:
     assert chart.columns[-1].values == [None] * 3
 
 
-def test_a_deploy_is_marked_where_its_first_worker_began() -> None:
-    def worker(deploy: str, hours: int) -> WorkerStats:
-        at = datetime(2026, 11, 26, hours, tzinfo=UTC)
-        return WorkerStats(
-            id="w", status="idle", host="h", pid=1, started_at=at, queues=(), concurrency=1, running=(), deploy=deploy
-        )
-
-    workers = [worker("new", 5), worker("new", 4), worker("old", 1), worker("", 6)]
-    since = datetime(2026, 11, 26, 2, tzinfo=UTC)
-    assert deploys(workers, since) == [Mark(since + timedelta(hours=2), "new")]
+@pytest.mark.anyio
+async def test_a_deploy_is_marked_also_where_its_workers_have_gone() -> None:
+    app, now_ms = App("memory://"), int(datetime.now(UTC).timestamp() * 1000)
+    web = dashboard(app, authorize=role_of)
+    async with app:
+        await broker_of(app).note_deploy("9f3c1e7", now_ms - 30 * 60_000)
+        await broker_of(app).note_deploy("0ld", now_ms - 3 * 3_600_000)
+        for path, marked in (("/", ["9f3c1e7"]), ("/?span=6h", ["0ld", "9f3c1e7"]), ("/names/x", ["0ld", "9f3c1e7"])):
+            body = (await fetch(web, path, headers={"x-role": "viewer"})).body.decode()
+            assert re.findall(r"<bdi>([^<]*)</bdi> at [0-9]", body) == marked
 
 
 def test_a_spark_line_stays_in_its_box() -> None:

@@ -97,6 +97,7 @@ async def verbs() -> None:
     app.pause("default")  # wrong
     app.audit()  # wrong
     app.server()  # wrong
+    app.deploys()  # wrong
     app.resume("default")  # wrong
     app.suspend_name("plain")  # wrong
     app.resume_name("plain")  # wrong

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+import redis.asyncio
 
 import asyncjobs
 from asyncjobs import App, Progress, WorkerStats, current_job
 from asyncjobs.ports import WorkerInfo
 from tests.apps import broker_of
 from tests.servers import Server
-from tests.waiting import SOON, Notes
+from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +131,32 @@ async def test_an_idle_worker_announces_the_same_each_time(redis_server: Server)
             records.add(msgspec.msgpack.encode(fields))
         assert len(records) == 1
         client.close()
+
+
+async def test_a_deploy_is_known_when_its_workers_have_gone(make_app: Callable[..., App]) -> None:
+    app = make_app(deploy="9f3c1e7")
+    async with app:
+        before = datetime.now(UTC)
+        async with app.worker():
+            pass
+        async with app.worker():
+            pass
+        [deploy] = await app.deploys()
+        assert deploy.name == "9f3c1e7"
+        assert abs(deploy.began_at - before) < timedelta(seconds=5)
+
+
+async def test_a_server_that_has_lost_its_data_is_told_again_how_jobs_are_defined(redis_url: str) -> None:
+    app, operator = App(redis_url, deploy="9f3c1e7"), App(redis_url)
+
+    @app.job(name="shop.charge", secret=["card"])
+    async def charge(order: int, card: str) -> None: ...
+
+    async with app, operator, app.worker():
+        client = redis.asyncio.Redis.from_url(redis_url)
+        assert "shop.charge" in await broker_of(operator).catalogue()
+        await client.flushall()
+        await until(broker_of(operator).catalogue, "the catalogue is back")
+        assert (await broker_of(operator).catalogue())["shop.charge"].secret == ("card",)
+        await until(operator.deploys, "the deploy is known")
+        await client.aclose()

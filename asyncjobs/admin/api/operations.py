@@ -9,9 +9,10 @@ import msgspec
 
 from asyncjobs.admin.api.route import Call, NoQuery, Route
 from asyncjobs.app.audit import AuditEntry
+from asyncjobs.app.verbs.operations import Deploy
 from asyncjobs.ports import ServerState
 
-__all__ = ["ROUTES", "AuditQuery", "AuditReply", "ServerReply", "audit", "server"]
+__all__ = ["ROUTES", "AuditQuery", "AuditReply", "ListedDeploys", "ServerReply", "audit", "deploys", "server"]
 
 
 class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +33,13 @@ class AuditReply(msgspec.Struct, frozen=True, kw_only=True):
     """What asks for the next page as ``before``; empty if there is none."""
 
 
+class ListedDeploys(msgspec.Struct, frozen=True, kw_only=True):
+    """Deploys."""
+
+    deploys: list[Deploy]
+    """The last 100 deploys, the earliest first."""
+
+
 class ServerReply(ServerState, frozen=True, kw_only=True):
     """How the broker's server is."""
 
@@ -49,6 +57,12 @@ async def audit(call: Call[AuditQuery]) -> AuditReply:
     return AuditReply(entries=entries, next=found[-1].id if len(found) == limit else "")
 
 
+async def deploys(call: Call[NoQuery]) -> ListedDeploys:
+    """List when the last deploys began."""
+    call.whole_queues()
+    return ListedDeploys(deploys=await call.app.deploys())
+
+
 async def server(call: Call[NoQuery]) -> ServerReply:
     """Show the version, memory, persistence, replicas and clock of the broker's server."""
     call.whole_queues()
@@ -58,5 +72,6 @@ async def server(call: Call[NoQuery]) -> ServerReply:
 
 ROUTES = [
     Route("GET", "/audit", "look", audit, AuditReply, AuditQuery),
+    Route("GET", "/deploys", "look", deploys, ListedDeploys),
     Route("GET", "/server", "look", server, ServerReply),
 ]

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from asyncjobs.app.series import NameSeries, QueueSeries
-from asyncjobs.app.worker_stats import WorkerStats, deploys_began
 
-__all__ = ["SPANS", "Chart", "Column", "Mark", "SpanName", "deploys", "name_charts", "queue_charts", "spark"]
+__all__ = ["SPANS", "Chart", "Column", "Mark", "SpanName", "name_charts", "queue_charts", "spark"]
 
 SpanName = Literal["1h", "6h", "24h", "7d", "30d"]
 """How far a page of charts looks back."""
@@ -153,11 +152,6 @@ def name_charts(series: NameSeries) -> list[Chart]:
             ],
         ),
     ]
-
-
-def deploys(workers: Sequence[WorkerStats], since: datetime) -> list[Mark]:
-    """Return when the deploys began of which a worker is present, oldest first; those before ``since`` are left out."""
-    return sorted(Mark(at, deploy) for deploy, at in deploys_began(workers).items() if at >= since)
 
 
 def spark(values: Sequence[int], width: int = 90, height: int = 18) -> str:

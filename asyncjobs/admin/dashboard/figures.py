@@ -9,16 +9,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from asyncjobs.admin.api import figures, listing, queues
+from asyncjobs.admin.api import figures, listing, operations, queues
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
-from asyncjobs.admin.dashboard.charts import SPANS, Chart, Mark, SpanName, deploys, name_charts, queue_charts
+from asyncjobs.admin.dashboard.charts import SPANS, Chart, Mark, SpanName, name_charts, queue_charts
 from asyncjobs.admin.dashboard.keeping import kept
 from asyncjobs.admin.dashboard.page import Page
 from asyncjobs.app.load import QueueLoad
 from asyncjobs.app.series import NameStats
-from asyncjobs.app.worker_stats import WorkerStats
 
-__all__ = ["PAGES", "Charted", "charts_of", "loads_of", "marks_of"]
+__all__ = ["PAGES", "Charted", "charts_of", "loads_of"]
 
 _DAY = 86_400
 
@@ -60,14 +59,17 @@ async def charts_of(call: Call[Any], span: SpanName, queue: str | None = None) -
         return queue_charts(*await asyncio.gather(*both))
 
     # They end with the last full step, so that they seldom change.
-    charts = await kept(call, ("charts", span, queue), min(60.0, step / 12), load)
-    return {"charts": charts, "spans": list(SPANS), "span": span}
+    charts, marks = await asyncio.gather(
+        kept(call, ("charts", span, queue), min(60.0, step / 12), load), _deploys(call, since)
+    )
+    return {"charts": charts, "marks": marks, "spans": list(SPANS), "span": span}
 
 
-def marks_of(workers: list[WorkerStats], span: SpanName) -> list[Mark]:
-    """Return what ``charts.html`` marks: the deploys that began in this time."""
-    since, _ = SPANS[span]
-    return deploys(workers, datetime.now(UTC) - timedelta(seconds=since))
+async def _deploys(call: Call[Any], since_s: int) -> list[Mark]:
+    """Return the deploys that began in this time, the earliest first."""
+    since = datetime.now(UTC) - timedelta(seconds=since_s)
+    found = (await operations.deploys(call.asking(NoQuery()))).deploys
+    return [Mark(one.began_at, one.name) for one in found if one.began_at >= since]
 
 
 async def loads_of(call: Call[Any]) -> Mapping[str, QueueLoad]:
@@ -99,11 +101,12 @@ async def _stats(call: Call[Named], since: int, before: int = 0) -> list[NameSta
 async def name(call: Call[Named]) -> Mapping[str, Any]:
     """Show one job name."""
     since, _ = SPANS[call.query.span]
-    series, stats, here, ended = await asyncio.gather(
+    series, stats, here, ended, marks = await asyncio.gather(
         figures.name_series(call.asking(figures.NamesQuery(queue=call.query.queue, since=since))),
         _stats(call, since),
         queues.stats(call.asking(InQueue())),
         listing.ended(call.asking(listing.EndedQuery(name=call.path["name"], limit=20))),
+        _deploys(call, since),
     )
     one = next((found for found in stats if found.name == series.name), None)
     held = [
@@ -117,7 +120,7 @@ async def name(call: Call[Named]) -> Mapping[str, Any]:
         "held": held,
         "stats": one,
         "charts": name_charts(series),
-        "marks": [],
+        "marks": marks,
         "ended": ended.jobs,
         "spans": ["24h", "7d"],
         "span": call.query.span,

@@ -17,7 +17,7 @@ from asyncjobs.admin.dashboard import dead, one_job, upkeep
 from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.charts import SpanName
-from asyncjobs.admin.dashboard.figures import Charted, charts_of, loads_of, marks_of
+from asyncjobs.admin.dashboard.figures import Charted, charts_of, loads_of
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.problem import Problem
@@ -49,8 +49,7 @@ async def now(call: Call[Charted]) -> Mapping[str, Any]:
         loads_of(call),
         charts_of(call, call.query.span),
     )
-    marks = marks_of(stats.workers, call.query.span)
-    return {"stats": stats, "findings": wrong.problems, "tenants": None, "loads": loads, "marks": marks, **charts}
+    return {"stats": stats, "findings": wrong.problems, "tenants": None, "loads": loads, **charts}
 
 
 async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
@@ -63,8 +62,7 @@ async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
     )
     # One that no job was sent to yet has figures too.
     found = stats.queues[0] if stats.queues else await queues.queue(call.asking(NoQuery()))
-    marks = marks_of(stats.workers, call.query.span)
-    return {"queue": found, "workers": stats.workers, "sample": sample, "marks": marks, **charts}
+    return {"queue": found, "workers": stats.workers, "sample": sample, **charts}
 
 
 async def tenant(call: Call[Done]) -> Mapping[str, Any]:

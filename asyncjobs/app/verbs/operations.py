@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
+
+import msgspec
 
 from asyncjobs.app.audit import AuditEntry, audit_entry
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.bounds import checked_count, shown
+from asyncjobs.core.duration import utc_time
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.ports import ServerState
 
-__all__ = ["OperationVerbs"]
+__all__ = ["Deploy", "OperationVerbs"]
 
 _MOST = 1_000
 _ID = re.compile(r"\d{1,18}-\d{1,18}", re.ASCII)
+
+
+class Deploy(msgspec.Struct, frozen=True, kw_only=True):
+    """When a deploy began."""
+
+    name: str
+    """What the setting ``deploy`` of its workers says."""
+    began_at: datetime
+    """When the first of its workers started, in UTC."""
 
 
 class OperationVerbs(Verbs):
@@ -41,6 +54,14 @@ class OperationVerbs(Verbs):
                 f"limit={limit}: expected at most {_MOST}; go on with before=, the id of the last entry"
             )
         return [audit_entry(one) for one in await self._broker.audits(before, limit)]
+
+    @on_app_loop
+    async def deploys(self) -> list[Deploy]:
+        """Return when each deploy began, the earliest first; the last 100 are kept.
+
+        The setting ``deploy`` names a release or a commit. A deploy begins with the start of its first worker.
+        """
+        return [Deploy(name=name, began_at=utc_time(at)) for name, at in (await self._broker.deploys()).items()]
 
     @on_app_loop
     async def server(self) -> ServerState:

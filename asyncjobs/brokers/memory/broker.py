@@ -334,11 +334,13 @@ class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch):
             found = map(self._queue, queues)
             return [one.ledger.tenant_figures(tenant, one.dead.count(tenant), now_ms) for one in found]
 
-    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
+    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> bool:
         with self._lock:
             now_ms = self._now_ms()
+            was_present = self._workers.get(worker.id, now_ms) is not None
             self._workers.put(worker.id, msgspec.structs.replace(worker, beat_at_ms=now_ms), ttl_ms, now_ms)
             self._list(worker.queues, now_ms + SERVED_KEEP_MS)
+            return was_present
 
     async def withdraw(self, worker_id: str, queues: Sequence[str]) -> None:
         with self._lock:

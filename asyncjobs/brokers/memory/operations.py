@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from asyncjobs.core.package import PACKAGE_VERSION
-from asyncjobs.core.retention import MAX_AUDITS, MAX_CATALOGUE
+from asyncjobs.core.retention import MAX_AUDITS, MAX_CATALOGUE, MAX_DEPLOYS
 from asyncjobs.ports import AuditRecord, CatalogueEntry, ServerNode, ServerState
 
 __all__ = ["MemoryOperations"]
@@ -26,6 +26,7 @@ class MemoryOperations:
         self._audits: deque[AuditRecord] = deque(maxlen=MAX_AUDITS)
         self._audit_numbers = itertools.count(1)
         self._catalogue: dict[str, CatalogueEntry] = {}
+        self._deploys: dict[str, int] = {}
 
     async def audit(self, record: AuditRecord) -> None:
         with self._lock:
@@ -47,6 +48,19 @@ class MemoryOperations:
     async def catalogue(self) -> Mapping[str, CatalogueEntry]:
         with self._lock:
             return dict(self._catalogue)
+
+    async def note_deploy(self, deploy: str, began_ms: int) -> None:
+        with self._lock:
+            self._deploys[deploy] = min(began_ms, self._deploys.get(deploy, began_ms))
+            for earliest in [*self._in_order()][:-MAX_DEPLOYS]:
+                del self._deploys[earliest]
+
+    async def deploys(self) -> Mapping[str, int]:
+        with self._lock:
+            return self._in_order()
+
+    def _in_order(self) -> dict[str, int]:
+        return dict(sorted(self._deploys.items(), key=lambda one: (one[1], one[0])))
 
     async def server(self) -> ServerState:
         return ServerState(kind="memory", nodes=(ServerNode(address="", version=f"asyncjobs {PACKAGE_VERSION}"),))

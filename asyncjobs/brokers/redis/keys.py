@@ -157,6 +157,7 @@ class GlobalKeys:
         self._base = f"{prefix}:{{}}:"
         self.audit = f"{prefix}:audit"
         self.catalogue = f"{prefix}:catalogue"
+        self.deploys = f"{prefix}:deploys"
         # A cache of this instance, which is freed with it.
         self.queue = functools.cache(lambda name: QueueKeys(prefix, name))
 

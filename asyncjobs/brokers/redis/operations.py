@@ -16,7 +16,7 @@ from asyncjobs.brokers.redis.permissions import permission_questions
 from asyncjobs.brokers.redis.replies import rows
 from asyncjobs.brokers.redis.session import Session
 from asyncjobs.core.record.version import DECODING_ERRORS
-from asyncjobs.core.retention import MAX_AUDITS, MAX_CATALOGUE
+from asyncjobs.core.retention import MAX_AUDITS, MAX_CATALOGUE, MAX_DEPLOYS
 from asyncjobs.ports import AuditRecord, CatalogueEntry, ServerNode, ServerState
 
 __all__ = ["RedisOperations"]
@@ -79,6 +79,15 @@ class RedisOperations(Session):
                 # Of a newer asyncjobs.
                 continue
         return found
+
+    async def note_deploy(self, deploy: str, began_ms: int) -> None:
+        key = self._keys.deploys
+        await self._command("ZADD", key, "LT", began_ms, deploy)
+        await self._command("ZREMRANGEBYRANK", key, 0, -MAX_DEPLOYS - 1)
+
+    async def deploys(self) -> Mapping[str, int]:
+        stored = await self._command("ZRANGE", self._keys.deploys, 0, -1, "WITHSCORES")
+        return {name.decode(): int(began_ms) for name, began_ms in rows(stored, 2)}
 
     async def server(self) -> ServerState:
         with translated(self._settings):

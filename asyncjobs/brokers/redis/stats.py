@@ -107,18 +107,20 @@ class RedisStats(Session):
         replies = await self._commands([(command[1], command) for command in (*stats, *dead)])
         return [read_tenant_figures(*one) for one in zip(replies[: len(keys)], replies[len(keys) :], strict=True)]
 
-    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> None:
+    async def announce(self, worker: WorkerInfo, ttl_ms: int) -> bool:
         # An asyncjobs with another schema may have been rolled out meanwhile.
         with self._on_other_slot():
             await self._check_schema()
         key = self._keys.worker(worker.id)
         record = _encode(_StoredWorker(**msgspec.structs.asdict(worker), ttl_ms=ttl_ms))
+        # Where the primary of the key can't be reached, that of others can't be either.
+        was_present = True
         with self._on_other_slot():
             # What is the same as before needs no more than to be kept: else idle workers would fill the server's log.
             is_kept = record == self._announced.get(worker.id) and await self._command("PEXPIRE", key, ttl_ms)
             if not is_kept:
-                await self._command("SET", key, record, "PX", ttl_ms)
-                self._announced[worker.id] = record
+                before = await self._command("SET", key, record, "PX", ttl_ms, "GET")
+                was_present, self._announced[worker.id] = before is not None, record
         now_ms = time.time_ns() // 1_000_000
         calls = [listing(self._keys.workers, [worker.id], SERVED_KEEP_MS)]
         calls.append(["ZREMRANGEBYSCORE", self._keys.workers, "-inf", now_ms])
@@ -126,6 +128,7 @@ class RedisStats(Session):
             calls.append(listing(self._keys.queues, worker.queues, SERVED_KEEP_MS))
         with self._on_other_slot():
             await self._commands([(call[1], call) for call in calls])
+        return was_present
 
     async def withdraw(self, worker_id: str, queues: Sequence[str]) -> None:
         self._announced.pop(worker_id, None)

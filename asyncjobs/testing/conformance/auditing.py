@@ -12,7 +12,7 @@ __all__ = ["Auditing"]
 
 
 class Auditing(Theme):
-    """What ``audit``, ``audits``, ``publish_catalogue``, ``catalogue`` and ``server`` promise."""
+    """What ``audit``, ``audits``, ``publish_catalogue``, ``catalogue``, deploys and ``server`` promise."""
 
     async def test_what_was_done_is_noted_latest_first(self, bench: Bench) -> None:
         assert await bench.broker.audits("", 10) == []
@@ -59,6 +59,17 @@ class Auditing(Theme):
         catalogue = await bench.broker.catalogue()
         assert len(catalogue) == 5_000
         assert catalogue["job-1"].summary == "changed"
+
+    async def test_the_last_deploys_are_known_with_the_time_at_which_each_began(self, bench: Bench) -> None:
+        assert await bench.broker.deploys() == {}
+        for deploy, began_ms in (("b", 2_000), ("a", 3_000), ("a", 1_000), ("b", 4_000)):
+            await bench.broker.note_deploy(deploy, began_ms)
+        assert [*(await bench.broker.deploys()).items()] == [("a", 1_000), ("b", 2_000)]
+        for number in range(100):
+            await bench.broker.note_deploy(f"deploy-{number}", 10_000 + number)
+        kept = await bench.broker.deploys()
+        assert len(kept) == 100
+        assert next(iter(kept)) == "deploy-0"
 
     async def test_the_broker_says_what_keeps_the_jobs(self, bench: Bench) -> None:
         state = await bench.broker.server()

@@ -140,14 +140,19 @@ class Stats(Theme):
         assert await bench.broker.overview([]) == []
 
     async def test_a_worker_is_present_until_it_withdraws_or_is_silent_too_long(self, bench: Bench) -> None:
-        await bench.broker.announce(_worker("b", "served"), 10_000)
-        await bench.broker.announce(_worker("a", "served"), 60_000)
+        assert not await bench.broker.announce(_worker("b", "served"), 10_000)
+        assert not await bench.broker.announce(_worker("a", "served"), 60_000)
+        assert await bench.broker.announce(_worker("b", "served"), 10_000)
+        assert await bench.broker.announce(_worker("a", "other"), 60_000)
+        assert await bench.broker.announce(_worker("a", "served"), 60_000)
         assert await _present(bench) == [_worker("a", "served"), _worker("b", "served")]
         await bench.kit.advance(10_001)
         assert await _present(bench) == [_worker("a", "served")]
+        assert not await bench.broker.announce(_worker("b", "served"), 10_000)
+        await bench.broker.withdraw("b", [])
         await bench.broker.withdraw("a", [])
         assert await bench.broker.workers() == []
-        assert await bench.broker.queues() == ["served"]
+        assert await bench.broker.queues() == ["other", "served"]
 
     async def test_the_last_beat_of_a_worker_is_known_though_it_announces_the_same_again(self, bench: Bench) -> None:
         await bench.broker.announce(_worker("a", "served"), 60_000)
