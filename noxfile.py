@@ -10,7 +10,7 @@ import tempfile
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["tests", "lint", "types", "imports", "docs", "package"]
+nox.options.sessions = ["tests", "lint", "types", "imports", "docs", "package", "deploy"]
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
@@ -92,6 +92,18 @@ def package(session: nox.Session) -> None:
         session.chdir(folder)  # away from the source, whose modules would be found first
         session.run("asyncjobs", "--version")
         session.run("asyncjobs", "demo")
+
+
+@nox.session
+def deploy(session: nox.Session) -> None:
+    """Lint the files of `examples/deploy`, make the image's environment by its Dockerfile, and run its commands."""
+    _install(session, "test", "deploy")
+    folder = "examples/deploy"
+    session.run("hadolint", f"{folder}/Dockerfile")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", f"{folder}/compose.yaml")
+    # It has no schema of KEDA's objects, and says so.
+    session.run("kubernetes-validate", "--strict", "--quiet", *sorted(glob.glob(f"{folder}/k8s/*.yaml")))
+    session.run("pytest", "tests/deploy/run_image.py", *session.posargs)
 
 
 @nox.session

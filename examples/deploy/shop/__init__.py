@@ -1,0 +1,1 @@
+"""A small program to deploy: a web app that sends jobs of three queues, and their workers."""
