@@ -15,7 +15,7 @@ from asyncjobs.cli.output import print_note
 from asyncjobs.core.text import message_of, type_name
 from asyncjobs.errors import ConfigurationError, closest
 
-__all__ = ["ImportFailed", "app_of", "load_code"]
+__all__ = ["ImportFailed", "app_of", "load_code", "named_app"]
 
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _OURS = (os.path.dirname(os.path.dirname(__file__)), "<frozen ")
@@ -82,13 +82,19 @@ def load_code(options: argparse.Namespace) -> App:
         ConfigurationError: There is no such app or no such module, or the URL is wrong.
         ImportFailed: A module can't be imported.
     """
-    target = _target(options)
-    if target is None:
-        raise ConfigurationError("which app? Name it, as in --app shop:app")
+    target = named_app(options)
     app = _moved(_load_app(target), options.url, target)
     for name in options.imports:
         _import_module(name)
     return app
+
+
+def named_app(options: argparse.Namespace) -> str:
+    """Return where the app is that the arguments name, as in ``shop:app``; raise ``ConfigurationError`` without one."""
+    target = _target(options)
+    if target is None:
+        raise ConfigurationError("which app? Name it, as in --app shop:app")
+    return target
 
 
 def _target(options: argparse.Namespace) -> str | None:

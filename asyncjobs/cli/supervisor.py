@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -23,7 +24,7 @@ from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.processes.interpreter import command_of
 from asyncjobs.worker.signals import stop_signals
 
-__all__ = ["RECYCLED", "ProcessesHealth", "Supervisor", "die_with_supervisor", "report_start", "reporting"]
+__all__ = ["RECYCLED", "Child", "ProcessesHealth", "Supervisor", "die_with_supervisor", "report_start", "reporting"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
@@ -51,7 +52,7 @@ _FAILED, _MISCONFIGURED = 1, 2
 RECYCLED = 3
 
 
-class _Child:
+class Child:
     """One worker process, and its successors."""
 
     def __init__(self, arguments: list[str]) -> None:
@@ -132,7 +133,7 @@ class _Child:
         self.failed_starts = 0 if self._has_begun else self.failed_starts + 1
         self.last_end = what
         self._process = self._line = self._report = None
-        self._has_begun, self._rest_of_line = False, b""
+        self._has_begun, self._rest_of_line, self._signals = False, b"", 0
         return code
 
     def restart_later(self) -> None:
@@ -142,6 +143,14 @@ class _Child:
         pause = pause_after(self._deaths, RESTART_PAUSES_S)
         self._starts_at = now + pause
         _log.error("%s; another starts in %.1f s", self.last_end, pause)
+
+    def pause(self) -> None:
+        """Let ``start_if_due`` start no process until ``start_anew`` is called."""
+        self._starts_at = math.inf
+
+    def start_anew(self) -> None:
+        """Let ``start_if_due`` start a process at once, as if none had been there before."""
+        self._starts_at, self._deaths, self.is_killed = 0.0, 0, False
 
     def stop(self, signals: int) -> None:
         """Pass on the next of ``signals`` that have come; not two at once, which could arrive as one."""
@@ -182,7 +191,7 @@ class Supervisor:
     """
 
     def __init__(self, arguments: list[str], count: int, *, shutdown_timeout: float, ends_when_done: bool) -> None:
-        self._children = [_Child(arguments) for _ in range(count)]
+        self._children = [Child(arguments) for _ in range(count)]
         self._shutdown_timeout_s = shutdown_timeout
         self._ends_when_done = ends_when_done
         self._signals = 0
@@ -230,7 +239,7 @@ class Supervisor:
             case _:
                 self._kills_at = now
 
-    def _look_after(self, child: _Child) -> bool:
+    def _look_after(self, child: Child) -> bool:
         """Start, stop or kill the process of ``child``, as it is due; return whether it is still needed."""
         code = child.poll()
         if not self._signals:
@@ -246,7 +255,7 @@ class Supervisor:
             child.kill()
         return True
 
-    def _goes_on_after(self, child: _Child, code: int) -> bool:
+    def _goes_on_after(self, child: Child, code: int) -> bool:
         """Return whether another process follows the one of ``child``, which has ended with ``code``."""
         if code == 0:
             return False

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from asyncjobs.cli.command import Commands, add_code_arguments, add_command, port, size
 from asyncjobs.cli.ending import ProcessEnd
-from asyncjobs.cli.loading import load_code
+from asyncjobs.cli.loading import load_code, named_app
 from asyncjobs.cli.logs import add_log_options, set_up_log
 from asyncjobs.cli.output import print_text
+from asyncjobs.cli.reload import Reloader, watching
 from asyncjobs.cli.running import run
 from asyncjobs.cli.supervisor import RECYCLED, Supervisor, die_with_supervisor, report_start, reporting
 from asyncjobs.errors import ConfigurationError
@@ -31,6 +32,7 @@ examples:
   asyncjobs worker shop:app --queues critical,emails,default --concurrency 100
   asyncjobs worker shop:app --queues critical=5,default=1        (by weight)
   asyncjobs worker shop:app --processes 2
+  asyncjobs worker shop:app --reload                             (starts anew when the code changes)
   asyncjobs worker shop:app --burst                              (ends when the queues are empty)
 
 On SIGTERM, SIGHUP or Ctrl-C a worker claims no more jobs, lets handlers finish for shutdown_timeout, and gives the rest
@@ -50,6 +52,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--concurrency", type=int, help="how many jobs each process runs at once (100)")
     parser.add_argument("--processes", type=int, help="how many worker processes (1, or WORKER_COUNT)")
     parser.add_argument("--burst", action="store_true", help="end when no job can start, or is left by a killed worker")
+    parser.add_argument("--reload", action="store_true", help="for development: start anew when a Python file changes")
     parser.add_argument(
         "--max-jobs", metavar="N", type=int, help="end a process after N jobs; with --processes another one follows"
     )
@@ -80,6 +83,8 @@ def add_commands(commands: Commands) -> None:
 
 
 def _worker(options: argparse.Namespace) -> int:
+    if options.reload:
+        return _reload(options)
     if options.url_of_supervisor:
         options.url = os.environ[_URL]
     app = load_code(options)
@@ -100,8 +105,7 @@ def _worker(options: argparse.Namespace) -> int:
         max_memory=options.max_memory,
     )
     processes = app.settings.worker_count if options.processes is None else options.processes
-    if processes < 1:
-        raise ConfigurationError(f"--processes {processes}: expected 1 or more")
+    _checked_count(processes)
     if options.supervised_by is not None:
         die_with_supervisor(options.supervised_by)
     elif processes > 1:
@@ -120,6 +124,24 @@ def _worker(options: argparse.Namespace) -> int:
     with end.watching():
         run(_run(worker, end, options))
     return RECYCLED if worker.ended_by and options.supervised_by is not None else 0
+
+
+def _reload(options: argparse.Namespace) -> int:
+    """Run the worker in processes that are replaced as the program's source changes, which is never loaded here."""
+    set_up_log(options.log_level, options.log_format, options.log_config)
+    if options.burst or options.health_file is not None:
+        raise ConfigurationError("--reload runs the worker in another process: give no --burst and no --health-file")
+    processes = 1 if options.processes is None else options.processes
+    reloader = Reloader(_child_arguments(options), _checked_count(processes), shutdown_timeout=0.0)
+    with watching(reloader, Path.cwd()), contextlib.ExitStack() as stack:
+        _answer_probes(stack, reloader.health, options)
+        return reloader.run()
+
+
+def _checked_count(processes: int) -> int:
+    if processes < 1:
+        raise ConfigurationError(f"--processes {processes}: expected 1 or more")
+    return processes
 
 
 async def _run(worker: Worker, end: ProcessEnd, options: argparse.Namespace) -> None:
@@ -196,7 +218,7 @@ def _child_arguments(options: argparse.Namespace) -> list[str]:
     arguments = [
         "worker",
         "--app",
-        options.app or options.short_app,
+        named_app(options),
         "--processes",
         "1",
         "--log-level",

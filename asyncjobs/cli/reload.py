@@ -1,0 +1,96 @@
+"""``asyncjobs worker --reload``: starts the worker anew when the program's source changes, for development."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from asyncjobs.cli.supervisor import Child, Supervisor
+from asyncjobs.core.package import install_command
+from asyncjobs.errors import ConfigurationError
+
+__all__ = ["Reloader", "watching"]
+
+_log = logging.getLogger("asyncjobs.worker")
+
+# How long a process may take to give its jobs back before it is killed.
+_END_S = 5.0
+
+# Two signals: its handlers are cancelled at once.
+_SIGNALS = 2
+
+_MAX_SHOWN = 3
+
+
+class Reloader(Supervisor):
+    """A supervisor whose processes are replaced when ``reload`` is called; one that ends by itself waits for that."""
+
+    def __init__(self, arguments: list[str], count: int, *, shutdown_timeout: float) -> None:
+        super().__init__(arguments, count, shutdown_timeout=shutdown_timeout, ends_when_done=False)
+        self._asked = 0
+        # By process: how many reloads have been done, and since when it is being ended.
+        self._done = dict.fromkeys(self._children, 0)
+        self._since: dict[Child, float] = {}
+
+    def reload(self) -> None:
+        """Start all processes anew; from any thread."""
+        self._asked += 1
+
+    def _look_after(self, child: Child) -> bool:
+        if self._signals or self._done[child] == self._asked:
+            return super()._look_after(child)
+        child.poll()
+        if child.is_running:
+            since = self._since.setdefault(child, time.monotonic())
+            if time.monotonic() - since < _END_S:
+                child.stop(_SIGNALS)
+            else:
+                child.kill()
+            return True
+        self._since.pop(child, None)
+        self._done[child] = self._asked
+        child.start_anew()
+        return super()._look_after(child)
+
+    def _goes_on_after(self, child: Child, code: int) -> bool:
+        """Let the next process of ``child`` wait for a change: what ended this one would end it too."""
+        child.pause()
+        _log.warning("%s; another starts when a file changes", child.last_end)
+        return True
+
+
+@contextlib.contextmanager
+def watching(reloader: Reloader, folder: Path) -> Iterator[None]:
+    """Reload inside the block whenever a Python file below ``folder`` changes.
+
+    Raises:
+        ConfigurationError: watchfiles is not installed.
+    """
+    try:
+        import watchfiles
+    except ImportError:
+        raise ConfigurationError(f"--reload needs watchfiles: {install_command('reload')}") from None
+    ended = threading.Event()
+
+    def watch() -> None:
+        changes = watchfiles.watch(
+            folder, watch_filter=watchfiles.PythonFilter(), stop_event=ended, raise_interrupt=False
+        )
+        for some in changes:
+            files = sorted({os.path.relpath(path, folder) for _, path in some})
+            more = f" and {len(files) - _MAX_SHOWN} more" if len(files) > _MAX_SHOWN else ""
+            _log.info("the worker starts anew: changed are %s%s", ", ".join(files[:_MAX_SHOWN]), more)
+            reloader.reload()
+
+    thread = threading.Thread(target=watch, name="asyncjobs-reload", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

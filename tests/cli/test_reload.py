@@ -1,0 +1,113 @@
+"""``asyncjobs worker --reload``, as one who edits the program's source meets it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from asyncjobs import App
+from tests.cli.conftest import Command
+from tests.waiting import SOON, until_sync
+
+LIVE = """
+import asyncio
+from pathlib import Path
+from asyncjobs import App
+
+app = App()
+VERSION = {version!r}
+
+@app.job
+async def version() -> str:
+    return VERSION
+
+@app.job
+async def hang_in_the_first(path: str) -> str:
+    if VERSION == "one":
+        Path(path).touch()
+        await asyncio.sleep(600)
+    return f"went back to {{VERSION}}"
+"""
+BROKEN = """
+from pathlib import Path
+Path({path!r}).touch()
+raise RuntimeError("half a thought")
+"""
+
+#: A start of a process, on a machine that runs other tests too.
+STARTED = 3 * SOON
+
+
+@pytest.fixture
+def app(redis_url: str) -> App:
+    """The sender beside the worker."""
+    app = App(redis_url)
+
+    @app.job
+    async def version() -> str: ...  # type: ignore[empty-body]
+
+    @app.job
+    async def hang_in_the_first(path: str) -> str: ...  # type: ignore[empty-body]
+
+    return app
+
+
+def _answer(app: App, job: str, *args: Any) -> Any:
+    return app.sync.result(app.registry.get(job).delay_sync(*args), timeout=STARTED)
+
+
+def test_the_worker_starts_anew_as_the_source_changes_and_waits_while_it_is_broken(
+    command: Command, app: App, tmp_path: Path
+) -> None:
+    source, marks = command.folder / "live.py", tmp_path / "marks"
+    marks.mkdir()
+    source.write_text(LIVE.format(version="one"))
+    worker = command.start("worker", "live:app", "--reload")
+    assert _answer(app, "version") == "one"
+
+    hanging = app.registry.get("hang_in_the_first").delay_sync(str(marks / "hangs"))
+    until_sync((marks / "hangs").exists, "the handler has started")
+    source.write_text(LIVE.format(version="two"))
+    assert app.sync.result(hanging, timeout=STARTED) == "went back to two"
+    job = app.sync.find_job(hanging.id)
+    assert job is not None
+    assert (job.failures, job.deaths) == (0, 0)
+
+    source.write_text(BROKEN.format(path=str(marks / "broken")))
+    until_sync((marks / "broken").exists, "the broken source was imported", within=STARTED)
+    until_sync(lambda: not psutil.Process(worker.pid).children(), "its process has ended", within=STARTED)
+    waiting = app.registry.get("version").delay_sync()
+    source.write_text(LIVE.format(version="three"))
+    assert app.sync.result(waiting, timeout=STARTED) == "three"
+
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(SOON) == 0
+    assert worker.stdout is not None
+    output = worker.stdout.read()
+    assert "changed are live.py" in output
+    assert "importing 'live' failed: RuntimeError: half a thought" in output
+    assert "another starts when a file changes" in output
+
+
+def test_without_watchfiles_the_error_names_the_extra(command: Command) -> None:
+    (command.folder / "watchfiles.py").write_text("raise ImportError")
+    done = command.run("worker", "shop:app", "--reload")
+    assert done.returncode == 2
+    assert "--reload needs watchfiles: pip install 'asyncjobs-redis[reload]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["shop:app", "--reload", "--burst"], "give no --burst"),
+        (["--reload"], "which app?"),
+        (["shop:app", "--reload", "--processes", "0"], "--processes 0: expected 1 or more"),
+    ],
+)
+def test_what_can_not_be_reloaded_is_refused(command: Command, arguments: list[str], told: str) -> None:
+    done = command.run("worker", *arguments)
+    assert (done.returncode, told in done.stderr) == (2, True)
