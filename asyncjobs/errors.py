@@ -179,6 +179,9 @@ class JobFailed(ResultError):
     """The job whose result was awaited has failed for good, and is in the dead letter queue.
 
     ``app.retry_job`` runs it again.
+
+    ``__cause__`` is an exception of the class of the last error, with its text, if this process has imported that
+    class; else ``None``. Attributes that an ``__init__`` of the class sets are missing.
     """
 
     job_id: str

@@ -22,6 +22,7 @@ from asyncjobs.errors import (
     ResultExpired,
     UnknownJob,
 )
+from asyncjobs.jobs.causes import cause_of
 from asyncjobs.jobs.events import JobEvent, JobEvents, decode_event
 from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.ports import CancelReply, EventPage
@@ -126,7 +127,8 @@ class JobHandle(Generic[R_co]):
 
         Raises:
             ResultTimeout: The job has not ended by then. It goes on.
-            JobFailed: The job is in the dead letter queue.
+            JobFailed: The job is in the dead letter queue. Its ``__cause__`` is what the handler raised, of the same
+                class where this process has imported that.
             JobCancelled: The job was cancelled.
             ResultExpired: The job has ended, and its result isn't kept, or not any longer.
             ResultError: The result doesn't fit the handler's return annotation, or can't be decrypted.
@@ -148,7 +150,7 @@ class JobHandle(Generic[R_co]):
             raise JobCancelled(job.id, job.reason)
         if job.state is JobState.FAILED:
             last = job.errors[-1] if job.errors else _UNREADABLE
-            raise JobFailed(job.id, last.type, last.message, last.traceback)
+            raise JobFailed(job.id, last.type, last.message, last.traceback) from cause_of(last.type, last.message)
         if not job.encoded_result:
             if job.is_newer:
                 raise newer_version(f"the result of job {job.id}", job.version)

@@ -15,6 +15,7 @@ import msgspec
 from asyncjobs.core.job import Job
 from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.errors import AsyncJobsError
+from asyncjobs.jobs.causes import loaded_class
 
 __all__ = [
     "Event",
@@ -155,7 +156,7 @@ class HandlerFailed(AsyncJobsError):
         """
         bases: list[type[BaseException]] = []
         for module, qualname in self.kinds:
-            found = _loaded_class(module, qualname)
+            found = loaded_class(module, qualname)
             if found is not None and not any(issubclass(base, found) for base in bases):
                 bases.append(found)
         if len(bases) < 2:
@@ -165,14 +166,6 @@ class HandlerFailed(AsyncJobsError):
         except Exception:
             # Bases may have a word in what is derived from them.
             return bases[0]
-
-
-def _loaded_class(module: str, qualname: str) -> type[BaseException] | None:
-    found: object = sys.modules.get(module)
-    for part in qualname.split("."):
-        # Not by getattr, for which a module may have a function that imports.
-        found = getattr(found, "__dict__", {}).get(part)
-    return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
 class ProcessDied(AsyncJobsError):
