@@ -71,6 +71,10 @@ class Naming:
             self._read_at = now
         return self._catalogue
 
+    async def definition(self, name: str) -> CatalogueEntry | None:
+        """Return how the job of this name is defined, ``None`` where neither the app nor a worker knows it."""
+        return self._entry(name, {}) or (await self.catalogue()).get(name)
+
     def _entry(self, name: str, others: Mapping[str, CatalogueEntry]) -> CatalogueEntry | None:
         """Return how a job is defined, by the app's own code before that of others."""
         try:

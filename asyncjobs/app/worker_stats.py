@@ -63,6 +63,8 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     """The memory of its process in bytes, within 10 %; 0 where the system doesn't tell."""
     lag_ms: int = 0
     """How late its event loop ran at most in the last seconds, in milliseconds, in steps of 50."""
+    ended_a_minute: int = 0
+    """How many attempts ended in the last minute."""
     beat_at: datetime | None = None
     """When it gave its last sign of life, in UTC by the broker's clock."""
 
@@ -83,6 +85,7 @@ def worker_stats(info: WorkerInfo) -> WorkerStats:
         deploy=info.deploy,
         rss=info.rss,
         lag_ms=info.lag_ms,
+        ended_a_minute=info.ended_a_minute,
         beat_at=utc_time(info.beat_at_ms) if info.beat_at_ms else None,
     )
 

@@ -39,6 +39,8 @@ class DeadGroup(msgspec.Struct, frozen=True, kw_only=True):
     """How many of the jobs died within the last hour."""
     day: int = 0
     """How many of the jobs died within the last 24 hours."""
+    hours: tuple[int, ...] = ()
+    """How many of the jobs died in each of the last 24 hours, the earliest first; empty if none did."""
     sample_id: str = ""
     """The id of the job that died last."""
     state: GroupState = "new"

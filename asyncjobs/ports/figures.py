@@ -167,5 +167,7 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The memory of its process in bytes (resident set size), about; 0 where the system doesn't tell."""
     lag_ms: int = 0
     """How late its event loop ran at most since the announcement before, in milliseconds, in steps of 50."""
+    ended_a_minute: int = 0
+    """How many attempts ended in the last minute."""
     beat_at_ms: int = 0
     """When it announced itself last, in Unix milliseconds by the broker's clock; set by the broker."""

@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from asyncjobs.core.package import PACKAGE_VERSION
@@ -27,6 +28,7 @@ _log = logging.getLogger("asyncjobs.worker")
 
 _ANNOUNCE_EVERY_S = 5.0
 _PRESENT_MS = 20_000
+_MINUTE_S = 60.0
 
 # So that a lag which nobody feels doesn't change from one time to the next.
 _LAG_STEP_MS = 50
@@ -70,6 +72,9 @@ class Presence(Duty):
         self._grace_ms = grace_ms
         self._deploy = deploy
         self._rss = 0
+        self._monotonic = monotonic
+        # How many attempts had ended at which times of the last minute.
+        self._finished: deque[tuple[float, int]] = deque()
         self._unknown = UnknownNames(
             monotonic,
             "jobs wait",
@@ -131,8 +136,16 @@ class Presence(Duty):
             version=PACKAGE_VERSION,
             deploy=self._deploy,
             rss=self._steady_rss(),
+            ended_a_minute=self._ended_a_minute(),
             lag_ms=round(self._watchdog.take_lag_s() * 1000) // _LAG_STEP_MS * _LAG_STEP_MS,
         )
+
+    def _ended_a_minute(self) -> int:
+        now = self._monotonic()
+        while self._finished and self._finished[0][0] < now - _MINUTE_S:
+            self._finished.popleft()
+        self._finished.append((now, self._executor.finished))
+        return self._executor.finished - self._finished[0][1]
 
     def _steady_rss(self) -> int:
         """Return the memory of the process, or what it was before if it is about that still.

@@ -40,7 +40,7 @@ def test_each_vendored_file_is_the_one_of_the_table() -> None:
 
 
 def test_the_last_step_which_has_just_begun_is_left_out() -> None:
-    charts = queue_charts(series(60, [5, 6, 7, 1]), series(60, []))
+    charts = queue_charts(series(60, [5, 6, 7, 1]), series(60, []), 1)
     assert [one.id for one in charts] == ["ended", "depth", "wait", "run"]
     assert charts[0].title == "Jobs that came in and ended, each minute"
     assert charts[0].columns[0].values == [5, 6, 7]
@@ -49,14 +49,16 @@ def test_the_last_step_which_has_just_begun_is_left_out() -> None:
 
 def test_the_day_before_stands_beside_by_the_same_time_of_day() -> None:
     day = 24 * HOUR
-    chart, *_ = queue_charts(series(HOUR, [1, 2, 3, 4]), series(HOUR, [10, 20, 30, 40], START - day))
+    chart, *_ = queue_charts(series(HOUR, [1, 2, 3, 4]), series(HOUR, [10, 20, 30, 40], START - day), 1)
     assert chart.columns[-1].label == "ended the day before"
     assert chart.columns[-1].values == [10, 20, 30]
     # The minutes of yesterday are gone: a minute is a sixtieth of its hour.
-    chart, *_ = queue_charts(series(60, [1] * 4, START + HOUR - 120), series(HOUR, [600, 1200], START - day))
+    chart, *_ = queue_charts(series(60, [1] * 4, START + HOUR - 120), series(HOUR, [600, 1200], START - day), 1)
     assert chart.columns[-1].values == [10, 10, 20]
-    chart, *_ = queue_charts(series(60, [1] * 4), series(HOUR, [0, 0], START - day))
+    chart, *_ = queue_charts(series(60, [1] * 4), series(HOUR, [0, 0], START - day), 1)
     assert chart.columns[-1].values == [None] * 3
+    chart, *_ = queue_charts(series(3 * HOUR, [1, 2, 3]), series(3 * HOUR, [10, 20, 30], START - 7 * day), 7)
+    assert (chart.columns[-1].label, chart.columns[-1].values) == ("ended the week before", [10, 20])
 
 
 @pytest.mark.anyio

@@ -39,6 +39,8 @@ class ToldGroup(msgspec.Struct, frozen=True, kw_only=True):
     """How many of them died within the last hour."""
     day: int
     """How many of them died within the last 24 hours."""
+    hours: tuple[int, ...]
+    """How many of them died in each of the last 24 hours, the earliest first; empty if none did."""
     sample_id: str
     """The id of the job that died last."""
     state: GroupState

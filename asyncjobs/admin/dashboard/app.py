@@ -21,6 +21,7 @@ from starlette.types import Scope
 from asyncjobs.admin.access import Access
 from asyncjobs.admin.api import queues
 from asyncjobs.admin.api.route import Call, InQueue, read_query
+from asyncjobs.admin.dashboard.figures import loads_of
 from asyncjobs.admin.dashboard.following import STREAMS
 from asyncjobs.admin.dashboard.forms import FORMS
 from asyncjobs.admin.dashboard.outward import checked_links
@@ -42,7 +43,9 @@ __all__ = ["dashboard"]
 _log = logging.getLogger("asyncjobs.admin")
 
 _MAX_FORM = 64 * 1024
+# How old the number of dead jobs on all pages may be, and whether it has grown.
 _DEAD_S = 5.0
+_GREW_S = 60.0
 _A_YEAR_S = 31_536_000
 
 
@@ -144,7 +147,7 @@ class _Pages:
                 return self._go(request, to)
             except Attachment as file:
                 return _attached(file)
-            around = {"query": query, "access": access, "stale": sample.is_stale, "as_of": sample.at, "dead": dead}
+            around = {"query": query, "access": access, "stale": sample.is_stale, "as_of": sample.at, **dead}
             headers = {"X-As-Of": sample.at.isoformat(), **({"X-Stale": "1"} if sample.is_stale else {})}
             return self._renderer.page(request, page.template, {**sample.found, **around}, headers=headers)
 
@@ -202,19 +205,23 @@ class _Pages:
         assert isinstance(error, HTTPException)
         return self._refuse(request, Problem(error.status_code, f"{request.url.path}: {error.detail}"))
 
-    async def _dead(self, call: Call[msgspec.Struct]) -> int | None:
-        """Return how many jobs are dead that the caller may see, ``None`` if that can't be told."""
-        if call.access.tenants is not None:
-            return None
+    async def _dead(self, call: Call[msgspec.Struct]) -> Mapping[str, Any]:
+        """Return how many jobs are dead that the caller may see, and whether one has died in the last hour.
 
-        async def load() -> dict[str, int]:
-            return {"dead": sum(one.failed for one in (await queues.stats(call.asking(InQueue()))).queues)}
+        Nothing is returned where that can't be told.
+        """
+        if call.access.tenants is not None:
+            return {}
+
+        async def load() -> Mapping[str, Any]:
+            stats, loads = await asyncio.gather(queues.stats(call.asking(InQueue())), loads_of(call, _GREW_S))
+            grew = any(one.died_last_hour for one in loads.values())
+            return {"dead": sum(one.failed for one in stats.queues), "dead_grew": grew}
 
         try:
-            sample = await self._sampler.read(("dead", _scope(call.access)), load, _DEAD_S)
+            return (await self._sampler.read(("dead", _scope(call.access)), load, _DEAD_S)).found
         except AsyncJobsError:
-            return None
-        return int(sample.found["dead"])
+            return {}
 
     def _refuse(self, request: Request, problem: Problem) -> Response:
         if 300 <= problem.status < 400:

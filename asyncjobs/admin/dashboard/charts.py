@@ -25,6 +25,9 @@ SPANS: Mapping[SpanName, tuple[int, int]] = {
 }
 """The seconds of each span, and those of each of its steps: a table beside a chart has a row for each step."""
 
+# With what each span is compared, by its days.
+_BEFORE = {1: "the day", 7: "the week", 30: "the 30 days"}
+
 Values = Sequence[float | int | None]
 
 
@@ -72,17 +75,18 @@ class Chart(NamedTuple):
         return reversed(rows)
 
 
-def queue_charts(series: QueueSeries, before: QueueSeries | None) -> list[Chart]:
+def queue_charts(series: QueueSeries, before: QueueSeries, days: int) -> list[Chart]:
     """Return the charts of a queue, or of several together.
 
     Args:
         series: What they show.
-        before: The same time a day before, which may have longer steps; ``None`` without it.
+        before: The same time so many days before, which may have longer steps.
+        days: How many days.
     """
     # The last step has just begun, so it would look like a fall.
     end = -1 if len(series.at) > 2 else None
     ended = [sum(one) for one in zip(series.succeeded, series.failed, series.cancelled, strict=True)]
-    day_before = [] if before is None else [Column("ended the day before", _yesterday(series, before), "before")]
+    earlier = Column(f"ended {_BEFORE[days]} before", _earlier(series, before, days), "before")
 
     def chart(name: str, title: str, unit: Literal["number", "ms"], *columns: Column) -> Chart:
         cut = [column._replace(values=column.values[:end]) for column in columns]
@@ -96,7 +100,7 @@ def queue_charts(series: QueueSeries, before: QueueSeries | None) -> list[Chart]
             Column("ended", ended),
             Column("came in", series.arrived, "second"),
             Column("died", series.failed, "bad"),
-            *day_before,
+            earlier,
         ),
         chart(
             "depth",
@@ -163,13 +167,13 @@ def spark(values: Sequence[int], width: int = 90, height: int = 18) -> str:
     )
 
 
-def _yesterday(series: QueueSeries, before: QueueSeries) -> Values:
-    """Return how many jobs ended in each step a day before, as a share of a longer step where there is no finer one."""
+def _earlier(series: QueueSeries, before: QueueSeries, days: int) -> Values:
+    """Return how many jobs ended in each step so many days before, as a share of a longer step if there is no finer."""
     ended = [sum(one) for one in zip(before.succeeded, before.failed, before.cancelled, strict=True)]
     known = dict(zip(before.at, ended, strict=True))
     found: list[float | None] = []
     for at in series.at:
-        one = known.get((at - _DAY) // before.step_s * before.step_s)
+        one = known.get((at - days * _DAY) // before.step_s * before.step_s)
         found.append(None if one is None else one * series.step_s / before.step_s)
     return found if any(found) else [None] * len(found)
 

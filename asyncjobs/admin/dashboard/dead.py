@@ -47,6 +47,8 @@ class Dead(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True):
     """The number of the deletion, so that it can be undone."""
     job: str = ""
     """The id of the only job that was deleted."""
+    text: str = ""
+    """Only groups in which this text stands, in upper or lower case."""
 
 
 class Act(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -109,14 +111,20 @@ async def dead(call: Call[Dead]) -> Mapping[str, Any]:
     found, listed = await asyncio.gather(
         jobs.failed(call.asking(latest)), _groups(call, query.queue, is_wanted=shows_groups or bool(query.group))
     )
+    shown = [one for one in listed if _has(one, query.text.strip().casefold())]
     return {
         "jobs": found.jobs,
         "next": found.next,
-        "groups": listed[:MAX_GROUPS] if shows_groups else None,
-        "more_groups": max(0, len(listed) - MAX_GROUPS),
+        "groups": shown[:MAX_GROUPS] if shows_groups else None,
+        "more_groups": max(0, len(shown) - MAX_GROUPS),
         "group": _named(listed, query.group),
         "ungrouped": UNGROUPED,
     }
+
+
+def _has(group: groups.ToldGroup, text: str) -> bool:
+    parts = (group.name, group.error, group.message, group.frame, group.note)
+    return any(text in part.casefold() for part in parts)
 
 
 async def _groups(call: Call[Any], queue: str | None, *, is_wanted: bool = True) -> list[groups.ToldGroup]:

@@ -16,6 +16,7 @@ from asyncjobs.admin.dashboard.keeping import kept
 from asyncjobs.admin.dashboard.page import Page
 from asyncjobs.app.load import QueueLoad
 from asyncjobs.app.series import NameStats
+from asyncjobs.app.verbs.by_name import definition_of
 
 __all__ = ["PAGES", "Charted", "charts_of", "loads_of"]
 
@@ -52,11 +53,10 @@ async def charts_of(call: Call[Any], span: SpanName, queue: str | None = None) -
 
     async def load() -> list[Chart]:
         asked = figures.AllSeriesQuery(since=since, step=step, queue=queue or "")
-        if since > _DAY:
-            return queue_charts(await figures.all_series(call.asking(asked)), None)
-        a_day_before = msgspec.structs.replace(asked, since=max(since, 3_600), step=max(step, 3_600), before=_DAY)
-        both = (figures.all_series(call.asking(one)) for one in (asked, a_day_before))
-        return queue_charts(*await asyncio.gather(*both))
+        days = max(since // _DAY, 1)
+        earlier = msgspec.structs.replace(asked, since=max(since, 3_600), step=max(step, 3_600), before=days * _DAY)
+        series, before = await asyncio.gather(*(figures.all_series(call.asking(one)) for one in (asked, earlier)))
+        return queue_charts(series, before, days)
 
     # They end with the last full step, so that they seldom change.
     charts, marks = await asyncio.gather(
@@ -72,13 +72,13 @@ async def _deploys(call: Call[Any], since_s: int) -> list[Mark]:
     return [Mark(one.began_at, one.name) for one in found if one.began_at >= since]
 
 
-async def loads_of(call: Call[Any]) -> Mapping[str, QueueLoad]:
-    """Return the load of each queue that the caller may see, by its name."""
+async def loads_of(call: Call[Any], max_age_s: float = _LOADS_S) -> Mapping[str, QueueLoad]:
+    """Return the load of each queue that the caller may see, by its name, as it was at most ``max_age_s`` ago."""
 
     async def load() -> Mapping[str, QueueLoad]:
         return {one.queue: one for one in (await figures.loads(call.asking(NoQuery()))).queues}
 
-    return await kept(call, ("loads",), _LOADS_S, load)
+    return await kept(call, ("loads",), max_age_s, load)
 
 
 async def names(call: Call[Named]) -> Mapping[str, Any]:
@@ -101,12 +101,13 @@ async def _stats(call: Call[Named], since: int, before: int = 0) -> list[NameSta
 async def name(call: Call[Named]) -> Mapping[str, Any]:
     """Show one job name."""
     since, _ = SPANS[call.query.span]
-    series, stats, here, ended, marks = await asyncio.gather(
+    series, stats, here, ended, marks, definition = await asyncio.gather(
         figures.name_series(call.asking(figures.NamesQuery(queue=call.query.queue, since=since))),
         _stats(call, since),
         queues.stats(call.asking(InQueue())),
         listing.ended(call.asking(listing.EndedQuery(name=call.path["name"], limit=20))),
         _deploys(call, since),
+        definition_of(call.app, call.path["name"]),
     )
     one = next((found for found in stats if found.name == series.name), None)
     held = [
@@ -119,6 +120,7 @@ async def name(call: Call[Named]) -> Mapping[str, Any]:
         "name": series.name,
         "held": held,
         "stats": one,
+        "definition": definition,
         "charts": name_charts(series),
         "marks": marks,
         "ended": ended.jobs,

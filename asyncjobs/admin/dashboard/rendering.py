@@ -77,6 +77,7 @@ class Renderer:
             "stale": False,
             "as_of": now,
             "dead": None,
+            "dead_grew": False,
             "choices": choices_of(request.cookies),
             "fragment": fragment,
             "now": now,

@@ -60,6 +60,16 @@ async def workers(call: Call[NoQuery]) -> Mapping[str, Any]:
     return {"workers": found, "versions": versions, "runs": runs[:_RUNS_SHOWN], "more": len(runs[_RUNS_SHOWN:])}
 
 
+async def one_worker(call: Call[NoQuery]) -> Mapping[str, Any]:
+    """Show one worker, and what it runs."""
+    worker_id = call.path["id"]
+    found = (await queues.stats(call.asking(InQueue()))).workers
+    worker = next((one for one in found if one.id == worker_id), None)
+    if worker is None:
+        call.not_found(f"worker {worker_id!r}")
+    return {"worker": worker, "runs": [(job, worker) for job in worker.jobs]}
+
+
 async def listed_schedules(call: Call[NoQuery]) -> Mapping[str, Any]:
     """List the schedules."""
     return {"schedules": (await schedules.schedules(call.asking(InQueue()))).schedules}
@@ -161,6 +171,7 @@ PAGES = [
     Page("/queues", "queues.html", listed_queues, Done),
     Page("/queues/{name:path}/pause", "pause.html", asked_to_pause, needs="pause"),
     Page("/workers", "workers.html", workers),
+    Page("/workers/{id:path}", "worker.html", one_worker),
     Page("/schedules", "schedules.html", listed_schedules),
     Page("/schedules/{id:path}", "schedule.html", one_schedule, OneSchedule),
     Page("/audit", "audit.html", audit, operations.AuditQuery),

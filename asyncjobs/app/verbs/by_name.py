@@ -26,7 +26,7 @@ from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.jobs.values.hooks import Hooks
 from asyncjobs.ports import CatalogueEntry
 
-__all__ = ["ByNameVerbs"]
+__all__ = ["ByNameVerbs", "definition_of"]
 
 R = TypeVar("R")
 
@@ -119,7 +119,7 @@ class ByNameVerbs(Verbs):
         try:
             definition = self.registry.get(name)
         except UnknownJobName:
-            entry = (await self._lookup.naming.catalogue()).get(name)
+            entry = await self._lookup.naming.definition(name)
             if entry is not None:
                 _check(entry, args, kwargs)
             if options.queue is UNSET and entry is not None and entry.queue:
@@ -175,3 +175,9 @@ def _check(entry: CatalogueEntry, args: Sequence[Any], kwargs: Mapping[str, Any]
     for one in own[: len(args)]:
         if one in kwargs:
             raise ArgumentsError(f"{entry.name}() is given {one!r} by its place and by its name")
+
+
+@on_app_loop
+async def definition_of(app: ByNameVerbs, name: str) -> CatalogueEntry | None:
+    """Return how the job of a name is defined, ``None`` where neither the app's code nor a worker knows it."""
+    return await app._lookup.naming.definition(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.core.grouping import Heading, read_heading
 from asyncjobs.core.retention import GROUP_ID_SIZE, GROUP_KEEP_MS, MAX_GROUPS, OTHER_GROUP
@@ -10,7 +12,7 @@ from asyncjobs.ports import DeadGroup, GroupState
 __all__ = ["Groups"]
 
 _HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
+_HOURS = 24
 
 
 class _Group:
@@ -73,7 +75,8 @@ class Groups:
             if not one.jobs:
                 continue
             last = max(one.jobs.values(), key=lambda entry: (entry.at_ms, entry.id))
-            ages = [now_ms - entry.at_ms for entry in one.jobs.values()]
+            by_hour = Counter(max(0, now_ms - entry.at_ms) // _HOUR_MS for entry in one.jobs.values())
+            hours = tuple(by_hour[ago] for ago in range(_HOURS - 1, -1, -1))
             groups.append(
                 DeadGroup(
                     queue=queue,
@@ -82,11 +85,12 @@ class Groups:
                     error=one.heading.error,
                     message=one.heading.message,
                     frame=one.heading.frame,
-                    count=len(ages),
+                    count=len(one.jobs),
                     first_ms=one.first_ms,
                     last_ms=last.at_ms,
-                    hour=sum(age <= _HOUR_MS for age in ages),
-                    day=sum(age <= _DAY_MS for age in ages),
+                    hour=hours[-1],
+                    day=sum(hours),
+                    hours=hours if any(hours) else (),
                     sample_id=last.id,
                     state=one.state,
                     note=one.note,

@@ -206,7 +206,7 @@ def read_dead_groups(queue: str, reply: Sequence[Any]) -> list[DeadGroup]:
     """Read ``dead_groups.lua``."""
     part = _DEAD_GROUPS.reply(*reply)
     groups = []
-    for which, heading, state, note, count, last_ms, hour, day, sample in rows(part.groups, 9):
+    for which, heading, state, note, count, last_ms, hours, sample in rows(part.groups, 8):
         first_ms, _, encoded = heading.partition(b" ")
         head = read_heading(encoded)
         groups.append(
@@ -220,8 +220,9 @@ def read_dead_groups(queue: str, reply: Sequence[Any]) -> list[DeadGroup]:
                 count=count,
                 first_ms=int(first_ms) if first_ms.isdigit() else last_ms,
                 last_ms=last_ms,
-                hour=hour,
-                day=day,
+                hour=sum(hours[-1:]),
+                day=sum(hours),
+                hours=tuple(hours),
                 sample_id=sample.decode(),
                 state=_GROUP_STATES.get(state, "new"),
                 note=note.decode(errors="replace"),

@@ -69,6 +69,10 @@ class Grouping(Theme):
         await _bury(bench, "no")
         [group] = await _groups(bench)
         assert (group.count, group.hour, group.day) == (4, 1, 3)
+        assert group.hours == (2, *[0] * 22, 1)
+        await bench.kit.advance(25 * 3_600_000)
+        [group] = await _groups(bench)
+        assert (group.count, group.hour, group.day, group.hours) == (4, 0, 0, ())
 
     async def test_a_job_that_is_no_longer_dead_is_in_no_group(self, bench: Bench) -> None:
         retried, deleted, pruned, purged = await _bury(bench, "no", "no", "no", "no")
