@@ -86,9 +86,9 @@ def package(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory() as folder:
         session.run("python", "-m", "build", "--outdir", folder, ".")
         session.run("twine", "check", "--strict", *glob.glob(f"{folder}/*"))
-        session.run("python", "-m", "tests.packaged", folder)
         [wheel] = glob.glob(f"{folder}/*.whl")
         session.install(f"{wheel}[cli]")
+        session.run("python", "-m", "tests.packaged", folder)
         session.chdir(folder)  # away from the source, whose modules would be found first
         session.run("asyncjobs", "--version")
         session.run("asyncjobs", "demo")
