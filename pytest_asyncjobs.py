@@ -26,9 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def asyncjobs_app(pytestconfig: pytest.Config) -> App:
     """The app under test: the one that the setting ``asyncjobs_app`` names. Define it anew for an app of your own."""
+    return _app_of(pytestconfig.getini("asyncjobs_app"))
+
+
+def _app_of(named: str) -> App:
     from asyncjobs import App
 
-    named: str = pytestconfig.getini("asyncjobs_app")
     if not named:
         raise pytest.UsageError(
             "which App are the jobs of? Name it in the settings of pytest, as in asyncjobs_app = shop:app, or define a "

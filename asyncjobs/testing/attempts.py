@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -11,11 +12,11 @@ from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import Verdict
 from asyncjobs.core.stored import read_live
-from asyncjobs.errors import EnvelopeError, JobFailed
+from asyncjobs.errors import AsyncJobsError, EnvelopeError, JobFailed
 from asyncjobs.jobs.steering import Discard, Retry
 from asyncjobs.ports import Claimed
 
-__all__ = ["Attempt", "AttemptOutcome", "Attempts"]
+__all__ = ["Attempt", "AttemptOutcome", "Attempts", "failure_of", "raise_errors"]
 
 AttemptOutcome: TypeAlias = Literal["completed", "retrying", "failed", "cancelled", "snoozed", "killed"]
 """What an attempt came to.
@@ -119,6 +120,21 @@ def failure_of(job: Job | None, job_id: str) -> JobFailed:
         return JobFailed(job_id, "UnknownError", "there is no record of what went wrong", "")
     last = job.errors[-1]
     return JobFailed(job_id, last.type, last.message, last.traceback)
+
+
+def raise_errors(attempts: Sequence[Attempt]) -> None:
+    """Raise the errors of ``attempts``, but for those by which a handler has decided itself."""
+    errors: list[BaseException] = []
+    for one in attempts:
+        if one.error is None or one.is_deliberate:
+            continue
+        if not isinstance(one.error, AsyncJobsError):
+            one.error.add_note(f"raised by job {one.id} ({one.name}) at attempt {one.number}")
+        errors.append(one.error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise BaseExceptionGroup(f"{len(errors)} jobs failed", errors)
 
 
 def _number(claimed: Claimed) -> int:

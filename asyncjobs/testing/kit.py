@@ -15,12 +15,12 @@ from asyncjobs.app.sync import SyncApp
 from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import Duration, to_ms, unix_ms, utc_time
 from asyncjobs.core.options import DEFAULT_QUEUE, UnsetType
-from asyncjobs.errors import ArgumentsError, AsyncJobsError
+from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.definition import JobDefinition
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.open_apps import note_closed, note_open
 from asyncjobs.ports import Broker
-from asyncjobs.testing.attempts import Attempt
+from asyncjobs.testing.attempts import Attempt, raise_errors
 from asyncjobs.testing.broker import KitBroker
 from asyncjobs.testing.clock import ManualClock
 from asyncjobs.testing.running import KitWorker
@@ -197,7 +197,7 @@ class Kit:
     async def run(self, *, check: bool = True) -> list[Attempt]:
         """Run every job that waits, with what it sends, its retries, and jobs that are due later.
 
-        The clock jumps to the next moment at which a job is due. The schedules whose ticks it passes fire.
+        The clock jumps to the next moment at which a job is due. Schedules fire in ``run_for`` alone: they have no end.
 
         Args:
             check: Whether to raise what a job died of.
@@ -211,7 +211,7 @@ class Kit:
             RuntimeError: 10,000 attempts have run, and there are still jobs.
             DefinitionError: A job of the app can't be run.
         """
-        return await self._run(None, check)
+        return await self._run(None, check, schedules=False)
 
     async def run_for(self, duration: Duration, *, check: bool = True) -> list[Attempt]:
         """Let a time pass by the clock, and run what comes due in it, at its time, schedules included.
@@ -231,7 +231,7 @@ class Kit:
         """
         until_ms = self._clock.now_ms() + to_ms("duration", duration)
         self._broker.lapse()
-        return await self._run(until_ms, check)
+        return await self._run(until_ms, check, schedules=True)
 
     def run_sync(self, *, check: bool = True) -> list[Attempt]:
         """Do what ``run`` does, from code without an event loop. Sync handlers run in the calling thread.
@@ -264,16 +264,16 @@ class Kit:
             lambda: self.run_for(duration, check=check), f"await kit.run_for({shown(duration)})"
         )
 
-    async def _run(self, until_ms: int | None, check: bool) -> list[Attempt]:
+    async def _run(self, until_ms: int | None, check: bool, *, schedules: bool) -> list[Attempt]:
         ended = self._broker.attempts.ended
         start = len(ended)
-        await self._work(until_ms)
+        await self._work(until_ms, schedules=schedules)
         attempts = ended[start:]
         if check:
-            _raise([one for one in attempts if one.outcome == "failed"])
+            raise_errors([one for one in attempts if one.outcome == "failed"])
         return attempts
 
-    async def _work(self, until_ms: int | None) -> None:
+    async def _work(self, until_ms: int | None, *, schedules: bool = False) -> None:
         """Run jobs, with another worker once a job was sent to a queue that the one before does not serve."""
         is_done = False
         while not is_done:
@@ -285,6 +285,7 @@ class Kit:
                 self._connection.kit_loop,
                 queues=await self._queues(),
                 concurrency=self._concurrency,
+                schedules=schedules,
             )
             is_done = await self._apart(worker.run_until(until_ms))
 
@@ -315,7 +316,7 @@ class Kit:
             attempt = await asyncio.shield(asyncio.wrap_future(news))
             if attempt is not None and attempt.outcome in ("retrying", "failed"):
                 ended.append(attempt)
-        _raise(ended)
+        raise_errors(ended)
 
     # -- the clock
 
@@ -381,18 +382,3 @@ class Kit:
             ArgumentsError: ``times`` is no whole number above 0.
         """
         self._broker.kills["" if job is None else job.name] += checked_count("times", times, least=1)
-
-
-def _raise(attempts: Sequence[Attempt]) -> None:
-    """Raise the errors of ``attempts``, but for those by which a handler has decided itself."""
-    errors: list[BaseException] = []
-    for one in attempts:
-        if one.error is None or one.is_deliberate:
-            continue
-        if not isinstance(one.error, AsyncJobsError):
-            one.error.add_note(f"raised by job {one.id} ({one.name}) at attempt {one.number}")
-        errors.append(one.error)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise BaseExceptionGroup(f"{len(errors)} jobs failed", errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ class KitWorker(Worker):
         loop: The loop of the kit.
         queues: The queues, in strict order.
         concurrency: How many jobs run at once.
+        schedules: Whether schedules fire.
     """
 
     def __init__(
@@ -49,15 +51,18 @@ class KitWorker(Worker):
         *,
         queues: Sequence[str],
         concurrency: int,
+        schedules: bool,
     ) -> None:
         # No share of the claims goes to low priority: that would be by chance.
         super().__init__(app, queues=queues, concurrency=concurrency, ageing=0.0, clock=clock)
+        settings = msgspec.structs.replace(self._host.settings, scheduler=schedules)
+        self._host = dataclasses.replace(self._host, settings=settings)
         self._broker = broker
         self._attempts = attempts
         self._kit_clock = clock
         self._kit_loop = loop
-        self._lease_ms = round(self._host.settings.lease * 1000)
-        self._max_deaths = self._host.settings.max_deaths
+        self._lease_ms = round(settings.lease * 1000)
+        self._max_deaths = settings.max_deaths
         self._most = len(attempts.ended) + _MAX_ATTEMPTS
 
     async def run_until(self, until_ms: int | None) -> bool:
@@ -137,9 +142,7 @@ class KitWorker(Worker):
         if any(one.running for one in await self._broker.overview(self.queues)):
             # Its worker was killed, since this one has ended what it had.
             moments.append(now_ms + self._lease_ms // _RECOVER_EVERY + 1)
-        if until_ms is None and not moments:
-            return None
-        for queue in self.queues:
+        for queue in self.queues if self._host.settings.scheduler else ():
             ticks = [one.next_ms for one in (await self._broker.schedules(queue)).schedules]
             moments += [tick for tick in ticks if tick is not None and tick > now_ms]
         moment = min(moments, default=None)
