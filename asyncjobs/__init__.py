@@ -45,7 +45,9 @@ from asyncjobs.core.server import Server
 from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.core.states import JobState
 from asyncjobs.core.tenancy import TenantContext
+from asyncjobs.core.uniqueness import Debounce, OnConflict, Unique, Until
 from asyncjobs.errors import (
+    AlreadySent,
     AppNotOpen,
     ArgumentsError,
     AsyncJobsError,
@@ -89,6 +91,7 @@ from asyncjobs.worker.worker import Worker
 
 __all__ = [
     "Acks",
+    "AlreadySent",
     "App",
     "AppNotOpen",
     "ArgumentsError",
@@ -104,6 +107,7 @@ __all__ = [
     "CancelResult",
     "ConfigurationError",
     "DeadFilter",
+    "Debounce",
     "Deploy",
     "DefinitionError",
     "DefinitionOptions",
@@ -147,6 +151,7 @@ __all__ = [
     "Middleware",
     "MinuteStats",
     "Missed",
+    "OnConflict",
     "NewerVersion",
     "ParkedReason",
     "ParkedStats",
@@ -184,10 +189,12 @@ __all__ = [
     "TenantStats",
     "TenantSuspended",
     "Timing",
+    "Unique",
     "UnknownJob",
     "UnknownJobName",
     "UnknownSchedule",
     "UnknownTenant",
+    "Until",
     "Why",
     "WhyKind",
     "WhyReason",

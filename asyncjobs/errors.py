@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
+    "AlreadySent",
     "AppNotOpen",
     "ArgumentsError",
     "AsyncJobsError",
@@ -224,6 +225,28 @@ class BrokerRefused(BrokerError):
 
     The same call fails again until the server is set right.
     """
+
+
+class AlreadySent(AsyncJobsError):
+    """A job that is ``Unique(on_conflict="raise")`` was sent while another one holds its key. Nothing was sent.
+
+    Args:
+        name: The job name.
+    """
+
+    job_id: str
+    """The id of the other job."""
+
+    queue: str
+    """Its queue."""
+
+    def __init__(self, name: str, job_id: str, queue: str) -> None:
+        super().__init__(
+            f"{name} was sent already: job {job_id} in queue {queue!r} counts as the same; await that one, or choose "
+            "on_conflict='keep' to be given its handle"
+        )
+        self.job_id = job_id
+        self.queue = queue
 
 
 class PartlySent(BrokerError):

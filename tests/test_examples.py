@@ -167,3 +167,12 @@ async def test_the_admin_api_of_a_web_app_retries_a_dead_job(admin_example: Modu
     assert stats.json["queues"][0]["cancelled_total"] == 1
     assert (retried.status, "cancelled" in retried.json["detail"]) == (409, True)
     assert (page.status, b"payments" in page.body) == (200, True)
+
+
+def test_many_calls_of_the_example_make_one_job() -> None:
+    ended = run_example("unique_jobs.py")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "5 calls, 1 job" in ended.stdout
+    assert "billed already, by the job 01" in ended.stdout
+    assert "document 42 says 'Hello'" in ended.stdout

@@ -16,14 +16,14 @@ from collections.abc import Iterable, Sequence
 
 from asyncjobs.core.portions import fitting
 from asyncjobs.errors import BrokerError, BrokerUnavailable
-from asyncjobs.ports import Intake, NewJob
+from asyncjobs.ports import EnqueueReply, Intake, NewJob
 from asyncjobs.ports.outage import Outage
 
 __all__ = ["Batcher"]
 
 _log = logging.getLogger("asyncjobs.app")
 
-_Waiting = tuple[NewJob, asyncio.Future[bool]]
+_Waiting = tuple[NewJob, asyncio.Future[EnqueueReply]]
 
 # How many jobs one call sends.
 _MAX_BATCH = 1_000
@@ -46,7 +46,7 @@ class Batcher:
         self._waiting: dict[str, list[_Waiting]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def send(self, job: NewJob) -> bool:
+    async def send(self, job: NewJob) -> EnqueueReply:
         """Send one job.
 
         If the caller is cancelled, the job is sent all the same, unless its call has not begun yet.
@@ -55,13 +55,13 @@ class Batcher:
             job: The job.
 
         Returns:
-            Whether it is new, as ``Intake.enqueue`` says.
+            What became of it, as ``Intake.enqueue`` says.
 
         Raises:
             BrokerUnavailable: The broker was away until the timeout.
             BrokerRefused: The broker doesn't take the job.
         """
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[EnqueueReply] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.setdefault(job.queue, [])
         waiting.append((job, future))
         task = self._tasks.get(job.queue)
@@ -70,13 +70,13 @@ class Batcher:
             self._tasks[job.queue] = asyncio.create_task(self._flush(waiting), name="asyncjobs-batcher")
         return await future
 
-    async def send_many(self, jobs: Sequence[NewJob]) -> list[bool | BrokerError]:
-        """Send ``jobs``, those of each queue in one call, and return for each whether it is new, or why it failed."""
+    async def send_many(self, jobs: Sequence[NewJob]) -> list[EnqueueReply | BrokerError]:
+        """Send ``jobs``, those of each queue in one call, and return for each what became of it, or why it failed."""
         queues: dict[str, list[int]] = {}
         for number, job in enumerate(jobs):
             queues.setdefault(job.queue, []).append(number)
         calls = (self._call([jobs[number] for number in numbers]) for numbers in queues.values())
-        replies: list[bool | BrokerError] = [False] * len(jobs)
+        replies: list[EnqueueReply | BrokerError] = [False] * len(jobs)
         for numbers, outcome in zip(queues.values(), await asyncio.gather(*calls, return_exceptions=True), strict=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, BrokerError):
                 raise outcome
@@ -84,8 +84,8 @@ class Batcher:
                 replies[number] = outcome if isinstance(outcome, BrokerError) else outcome[place]
         return replies
 
-    async def _call(self, jobs: Sequence[NewJob]) -> list[bool]:
-        """Send the jobs of one queue in one call, and return for each whether it is new; raises as ``send`` does."""
+    async def _call(self, jobs: Sequence[NewJob]) -> list[EnqueueReply]:
+        """Send the jobs of one queue in one call, and return for each what became of it; raises as ``send`` does."""
         until = time.monotonic() + self._timeout
         last: BrokerUnavailable | None = None
         outage: Outage | None = None

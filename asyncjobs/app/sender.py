@@ -13,7 +13,7 @@ from asyncjobs.app.connection import Connection
 from asyncjobs.core.encrypted import key_id_of, refuse_encrypted
 from asyncjobs.core.job import Envelope, Job
 from asyncjobs.core.options import UNSET
-from asyncjobs.errors import AppNotOpen, BrokerError, PartlySent
+from asyncjobs.errors import AlreadySent, AppNotOpen, BrokerError, PartlySent
 from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.handle import JobHandle, JobLookup
 from asyncjobs.jobs.open_apps import note_closed, note_open
@@ -22,7 +22,7 @@ from asyncjobs.jobs.tenant_scope import requests_here
 from asyncjobs.jobs.values.codec import Codec
 from asyncjobs.middleware.base import Middleware, Send
 from asyncjobs.middleware.chain import sending
-from asyncjobs.ports import Broker, NewJob
+from asyncjobs.ports import Broker, EnqueueReply, NewJob
 
 __all__ = ["Sender"]
 
@@ -156,12 +156,15 @@ class Sender:
             # If one job of the call is to be replicated, all of them are.
             strictest = max(requests, key=lambda one: one.options.durability == "replicated")
             replies = await self._batcher(strictest).send_many(chunk)
-            failed = []
+            failed: list[tuple[JobRequest[Any], BrokerError | AlreadySent]] = []
             for job, request, reply in zip(chunk, requests, replies, strict=True):
                 if isinstance(reply, BrokerError):
                     failed.append((request, reply))
-                else:
+                    continue
+                try:
                     handles.append(self.handle_of(job, request, reply))
+                except AlreadySent as refusal:
+                    failed.append((request, refusal))
             if failed:
                 error = failed[0][1]
                 unsent = [request for request, _ in failed]
@@ -170,17 +173,30 @@ class Sender:
 
     async def send_new(self, job: NewJob) -> bool:
         """Send a job past the middleware, one that is not the request of a program; return whether it is new."""
-        return await self._batchers["local"].send(job)
+        return await self._batchers["local"].send(job) is True
 
     def _batcher(self, request: JobRequest[Any]) -> Batcher:
         if not self._batchers:
             raise AppNotOpen("the app was closed before the job was sent")
         return self._batchers[request.options.durability or self._settings.durability]
 
-    def handle_of(self, new: NewJob, request: JobRequest[R], is_new: bool) -> JobHandle[R]:
-        """Return the handle of a job that was sent; ``is_new`` is the broker's reply."""
+    def handle_of(self, new: NewJob, request: JobRequest[R], reply: EnqueueReply) -> JobHandle[R]:
+        """Return the handle of a job that was sent, or of the one that holds its unique key.
+
+        Args:
+            new: The job.
+            request: The request for it.
+            reply: The broker's.
+
+        Raises:
+            AlreadySent: There is a holder, and the job is ``Unique(on_conflict="raise")``.
+        """
+        if isinstance(reply, str):
+            if new.unique is not None and new.unique.on_conflict == "raise":
+                raise AlreadySent(new.name, reply, new.queue)
+            return JobHandle(self._lookup, new.queue, reply, returns=request._returns, is_new=False, sent=True)
         # An id that we made is known to the broker only if an earlier try got through and its reply was lost.
-        is_new = is_new or request.options.job_id is UNSET
+        is_new = reply or request.options.job_id is UNSET
         return JobHandle(self._lookup, new.queue, new.id, returns=request._returns, is_new=is_new, sent=True)
 
     # -- from a request to a job

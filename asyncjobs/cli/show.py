@@ -57,6 +57,7 @@ def _fields(job: JobDetails) -> Iterator[tuple[str, str]]:
     yield "state", job.state
     yield "priority", job.priority
     yield "tenant", job.tenant or "-"
+    yield "unique key", job.unique_key or "-"
     yield "attempt", f"{job.attempt} ({job.failures} failed, in {job.deaths} the worker died)"
     yield "sent at (UTC)", time_cell(job.created_at)
     yield "due at (UTC)", time_cell(job.due_at)

@@ -53,6 +53,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The id of its tenant, empty if it has none."""
     acks_early: bool = False
     """Whether it is never run twice, even if its worker dies while it runs; see ``acks`` of ``@job``."""
+    unique_key: str = ""
+    """The key under which it is unique in its queue, as ``unique`` or ``debounce`` of ``@job`` says; empty if it
+    isn't."""
     failures: int = 0
     """How many attempts failed; each spends a retry."""
     deaths: int = 0

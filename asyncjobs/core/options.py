@@ -22,6 +22,7 @@ from asyncjobs.core.record.envelope import encode
 from asyncjobs.core.record.header import MAX_NAME_BYTES
 from asyncjobs.core.retry import RetryPolicy, RetryRule
 from asyncjobs.core.schedule import Missed, Timing
+from asyncjobs.core.uniqueness import Debounce, Unique
 from asyncjobs.errors import ArgumentsError, DefinitionError, closest
 
 __all__ = [
@@ -106,6 +107,12 @@ class JobOptions(_SharedOptions, total=False):
     """Where the handler runs. With ``thread`` an async function runs on the worker's event loop, and a plain one in a
     thread. With ``process`` either runs in a process of its own, which is killed at the timeout: for work that needs
     the CPU. The process imports the function, so it must stand at the top of its module."""
+
+    unique: Unique | None
+    """Which calls count as one, so that only the first of them makes a job: a ``Unique``."""
+
+    debounce: Debounce | None
+    """How long the job waits for its calls to calm down, to run once with the arguments of the last: a ``Debounce``."""
 
     secret: Sequence[str]
     """The parameters whose values are never shown: on the command line, over HTTP and in the dashboard stands
@@ -234,6 +241,18 @@ def _checked_secret(given: Any) -> tuple[str, ...]:
     return tuple(sorted(map(str, names)))
 
 
+def _checked_unique(given: Any) -> Any:
+    if not isinstance(given, Unique | None):
+        raise ArgumentsError(f"unique={shown(given)}: expected a Unique, as in Unique(by='user_id')")
+    return given
+
+
+def _checked_debounce(given: Any) -> Any:
+    if not isinstance(given, Debounce | None):
+        raise ArgumentsError(f"debounce={shown(given)}: expected a Debounce, as in Debounce(5, by='user_id')")
+    return given
+
+
 def _checked_metadata(given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ArgumentsError(f"metadata={shown(given)}: expected a mapping of names to values")
@@ -277,6 +296,8 @@ _CHECKS = {
     "acks": _Check("acks", _checked_acks),
     "executor": _Check("executor", _checked_executor),
     "secret": _Check("secret", _checked_secret),
+    "unique": _Check("unique", _checked_unique),
+    "debounce": _Check("debounce", _checked_debounce),
     "metadata": _Check("metadata", _checked_metadata),
     "job_id": _Check("job_id", _checked_job_id),
     "tenant": _Check("tenant", lambda given: None if given is None else checked_tenant(given)),
@@ -310,6 +331,8 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``cron`` or ``every``, with ``timezone`` and ``missed``; ``None`` without a schedule."""
     executor: Executor = "thread"
     secret: tuple[str, ...] = ()
+    unique: Unique | None = None
+    debounce: Debounce | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> DefinitionOptions:

@@ -19,6 +19,7 @@ from asyncjobs.core.bounds import MAX_DURATION_MS, shown
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.package import install_command
 from asyncjobs.core.priority import Priority
+from asyncjobs.core.uniqueness import UniqueRule
 from asyncjobs.errors import ArgumentsError, ConfigurationError
 
 __all__ = [
@@ -139,6 +140,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether its jobs are never run twice."""
     from_code: bool = False
     """Whether it belongs to a ``@job(cron=…)`` rather than having been added at run time."""
+    unique: UniqueRule | None = None
+    """Which jobs those of its ticks must not stand beside, with a key that stands for their arguments alone."""
 
 
 class Due(NamedTuple):

@@ -163,6 +163,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     """Whether it is never run twice."""
     group: bytes = b""
     """The group of a job that is dead (``core.grouping``); empty for other verdicts."""
+    unique_key: str = ""
+    """The key under which a job that ends is unique, empty if it isn't."""
 
     @property
     def size(self) -> int:
@@ -243,6 +245,7 @@ def settle(
         tenant=job.tenant,
         acks_early=job.acks_early,
         group=group_of(job.name, after.errors[-1]) if is_dead else b"",
+        unique_key=job.unique_key,
     )
 
 

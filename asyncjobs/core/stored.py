@@ -51,6 +51,11 @@ class Kept(Protocol):
         """Whether it is never run twice."""
         ...
 
+    @property
+    def unique_key(self) -> str:
+        """The key under which it is unique, empty if it isn't."""
+        ...
+
 
 class Situation(NamedTuple):
     """What the place of a job says of it; the fields are those of a ``Job``."""
@@ -114,6 +119,7 @@ def read_live(kept: Kept, body: bytes | memoryview, tries: bytes = b"", *, state
         envelope=decode_envelope(body),
         tenant=kept.tenant,
         acks_early=kept.acks_early,
+        unique_key=kept.unique_key,
         failures=so_far.failures,
         deaths=so_far.deaths,
         errors=so_far.errors,
@@ -144,6 +150,7 @@ def read_ended(kept: Kept, body: bytes | memoryview, state: JobState, left_ms: i
         envelope=decode_envelope(final.envelope),
         tenant=kept.tenant,
         acks_early=kept.acks_early,
+        unique_key=kept.unique_key,
         failures=final.failures,
         deaths=final.deaths,
         errors=final.errors,

@@ -98,6 +98,9 @@ class JobDetails(JobSummary, frozen=True, kw_only=True):
     """In how many of its attempts the worker died."""
     errors: list[AttemptError]
     """The last errors, oldest first."""
+    unique_key: str = ""
+    """The key under which it is unique in its queue, a hash of its name, its tenant and the arguments that count; left
+    out of JSON where it isn't."""
 
 
 def job_summary(job: Job) -> JobSummary:
@@ -126,6 +129,7 @@ def job_details(job: Job) -> JobDetails:
             )
             for error in job.errors
         ],
+        unique_key=job.unique_key,
     )
 
 

@@ -23,6 +23,7 @@ from asyncjobs.jobs.open_apps import dispatcher_for
 from asyncjobs.jobs.request import Dispatcher, JobRequest, SendingApp
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.jobs.tenant_scope import current_tenant_id, id_here
+from asyncjobs.jobs.uniqueness import check_unique, rule_for
 from asyncjobs.jobs.values.hooks import STANDARD
 
 __all__ = [
@@ -232,6 +233,7 @@ class _Verbs(Generic[P, R]):
             options = msgspec.structs.replace(options, tenant=tenant)
         signature = signature_of(definition)
         arguments, keywords = signature.encode(args, kwargs)
+        unique = definition._unique
         return JobRequest(
             name=definition.name,
             arguments=arguments,
@@ -240,6 +242,7 @@ class _Verbs(Generic[P, R]):
             defaults=definition.options,
             options=options,
             _returns=signature.returns,
+            _unique=rule_for(unique, signature, arguments, keywords) if unique else None,
             delay_ms=delay_ms,
             due_at_ms=due_at_ms,
         )
@@ -297,6 +300,7 @@ class JobDefinition(_Verbs[P, R]):
         self._definition = self
         self._call_options = _NO_OPTIONS
         self._app = app
+        self._unique = options.unique or options.debounce
         self._signature: Signature | None = None
         try:
             self._signature = self._new_signature()
@@ -314,6 +318,7 @@ class JobDefinition(_Verbs[P, R]):
                     f"job {self.name!r}: secret={shown(name)} is none of its parameters, {', '.join(own) or 'none'}."
                     f"{closest(name, own)}"
                 )
+        check_unique(self.name, self.options, signature)
         return signature
 
     def __repr__(self) -> str:
@@ -377,6 +382,7 @@ def scheduled_request(definition: JobDefinition[..., R]) -> JobRequest[R]:
             f"job {definition.name!r} has a schedule, so all its parameters need defaults: {error}; or give them with "
             "app.add_schedule(…)"
         ) from error
+    unique = definition._unique
     return JobRequest(
         name=definition.name,
         arguments=arguments,
@@ -385,4 +391,5 @@ def scheduled_request(definition: JobDefinition[..., R]) -> JobRequest[R]:
         defaults=definition.options,
         options=_NO_OPTIONS,
         _returns=signature.returns,
+        _unique=rule_for(unique, signature, arguments, keywords) if unique else None,
     )

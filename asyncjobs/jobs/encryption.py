@@ -20,7 +20,7 @@ from asyncjobs.core.record.envelope import Envelope, JobError
 from asyncjobs.core.settlement import Completed, Failed, Outcome
 from asyncjobs.errors import ConfigurationError, EncryptionError
 
-__all__ = ["Encryption"]
+__all__ = ["Encryption", "bound_id"]
 
 _NONCE_BYTES = 12
 
@@ -29,6 +29,15 @@ _PLACES = re.compile(r'^ *File ".+", line \d+, in .+$', re.MULTILINE)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_error = msgspec.msgpack.Decoder(tuple[str, str]).decode
+
+
+def bound_id(job_id: str, unique_key: str) -> str:
+    """Return what the arguments of a job are bound to: its id, or its unique key.
+
+    A later send with the same key may replace the arguments of a job. It doesn't know the id of that job.
+    """
+    # No id has a space in it.
+    return f"unique {unique_key}" if unique_key else job_id
 
 
 class Encryption:
@@ -58,7 +67,10 @@ class Encryption:
     def arguments_for(
         self, queue: str, job_id: str, name: str, tenant: str, keywords: tuple[str, ...], arguments: bytes
     ) -> bytes:
-        """Return the encoded ``arguments`` of a job as it is sent, of which the last are named by ``keywords``."""
+        """Return the encoded ``arguments`` of a job as it is sent, of which the last are named by ``keywords``.
+
+        ``job_id``: what they are bound to, as ``bound_id`` returns it.
+        """
         if not self.encrypts:
             return arguments
         return self._encrypted(arguments, ("arguments", queue, job_id, name, tenant, keywords))
@@ -70,7 +82,8 @@ class Encryption:
             EncryptionError: They can't be decrypted, or they aren't encrypted and have to be.
         """
         stored = job.envelope.arguments
-        bound = ("arguments", job.queue, job.id, job.name, job.tenant, job.envelope.keywords)
+        subject = bound_id(job.id, job.unique_key)
+        bound = ("arguments", job.queue, subject, job.name, job.tenant, job.envelope.keywords)
         arguments = self._decrypted(bytes(stored), bound, f"the arguments of job {job.id} are")
         return msgspec.structs.replace(
             job, envelope=msgspec.structs.replace(job.envelope, arguments=msgspec.Raw(arguments))

@@ -77,7 +77,8 @@ class JobHandle(Generic[R_co]):
     """The queue of the job."""
 
     is_new: bool
-    """Whether this send made the job; ``False`` if a job of the same id had been sent before."""
+    """Whether this send made the job; ``False`` if a job of the same id had been sent before, or counts as the same
+    by ``unique`` or ``debounce`` of ``@job``: then the handle is that of the other job."""
 
     def __init__(
         self,

@@ -14,8 +14,9 @@ from asyncjobs.core.identity import kept_id, own_part
 from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, DefinitionOptions, SendOptions, checked_text
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, encode
+from asyncjobs.core.uniqueness import UniqueRule, digest
 from asyncjobs.errors import ArgumentsError, PayloadTooLarge
-from asyncjobs.jobs.encryption import Encryption
+from asyncjobs.jobs.encryption import Encryption, bound_id
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.jobs.values.codec import Codec
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, Hooks
@@ -56,6 +57,9 @@ class JobRequest(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True, gc=Fa
 
     _returns: Codec
     """Reads what the handler returns, as its return annotation says."""
+
+    _unique: UniqueRule | None = None
+    """Which jobs it must not stand beside, with a key that stands for the arguments alone; ``None`` for any."""
 
     delay_ms: int = 0
     """How long after it is sent the job is due, in milliseconds."""
@@ -126,15 +130,18 @@ def new_job(
         # It is in a layer, which may have changed the name.
         checked_text("name", request.name)
     queue, job_id, tenant, arguments = request.queue, id_of(request), call.tenant or "", request.arguments
+    unique = None if request._unique is None else _unique_job(request, request._unique)
+    delay_ms = request.delay_ms if unique is None else request.delay_ms or unique.wait_ms
     if encryption is not None:
-        arguments = encryption.arguments_for(queue, job_id, request.name, tenant, request.keywords, arguments)
+        bound = job_id if unique is None else bound_id(job_id, unique.key)
+        arguments = encryption.arguments_for(queue, bound, request.name, tenant, request.keywords, arguments)
     priority = defaults.priority if call.priority is UNSET else call.priority
     expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
     now_ms = time.time_ns() // 1_000_000 if sent_at_ms is None else sent_at_ms
     envelope: dict[str, Any] = {"arguments": msgspec.Raw(arguments), "signature": request.signature}
     if request.keywords:
         envelope["keywords"] = request.keywords
-    due_at_ms = now_ms + request.delay_ms if request.due_at_ms is None else request.due_at_ms
+    due_at_ms = now_ms + delay_ms if request.due_at_ms is None else request.due_at_ms
     if due_at_ms > now_ms:
         envelope["due_at_ms"] = due_at_ms
     if expires_ms is not UNSET:
@@ -167,9 +174,20 @@ def new_job(
         Priority.NORMAL.value if priority is UNSET else priority.value,
         tenant,
         (call.acks or defaults.acks) == "early",
-        request.delay_ms,
+        delay_ms,
         request.due_at_ms,
+        unique,
     )
+
+
+def _unique_job(request: JobRequest[Any], rule: UniqueRule) -> UniqueRule:
+    """Return ``rule`` with the key of the job that ``request`` asks for."""
+    if rule.wait_ms and (request.delay_ms or request.due_at_ms is not None):
+        raise ArgumentsError(
+            f"{request.name} is debounced, so it starts {rule.wait_ms / 1000:g} s after its last call: send it by "
+            "delay(…), without a time of its own"
+        )
+    return msgspec.structs.replace(rule, key=digest(request.name, request.options.tenant or "", rule.key))
 
 
 def _check_headers(headers: Mapping[Any, Any]) -> None:

@@ -201,6 +201,42 @@ class Signature:
         # Only these two print with a star.
         return tuple(str(one).partition(":")[0] if str(one).startswith("*") else one.name for one in found)
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The values of the parameters that a call may leave out, by name."""
+        found = self._signature.parameters.values()
+        return {one.name: one.default for one in found if one.default is not one.empty}
+
+    def complete(self, raw: msgspec.Raw, keywords: tuple[str, ...]) -> dict[str, Any]:
+        """Return the values of all parameters by name, from arguments that ``encode`` produced, and from defaults.
+
+        Raises:
+            ArgumentsError: They no longer fit the handler.
+        """
+        args, kwargs = self.decode(raw, keywords)
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound.arguments
+
+    def subject(self, values: Mapping[str, Any]) -> bytes:
+        """Return values of parameters, by name, as bytes that are the same for equal values.
+
+        Raises:
+            ArgumentsError: One of them can't be written so.
+        """
+        try:
+            return self._hooks.encode_stably({name: self._plain(name, value) for name, value in values.items()})
+        except ENCODING_ERRORS as error:
+            raise ArgumentsError(f"{self._name}(): {', '.join(values)} can't tell calls apart: {error}") from error
+
+    def _plain(self, name: str, value: Any) -> Any:
+        kind = self._signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            return _dumped([self._rest[1]] * len(value), value)
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            return dict(zip(value, _dumped([self._others] * len(value), [*value.values()]), strict=True))
+        return _dumped([(dict(self._positional) | self._by_name)[name]], [value])[0]
+
     # -- arguments that msgspec can't write alone, or that might arrive as others
 
     def _write_and_compare(self, codecs: Sequence[Codec], dumps: bool, stored: _Stored, values: Sequence[Any]) -> bytes:

@@ -36,8 +36,10 @@ def decode_schedule(data: bytes) -> Schedule:
         raise unreadable("the record of a schedule", data, error) from None
 
 
-def schedule_of(schedule_id: str, timing: Timing, template: NewJob, *, from_code: bool = False) -> Schedule:
-    """Return the schedule whose ticks each make the job that ``template`` is, prepared as sent at 0."""
+def schedule_of(
+    schedule_id: str, timing: Timing, request: JobRequest[Any], template: NewJob, *, from_code: bool = False
+) -> Schedule:
+    """Return the schedule whose ticks each make the job of ``request``; ``template`` is that job, as sent at 0."""
     return Schedule(
         id=schedule_id,
         name=template.name,
@@ -47,6 +49,7 @@ def schedule_of(schedule_id: str, timing: Timing, template: NewJob, *, from_code
         tenant=template.tenant,
         acks_early=template.acks_early,
         from_code=from_code,
+        unique=request._unique,
     )
 
 
@@ -99,6 +102,7 @@ def request_of(
             acks="early" if template.acks_early else "late",
         ),
         _returns=ANY,
+        _unique=schedule.unique,
         id=job_id,
         headers={**envelope.headers, SCHEDULE_HEADER: schedule.id, TICK_HEADER: str(tick_ms)},
     )

@@ -8,6 +8,7 @@ A broker serves six kinds of callers, each with a port of its own: senders (``In
 
 from __future__ import annotations
 
+from asyncjobs.core.uniqueness import UniqueRule
 from asyncjobs.ports.broker import Broker, JobQueue
 from asyncjobs.ports.clock import Clock, SystemClock
 from asyncjobs.ports.dead import DeadGroup, GroupState
@@ -21,6 +22,7 @@ from asyncjobs.ports.records import (
     ClaimRequest,
     EditReply,
     Emission,
+    EnqueueReply,
     EventPage,
     Extension,
     FireReply,
@@ -54,6 +56,7 @@ __all__ = [
     "DeadGroup",
     "EditReply",
     "Emission",
+    "EnqueueReply",
     "EventPage",
     "Extension",
     "FireReply",
@@ -92,6 +95,7 @@ __all__ = [
     "StoredSchedule",
     "SystemClock",
     "TenantFigures",
+    "UniqueRule",
     "Unparking",
     "TenantResolver",
     "Work",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from asyncjobs.core.job import Job
-from asyncjobs.ports.records import EventPage, NewJob
+from asyncjobs.ports.records import EnqueueReply, EventPage, NewJob
 
 __all__ = ["Intake"]
 
@@ -14,8 +14,19 @@ __all__ = ["Intake"]
 class Intake(Protocol):
     """The verbs for senders: enqueue jobs, and find out what becomes of them. Each verb may be repeated safely."""
 
-    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
+    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[EnqueueReply]:
         """Accept jobs, to start at once or later; atomic for each queue.
+
+        A job with a unique key is not accepted while another job *holds* the key: one that was accepted with it, and
+
+        - waits for its first attempt;
+        - or has begun, and neither ended nor died, unless the rule of the new job holds a key ``until="start"``;
+        - or was sent less than ``within_ms`` ago, as the rule of the holder said, unless it was cancelled or deleted,
+          or died.
+
+        A holder that waits for its first attempt is given the body of the new job if that one's rule says ``replace``.
+        It keeps its id, its place and its priority. If the rule debounces, and the holder has not come due, it is due
+        ``wait_ms`` from now, but no later than ``at_most_ms`` after it was sent.
 
         Args:
             jobs: The jobs, of any queues. A job whose id is known in its queue stays as it is.
@@ -23,7 +34,7 @@ class Intake(Protocol):
                 or as many as it is set to wait for.
 
         Returns:
-            For each job, whether it is new.
+            For each job, whether it is new, or the id of the holder of its key.
 
         Raises:
             BrokerUnavailable: The broker can't be reached, or too few replicas confirm in time.

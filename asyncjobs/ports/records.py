@@ -9,6 +9,7 @@ import msgspec
 
 from asyncjobs.core.job import Job
 from asyncjobs.core.priority import Priority
+from asyncjobs.core.uniqueness import UniqueRule
 
 __all__ = [
     "CancelReply",
@@ -17,6 +18,7 @@ __all__ = [
     "Claimed",
     "EditReply",
     "Emission",
+    "EnqueueReply",
     "EventPage",
     "Extension",
     "FireReply",
@@ -47,6 +49,10 @@ CancelReply = Literal["unknown", "ended", "failed", "running", "cancelled"]
 """What became of a cancellation: ``cancelled``; ``running``, which leaves it to the worker; or the job was dead
 (``failed``), had ended, or is unknown."""
 
+EnqueueReply = bool | str
+"""What became of a job that was sent: whether it is new; or the id of the job that holds its unique key, which is there
+in its place."""
+
 
 class NewJob(msgspec.Struct, frozen=True, gc=False):
     """A job to enqueue."""
@@ -69,6 +75,13 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     """How long it waits before it may start, in milliseconds by the broker's clock."""
     due_at_ms: int | None = None
     """When it may start, in Unix milliseconds; in place of ``delay_ms``."""
+    unique: UniqueRule | None = None
+    """Which jobs it must not stand beside; ``None`` for any."""
+
+    @property
+    def unique_key(self) -> str:
+        """The key under which it is unique, empty if it isn't."""
+        return "" if self.unique is None else self.unique.key
 
 
 class Lease(NamedTuple):
@@ -143,6 +156,8 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     """The number of the claim."""
     tries: bytes
     """What earlier attempts came to (``core.record.tries``); empty before the first failure."""
+    unique_key: str = ""
+    """The key under which it is unique, empty if it isn't."""
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import BrokerUnavailable, ResultTimeout
 from asyncjobs.jobs.context import running
-from asyncjobs.ports import Claim, ClaimRequest, EventPage, FireReply, Firing, NewJob, Recovery
+from asyncjobs.ports import Claim, ClaimRequest, EnqueueReply, EventPage, FireReply, Firing, NewJob, Recovery
 from asyncjobs.testing.attempts import Attempts, failure_of
 from asyncjobs.testing.clock import ManualClock
 
@@ -78,10 +78,10 @@ class KitBroker:
 
     # -- what is sent
 
-    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
+    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[EnqueueReply]:
         self._check()
         replies = await self._memory.enqueue(jobs, replicated=replicated)
-        self._note(job for job, is_new in zip(jobs, replies, strict=True) if is_new)
+        self._note(job for job, reply in zip(jobs, replies, strict=True) if reply is True)
         if self.loses_replies:
             raise BrokerUnavailable("the broker has accepted the jobs, and its reply was lost: kit.lost_replies()")
         return replies

@@ -18,7 +18,7 @@ from asyncjobs.errors import AppNotOpen
 from asyncjobs.jobs.handle import JobHandle, JobLookup
 from asyncjobs.jobs.open_apps import note_open
 from asyncjobs.jobs.request import JobRequest
-from asyncjobs.ports import Broker, NewJob
+from asyncjobs.ports import Broker, EnqueueReply, NewJob
 from asyncjobs.settings import Settings
 from asyncjobs.testing.clock import ManualClock
 from asyncjobs.worker.execution.threads import HandlerThreads
@@ -178,11 +178,11 @@ class KitConnection(Connection):
 class _Straight(Batcher):
     """Sends each call at once, and once: nothing gathers, and nobody waits for a broker that is away."""
 
-    async def send(self, job: NewJob) -> bool:
-        [is_new] = await self._call([job])
-        return is_new
+    async def send(self, job: NewJob) -> EnqueueReply:
+        [reply] = await self._call([job])
+        return reply
 
-    async def _call(self, jobs: Sequence[NewJob]) -> list[bool]:
+    async def _call(self, jobs: Sequence[NewJob]) -> list[EnqueueReply]:
         return await self._broker.enqueue(jobs, replicated=self._replicated)
 
 

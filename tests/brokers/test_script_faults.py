@@ -15,13 +15,13 @@ from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.source import read_script
 from asyncjobs.core.grouping import fixed_group
 from asyncjobs.core.record.envelope import Envelope, encode
-from asyncjobs.core.record.header import COMPLETED, encode_header
+from asyncjobs.core.record.header import COMPLETED, encode_header, flow_key
 from tests.brokers.test_scripts import KEYS, NAMES, run
 from tests.servers import Server
 
 BODY = encode(Envelope())
-RECORD = encode_header("work", 2, "", "acme") + BODY
-ENDED = encode_header("work", 2, "", "acme", False, COMPLETED) + BODY
+RECORD = encode_header("work", 2, flow_key("key"), "acme") + BODY
+ENDED = encode_header("work", 2, flow_key("key"), "acme", False, COMPLETED) + BODY
 GROUP = fixed_group("work", "ValueError", "no")
 NEVER = 10**12
 
@@ -84,7 +84,8 @@ def fill(client: redis.Redis) -> dict[str, str]:
     enqueue(client, "dead-1", "dead-2", "ended", "deleted-1", "deleted-2")
     members = claim(client, 1, 5, ["work"])
     verdicts = {"dead-1": "d", "dead-2": "d", "ended": "c", "deleted-1": "d", "deleted-2": "c"}
-    run(client, "settle", rows("settle", "job", *(settled(members[one], verdicts[one]) for one in members)))
+    settlements = rows("settle", "job", *(settled(members[one], verdicts[one]) for one in members))
+    run(client, "settle", settlements, has_unique=True)
     run(client, "delete", ["deleted-1", "deleted-2"], keep_ms=60_000, deletion=1)
     enqueue(client, "parked", record=encode_header("other", 2) + BODY)
     claim(client, 2, 1, ["work"])
@@ -104,6 +105,8 @@ def fill(client: redis.Redis) -> dict[str, str]:
     for one in ("nightly", "hourly"):
         run(client, "schedule_put", id=one, data="data", next_tick=1)
     run(client, "hold", label="t:else", holds=True, by="ada", why="a test")
+    holders = {"key": "0 1 leased-1", "later": "0 1 later-1", "window": f"{NEVER * 10} 1 ended", "old": "1 1 ended"}
+    client.hset(KEYS.unique, mapping=holders)
     # All leases have lapsed, and recovery has looked at them lately.
     client.zadd(KEYS.leased, dict.fromkeys(members.values(), 1))
     client.hset(KEYS.cfg, mapping={"recovered_at": client.time()[0] * 1_000, "recover_from": 0})
@@ -114,7 +117,18 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
     """Return a call of each script that has something to do."""
     verdicts = [settled(member, verdict) for member, verdict in zip(members.values(), "crdl", strict=True)]
     firings = [{"id": one, "expected": 1, "next_tick": NEVER, "last": 1, "count": 1} for one in ("nightly", "hourly")]
-    jobs = [{"id": f"{one}@1", "record": RECORD} for one in ("nightly", "hourly")]
+    jobs = [{"id": f"{one}@1", "record": RECORD, "mode": "e", "within": 0} for one in ("nightly", "hourly")]
+    unique = [
+        {
+            "id": f"unique-{number}",
+            "when": "+5",
+            "record": encode_header("work", 2, flow_key(key), "acme") + BODY,
+            "mode": mode,
+            "within": 5,
+            "at_most": 10,
+        }
+        for number, (key, mode) in enumerate((("key", "e"), ("later", "d"), ("new", "S"), ("new", "S"), ("", "")))
+    ]
     emissions = [
         {"member": members[one], "number": 2, "skipped": 0, "count": 2} for one in ("leased-2", "leased-1", "leased-3")
     ]
@@ -136,6 +150,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "edit": Call([], {"id": "ready-1", "priority": "1", "when": "+60000"}),
         "emit": Call([rows("emit", "emission", *emissions), list("abcdef")], {"max_events": 10, "keep_ms": 1_000}),
         "enqueue": Call([rows("enqueue", "job", *sent)], {}),
+        "enqueue_unique": Call([rows("enqueue_unique", "job", *unique)], {}),
         "extend": Call([list(members.values())], {"lease_ms": 60_000}),
         "find": Call([], {"id": "leased-1", "watches": True}),
         "forget_deleted": Call([["deleted-1", "nobody"]], {}),
@@ -183,7 +198,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "schedule_put": Call([], {"id": "weekly", "data": "data", "next_tick": NEVER}),
         "schedule_remove": Call([], {"id": "nightly"}),
         "series": Call([], {"hours": False, "count": 5, "skip": 0}),
-        "settle": Call([rows("settle", "job", *verdicts)], {}),
+        "settle": Call([rows("settle", "job", *verdicts)], {"has_unique": True}),
         "undelete": Call([["deleted-1", "deleted-2", "nobody"]], {}),
         "unpark": Call([["other"]], {"grace_ms": 1_000, "limit": 10, "kept_names": ""}),
     }
@@ -276,7 +291,7 @@ def test_a_settlement_holds_where_figures_and_histories_can_not_be_written(clien
         for key in list(client.scan_iter()):
             if any(word in key.split(b"}:")[1] for word in _SECONDARY):
                 spoil(client, key)
-        assert run(client, "settle", *calls(members)["settle"].tables) == b"1111"
+        assert run(client, "settle", *calls(members)["settle"].tables, has_unique=True) == b"1111"
         assert client.get(KEYS.of("job", "leased-1")) == ENDED
         assert client.zcard(KEYS.leased) == 0
         assert client.zscore(KEYS.dead, "leased-3") is not None

@@ -13,6 +13,7 @@ from asyncjobs import (
     AsyncJobDefinition,
     CancelResult,
     DeadFilter,
+    Debounce,
     Duration,
     EditResult,
     Health,
@@ -33,6 +34,7 @@ from asyncjobs import (
     Settings,
     Stats,
     SyncApp,
+    Unique,
     Worker,
     current_job,
     job,
@@ -80,6 +82,15 @@ def thumbnail(path: str, *, size: int) -> bytes:
     return path.encode() * size
 
 
+@app.job(unique=Unique(by=["user", "day"], until="start", within=timedelta(hours=1), on_conflict="replace"))
+async def digest(user: int, day: str) -> str:
+    return day
+
+
+@job(debounce=Debounce(5, by="document", at_most=timedelta(minutes=1)))
+def index(document: int) -> None: ...
+
+
 @job(name="other", expires=60)
 def clashing(delay: int, when: str) -> None:
     """Its parameters have the names of what the verbs take."""
@@ -89,6 +100,8 @@ async def main() -> None:
     assert_type(await plain.delay("a"), JobHandle[str])
     assert_type(await plain.delay("a", count=2), JobHandle[str])
     assert_type(await (await plain.delay("a")).result(timeout=1), str)
+    assert_type(await digest.delay(7, "today"), JobHandle[str])
+    assert_type(await index.delay(7), JobHandle[None])
     assert_type(await (await with_options.delay(Order(1))).result(), int)
     assert_type(await (await thumbnail.delay("a", size=1)).result(), bytes)
     assert_type(await clashing.schedule_at(datetime.now(UTC), 1, when="x"), JobHandle[None])

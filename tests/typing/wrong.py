@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from asyncjobs import App, JobHandle, RetryPolicy, job
+from asyncjobs import App, Debounce, JobHandle, RetryPolicy, Unique, job
 from asyncjobs.testing import Kit
 
 app = App("memory://")
@@ -75,6 +75,11 @@ async def wrong_policy() -> None: ...
 
 
 app.job(timeout="soon")  # wrong
+app.job(unique="user_id")  # wrong
+app.job(debounce=5)  # wrong
+Unique("user_id")  # wrong
+Unique(until="ended")  # wrong
+Debounce(by="user_id")  # wrong
 RetryPolicy(max_retries="5")  # wrong
 App("memory://", lese=5)  # wrong
 App("memory://", lease="soon")  # wrong

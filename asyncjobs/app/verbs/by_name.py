@@ -22,6 +22,7 @@ from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.request import JobRequest
 from asyncjobs.jobs.signature import plainly_encoded
 from asyncjobs.jobs.tenant_scope import requests_here
+from asyncjobs.jobs.uniqueness import rule_for
 from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.jobs.values.hooks import Hooks
 from asyncjobs.ports import CatalogueEntry
@@ -71,7 +72,8 @@ class ByNameVerbs(Verbs):
         The arguments are plain data, such as JSON has, or whatever else msgspec encodes. If the app's code knows the
         job, they are checked as a worker reads them, and the options of its definition hold. If only workers know it,
         they are checked by the names of its parameters, and the queue is that of its definition. If neither knows it,
-        nothing is checked, and the queue is ``default`` unless ``queue`` says another.
+        nothing is checked, and the queue is ``default`` unless ``queue`` says another. Only the code tells that a job
+        is unique or debounced.
 
         Args:
             name: The job name.
@@ -126,11 +128,13 @@ class ByNameVerbs(Verbs):
                 options = msgspec.structs.replace(options, queue=entry.queue)
             # By name, an argument fits a parameter of any kind but one that is positional alone.
             encoded, keywords = plainly_encoded(name, (*args, *kwargs.values())), tuple(kwargs)
-            defaults, signature_hash = DefinitionOptions(), 0
+            defaults, signature_hash, unique = DefinitionOptions(), 0, None
         else:
             signature = signature_of(definition)
             encoded, keywords = signature.encode_plain(args, kwargs)
             defaults, signature_hash = definition.options, signature.hash
+            chosen = definition._unique
+            unique = rule_for(chosen, signature, encoded, keywords) if chosen else None
         return JobRequest(
             name=name,
             arguments=encoded,
@@ -139,6 +143,7 @@ class ByNameVerbs(Verbs):
             defaults=defaults,
             options=options,
             _returns=ANY,
+            _unique=unique,
         )
 
 

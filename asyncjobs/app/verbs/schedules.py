@@ -20,7 +20,7 @@ from asyncjobs.core.schedule import Missed, Schedule, Timing, next_tick, upcomin
 from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import SECRET
-from asyncjobs.errors import EnvelopeError, UnknownSchedule, closest
+from asyncjobs.errors import ArgumentsError, EnvelopeError, UnknownSchedule, closest
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.ids import new_id
 from asyncjobs.jobs.request import JobRequest
@@ -158,10 +158,12 @@ class ScheduleVerbs(Verbs):
         schedule_id = checked_id("schedule_id", schedule_id)
         # Middleware sees the job of each tick, in the worker that fires it, and not this template.
         [request] = requests_here([request])
+        if request._unique is not None and request._unique.wait_ms:
+            raise ArgumentsError(f"{request.name} is debounced, which would put off each tick of a schedule")
         # Under the id of the schedule, to which encryption binds the arguments.
         kept = kept_id(request.options.tenant or "", schedule_id)
-        prepared = self._sender.prepare(msgspec.structs.replace(request, id=kept), sent_at_ms=0)
-        schedule = schedule_of(kept, timing, prepared)
+        prepared = self._sender.prepare(msgspec.structs.replace(request, id=kept, _unique=None), sent_at_ms=0)
+        schedule = schedule_of(kept, timing, request, prepared)
         now_ms = (await self._broker.schedules(prepared.queue)).now_ms
         tick = next_tick(timing, now_ms)
         is_new = await self._broker.put_schedule(prepared.queue, schedule.id, encode_schedule(schedule), tick)

@@ -19,7 +19,7 @@ from asyncjobs.brokers.memory.operations import MemoryOperations
 from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.brokers.memory.search import MemorySearch
 from asyncjobs.brokers.memory.series import MemorySeries
-from asyncjobs.brokers.memory.stats import figures
+from asyncjobs.brokers.memory.stats import figures, is_in_use
 from asyncjobs.brokers.memory.waking import Sleeper, drop, take_token
 from asyncjobs.core.job import Job
 from asyncjobs.core.retention import QUEUE_KEEP_MS, SERVED_KEEP_MS
@@ -34,6 +34,7 @@ from asyncjobs.ports import (
     Clock,
     EditReply,
     Emission,
+    EnqueueReply,
     EventPage,
     Extension,
     FireReply,
@@ -55,6 +56,7 @@ __all__ = ["MemoryBroker", "MemoryLeaseKeeper"]
 
 _Found = TypeVar("_Found")
 _Item = TypeVar("_Item", NewJob, Settlement)
+_Reply = TypeVar("_Reply")
 
 #: After how many jobs a sender lets other tasks run. Nothing here waits for I/O, so otherwise a loop that sends would
 #: never let them.
@@ -98,8 +100,8 @@ class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch):
                 listed[name] = until_ms
 
     def _each_queue(
-        self, items: Sequence[_Item], verb: Callable[[Queue, Sequence[_Item]], list[bool]], now_ms: int
-    ) -> list[bool]:
+        self, items: Sequence[_Item], verb: Callable[[Queue, Sequence[_Item]], list[_Reply]], now_ms: int
+    ) -> list[_Reply]:
         """Call ``verb`` with the items of each queue; return its answers in the order of ``items``."""
         names = {item.queue for item in items}
         self._list(names, now_ms + QUEUE_KEEP_MS)
@@ -115,7 +117,7 @@ class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch):
 
     # -- intake
 
-    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
+    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[EnqueueReply]:
         with self._lock:
             now_ms = self._now_ms()
             reply = self._each_queue(jobs, lambda queue, group: queue.enqueue(group, now_ms), now_ms)
@@ -311,7 +313,7 @@ class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch):
         with self._lock:
             now_ms = self._now_ms()
             for name in [name for name, until_ms in self._listed.items() if until_ms <= now_ms]:
-                if self._queue(name).is_in_use:
+                if is_in_use(self._queue(name)):
                     self._listed[name] = now_ms + QUEUE_KEEP_MS
                 else:
                     del self._listed[name]
@@ -373,13 +375,8 @@ class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch):
 
     async def fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
         with self._lock:
-            now_ms = self._now_ms()
-            state = self._queue(queue)
-            fired = [state.schedules.fire(firing, now_ms) for firing in firings]
-            for firing, done in zip(firings, fired, strict=True):
-                if done:
-                    state.enqueue(firing.jobs, now_ms)
-            return FireReply(now_ms, fired)
+            now_ms, state = self._now_ms(), self._queue(queue)
+            return FireReply(now_ms, [upkeep.fire(state, firing, now_ms) for firing in firings])
 
 
 class MemoryLeaseKeeper:

@@ -46,5 +46,7 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     """The number of its last event, and the fence and the number of that event's emission."""
     ended_as: JobState | None = None
     """The state in which it ended."""
+    unique_key: str = ""
+    """The key under which it is unique, empty if it isn't."""
     group: str = ""
     """The group of the dead that it is in."""

@@ -19,6 +19,7 @@ from asyncjobs.brokers.memory.parking import Parked
 from asyncjobs.brokers.memory.places import Calendar, Dead, Listed, Ready, Running
 from asyncjobs.brokers.memory.schedules import Schedules
 from asyncjobs.brokers.memory.timetable import Scheduled, Timer
+from asyncjobs.brokers.memory.unique import UniqueKeys, holder_of
 from asyncjobs.brokers.memory.waking import Bell, Watchers
 from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.job import Job
@@ -27,7 +28,7 @@ from asyncjobs.core.retention import CLAIM_KEEP_MS, MAX_RING_PASSES
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import NO_SITUATION, Situation, read_kept
-from asyncjobs.ports import Claimed, ClaimRequest, Hold, NewJob
+from asyncjobs.ports import Claimed, ClaimRequest, EnqueueReply, Hold, NewJob
 
 __all__ = ["Queue", "job_of"]
 
@@ -86,16 +87,12 @@ class Queue:
         self.events = EventStreams()
         self.ledger = Ledger()
         self.schedules = Schedules()
+        self.unique = UniqueKeys()
 
     @property
     def paused(self) -> bool:
         """Whether no job may be claimed."""
         return _QUEUE in self.parked.holds
-
-    @property
-    def is_in_use(self) -> bool:
-        """Whether it holds a job that has not ended, a schedule, or a hold."""
-        return bool(self.deleted or any(map(len, self.listed.values())) or self.parked.holds or self.schedules)
 
     def get(self, job_id: str, now_ms: int) -> Entry | None:
         """Return the entry of a job, ``None`` if there is no record of it or the record has expired."""
@@ -173,6 +170,8 @@ class Queue:
         self.ended.add((entry,), expires_at_ms)
         if entry.tries:
             self.remember(entry, b"")
+        if entry.unique_key:
+            self.unique.leave(entry, completed=state is _COMPLETED)
         if self.watchers:
             self.watchers.tell(entry.id)
 
@@ -230,23 +229,28 @@ class Queue:
 
     # -- the way of a job
 
-    def enqueue(self, jobs: Iterable[NewJob], now_ms: int) -> list[bool]:
-        """Accept ``jobs``; return for each whether it is new."""
+    def enqueue(self, jobs: Iterable[NewJob], now_ms: int) -> list[EnqueueReply]:
+        """Accept ``jobs``; return for each whether it is new, or the id of the job that holds its unique key."""
         known, events = self.jobs, self.events
-        reply: list[bool] = []
+        reply: list[EnqueueReply] = []
         startable: list[Entry] = []
         later: list[tuple[Entry, int]] = []
         for job in jobs:
             before = known.get(job.id)
+            if before is not None and (before.place != "ended" or before.at_ms > now_ms):
+                reply.append(False)
+                continue
+            if job.unique is not None and (holder := holder_of(self, job, job.unique, now_ms)) is not None:
+                reply.append(holder)
+                continue
             if before is not None:
-                if before.place != "ended" or before.at_ms > now_ms:
-                    reply.append(False)
-                    continue
                 self.forget(before)
             if events.kept:
                 events.remove(job.id)
             reply.append(True)
             entry = Entry(self.name, job.id, job.name, job.body, job.priority, job.tenant, job.acks_early)
+            if job.unique is not None:
+                entry.unique_key = job.unique.key
             known[job.id] = entry
             due_at_ms = now_ms + job.delay_ms if job.due_at_ms is None else job.due_at_ms
             if due_at_ms > now_ms:
@@ -268,11 +272,7 @@ class Queue:
     ) -> tuple[list[Claimed], int | None, bool]:
         """Return the jobs, the next due time if this worker keeps the timer, and whether to claim again at once.
 
-        Args:
-            request: The claim.
-            want: How many jobs it may get.
-            claimed: What it has got from the queues before this one.
-            now_ms: The time, in Unix milliseconds.
+        ``want``: how many jobs it may get. ``claimed``: what it has got from the queues before this one.
         """
         number, fence, until_ms, entries = self._claims.get(request.worker, _NO_CLAIM)
         if number >= request.number and until_ms > now_ms:
@@ -395,6 +395,5 @@ def job_of(entry: Entry, now_ms: int) -> Job:
 
 
 def _claimed(one: Entry) -> Claimed:
-    return Claimed(
-        one.queue, one.id, one.name, one.body, one.priority, one.tenant, one.acks_early, one.fence, one.tries
-    )
+    early, key = one.acks_early, one.unique_key
+    return Claimed(one.queue, one.id, one.name, one.body, one.priority, one.tenant, early, one.fence, one.tries, key)

@@ -58,6 +58,8 @@ class Schedules:
         self._next_ms[firing.schedule_id] = firing.next_ms
         if firing.last_ms is not None:
             self._last_ms[firing.schedule_id] = firing.last_ms
-        if firing.jobs:
-            self._last_job[firing.schedule_id] = firing.jobs[-1].id
         return True
+
+    def set_last_job(self, schedule_id: str, job_id: str) -> None:
+        """Note the job of the latest tick that has fired."""
+        self._last_job[schedule_id] = job_id

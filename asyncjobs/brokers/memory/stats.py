@@ -6,7 +6,7 @@ from asyncjobs.brokers.memory.queue import Queue, job_of
 from asyncjobs.core.retention import MAX_PARKED_SHOWN
 from asyncjobs.ports import QueueFigures
 
-__all__ = ["figures"]
+__all__ = ["figures", "is_in_use"]
 
 _COUNTERS = ("succeeded", "failed", "cancelled", "retried", "recovered", "duration_us")
 
@@ -38,3 +38,8 @@ def _oldest_wait_ms(queue: Queue, now_ms: int) -> int:
     heads = [next(iter(line)) for line in queue.ready.lines if line]
     created_at_ms = [job_of(head, now_ms).created_at_ms for head in heads]
     return max(0, now_ms - min((one for one in created_at_ms if one), default=now_ms))
+
+
+def is_in_use(queue: Queue) -> bool:
+    """Return whether a queue holds a job that has not ended, a schedule, or a hold."""
+    return bool(queue.deleted or any(map(len, queue.listed.values())) or queue.parked.holds or queue.schedules)

@@ -139,6 +139,7 @@ def retry(queue: Queue, job_ids: Sequence[str], delay_ms: int, spread_ms: int, n
         reply.append(True)
         queue.leave(entry)
         queue.remember(entry, packed(0, 0, counted_tries(entry.tries)[2]))
+        queue.unique.take_again(entry, now_ms)
         retried.append(entry)
     dues = [bounded_ms(delay_ms + spread_ms * n // len(retried)) for n in range(len(retried))]
     queue.make_ready([entry for entry, due in zip(retried, dues, strict=True) if not due])
@@ -153,6 +154,7 @@ def delete(queue: Queue, job_id: str, keep_ms: int, deletion: int, now_ms: int) 
         return False
     was_dead, group, tries, last_event = entry.place == "dead", entry.group, entry.tries, entry.last_event
     until_ms = now_ms + keep_ms if was_dead else min(entry.at_ms, now_ms + keep_ms)
+    queue.unique.leave(entry)
     queue.forget(entry)
     if keep_ms > 0:
         entry.last_event = last_event

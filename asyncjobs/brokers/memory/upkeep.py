@@ -1,10 +1,11 @@
-"""What workers do at intervals to keep a queue in order: recover, unpark and prune."""
+"""What workers do at intervals for a queue: recover, unpark, prune, and fire its schedules."""
 
 from __future__ import annotations
 
 from asyncjobs.brokers.memory.endings import burial, cancellation
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.brokers.memory.unique import prune_keys
 from asyncjobs.core.record.envelope import JobError
 from asyncjobs.core.record.tries import counted_tries, packed
 from asyncjobs.core.retention import (
@@ -16,9 +17,9 @@ from asyncjobs.core.retention import (
     WORKERS_DIED_GROUP,
 )
 from asyncjobs.core.settlement import Settlement
-from asyncjobs.ports import Recovery
+from asyncjobs.ports import Firing, Recovery
 
-__all__ = ["prune", "recover", "unpark"]
+__all__ = ["fire", "prune", "recover", "unpark"]
 
 #: How many jobs of unknown names a call buries of each hold, and how many dead ones it prunes.
 _MAX_BATCH = 1_000
@@ -90,10 +91,25 @@ def _burial_of_unknown(entry: Entry, grace_ms: int, now_ms: int) -> Settlement:
 
 
 def prune(queue: Queue, dead_ttl_ms: int, max_dead: int, now_ms: int) -> int:
-    """Delete dead jobs that are too old or too many, and what is left of groups and deletions; return how many jobs."""
+    """Delete dead jobs that are too old or too many, and what is left of groups, deletions and unique keys.
+
+    Returns:
+        How many jobs.
+    """
     doomed = queue.dead.surplus(dead_ttl_ms, max_dead, _MAX_BATCH, now_ms)
     for entry in doomed:
+        queue.unique.leave(entry)
         queue.forget(entry)
+    prune_keys(queue, now_ms)
     queue.dead.groups.prune(now_ms)
     queue.deleted.prune(now_ms)
     return len(doomed)
+
+
+def fire(queue: Queue, firing: Firing, now_ms: int) -> bool:
+    """Fire the ticks of a schedule if the expected one is due; return whether they were."""
+    if not queue.schedules.fire(firing, now_ms):
+        return False
+    for job, reply in zip(firing.jobs, queue.enqueue(firing.jobs, now_ms), strict=True):
+        queue.schedules.set_last_job(firing.schedule_id, reply if isinstance(reply, str) else job.id)
+    return True

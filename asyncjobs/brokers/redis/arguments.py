@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from asyncjobs.brokers.redis.keys import BY_NAME, BY_TENANT, BY_VERSION, HELD_QUEUE
+from asyncjobs.core.uniqueness import UniqueRule
 from asyncjobs.ports import Hold
 
-__all__ = ["hold_of", "label_of", "lease_member", "time_given"]
+__all__ = ["hold_of", "label_of", "lease_member", "mode_of", "time_given"]
 
 
 class _Leased(Protocol):
@@ -29,6 +30,16 @@ def time_given(delay_ms: int | None, due_at_ms: int | None) -> str:
     if due_at_ms is not None:
         return f"@{due_at_ms}"
     return "" if delay_ms is None else f"+{delay_ms}"
+
+
+def mode_of(rule: UniqueRule | None) -> str:
+    """Return how a job is unique, as ``include/holders.lua`` reads it."""
+    if rule is None:
+        return ""
+    if rule.wait_ms:
+        return "d"
+    mode = "s" if rule.until == "start" else "e"
+    return mode.upper() if rule.on_conflict == "replace" else mode
 
 
 def label_of(hold: Hold) -> str:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from asyncjobs.brokers.grouping import by_queue, in_order
-from asyncjobs.brokers.redis.arguments import time_given
+from asyncjobs.brokers.redis.arguments import mode_of, time_given
 from asyncjobs.brokers.redis.records import new_record
-from asyncjobs.brokers.redis.replies import read_events, read_flags, read_found
-from asyncjobs.brokers.redis.scripts import Value, load
+from asyncjobs.brokers.redis.replies import read_accepted, read_events, read_flags, read_found
+from asyncjobs.brokers.redis.scripts import Script, Value, load
 from asyncjobs.brokers.redis.session import ENQUEUE, JOBS_A_CALL, Session
 from asyncjobs.core.job import Job
 from asyncjobs.core.portions import portions
 from asyncjobs.core.states import ENDED, JobState
+from asyncjobs.core.uniqueness import UniqueRule
 from asyncjobs.errors import ResultTimeout
-from asyncjobs.ports import EventPage, NewJob
+from asyncjobs.ports import EnqueueReply, EventPage, NewJob
 
 __all__ = ["RedisIntake"]
 
@@ -26,8 +27,11 @@ T = TypeVar("T")
 # How often an awaited job is looked at again without a message: a failover may lose that it is awaited.
 _LOOK_EVERY_S = 60.0
 
+_ENQUEUE_UNIQUE = load("enqueue_unique")
 _FIND = load("find")
 _READ_EVENTS = load("read_events")
+
+_NOT_UNIQUE = UniqueRule("")
 
 # Bound once, since it is called for each job.
 _new_job = ENQUEUE.rows["job"]
@@ -36,8 +40,8 @@ _new_job = ENQUEUE.rows["job"]
 class RedisIntake(Session):
     """A ``ports.Intake``."""
 
-    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[bool]:
-        replies: dict[str, list[bool]] = {}
+    async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[EnqueueReply]:
+        replies: dict[str, list[EnqueueReply]] = {}
         for queue, group in by_queue(jobs).items():
             await self._register(queue)
             replies[queue] = []
@@ -45,15 +49,35 @@ class RedisIntake(Session):
                 replies[queue] += await self._enqueue(queue, part, replicated)
         return in_order(jobs, replies)
 
-    async def _enqueue(self, queue: str, jobs: Sequence[NewJob], replicated: bool) -> list[bool]:
+    async def _enqueue(self, queue: str, jobs: Sequence[NewJob], replicated: bool) -> Sequence[EnqueueReply]:
         rows: list[Value] = []
         for job in jobs:
+            if job.unique is not None:
+                return await self._enqueue_unique(queue, jobs, replicated)
             when = time_given(job.delay_ms or None, job.due_at_ms)
             rows += _new_job(id=job.id, when=when, record=new_record(job))
-        values = ENQUEUE.values(rows)
+        return read_flags(await self._enqueued(ENQUEUE, queue, rows, replicated))
+
+    async def _enqueue_unique(self, queue: str, jobs: Sequence[NewJob], replicated: bool) -> list[EnqueueReply]:
+        """Enqueue jobs of which some are unique; the script of the others need not know of it."""
+        rows: list[Value] = []
+        for job in jobs:
+            rule = job.unique or _NOT_UNIQUE
+            rows += _ENQUEUE_UNIQUE.rows["job"](
+                id=job.id,
+                when=time_given(job.delay_ms or None, job.due_at_ms),
+                record=new_record(job),
+                mode=mode_of(job.unique),
+                within=rule.within_ms,
+                at_most=rule.at_most_ms,
+            )
+        return read_accepted(await self._enqueued(_ENQUEUE_UNIQUE, queue, rows, replicated))
+
+    async def _enqueued(self, script: Script, queue: str, rows: Sequence[Value], replicated: bool) -> Any:
+        values = script.values(rows)
         if replicated:
-            return read_flags(await self._replicated.run(ENQUEUE, self._keys.queue(queue), values))
-        return read_flags(await self._run(ENQUEUE, (queue,), values))
+            return await self._replicated.run(script, self._keys.queue(queue), values)
+        return await self._run(script, (queue,), values)
 
     async def find(self, queue: str, job_id: str) -> Job | None:
         return await self._find(queue, job_id, watch=False)

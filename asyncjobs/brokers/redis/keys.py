@@ -97,9 +97,12 @@ class QueueKeys:
     """Sorted set: id of jobs whose deletion can be undone, by the deletion."""
     deletions: str
     """Hash: id of each of them to what it was, and where."""
+    unique: str
+    """Hash: unique key to the job that holds it, or has held it."""
     cfg: str
     """Hash: holds, the fence, the worker that keeps the timer, the last recovery, until when events last, how often the
-    token may be passed on, the last sample of gauges, and the last minute that was added to its hour."""
+    token may be passed on, the last sample of gauges, the last minute that was added to its hour, and how far unique
+    keys were looked at."""
     bell: str
     """List: at most one wake-up token."""
     stats: str

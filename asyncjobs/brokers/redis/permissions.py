@@ -24,6 +24,7 @@ NEEDED_COMMANDS: Mapping[str, Sequence[str | int]] = {
     "HKEYS": (),
     "HLEN": (),
     "HMGET": (_NAME,),
+    "HSCAN": (0,),
     "HSET": (_NAME, _NAME),
     "HSETNX": (_NAME, _NAME),
     "LINDEX": (0,),

@@ -13,7 +13,9 @@ from asyncjobs.core.record.header import (
     decode_header,
     decode_newer_header,
     encode_header,
+    flow_key,
     priority_of,
+    unique_part,
 )
 from asyncjobs.core.retention import TOMBSTONE_MS
 from asyncjobs.core.settlement import Settlement, Verdict
@@ -24,9 +26,15 @@ from asyncjobs.ports import Claimed, NewJob
 
 __all__ = ["claimed_from", "ended_record", "job_from", "new_record"]
 
+# Headers with a key differ from one another, and would drive the others out of the cache.
+_unlike_others = encode_header.__wrapped__
+
 
 def new_record(job: NewJob) -> bytes:
     """Return the record of a new job."""
+    if job.unique is not None:
+        key = flow_key(job.unique.key)
+        return _unlike_others(job.name, job.priority, key, job.tenant, job.acks_early) + job.body
     return encode_header(job.name, job.priority, "", job.tenant, job.acks_early) + job.body
 
 
@@ -38,6 +46,9 @@ def ended_record(settlement: Settlement) -> bytes:
     else:
         # What is kept for longer than a tombstone is kept for its result.
         kind = COMPLETED if one.ttl_ms > TOMBSTONE_MS else COMPLETED_BRIEFLY
+    if one.unique_key:
+        key = flow_key(one.unique_key)
+        return _unlike_others(one.name, one.priority, key, one.tenant, one.acks_early, kind) + one.body
     return encode_header(one.name, one.priority, "", one.tenant, one.acks_early, kind) + one.body
 
 
@@ -48,8 +59,18 @@ def claimed_from(queue: str, job_id: str, fence: int, tries: bytes, record: byte
     except EnvelopeError:
         return Claimed(queue, job_id, "", record, priority_of(record), "", False, fence, tries)
     body = record[header.end :]
+    unique_key = unique_part(header.key) if header.key else ""
     return Claimed(
-        queue, job_id, header.name, body, header.priority.value, header.tenant, header.acks_early, fence, tries
+        queue,
+        job_id,
+        header.name,
+        body,
+        header.priority.value,
+        header.tenant,
+        header.acks_early,
+        fence,
+        tries,
+        unique_key,
     )
 
 
@@ -60,6 +81,7 @@ class _Kept(NamedTuple):
     priority: int
     tenant: str
     acks_early: bool
+    unique_key: str = ""
 
 
 def job_from(
@@ -92,4 +114,6 @@ def job_from(
 
 
 def _kept(queue: str, job_id: str, header: Header) -> _Kept:
-    return _Kept(queue, job_id, header.name, header.priority.value, header.tenant, header.acks_early)
+    return _Kept(
+        queue, job_id, header.name, header.priority.value, header.tenant, header.acks_early, unique_part(header.key)
+    )

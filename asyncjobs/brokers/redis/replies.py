@@ -20,6 +20,7 @@ from asyncjobs.ports import (
     Claim,
     Claimed,
     DeadGroup,
+    EnqueueReply,
     EventPage,
     Gauges,
     GroupState,
@@ -43,6 +44,7 @@ from asyncjobs.ports import (
 )
 
 __all__ = [
+    "read_accepted",
     "read_claim",
     "read_dead_groups",
     "read_events",
@@ -63,6 +65,7 @@ __all__ = [
 
 _CLAIM = load("claim")
 _DEAD_GROUPS = load("dead_groups")
+_ENQUEUE_UNIQUE = load("enqueue_unique")
 _FIND = load("find")
 _OVERVIEW = load("overview")
 _LOCATE = load("locate")
@@ -74,7 +77,7 @@ _SCAN = load("scan")
 _RUNS = load("runs")
 _SERIES = load("series")
 
-_YES = ord("1")
+_YES, _LEFT_OUT = ord("1"), ord("2")
 
 # Of ``claim.lua``: the claim was made before, and its reply was lost.
 _REPEATED = 2
@@ -100,6 +103,13 @@ _numbers = msgspec.msgpack.Decoder(list[int])
 def read_flags(reply: bytes) -> list[bool]:
     """Read a string of ``1`` and ``0``, one for each item."""
     return [flag == _YES for flag in reply]
+
+
+def read_accepted(reply: Sequence[Any]) -> list[EnqueueReply]:
+    """Read ``enqueue_unique.lua``."""
+    part = _ENQUEUE_UNIQUE.reply(*reply)
+    holders = iter(part.holders)
+    return [next(holders).decode() if one == _LEFT_OUT else one == _YES for one in part.accepted]
 
 
 def rows(values: Sequence[Any], width: int) -> Iterator[tuple[Any, ...]]:

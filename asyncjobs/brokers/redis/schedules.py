@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from asyncjobs.brokers.redis.arguments import mode_of
 from asyncjobs.brokers.redis.records import new_record
 from asyncjobs.brokers.redis.replies import read_flags
 from asyncjobs.brokers.redis.scripts import Value, load
@@ -81,7 +82,8 @@ class RedisSchedules(Session):
                 count=len(firing.jobs),
             )
             for job in firing.jobs:
-                jobs += _FIRE.rows["job"](id=job.id, record=new_record(job))
+                within_ms = 0 if job.unique is None else job.unique.within_ms
+                jobs += _FIRE.rows["job"](id=job.id, record=new_record(job), mode=mode_of(job.unique), within=within_ms)
         reply = _FIRE.reply(*await self._on_queue(_FIRE, queue, ticks, jobs))
         return FireReply(reply.now_ms, read_flags(reply.fired))
 

@@ -182,8 +182,10 @@ class RedisWork(Session):
         flags: list[bool] = []
         for part in portions(settlements, _size_of, most=JOBS_A_CALL // 2, portion=self._portion):
             rows: list[Value] = []
+            has_unique = False
             for one in part:
                 ends = bool(one.body)
+                has_unique = has_unique or (ends and one.unique_key != "")
                 rows += _settled(
                     member=lease_member(one),
                     id=one.id,
@@ -198,7 +200,7 @@ class RedisWork(Session):
                     entry=one.entry,
                     tenant=one.tenant,
                 )
-            flags += read_flags(await self._on_queue(SETTLE, queue, rows))
+            flags += read_flags(await self._on_queue(SETTLE, queue, rows, has_unique=has_unique))
         return flags
 
     def lease_keeper(self) -> RedisLeaseKeeper:
@@ -254,7 +256,7 @@ class RedisWork(Session):
     # -- upkeep
 
     async def _having(
-        self, queues: Sequence[str], *names: Literal["leased", "parked", "dead", "deleted"]
+        self, queues: Sequence[str], *names: Literal["leased", "parked", "dead", "deleted", "unique"]
     ) -> Sequence[str]:
         """Return those of ``queues`` that have something under one of ``names``; of many, workers find most idle."""
         # In a Cluster, a queue that can't be reached must not keep the others from being looked at.
@@ -310,7 +312,7 @@ class RedisWork(Session):
             count: int = await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
             return count
 
-        return sum(await self._each(await self._having(queues, "dead", "deleted"), prune))
+        return sum(await self._each(await self._having(queues, "dead", "deleted", "unique"), prune))
 
 
 @functools.lru_cache(maxsize=16)

@@ -10,11 +10,11 @@ A record is a short header, then msgpack::
     bytes 4-7   lengths of: name, flow key, tenant, extension
     then        name, flow key, tenant, extension (UTF-8), and the body to the end
 
-The flow key is room for later. The extension holds letters for what scripts must know of a job: ``e`` is acknowledged
-early, so never run twice. Readers pass over letters that they don't know, and over all that stands behind a NUL: a
-later version may put text there. The body of a live record is an ``Envelope``,
-and the body of an ended one a ``Final``, which carries the envelope's bytes unchanged. A later version may give the
-body another form, never the header.
+The flow key ends with ``"\\x1e"`` and the key under which the job is unique, if it is; what stands before that is room
+for later. The extension holds letters for what scripts must know of a job: ``e`` is acknowledged early, so never run
+twice. Readers pass over letters that they don't know, and over all that stands behind a NUL: a later version may put
+text there. The body of a live record is an ``Envelope``, and the body of an ended one a ``Final``, which carries the
+envelope's bytes unchanged. A later version may give the body another form, never the header.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ __all__ = [
     "decode_header",
     "decode_newer_header",
     "encode_header",
+    "flow_key",
     "not_this_version",
     "priority_of",
+    "unique_part",
 ]
 
 #: The longest job name, flow key, tenant or extension, in bytes of UTF-8: its length is one byte of the header.
@@ -58,6 +60,7 @@ _KIND_STATES: dict[int, JobState | None] = {
     ord(CANCELLED): JobState.CANCELLED,
 }
 _FIXED_BYTES = 7
+_UNIQUE_MARK = "\x1e"
 _ACKS_EARLY = b"e"
 _PRIORITIES = {ord("0") + priority: priority for priority in Priority}
 
@@ -79,6 +82,16 @@ class Header(NamedTuple):
     """Whether the job is never run twice."""
     end: int
     """Where the body starts."""
+
+
+def flow_key(unique: str) -> str:
+    """Return the flow key of a job that is unique under the key ``unique``, empty for one that isn't."""
+    return _UNIQUE_MARK + unique if unique else ""
+
+
+def unique_part(key: str) -> str:
+    """Return the key under which a job with the flow key ``key`` is unique, empty if it isn't."""
+    return key.rpartition(_UNIQUE_MARK)[2] if _UNIQUE_MARK in key else ""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -139,7 +152,8 @@ def _checked_header(record: bytes) -> Header:
     size = _FIXED_BYTES + record[3] + record[4] + record[5] + record[6]
     if size > len(record):
         raise EnvelopeError(f"the job record is cut off: its header has {size} bytes, all of it {len(record)}")
-    return _decode_header(record[:size])
+    # Headers with a key differ from one another, and would drive the others out of the cache.
+    return (_decode_header.__wrapped__ if record[4] else _decode_header)(record[:size])
 
 
 @functools.lru_cache(maxsize=1024)

@@ -62,6 +62,10 @@ class Hooks:
         self._encoders = dict(encoders)
         #: Encodes any value that can be sent, to msgpack.
         self.encode_value: Callable[[Any], bytes] = msgspec.msgpack.Encoder(enc_hook=self._encode).encode
+        #: Does the same, with sets and mappings in an order of their own, so that equal ones are equal bytes.
+        self.encode_stably: Callable[[Any], bytes] = msgspec.msgpack.Encoder(
+            enc_hook=self._encode, order="deterministic"
+        ).encode
 
     def knows(self, kind: Any) -> bool:
         """Return whether values of the class ``kind``, which msgspec doesn't know, are written and read here."""

@@ -21,6 +21,7 @@ from asyncjobs.testing.conformance.settling import Settling
 from asyncjobs.testing.conformance.stats import Stats
 from asyncjobs.testing.conformance.tenants import Tenants
 from asyncjobs.testing.conformance.undoing import Undoing
+from asyncjobs.testing.conformance.uniqueness import Uniqueness
 from asyncjobs.testing.conformance.waking import Waking
 
 __all__ = ["BrokerConformance"]
@@ -38,7 +39,7 @@ class _Stats(Stats, Series, Tenants):
     """What ``ports.JobStats`` promises."""
 
 
-class BrokerConformance(Intake, Events, _Work, _Store, _Stats, Schedules, Auditing, Bounds):
+class BrokerConformance(Intake, Uniqueness, Events, _Work, _Store, _Stats, Schedules, Auditing, Bounds):
     """The tests of everything that a ``ports.Broker`` promises.
 
     Make a test class of pytest from it, with a fixture ``kit``: a ``BrokerKit`` whose broker is open and empty when a

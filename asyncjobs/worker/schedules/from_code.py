@@ -18,9 +18,10 @@ def schedules_in_code(host: WorkerHost) -> dict[str, list[Schedule]]:
     for definition in host.registry:
         timing = definition.options.timing
         if timing is not None:
+            request = scheduled_request(definition)
             # Under the id of the schedule, to which encryption binds the arguments.
-            request = msgspec.structs.replace(scheduled_request(definition), id=definition.name)
-            template = host.sender.prepare(request, sent_at_ms=0)
-            schedule = schedule_of(definition.name, timing, template, from_code=True)
+            kept = msgspec.structs.replace(request, id=definition.name, _unique=None)
+            template = host.sender.prepare(kept, sent_at_ms=0)
+            schedule = schedule_of(definition.name, timing, request, template, from_code=True)
             found.setdefault(template.queue, []).append(schedule)
     return found

@@ -15,6 +15,7 @@
 --- @include leases
 --- @include forget
 --- @include waiters
+--- @include unique
 local records, runs = records_of(q, ids), values_of(q.fences, ids)
 
 -- So many entries that went before are looked at, beside those of this call.
@@ -103,7 +104,11 @@ for i, id in ipairs(ids) do
     end
   end
 end
-local tries = values_of(q.tries, ended)
+local tries, cancelled = values_of(q.tries, ended), {}
+for n, job in ipairs(ends) do
+  cancelled[n] = job.record
+end
+local keys = keys_left(q, ended, cancelled)
 local awaited = awaited_ids(q, ended)
 local now, lists = now_ms(q), read_lists(ends)
 
@@ -133,6 +138,7 @@ for n, job in ipairs(ends) do
   end_cancelled(q, figures, job, failures + deaths + 1, now, reason, keep_ms)
 end
 forget_live(q, ended)
+remove_fields(q.unique, keys)
 write_figures(q, figures, now)
 tell_waiters(q, awaited)
 return reply

@@ -11,21 +11,23 @@
 --- @include fields
 --- @include forget
 --- @include deleted
+--- @include unique
 local records = heads_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 
-local reply, doomed, tenants, deaths, seen = {}, {}, {}, {}, {}
+local reply, doomed, heads, tenants, deaths, seen = {}, {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
   local record = records[i]
   if record and not seen[id] and (died[i] or (is_readable(record) and is_ended(record))) then
     seen[id] = true
     doomed[#doomed + 1] = id
-    tenants[#doomed], deaths[#doomed] = tenant_in(record), died[i]
+    heads[#doomed], tenants[#doomed], deaths[#doomed] = record, tenant_in(record), died[i]
     reply[i] = '1'
   else
     reply[i] = '0'
   end
 end
+local keys = keys_left(q, doomed, heads, true)
 if #doomed > 0 then
   if keep_ms > 0 then
     keep_deleted(q, doomed, deaths, keep_ms, deletion, tenants)
@@ -33,5 +35,6 @@ if #doomed > 0 then
     exhume(q, doomed, tenants)
     forget_all(q, doomed)
   end
+  remove_fields(q.unique, keys)
 end
 return table.concat(reply)

@@ -1,14 +1,15 @@
--- prune: forget the dead that are too old, and the oldest of too many; and what is left of groups that are empty and of
--- deletions that can't be undone any more.
+-- prune: forget the dead that are too old, and the oldest of too many; and what is left of groups that are empty, of
+-- deletions that can't be undone any more, and of unique keys that no job holds.
 --- @args keep_ms: ms, max_dead: int, limit: int
 -- keep_ms  how long a dead job is kept    limit  how many to forget at most
 -- reply    how many of the dead were forgotten
--- cost     O(log n) a job, O(1) a group
+-- cost     O(log n) a job, O(1) a group and a unique key, KEYS_LOOKED_AT of these at most
 --- @include clock
 --- @include header
 --- @include dead
 --- @include forget
 --- @include deleted
+--- @include holders
 
 -- A queue with many groups keeps no empty ones.
 local FEW_GROUPS = 400
@@ -26,6 +27,26 @@ local function old_groups(now)
   return old
 end
 
+-- How many unique keys are looked at in one go.
+local KEYS_LOOKED_AT = 1000
+
+-- The next cursor, and some unique keys that their jobs don't hold any more.
+local function keys_left_behind(now)
+  if redis.call('EXISTS', q.unique) == 0 then
+    return nil, {}
+  end
+  local cursor, left = redis.call('HGET', q.cfg, 'unique_scan') or '0', {}
+  local found = redis.pcall('HSCAN', q.unique, string.match(cursor, '^%d+$') or '0', 'COUNT', KEYS_LOOKED_AT)
+  for n = 1, found.err and 0 or #found[2], 2 do
+    local id, until_ms = read_holder(found[2][n + 1])
+    local standing = id and until_ms <= now and read_stored(q, found[2][n + 1]).standing
+    if not id or standing == 'completed' or standing == 'void' then
+      left[#left + 1] = found[2][n]
+    end
+  end
+  return found[1], left
+end
+
 -- The deleted jobs whose records have expired.
 local function gone_for_good()
   local gone = {}
@@ -39,18 +60,27 @@ end
 
 local now = now_ms(q)
 local old, gone = old_groups(now), limit > 0 and gone_for_good() or {}
+local cursor, keys = keys_left_behind(now)
 local surplus = math.max(redis.call('ZCOUNT', q.dead, '-inf', now - keep_ms), redis.call('ZCARD', q.dead) - max_dead)
 local doomed = math.max(math.min(limit, surplus), 0)
 redis.call('HLEN', q.deletions)
 if doomed > 0 then
-  local ids, tenants = redis.call('ZRANGE', q.dead, 0, doomed - 1), {}
+  local ids, tenants, headers = redis.call('ZRANGE', q.dead, 0, doomed - 1), {}, {}
   for i, id in ipairs(ids) do
     local header = redis.pcall('GETRANGE', job_key(q, id), 0, MAX_HEADER - 1)
-    tenants[i] = type(header) == 'string' and tenant_in(header) or ''
+    headers[i] = type(header) == 'string' and header ~= '' and header
+    tenants[i] = headers[i] and tenant_in(header) or ''
+  end
+  for _, key in ipairs(keys_left(q, ids, headers, true)) do
+    keys[#keys + 1] = key
   end
   exhume(q, ids, tenants)
   forget_all(q, ids)
 end
 forget_deleted(q, gone)
 forget_groups(q, old)
+if cursor then
+  redis.pcall('HSET', q.cfg, 'unique_scan', cursor)
+  remove_fields(q.unique, keys)
+end
 return doomed

@@ -17,6 +17,7 @@
 --- @include ending
 --- @include forget
 --- @include waiters
+--- @include unique
 -- All leases of a worker may lapse at one moment, and the set orders these by the text of their fence.
 local LOOKED_AT = 5 * limit
 
@@ -64,15 +65,17 @@ local function expired_jobs(q, time)
   end
   check_places(q)
   local records, reasons = heads_of(q, ids), values_of(q.cancels, held)
+  local ends, ended = {}, {}
   for n, reason in ipairs(reasons) do
     -- The record of one that is cancelled is written anew.
     if reason then
       records[n] = redis.call('GET', job_key(q, ids[n]))
+      ends[#ends + 1], ended[#ended + 1] = ids[n], records[n]
     end
   end
   return {
     expired = members, members = held, ids = ids, records = records, tries = values_of(q.tries, ids),
-    runs = values_of(q.fences, ids), reasons = reasons, awaited = awaited_ids(q, ids),
+    runs = values_of(q.fences, ids), reasons = reasons, awaited = awaited_ids(q, ids), keys = keys_left(q, ends, ended),
   }
 end
 
@@ -111,6 +114,7 @@ local function recover(q, expired, now)
     end
   end
   forget_live(q, cancelled)
+  remove_fields(q.unique, expired.keys)
   write_groups(q, now)
   make_ready_again(q, waiting)
   if #recovered > 0 then

@@ -12,17 +12,19 @@
 --- @include due
 --- @include tries
 --- @include dead
+--- @include unique
 local records = heads_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 local tries = values_of(q.tries, ids)
 
-local reply, seen, retried, priorities, tenants, fresh_tries = {}, {}, {}, {}, {}, {}
+local reply, seen, retried, keys, priorities, tenants, fresh_tries = {}, {}, {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
   reply[i] = '0'
   if records[i] and died[i] and not seen[id] then
     seen[id] = true
     reply[i] = '1'
     retried[#retried + 1] = id
+    keys[#retried] = unique_key_of(records[i])
     priorities[#retried] = priority_of(records[i])
     tenants[#tenants + 1] = tenant_in(records[i])
     local _, _, errors = read_tries(tries[i])
@@ -45,8 +47,14 @@ for n, id in ipairs(retried) do
 end
 check_ready(q, waiting)
 redis.call('HLEN', q.tries)
+redis.call('HLEN', q.unique)
 exhume(q, retried, tenants)
 redis.call('HSET', q.tries, unpack(fresh_tries))
+for n, key in ipairs(keys) do
+  if key ~= '' then
+    redis.call('HSETNX', q.unique, key, write_holder(retried[n], 0, now))
+  end
+end
 make_ready(q, waiting)
 if dues[1] then
   make_due(q, dues, earliest)

@@ -1,31 +1,42 @@
 -- schedule_fire: enqueue the jobs of ticks, each once however many workers ask: the second finds another tick.
 --- @each firing: id, expected: int, next_tick: int, last, count: int
---- @each job: id, record
+--- @each job: id, record, mode, within: ms
 -- expected  the tick that the caller takes for the next one    next_tick  the one after it
 -- last      the latest tick that fires now, '' if they are only left out
 -- count     how many of the jobs are its own; they stand in the order of the firings
+-- mode, within  as of include/holders.lua
+--- @rare meet_holders, write_met
 --- @reply now_ms, fired
 -- fired  a string of '1' and '0' (not due yet, paused, or fired by another), one a firing
 -- cost   O(log n) a firing, O(1) a job
 --- @include admit
+--- @include holders
 local now, has_events = read_admission(q, true)
-local fired, ids, records, last_jobs, jobs_before = {}, {}, {}, {}, 0
+local fired, ids, records, rules, last_jobs, jobs_before, has_unique = {}, {}, {}, {}, {}, 0, false
 for n = 1, firing_rows do
   --- @row firing n: id, expected, count
   count = math.max(0, math.min(count, job_rows - jobs_before))
   local fires = expected <= now and tonumber(redis.call('ZSCORE', q.ticks, id)) == expected
   fired[n] = fires and '1' or '0'
   for own = jobs_before + 1, fires and jobs_before + count or 0 do
-    --- @row job own: id, record
+    --- @row job own: id, record, mode, within
     ids[#ids + 1] = id
-    records[#records + 1] = record
-    last_jobs[n] = id
+    records[#ids], rules[#ids] = record, {mode = mode, within = within}
+    has_unique = has_unique or mode ~= ''
+    last_jobs[n] = #ids
   end
   jobs_before = jobs_before + count
 end
 
 redis.call('HLEN', q.schedules)
-admit(q, now, has_events, ids, records)
+local met = {ids = {}}
+if has_unique then
+  met = meet_holders(q, now, ids, records, {}, rules, records_of(q, ids))
+end
+admit(q, now, has_events, ids, records, nil, met.ids)
+if has_unique then
+  write_met(q, met)
+end
 for n = 1, firing_rows do
   --- @row firing n: id, next_tick, last
   if fired[n] == '1' then
@@ -33,8 +44,9 @@ for n = 1, firing_rows do
     if last ~= '' then
       redis.call('HSET', q.schedules, 'l:' .. id, last)
     end
-    if last_jobs[n] then
-      redis.call('HSET', q.schedules, 'j:' .. id, last_jobs[n])
+    local number = last_jobs[n]
+    if number then
+      redis.call('HSET', q.schedules, 'j:' .. id, met.ids[number] or ids[number])
     end
   end
 end

@@ -1,5 +1,7 @@
 -- settle: end, retry, bury or release leased jobs. A job whose lease was taken over is refused: its fence is gone.
+--- @args has_unique: flag
 --- @each job: member, id, name, verdict, value, ms: ms, duration_us: int, bucket, entry, tenant
+-- has_unique  whether one of those that complete or are cancelled has a unique key
 -- member   fence:priority:id of the lease
 -- verdict  'c' complete, 'x' cancel: `value` is the final record, kept for `ms`
 --          'r' retry: `value` is the tries, due in `ms`    's' snooze: due in `ms`, nothing counted
@@ -8,7 +10,7 @@
 -- bucket   of the histogram of durations; of a dead job, its group, '' for none
 -- entry    of the history, '' for none    tenant  '' for none
 --- @rare check_places, earliest_due, put_off, make_due, bury, write_groups, line_up, make_ready_again, priority_in
---- @rare set_kind, set_passes, ring, tell_waiters
+--- @rare set_kind, set_passes, ring, tell_waiters, keys_of_ended
 -- reply    a string of '1' (done) and '0' (refused), one a job
 -- cost     O(log n) a job
 --- @include clock
@@ -21,8 +23,21 @@
 --- @include dead
 --- @include forget
 --- @include waiters
+--- @include unique
 local ENDS = {c = true, x = true, d = true}
 local UNREAD = BY_VERSION .. VERSION
+
+-- The unique keys that jobs leave which complete or are cancelled.
+local function keys_of_ended(q, holds)
+  local ids, records = {}, {}
+  for n = 1, job_rows do
+    --- @row job n: id, verdict, value
+    if holds[n] == '1' and verdict ~= 'd' and ENDS[verdict] then
+      ids[#ids + 1], records[#records + 1] = id, value
+    end
+  end
+  return keys_left(q, ids, records)
+end
 
 local members, reply = {}, {}
 for n = 1, job_rows do
@@ -51,6 +66,7 @@ if #held == 0 then
   return table.concat(reply)
 end
 local awaited = awaited_ids(q, ended)
+local keys = has_unique and keys_of_ended(q, reply) or nil
 local now, earliest = now_ms(q), nil
 if not all_over then
   check_places(q)
@@ -120,5 +136,8 @@ if is_unread then
 end
 if awaited[1] then
   tell_waiters(q, awaited)
+end
+if keys then
+  remove_fields(q.unique, keys)
 end
 return table.concat(reply)

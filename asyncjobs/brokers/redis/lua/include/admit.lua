@@ -14,9 +14,10 @@ local function read_admission(q, needs_now)
 end
 
 -- Reads before it writes. `whens`: '' for now, or what time_given reads, one a job; nil for all of them now.
--- `now` is needed where one of them is not ''.
--- reply  '1' (new) or '0' (known), one a job
-local function admit(q, now, has_events, ids, records, whens)
+-- `now` is needed where one of them is not ''. `left_out`: by the number of a job whether it isn't to be accepted; nil
+-- for none of them.
+-- reply  '1' (new), '0' (known) or '2' (left out), one a job
+local function admit(q, now, has_events, ids, records, whens, left_out)
   local keys = record_keys(q, ids)
   local known = read_records(keys)
 
@@ -24,6 +25,8 @@ local function admit(q, now, has_events, ids, records, whens)
   for n, id in ipairs(ids) do
     if known[n] or seen[id] then
       reply[n] = '0'
+    elseif left_out and left_out[n] then
+      reply[n] = '2'
     else
       reply[n] = '1'
       seen[id] = true

@@ -41,6 +41,11 @@ local function is_brief(record)
   return kind_of(record) == 'v'
 end
 
+-- Whether an ended job has completed.
+local function has_completed(record)
+  return kind_of(record) == 'c' or is_brief(record)
+end
+
 -- Stores the record of a job that has ended.
 local function set_ended(key, record, keep_ms)
   redis.call('SET', key, record, 'PX', math.max(keep_ms, 1))
