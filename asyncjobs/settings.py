@@ -157,6 +157,16 @@ def _text(value: Any) -> str:
     return value
 
 
+def _path() -> _Rule:
+    def parse(value: Any) -> str:
+        path = _secret(_text(value))
+        if not path or "\0" in path:
+            raise ValueError
+        return path
+
+    return _Rule(parse, "the path of a file")
+
+
 def _switch() -> _Rule:
     return _Rule(lambda value: value if isinstance(value, bool) else _SWITCH[_text(value).strip().lower()], "on or off")
 
@@ -252,6 +262,9 @@ _CONNECTING: dict[str, _Rule] = {
     "connect_timeout": _seconds(0.01, _MAX_SOCKET_TIMEOUT_S),
     "command_timeout": _seconds(0.01, _MAX_SOCKET_TIMEOUT_S),
     "replicas": _whole(1),
+    "ssl_ca_certs": _path(),
+    "ssl_certfile": _path(),
+    "ssl_keyfile": _path(),
 }
 _RULES = _SETTINGS | _ADDRESS | _CONNECTING
 

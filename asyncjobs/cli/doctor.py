@@ -10,9 +10,10 @@ import msgspec
 
 from asyncjobs.app import App
 from asyncjobs.app.triage.finding import ProblemLimits, span
+from asyncjobs.brokers.redis.roles import ROLES, Role, acl_rules, commands_of
 from asyncjobs.cli.command import Commands, add_operator_command, add_short_app
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_tables
+from asyncjobs.cli.output import print_json, print_tables, print_text
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, size_cell
 from asyncjobs.errors import BrokerRefused
@@ -24,6 +25,8 @@ _EXAMPLES = """\
 examples:
   asyncjobs doctor shop:app
   asyncjobs doctor --url redis://localhost:6379/0 --json
+  asyncjobs doctor shop:app --role worker       ask for the rights of a worker alone
+  asyncjobs doctor shop:app --acl sender        print the rules for the user of a sender
 
 The exit code is 1 if jobs can't run, or may be lost.
 """
@@ -49,16 +52,32 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What to do; empty where all is well."""
 
 
+class UserRules(msgspec.Struct, frozen=True, kw_only=True):
+    """A user of the server's ACL."""
+
+    user: str
+    """Its name."""
+    rules: list[str]
+    """The rules of ``ACL SETUSER``: what it is allowed."""
+
+
 def add_commands(commands: Commands) -> None:
     """Add the command."""
     text = "check whether the broker's server is fit for jobs, and say what to do where it isn't"
-    add_short_app(add_operator_command(commands, "doctor", text, _EXAMPLES, _doctor))
+    parser = add_operator_command(commands, "doctor", text, _EXAMPLES, _doctor)
+    add_short_app(parser)
+    parser.add_argument("--role", choices=ROLES, help="what the user must be allowed to; by default all")
+    parser.add_argument(
+        "--acl", choices=ROLES, help="only print the command that makes a user with the rights of a role"
+    )
 
 
 def _doctor(options: argparse.Namespace) -> int:
     app = app_of(options)
+    if options.acl is not None:
+        return _print_acl(options, app)
     try:
-        found = list(checks(on_app(app, App.server)))
+        found = list(checks(on_app(app, App.server), options.role))
     except BrokerRefused as error:
         # Opening refuses a server that can't keep what is promised; the error says what to do.
         told = str(error)
@@ -69,8 +88,22 @@ def _doctor(options: argparse.Namespace) -> int:
     return 1 if any(one.level == "bad" for one in found) else 0
 
 
-def checks(state: ServerState) -> Iterator[Check]:
-    """Yield what there is to say about the server, or about each primary of a Cluster, well or not."""
+def _print_acl(options: argparse.Namespace, app: App) -> int:
+    user = UserRules(user=f"asyncjobs-{options.acl}", rules=acl_rules(options.acl, app.settings.prefix))
+    if options.json:
+        print_json(user)
+    else:
+        print_text(f"ACL SETUSER {user.user} reset on >PASSWORD {' '.join(user.rules)}")
+    return 0
+
+
+def checks(state: ServerState, role: Role | None = None) -> Iterator[Check]:
+    """Yield what there is to say about the server, or about each primary of a Cluster, well or not.
+
+    Args:
+        state: What the server says of itself.
+        role: What the user must be allowed to; by default all.
+    """
     if state.kind == "memory":
         advice = "for jobs that are to outlive the process, name a server: redis://…"
         told = "the jobs are in the memory of one process, and are lost with it"
@@ -78,8 +111,9 @@ def checks(state: ServerState) -> Iterator[Check]:
         return
     for node in state.nodes:
         yield Check(server=node.address, what="version", level="ok", found=node.version)
-        for check in (_latency, _memory, _eviction, _persistence, _replicas, _clock, _rights):
+        for check in (_latency, _memory, _eviction, _persistence, _replicas, _clock):
             yield check(node)
+        yield _rights(node, role)
 
 
 def _latency(node: ServerNode) -> Check:
@@ -166,12 +200,13 @@ def _clock(node: ServerNode) -> Check:
     )
 
 
-def _rights(node: ServerNode) -> Check:
-    refused = " ".join(f"+{one.lower()}" for one in node.refused)
+def _rights(node: ServerNode, role: Role | None) -> Check:
+    names = [one for one in node.refused if role is None or one in commands_of(role)]
+    refused = " ".join(f"+{one.lower()}" for one in names)
     return Check(
         server=node.address,
         what="rights",
         level="bad" if refused else "ok",
-        found=f"the user may not call {', '.join(node.refused)}" if refused else "the user may call all that is needed",
+        found=f"the user may not call {', '.join(names)}" if refused else "the user may call all that is needed",
         advice=f"ACL SETUSER <user> {refused}" if refused else "",
     )

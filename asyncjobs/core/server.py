@@ -13,7 +13,8 @@ from asyncjobs.errors import ConfigurationError, closest
 __all__ = ["URL_OPTIONS", "Server", "parse_url"]
 
 #: What the query of a URL may set.
-URL_OPTIONS = ("database", "max_connections", "connect_timeout", "command_timeout", "replicas")
+_TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+URL_OPTIONS = ("database", "max_connections", "connect_timeout", "command_timeout", "replicas", *_TLS_OPTIONS)
 
 _SCHEMES = ["redis", "rediss", "unix", "memory"]
 _SCHEMES += ["redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"]
@@ -75,7 +76,20 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     """How many replicas must have a job before a send with ``durability="replicated"`` returns. By default all that
     are connected to the primary, at least one."""
 
+    ssl_ca_certs: str | None = None
+    """The file with the certificates of the authorities that are trusted, with TLS. By default those of the system."""
+
+    ssl_certfile: str | None = None
+    """The file with the certificate by which the program shows who it is, with TLS."""
+
+    ssl_keyfile: str | None = None
+    """The file with the key of this certificate, where it isn't in the same file."""
+
     def __post_init__(self) -> None:
+        if not self.tls and self.scheme.startswith("redis"):
+            for name in _TLS_OPTIONS:
+                if getattr(self, name) is not None:
+                    raise ConfigurationError(f"{self} is without TLS, so it can't have {name}: expected rediss://…")
         if self.mode == "cluster" and self.database:
             raise ConfigurationError(f"{self} names database {self.database}: a Cluster has only 0")
 

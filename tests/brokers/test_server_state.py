@@ -96,4 +96,4 @@ def test_each_command_that_a_script_calls_is_among_those_that_are_asked_for() ->
     }
     assert len(called) > 30
     # What belongs to a connection is allowed to each user.
-    assert (called | sent) - {"ASKING"} <= set(permission_questions("key"))
+    assert (called | sent) - {"ASKING"} <= set(permission_questions("key", "channel"))

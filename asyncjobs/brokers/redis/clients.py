@@ -145,7 +145,15 @@ def _options(settings: Server) -> dict[str, Any]:
         "socket_connect_timeout": settings.connect_timeout,
         "protocol": 2,
     }
-    return options if settings.path else options | {"socket_keepalive": True}
+    if settings.path:
+        return options
+    options["socket_keepalive"] = True
+    if settings.tls:
+        # Named, since redis-py before version 6 didn't look at the host name.
+        options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+        for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+            options[name] = getattr(settings, name)
+    return options
 
 
 def _sentinel_options(settings: Server) -> dict[str, Any]:

@@ -32,6 +32,10 @@ _PASSING = (
 )
 
 
+# What stands in the error of a script that called what the user may not: of Redis 7 and Valkey, and of Redis 6.2.
+_REFUSED_IN_SCRIPT = ("ACL failure in script", "The user executing the script")
+
+
 @contextlib.contextmanager
 def translated(server: Server) -> Iterator[None]:
     """Turn redis-py's errors into ours: ``BrokerUnavailable`` where trying again may help, else ``BrokerRefused``.
@@ -54,14 +58,16 @@ def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnav
     if _has_password(server, text):
         text = text.replace(str(server.password), "***")
     where = f"Redis at {server.address}"
+    if server.tls and (problem := _tls_problem(text)):
+        return BrokerRefused(f"{where} can't be trusted, or doesn't trust this program: {text}. {problem}")
     if isinstance(error, redis.exceptions.AuthenticationError) or any(word in text for word in ("NOAUTH", "WRONGPASS")):
         return BrokerRefused(
             f"{where} refused the login: {text}. Check user and password in the URL, or REDIS_PASSWORD."
         )
-    if isinstance(error, redis.exceptions.NoPermissionError):
+    if isinstance(error, redis.exceptions.NoPermissionError) or any(one in text for one in _REFUSED_IN_SCRIPT):
         return BrokerRefused(
-            f"{where} refused the user: {text}. Give it the keys and channels of the prefix, such as ~asyncjobs:* and "
-            "&asyncjobs:*, and the commands that asyncjobs uses (ACL SETUSER)."
+            f"{where} refused the user {server.username or 'default'!r}: {text}. `asyncjobs doctor` says which "
+            "commands it may not call; `asyncjobs doctor --acl ROLE` prints the rules of a role."
         )
     if "OOM" in text or "maxmemory" in text:
         return BrokerRefused(
@@ -72,10 +78,27 @@ def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnav
         return BrokerRefused(f"{where} refused: {text}")
     if is_refusal or isinstance(error, redis.exceptions.BusyLoadingError | redis.exceptions.ReadOnlyError):
         return BrokerUnavailable(f"{where} can't serve at the moment: {text}")
-    return BrokerUnavailable(
-        f"{where} can't be reached: {text}. Check that it runs, and host and port in the URL or in REDIS_HOST and "
-        "REDIS_PORT."
-    )
+    advice = "Check that it runs, and host and port in the URL or in REDIS_HOST and REDIS_PORT."
+    if server.tls and server.ssl_certfile is None and ("closed" in text or "reset by peer" in text):
+        # With TLS 1.3 a client has connected before the server looks at its certificate.
+        advice += f" It may want to know its clients. {_SHOW_CERTIFICATE}"
+    return BrokerUnavailable(f"{where} can't be reached: {text}. {advice}")
+
+
+_SHOW_CERTIFICATE = "Name a certificate that it knows in the URL: ?ssl_certfile=…&ssl_keyfile=…."
+
+
+def _tls_problem(text: str) -> str:
+    """Return what to do about an error of TLS, empty for another error."""
+    if "Hostname mismatch" in text or "IP address mismatch" in text:
+        return "Connect by a name that stands in the server's certificate."
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "Name the file of its authority in the URL: ?ssl_ca_certs=/path/to/ca.pem."
+    if "No such file" in text or "Permission denied" in text:
+        return "Check the files of ssl_ca_certs, ssl_certfile and ssl_keyfile."
+    if "CERTIFICATE_REQUIRED" in text or "certificate required" in text or "HANDSHAKE_FAILURE" in text:
+        return _SHOW_CERTIFICATE
+    return ""
 
 
 def _has_password(server: Server, text: str) -> bool:

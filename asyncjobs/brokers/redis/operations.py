@@ -105,8 +105,12 @@ class RedisOperations(Session):
         began = time.time()
         seconds, micros = await node.commands.call("TIME")
         ended = time.time()
-        questions = permission_questions(f"{self._keys.prefix}:{{}}:permission")
-        config, *answers = await node.commands.send([("CONFIG", "GET", "save"), *questions.values()])
+        config, *is_refused = await node.commands.send([("CONFIG", "GET", "save"), ("MULTI",), ("DISCARD",)])
+        questions = permission_questions(self._keys.meta, self._keys.queue("x").ended_channel)
+        if any(isinstance(one, redis.exceptions.NoPermissionError) for one in is_refused):
+            # Without a transaction the commands would be carried out.
+            questions = {name: (name,) for name in ("MULTI", "DISCARD")}
+        answers = await node.commands.send([*questions.values()])
         refused = [
             name
             for name, answer in zip(questions, answers, strict=True)

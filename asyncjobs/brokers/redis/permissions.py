@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["NEEDED_COMMANDS", "permission_questions"]
+__all__ = ["NEEDED_COMMANDS", "OTHER_COMMANDS", "permission_questions"]
 
 _NAME, _NUMBER = "x", 1
 
@@ -60,18 +60,23 @@ NEEDED_COMMANDS: Mapping[str, Sequence[str | int]] = {
 }
 
 
-def permission_questions(key: str) -> dict[str, Sequence[str | int]]:
+#: The other commands that scripts call, whose arguments begin with no key of the app's own or name two.
+OTHER_COMMANDS = frozenset(("PUBLISH", "RENAME", "TIME"))
+
+
+def permission_questions(key: str, channel: str) -> dict[str, Sequence[str | int]]:
     """Return commands to send over one connection, by name; one that the user may not call gets an error as its reply.
 
     They stand between ``MULTI`` and ``DISCARD``: the server checks whether it may take each, and carries none out.
 
     Args:
-        key: A key, and a channel, of the app's own prefix.
+        key: A key of the app's own, which each user of an app has.
+        channel: A channel of the app's own.
     """
     others = {
         "EVAL": ("EVAL", "return 1", 1, key),
         "EVALSHA": ("EVALSHA", "0" * 40, 1, key),
-        "PUBLISH": ("PUBLISH", key, _NAME),
+        "PUBLISH": ("PUBLISH", channel, _NAME),
         "RENAME": ("RENAME", key, key),
         "TIME": ("TIME",),
     }

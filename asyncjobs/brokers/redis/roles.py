@@ -1,0 +1,169 @@
+"""What a user of the server needs, by what its program does: the rules of its ACL, taken from the scripts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from asyncjobs.brokers.redis.keys import ENDED_CHANNEL, FAMILIES, GlobalKeys, QueueKeys
+from asyncjobs.brokers.redis.permissions import NEEDED_COMMANDS, OTHER_COMMANDS
+from asyncjobs.brokers.redis.scripts import load
+
+__all__ = ["ROLES", "Role", "RoleNeeds", "acl_rules", "commands_of"]
+
+Role = Literal["sender", "worker", "operator"]
+"""What a program does: sends jobs and awaits them, runs them, or shows and steers them."""
+
+
+class RoleNeeds(NamedTuple):
+    """What a role calls."""
+
+    purpose: str
+    """What its programs do."""
+    scripts: frozenset[str]
+    """The scripts that it runs."""
+    commands: frozenset[str]
+    """The commands that it sends outside of scripts."""
+    keys: frozenset[str]
+    """The keys outside of queues that it uses, as ``GlobalKeys`` names them."""
+    channels: tuple[str, ...] = (ENDED_CHANNEL, f"{FAMILIES['cancel_news']}*")
+    """The channels of queues that it publishes and subscribes to."""
+
+
+_SENT = frozenset(("enqueue", "find", "read_events"))
+_STEERED = frozenset(
+    (
+        "cancel",
+        "dead_groups",
+        "edit",
+        "forget_queue",
+        "hold",
+        "locate",
+        "mark_group",
+        "page",
+        "retry",
+        "runs",
+        "sample",
+        "scan",
+        "schedule_move",
+        "series",
+    )
+)
+_RUN = frozenset(
+    (
+        "begin_gauges",
+        "claim",
+        "count_runs",
+        "emit",
+        "extend",
+        "keep_gauges",
+        "prune",
+        "reclaim",
+        "recover",
+        "schedule_fire",
+        "settle",
+        "unpark",
+    )
+)
+# A worker may delete too: it has the keys, and a script that is refused in its middle would leave half a job.
+_SHARED = frozenset(
+    (
+        "delete",
+        "forget_deleted",
+        "overview",
+        "ring",
+        "schedule_list",
+        "schedule_put",
+        "schedule_remove",
+        "undelete",
+    )
+)
+
+# Of each program: at the start, for a Cluster, and to be told of ends.
+_ANY = frozenset(("ASKING", "CLUSTER|SLOTS", "EVAL", "EVALSHA", "HGET", "HSETNX", "INFO", "PING"))
+_ANY |= {"SELECT", "SUBSCRIBE", "UNSUBSCRIBE", "ZADD", "ZRANGE"}
+# For the doctor, which asks for commands without calling them.
+_ANY |= {"DISCARD", "MULTI", "TIME"}
+# To send with durability="replicated".
+_REPLICATED = frozenset(("SET", "WAIT"))
+_FIGURES = frozenset(("GET", "HGETALL", "PTTL", "TIME", "ZREM", "ZREMRANGEBYSCORE"))
+
+ROLES: Mapping[Role, RoleNeeds] = {
+    "sender": RoleNeeds(
+        "sends jobs, and awaits their results and events",
+        _SENT,
+        _ANY | _REPLICATED | {"HGETALL"},
+        frozenset(("meta", "queues", "catalogue")),
+        (ENDED_CHANNEL,),
+    ),
+    "worker": RoleNeeds(
+        "runs jobs and fires schedules; its handlers may send jobs",
+        _SENT | _RUN | _SHARED,
+        _ANY | _REPLICATED | _FIGURES | {"BLPOP", "DEL", "EXISTS", "HLEN", "HMGET", "HSET", "PEXPIRE"},
+        frozenset(("meta", "queues", "catalogue", "workers", "worker", "names")),
+    ),
+    "operator": RoleNeeds(
+        "shows and steers jobs: the dashboard, the admin API, the command line; it may send jobs",
+        _SENT | _STEERED | _SHARED,
+        _ANY | _REPLICATED | _FIGURES | {"CONFIG|GET", "LRANGE", "XADD", "XREVRANGE", "ZCARD"},
+        frozenset(("meta", "queues", "catalogue", "workers", "worker", "audit")),
+    ),
+}
+"""What each role needs. A program with two of them needs a user with the rules of both."""
+
+_QUOTED = re.compile(r"'([A-Z]{3,})'")
+
+
+def commands_of(role: Role) -> frozenset[str]:
+    """Return the commands that a role sends, or that its scripts call; a subcommand as ``CONFIG|GET``."""
+    needs = ROLES[role]
+    known = NEEDED_COMMANDS.keys() | OTHER_COMMANDS
+    called = {word for name in needs.scripts for word in _QUOTED.findall(load(name).text)}
+    return needs.commands | (called & known)
+
+
+def acl_rules(role: Role, prefix: str) -> list[str]:
+    """Return the rules of ``ACL SETUSER`` that allow a role what it needs, and nothing else.
+
+    Args:
+        role: The role.
+        prefix: What every key begins with.
+    """
+    prefix = _literally(prefix)
+    base = QueueKeys(prefix, "*").base
+    return [
+        "-@all",
+        # Redis 6.2 gives each new user all channels.
+        "resetchannels",
+        *(f"+{name.lower()}" for name in sorted(commands_of(role))),
+        *(f"~{pattern}" for pattern in sorted({*_patterns(role, prefix)})),
+        *(f"&{base}{channel}" for channel in ROLES[role].channels),
+    ]
+
+
+def _patterns(role: Role, prefix: str) -> Iterator[str]:
+    needs = ROLES[role]
+    any_queue = QueueKeys(prefix, "*")
+    yield any_queue.barrier
+    for script in map(load, needs.scripts):
+        yield from any_queue.named(script.keys)
+        # The cancel news are channels.
+        yield from (
+            any_queue.of(family, "*")
+            for family in FAMILIES
+            if family != "cancel_news" and f"{family}_key" in script.text
+        )
+    others = GlobalKeys(prefix)
+    if "worker" in needs.keys:
+        yield others.worker("*")
+    if "names" in needs.keys:
+        # For all queues, or in a Cluster for each.
+        yield others.names("*", None)
+        yield any_queue.of("names", "*")
+    yield from (str(getattr(others, name)) for name in needs.keys - {"worker", "names"})
+
+
+def _literally(prefix: str) -> str:
+    """Return ``prefix`` as a pattern that only it fits."""
+    return re.sub(r"([\\*?\[\]])", r"\\\1", prefix)

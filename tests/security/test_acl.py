@@ -1,0 +1,258 @@
+"""Users with the least rights: each role does its work on a real server, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import redis.exceptions
+
+import asyncjobs.brokers.redis
+from asyncjobs import App, BrokerRefused, Job, RetryPolicy, acting, current_job
+from asyncjobs.brokers.redis.broker import RedisBroker
+from asyncjobs.brokers.redis.roles import ROLES, Role, acl_rules
+from asyncjobs.cli import main
+from asyncjobs.ports import ClaimRequest
+from asyncjobs.testing.conformance import BrokerConformance
+from tests.apps import broker_of
+from tests.conformance.kits import RedisKit
+from tests.servers import Server
+from tests.waiting import SOON, until_workers
+
+pytestmark = pytest.mark.anyio
+
+PREFIX = "shop[1]*"
+"""A prefix with characters that mean something in a pattern."""
+
+
+@pytest.fixture
+def admin(lane: Server) -> Iterator[redis.Redis]:
+    """A client that may do all."""
+    with contextlib.closing(lane.client()) as client:
+        client.flushall()
+        for role in ROLES:
+            client.execute_command("ACL", "SETUSER", role, "reset", "on", ">secret", *acl_rules(role, PREFIX))
+        yield client
+        for role in ROLES:
+            client.execute_command("ACL", "DELUSER", role)
+
+
+@pytest.fixture
+def app_of(lane: Server, admin: redis.Redis) -> Callable[[Role], App]:
+    def make(role: Role) -> App:
+        app = App(lane.url.replace("redis://", f"redis://{role}:secret@"), prefix=PREFIX, lease=1)
+
+        @app.job(name="work", retry=RetryPolicy(max_retries=1, initial=0.01))
+        async def work(text: str, failures: int = 0) -> str:
+            job = current_job()
+            job.progress(1, 2)
+            if job.attempt <= failures:
+                raise ValueError(text)
+            return text.upper()
+
+        @app.job(name="again", every=1)
+        async def again(depth: int = 1) -> int:
+            if depth:
+                await again.with_options(priority="high").delay(depth - 1)
+            return depth
+
+        @app.job(name="hang")
+        async def hang() -> None:
+            await asyncio.Event().wait()
+
+        return app
+
+    return make
+
+
+@pytest.fixture
+async def apps(app_of: Callable[[Role], App]) -> AsyncIterator[dict[str, App]]:
+    """An open app of each role."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield {role: await stack.enter_async_context(app_of(role)) for role in ROLES}
+
+
+async def test_each_role_does_its_work(apps: dict[str, App], admin: redis.Redis) -> None:
+    sender, worker, operator = (apps[role] for role in ROLES)
+    work, hang = sender.registry.get("work"), sender.registry.get("hang")
+    async with worker.worker():
+        handle = await work.delay("a")
+        assert await handle.result(SOON) == "A"
+        assert [event.kind async for event in handle.events()] == ["progress"]
+        assert await (await work.delay("b", failures=1)).result(SOON) == "B"
+        assert await (await work.schedule_in(0.05, "c")).result(SOON) == "C"
+        for one in await sender.enqueue_many([work.with_options(tenant="acme").request(str(n)) for n in range(20)]):
+            assert await one.result(SOON) == one_of(await one.refresh())
+        dead = await work.delay("d", failures=5)
+        await _until_dead(dead)
+
+        # What an operator sees, and does.
+        await until_workers(operator, 1)
+        assert (await operator.stats()).total_failed == 1
+        assert [job.id for job in await operator.failed_jobs()] == [dead.id]
+        assert [group.count for group in await operator.failed_groups()] == [1]
+        assert (await operator.find_job(dead.id)).named_arguments["text"] == "d"
+        assert len(await operator.job_history("work", 100)) > 20
+        assert (await operator.why(dead.id)).reasons
+        assert (await operator.search_jobs("d")).looked_at
+        with acting("ada"):
+            assert await operator.retry_job(dead.id)
+            await _until_dead(dead)
+            await operator.delete_job(dead.id)
+            await operator.pause("default")
+            waits = await work.delay("e")
+            assert await operator.edit_job(waits.id, priority="low", delay=3600) == "edited"
+            assert (await operator.jobs("scheduled"))[0].id == waits.id
+            assert await operator.cancel_job(waits.id) == "cancelled"
+            await operator.resume("default")
+            running = await hang.delay()
+            async with asyncio.timeout(SOON):
+                while (await running.status()).value != "running":
+                    await asyncio.sleep(0.02)
+            assert await operator.cancel_job(running.id) == "running"
+            with pytest.raises(Exception, match="was cancelled"):
+                await running.result(SOON)
+            await operator.add_schedule("mine", work.request("f"), every=3600)
+            assert await (await operator.trigger_schedule("mine")).result(SOON) == "F"
+            await operator.remove_schedule("mine")
+        assert {entry.verb for entry in await operator.audit()} >= {"pause", "cancel_job", "retry_job"}
+        async with asyncio.timeout(SOON):
+            while len(await operator.job_history("again", 10)) < 2:
+                await asyncio.sleep(0.05)
+    # None of them was refused anything on the way: scripts that go on after an error would hide it.
+    refused = [dict(zip(one[::2], one[1::2], strict=True)) for one in admin.execute_command("ACL", "LOG")]
+    # redis-py tells its name where it may.
+    assert {one[b"object"] for one in refused} <= {b"client|setinfo", b"client"}
+
+
+def one_of(job: Job) -> str:
+    return str(job.arguments[0])
+
+
+async def _until_dead(handle: Any) -> None:
+    async with asyncio.timeout(SOON):
+        while (await handle.status()).value != "failed":
+            await asyncio.sleep(0.02)
+
+
+def _claim(app: App) -> Awaitable[Any]:
+    request = ClaimRequest(worker="w", number=1, queues=["default"], limit=1, lease_ms=1_000, names=frozenset(["work"]))
+    claim: Awaitable[Any] = broker_of(app).claim(request)
+    return claim
+
+
+DENIED: list[tuple[Role, str, Callable[[App], Awaitable[Any]]]] = [
+    ("sender", "claims", _claim),
+    ("sender", "lists", lambda app: app.jobs("ready", queue="default")),
+    ("sender", "lists the dead", lambda app: app.failed_jobs(queue="default")),
+    ("sender", "retries", lambda app: app.retry_job("x", queue="default")),
+    ("sender", "pauses", lambda app: app.pause("default")),
+    ("sender", "cancels", lambda app: app.cancel_job("x", queue="default")),
+    ("sender", "adds a schedule", lambda app: app.add_schedule("x", app.registry.get("work").request("x"), every=60)),
+    ("sender", "reads the audit", lambda app: app.audit()),
+    ("worker", "lists the dead", lambda app: app.failed_jobs(queue="default")),
+    ("worker", "pauses", lambda app: app.pause("default")),
+    ("worker", "reads the audit", lambda app: app.audit()),
+    ("operator", "claims", _claim),
+]
+
+
+@pytest.mark.parametrize(("role", "what", "verb"), DENIED, ids=lambda given: given if isinstance(given, str) else "")
+async def test_what_a_role_does_not_need_is_refused(
+    app_of: Callable[[Role], App], role: Role, what: str, verb: Callable[[App], Awaitable[Any]]
+) -> None:
+    async with app_of(role) as app:
+        with pytest.raises(BrokerRefused, match=f"refused the user '{role}': .*asyncjobs doctor --acl ROLE"):
+            await verb(app)
+
+
+async def test_other_prefixes_and_other_commands_are_closed(lane: Server, admin: redis.Redis) -> None:
+    for role in ROLES:
+        async with contextlib.AsyncExitStack() as stack:
+            app = App(lane.url.replace("redis://", f"redis://{role}:secret@"), prefix="shop1x")
+            with pytest.raises(BrokerRefused, match=f"refused the user '{role}'"):
+                await stack.enter_async_context(app)
+        client = redis.Redis(host="127.0.0.1", port=lane.port, username=role, password="secret", protocol=2)
+        with contextlib.closing(client):
+            for command in ("FLUSHALL", "KEYS *", "SCAN 0", "CONFIG SET maxmemory 1", "ACL LIST", "SHUTDOWN NOSAVE"):
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    client.execute_command(*command.split())
+
+
+# -- the rules are those of what is called
+
+
+class TestRedisAsAUser(BrokerConformance):
+    """A worker that is an operator too keeps what a broker promises."""
+
+    @pytest.fixture
+    async def kit(self, redis_server: Server) -> AsyncIterator[RedisKit]:
+        kit = RedisKit(redis_server)
+        client = redis_server.client()
+        allowed = [rule for role in ROLES for rule in acl_rules(role, "asyncjobs") if rule[0] in "+~&"]
+        client.execute_command("ACL", "SETUSER", "both", "reset", "on", ">secret", "-@all", "resetchannels", *allowed)
+        settings = kit.broker._settings
+        kit.broker = RedisBroker(type(settings)(**{**_fields(settings), "username": "both", "password": "secret"}))
+        await kit.broker.open()
+        yield kit
+        await kit.broker.close()
+        client.execute_command("ACL", "DELUSER", "both")
+        client.close()
+        kit.close()
+
+
+def _fields(settings: Any) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in settings.__struct_fields__}
+
+
+def test_each_script_is_of_a_role() -> None:
+    folder = Path(asyncjobs.brokers.redis.__file__).parent / "lua"
+    assert {path.stem for path in folder.glob("*.lua")} == set().union(*(needs.scripts for needs in ROLES.values()))
+
+
+# -- the command
+
+
+def test_the_doctor_prints_the_rules_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--url", "redis://127.0.0.1:1", "--acl", "sender"]) == 0
+    assert capsys.readouterr().out.rstrip("\n").split() == [
+        *("ACL", "SETUSER", "asyncjobs-sender", "reset", "on", ">PASSWORD"),
+        *acl_rules("sender", "asyncjobs"),
+    ]
+    assert main(["doctor", "--url", "redis://127.0.0.1:1", "--acl", "worker", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rules"] == acl_rules("worker", "asyncjobs")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_doctor_finds_the_rights_of_a_role_whole_or_not(
+    lane: Server,
+    admin: redis.Redis,
+    role: Role,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ASYNCJOBS_PREFIX", PREFIX)
+    monkeypatch.setenv("ASYNCJOBS_URL", lane.url.replace("redis://", f"redis://{role}:secret@"))
+    before = set(admin.keys("*"))
+
+    def rights(*options: str) -> dict[str, str]:
+        main(["doctor", "--json", *options])
+        found = json.loads(capsys.readouterr().out)
+        return next(one for one in found if one["what"] == "rights")
+
+    assert rights("--role", role)["level"] == "ok"
+    assert rights()["level"] == "bad"
+    admin.execute_command("ACL", "SETUSER", role, "-zadd")
+    found = rights("--role", role)
+    assert (found["level"], found["found"]) == ("bad", "the user may not call ZADD")
+    assert "+zadd" in found["advice"]
+    # Without transactions nothing can be asked, and nothing must be done either.
+    admin.execute_command("ACL", "SETUSER", role, "+zadd", "-multi")
+    assert rights("--role", role)["found"] == "the user may not call MULTI"
+    assert set(admin.keys("*")) - before <= {f"{PREFIX}:meta".encode()}
