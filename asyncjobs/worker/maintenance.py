@@ -50,9 +50,15 @@ class Maintenance(Duty):
         """Take back jobs whose worker has died."""
         recovery = await self._broker.recover(self._queues, self._lease_ms, self._max_deaths)
         if recovered := recovery.recovered:
-            _log.warning("recovered %d jobs whose worker had died: %s", len(recovered), some_of(recovered))
+            _log.warning(
+                "recovered %d jobs whose worker had died, or lost their lease: %s", len(recovered), some_of(recovered)
+            )
         if dead := recovery.dead:
-            _log.error("%d jobs went to the dead letter queue, their workers died: %s", len(dead), some_of(dead))
+            _log.error(
+                "%d jobs went to the dead letter queue, their workers died, or lost their lease: %s",
+                len(dead),
+                some_of(dead),
+            )
 
     async def prune(self) -> None:
         """Forget the dead that are too old or too many."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
 import redis
 
 from asyncjobs.brokers.redis import clients
+from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.brokers.redis.line import Gathered, Line, Lines
 from asyncjobs.core.server import Server as Address
+from asyncjobs.errors import BrokerUnavailable
 from tests.servers import Server
 from tests.waiting import until
 
@@ -52,6 +55,22 @@ async def test_a_connection_that_the_server_has_closed_while_it_rested_costs_no_
         await asyncio.sleep(0)
     for _ in range(5):
         assert await one.call("ECHO", "second") == b"second"
+    await one.close()
+
+
+async def test_a_call_that_times_out_as_the_loop_is_blocked_says_nothing_of_the_server(
+    address: Address, pool: redis.asyncio.ConnectionPool
+) -> None:
+    one = Line(address, pool)
+    await one.call("ECHO", "first")
+    call = asyncio.ensure_future(one.call("BLPOP", "nothing", 5, timeout=0.2))
+    await asyncio.sleep(0.01)
+    time.sleep(1.5)
+    with pytest.raises(BrokerUnavailable) as raised, translated(address):
+        await call
+    told = str(raised.value)
+    assert told.startswith(f"no reply of Redis at {address.address} was read in time, since the event loop of this ")
+    assert "was blocked, for 1." in told
     await one.close()
 
 

@@ -80,6 +80,30 @@ async def test_a_handler_that_blocks_the_loop_is_named_with_its_stack(
     assert "time.sleep(2)" in report
 
 
+async def test_a_loop_that_is_blocked_is_not_told_as_a_server_that_is_away(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = App(f"{redis_url}?command_timeout=0.5", prefix=f"blocked{os.getpid()}")
+
+    @app.job
+    async def note() -> None: ...
+
+    @app.job
+    async def blocker() -> None:
+        lookup = asyncio.create_task(app.stats())
+        await asyncio.sleep(0.001)
+        time.sleep(3)
+        await asyncio.wait([lookup])
+
+    async with app, app.worker():
+        handle = await blocker.delay()
+        await handle.result(SOON)
+        await until(lambda: "runs again" in caplog.text, "the log says that the loop runs again")
+        await (await note.delay()).result(SOON)
+    assert f"the event loop runs again; job {handle.id} (blocker) blocked it for " in caplog.text
+    assert "can't be reached" not in caplog.text
+
+
 async def test_a_loop_that_stands_still_past_its_limit_keeps_its_jobs_no_longer(make_app: Callable[..., App]) -> None:
     app = make_app(lease=1, blocked_limit=1)
     took_over = threading.Event()

@@ -16,6 +16,7 @@ from typing import Any
 
 import redis.exceptions
 
+from asyncjobs.brokers.redis.blocked import LoopBlocked
 from asyncjobs.brokers.redis.line import Calls
 from asyncjobs.brokers.redis.node import Call, Node, raise_first
 from asyncjobs.brokers.redis.scripts import Script
@@ -127,6 +128,9 @@ class Cluster:
                 asking = [one for command in commands for one in (("ASKING",), command)]
                 return (await lines(member).send(asking, timeout=timeout))[1::2]
             return await lines(member).send(commands, timeout=timeout)
+        except LoopBlocked:
+            # That says nothing of the member.
+            raise
         except _UNREACHABLE as error:
             member.error = error
             if member.probe is None or member.probe.done():

@@ -8,6 +8,7 @@ from typing import Any
 
 import redis.exceptions
 
+from asyncjobs.brokers.redis.blocked import LoopBlocked
 from asyncjobs.core.server import Server
 from asyncjobs.errors import BrokerRefused, BrokerUnavailable, QueueUnavailable
 
@@ -78,6 +79,10 @@ def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnav
         return BrokerRefused(f"{where} refused: {text}")
     if is_refusal or isinstance(error, redis.exceptions.BusyLoadingError | redis.exceptions.ReadOnlyError):
         return BrokerUnavailable(f"{where} can't serve at the moment: {text}")
+    if isinstance(error, LoopBlocked):
+        return BrokerUnavailable(
+            f"no reply of {where} was read in time, since {text}. Move what blocks it to a plain function or a thread."
+        )
     advice = "Check that it runs, and host and port in the URL or in REDIS_HOST and REDIS_PORT."
     if server.tls and server.ssl_certfile is None and ("closed" in text or "reset by peer" in text):
         # With TLS 1.3 a client has connected before the server looks at its certificate.

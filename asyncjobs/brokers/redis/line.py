@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import redis.asyncio
 import redis.exceptions
 
+from asyncjobs.brokers.redis.blocked import timed_out
 from asyncjobs.core.server import Server
 
 __all__ = ["Calls", "Gathered", "Line", "Lines"]
@@ -88,7 +89,7 @@ class Line(Calls):
             packed: list[bytes] = []
             replies: list[Any] = []
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(timeout) as bound:
                     if is_new:
                         await connection.connect()
                     for command in commands:
@@ -103,7 +104,7 @@ class Line(Calls):
                 # An error that the server answers with leaves the connection usable, unless it leads to a replica now.
                 is_usable = not leads_to_replica
             except TimeoutError:
-                raise redis.exceptions.TimeoutError(f"no reply within {timeout:g} s") from None
+                raise timed_out(bound, timeout) from None
             finally:
                 if not is_usable:
                     self._connection = None

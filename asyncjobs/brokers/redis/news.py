@@ -11,6 +11,7 @@ from typing import Any
 
 import redis.exceptions
 
+from asyncjobs.brokers.redis.blocked import timed_out
 from asyncjobs.brokers.redis.connection import translated
 from asyncjobs.core.server import Server
 from asyncjobs.errors import BrokerError, BrokerUnavailable
@@ -96,9 +97,13 @@ class NewsListener:
             connection: Any = None
             try:
                 with translated(self._settings):
-                    async with asyncio.timeout(self._settings.connect_timeout + self._settings.command_timeout):
-                        connection = await self._make_connection()
-                        await connection.connect()
+                    timeout = self._settings.connect_timeout + self._settings.command_timeout
+                    try:
+                        async with asyncio.timeout(timeout) as bound:
+                            connection = await self._make_connection()
+                            await connection.connect()
+                    except TimeoutError:
+                        raise timed_out(bound, timeout) from None
                     await self._serve(connection, outage)
             except BrokerError as error:
                 for channel in [name for name, confirmed in self._channels.items() if not confirmed.done()]:
@@ -119,9 +124,12 @@ class NewsListener:
         asking = asyncio.create_task(self._ask(connection, asked))
         try:
             while True:
+                timeout = self._ping_every_s + self._settings.command_timeout
                 try:
-                    async with asyncio.timeout(self._ping_every_s + self._settings.command_timeout):
+                    async with asyncio.timeout(timeout) as bound:
                         reply = await connection.read_response()
+                except TimeoutError:
+                    raise timed_out(bound, timeout) from None
                 except redis.exceptions.ResponseError as error:
                     self._refused(asked.popleft(), error)
                     continue

@@ -240,7 +240,9 @@ class Executor(Duty):
         for lease in extension.lost:
             # A job that isn't running is just being settled, or waits in the buffer.
             if lease in self._running:
-                _log.warning("job %s was taken over by another worker: its handler is cancelled here", lease.id)
+                _log.warning(
+                    "the lease of job %s is lost: its handler is cancelled here, and the job runs again", lease.id
+                )
                 self._canceller.cancel(self._running[lease], LOST)
             elif self._unbuffer(lease) is not None:
                 self._leases.let_go(lease)

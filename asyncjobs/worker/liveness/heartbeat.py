@@ -55,6 +55,7 @@ class Heartbeat(Duty):
         self._next_at = monotonic() + self._period_s
         self._loop = asyncio.get_running_loop()
         self._is_stopping = False
+        self._has_given_up = False
         self._wake = threading.Event()
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="asyncjobs-heartbeat", daemon=True)
@@ -78,7 +79,18 @@ class Heartbeat(Duty):
     def step(self) -> None:
         """Extend everything that is held, once. Raises ``BrokerError``."""
         held = self._leases.held(self._monotonic())
-        if held and self._watchdog.silence_s < self._blocked_limit:
+        if self._watchdog.silence_s >= self._blocked_limit:
+            if not self._has_given_up:
+                self._has_given_up = True
+                _log.error(
+                    "the event loop has been blocked for more than blocked_limit (%g s): the %d jobs of this worker "
+                    "are left to others, as their leases lapse",
+                    self._blocked_limit,
+                    len(held),
+                )
+            return
+        self._has_given_up = False
+        if held:
             extension = self._keeper.extend(held, self._lease_ms)
             if extension.lost or extension.cancelled:
                 self._on_extension(extension)

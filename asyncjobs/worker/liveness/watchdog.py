@@ -34,7 +34,8 @@ class Watchdog(Duty):
         self._thread_id = threading.get_ident()
         self._timer: asyncio.TimerHandle | None = None
         self._ticked = monotonic()
-        self._reported_tick: float | None = None
+        # The tick before the block that was reported, and what blocked the loop.
+        self._reported: tuple[float, str] | None = None
         self._lag_s = 0.0
 
     async def start(self) -> None:
@@ -69,17 +70,23 @@ class Watchdog(Duty):
         """Report a block once it has lasted a second, with the stack that blocks, and again when it is over."""
         ticked, silence_s = self._ticked, self.silence_s
         if silence_s < _REPORT_AFTER_S:
-            if self._reported_tick is not None:
-                _log.warning("the event loop runs again")
-                self._reported_tick = None
-        elif self._reported_tick != ticked:
-            self._reported_tick = ticked
+            if self._reported is not None:
+                before, what = self._reported
+                _log.warning(
+                    "the event loop runs again; %s blocked it for %.1f s, in which no reply of the broker was read",
+                    what,
+                    ticked - before,
+                )
+                self._reported = None
+        elif self._reported is None or self._reported[0] != ticked:
+            what = self._blocking_job(self._loop)
+            self._reported = ticked, what
             frame = sys._current_frames().get(self._thread_id)
             stack = "".join(traceback.format_stack(frame)) if frame is not None else "(no stack)\n"
             _log.error(
                 "the event loop has been blocked for %.1f s by %s; make the handler a plain function, which runs in a "
                 "thread, or move the work with asyncio.to_thread\n%s",
                 silence_s,
-                self._blocking_job(self._loop),
+                what,
                 stack,
             )
