@@ -24,10 +24,13 @@ VENDOR = Path(__file__).parent / "vendor"
 AXE = VENDOR / "axe.min.js"
 
 # What axe would say of it is said of the whole page: the rules that fit one.
-RUN_AXE = "async () => (await axe.run()).violations.map(one => [one.id, one.help, one.nodes.map(node => node.html)])"
+RUN_AXE = """async () => {
+    const found = await axe.run({ resultTypes: ['violations'] });
+    return found.violations.map((one) => [one.id, one.help, one.nodes.map((node) => node.html)]);
+}"""
 
 # A theme changes colours alone.
-RUN_AXE_ON_COLOURS = RUN_AXE.replace("axe.run()", "axe.run({ runOnly: ['color-contrast'] })")
+RUN_AXE_ON_COLOURS = RUN_AXE.replace("{ resultTypes", "{ runOnly: ['color-contrast'], resultTypes")
 
 
 def _html(address: str) -> str | None:
