@@ -13,6 +13,8 @@ from starlette.routing import Mount
 
 from asyncjobs import App, RetryPolicy, Worker
 from asyncjobs.admin import Access, admin_api
+from asyncjobs.admin.api import bulk
+from asyncjobs.app.verbs import latest
 from tests.web import Reply, fetch
 
 pytestmark = pytest.mark.anyio
@@ -115,6 +117,32 @@ async def test_a_retry_is_spread_over_all_portions(app: App, web: Starlette, sho
         dues = sorted(job.due_at_ms for job in waiting if job.due_at_ms)
         assert len(dues) == 7
         assert all(8_000 < later - one < 12_000 for one, later in itertools.pairwise(dues))
+
+
+async def test_a_portion_ends_where_few_of_the_dead_pass_the_filter_and_the_next_goes_on(
+    app: App, web: Starlette, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "PORTION_S", 0.0)
+    monkeypatch.setattr(latest, "ENTRIES_A_PAGE", 2)
+
+    @app.job(name="other", retry=RetryPolicy(max_retries=0))
+    async def other() -> None:
+        raise LookupError("other")
+
+    async with app:
+        sent: list[str] = []
+        for number, queue in enumerate(("default", "second", "default")):
+            sent += await bury(app, shop, number, queue=queue)
+            await app.enqueue_many([other.with_options(queue=queue).request() for _ in range(5)])
+            await Worker(app, queues=[queue]).run_until_empty()
+        cursor, portions, done = "", 0, 0
+        while cursor is not None:
+            reply = (await ask(web, "/jobs/retry", {"filter": {"name": shop.name}, "cursor": cursor})).json
+            cursor, portions, done = reply["next"], portions + 1, done + reply["done"]
+        assert done == 3
+        assert portions > 3
+        assert {job.id for job in await app.jobs("ready")} == set(sent)
+        assert len(await dead(app)) == 15
 
 
 async def test_a_deletion_in_portions_is_undone_as_one(app: App, web: Starlette, shop: Any) -> None:

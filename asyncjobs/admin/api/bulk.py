@@ -16,7 +16,7 @@ from asyncjobs.admin.api.route import Call, NoQuery, Route, one_by_one
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.acting import acting, actor
 from asyncjobs.app.counting import Count, count_jobs
-from asyncjobs.app.verbs.dead import DeadFilter
+from asyncjobs.app.verbs.dead import DeadFilter, failed_within
 from asyncjobs.app.verbs.undoing import new_deletion
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.duration import utc_time
@@ -47,6 +47,9 @@ DeadVerb = Literal["retry", "delete"]
 
 #: How many jobs one portion has at most.
 MAX_PORTION = 500
+
+#: For how many seconds one looks for them: where few of the dead pass the filter, the next goes on.
+PORTION_S = 2.0
 
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _Ids = Annotated[list[str], msgspec.Meta(max_length=MAX_PORTION)]
@@ -314,7 +317,7 @@ def _filter(call: Call[Any], which: WhichDead, until: datetime) -> tuple[list[st
 
 async def _page(call: Call[Any], asked: Dead, position: _Position) -> tuple[list[Job], str]:
     queues, which = _filter(call, asked.filter or WhichDead(), position.until)
-    page = await call.app.failed_page(asked.limit, after=position.after, queue=queues, **which)
+    page = await failed_within(call.app, PORTION_S, asked.limit, after=position.after, queue=queues, **which)
     return page.jobs, page.next
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
@@ -21,7 +23,7 @@ from asyncjobs.errors import ArgumentsError, closest
 from asyncjobs.jobs.tenant_scope import id_here, ids_here, tenant_here
 from asyncjobs.ports import JobPage
 
-__all__ = ["DeadFilter", "DeadVerbs", "job_filter"]
+__all__ = ["DeadFilter", "DeadVerbs", "failed_within", "job_filter"]
 
 
 _RETRIED_A_CALL = 500
@@ -97,9 +99,14 @@ class DeadVerbs(GroupVerbs, UndoVerbs):
             older = await app.failed_page(50, after=page.next)
             ```
         """
+        return await self._failed_page(limit, math.inf, after, queue, which)
+
+    async def _failed_page(
+        self, limit: int, ends_at: float, after: str, queue: str | Collection[str] | None, which: DeadFilter
+    ) -> JobPage:
         limit, wanted = checked_count("limit", limit, least=1), job_filter(which, DeadFilter.__annotations__)
         before, queues = read_death(after), await self._queues(queue)
-        return await latest(self._broker, self._lookup.naming, limit, queues, wanted, before)
+        return await latest(self._broker, self._lookup.naming, limit, queues, wanted, before, ends_at=ends_at)
 
     @on_app_loop
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
@@ -238,6 +245,20 @@ class DeadVerbs(GroupVerbs, UndoVerbs):
                     count += sum(await self._broker.delete(one, ids, keep_ms=keep_ms, deletion=number))
         await note(self._broker, "delete_failed", queue=queue, which=which, count=count)
         return count
+
+
+@on_app_loop
+async def failed_within(
+    app: DeadVerbs,
+    seconds: float,
+    limit: int,
+    *,
+    after: str,
+    queue: str | Collection[str] | None,
+    **which: Unpack[DeadFilter],
+) -> JobPage:
+    """Return a page as ``app.failed_page`` does, which may have fewer jobs, or none, where the time was over."""
+    return await app._failed_page(limit, time.monotonic() + seconds, after, queue, which)
 
 
 def job_filter(which: Mapping[str, Any], known: Collection[str]) -> JobFilter:

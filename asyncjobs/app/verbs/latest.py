@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
+import time
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
 from asyncjobs.app.naming import Naming
-from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, matching_pages
+from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE, pages
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
@@ -24,7 +27,14 @@ Death = tuple[int, str]
 
 
 async def latest(
-    broker: JobStore, naming: Naming, limit: int, queues: Iterable[str], wanted: JobFilter, before: Death | None = None
+    broker: JobStore,
+    naming: Naming,
+    limit: int,
+    queues: Iterable[str],
+    wanted: JobFilter,
+    before: Death | None = None,
+    *,
+    ends_at: float = math.inf,
 ) -> JobPage:
     """Return up to ``limit`` of the dead jobs that died before ``before``, latest first over all queues.
 
@@ -35,39 +45,64 @@ async def latest(
         queues: The queues.
         wanted: Which jobs.
         before: The death behind which they begin, as ``read_death`` returns it.
+        ends_at: When to end, by ``time.monotonic()``, though there may be more. Each queue is read from once all the
+            same, so that the next page begins further back.
     """
     if before is not None:
         # The others of that moment are read again, and left out below.
         at_ms = before[0] + 1
         until_ms = at_ms if wanted.until_ms is None else min(wanted.until_ms, at_ms)
         wanted = msgspec.structs.replace(wanted, until_ms=until_ms)
-    each = await asyncio.gather(*(_latest_of(broker, one, limit, wanted, before) for one in queues))
-    found = sorted(itertools.chain.from_iterable(each), key=_death, reverse=True)
-    jobs = await naming.all_named(found[:limit])
-    return JobPage(jobs, _cursor(found[limit - 1]) if len(found) > limit else "")
+    each = await asyncio.gather(*(_latest_of(broker, one, limit, wanted, before, ends_at) for one in queues))
+    found = sorted(itertools.chain.from_iterable(part.jobs for part in each), key=_death, reverse=True)
+    # Behind the first place to which a queue was read, others may have jobs that weren't looked at.
+    end = max((part.end for part in each if part.end is not None), default=None)
+    whole = found if end is None else [job for job in found if _death(job) >= end]
+    jobs = await naming.all_named(whole[:limit])
+    if len(whole) > limit:
+        return JobPage(jobs, _cursor(_death(whole[limit - 1])))
+    return JobPage(jobs, "" if end is None else _cursor(end))
 
 
-async def _latest_of(broker: JobStore, queue: str, limit: int, wanted: JobFilter, before: Death | None) -> list[Job]:
-    """Return one more than ``limit`` of them, or all."""
+class _Part(NamedTuple):
+    """The latest dead jobs of one queue."""
+
+    jobs: list[Job]
+    """Those that pass the filter."""
+    end: Death | None
+    """The last death that was looked at, where the time was over; ``None`` if there are as many jobs as asked for."""
+
+
+async def _latest_of(
+    broker: JobStore, queue: str, limit: int, wanted: JobFilter, before: Death | None, ends_at: float
+) -> _Part:
+    """Return one more than ``limit`` of them, or all, or those that were found in time."""
     # Where a filter leaves jobs out, more are looked at in one call.
     size = min(limit, ENTRIES_A_PAGE) + 1 if wanted.name is None and wanted.error is None else ENTRIES_A_PAGE
     found: list[Job] = []
-    async for page in matching_pages(broker, queue, "dead", wanted, size):
+    until_ms, tenant = wanted.until_ms or 0, wanted.tenant or ""
+    async for page in pages(broker, queue, "dead", tenant, until_ms=until_ms, group=wanted.group, size=size):
         for job in page:
-            if before is not None and _death(job) >= before:
-                continue
-            found.append(job)
-            if len(found) > limit:
-                return found
-    return found
+            if wanted.matches(job) and (before is None or _death(job) < before):
+                found.append(job)
+                if len(found) > limit:
+                    return _Part(found, None)
+        if page:
+            last = _death(page[-1])
+            # The dead are listed latest first, so the other pages have none either.
+            if last[0] < (wanted.since_ms or 0):
+                break
+            if time.monotonic() >= ends_at and (before is None or last < before):
+                return _Part(found, last)
+    return _Part(found, None)
 
 
 def _death(job: Job) -> Death:
     return job.finished_at_ms or 0, job.id
 
 
-def _cursor(job: Job) -> str:
-    return f"{job.finished_at_ms or 0} {job.id}"
+def _cursor(death: Death) -> str:
+    return f"{death[0]} {death[1]}"
 
 
 def read_death(text: str) -> Death | None:
