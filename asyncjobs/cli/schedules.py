@@ -79,7 +79,7 @@ def _trigger(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     app = app_of(options)
     found = on_app(app, lambda app: app.schedules(options.queue))
-    columns = ["id", "job", "queue", "when", "missed", "next (UTC)", "last (UTC)", "did it work"]
+    columns = ["id", "job", "queue", "when", "missed", "next (UTC)", "last (UTC)", "skipped", "did it work"]
     rows = [
         [
             info.id,
@@ -89,6 +89,7 @@ def _list(options: argparse.Namespace) -> int:
             info.missed,
             "paused" if info.paused else time_cell(info.next_at),
             time_cell(info.last_at),
+            _skipped_cell(info),
             _run_cell(info.last_run),
         ]
         for info in found
@@ -97,6 +98,12 @@ def _list(options: argparse.Namespace) -> int:
     if not found:
         note_unknown_queue(app, options.queue)
     return 0
+
+
+def _skipped_cell(info: ScheduleInfo) -> str:
+    if info.overlap:
+        return "-"
+    return f"{info.skipped}, last {time_cell(info.last_skipped_at)}" if info.skipped else "0"
 
 
 def _run_cell(run: ScheduleRun | None) -> str:

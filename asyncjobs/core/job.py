@@ -198,9 +198,9 @@ def schedule_job(job: Job, due_at_ms: int) -> Job:
     return msgspec.structs.replace(job, due_at_ms=due_at_ms)
 
 
-def start_job(job: Job, fence: int, now_ms: int) -> Job:
-    """Return the pending or retrying ``job`` as it runs under the claim ``fence``."""
-    return transition(job, JobState.RUNNING, fence=fence, started_at_ms=now_ms, due_at_ms=None)
+def start_job(job: Job, fence: int, now_ms: int, worker: str = "") -> Job:
+    """Return the pending or retrying ``job`` as it runs under the claim ``fence`` of ``worker``."""
+    return transition(job, JobState.RUNNING, fence=fence, started_at_ms=now_ms, due_at_ms=None, worker=worker)
 
 
 def complete_job(job: Job, result: bytes, now_ms: int) -> Job:

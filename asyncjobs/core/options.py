@@ -21,7 +21,7 @@ from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.record.envelope import encode
 from asyncjobs.core.record.header import MAX_NAME_BYTES
 from asyncjobs.core.retry import RetryPolicy, RetryRule
-from asyncjobs.core.schedule import Missed, Timing
+from asyncjobs.core.schedule import TIMING_OPTIONS, Missed, Timing, timing_of
 from asyncjobs.core.uniqueness import Debounce, Unique
 from asyncjobs.errors import ArgumentsError, DefinitionError, closest
 
@@ -102,6 +102,17 @@ class JobOptions(_SharedOptions, total=False):
     missed: Missed
     """Which ticks of the schedule still fire that came while no worker was there: the latest (``once``), none
     (``skip``), or each (``all``)."""
+
+    overlap: bool
+    """Whether a tick of the schedule fires while the job of the tick before still waits or runs; by default it does.
+    With ``False`` it is skipped."""
+
+    at_start: bool
+    """Whether the schedule fires at the start of a worker too, unless one of its jobs waits or runs already."""
+
+    every_worker: bool
+    """Whether each worker process runs the job at each tick by itself, without the broker: for what belongs to the
+    process, such as a cache. A run is not retried, has no result, and isn't listed."""
 
     executor: Executor
     """Where the handler runs. With ``thread`` an async function runs on the worker's event loop, and a plain one in a
@@ -304,7 +315,6 @@ _CHECKS = {
     "durability": _Check("durability", _checked_durability),
 }
 
-_TIMING = ("cron", "every", "timezone", "missed")
 _JOB_OPTIONS = tuple(JobOptions.__annotations__)
 _SEND_OPTIONS = tuple(SendOptions.__annotations__)
 
@@ -328,7 +338,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``expires`` in milliseconds."""
     acks: Acks | UnsetType = UNSET
     timing: Timing | None = None
-    """``cron`` or ``every``, with ``timezone`` and ``missed``; ``None`` without a schedule."""
+    """``cron`` or ``every``, with the other options of the schedule; ``None`` without one."""
     executor: Executor = "thread"
     secret: tuple[str, ...] = ()
     unique: Unique | None = None
@@ -347,23 +357,11 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
                 raise DefinitionError(
                     f"@job has no option {name!r}; it has {', '.join(_JOB_OPTIONS)}.{closest(name, _JOB_OPTIONS)}"
                 )
-        others = {name: value for name, value in given.items() if name not in ("name", "aliases", *_TIMING)}
+        others = {name: value for name, value in given.items() if name not in ("name", "aliases", *TIMING_OPTIONS)}
         if others.get("timeout", UNSET) is None:
             # No limit, as if it weren't set.
             del others["timeout"]
-        return cls(**_kept(others), timing=_timing(given))
-
-
-def _timing(given: Mapping[str, Any]) -> Timing | None:
-    cron, every = given.get("cron"), given.get("every")
-    if cron is None and every is None:
-        return None
-    return Timing.of(
-        cron=cron,
-        every_ms=None if every is None else to_ms("every", every, least_ms=1_000),
-        timezone=given.get("timezone", "UTC"),
-        missed=given.get("missed", "once"),
-    )
+        return cls(**_kept(others), timing=timing_of(given))
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ fires once. Expressions with a ``*`` for minute or hour go by elapsed time.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from asyncjobs.core.bounds import MAX_DURATION_MS, shown
-from asyncjobs.core.duration import utc_time
+from asyncjobs.core.duration import to_ms, utc_time
 from asyncjobs.core.package import install_command
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.uniqueness import UniqueRule
@@ -26,12 +26,14 @@ __all__ = [
     "MISSED_AFTER_MS",
     "SCHEDULE_HEADER",
     "TICK_HEADER",
+    "TIMING_OPTIONS",
     "Due",
     "Missed",
     "Schedule",
     "Timing",
     "due_ticks",
     "next_tick",
+    "timing_of",
     "upcoming",
 ]
 
@@ -44,6 +46,10 @@ TICK_HEADER = "tick"
 
 #: A tick counts as missed once it is due for so long, in milliseconds; ``skip`` then leaves it out.
 MISSED_AFTER_MS = 60_000
+
+#: The options of ``@job`` of which its timing is made.
+TIMING_OPTIONS = ("cron", "every", "timezone", "missed", "overlap", "at_start", "every_worker")
+_OF_A_SCHEDULE = ("overlap", "at_start", "every_worker")
 
 # No tick is shown that is later than the year 9998, since the year 10000 may have begun in its time zone.
 _LAST_TICK_MS = 253_370_764_800_000
@@ -79,6 +85,12 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     (``skip``), or each (``all``)."""
     bound: int = 100
     """How many missed ticks fire at most, with ``all``; the latest."""
+    overlap: bool = True
+    """Whether a tick fires while the job of the tick before is still live."""
+    at_start: bool = False
+    """Whether it fires at the start of a worker too."""
+    every_worker: bool = False
+    """Whether each worker runs the job by itself at each tick, in place of one worker."""
 
     @classmethod
     def of(
@@ -89,6 +101,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         timezone: str = "UTC",
         missed: str = "once",
         bound: int = 100,
+        overlap: bool = True,
+        at_start: bool = False,
+        every_worker: bool = False,
     ) -> Timing:
         """Return the timing that a user asks for.
 
@@ -98,6 +113,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             timezone: The time zone of ``cron``, by its IANA name.
             missed: Which missed ticks fire.
             bound: How many of them at most, with ``all``.
+            overlap: Whether a tick fires while the job of the tick before is live.
+            at_start: Whether it fires at the start of a worker too.
+            every_worker: Whether each worker runs the job by itself.
 
         Raises:
             ArgumentsError: A value is wrong. The message names the option.
@@ -109,15 +127,54 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise ArgumentsError(f"missed={shown(missed)}: expected 'once', 'skip' or 'all'")
         if isinstance(bound, bool) or not isinstance(bound, int) or not 1 <= bound <= 1_000:
             raise ArgumentsError(f"bound={shown(bound)}: expected a whole number from 1 to 1000")
+        for name, given in (("overlap", overlap), ("at_start", at_start), ("every_worker", every_worker)):
+            if not isinstance(given, bool):
+                raise ArgumentsError(f"{name}={shown(given)}: expected True or False")
+        if missed == "all" and not overlap:
+            raise ArgumentsError(
+                "missed='all' with overlap=False: the missed ticks would overlap; expected 'once' or 'skip'"
+            )
+        if missed != "once" and every_worker:
+            raise ArgumentsError(f"missed={missed!r} with every_worker=True: a worker that isn't there misses no tick")
         if not isinstance(cron, str | None):
             raise ArgumentsError(f"cron={shown(cron)}: expected text such as '0 8 * * *'")
         if not isinstance(timezone, str):
             raise ArgumentsError(f"timezone={shown(timezone)}: expected an IANA name such as 'Europe/Berlin'")
-        timing = cls(cron=cron or "", every_ms=every_ms or 0, timezone=timezone, missed=missed, bound=bound)  # type: ignore[arg-type]
+        timing = cls(
+            cron=cron or "",
+            every_ms=every_ms or 0,
+            timezone=timezone,
+            missed=missed,  # type: ignore[arg-type]  # checked above
+            bound=bound,
+            overlap=overlap,
+            at_start=at_start,
+            every_worker=every_worker,
+        )
         _zone(timezone)
         if cron is not None:
             _simulated(timing, datetime(2026, 1, 1, tzinfo=UTC))
         return timing
+
+
+def timing_of(given: Mapping[str, Any]) -> Timing | None:
+    """Return the timing that the options of ``@job`` ask for; ``None`` if they ask for none.
+
+    Raises:
+        ArgumentsError: A value is wrong. The message names the option.
+    """
+    cron, every = given.get("cron"), given.get("every")
+    if cron is None and every is None:
+        for name in _OF_A_SCHEDULE:
+            if name in given:
+                raise ArgumentsError(f"{name}={shown(given[name])}: the job has no schedule; give it cron= or every=")
+        return None
+    return Timing.of(
+        cron=cron,
+        every_ms=None if every is None else to_ms("every", every, least_ms=1_000),
+        timezone=given.get("timezone", "UTC"),
+        missed=given.get("missed", "once"),
+        **{name: given[name] for name in _OF_A_SCHEDULE if name in given},
+    )
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

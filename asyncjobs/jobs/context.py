@@ -135,6 +135,20 @@ class JobContext:
         return utc_time(None if tick is None else int(tick))
 
     @property
+    def due_at(self) -> datetime | None:
+        """When the job was due, in UTC: the time of ``schedule_at`` or ``schedule_in``, or its tick.
+
+        ``None`` for a job that was sent to run at once.
+        """
+        due_ms = self._job.envelope.due_at_ms
+        return utc_time(due_ms) if due_ms else self.tick
+
+    @property
+    def worker(self) -> str:
+        """The id of the worker that runs the job, with the name of its machine and the number of its process."""
+        return self._job.worker
+
+    @property
     def created_at(self) -> datetime:
         """When the job was sent, in UTC, by its sender's clock."""
         return utc_time(self._job.created_at_ms)

@@ -234,6 +234,10 @@ class StoredSchedule(NamedTuple):
     """The latest tick that has fired, in Unix milliseconds; ``None`` before the first."""
     last_job: str = ""
     """The id of the job of that tick; empty before the first, and where an earlier version has fired it."""
+    skipped: int = 0
+    """How many ticks were skipped since the job before was still live."""
+    skipped_ms: int | None = None
+    """The latest of these ticks, in Unix milliseconds; ``None`` before the first."""
 
 
 class ScheduleList(NamedTuple):
@@ -250,15 +254,18 @@ class Firing(msgspec.Struct, frozen=True):
 
     schedule_id: str
     """The schedule."""
-    expected_ms: int
+    expected_ms: int | None
     """Its next tick as the worker knows it, in Unix milliseconds. The firing is refused if the schedule has another
-    one, or if the tick isn't due yet."""
-    next_ms: int
-    """The tick after the firing, in Unix milliseconds."""
+    one, or if the tick isn't due yet. With ``None`` it fires now, in addition to its ticks, unless it is paused."""
+    next_ms: int | None
+    """The tick after the firing, in Unix milliseconds; ``None`` if that stays as it is."""
     last_ms: int | None
     """The latest of the ticks that fire, in Unix milliseconds; ``None`` if all of them are left out."""
     jobs: Sequence[NewJob]
     """The jobs of the ticks, which start at once."""
+    overlaps: bool = True
+    """Whether the jobs are enqueued even if the job that the schedule has enqueued last is still live: waits, runs, or
+    is to be retried. Otherwise its tick is skipped."""
 
 
 class FireReply(NamedTuple):
@@ -267,7 +274,9 @@ class FireReply(NamedTuple):
     now_ms: int
     """The broker's clock, in Unix milliseconds."""
     fired: list[bool]
-    """For each firing, whether this call has fired it."""
+    """For each firing, whether this call has fired it, or skipped its tick."""
+    skipped: list[bool]
+    """For each firing, whether this call has skipped its tick."""
 
 
 class Emission(NamedTuple):

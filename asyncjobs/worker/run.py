@@ -32,6 +32,7 @@ from asyncjobs.worker.namesakes import names_by_module
 from asyncjobs.worker.presence import Presence
 from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.recycling import Limit, Recycling
+from asyncjobs.worker.schedules.every_worker import EveryWorker, timed_for_every_worker
 from asyncjobs.worker.schedules.from_code import schedules_in_code
 from asyncjobs.worker.schedules.scheduler import Scheduler
 from asyncjobs.worker.schedules.tick_sender import TickSender
@@ -114,6 +115,7 @@ class WorkerRun:
             monotonic=self._clock.monotonic,
         )
         self._scheduler = self._make_scheduler() if settings.scheduler else None
+        self._timed = timed_for_every_worker(host)
         self._shutdown_timeout_s = settings.shutdown_timeout
         self._exit = contextlib.AsyncExitStack()
         self._ends_at = math.inf
@@ -132,6 +134,8 @@ class WorkerRun:
         yield "figures", self._make_figures()
         if self._scheduler is not None:
             yield "scheduler", self._scheduler
+        if self._timed:
+            yield "schedules of every worker", self._make_every_worker()
         yield "watchdog", self._watchdog
         heartbeat = self._make_heartbeat()
         yield "heartbeat", heartbeat
@@ -206,6 +210,16 @@ class WorkerRun:
             prepare=host.sender.prepare,
             sender=TickSender(host) if sees_sending(host.middleware) else None,
             encryption=host.encryption,
+        )
+
+    def _make_every_worker(self) -> EveryWorker:
+        return EveryWorker(
+            self._host,
+            self._clock,
+            self._executor.plans,
+            self._timed,
+            worker_id=self._claimer.worker_id,
+            is_stopping=lambda: self._claimer.is_stopping,
         )
 
     def _make_heartbeat(self) -> Heartbeat:

@@ -116,7 +116,10 @@ def fill(client: redis.Redis) -> dict[str, str]:
 def calls(members: dict[str, str]) -> dict[str, Call]:
     """Return a call of each script that has something to do."""
     verdicts = [settled(member, verdict) for member, verdict in zip(members.values(), "crdl", strict=True)]
-    firings = [{"id": one, "expected": 1, "next_tick": NEVER, "last": 1, "count": 1} for one in ("nightly", "hourly")]
+    firings = [
+        {"id": one, "expected": 1, "next_tick": NEVER, "last": 1, "count": 1, "overlaps": one == "hourly"}
+        for one in ("nightly", "hourly")
+    ]
     jobs = [{"id": f"{one}@1", "record": RECORD, "mode": "e", "within": 0} for one in ("nightly", "hourly")]
     unique = [
         {

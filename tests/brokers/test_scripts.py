@@ -230,9 +230,9 @@ def test_python_passes_arguments_by_the_names_that_the_script_declares() -> None
     with pytest.raises(ValueError, match="zip"):
         script.values(reason="why", keep_ms=1)
     fire = load("schedule_fire")
-    row = fire.rows["firing"](id="nightly", expected=1, next_tick=2, last=1, count=1)
+    row = fire.rows["firing"](id="nightly", expected=1, next_tick=2, last=1, count=1, overlaps=False)
     job = fire.rows["job"](record=b"r", within=5, id="a", mode="e")
-    assert fire.values(row, job) == [1, "nightly", 1, 2, 1, 1, "a", b"r", "e", 5]
+    assert fire.values(row, job) == [1, "nightly", 1, 2, 1, 1, "0", "a", b"r", "e", 5]
     hold = load("hold")
     assert [hold.values(label="queue", holds=holds, by="", why="")[1] for holds in (True, False)] == ["1", "0"]
     assert load("recover").reply([], [b"a"], []).dead == [b"a"]

@@ -89,6 +89,12 @@ class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """What became of the job of the latest tick that has fired; ``None`` before the first."""
     encrypted_with: str = ""
     """The id of the key with which the arguments are encrypted, where they can't be decrypted and are left out."""
+    overlap: bool = True
+    """Whether a tick fires while the job of the tick before still waits or runs."""
+    skipped: int = 0
+    """How many ticks were skipped because it did, where ``overlap`` is false."""
+    last_skipped_at: datetime | None = None
+    """The latest of these ticks, in UTC; ``None`` before the first."""
     problem: str = ""
     """Why it can't be read here, as when a newer asyncjobs has written it; empty if it can. Of one that can't, only
     ``id``, ``queue``, ``paused``, ``next_at`` and ``last_at`` are known."""
@@ -126,6 +132,7 @@ class ScheduleVerbs(Verbs):
         timezone: str = "UTC",
         missed: Missed = "once",
         bound: int = 100,
+        overlap: bool = True,
     ) -> ScheduleInfo:
         """Add a schedule, or replace the one of the same id, queue and tenant; each of its ticks enqueues a job.
 
@@ -142,6 +149,8 @@ class ScheduleVerbs(Verbs):
             missed: Which ticks fire that came while no worker was there: the latest (``once``), none that is older than
                 a minute (``skip``), or each (``all``).
             bound: How many missed ticks fire at most, with ``all``; 1 to 1,000, the latest.
+            overlap: Whether a tick fires while the job of the tick before still waits or runs. With ``False`` it is
+                skipped.
 
         Returns:
             The schedule as it stands.
@@ -154,7 +163,7 @@ class ScheduleVerbs(Verbs):
             ``await app.add_schedule("digest:42", digest.request(42), cron="0 8 * * *", timezone="Europe/Berlin")``
         """
         every_ms = None if every is None else to_ms("every", every, least_ms=1_000)
-        timing = Timing.of(cron=cron, every_ms=every_ms, timezone=timezone, missed=missed, bound=bound)
+        timing = Timing.of(cron=cron, every_ms=every_ms, timezone=timezone, missed=missed, bound=bound, overlap=overlap)
         schedule_id = checked_id("schedule_id", schedule_id)
         # Middleware sees the job of each tick, in the worker that fires it, and not this template.
         [request] = requests_here([request])
@@ -364,6 +373,9 @@ def _info(queue: str, stored: StoredSchedule) -> tuple[ScheduleInfo, Job | None]
         timezone=timing.timezone,
         missed=timing.missed,
         bound=timing.bound,
+        overlap=timing.overlap,
+        skipped=stored.skipped,
+        last_skipped_at=utc_time(stored.skipped_ms),
         paused=stored.next_ms is None,
         from_code=schedule.from_code,
         next_at=utc_time(stored.next_ms),

@@ -376,7 +376,8 @@ class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch):
     async def fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
         with self._lock:
             now_ms, state = self._now_ms(), self._queue(queue)
-            return FireReply(now_ms, [upkeep.fire(state, firing, now_ms) for firing in firings])
+            replies = [upkeep.fire(state, firing, now_ms) for firing in firings]
+            return FireReply(now_ms, [fired for fired, _ in replies], [skipped for _, skipped in replies])
 
 
 class MemoryLeaseKeeper:

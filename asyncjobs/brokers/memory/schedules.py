@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.ports import Firing, StoredSchedule
 
 __all__ = ["Schedules"]
 
 
 class Schedules:
-    """Schedules by id: the data, the next tick (none while paused) and the last tick of each, with its job."""
+    """Schedules by id: data, next tick (none while paused), last tick with its job, and skipped ticks."""
 
     def __init__(self) -> None:
         self._data: dict[str, bytes] = {}
         self._next_ms: dict[str, int] = {}
         self._last_ms: dict[str, int] = {}
         self._last_job: dict[str, str] = {}
+        self._skipped: dict[str, int] = {}
+        self._skipped_ms: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._data)
@@ -31,7 +36,13 @@ class Schedules:
     def list(self) -> list[StoredSchedule]:
         return [
             StoredSchedule(
-                one, self._data[one], self._next_ms.get(one), self._last_ms.get(one), self._last_job.get(one, "")
+                one,
+                self._data[one],
+                self._next_ms.get(one),
+                self._last_ms.get(one),
+                self._last_job.get(one, ""),
+                self._skipped.get(one, 0),
+                self._skipped_ms.get(one),
             )
             for one in sorted(self._data)
         ]
@@ -49,17 +60,44 @@ class Schedules:
         self._next_ms.pop(schedule_id, None)
         self._last_ms.pop(schedule_id, None)
         self._last_job.pop(schedule_id, None)
+        self._skipped.pop(schedule_id, None)
+        self._skipped_ms.pop(schedule_id, None)
         return self._data.pop(schedule_id, None) is not None
 
-    def fire(self, firing: Firing, now_ms: int) -> bool:
-        """Go on to the next tick if the expected one is due; return whether the jobs are to be enqueued."""
-        if firing.expected_ms > now_ms or self._next_ms.get(firing.schedule_id) != firing.expected_ms:
-            return False
-        self._next_ms[firing.schedule_id] = firing.next_ms
+    def fire(self, firing: Firing, now_ms: int, find: Callable[[str], Entry | None]) -> tuple[bool, bool]:
+        """Go on to the next tick if the expected one is due.
+
+        Args:
+            firing: The firing.
+            now_ms: The time, in Unix milliseconds.
+            find: Returns the entry of a job, ``None`` if there is none.
+
+        Returns:
+            Whether the schedule has fired, and whether it has skipped the tick instead of enqueuing its jobs.
+        """
+        schedule_id, expected_ms, next_ms = (
+            firing.schedule_id,
+            firing.expected_ms,
+            self._next_ms.get(firing.schedule_id),
+        )
+        if next_ms is None or (expected_ms is not None and (expected_ms > now_ms or next_ms != expected_ms)):
+            return False, False
+        if firing.next_ms is not None:
+            self._next_ms[schedule_id] = firing.next_ms
+        if firing.jobs and not firing.overlaps and _is_live(find(self._last_job.get(schedule_id, ""))):
+            if expected_ms is not None:
+                self._skipped[schedule_id] = self._skipped.get(schedule_id, 0) + 1
+                if firing.last_ms is not None:
+                    self._skipped_ms[schedule_id] = firing.last_ms
+            return True, True
         if firing.last_ms is not None:
-            self._last_ms[firing.schedule_id] = firing.last_ms
-        return True
+            self._last_ms[schedule_id] = firing.last_ms
+        return True, False
 
     def set_last_job(self, schedule_id: str, job_id: str) -> None:
         """Note the job of the latest tick that has fired."""
         self._last_job[schedule_id] = job_id
+
+
+def _is_live(entry: Entry | None) -> bool:
+    return entry is not None and entry.place not in ("ended", "dead")

@@ -106,10 +106,10 @@ def prune(queue: Queue, dead_ttl_ms: int, max_dead: int, now_ms: int) -> int:
     return len(doomed)
 
 
-def fire(queue: Queue, firing: Firing, now_ms: int) -> bool:
-    """Fire the ticks of a schedule if the expected one is due; return whether they were."""
-    if not queue.schedules.fire(firing, now_ms):
-        return False
-    for job, reply in zip(firing.jobs, queue.enqueue(firing.jobs, now_ms), strict=True):
-        queue.schedules.set_last_job(firing.schedule_id, reply if isinstance(reply, str) else job.id)
-    return True
+def fire(queue: Queue, firing: Firing, now_ms: int) -> tuple[bool, bool]:
+    """Fire the ticks of a schedule if the expected one is due; return whether they were, and whether to be skipped."""
+    is_fired, is_skipped = queue.schedules.fire(firing, now_ms, lambda job_id: queue.get(job_id, now_ms))
+    if is_fired and not is_skipped:
+        for job, reply in zip(firing.jobs, queue.enqueue(firing.jobs, now_ms), strict=True):
+            queue.schedules.set_last_job(firing.schedule_id, reply if isinstance(reply, str) else job.id)
+    return is_fired, is_skipped

@@ -43,6 +43,7 @@ class RedisSchedules(Session):
         for field in sorted(stored):
             if field.startswith(b"d:"):
                 name = field[2:]
+                skipped = stored.get(b"k:" + name)
                 last, job = stored.get(b"l:" + name), stored.get(b"j:" + name, b"")
                 found.append(
                     StoredSchedule(
@@ -51,6 +52,8 @@ class RedisSchedules(Session):
                         _tick(due[name]) if name in due else None,
                         _tick(last) if last is not None else None,
                         job.decode(),
+                        int(stored.get(b"s:" + name, b"0")),
+                        _tick(skipped) if skipped is not None else None,
                     )
                 )
         return ScheduleList(now_ms, found)
@@ -63,12 +66,13 @@ class RedisSchedules(Session):
         return bool(await self._on_queue(_REMOVE, queue, id=schedule_id))
 
     async def fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
-        now_ms, fired = 0, []
+        now_ms, fired, skipped = 0, [], []
         for part in portions(firings, _size_of, most=_FIRED_A_CALL, portion=self._portion):
             reply = await self._fire(queue, part)
             now_ms = reply.now_ms
             fired += reply.fired
-        return FireReply(now_ms, fired)
+            skipped += reply.skipped
+        return FireReply(now_ms, fired, skipped)
 
     async def _fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
         ticks: list[Value] = []
@@ -76,16 +80,17 @@ class RedisSchedules(Session):
         for firing in firings:
             ticks += _FIRE.rows["firing"](
                 id=firing.schedule_id,
-                expected=firing.expected_ms,
-                next_tick=firing.next_ms,
+                expected=firing.expected_ms or 0,
+                next_tick=firing.next_ms or 0,
                 last="" if firing.last_ms is None else firing.last_ms,
                 count=len(firing.jobs),
+                overlaps=firing.overlaps,
             )
             for job in firing.jobs:
                 within_ms = 0 if job.unique is None else job.unique.within_ms
                 jobs += _FIRE.rows["job"](id=job.id, record=new_record(job), mode=mode_of(job.unique), within=within_ms)
         reply = _FIRE.reply(*await self._on_queue(_FIRE, queue, ticks, jobs))
-        return FireReply(reply.now_ms, read_flags(reply.fired))
+        return FireReply(reply.now_ms, read_flags(reply.fired), read_flags(reply.skipped))
 
 
 def _size_of(firing: Firing) -> int:

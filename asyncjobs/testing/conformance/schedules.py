@@ -102,3 +102,55 @@ class Schedules(Theme):
         await bench.send(bench.new(job_id="made"))
         await bench.broker.fire(bench.queue, [Firing("nightly", tick, tick + 1, tick, [bench.new(job_id="made")])])
         assert await bench.claim_ids() == ["made"]
+
+    async def test_a_tick_is_skipped_while_the_job_before_is_live_if_they_must_not_overlap(self, bench: Bench) -> None:
+        tick = await self._due(bench)
+
+        async def fire(number: int) -> tuple[list[bool], list[bool]]:
+            firing = Firing(
+                "nightly", tick + number, tick + number + 1, tick + number, [bench.new(job_id=f"{number}")], False
+            )
+            await bench.kit.advance(1)
+            reply = await bench.broker.fire(bench.queue, [firing])
+            return reply.fired, reply.skipped
+
+        fires, skips = ([True], [False]), ([True], [True])
+        assert await fire(0) == fires
+        # It waits; then it runs; then it waits for its next try.
+        assert await fire(1) == skips
+        claim = await bench.claim()
+        assert await fire(2) == skips
+        await bench.fail(claim.jobs)
+        assert await fire(3) == skips
+        assert await self._stored(bench) == [StoredSchedule("nightly", b"data", tick + 4, tick, "0", 3, tick + 3)]
+        await bench.kit.advance(60_001)
+        await bench.settle((await bench.claim()).jobs)
+        assert await fire(4) == fires
+        claim = await bench.claim()
+        assert [job.id for job in claim.jobs] == ["4"]
+        await bench.fail(claim.jobs, for_good=True)
+        # The dead letter queue isn't waited for.
+        assert await fire(5) == fires
+        assert await bench.claim_ids() == ["5"]
+        assert await self._stored(bench) == [StoredSchedule("nightly", b"data", tick + 6, tick + 5, "5", 3, tick + 3)]
+        await bench.broker.remove_schedule(bench.queue, "nightly")
+        await bench.broker.put_schedule(bench.queue, "nightly", b"data", tick)
+        assert await self._stored(bench) == [StoredSchedule("nightly", b"data", tick, None)]
+
+    async def test_a_schedule_may_fire_now_in_addition_to_its_ticks(self, bench: Bench) -> None:
+        tick = (await bench.broker.schedules(bench.queue)).now_ms + 60_000
+        await bench.broker.put_schedule(bench.queue, "nightly", b"data", tick)
+
+        async def fire(job_id: str) -> tuple[list[bool], list[bool]]:
+            firing = Firing("nightly", None, None, 7_000, [bench.new(job_id=job_id)], overlaps=False)
+            _, fired, skipped = await bench.broker.fire(bench.queue, [firing])
+            return fired, skipped
+
+        assert await fire("a") == ([True], [False])
+        assert await fire("b") == ([True], [True])
+        assert await bench.claim_ids() == ["a"]
+        # That of a start is no tick, so it isn't counted as skipped.
+        assert await self._stored(bench) == [StoredSchedule("nightly", b"data", tick, 7_000, "a")]
+        await bench.broker.move_schedule(bench.queue, "nightly", None)
+        assert await fire("c") == ([False], [False])
+        assert (await bench.broker.fire("unused", [Firing("gone", None, None, 1, [])])).fired == [False]

@@ -153,7 +153,7 @@ class Pipeline:
     def _begin(self, attempt: Attempt, job: Job, plan: RunPlan, arguments: _Arguments) -> JobContext:
         """Set the attempt's timeout and its context; raise ``NotRun`` if the job has expired."""
         now_ms, envelope = self._clock.now_ms(), job.envelope
-        job = start_job(job, attempt.claimed.fence, now_ms)
+        job = start_job(job, attempt.claimed.fence, now_ms, self._verdicts.worker)
         if 0 < envelope.expires_at_ms < now_ms:
             expired = Cancelled("it expired before a worker was free")
             raise NotRun(self._decide(attempt.claimed, job, plan, expired))

@@ -140,7 +140,8 @@ class Verdicts:
     ) -> None:
         self._now_ms = now_ms
         self._chance = chance
-        self._worker = worker
+        #: The id of the worker.
+        self.worker = worker
         self._encryption = encryption
         self._newer_versions: set[int] = set()
 
@@ -155,7 +156,7 @@ class Verdicts:
     ) -> Settlement:
         """Settle the started ``job``, that of ``claimed``, after ``outcome``; ``raised`` led to it, for the log."""
         if isinstance(outcome, Failed):
-            error = msgspec.structs.replace(outcome.error, worker=self._worker)
+            error = msgspec.structs.replace(outcome.error, worker=self.worker)
             outcome = msgspec.structs.replace(outcome, error=error)
         override = job.envelope.result_ttl_ms
         settlement = settle(
@@ -200,7 +201,7 @@ class Verdicts:
         except EnvelopeError:
             job = stand_in(claimed, claimed.tries, JobState.RUNNING, situation=Situation(fence=claimed.fence))
         problem = bounded_error(type(error).__name__, message_of(error), "", job.attempt, self._now_ms())
-        problem = msgspec.structs.replace(problem, worker=self._worker)
+        problem = msgspec.structs.replace(problem, worker=self.worker)
         outcome = Failed(problem, retryable=False)
         stored: Outcome = outcome
         # What is wrong with the encryption is told to those without a key, too.

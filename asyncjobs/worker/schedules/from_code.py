@@ -13,11 +13,15 @@ __all__ = ["schedules_in_code"]
 
 
 def schedules_in_code(host: WorkerHost) -> dict[str, list[Schedule]]:
-    """Return the schedules of the code, by queue; raise ``DefinitionError`` for one that could not run."""
+    """Return the schedules of the code that one worker fires for all, by queue.
+
+    Raises:
+        DefinitionError: One could not run.
+    """
     found: dict[str, list[Schedule]] = {}
     for definition in host.registry:
         timing = definition.options.timing
-        if timing is not None:
+        if timing is not None and not timing.every_worker:
             request = scheduled_request(definition)
             # Under the id of the schedule, to which encryption binds the arguments.
             kept = msgspec.structs.replace(request, id=definition.name, _unique=None)

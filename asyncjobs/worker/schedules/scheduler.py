@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 import msgspec
 
 from asyncjobs.core.record.version import is_newer
-from asyncjobs.core.schedule import Schedule, Timing, due_ticks, next_tick
+from asyncjobs.core.schedule import Due, Schedule, Timing, due_ticks, next_tick
 from asyncjobs.errors import AsyncJobsError, BrokerError, BrokerRefused, EnvelopeError, QueueUnavailable
 from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.ticks import decode_schedule, encode_schedule, request_of
@@ -88,8 +89,19 @@ class Scheduler(Duty):
         self._is_leading = True
 
     async def start(self) -> None:
-        """Store the schedules of the code, and remove those that it no longer declares."""
+        """Store the schedules of the code, remove those that it no longer declares, and fire those of the start."""
         await self._store_schedules_in_code()
+        for queue in self._queues:
+            due = [self._at_start(queue, one) for one in self._in_code.get(queue, ()) if one.timing.at_start]
+            # One that can't be fired now isn't fired later: a start is no tick that could be missed.
+            if due and queue not in self._unstored:
+                with contextlib.suppress(QueueUnavailable):
+                    await self._replies(queue, due)
+
+    def _at_start(self, queue: str, schedule: Schedule) -> DueTicks:
+        now_ms = self._clock.now_ms()
+        job = self._prepare(request_of(schedule, queue, now_ms, encryption=self._encryption), sent_at_ms=now_ms)
+        return DueTicks(schedule, Due([now_ms], now_ms), Firing(schedule.id, None, None, now_ms, [job], overlaps=False))
 
     async def _store_schedules_in_code(self) -> None:
         for queue in list(self._unstored):
@@ -222,7 +234,8 @@ class Scheduler(Duty):
             del self._known[key]
             return None
         last_ms = ticks.fire[-1] if ticks.fire else None
-        return DueTicks(schedule, ticks, Firing(schedule.id, next_ms, ticks.next_ms, last_ms, jobs))
+        overlaps = schedule.timing.overlap
+        return DueTicks(schedule, ticks, Firing(schedule.id, next_ms, ticks.next_ms, last_ms, jobs, overlaps))
 
     def _timing(self, queue: str, schedule: Schedule, late_ms: int) -> Timing:
         if (queue, schedule.id) in self._fresh and late_ms <= 1_000 * _FRESH_INTERVALS * self._interval:
@@ -239,7 +252,7 @@ class Scheduler(Duty):
                 continue
             [is_ours] = reply.fired
             is_leading = is_leading or is_ours
-            if is_ours or one.firing.expected_ms <= reply.now_ms:
+            if is_ours or (one.firing.expected_ms or 0) <= reply.now_ms:
                 # Fired, here or by another worker. The next look finds what else has happened to the schedule.
                 self._known[key] = one.schedule, one.ticks.next_ms
             else:
@@ -253,7 +266,7 @@ class Scheduler(Duty):
         if self._sender is None:
             reply = await self._store.fire(queue, [one.firing for one in due])
             self._clock.set(reply.now_ms)
-            return [FireReply(reply.now_ms, [is_ours]) for is_ours in reply.fired]
+            return [FireReply(reply.now_ms, [fired], [skipped]) for fired, skipped in zip(*reply[1:], strict=True)]
         replies = []
         for one in due:
             sent = await self._sender.fire(queue, one)

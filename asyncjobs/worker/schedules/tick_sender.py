@@ -46,15 +46,16 @@ class TickSender:
 
     async def fire(self, queue: str, due: DueTicks) -> FireReply | None:
         """Fire one schedule; return ``None`` if a layer has kept it from firing. Raises ``BrokerError``."""
-        fire, next_ms = due.ticks
+        fire = due.ticks.fire
         if not fire:
             return await self._host.connection.broker.fire(queue, [due.firing])
         reply = None
         expected_ms = due.firing.expected_ms
-        for tick, after_ms in zip(fire, [*fire[1:], next_ms], strict=True):
-            reply = await self._send(
-                queue, due.schedule, tick, Firing(due.schedule.id, expected_ms, after_ms, tick, [])
+        for tick, after_ms in zip(fire, [*fire[1:], due.firing.next_ms], strict=True):
+            firing = msgspec.structs.replace(
+                due.firing, expected_ms=expected_ms, next_ms=after_ms, last_ms=tick, jobs=[]
             )
+            reply = await self._send(queue, due.schedule, tick, firing)
             if reply is None or not reply.fired[0]:
                 break
             expected_ms = after_ms
@@ -75,7 +76,7 @@ class TickSender:
                 raise
             replies.append(reply)
             handle: JobHandle[Any] = JobHandle(self._host.lookup, queue, job.id)
-            [handle.is_new] = reply.fired
+            handle.is_new = reply.fired == [True] and reply.skipped == [False]
             return [handle]
 
         try:

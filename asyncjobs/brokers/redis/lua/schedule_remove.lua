@@ -4,5 +4,5 @@
 -- cost   O(log n)
 redis.call('HLEN', q.schedules)
 redis.call('ZREM', q.ticks, id)
-redis.call('HDEL', q.schedules, 'l:' .. id, 'j:' .. id)
+redis.call('HDEL', q.schedules, 'l:' .. id, 'j:' .. id, 's:' .. id, 'k:' .. id)
 return redis.call('HDEL', q.schedules, 'd:' .. id)
