@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.core.job import Job
+from asyncjobs.core.record.envelope import encode
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import BrokerUnavailable, ResultTimeout
@@ -81,7 +84,11 @@ class KitBroker:
     async def enqueue(self, jobs: Sequence[NewJob], *, replicated: bool = False) -> list[EnqueueReply]:
         self._check()
         replies = await self._memory.enqueue(jobs, replicated=replicated)
-        self._note(job for job, reply in zip(jobs, replies, strict=True) if reply is True)
+        for job, reply in zip(jobs, replies, strict=True):
+            if reply is True:
+                self.sent.append(Record(job, self._clock.now_ms()))
+            elif isinstance(reply, str):
+                await self._note_change(job.queue, reply)
         if self.loses_replies:
             raise BrokerUnavailable("the broker has accepted the jobs, and its reply was lost: kit.lost_replies()")
         return replies
@@ -89,14 +96,20 @@ class KitBroker:
     async def fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
         self._check()
         reply = await self._memory.fire(queue, firings)
-        for firing, is_fired in zip(firings, reply.fired, strict=True):
-            if is_fired:
-                self._note(firing.jobs)
+        for job in (job for firing in firings for job in firing.jobs):
+            # A tick may have been fired by another worker, or its job kept out by another one.
+            if not any(one.job.id == job.id for one in self.sent) and await self._memory.find(queue, job.id):
+                self.sent.append(Record(job, self._clock.now_ms()))
         return reply
 
-    def _note(self, jobs: Any) -> None:
-        now_ms = self._clock.now_ms()
-        self.sent += [Record(job, now_ms) for job in jobs]
+    async def _note_change(self, queue: str, job_id: str) -> None:
+        """Note that a job may have been given other arguments, or another time, by a call that it kept out."""
+        job = await self._memory.find(queue, job_id)
+        for number, one in enumerate(self.sent):
+            if job is not None and (one.job.queue, one.job.id) == (queue, job_id):
+                due_at_ms = job.due_at_ms or one.job.due_at_ms
+                new = msgspec.structs.replace(one.job, body=encode(job.envelope), due_at_ms=due_at_ms)
+                self.sent[number] = Record(new, one.at_ms)
 
     # -- what is waited for
 

@@ -34,6 +34,7 @@ from asyncjobs import (
     Retry,
     RetryPolicy,
     Snooze,
+    Unique,
     current_job,
     current_tenant,
     job,
@@ -239,6 +240,19 @@ async def test_a_job_sent_twice_under_one_id_is_there_once(shop: Shop, kit: Kit)
         await shop.send.with_options(job_id="welcome-7").delay("ada")
 
     assert [one.id for one in kit.sent()] == ["welcome-7"]
+
+
+async def test_a_unique_job_is_there_once_as_the_last_call_has_left_it(shop: Shop, kit: Kit) -> None:
+    @shop.app.job(unique=Unique(by="user", on_conflict="replace"))
+    async def sync(user: int, reason: str) -> None:
+        shop.done.append(reason)
+
+    for reason in ("clicked", "clicked again"):
+        await sync.delay(7, reason)
+
+    assert [one.arguments for one in kit.sent(sync)] == [{"user": 7, "reason": "clicked again"}]
+    await kit.run()
+    assert shop.done == ["clicked again"]
 
 
 async def test_a_sent_job_leads_to_its_result(shop: Shop, kit: Kit) -> None:
