@@ -111,16 +111,20 @@ class _Rule(NamedTuple):
     expected: str
 
 
-def _seconds(at_least: float, at_most: int = MAX_DURATION_MS // 1_000, *, or_inf: bool = False) -> _Rule:
+def _seconds(
+    at_least: float, at_most: int = MAX_DURATION_MS // 1_000, *, or_inf: str = "", inf_s: float = math.inf
+) -> _Rule:
     def parse(value: Any) -> float:
         seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
-        is_known = seconds <= at_most or (or_inf and seconds == math.inf)
+        if or_inf and seconds == math.inf:
+            return inf_s
+        is_known = seconds <= at_most
         if isinstance(value, bool) or not is_known or seconds < at_least:
             raise ValueError
         return seconds
 
     bounds = f"seconds, at least {at_least:g}, or a timedelta, at most {at_most // 86_400:,} days"
-    return _Rule(parse, bounds + (", or inf to wait for ever" if or_inf else ""))
+    return _Rule(parse, bounds + (f", or inf to {or_inf}" if or_inf else ""))
 
 
 def _whole(at_least: int, at_most: int = MAX_COUNT) -> _Rule:
@@ -212,6 +216,10 @@ def _word(expected: str) -> _Rule:
     return _Rule(parse, expected)
 
 
+# A time to live that is no longer than Redis and the rest of the arithmetic allow: a hundred years.
+_FOR_EVER_S = MAX_DURATION_MS / 1_000
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of an app and its workers, as ``SettingOptions`` describes them; times in seconds."""
 
@@ -221,7 +229,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease: Annotated[float, _seconds(1)] = 30.0
     shutdown_timeout: Annotated[float, _seconds(0)] = 30.0
     poll_interval: Annotated[float, _seconds(0.01)] = 1.0
-    result_ttl: Annotated[float, _seconds(0)] = 3600.0
+    result_ttl: Annotated[float, _seconds(0, or_inf="keep it for ever", inf_s=_FOR_EVER_S)] = 3600.0
     max_payload: Annotated[int, _whole(1_024, 512 << 20)] = 1_048_576
     scheduler: Annotated[bool, _switch()] = True
     scheduler_interval: Annotated[float, _seconds(0.1)] = 5.0
@@ -230,7 +238,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queues: Annotated[tuple[str, ...], _names()] = ()
     unknown_job_grace: Annotated[float, _seconds(0)] = 3600.0
     max_deaths: Annotated[int, _whole(1)] = 3
-    send_timeout: Annotated[float, _seconds(0.01, or_inf=True)] = 5.0
+    send_timeout: Annotated[float, _seconds(0.01, or_inf="wait for ever")] = 5.0
     durability: Annotated[Durability, _one_of("local", "replicated")] = "local"
     blocked_limit: Annotated[float, _seconds(1)] = 300.0
     dead_ttl: Annotated[float, _seconds(60)] = 180 * 86_400.0

@@ -8,7 +8,7 @@ from typing import overload
 from asyncjobs.core.bounds import MAX_DURATION_MS, shown
 from asyncjobs.errors import ArgumentsError
 
-__all__ = ["Duration", "due_ms", "to_ms", "unix_ms", "utc_time"]
+__all__ = ["Duration", "due_ms", "to_ms", "ttl_ms", "unix_ms", "utc_time"]
 
 Duration = float | timedelta
 """A time span as users give it: seconds, or a ``timedelta``."""
@@ -48,6 +48,11 @@ def to_ms(name: str, value: object, *, least_ms: int = 0) -> int:
     if milliseconds < least_ms:
         raise ArgumentsError(f"{name}={shown(value)}: expected at least {least_ms / 1000:g} s")
     return milliseconds
+
+
+def ttl_ms(name: str, value: object) -> int:
+    """Return for how long to keep something, in milliseconds: as ``to_ms`` does, and a hundred years for ``inf``."""
+    return MAX_DURATION_MS if isinstance(value, float) and value == float("inf") else to_ms(name, value)
 
 
 def due_ms(when: object, verb: str, instead: str, now_ms: int) -> int:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from asyncjobs.core.bounds import checked_count, shown
-from asyncjobs.core.duration import Duration, to_ms
+from asyncjobs.core.duration import Duration, to_ms, ttl_ms
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.record.envelope import encode
 from asyncjobs.core.record.header import MAX_NAME_BYTES
@@ -303,7 +303,7 @@ _CHECKS = {
     "max_retries": _Check("max_retries", functools.partial(checked_count, "max_retries")),
     "timeout": _duration("timeout", least_ms=1),
     "expires": _duration("expires", least_ms=1),
-    "result_ttl": _duration("result_ttl"),
+    "result_ttl": _Check("result_ttl_ms", functools.partial(ttl_ms, "result_ttl")),
     "acks": _Check("acks", _checked_acks),
     "executor": _Check("executor", _checked_executor),
     "secret": _Check("secret", _checked_secret),

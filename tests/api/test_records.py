@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from asyncjobs import App, Job, JobState, ResultExpired, RetryPolicy
+from asyncjobs.core.bounds import MAX_DURATION_MS
+from tests.apps import broker_of
 from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
@@ -155,6 +158,39 @@ async def test_a_result_of_half_a_second_is_gone_in_time_and_the_id_stays_known(
         assert found is not None
         assert (found.state, found.result) == (JobState.COMPLETED, None)
         assert not (await call.delay()).is_new
+
+
+@pytest.mark.parametrize("how", ["definition", "call", "setting"])
+async def test_a_result_may_be_kept_for_ever(make_app: Callable[..., App], how: str) -> None:
+    app = make_app(result_ttl=math.inf) if how == "setting" else make_app()
+    options: dict[str, Any] = {"result_ttl": math.inf}
+
+    @app.job(**(options if how == "definition" else {}))
+    async def answer() -> int:
+        return 42
+
+    call = answer.with_options(**(options if how == "call" else {}))
+    async with app, app.worker():
+        handle = await call.delay()
+        assert await handle.result(SOON) == 42
+        settled = Settlements(broker_of(app))
+        await (await call.delay()).result(SOON)
+        assert settled.ttls_ms == [MAX_DURATION_MS]
+        assert await app.delete_job(handle.id)
+
+
+class Settlements:
+    """Notes for how long the records of ended jobs are to be kept."""
+
+    def __init__(self, broker: Any) -> None:
+        self.ttls_ms: list[int] = []
+        settle = broker.settle
+
+        async def noting(settlements: Any) -> Any:
+            self.ttls_ms += [one.ttl_ms for one in settlements]
+            return await settle(settlements)
+
+        broker.settle = noting
 
 
 async def _has_no_result(handle: Any) -> bool:
