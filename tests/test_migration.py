@@ -9,9 +9,10 @@ import contextlib
 import importlib.util
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import pytest
 
@@ -29,6 +30,9 @@ class Library(NamedTuple):
     worker: list[str]
     """The arguments of the command that runs the worker of `before.py`."""
 
+    ready: str
+    """What these workers write once they work."""
+
     forward: list[str]
     """The arguments of the command that runs `forward.py`."""
 
@@ -43,6 +47,7 @@ LIBRARIES = [
     Library(
         "arq",
         ["before.WorkerSettings"],
+        "Starting worker",
         ["forward.WorkerSettings"],
         "import asyncio, arq, before\n"
         "async def send():\n"
@@ -62,8 +67,9 @@ LIBRARIES = [
     ),
     Library(
         "saq",
-        ["before.settings"],
-        ["forward.settings"],
+        ["before.settings", "-v"],
+        "Worker starting",
+        ["forward.settings", "-v"],
         "import asyncio, before\n"
         "async def send():\n"
         "    await before.queue.enqueue('thumbnail', path='cat.png', size=64, key='old-1')\n"
@@ -81,8 +87,9 @@ LIBRARIES = [
     ),
     Library(
         "celery",
-        ["-A", "before", "worker", "-Q", "celery,payments", "-c", "4"],
-        ["-A", "forward", "worker", "-Q", "celery,payments", "-c", "1"],
+        ["-A", "before", "worker", "-Q", "celery,payments", "-c", "4", "-l", "INFO"],
+        " ready.",
+        ["-A", "forward", "worker", "-Q", "celery,payments", "-c", "1", "-l", "INFO"],
         "import before\nbefore.thumbnail.apply_async(('cat.png', 64), task_id='old-1')",
         [
             "email: sent 'Hi' to ada@example.com at attempt 2",
@@ -97,6 +104,7 @@ LIBRARIES = [
     Library(
         "rq",
         ["worker", "--with-scheduler", "payments", "default"],
+        "Listening on",
         ["worker", "--job-class", "forward.Forward", "--with-scheduler", "payments", "default"],
         "import before\nbefore.queue.enqueue('before.thumbnail', 'cat.png', 64, job_id='old-1')",
         [
@@ -132,17 +140,26 @@ def variables(url: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def worker(library: Library, url: str, *command: str) -> Iterator[None]:
-    """Run a worker in the folder of the library until the end of the block."""
+def worker(library: Library, url: str, ready: str, *command: str) -> Iterator[None]:
+    """Run a worker in the folder of the library until the end of the block, which begins once it has written ``ready``.
+
+    SAQ's worker looks for abandoned jobs as it starts, and takes one that it is just about to run for one.
+    """
     process = subprocess.Popen(
         command,
         cwd=folder(library),
         env=variables(url),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
+    assert process.stdout is not None
+    works = threading.Event()
+    reader = threading.Thread(target=_read, args=(process.stdout, ready, works))
+    reader.start()
     try:
+        assert works.wait(WITHIN_S), f"the worker has not written {ready!r}"
         yield
     finally:
         process.terminate()
@@ -150,6 +167,19 @@ def worker(library: Library, url: str, *command: str) -> Iterator[None]:
             process.wait(WITHIN_S)
         finally:
             process.kill()
+            reader.join()
+            process.stdout.close()
+            process.wait()
+
+
+def _read(output: IO[str], ready: str, works: threading.Event) -> None:
+    for line in output:
+        if ready in line:
+            works.set()
+
+
+def new_worker(library: Library, url: str) -> contextlib.AbstractContextManager[None]:
+    return worker(library, url, " serves ", sys.executable, "-m", "asyncjobs", "worker", "after:app")
 
 
 def folder(library: Library) -> Path:
@@ -178,12 +208,12 @@ def run(library: Library, url: str, *arguments: str) -> list[str]:
 
 
 def test_the_program_after_the_move_does_what_the_guide_says(library: Library, redis_url: str) -> None:
-    with worker(library, redis_url, sys.executable, "-m", "asyncjobs", "worker", "after:app"):
+    with new_worker(library, redis_url):
         assert run(library, redis_url, "after.py") == library.lines
 
 
 def test_the_program_before_the_move_did_the_same(there: Library, redis_url: str) -> None:
-    with worker(there, redis_url, old_command(there), *there.worker):
+    with worker(there, redis_url, there.ready, old_command(there), *there.worker):
         assert run(there, redis_url, "before.py") == there.lines
 
 
@@ -198,8 +228,8 @@ def test_what_waits_in_the_old_queue_goes_on_in_the_new_one(there: Library, redi
         return False
 
     with (
-        worker(there, redis_url, old_command(there), *there.forward),
-        worker(there, redis_url, sys.executable, "-m", "asyncjobs", "worker", "after:app"),
+        worker(there, redis_url, there.ready, old_command(there), *there.forward),
+        new_worker(there, redis_url),
     ):
         until_sync(is_forwarded, "the job in the new queue", within=WITHIN_S)
         assert app.sync.result(handle, timeout=SOON) == "cat.png at 64 px"
