@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import anyio
 import pytest
 
-from asyncjobs import App, JobHandle, PartlySent, current_job
+from asyncjobs import App, JobCancelled, JobHandle, PartlySent, current_job
 from asyncjobs.brokers.redis.slots import slot_of
 from asyncjobs.core.portions import MOST_BYTES
 from asyncjobs.errors import BrokerUnavailable, QueueUnavailable
@@ -307,3 +307,31 @@ async def test_a_token_that_comes_while_a_worker_is_busy_wakes_another(nodes: li
             await work.with_options(queue=queue).delay(number)
             await ran.reach(number)
         go_on.set()
+
+
+async def test_a_cancellation_on_any_member_reaches_the_worker_at_once_also_after_one_is_lost(
+    members: list[Server],
+) -> None:
+    # With such a lease, the heartbeat would find it after 150 seconds.
+    app = app_of(members, lease=600.0)
+    started: Notes[str] = Notes()
+
+    @app.job
+    async def stay() -> None:
+        started.append(current_job().queue)
+        await asyncio.sleep(600)
+
+    async def cancel_on(queues: list[str]) -> None:
+        before = len(started)
+        handles = [await stay.with_options(queue=queue).delay() for queue in queues]
+        await started.reach(before + len(queues))
+        for handle in handles:
+            await handle.cancel()
+            with pytest.raises(JobCancelled):
+                await handle.result(SOON)
+
+    async with app, app.worker(queues=ALL):
+        # The worker listens on one member, which isn't that of two of the queues.
+        await cancel_on(ALL)
+        members[2].kill(signal.SIGKILL)
+        await cancel_on([HERE, THERE])
