@@ -688,6 +688,10 @@ def test_code_without_a_loop_sends_and_runs_sync_handlers_in_its_own_thread(shop
     assert outcomes(kit.run_sync()) == [("threaded", 1, "completed"), ("send", 1, "completed")]
     assert shop.done == [threading.current_thread().name, "ada"]
     assert shop.app.sync.result(handle) == 6
+    shop.done.clear()
+    shop.app.sync.enqueue_many([shop.threaded.request(number) for number in range(20)])
+    kit.run_sync()
+    assert set(shop.done) == {threading.current_thread().name}
 
 
 def test_eager_jobs_of_code_without_a_loop_raise_there(shop: Shop, eager: Kit) -> None:
