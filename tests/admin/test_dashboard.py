@@ -339,7 +339,9 @@ async def test_a_schedule_has_a_page_with_its_next_ticks_and_its_last_runs(app: 
 
     async with app:
         await app.add_schedule("tidy/7", tidy.request("top"), every=1)
-        await app.add_schedule("nightly", tidy.request("all"), cron="30 3 * * *", timezone="Europe/Berlin")
+        await app.add_schedule(
+            "nightly", tidy.request("all"), cron="30 3 * * *", timezone="Europe/Berlin", overlap=False
+        )
         assert "At 03:30 every day" in read(await see(web, "/schedules")).text
         async with app.worker(queues=["nights"]):
 
@@ -350,6 +352,8 @@ async def test_a_schedule_has_a_page_with_its_next_ticks_and_its_last_runs(app: 
         text = read(await see(web, "/schedules/tidy%2F7?queue=nights")).text
         assert "every 1 s" in text
         assert "No job of it has ended lately" not in text
+        assert "skipped ticks" not in text
         night = read(await see(web, "/schedules/nightly?queue=nights")).text
+        assert re.search(r"skipped ticks\s*0", night)
         assert "No job of it has ended lately" in night
         assert "02:30:00 UTC" in night or "01:30:00 UTC" in night

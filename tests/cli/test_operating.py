@@ -178,6 +178,7 @@ def test_schedules_are_listed_and_steered(app: App, run: Run) -> None:
 
     asyncio.run(add())
     assert "0 3 * * * Europe/Berlin" in run("schedules")[1]
+    assert "skipped" in run("schedules")[1]
     assert len(json.loads(run("schedules", "next", "nightly", "--json")[1])) == 10
     assert run("schedules", "pause", "nightly") == (0, "nightly is paused\n")
     [told] = json.loads(run("schedules", "--json")[1])
