@@ -6,6 +6,7 @@ import ast
 import asyncio
 import inspect
 import re
+import shlex
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import asyncjobs
 from asyncjobs import App, errors
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.cli import main as command_line
+from asyncjobs.cli.main import make_parser
 from asyncjobs.core.server import URL_OPTIONS
 from asyncjobs.jobs.registry import default_registry
 from asyncjobs.settings import load_settings
@@ -183,6 +185,32 @@ def test_the_table_of_settings_is_complete_and_tells_the_defaults() -> None:
 
 COMMAND_LINE = (DOCS / "reference" / "cli.md").read_text()
 SECTIONS = re.findall(r"^## asyncjobs (.+)$", COMMAND_LINE, re.MULTILINE)
+
+
+BLOCK = re.compile(r"^```\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(
+    r"^(?:[A-Z_]+=\S+ )*asyncjobs (?P<arguments>(?P<name>[a-z]+)\b.*?)(?: +#.*| \| .*)?$", re.MULTILINE
+)
+
+
+def test_every_command_that_a_page_shows_is_understood() -> None:
+    names = {command for section in SECTIONS for command in section.split(", ")}
+    shown = {
+        (name_of(page), line["arguments"])
+        for page in PAGES
+        for block in BLOCK.finditer(page.read_text())
+        for line in COMMAND.finditer(block["text"])
+        if line["name"] in names
+    }
+    wrong = []
+    for page, arguments in sorted(shown):
+        try:
+            make_parser().parse_args(shlex.split(arguments))
+        except SystemExit as error:
+            wrong += [(page, arguments)] if error.code else []
+
+    assert len(shown) > 60
+    assert wrong == []
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:

@@ -10,6 +10,7 @@ BASE_DIR = Path(__file__).parents[1]
 SECRET_KEY = os.environ.get("SECRET_KEY", "only for this example")
 DEBUG = True
 ALLOWED_HOSTS = ["*"]
+TIME_ZONE = "UTC"
 USE_TZ = True
 ROOT_URLCONF = "shop.urls"
 INSTALLED_APPS = ["shop"]
