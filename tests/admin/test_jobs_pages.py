@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
-from asyncjobs import App, RetryPolicy, Worker
-from asyncjobs.admin import dashboard
+from asyncjobs import App, Cancel, RetryPolicy, Worker, current_job
+from asyncjobs.admin import admin_api, dashboard
 from asyncjobs.admin.dashboard.commands import command, python_call, quoted
 from asyncjobs.admin.dashboard.shown import MAX_BRIEF, brief
 from tests.admin.test_api import role_of
@@ -207,3 +210,32 @@ async def test_of_a_job_that_is_gone_its_id_tells_when_it_was_sent(app: App, web
         found = await fetch(web, f"/search?q={gone.id}", "GET", {"x-role": "viewer"})
         assert "By its id, it was sent" in await page(web, found.headers["location"])
         assert "By its id" not in await page(web, "/jobs?missing=something")
+
+
+async def test_running_jobs_are_listed_while_they_end_in_all_ways(app: App, web: Any) -> None:
+    mounted = Starlette(routes=[Mount("/x/y", web), Mount("/api", admin_api(app, authorize=role_of))])
+
+    @app.job(retry=RetryPolicy(max_retries=1, initial=0.01))
+    async def work(number: int) -> None:
+        current_job().progress(number, 0 if number % 2 else None, "some")
+        await asyncio.sleep(0.01 * (number % 3))
+        if number % 4 == 1:
+            raise LookupError(str(number))
+        if number % 4 == 2:
+            raise Cancel("enough")
+
+    async def over() -> bool:
+        figures = await app.queue_stats("default")
+        return not (figures.size or figures.running)
+
+    async def look(target: str) -> None:
+        while not await over():
+            assert (await fetch(mounted, target, headers={"x-role": "admin"})).status == 200, target
+            assert {job.queue for job in await app.jobs("running")} <= {"default"}
+            # A reading of the memory broker lets nobody else in.
+            await asyncio.sleep(0.01)
+
+    async with app, app.worker(concurrency=20):
+        await app.enqueue_many([work.request(number) for number in range(24)])
+        targets = ("/x/y/jobs?state=running", "/api/jobs?state=running")
+        await asyncio.gather(*map(look, targets))
