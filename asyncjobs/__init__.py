@@ -81,6 +81,7 @@ from asyncjobs.jobs.logs import JobFields, JsonLines
 from asyncjobs.jobs.registry import JobDecorator, Registry, job
 from asyncjobs.jobs.request import JobRequest, Sending
 from asyncjobs.jobs.resources import Inject, ResourceScope, resource
+from asyncjobs.jobs.secret import Secret
 from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze
 from asyncjobs.jobs.tenant_scope import current_tenant, tenant_scope
 from asyncjobs.jobs.values.hooks import Encoders
@@ -174,6 +175,7 @@ __all__ = [
     "RetryRule",
     "ScheduleInfo",
     "ScheduleRun",
+    "Secret",
     "SendOptions",
     "Sending",
     "Server",

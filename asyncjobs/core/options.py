@@ -127,7 +127,7 @@ class JobOptions(_SharedOptions, total=False):
 
     secret: Sequence[str]
     """The parameters whose values are never shown: on the command line, over HTTP and in the dashboard stands
-    ``‹secret›`` in their place. They are stored as the others are."""
+    ``‹secret›`` in their place. They are stored as the others are. ``Secret[str]`` as the annotation does the same."""
 
 
 class SendOptions(_SharedOptions, total=False):

@@ -27,15 +27,15 @@ def catalogue_of(registry: Registry) -> Iterator[CatalogueEntry]:
 def entry_of(name: str, definition: JobDefinition[..., object]) -> CatalogueEntry | None:
     """Return the definition of a job under ``name``; ``None`` where its annotations can't be resolved."""
     try:
-        parameters = signature_of(definition).parameters
+        signature = signature_of(definition)
     except DefinitionError:
         return None
     summary = (inspect.getdoc(definition.function) or "").partition("\n")[0]
     return CatalogueEntry(
         name=name,
         queue=definition.options.queue or DEFAULT_QUEUE,
-        parameters=parameters,
-        secret=definition.options.secret,
+        parameters=signature.parameters,
+        secret=tuple(sorted(signature.secret)),
         summary=summary[:_SUMMARY_CHARS],
     )
 

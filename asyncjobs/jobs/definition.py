@@ -310,7 +310,7 @@ class JobDefinition(_Verbs[P, R]):
 
     def _new_signature(self) -> Signature:
         hooks = STANDARD if self._app is None else self._app._hooks
-        signature = Signature(self.function, self.name, hooks)
+        signature = Signature(self.function, self.name, hooks, self.options.secret)
         own = [name.lstrip("*") for name in signature.parameters]
         for name in self.options.secret:
             if name not in own:

@@ -51,16 +51,18 @@ class Argument(NamedTuple):
     name: str
     codec: Codec
     value: Any
+    is_secret: bool = False
 
 
 def unencodable(arguments: Iterable[Argument]) -> str | None:
     """Return which of the arguments can't be encoded, and what to send in its place; ``None`` if each can."""
-    for name, codec, value in arguments:
+    for name, codec, value, is_secret in arguments:
         try:
             codec.write(value)
         except ENCODING_ERRORS as error:
+            why = type(error).__name__ if is_secret else error
             return (
-                f"argument {name!r} of type {type(value).__qualname__} can't be encoded ({error}); "
+                f"argument {name!r} of type {type(value).__qualname__} can't be encoded ({why}); "
                 "send an id, or a dataclass, Struct, pydantic model or other type that msgspec encodes"
             )
     return None
@@ -68,24 +70,25 @@ def unencodable(arguments: Iterable[Argument]) -> str | None:
 
 def wrongly_typed(arguments: Iterable[Argument]) -> str | None:
     """Return which of the arguments can't be read as its annotation; ``None`` if each can."""
-    for name, codec, value in arguments:
+    for name, codec, value, is_secret in arguments:
         try:
             codec.decode(codec.write(value))
         except Exception as error:
-            return (
-                f"argument {name!r} does not fit its annotation {inspect.formatannotation(codec.annotation)}: {error}; "
-                f"given was {value!r:.100}"
-            )
+            misfit = f"argument {name!r} does not fit its annotation {inspect.formatannotation(codec.annotation)}"
+            if is_secret:
+                return f"{misfit}; given was a {type(value).__qualname__}, which is secret"
+            return f"{misfit}: {error}; given was {value!r:.100}"
     return None
 
 
 def changed(arguments: Iterable[Argument], arrived: Iterable[Any]) -> str | None:
     """Return which of the arguments would arrive as another value, and how; ``None`` if none would."""
-    for (name, codec, value), other in zip(arguments, arrived, strict=True):
+    for (name, codec, value, is_secret), other in zip(arguments, arrived, strict=True):
         problem = change(value, other, name)
         if problem is not None:
+            told = "it is secret, and would arrive as another value" if is_secret else problem
             return (
                 f"argument {name!r}, annotated {inspect.formatannotation(codec.annotation)}, can't be sent as it is: "
-                f"{problem}; the page 'What can be an argument' says what to do"
+                f"{told}; the page 'What can be an argument' says what to do"
             )
     return None

@@ -73,6 +73,13 @@ class JobRequest(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True, gc=Fa
     headers: dict[str, str] = {}
     """What middleware sends along."""
 
+    # In place of the two methods that msgspec makes, which show all fields, with secret arguments among them.
+    def __repr__(self) -> str:
+        return f"JobRequest({self.name!r}, queue={self.queue!r}, <{len(self.arguments)} bytes of arguments>)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("name", self.name), ("queue", self.queue)]
+
     @property
     def queue(self) -> str:
         """The queue that the job goes to."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from asyncjobs.core.bounds import shown
 from asyncjobs.errors import DefinitionError
 
-__all__ = ["Inject", "Injected", "ResourceScope", "injected_in", "resource", "scope_of"]
+__all__ = ["Inject", "Injected", "ResourceScope", "injected_in", "resource", "scope_of", "without_injected"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -127,3 +127,24 @@ def _in_annotation(hint: Any) -> Injected | None:
         return None
     # An alias may be annotated once more: what is added last counts.
     return next((one for one in reversed(hint.__metadata__) if isinstance(one, Injected)), None)
+
+
+def without_injected(signature: inspect.Signature, hints: Mapping[str, Any], name: str) -> inspect.Signature:
+    """Return the parameters that a call is bound to: all but those that the worker fills in."""
+    what = f"job {name!r}"
+    injected = injected_in(signature.parameters, hints, what)
+    kept: list[inspect.Parameter] = []
+    before: str | None = None
+    for parameter in signature.parameters.values():
+        if parameter.name in injected:
+            before = parameter.name
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                raise DefinitionError(f"{what}: {before!r} is injected, so it can't be positional-only")
+            continue
+        if before is not None and parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
+            raise DefinitionError(
+                f"{what}: {parameter.name!r} stands behind {before!r}, which is injected; put what is injected "
+                "last, or behind a *"
+            )
+        kept.append(parameter)
+    return signature.replace(parameters=kept)

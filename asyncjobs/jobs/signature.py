@@ -11,7 +11,7 @@ import itertools
 import types
 import typing
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,7 +21,8 @@ from asyncjobs.core.encrypted import refuse_encrypted
 from asyncjobs.errors import ArgumentsError, DefinitionError
 from asyncjobs.jobs.handler import check_returned
 from asyncjobs.jobs.misfits import Argument, changed, misfit, unencodable, wrongly_typed
-from asyncjobs.jobs.resources import injected_in
+from asyncjobs.jobs.resources import without_injected
+from asyncjobs.jobs.secret import is_secret
 from asyncjobs.jobs.values.codec import ANY, Codec
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, STANDARD, Hooks
 
@@ -57,22 +58,26 @@ class Signature:
         function: The handler.
         name: The job's name, for errors.
         hooks: How values of classes are sent that msgspec doesn't know.
+        secret: The parameters whose values no error shows, beside those annotated with ``Secret``.
 
     Raises:
         DefinitionError: A value of an annotation could not be decoded.
         NameError: An annotation names what isn't defined yet.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str, hooks: Hooks = STANDARD) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, hooks: Hooks = STANDARD, secret: Collection[str] = ()
+    ) -> None:
         self._name = name
         self._hooks = hooks
         hints = typing.get_type_hints(function, include_extras=True)
-        self._signature = _without_injected(inspect.signature(function), hints, name)
+        self._signature = without_injected(inspect.signature(function), hints, name)
         self._positional: list[tuple[str, Codec]] = []
         self._by_name: dict[str, Codec] = {}
         # Of *args and **kwargs; without them nothing is ever bound there.
         self._rest: tuple[str, Codec] = ("", ANY)
         self._others = ANY
+        self._other_names: frozenset[str] = frozenset()
         for one in self._signature.parameters.values():
             codec = self._codec(hints.get(one.name, Any), f"parameter {one.name!r}")
             if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD):
@@ -83,6 +88,9 @@ class Signature:
                 self._rest = (one.name, codec)
             if one.kind is one.VAR_KEYWORD:
                 self._others = codec
+                self._other_names = frozenset((one.name,))
+        #: The names of the parameters whose values are never shown.
+        self.secret = frozenset(secret) | {name for name in self._signature.parameters if is_secret(hints.get(name))}
         #: Of what the handler returns.
         check_returned(hints.get("return"), name)
         self.returns = self._codec(hints.get("return", Any), "the return value")
@@ -121,13 +129,13 @@ class Signature:
         except ArgumentsError:
             raise
         except ENCODING_ERRORS as error:
-            problem = unencodable(self._named(keywords, values)) or f"the arguments can't be encoded: {error}"
-            raise ArgumentsError(f"{self._name}(): {problem}") from error
+            problem = unencodable(self._named(keywords, values)) or f"the arguments can't be encoded{self._told(error)}"
+            raise ArgumentsError(f"{self._name}(): {problem}") from self._cause(error)
         try:
             check(raw)
         except Exception as error:
             # Code of the types may raise anything, such as a dataclass's `__post_init__`.
-            raise self._refusal(keywords, values, error) from error
+            raise self._refusal(keywords, values, error) from self._cause(error)
         return raw, keywords
 
     def encode_plain(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, tuple[str, ...]]:
@@ -163,7 +171,9 @@ class Signature:
             values = stored.decode(raw)
         except Exception as error:
             # Code of the types may raise anything.
-            raise ArgumentsError(f"{self._name}{self._signature}: the stored arguments do not fit: {error}") from error
+            raise ArgumentsError(
+                f"{self._name}{self._signature}: the stored arguments do not fit{self._told(error)}"
+            ) from self._cause(error)
         if not keywords:
             return values, {}
         return values[: stored.positional], dict(zip(keywords, values[stored.positional :], strict=True))
@@ -245,7 +255,7 @@ class Signature:
         try:
             arrived = stored.decode(raw)
         except Exception as error:
-            raise self._refusal(stored.keywords, values, error) from error
+            raise self._refusal(stored.keywords, values, error) from self._cause(error)
         try:
             if arrived == tuple(values):
                 return raw
@@ -258,8 +268,20 @@ class Signature:
         return raw
 
     def _refusal(self, keywords: tuple[str, ...], values: Sequence[Any], error: Exception) -> ArgumentsError:
-        problem = wrongly_typed(self._named(keywords, values)) or f"the arguments do not fit {self._signature}: {error}"
+        problem = wrongly_typed(self._named(keywords, values))
+        if problem is None:
+            problem = f"the arguments do not fit {self._signature}{self._told(error)}"
         return ArgumentsError(f"{self._name}(): {problem}")
+
+    def _told(self, error: Exception) -> str:
+        """Return the end of a message that tells an error; its text may quote a value, so not where one is secret."""
+        return (
+            f" ({type(error).__name__}; no more is told, since an argument is secret)" if self.secret else f": {error}"
+        )
+
+    def _cause(self, error: Exception) -> Exception | None:
+        """Return the error that another one comes from, for its traceback; none where an argument is secret."""
+        return None if self.secret else error
 
     # -- shapes: what is the same of all calls with so many positional arguments and these names
 
@@ -303,7 +325,12 @@ class Signature:
 
     def _named(self, keywords: tuple[str, ...], values: Sequence[Any]) -> list[Argument]:
         parameters = self._parameters(len(values) - len(keywords), keywords)
-        return [Argument(name, codec, value) for (name, codec), value in zip(parameters, values, strict=True)]
+        # Other names than the parameters' own are those of **others.
+        others = bool(self.secret & self._other_names)
+        return [
+            Argument(name, codec, value, name in self.secret or (others and codec is self._others))
+            for (name, codec), value in zip(parameters, values, strict=True)
+        ]
 
     def _parameters(self, positional: int, keywords: tuple[str, ...]) -> list[tuple[str, Codec]]:
         """Return name and codec of each argument in the order in which they are stored."""
@@ -341,27 +368,6 @@ def _loading(decode: Callable[..., Any], codecs: Sequence[Codec]) -> Callable[..
         )
 
     return load
-
-
-def _without_injected(signature: inspect.Signature, hints: Mapping[str, Any], name: str) -> inspect.Signature:
-    """Return the parameters that a call is bound to: all but those that the worker fills in."""
-    what = f"job {name!r}"
-    injected = injected_in(signature.parameters, hints, what)
-    kept: list[inspect.Parameter] = []
-    before: str | None = None
-    for parameter in signature.parameters.values():
-        if parameter.name in injected:
-            before = parameter.name
-            if parameter.kind is parameter.POSITIONAL_ONLY:
-                raise DefinitionError(f"{what}: {before!r} is injected, so it can't be positional-only")
-            continue
-        if before is not None and parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
-            raise DefinitionError(
-                f"{what}: {parameter.name!r} stands behind {before!r}, which is injected; put what is injected "
-                "last, or behind a *"
-            )
-        kept.append(parameter)
-    return signature.replace(parameters=kept)
 
 
 def _array_length(raw: msgspec.Raw) -> int:

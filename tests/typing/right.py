@@ -31,6 +31,7 @@ from asyncjobs import (
     Retry,
     RetryPolicy,
     ScheduleInfo,
+    Secret,
     Settings,
     Stats,
     SyncApp,
@@ -252,3 +253,13 @@ def without_a_loop() -> None:
         assert_type(one.id, str)
     some: JobHandle[object] = handle
     assert some
+
+
+@app.job
+async def charge(order: int, card: Secret[str], pin: Secret[int] | None = None) -> str:
+    assert_type(card, str)
+    return card
+
+
+async def pay() -> None:
+    assert_type(await charge.delay(7, "4111", pin=1), JobHandle[str])

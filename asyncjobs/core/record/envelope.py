@@ -59,6 +59,13 @@ class Envelope(
     due_at_ms: int = 0
     """When the job was to start, in Unix milliseconds by its sender's clock; 0 if at once."""
 
+    # In place of the two methods that msgspec makes, which show all fields, with secret arguments among them.
+    def __repr__(self) -> str:
+        return f"Envelope(<{len(memoryview(self.arguments))} bytes of arguments>)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("arguments", f"{len(memoryview(self.arguments))} bytes"), ("metadata", self.metadata)]
+
 
 class JobError(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What went wrong in one attempt."""
