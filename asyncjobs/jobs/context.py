@@ -34,7 +34,8 @@ Shield: TypeAlias = Literal["", "thread", "closing"]
 class JobContext:
     """The running job: given to middleware and to resource providers, and to handlers by ``current_job()``."""
 
-    # With a leading underscore: of the worker that runs the job, and of what is sent from its handler.
+    # With a leading underscore: of the worker that runs the job, and of what is sent from its handler. The thread is
+    # set where there is one.
     __slots__ = (
         "_deadline_ms",
         "_dispatcher",
@@ -49,6 +50,8 @@ class JobContext:
         "args",
         "kwargs",
     )
+
+    _thread_id: int
 
     def __init__(
         self,
@@ -74,7 +77,6 @@ class JobContext:
         # timeout ends the attempt.
         self._is_cancelled = False
         self._ends_at = ends_at
-        self._thread_id: int | None = None
         # Those that are open around what runs at the moment.
         self._resources: Any = None
 

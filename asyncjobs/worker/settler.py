@@ -82,7 +82,7 @@ class Settler(Duty):
             # After a lost reply a refusal may only mean that the first call got through.
             if not done and not self._is_repeating and settlement.verdict is not Verdict.RELEASE:
                 _log.warning(
-                    "job %s (%s) had been taken over by another worker: what this attempt came to is ignored",
+                    "the lease of job %s (%s) had been lost: what this attempt came to is ignored",
                     lease.id,
                     settlement.name,
                 )

@@ -56,7 +56,7 @@ def note_thread(job: JobContext) -> None:
 
 def thread_of(job: JobContext) -> int | None:
     """Return the number of the thread that runs the handler of ``job``; ``None`` if none does, or it waits for one."""
-    return job._thread_id if job._shield == "thread" else None
+    return getattr(job, "_thread_id", None) if job._shield == "thread" else None
 
 
 def tell_cancelled(job: JobContext) -> None:
