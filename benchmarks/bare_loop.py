@@ -54,13 +54,14 @@ class Bare:
     async def claim(self, limit: int) -> tuple[int, list[Any]]:
         number = next(self._numbers)
         args = {"worker": "bare", "number": number, "limit": limit, "lease_ms": 30_000, "lowest_first": False}
-        args |= {"keep_number": False, "sent_at": 0, "any_name": False}
-        [part] = await self._script(CLAIM, CLAIM.values(["noop"], **args, timer_ms=0))
+        args |= {"keep_number": False, "sent_at": 0, "any_name": False, "kept_names": "", "timer_ms": 0}
+        args |= {"most_bytes": 4 << 20, "suspects": 1_000, "last_one": True, "max_deaths": 3}
+        [part] = await self._script(CLAIM, CLAIM.values(["noop"], **args))
         reply = CLAIM.reply(*part)
         return reply.fence, reply.jobs
 
     async def settle(self, rows: list[Value]) -> None:
-        await self._script(SETTLE, SETTLE.values(rows))
+        await self._script(SETTLE, SETTLE.values(rows, has_unique=False))
 
     async def _run(self, fence: int, job_id: bytes, record: bytes, out: list[Any]) -> None:
         arguments = msgspec.msgpack.decode(record[11:])["a"]
