@@ -27,6 +27,7 @@ from asyncjobs import (
     Worker,
     tenant_scope,
 )
+from tests.security.keys import NEW
 from tests.servers import Server
 from tests.waiting import SOON, Notes, until
 
@@ -211,6 +212,34 @@ async def test_a_trigger_of_a_schedule_meets_the_job_that_is_there(app: App, syn
         first = await app.trigger_schedule("nightly")
         assert not (await app.trigger_schedule("nightly")).is_new
         assert (await sync.delay(7)).id == first.id
+
+
+async def test_encrypted_arguments_can_be_replaced_moved_and_sent_by_a_schedule(make_app: Callable[..., App]) -> None:
+    app = make_app(encryption_keys=[NEW], queues=["default", "slow"])
+
+    @app.job(unique=Unique(by="user", on_conflict="replace"))
+    async def tell(user: int, text: str = "tick") -> str:
+        return text
+
+    @app.job(debounce=Debounce(0.2, by="user"))
+    async def index(user: int, text: str) -> str:
+        return text
+
+    async with app:
+        await tell.delay(7, "one")
+        replaced = await tell.delay(7, "two")
+        assert not replaced.is_new
+        moved = await tell.delay(8, "moved")
+        assert await app.edit_job(moved.id, queue="default", to_queue="slow") == "edited"
+        await app.add_schedule("nightly", tell.request(9), every=86_400)
+        ticked = await app.trigger_schedule("nightly")
+        await index.delay(7, "a")
+        debounced = await index.delay(7, "b")
+        async with app.worker():
+            assert await replaced.result(SOON) == "two"
+            assert await app.handle(moved.id, queue="slow").result(SOON) == "moved"
+            assert await ticked.result(SOON) == "tick"
+            assert await debounced.result(SOON) == "b"
 
 
 # -- what becomes of the key

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from asyncjobs.core.uniqueness import UniqueRule
 from asyncjobs.ports import Hold
 
 __all__ = ["KEEP_MS", "LEASE_MS", "MAX_DEATHS", "RETRY_MS", "TICK_MS", "TTL_MS", "ModelJob", "ModelQueue"]
@@ -40,7 +41,19 @@ class ModelJob:
     deaths: int = 0
     died_ms: int = 0
     expires_ms: int = 0
+    key: str = ""
+    body: bytes = b""
+    has_tries: bool = False
+    was_cancelled: bool = False
     cancel_reason: str | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self.place not in ("dead", "ended")
+
+    @property
+    def waits_first(self) -> bool:
+        return self.is_live and self.place != "running" and not self.has_tries
 
 
 @dataclass
@@ -54,6 +67,9 @@ class ModelQueue:
     # The jobs that can be brought back, and until when.
     deleted: dict[str, tuple[ModelJob, int]] = field(default_factory=dict)
     holds: set[Hold] = field(default_factory=set)
+    # By unique key, the job that was accepted with it last, until when it holds the key although it has completed, and
+    # when it was sent.
+    holders: dict[str, tuple[ModelJob, int, int]] = field(default_factory=dict)
     recovered_ms: int = 0
     recover_from_ms: int = 0
     # (tenant, what its job has come to) → how often.
@@ -77,15 +93,49 @@ class ModelQueue:
             if job.expires_ms <= self.now_ms:
                 del self.jobs[job.id]
 
-    def enqueue(self, job_id: str, name: str, priority: int, delay_ms: int, tenant: str) -> bool:
+    def enqueue(
+        self,
+        job_id: str,
+        name: str,
+        priority: int,
+        delay_ms: int,
+        tenant: str,
+        body: bytes = b"",
+        rule: UniqueRule | None = None,
+    ) -> bool | str:
         if job_id in self.jobs:
             return False
-        job = self.jobs[job_id] = ModelJob(job_id, name, priority, tenant)
+        if rule is not None and (holder := self.holder(rule)) is not None:
+            if rule.on_conflict == "replace" and holder.waits_first:
+                holder.body = body
+                if rule.wait_ms and holder.place == "scheduled":
+                    holder.due_ms = self.now_ms + rule.wait_ms
+                    if rule.at_most_ms:
+                        holder.due_ms = min(holder.due_ms, self.holders[rule.key][2] + rule.at_most_ms)
+            return holder.id
+        job = self.jobs[job_id] = ModelJob(job_id, name, priority, tenant, body=body)
+        if rule is not None:
+            job.key = rule.key
+            self.holders[rule.key] = job, self.now_ms + rule.within_ms if rule.within_ms else 0, self.now_ms
         if delay_ms:
             job.place, job.due_ms = "scheduled", self.now_ms + delay_ms
         else:
             self.ready[priority].append(job_id)
         return True
+
+    def holder(self, rule: UniqueRule) -> ModelJob | None:
+        job, until_ms, _ = self.holders.get(rule.key, (None, 0, 0))
+        if job is None:
+            return None
+        is_there = self.jobs.get(job.id) is job
+        if is_there and (job.waits_first or (job.is_live and rule.until == "end")):
+            return job
+        is_void = is_there and (job.place == "dead" or job.was_cancelled)
+        return job if until_ms > self.now_ms and not is_void else None
+
+    def leave_key(self, job: ModelJob) -> None:
+        if self.holders.get(job.key, (None,))[0] is job:
+            del self.holders[job.key]
 
     def promote(self) -> None:
         due = [job for job in self.in_place("scheduled") if job.due_ms <= self.now_ms]
@@ -164,6 +214,7 @@ class ModelQueue:
     def bury(self, job: ModelJob) -> None:
         job.place, job.died_ms = "dead", self.now_ms
         self.count(job, "failed")
+        job.has_tries = True
 
     def complete(self, job_id: str) -> None:
         self.count(self.jobs[job_id], "succeeded")
@@ -172,6 +223,7 @@ class ModelQueue:
     def fail(self, job_id: str, *, for_good: bool = False) -> None:
         job = self.jobs[job_id]
         job.failures += 1
+        job.has_tries = True
         if for_good or job.failures > MAX_RETRIES:
             self.bury(job)
         else:
@@ -207,10 +259,13 @@ class ModelQueue:
         for job in lapsed:
             if job.cancel_reason is not None:
                 self.count(job, "cancelled")
+                job.was_cancelled = True
+                self.leave_key(job)
                 self.end(job)
                 cancelled.append(job.id)
                 continue
             job.deaths += 1
+            job.has_tries = True
             if job.deaths >= MAX_DEATHS:
                 self.bury(job)
                 dead.append(job.id)
@@ -233,6 +288,8 @@ class ModelQueue:
         elif job.place == "parked":
             self.parked.remove(job_id)
         self.count(job, "cancelled")
+        job.was_cancelled = True
+        self.leave_key(job)
         self.end(job)
         return "cancelled"
 
@@ -267,6 +324,8 @@ class ModelQueue:
         if job is None or job.place != "dead":
             return False
         job.place, job.failures, job.deaths = "ready", 0, 0
+        if job.key:
+            self.holders.setdefault(job.key, (job, 0, self.now_ms))
         self.ready[job.priority].append(job_id)
         return True
 
@@ -275,6 +334,7 @@ class ModelQueue:
         if job is None or job.place not in ("dead", "ended"):
             return False
         del self.jobs[job_id]
+        self.leave_key(job)
         if keep_ms:
             until_ms = self.now_ms + keep_ms
             self.deleted[job_id] = job, until_ms if job.place == "dead" else min(job.expires_ms, until_ms)

@@ -7,20 +7,32 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from asyncjobs.core.priority import Priority
-from asyncjobs.core.record.envelope import JobError, encode
+from asyncjobs.core.record.envelope import Envelope, JobError, decode_envelope, encode
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.core.settlement import Completed, Failed, Outcome, Released, Snoozed
 from asyncjobs.core.states import JobState
+from asyncjobs.core.uniqueness import UniqueRule
 from asyncjobs.ports import Claimed, Hold
 from asyncjobs.testing.conformance import Bench
 from tests.conformance.kits import MemoryKit, RedisKit
-from tests.conformance.model import KEEP_MS, LEASE_MS, MAX_DEATHS, MAX_RETRIES, RETRY_MS, TICK_MS, TTL_MS, ModelQueue
+from tests.conformance.model import (
+    HALF_MS,
+    KEEP_MS,
+    LEASE_MS,
+    MAX_DEATHS,
+    MAX_RETRIES,
+    RETRY_MS,
+    TICK_MS,
+    TTL_MS,
+    ModelQueue,
+)
 from tests.servers import Server
 
 IDS = [f"job-{number}" for number in range(6)]
@@ -32,6 +44,14 @@ HOLDS = [
     *(Hold("tenant", tenant) for tenant in TENANTS),
 ]
 POLICY = RetryPolicy(max_retries=MAX_RETRIES, initial=RETRY_MS / 1000, cap=RETRY_MS / 1000, jitter=False)
+WAIT_MS = TICK_MS + HALF_MS
+RULES = [
+    UniqueRule("a"),
+    UniqueRule("a", until="start"),
+    UniqueRule("a", on_conflict="replace", within_ms=3 * TICK_MS + HALF_MS),
+    UniqueRule("b", within_ms=8 * TICK_MS + HALF_MS),
+    UniqueRule("b", until="start", on_conflict="replace", wait_ms=WAIT_MS, at_most_ms=2 * WAIT_MS + HALF_MS),
+]
 STATES = {
     "ready": (JobState.PENDING, JobState.RETRYING),
     "parked": (JobState.PENDING, JobState.RETRYING),
@@ -101,6 +121,25 @@ class BrokerMachine(RuleBasedStateMachine):
         job = self.bench.new(name, job_id=job_id, priority=priority, delay_ms=delay_ms, tenant=tenant)
         expected = self.model.enqueue(job_id, name, priority.value, delay_ms, tenant)
         assert self.run(self.broker.enqueue([job])) == [expected]
+
+    @rule(
+        job_ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=3),
+        name=st.sampled_from(NAMES),
+        priority=st.sampled_from(list(Priority)),
+        unique=st.sampled_from(RULES),
+        argument=st.integers(0, 9),
+    )
+    def enqueue_unique(
+        self, job_ids: list[str], name: str, priority: Priority, unique: UniqueRule, argument: int
+    ) -> None:
+        self.pass_a_moment()
+        jobs, expected = [], []
+        for number, job_id in enumerate(job_ids):
+            body = encode(Envelope(arguments=msgspec.Raw(encode([argument, number])), created_at_ms=1))
+            new = self.bench.new(name, job_id=job_id, priority=priority, delay_ms=unique.wait_ms)
+            jobs.append(msgspec.structs.replace(new, body=body, unique=unique))
+            expected.append(self.model.enqueue(job_id, name, priority.value, unique.wait_ms, "", body, unique))
+        assert self.run(self.broker.enqueue(jobs)) == expected
 
     @rule(
         target=runs,
@@ -237,6 +276,9 @@ class BrokerMachine(RuleBasedStateMachine):
             assert (job is None) == (known is None), job_id
             if job is not None and known is not None:
                 assert job.state in STATES[known.place], (job_id, job.state, known.place)
+                assert job.unique_key == known.key
+                if known.body:
+                    assert job.envelope == decode_envelope(known.body)
                 if known.place != "ended":
                     assert (job.failures, job.deaths) == (known.failures, known.deaths)
                 run = (self.claimed_ms[job_id], "worker") if known.place == "running" else (None, "")

@@ -64,7 +64,7 @@ def holder_of(queue: Queue, job: NewJob, rule: UniqueRule, now_ms: int) -> str |
         until_ms = now_ms + rule.within_ms if rule.within_ms else 0
         holdings[rule.key] = _Holding(job.id, until_ms, now_ms)
         return None
-    if rule.on_conflict == "replace" and _standing(queue, holding, now_ms) == "waits":
+    if rule.on_conflict == "replace" and _standing(queue, rule.key, holding, now_ms) == "waits":
         entry = queue.jobs[holding.id]
         entry.body, entry.acks_early = job.body, job.acks_early
         if rule.wait_ms and entry.place == "scheduled":
@@ -76,7 +76,7 @@ def holder_of(queue: Queue, job: NewJob, rule: UniqueRule, now_ms: int) -> str |
 
 
 def _holds(queue: Queue, holding: _Holding, rule: UniqueRule, now_ms: int) -> bool:
-    standing = _standing(queue, holding, now_ms)
+    standing = _standing(queue, rule.key, holding, now_ms)
     return (
         standing == "waits"
         or (standing == "begun" and rule.until == "end")
@@ -84,10 +84,11 @@ def _holds(queue: Queue, holding: _Holding, rule: UniqueRule, now_ms: int) -> bo
     )
 
 
-def _standing(queue: Queue, holding: _Holding, now_ms: int) -> Literal["waits", "begun", "completed", "void"]:
-    """Return what has become of a holder; ``void`` if it was cancelled or is dead."""
+def _standing(queue: Queue, key: str, holding: _Holding, now_ms: int) -> Literal["waits", "begun", "completed", "void"]:
+    """Return what has become of the holder of ``key``; ``void`` if it was cancelled or is dead."""
     entry = queue.get(holding.id, now_ms)
-    if entry is None or (entry.place == "ended" and entry.ended_as is JobState.COMPLETED):
+    # After the holder has expired, a job without this key may have its id.
+    if entry is None or entry.unique_key != key or (entry.place == "ended" and entry.ended_as is JobState.COMPLETED):
         return "completed"
     if entry.place in ("ended", "dead"):
         return "void"
@@ -99,5 +100,5 @@ def prune_keys(queue: Queue, now_ms: int) -> None:
     holdings = queue.unique.holdings
     for _ in range(min(len(holdings), _MAX_LOOKED)):
         key, holding = holdings.popitem(last=False)
-        if holding.until_ms > now_ms or _standing(queue, holding, now_ms) in ("waits", "begun"):
+        if holding.until_ms > now_ms or _standing(queue, key, holding, now_ms) in ("waits", "begun"):
             holdings[key] = holding

@@ -129,6 +129,17 @@ class Uniqueness(Theme):
         await bench.kit.advance(2_000)
         assert await bench.broker.enqueue([unique(bench)]) == [True]
 
+    async def test_a_later_job_that_has_the_id_of_a_holder_but_not_its_key_keeps_nobody_out(self, bench: Bench) -> None:
+        first = unique(bench, within_ms=2_000)
+        await bench.send(first)
+        await bench.settle((await bench.claim()).jobs, ttl_ms=1_000)
+        await bench.kit.advance(2_001)
+        await bench.send(bench.new(job_id=first.id))
+        assert await bench.broker.enqueue([unique(bench, "b", on_conflict="replace")]) == [True]
+        job = await bench.broker.find(bench.queue, first.id)
+        assert job is not None
+        assert job.arguments == ["a", 1]
+
     async def test_until_its_start_a_job_keeps_others_out_only_before_its_first_attempt(self, bench: Bench) -> None:
         first, second, third = (unique(bench, until="start") for _ in range(3))
         await bench.send(first)

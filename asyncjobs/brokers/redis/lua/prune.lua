@@ -39,7 +39,7 @@ local function keys_left_behind(now)
   local found = redis.pcall('HSCAN', q.unique, string.match(cursor, '^%d+$') or '0', 'COUNT', KEYS_LOOKED_AT)
   for n = 1, found.err and 0 or #found[2], 2 do
     local id, until_ms = read_holder(found[2][n + 1])
-    local standing = id and until_ms <= now and read_stored(q, found[2][n + 1]).standing
+    local standing = id and until_ms <= now and read_stored(q, found[2][n], found[2][n + 1]).standing
     if not id or standing == 'completed' or standing == 'void' then
       left[#left + 1] = found[2][n]
     end

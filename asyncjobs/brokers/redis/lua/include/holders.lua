@@ -13,7 +13,7 @@ local REPLACES = {E = true, S = true, d = true}
 local function standing_of(q, id, head)
   if head == '' then
     return 'completed'
-  elseif is_readable(head) and is_ended(head) then
+  elseif is_ended(head) then
     return has_completed(head) and 'completed' or 'void'
   elseif redis.call('ZSCORE', q.dead, id) then
     return 'void'
@@ -22,12 +22,14 @@ local function standing_of(q, id, head)
   return has_begun and 'begun' or 'waits'
 end
 
-local function read_stored(q, stored)
+local function read_stored(q, key, stored)
   local id, until_ms, sent_at = read_holder(stored)
   if not id then
     return nil
   end
   local head = redis.call('GETRANGE', job_key(q, id), 0, MAX_HEADER - 1)
+  -- After the holder has expired, a job without this key may have its id.
+  head = head ~= '' and unique_key_of(head) == key and head or ''
   return {id = id, until_ms = until_ms, sent_at = sent_at, head = head, standing = standing_of(q, id, head)}
 end
 
@@ -68,12 +70,12 @@ local function meet_holders(q, now, ids, records, whens, rules, known)
   local stored = values_of(q.unique, keys)
   for n, id in ipairs(ids) do
     local key, rule = at[n] and keys[at[n]], rules[n]
-    local holder = key and (holders[key] or read_stored(q, stored[at[n]]))
+    local holder = key and (holders[key] or read_stored(q, key, stored[at[n]]))
     if known[n] or is_new[id] then
       holder = nil
     elseif holder and holds(holder, rule, now) then
       holders[key], met.ids[n] = holder, holder.id
-      if REPLACES[rule.mode] and holder.standing == 'waits' and is_readable(holder.head) then
+      if REPLACES[rule.mode] and holder.standing == 'waits' then
         local record = in_place_of(holder.head, records[n])
         if holder.number then
           records[holder.number] = record
