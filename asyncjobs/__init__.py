@@ -13,6 +13,7 @@ from asyncjobs.app.load import Load, QueueLoad
 from asyncjobs.app.series import NameSeries, NameStats, QueueSeries
 from asyncjobs.app.stats import (
     HoldStats,
+    LimitStats,
     MinuteStats,
     ParkedReason,
     ParkedStats,
@@ -35,6 +36,7 @@ from asyncjobs.app.worker_stats import WorkerJob, WorkerStats
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.encrypted import EncryptionKey, EncryptionMode
 from asyncjobs.core.job import Job
+from asyncjobs.core.limits import Rate
 from asyncjobs.core.options import Acks, CallOptions, DefinitionOptions, Durability, Executor, JobOptions, SendOptions
 from asyncjobs.core.package import PACKAGE_VERSION
 from asyncjobs.core.priority import Priority, PriorityName
@@ -88,6 +90,7 @@ from asyncjobs.jobs.values.hooks import Encoders
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.settings import SettingOptions, Settings
 from asyncjobs.worker.liveness.health import Health
+from asyncjobs.worker.recycling import EndedBy
 from asyncjobs.worker.worker import Worker
 
 __all__ = [
@@ -116,6 +119,7 @@ __all__ = [
     "Durability",
     "Duration",
     "EditResult",
+    "EndedBy",
     "Encoders",
     "EncryptionError",
     "EncryptionKey",
@@ -127,6 +131,7 @@ __all__ = [
     "Health",
     "HistoryEntry",
     "HoldStats",
+    "LimitStats",
     "Inject",
     "InvalidTransition",
     "Job",
@@ -172,6 +177,7 @@ __all__ = [
     "ResultTimeout",
     "Retry",
     "RetryPolicy",
+    "Rate",
     "RetryRule",
     "ScheduleInfo",
     "ScheduleRun",

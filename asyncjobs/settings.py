@@ -216,8 +216,9 @@ def _word(expected: str) -> _Rule:
     return _Rule(parse, expected)
 
 
-# A time to live that is no longer than Redis and the rest of the arithmetic allow: a hundred years.
-_FOR_EVER_S = MAX_DURATION_MS / 1_000
+def _time_to_live() -> _Rule:
+    # For ever is no longer than Redis and the rest of the arithmetic allow: a hundred years.
+    return _seconds(0, or_inf="keep it for ever", inf_s=MAX_DURATION_MS / 1_000)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,7 +230,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease: Annotated[float, _seconds(1)] = 30.0
     shutdown_timeout: Annotated[float, _seconds(0)] = 30.0
     poll_interval: Annotated[float, _seconds(0.01)] = 1.0
-    result_ttl: Annotated[float, _seconds(0, or_inf="keep it for ever", inf_s=_FOR_EVER_S)] = 3600.0
+    result_ttl: Annotated[float, _time_to_live()] = 3600.0
     max_payload: Annotated[int, _whole(1_024, 512 << 20)] = 1_048_576
     scheduler: Annotated[bool, _switch()] = True
     scheduler_interval: Annotated[float, _seconds(0.1)] = 5.0

@@ -55,7 +55,7 @@ class Bare:
         number = next(self._numbers)
         args = {"worker": "bare", "number": number, "limit": limit, "lease_ms": 30_000, "lowest_first": False}
         args |= {"keep_number": False, "sent_at": 0, "any_name": False, "kept_names": "", "timer_ms": 0}
-        args |= {"most_bytes": 4 << 20, "suspects": 1_000, "last_one": True, "max_deaths": 3}
+        args |= {"most_bytes": 4 << 20, "suspects": 1_000, "last_one": True, "max_deaths": 3, "ahead": 0}
         [part] = await self._script(CLAIM, CLAIM.values(["noop"], **args))
         reply = CLAIM.reply(*part)
         return reply.fence, reply.jobs

@@ -15,9 +15,10 @@ from asyncjobs.app.sender import Sender
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.verbs.all import AllVerbs
 from asyncjobs.core.bounds import shown
-from asyncjobs.core.options import UNSET, JobOptions, UnsetType
+from asyncjobs.core.limits import QueueLimit, Rate, checked_limit
+from asyncjobs.core.options import UNSET, JobOptions, UnsetType, checked_queue
 from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.errors import ConfigurationError
+from asyncjobs.errors import ArgumentsError, ConfigurationError, DefinitionError
 from asyncjobs.jobs.definition import AsyncJobDefinition, SyncJobDefinition
 from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.registry import JobDecorator, Registry, decorator, default_registry
@@ -116,6 +117,7 @@ class App(AllVerbs):
         self._lookup = Lookup(self._connection, self.registry, self._encryption)
         self._sender = Sender(self._connection, self._lookup, self.middleware, self._encryption)
         self.sync = SyncApp(self, self._connection.loop, self.settings.send_timeout)
+        self._limits: dict[str, QueueLimit] = {}
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._on_start: list[Callable[..., object]] = []
         self._on_stop: list[Callable[..., object]] = []
@@ -153,6 +155,7 @@ class App(AllVerbs):
             overrides=self._overrides,
             on_start=tuple(self._on_start),
             on_stop=tuple(self._on_stop),
+            limits=self._limits,
             connection=self._connection,
             sender=self._sender,
             lookup=self._lookup,
@@ -191,6 +194,33 @@ class App(AllVerbs):
             ```
         """
         return decorator(self.registry, function, options)
+
+    def queue(self, name: str, /, *, running: int | None = None, rate: Rate | str | None = None) -> None:
+        """Declare how many jobs of a queue may run, at once and in a time, on all workers together.
+
+        Workers that start make it known; the latest of them counts. ``app.set_limit`` changes it while they run.
+
+        Args:
+            name: The queue.
+            running: How many of its jobs may run at once; by default any number.
+            rate: How many of its jobs may start in a time: a ``Rate``, or a text such as ``"50/s"``, ``"1000/m"`` or
+                ``"100/10s"``; by default any number.
+
+        Raises:
+            ArgumentsError: ``name`` can't be the name of a queue, a number or a rate is wrong, or neither was given.
+            DefinitionError: The queue was declared with another limit before.
+
+        Example:
+            ```python
+            app.queue("mail", running=20, rate="50/s")
+            ```
+        """
+        limit = checked_limit(running, rate)
+        if not limit:
+            raise ArgumentsError(f"app.queue({name!r}) got neither running nor rate: expected at least one of them")
+        before = self._limits.setdefault(checked_queue(name), limit)
+        if before != limit:
+            raise DefinitionError(f"the queue {name!r} is declared twice: with {before}, and now with {limit}")
 
     @contextlib.contextmanager
     def override(self, provider: Callable[..., Any], replacement: Callable[..., Any]) -> Iterator[None]:

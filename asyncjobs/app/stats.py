@@ -12,10 +12,12 @@ import msgspec
 from asyncjobs.app.worker_stats import WorkerStats, worker_stats
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.histogram import mean_ms, percentile_ms
+from asyncjobs.core.limits import checked_limit
 from asyncjobs.core.priority import Priority
 from asyncjobs.ports import (
     Held,
     Hold,
+    LimitFigures,
     ParkedJobs,
     PeriodFigures,
     QueueFigures,
@@ -25,6 +27,7 @@ from asyncjobs.ports import (
 
 __all__ = [
     "HoldStats",
+    "LimitStats",
     "MinuteStats",
     "ParkedReason",
     "ParkedStats",
@@ -72,6 +75,28 @@ class HoldStats(msgspec.Struct, frozen=True, kw_only=True):
     """Who has held it back: see ``acting``. Empty if that isn't known."""
     why: str
     """The reason that was given; empty if there was none."""
+
+
+class LimitStats(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs of a queue may run, at once and in a time, on all workers together."""
+
+    running: int | None
+    """How many may run at once; ``None`` for any number."""
+    rate: str | None
+    """How many may start in a time, such as ``"50/s"``; ``None`` for any number."""
+    burst: int | None
+    """How many of the rate may start at the same moment; ``None`` without a rate."""
+    is_set: bool
+    """Whether this was set by hand, in place of what the program declares."""
+    set_by: str
+    """Who has set it: see ``acting``. Empty if it is as declared."""
+    declared: str
+    """What the program declares, as text."""
+    opens_at: datetime | None
+    """When the next jobs may start, in UTC, if the rate is used up; ``None`` if it isn't."""
+
+    def __str__(self) -> str:
+        return str(checked_limit(self.running, self.rate))
 
 
 class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +150,8 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     """The parked jobs by reason, most first, at most 100."""
     holds: tuple[HoldStats, ...] = ()
     """What is held back: the queue if it is paused, and the suspended names and tenants."""
+    limit: LimitStats | None = None
+    """How many of its jobs may run, at once and in a time; ``None`` if there is no limit."""
 
     @property
     def pause(self) -> HoldStats | None:
@@ -247,6 +274,7 @@ def queue_stats(figures: QueueFigures) -> QueueStats:
         overdue=figures.overdue,
         parked_for=tuple(_parked(one, figures.holds) for one in figures.parked_for),
         holds=tuple(map(_hold, figures.held)),
+        limit=None if figures.limit is None else _limit(figures.limit),
         **_ends(figures),
     )
 
@@ -257,6 +285,19 @@ def _hold(held: Held) -> HoldStats:
     assert kind != "version"
     since = utc_time(held.since_ms) if held.since_ms else None
     return HoldStats(kind=kind, which=which, since=since, by=held.by, why=held.why)
+
+
+def _limit(figures: LimitFigures) -> LimitStats:
+    rate = figures.limit.rate
+    return LimitStats(
+        running=figures.limit.running,
+        rate=None if rate is None else str(rate),
+        burst=None if rate is None else rate.burst,
+        is_set=figures.is_set,
+        set_by=figures.set_by,
+        declared=str(figures.declared),
+        opens_at=utc_time(figures.opens_at_ms),
+    )
 
 
 def _parked(jobs: ParkedJobs, holds: Container[Hold]) -> ParkedStats:

@@ -184,6 +184,8 @@ class SyncApp:
     suspend_name = _twin(AllVerbs.suspend_name)
     resume_name = _twin(AllVerbs.resume_name)
     suspended_names = _twin(AllVerbs.suspended_names)
+    set_limit = _twin(AllVerbs.set_limit)
+    reset_limit = _twin(AllVerbs.reset_limit)
     pause = _twin(AllVerbs.pause)
     resume = _twin(AllVerbs.resume)
     purge_queue = _twin(AllVerbs.purge_queue)

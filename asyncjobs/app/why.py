@@ -25,6 +25,8 @@ WhyKind = Literal[
     "no worker",
     "no worker of its name",
     "due later",
+    "queue full",
+    "rate used up",
     "no free slot",
     "in line",
     "should run",
@@ -50,9 +52,10 @@ class WhyReason(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
     """Who has paused or suspended it, if that is known."""
     note: str = ""
-    """The reason that was given for that; of a job that is dead or has ended, its last error, or the reason."""
+    """The reason that was given for that; of a job that is dead or has ended, its last error, or the reason; the rate
+    that is used up."""
     due_at: datetime | None = None
-    """When the job may start, of a job that waits for its time."""
+    """When the job may start, of a job that waits for its time; when the rate of its queue allows the next start."""
     retry: int = 0
     """Which retry it waits for, 0 for the first run; of a dead job, how many attempts have failed."""
     max_retries: int | None = None
@@ -60,7 +63,7 @@ class WhyReason(msgspec.Struct, frozen=True, kw_only=True):
     ahead: int | None = None
     """How many jobs start before it, of a job in line."""
     slots: int | None = None
-    """How many jobs the workers of its queue run at once."""
+    """How many jobs the workers of its queue run at once; of a full queue, how many of its jobs may run at once."""
     free_slots: int | None = None
     """How many of these slots are free, as of the last seconds."""
 
@@ -151,7 +154,8 @@ def _waits(
         since = utc_time(job.errors[-1].at_ms) if retry and job.errors else None
         yield WhyReason(kind="due later", due_at=due_at, since=since, retry=retry, max_retries=max_retries)
     elif of_name and not held and (location is None or location.place != "parked"):
-        yield _in_line(job, location, of_name, now)
+        limited = [*_limited(location, queue)]
+        yield from limited or [_in_line(job, location, of_name, now)]
 
 
 def _held(job: Job, queue: QueueStats) -> Iterator[WhyReason]:
@@ -170,6 +174,17 @@ def _held(job: Job, queue: QueueStats) -> Iterator[WhyReason]:
                 by=held.by,
                 note=held.why,
             )
+
+
+def _limited(location: JobLocation | None, queue: QueueStats) -> Iterator[WhyReason]:
+    """Yield the limits of a queue that let nothing start now."""
+    limit, ahead = queue.limit, None if location is None else location.ahead
+    if limit is not None and limit.running is not None and queue.running >= limit.running:
+        yield WhyReason(kind="queue full", which=queue.queue_name, slots=limit.running, ahead=ahead)
+    if limit is not None and limit.rate is not None and limit.opens_at is not None:
+        yield WhyReason(
+            kind="rate used up", which=queue.queue_name, note=limit.rate, due_at=limit.opens_at, ahead=ahead
+        )
 
 
 def knows(worker: WorkerInfo, name: str) -> bool:
@@ -222,6 +237,19 @@ def _full(one: WhyReason) -> str:
     return f"{slots} are taken" + (f", and {_starts(one.ahead)} before it." if one.ahead else ".")
 
 
+def _queue_full(one: WhyReason) -> str:
+    running = "1 job" if one.slots == 1 else f"{one.slots or 0:,} jobs"
+    return f"The queue {one.which} runs at most {running} at once, and does" + _behind(one)
+
+
+def _rate_used_up(one: WhyReason) -> str:
+    return f"The rate of the queue {one.which}, {one.note}, is used up until {_time(one.due_at)}" + _behind(one)
+
+
+def _behind(one: WhyReason) -> str:
+    return f"; {_starts(one.ahead)} before it." if one.ahead else "."
+
+
 def _starts(ahead: int) -> str:
     return "1 job starts" if ahead == 1 else f"{ahead:,} jobs start"
 
@@ -266,6 +294,8 @@ _SENTENCES: dict[WhyKind, Callable[[WhyReason], str]] = {
     "no worker": lambda one: f"No worker serves the queue {one.which}.",
     "no worker of its name": lambda one: f"No worker of its queue has a handler of {one.which}.",
     "due later": _due,
+    "queue full": _queue_full,
+    "rate used up": _rate_used_up,
     "no free slot": _full,
     "in line": _in_turn,
     "should run": _should,

@@ -1,8 +1,9 @@
 """The ports between what asyncjobs decides and what does the I/O, and the records that pass through them.
 
-A broker serves six kinds of callers, each with a port of its own: senders (``Intake``), workers (``Work``), operators
-(``JobStore``), statistics (``JobStats``), schedules (``ScheduleStore``), and who looks after it all (``Operations``).
-``Intake`` and ``Work`` together are a ``JobQueue``. A ``Broker`` is an object with all six ports. The suite
+A broker serves seven kinds of callers, each with a port of its own: senders (``Intake``), workers (``Work``), operators
+(``JobStore``), statistics (``JobStats``), schedules (``ScheduleStore``), who looks after it all (``Operations``), and
+who limits it (``Limits``).
+``Intake`` and ``Work`` together are a ``JobQueue``. A ``Broker`` is an object with all seven ports. The suite
 ``asyncjobs.testing.conformance`` tests what the ports promise; every broker passes the suite.
 """
 
@@ -12,8 +13,9 @@ from asyncjobs.core.uniqueness import UniqueRule
 from asyncjobs.ports.broker import Broker, JobQueue
 from asyncjobs.ports.clock import Clock, SystemClock
 from asyncjobs.ports.dead import DeadGroup, GroupState
-from asyncjobs.ports.figures import Held, ParkedJobs, QueueFigures, RunningJob, TenantFigures, WorkerInfo
+from asyncjobs.ports.figures import Held, LimitFigures, ParkedJobs, QueueFigures, RunningJob, TenantFigures, WorkerInfo
 from asyncjobs.ports.intake import Intake
+from asyncjobs.ports.limits import Limits
 from asyncjobs.ports.operations import AuditRecord, CatalogueEntry, Operations, ServerNode, ServerState
 from asyncjobs.ports.records import (
     CancelReply,
@@ -73,6 +75,8 @@ __all__ = [
     "JobStore",
     "Lease",
     "LeaseKeeper",
+    "LimitFigures",
+    "Limits",
     "NameHour",
     "NewJob",
     "ParkedJobs",

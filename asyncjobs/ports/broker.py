@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from asyncjobs.ports.intake import Intake
+from asyncjobs.ports.limits import Limits
 from asyncjobs.ports.operations import Operations
 from asyncjobs.ports.schedules import ScheduleStore
 from asyncjobs.ports.stats import JobStats
@@ -18,8 +19,8 @@ class JobQueue(Intake, Work, Protocol):
     """The ports on the way of a job: in, to a worker, and to its end."""
 
 
-class Broker(JobQueue, JobStore, JobStats, ScheduleStore, Operations, Protocol):
-    """All six ports in one object, opened before its first use and closed after its last.
+class Broker(JobQueue, JobStore, JobStats, ScheduleStore, Operations, Limits, Protocol):
+    """All seven ports in one object, opened before its first use and closed after its last.
 
     Any verb may raise ``BrokerUnavailable`` if the broker can't be reached, and ``BrokerRefused`` if it refuses.
     """

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from asyncjobs.core.limits import QueueLimit
 from asyncjobs.ports.records import Hold
 
-__all__ = ["Held", "ParkedJobs", "QueueFigures", "RunningJob", "TenantFigures", "WorkerInfo"]
+__all__ = ["Held", "LimitFigures", "ParkedJobs", "QueueFigures", "RunningJob", "TenantFigures", "WorkerInfo"]
 
 
 class Held(NamedTuple):
@@ -35,6 +36,21 @@ class ParkedJobs(NamedTuple):
     """How many there are."""
     since_ms: int
     """Since when there are any, or when the hold last ended, in Unix milliseconds by the broker's clock."""
+
+
+class LimitFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The limit of a queue, and what of it is used up."""
+
+    limit: QueueLimit
+    """The limit that holds."""
+    declared: QueueLimit
+    """What the program declares."""
+    is_set: bool
+    """Whether ``limit`` was set by hand."""
+    set_by: str = ""
+    """By whom, as the caller has said."""
+    opens_at_ms: int | None = None
+    """When the next jobs may start, in Unix milliseconds, if the rate is used up."""
 
 
 class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +95,8 @@ class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The sum of the durations of completed jobs, in microseconds."""
     histogram: dict[int, int]
     """The durations of completed jobs, as in ``core.histogram``."""
+    limit: LimitFigures | None = None
+    """The limit of the queue, ``None`` if it has none."""
 
     @property
     def holds(self) -> tuple[Hold, ...]:

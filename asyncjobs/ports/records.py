@@ -110,6 +110,9 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The queues to claim from, in this order."""
     limit: int
     """How many jobs at most; 0 only makes ready the scheduled jobs that are due."""
+    ahead: int = 0
+    """How many of these the worker has no free slot for yet. Of a queue with a limit they are not claimed, since they
+    would use up the limit while they wait."""
     lease_ms: int
     """For how long the jobs belong to the worker, in milliseconds."""
     names: frozenset[str] | None = None

@@ -104,27 +104,29 @@ class Claimer(Duty):
     @property
     def room(self) -> int:
         """How many jobs to claim: for the free slots, and ahead."""
-        executor = self._executor
-        return executor.concurrency - executor.running + self._ahead - executor.buffered - executor.ending
+        return self._executor.free + self._ahead
 
     @property
     def may_claim(self) -> bool:
         """Whether it goes on to claim: it isn't stopped, and the worker has reached no limit."""
         return not self.is_stopping and (self._recycling is None or not self._recycling.reached())
 
-    async def step(self, limit: int) -> Claim:
+    async def step(self, limit: int, ahead: int = 0) -> Claim:
         """Claim up to ``limit`` jobs (0: only make ready what is due) and hand them to the executor.
 
-        Raises ``BrokerError``; the next step then asks for the same claim again.
+        For ``ahead`` of them there is no free slot yet. Raises ``BrokerError``; the next step then asks for the same
+        claim again.
         """
         async with self._lock:
             if self._recycling is not None:
                 limit = min(limit, self._recycling.left)
+            most = min(limit, _MAX_BATCH)
             request = ClaimRequest(
                 worker=self.worker_id,
                 number=self._number,
                 queues=self._order.draw(),
-                limit=min(limit, _MAX_BATCH),
+                limit=most,
+                ahead=max(0, ahead - (limit - most)),
                 lease_ms=self._lease_ms,
                 names=self._names,
                 lowest_first=self._order.is_lowest_first(self._number),
@@ -169,8 +171,12 @@ class Claimer(Duty):
         if limit < max(1, self._ahead // 2):
             await self._await_room()
             return
-        claim = await self.step(limit)
+        claim = await self.step(limit, self._ahead)
         if claim.again or len(claim.jobs) >= limit or not self.may_claim:
+            return
+        if limit <= self._ahead:
+            # No slot is free: what was left may be of a queue with a limit, from which nothing is claimed ahead.
+            await self._await_room()
             return
         # A job under which a worker has died may wait until another of its kind has ended here.
         await self.wait(min(self._poll_interval, _LOOK_FOR_SUSPECTS_S) if self._suspects.held else self._poll_interval)
@@ -229,7 +235,7 @@ class Claimer(Duty):
         if self.is_stopping:
             return
         try:
-            while (await self.step(max(0, self.room))).again and not self.is_stopping:
+            while (await self.step(max(0, self.room), self._ahead)).again and not self.is_stopping:
                 pass
         except BrokerError:
             # ``serve`` meets the same error and logs it.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from asyncjobs.core.limits import QueueLimit
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.handle import JobLookup
@@ -61,6 +62,8 @@ class WorkerHost:
     """What a worker calls before its first job."""
     on_stop: Sequence[Callable[..., object]]
     """What a worker calls after its last job."""
+    limits: Mapping[str, QueueLimit]
+    """The limits of queues that the program declares."""
     connection: HostConnection
     """The app's connection."""
     sender: HostSender

@@ -1,11 +1,11 @@
-"""Lets a worker that ends with its queues wait for the jobs of workers that were killed."""
+"""Lets a worker that ends with its queues wait for the jobs of workers that were killed, and for rates."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 
-from asyncjobs.ports import Broker
+from asyncjobs.ports import Broker, QueueFigures
 from asyncjobs.worker.claimer import Claimer
 
 __all__ = ["Leftovers"]
@@ -18,10 +18,10 @@ _COUNT_EVERY_S = 0.5
 
 
 class Leftovers:
-    """The leased jobs of ``queues`` that aren't this worker's own; ``lease_s`` is how long a lease lasts, in seconds.
+    """What is left in ``queues`` where a claim gets nothing; ``lease_s`` is how long a lease lasts, in seconds.
 
     The lease of a killed worker expires within ``lease_s``, and then maintenance recovers its jobs. A living worker
-    extends its leases, so a wait for these would have no end.
+    extends its leases, so a wait for these would have no end. A wait for a rate ends with it.
     """
 
     def __init__(self, broker: Broker, claimer: Claimer, queues: Sequence[str], lease_s: float) -> None:
@@ -39,7 +39,7 @@ class Leftovers:
         self._may_be_ready = True
 
     async def wait(self) -> bool:
-        """Wait a little for a recovered job. Call it only while this worker holds no lease.
+        """Wait a little for a job that is recovered or may start. Call it only while this worker holds no lease.
 
         Returns:
             Whether to claim again. If not, no job is leased, or the leases that are left belong to living workers.
@@ -47,7 +47,11 @@ class Leftovers:
         Raises:
             BrokerError: The broker can't be reached.
         """
-        if not any(figures.running for figures in await self._broker.overview(self._queues)):
+        queues = await self._broker.overview(self._queues)
+        if any(map(_waits_for_its_rate, queues)):
+            await self._claimer.wait(_COUNT_EVERY_S)
+            return True
+        if not any(figures.running for figures in queues):
             may_be_ready, self._may_be_ready = self._may_be_ready, False
             return may_be_ready
         self._may_be_ready = True
@@ -58,3 +62,9 @@ class Leftovers:
             return False
         await self._claimer.wait(min(_COUNT_EVERY_S, self._ends_at - now))
         return True
+
+
+def _waits_for_its_rate(figures: QueueFigures) -> bool:
+    """Return whether a queue has jobs that may start once its rate allows it."""
+    is_used_up = figures.limit is not None and figures.limit.opens_at_ms is not None
+    return is_used_up and any(figures.ready) and not figures.paused

@@ -11,10 +11,10 @@ from asyncjobs.errors import ConfigurationError
 from asyncjobs.worker.execution.executor import Executor
 from asyncjobs.worker.memory_use import resident_bytes
 
-__all__ = ["Limit", "Recycling", "check_limits"]
+__all__ = ["EndedBy", "Recycling", "check_limits"]
 
 #: The limit that a worker has reached; empty if none.
-Limit: TypeAlias = Literal["", "max_jobs", "max_memory"]
+EndedBy: TypeAlias = Literal["", "max_jobs", "max_memory"]
 
 _LOOK_EVERY_S = 0.5
 
@@ -47,7 +47,7 @@ class Recycling:
         executor = self._executor
         return max(0, self._max_jobs - executor.finished - executor.running - executor.buffered)
 
-    def reached(self) -> Limit:
+    def reached(self) -> EndedBy:
         """Return the limit that is reached, after which the worker claims no more."""
         if not self.left:
             return "max_jobs"

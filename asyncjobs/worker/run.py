@@ -23,6 +23,7 @@ from asyncjobs.worker.figures import Figures
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.leftovers import Leftovers
+from asyncjobs.worker.limits import DeclaredLimits
 from asyncjobs.worker.liveness.cancel_watch import CancelWatch
 from asyncjobs.worker.liveness.health import Health, health_of, healthy_within
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
@@ -31,7 +32,7 @@ from asyncjobs.worker.maintenance import Maintenance
 from asyncjobs.worker.namesakes import names_by_module
 from asyncjobs.worker.presence import Presence
 from asyncjobs.worker.queue_order import QueueOrder
-from asyncjobs.worker.recycling import Limit, Recycling
+from asyncjobs.worker.recycling import EndedBy, Recycling
 from asyncjobs.worker.schedules.every_worker import EveryWorker, timed_for_every_worker
 from asyncjobs.worker.schedules.from_code import schedules_in_code
 from asyncjobs.worker.schedules.scheduler import Scheduler
@@ -130,6 +131,7 @@ class WorkerRun:
         yield "resources", self._executor.shared
         yield "hooks", self._executor.hooks
         yield "presence", self._presence
+        yield "limits", DeclaredLimits(self._host.connection.broker, self._order.queues, self._host.limits)
         yield "maintenance", self._make_maintenance()
         yield "figures", self._make_figures()
         if self._scheduler is not None:
@@ -262,7 +264,7 @@ class WorkerRun:
         )
 
     @property
-    def reached(self) -> Limit:
+    def reached(self) -> EndedBy:
         """The limit that the worker has reached, so that it ends; empty if none, or if it was stopped before."""
         return "" if self._claimer.is_stopping or self._recycling is None else self._recycling.reached()
 
@@ -313,7 +315,7 @@ class WorkerRun:
         claimer, leftovers = self._claimer, self._leftovers()
         while claimer.may_claim:
             limit = claimer.room
-            claim = await claimer.step(limit) if limit > 0 else None
+            claim = await claimer.step(limit, limit - self._executor.free) if limit > 0 else None
             if claim is not None and claim.jobs:
                 leftovers.found()
             elif claim is not None and claim.again:

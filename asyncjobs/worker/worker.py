@@ -23,7 +23,7 @@ from asyncjobs.ports.outage import Outage
 from asyncjobs.worker.host import HostConnection, WorkerApp, WorkerHost
 from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.queue_order import QueueOrder
-from asyncjobs.worker.recycling import Limit, check_limits
+from asyncjobs.worker.recycling import EndedBy, check_limits
 from asyncjobs.worker.run import WorkerRun
 from asyncjobs.worker.signals import stopping_on_signals
 from asyncjobs.worker.tasks import cancel, end_within, first_of, shielded
@@ -67,7 +67,7 @@ class Worker:
     id: str
     """The worker's id, with the name of its machine and the number of its process."""
 
-    ended_by: Limit
+    ended_by: EndedBy
     """Which limit, ``max_jobs`` or ``max_memory``, has ended the last run; empty if none has."""
 
     def __init__(

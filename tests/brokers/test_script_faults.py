@@ -55,6 +55,7 @@ CLAIM = {
     "worker": "w",
     "keep_number": False,
     "sent_at": 0,
+    "ahead": 0,
     "lowest_first": False,
     "any_name": False,
     "most_bytes": 1_000_000,
@@ -107,6 +108,7 @@ def fill(client: redis.Redis) -> dict[str, str]:
     run(client, "hold", label="t:else", holds=True, by="ada", why="a test")
     holders = {"key": "0 1 leased-1", "later": "0 1 later-1", "window": f"{NEVER * 10} 1 ended", "old": "1 1 ended"}
     client.hset(KEYS.unique, mapping=holders)
+    run(client, "limit", text="9 9 1000 2", by_hand=False, by="")
     # All leases have lapsed, and recovery has looked at them lately.
     client.zadd(KEYS.leased, dict.fromkeys(members.values(), 1))
     client.hset(KEYS.cfg, mapping={"recovered_at": client.time()[0] * 1_000, "recover_from": 0})
@@ -160,6 +162,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "forget_queue": Call([], {}),
         "locate": Call([], {"id": "ready-1"}),
         "hold": Call([], {"label": "n:other", "holds": True, "by": "", "why": ""}),
+        "limit": Call([], {"text": "5 9 1000 2", "by_hand": True, "by": "ada"}),
         "mark_group": Call([], {"group": GROUP[:16].decode(), "state": "seen", "note": "why"}),
         "overview": Call([], {}),
         "page": Call(

@@ -45,6 +45,7 @@ _NEEDED = {
     "retry": ["x"],
     "delete": ["x"],
     "pause": ["--queue", "default"],
+    "limit": ["default", "--reset"],
     "resume": ["--queue", "default"],
 }
 

@@ -105,6 +105,8 @@ async def verbs() -> None:
     app.suspend_tenant("acme")  # wrong
     app.resume_tenant("acme")  # wrong
     app.suspended_tenants()  # wrong
+    app.set_limit("default", running=1)  # wrong
+    app.reset_limit("default")  # wrong
     app.tenant_stats("acme")  # wrong
     app.purge_tenant("acme")  # wrong
     app.purge_queue("default")  # wrong

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 import msgspec
 
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Route, Why
-from asyncjobs.app.stats import QueueStats, Stats, TenantStats, stats_of
+from asyncjobs.app.stats import LimitStats, QueueStats, Stats, TenantStats, stats_of
 from asyncjobs.app.worker_stats import WorkerStats
 
 __all__ = [
     "ROUTES",
+    "LimitChange",
+    "LimitedQueue",
     "ListedQueues",
     "ListedWorkers",
     "PausedQueue",
@@ -19,7 +21,9 @@ __all__ = [
     "pause",
     "queue",
     "queues",
+    "reset_limit",
     "resume",
+    "set_limit",
     "stats",
     "tenant",
     "workers",
@@ -54,6 +58,24 @@ class PausedQueue(msgspec.Struct, frozen=True, kw_only=True):
     """The queue."""
     paused: bool
     """Whether it is paused."""
+
+
+class LimitChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the limit of a queue is to be; what isn't given stays as it is."""
+
+    running: int | msgspec.UnsetType | None = msgspec.UNSET
+    """How many of its jobs may run at once, on all workers together; ``null`` for any number."""
+    rate: str | msgspec.UnsetType | None = msgspec.UNSET
+    """How many of its jobs may start in a time, such as ``50/s``, on all workers together; ``null`` for any number."""
+
+
+class LimitedQueue(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs of a queue may run."""
+
+    queue: str
+    """The queue."""
+    limit: LimitStats | None
+    """Its limit, ``null`` if it has none."""
 
 
 async def stats(call: Call[InQueue]) -> StatsReply:
@@ -103,6 +125,22 @@ async def resume(call: Call[NoQuery]) -> PausedQueue:
     return PausedQueue(queue=name, paused=False)
 
 
+async def set_limit(call: Call[NoQuery]) -> LimitedQueue:
+    """Limit how many jobs of a queue run, at once and in a time, whatever its program declares."""
+    call.whole_queues()
+    name = _queue(call)
+    await call.app.set_limit(name, running=call.body.running, rate=call.body.rate)
+    return LimitedQueue(queue=name, limit=(await call.app.queue_stats(name)).limit)
+
+
+async def reset_limit(call: Call[NoQuery]) -> LimitedQueue:
+    """Let a queue have the limit again that its program declares."""
+    call.whole_queues()
+    name = _queue(call)
+    await call.app.reset_limit(name)
+    return LimitedQueue(queue=name, limit=(await call.app.queue_stats(name)).limit)
+
+
 async def tenant(call: Call[NoQuery]) -> TenantStats:
     """Show the figures of one tenant."""
     tenant_id = call.path["id"]
@@ -136,5 +174,7 @@ ROUTES = [
     Route("GET", "/queues/{name:path}", "look", queue, QueueStats),
     Route("POST", "/queues/{name:path}/pause", "pause", pause, PausedQueue, body=Why),
     Route("POST", "/queues/{name:path}/resume", "pause", resume, PausedQueue),
+    Route("POST", "/queues/{name:path}/limit", "pause", set_limit, LimitedQueue, body=LimitChange),
+    Route("POST", "/queues/{name:path}/limit/reset", "pause", reset_limit, LimitedQueue),
     Route("GET", "/tenants/{id:path}", "look", tenant, TenantStats),
 ]

@@ -7,6 +7,7 @@ from asyncjobs.app.verbs.dead import DeadVerbs
 from asyncjobs.app.verbs.figures import FigureVerbs
 from asyncjobs.app.verbs.holds import HoldVerbs
 from asyncjobs.app.verbs.jobs import JobVerbs
+from asyncjobs.app.verbs.limits import LimitVerbs
 from asyncjobs.app.verbs.operations import OperationVerbs
 from asyncjobs.app.verbs.problems import ProblemVerbs
 from asyncjobs.app.verbs.schedules import ScheduleVerbs
@@ -23,6 +24,7 @@ class AllVerbs(
     JobVerbs,
     DeadVerbs,
     HoldVerbs,
+    LimitVerbs,
     FigureVerbs,
     SeriesVerbs,
     ScheduleVerbs,

@@ -15,6 +15,7 @@ from asyncjobs.brokers.memory import running, store, upkeep
 from asyncjobs.brokers.memory.dead import MemoryDead
 from asyncjobs.brokers.memory.lapsing import Lapsing
 from asyncjobs.brokers.memory.ledger import Ledger
+from asyncjobs.brokers.memory.limits import MemoryLimits
 from asyncjobs.brokers.memory.operations import MemoryOperations
 from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.brokers.memory.search import MemorySearch
@@ -63,7 +64,7 @@ _Reply = TypeVar("_Reply")
 _JOBS_A_TURN = 256
 
 
-class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch):
+class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch, MemoryLimits):
     """A broker in the memory of this process, which may be used from several threads and event loops at once.
 
     Args:

@@ -14,8 +14,11 @@ from typing import Protocol
 
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.groups import Groups
+from asyncjobs.core.job import Job
+from asyncjobs.core.states import JobState
+from asyncjobs.core.stored import NO_SITUATION, Situation, read_kept
 
-__all__ = ["Calendar", "Dead", "Line", "Listed", "Ready", "Running"]
+__all__ = ["Calendar", "Dead", "Line", "Listed", "Ready", "Running", "job_of"]
 
 
 class Listed(Protocol):
@@ -280,3 +283,19 @@ class Dead:
 
 def _death_of(entry: Entry) -> tuple[int, str]:
     return entry.at_ms, entry.id
+
+
+def job_of(entry: Entry, now_ms: int) -> Job:
+    """Return the job of ``entry`` as it stands by its place, or a stand-in if it can't be read."""
+    state, situation, left_ms = entry.ended_as, NO_SITUATION, -1
+    if entry.place == "running":
+        started_at_ms, worker = entry.claimed
+        state = JobState.RUNNING
+        situation = Situation(fence=entry.fence, started_at_ms=started_at_ms, worker=worker, seen_at_ms=now_ms)
+    elif entry.place == "scheduled":
+        situation = Situation(due_at_ms=entry.at_ms)
+    elif entry.place == "dead":
+        state, situation = JobState.FAILED, Situation(finished_at_ms=entry.at_ms)
+    elif entry.place == "ended":
+        left_ms = max(0, entry.at_ms - now_ms)
+    return read_kept(entry, entry.body, entry.tries, state=state, situation=situation, left_ms=left_ms)

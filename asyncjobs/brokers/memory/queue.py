@@ -15,8 +15,9 @@ from asyncjobs.brokers.memory.deleted import Deleted
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.events import EventStreams
 from asyncjobs.brokers.memory.ledger import Ledger
+from asyncjobs.brokers.memory.limit import Limit
 from asyncjobs.brokers.memory.parking import Parked
-from asyncjobs.brokers.memory.places import Calendar, Dead, Listed, Ready, Running
+from asyncjobs.brokers.memory.places import Calendar, Dead, Listed, Ready, Running, job_of
 from asyncjobs.brokers.memory.schedules import Schedules
 from asyncjobs.brokers.memory.timetable import Scheduled, Timer
 from asyncjobs.brokers.memory.unique import UniqueKeys, holder_of
@@ -27,10 +28,9 @@ from asyncjobs.core.record.version import VERSION
 from asyncjobs.core.retention import CLAIM_KEEP_MS, MAX_RING_PASSES
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import NO_SITUATION, Situation, read_kept
 from asyncjobs.ports import Claimed, ClaimRequest, EnqueueReply, Hold, NewJob
 
-__all__ = ["Queue", "job_of"]
+__all__ = ["Queue"]
 
 _QUEUE = Hold("queue")
 _UNREAD = Hold("version", str(VERSION))
@@ -86,6 +86,7 @@ class Queue:
         self.watchers = Watchers()
         self.events = EventStreams()
         self.ledger = Ledger()
+        self.limit: Limit | None = None
         self.schedules = Schedules()
         self.unique = UniqueKeys()
 
@@ -290,14 +291,20 @@ class Queue:
             self._enter_ready(self.scheduled.due(now_ms, _MAX_PROMOTED), first=False)
             # Before all that is due is ready, nobody knows what is first.
             is_more_due = (self.scheduled.earliest() or math.inf) <= now_ms
+        room = math.inf
+        if self.limit is not None:
+            want, room = self.limit.allow(want, request.ahead, len(self.running), now_ms)
         choice = Choice() if self.paused or is_more_due else self._choose(request, want, claimed, now_ms)
         taken = [*choice.own, *choice.taken]
         if taken:
             self._lease(taken, request, now_ms)
+            if self.limit is not None:
+                self.limit.use(len(taken), now_ms)
+        left = len(self.ready)
         if taken or request.keep_number:
             self._note_claim(request, taken, now_ms)
         # If the rest waits for others of its kind to end, nobody needs be woken.
-        more = len(self.ready) > choice.waiting and bool(taken or choice.to_park or not choice.waiting)
+        more = room > len(taken) and left > choice.waiting and bool(taken or choice.to_park or not choice.waiting)
         again = is_more_due or (more and bool(choice.to_park) and len(taken) < want)
         is_for_others = self._is_for_others(choice, more)
         if self.paused or not (more or is_for_others):
@@ -350,10 +357,16 @@ class Queue:
             del self._claims[oldest]
 
     def _next_due(self, request: ClaimRequest, now_ms: int) -> int | None:
-        if request.keep_timer_ms <= 0 or not self.scheduled.slots:
+        if request.keep_timer_ms <= 0:
             return None
-        due_at_ms = self.scheduled.earliest()
-        return due_at_ms if self.timer.keep(request.worker, request.keep_timer_ms, now_ms) else None
+        due_at_ms = self.scheduled.earliest() if self.scheduled.slots else None
+        opens_at_ms = self.limit.opens_at_ms(now_ms) if self.limit and self.ready and not self.paused else None
+        if opens_at_ms is not None:
+            # Another worker that keeps the timer may have set it before the rate was used up.
+            self.timer.reset()
+            due_at_ms = opens_at_ms if due_at_ms is None else min(due_at_ms, opens_at_ms)
+        is_ours = due_at_ms is not None and self.timer.keep(request.worker, request.keep_timer_ms, now_ms)
+        return due_at_ms if is_ours else None
 
     def leased(self, job_id: str, fence: int) -> Entry | None:
         """Return the entry of a job, ``None`` unless it runs under the claim ``fence``."""
@@ -364,6 +377,7 @@ class Queue:
         """End, retry, bury or release leased jobs; return for each whether its lease still held."""
         reply: list[bool] = []
         held: list[tuple[Entry, Settlement]] = []
+        was_full = self.limit is not None and self.limit.is_full(len(self.running))
         for one in settlements:
             entry = self.leased(one.id, one.fence)
             if entry is None:
@@ -374,24 +388,10 @@ class Queue:
             self.leave(entry)
             held.append((entry, one))
         self.carry_out(held, now_ms)
+        if was_full:
+            self.ring()
         self._clear(now_ms, len(reply))
         return reply
-
-
-def job_of(entry: Entry, now_ms: int) -> Job:
-    """Return the job of ``entry`` as it stands, or a stand-in if it can't be read."""
-    state, situation, left_ms = entry.ended_as, NO_SITUATION, -1
-    if entry.place == "running":
-        started_at_ms, worker = entry.claimed
-        state = JobState.RUNNING
-        situation = Situation(fence=entry.fence, started_at_ms=started_at_ms, worker=worker, seen_at_ms=now_ms)
-    elif entry.place == "scheduled":
-        situation = Situation(due_at_ms=entry.at_ms)
-    elif entry.place == "dead":
-        state, situation = JobState.FAILED, Situation(finished_at_ms=entry.at_ms)
-    elif entry.place == "ended":
-        left_ms = max(0, entry.at_ms - now_ms)
-    return read_kept(entry, entry.body, entry.tries, state=state, situation=situation, left_ms=left_ms)
 
 
 def _claimed(one: Entry) -> Claimed:

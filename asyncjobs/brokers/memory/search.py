@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from asyncjobs.brokers.memory.entry import Entry
-from asyncjobs.brokers.memory.queue import Queue, job_of
+from asyncjobs.brokers.memory.places import job_of
+from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.brokers.memory.store import behind
 from asyncjobs.core.job import Job
 from asyncjobs.ports import JobLocation, Place, Sample, ScanPage, ScanRequest

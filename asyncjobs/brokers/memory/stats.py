@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from asyncjobs.brokers.memory.queue import Queue, job_of
+from asyncjobs.brokers.memory.places import job_of
+from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.core.retention import MAX_PARKED_SHOWN
 from asyncjobs.ports import QueueFigures
 
@@ -30,6 +31,7 @@ def figures(queue: Queue, now_ms: int) -> QueueFigures:
         oldest_wait_ms=_oldest_wait_ms(queue, now_ms),
         **{what: total.counts.get(what, 0) for what in _COUNTERS},
         histogram=dict(total.histogram),
+        limit=None if queue.limit is None else queue.limit.figures(now_ms),
     )
 
 
@@ -41,5 +43,6 @@ def _oldest_wait_ms(queue: Queue, now_ms: int) -> int:
 
 
 def is_in_use(queue: Queue) -> bool:
-    """Return whether a queue holds a job that has not ended, a schedule, or a hold."""
-    return bool(queue.deleted or any(map(len, queue.listed.values())) or queue.parked.holds or queue.schedules)
+    """Return whether a queue holds a job that has not ended, a schedule, a hold, or a limit set by hand."""
+    is_changed = queue.parked.holds or queue.schedules or (queue.limit and queue.limit.is_set)
+    return bool(queue.deleted or is_changed or any(map(len, queue.listed.values())))

@@ -9,8 +9,8 @@ from typing import Literal
 from asyncjobs.brokers.memory.deleted import DeletedJob
 from asyncjobs.brokers.memory.endings import cancellation
 from asyncjobs.brokers.memory.entry import Entry
-from asyncjobs.brokers.memory.places import Listed
-from asyncjobs.brokers.memory.queue import Queue, job_of
+from asyncjobs.brokers.memory.places import Listed, job_of
+from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.record.tries import counted_tries, packed
 from asyncjobs.core.states import JobState

@@ -44,7 +44,10 @@ def recover(queue: Queue, lease_ms: int, max_deaths: int, now_ms: int) -> Recove
         else:
             queue.remember(entry, packed(failures, deaths, errors))
             revived.append(entry)
+    was_full = queue.limit is not None and queue.limit.is_full(len(queue.running))
     queue.carry_out(dead + cancelled, now_ms)
+    if was_full:
+        queue.ring()
     if revived:
         queue.make_ready(revived, first=True)
         queue.ledger.enter_recovered(len(revived), now_ms)

@@ -1,14 +1,16 @@
-"""Arguments that scripts take as one text: a lease, a time, and the label of a hold."""
+"""Arguments that scripts take as one text: a lease, a time, the label of a hold, and a limit."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from asyncjobs.brokers.redis.keys import BY_NAME, BY_TENANT, BY_VERSION, HELD_QUEUE
+from asyncjobs.core.limits import NO_LIMIT, QueueLimit, Rate
 from asyncjobs.core.uniqueness import UniqueRule
+from asyncjobs.errors import ArgumentsError
 from asyncjobs.ports import Hold
 
-__all__ = ["hold_of", "label_of", "lease_member", "mode_of", "time_given"]
+__all__ = ["hold_of", "label_of", "lease_member", "limit_of", "limit_text", "mode_of", "time_given"]
 
 
 class _Leased(Protocol):
@@ -56,3 +58,20 @@ def hold_of(label: str) -> Hold | None:
     if label.startswith(BY_VERSION):
         return Hold("version", label.removeprefix(BY_VERSION))
     return Hold("queue") if label == HELD_QUEUE else None
+
+
+def limit_text(limit: QueueLimit) -> str:
+    """Return a limit as ``include/limit.lua`` reads it."""
+    rate = limit.rate
+    numbers = (0, 0, 0) if rate is None else (rate.starts, rate.per_ms, rate.burst)
+    return " ".join(map(str, (limit.running or 0, *numbers)))
+
+
+def limit_of(text: bytes) -> QueueLimit:
+    """Return the limit that ``text`` says; none for what can't be read."""
+    try:
+        running, starts, per_ms, burst = map(int, text.split())
+        rate = Rate(starts, per_ms / 1000, burst) if starts else None
+    except (ValueError, ArgumentsError):
+        return NO_LIMIT
+    return QueueLimit(running or None, rate)

@@ -21,6 +21,7 @@ __all__ = [
     "FAMILIES",
     "HELD_QUEUE",
     "KEY_NAMES",
+    "NO_LIMIT",
     "Family",
     "GlobalKeys",
     "QueueKeys",
@@ -35,6 +36,9 @@ HELD_QUEUE = "queue"
 BY_NAME = "name:"
 BY_TENANT = "tenant:"
 BY_VERSION = "version:"
+
+#: The limit of a queue that has none (``include/limit.lua``).
+NO_LIMIT = "0 0 0 0"
 
 Family = Literal[
     "cancel_news",

@@ -14,14 +14,19 @@ from asyncjobs.brokers.redis.declaration import Declaration, Field, Table
 from asyncjobs.brokers.redis.keys import FAMILIES, KEY_NAMES
 from asyncjobs.core import retention
 from asyncjobs.core.bounds import MAX_DURATION_MS
+from asyncjobs.core.limits import QUANTUM_MS
 from asyncjobs.core.record.version import VERSION
 
 __all__ = ["keys_of", "prelude", "with_rows"]
 
 _CONSTANTS: dict[str, int | str] = {
     **{name: getattr(retention, name) for name in retention.__all__},
-    **{name: getattr(keys, name) for name in ("BY_NAME", "BY_TENANT", "BY_VERSION", "ENDED_CHANNEL", "HELD_QUEUE")},
+    **{
+        name: getattr(keys, name)
+        for name in ("BY_NAME", "BY_TENANT", "BY_VERSION", "ENDED_CHANNEL", "HELD_QUEUE", "NO_LIMIT")
+    },
     "MAX_DURATION_MS": MAX_DURATION_MS,
+    "QUANTUM_MS": QUANTUM_MS,
     "VERSION": VERSION,
 }
 _PRIORITIES = 4

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
-
-import msgspec
 
 from asyncjobs.brokers.redis.arguments import hold_of
 from asyncjobs.brokers.redis.records import claimed_from, job_from
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.core.grouping import read_heading
 from asyncjobs.core.job import Job
-from asyncjobs.core.record.version import DECODING_ERRORS
-from asyncjobs.core.retention import HOUR_MS, MINUTE_MS
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import NO_SITUATION, Situation
 from asyncjobs.ports import (
@@ -22,25 +18,14 @@ from asyncjobs.ports import (
     DeadGroup,
     EnqueueReply,
     EventPage,
-    Gauges,
     GroupState,
-    Held,
     JobLocation,
     JobPage,
     ListedPlace,
-    NameHour,
-    ParkedJobs,
-    PeriodFigures,
     Place,
-    QueueFigures,
     Recovery,
-    RunCounts,
-    Runs,
     Sample,
     ScanPage,
-    Series,
-    Step,
-    TenantFigures,
 )
 
 __all__ = [
@@ -50,15 +35,11 @@ __all__ = [
     "read_events",
     "read_flags",
     "read_found",
-    "read_overview",
     "read_location",
     "read_page",
     "read_recovery",
     "read_sample",
     "read_scan",
-    "read_runs",
-    "read_series",
-    "read_tenant_figures",
     "rows",
     "was_made_before",
 ]
@@ -67,15 +48,12 @@ _CLAIM = load("claim")
 _DEAD_GROUPS = load("dead_groups")
 _ENQUEUE_UNIQUE = load("enqueue_unique")
 _FIND = load("find")
-_OVERVIEW = load("overview")
 _LOCATE = load("locate")
 _PAGE = load("page")
 _READ_EVENTS = load("read_events")
 _RECOVER = load("recover")
 _SAMPLE = load("sample")
 _SCAN = load("scan")
-_RUNS = load("runs")
-_SERIES = load("series")
 
 _YES, _LEFT_OUT = ord("1"), ord("2")
 
@@ -86,18 +64,6 @@ _REPEATED = 2
 _STATES = {"failed": JobState.FAILED, "dead": JobState.FAILED, "running": JobState.RUNNING}
 
 _GROUP_STATES: dict[bytes, GroupState] = {b"back": "back", b"seen": "seen"}
-
-_labels = msgspec.msgpack.Decoder(list[str])
-_notes = msgspec.msgpack.Decoder(dict[str, tuple[int, str, str]])
-_gauges = msgspec.msgpack.Decoder(Gauges)
-_run_counts = msgspec.msgpack.Decoder(tuple[int, int, int, int, int, list[int], list[int]])
-
-_PERIOD_MS: dict[Step, int] = {"minute": MINUTE_MS, "hour": HOUR_MS}
-_PERIOD_COUNTERS = {
-    name: name.encode()
-    for name in ("succeeded", "failed", "cancelled", "retried", "recovered", "duration_us", "arrived")
-}
-_numbers = msgspec.msgpack.Decoder(list[int])
 
 
 def read_flags(reply: bytes) -> list[bool]:
@@ -268,132 +234,3 @@ def read_events(reply: Sequence[Any] | None) -> EventPage | None:
         return None
     page = _READ_EVENTS.reply(*reply)
     return EventPage([(number, event) for number, event in rows(page.events, 2)], page.is_over == 1)
-
-
-def read_overview(queues: Sequence[str], reply: Sequence[Any]) -> list[QueueFigures]:
-    """Read ``overview.lua``: a part for each of ``queues``."""
-    return [_figures(queue, _OVERVIEW.reply(*each)) for queue, each in zip(queues, reply, strict=True)]
-
-
-def _figures(queue: str, part: Any) -> QueueFigures:
-    counters = _counters(part.stats)
-    created_at_ms = [job_from(queue, job_id.decode(), record).created_at_ms for job_id, record in rows(part.heads, 2)]
-    # A record that can't be read doesn't say when the job was sent.
-    since_ms = min((one for one in created_at_ms if one), default=part.now_ms)
-    return QueueFigures(
-        name=queue,
-        held=_held(part.held, part.notes) if part.held else (),
-        ready=tuple(part.ready),
-        parked=part.parked,
-        parked_for=tuple(_parked_for(part.lists)),
-        scheduled=part.scheduled,
-        overdue=part.overdue,
-        running=part.running,
-        dead=part.dead,
-        tried=part.tried,
-        tried_running=part.tried_now,
-        oldest_wait_ms=max(0, part.now_ms - since_ms),
-        recovered=counters.get("recovered", 0),
-        **_totals(counters),
-    )
-
-
-def _held(labels: bytes, notes: bytes) -> tuple[Held, ...]:
-    noted = _read_notes(notes)
-    holds = [(hold, label) for label in _labels.decode(labels) if (hold := hold_of(label)) is not None]
-    return tuple(Held(hold, *noted.get(label, ())) for hold, label in sorted(holds))
-
-
-def _read_notes(stored: bytes) -> dict[str, tuple[int, str, str]]:
-    """Return since when, by whom and why labels are held; nothing if that can't be read."""
-    try:
-        return _notes.decode(stored) if stored else {}
-    except DECODING_ERRORS:
-        return {}
-
-
-def _parked_for(lists: Sequence[Any]) -> Iterator[ParkedJobs]:
-    for label, count, since_ms in rows(lists, 3):
-        if (hold := hold_of(label.decode())) is not None:
-            yield ParkedJobs(hold, count, since_ms)
-
-
-def read_series(step: Step, reply: Sequence[Any]) -> Series:
-    """Read ``series.lua``."""
-    part = _SERIES.reply(*reply)
-    return Series(part.now_ms, [_period(period * _PERIOD_MS[step], stored) for period, stored in rows(part.periods, 2)])
-
-
-def _period(at_ms: int, stored: Sequence[bytes]) -> PeriodFigures:
-    fields = dict(rows(stored, 2))
-    gauges = fields.get(b"gauges")
-    counters = {name: int(fields.get(field, 0)) for name, field in _PERIOD_COUNTERS.items()}
-    return PeriodFigures(
-        at_ms=at_ms,
-        **counters,
-        runs=_histogram_in(fields.get(b"runs")),
-        waits=_histogram_in(fields.get(b"waits")),
-        gauges=None if gauges is None else _gauges_in(gauges),
-    )
-
-
-def _gauges_in(stored: bytes) -> Gauges | None:
-    try:
-        return _gauges.decode(stored)
-    except DECODING_ERRORS:
-        return None
-
-
-def _histogram_in(stored: bytes | None) -> dict[int, int]:
-    """Return a histogram as it is stored: bucket, count, …"""
-    try:
-        values = _numbers.decode(stored) if stored else ()
-    except DECODING_ERRORS:
-        return {}
-    return dict(zip(values[::2], values[1::2], strict=False))
-
-
-def read_runs(reply: Sequence[Any]) -> Runs:
-    """Read ``runs.lua``; counts that can't be read are left out."""
-    part = _RUNS.reply(*reply)
-    return Runs(part.now_ms, [NameHour(hour * HOUR_MS, _names(stored)) for hour, stored in rows(part.hours, 2)])
-
-
-def _names(stored: Sequence[bytes]) -> list[RunCounts]:
-    names = []
-    for name, packed in rows(stored, 2):
-        try:
-            succeeded, failed, retried, cancelled, run_us, runs, waits = _run_counts.decode(packed)
-        except DECODING_ERRORS:
-            continue
-        one = RunCounts(
-            name=name.decode(errors="replace"),
-            succeeded=succeeded,
-            failed=failed,
-            retried=retried,
-            cancelled=cancelled,
-            run_us=run_us,
-            runs=dict(zip(runs[::2], runs[1::2], strict=False)),
-            waits=dict(zip(waits[::2], waits[1::2], strict=False)),
-        )
-        names.append(one)
-    return sorted(names, key=lambda one: one.name)
-
-
-def read_tenant_figures(stats: Sequence[bytes], dead: int) -> TenantFigures:
-    """Read the counters of a tenant, and how many of its jobs are dead."""
-    return TenantFigures(dead=dead, **_totals(_counters(stats)))
-
-
-def _counters(values: Sequence[bytes]) -> dict[str, int]:
-    return {name.decode(): int(number) for name, number in rows(values, 2)}
-
-
-def _totals(counters: dict[str, int]) -> dict[str, Any]:
-    names = ("succeeded", "failed", "cancelled", "retried", "duration_us")
-    return {name: counters.get(name, 0) for name in names} | {"histogram": _histogram(counters, "h:")}
-
-
-def _histogram(counters: Mapping[str, int], start: str) -> dict[int, int]:
-    """Return the histogram whose buckets are counted under names that begin with ``start``."""
-    return {int(name[len(start) :]): number for name, number in counters.items() if name.startswith(start)}

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from asyncjobs.brokers.redis.replies import read_overview, read_runs, read_series, read_tenant_figures, rows
+from asyncjobs.brokers.redis.figures import read_overview, read_runs, read_series, read_tenant_figures
+from asyncjobs.brokers.redis.replies import rows
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import RING, Session, listing
 from asyncjobs.core.record.version import DECODING_ERRORS

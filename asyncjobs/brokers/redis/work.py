@@ -130,6 +130,7 @@ class RedisWork(Session):
             keep_number=request.keep_number,
             sent_at=request.sent_at_ms,
             limit=limit,
+            ahead=request.ahead,
             lease_ms=request.lease_ms,
             lowest_first=request.lowest_first,
             timer_ms=request.keep_timer_ms,

@@ -124,6 +124,7 @@ class Bench:
         self,
         limit: int = 10,
         *,
+        ahead: int = 0,
         worker: str = "worker",
         number: int | None = None,
         queues: Sequence[str] | None = None,
@@ -140,6 +141,7 @@ class Bench:
 
         Args:
             limit: How many jobs at most.
+            ahead: How many of these the worker has no free slot for yet.
             worker: The claiming worker.
             number: The number of its claim; by default the next.
             queues: The queues, in this order; by default the bench's.
@@ -158,6 +160,7 @@ class Bench:
                 number=next(self._claims) if number is None else number,
                 queues=queues or [self.queue],
                 limit=limit,
+                ahead=ahead,
                 lease_ms=lease_ms,
                 names=names,
                 lowest_first=lowest_first,

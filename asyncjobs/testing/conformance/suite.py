@@ -11,6 +11,7 @@ from asyncjobs.testing.conformance.grouping import Grouping
 from asyncjobs.testing.conformance.holding import Holding
 from asyncjobs.testing.conformance.intake import Intake
 from asyncjobs.testing.conformance.leasing import Leasing
+from asyncjobs.testing.conformance.limiting import Limiting
 from asyncjobs.testing.conformance.operating import Operating
 from asyncjobs.testing.conformance.paging import Paging
 from asyncjobs.testing.conformance.pruning import Pruning
@@ -39,7 +40,7 @@ class _Stats(Stats, Series, Tenants):
     """What ``ports.JobStats`` promises."""
 
 
-class BrokerConformance(Intake, Uniqueness, Events, _Work, _Store, _Stats, Schedules, Auditing, Bounds):
+class BrokerConformance(Intake, Uniqueness, Events, _Work, _Store, _Stats, Schedules, Auditing, Limiting, Bounds):
     """The tests of everything that a ``ports.Broker`` promises.
 
     Make a test class of pytest from it, with a fixture ``kit``: a ``BrokerKit`` whose broker is open and empty when a

@@ -128,9 +128,13 @@ class Executor(Duty):
         return len(self._buffer)
 
     @property
-    def ending(self) -> int:
-        """How many jobs have ended of which middleware is still to be told."""
-        return 0 if self.endings is None else self.endings.waiting
+    def free(self) -> int:
+        """How many slots are free for further claims; below 0 where more jobs wait for one than there are.
+
+        The slot of a job that has ended is free once middleware was told of it.
+        """
+        ending = 0 if self.endings is None else self.endings.waiting
+        return self.concurrency - len(self._running) - len(self._buffer) - ending
 
     @property
     def running_ids(self) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 -- A claim that the network has held up until its worker has gone on is refused, since nobody waits for its jobs: its
 -- number is below the last one that is kept, or it was sent before any that would still be kept.
 --- @args worker, number: int, keep_number: flag, sent_at: int
---- @args limit: int, lease_ms: ms, lowest_first: flag, timer_ms: ms, any_name: flag, most_bytes: int
+--- @args limit: int, ahead: int, lease_ms: ms, lowest_first: flag, timer_ms: ms, any_name: flag, most_bytes: int
 --- @args suspects: int, last_one: flag, max_deaths: int, kept_names
 --- @list known
 -- number        of this claim, rising          limit     how many jobs at most
 -- keep_number   whether to keep the number even without jobs, since an earlier claim may still arrive
 -- sent_at       when it was sent, in ms of the server's clock; 0 if the worker doesn't know
+-- ahead         how many of them have no free slot yet; not claimed of a queue with a limit
 -- lowest_first  serve the lowest priority first
 -- timer_ms      for how many ms the worker would keep a queue's timer, 0 for not at all
 -- any_name      whether the worker takes jobs of any name
@@ -18,6 +19,7 @@
 -- known, kept_names  the job names that it takes otherwise (include/names.lua); with none of them, it takes no job
 --- @rare read_due, read_parked, take_parked, read_skips, read_waiting, leave, line_up, push, push_behind, reversed
 --- @rare entries_of, is_gone, set_gone, check_gone, must_wait, join_company, read_held, is_unparking, set_passes
+--- @rare limit_in, starts_left, used_up, opens_at, read_room, use_rate
 --- @reply now_ms, due_ms, again, fence, jobs
 -- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
 -- again   1 if there may be more that this claim did not look at, or if it was refused; REPEATED if it was made before
@@ -30,6 +32,7 @@
 --- @include candidates
 --- @include names
 --- @include parked
+--- @include limit
 local REPEATED = 2
 
 -- The entries of an id in its list, which the claim has seen up to this one.
@@ -177,15 +180,18 @@ local function write(q, own, found, sorted, promoted, fence, now)
 end
 
 -- The next due time, if the worker keeps the queue's timer from now on, or -1. A keeper that would keep it for longer
--- than this worker is not relied on, since the clock may have been set back.
-local function read_timer(q, now, keeper, keeper_until)
+-- than this worker is not relied on, since the clock may have been set back; nor any where jobs wait until `opens`, for
+-- which a rate that was used up since then allows the next starts.
+local function read_timer(q, now, keeper, keeper_until, opens)
   local left = whole_in(keeper_until) - now
-  local is_kept = keeper and keeper ~= worker and left >= 0 and left <= timer_ms
-  if timer_ms == 0 or is_kept or not has_more_than_ready(q) then
+  local is_kept = keeper and keeper ~= worker and left >= 0 and left <= timer_ms and not opens
+  if timer_ms == 0 or is_kept or not (opens or has_more_than_ready(q)) then
     return -1
   end
-  local after = redis.call('ZRANGEBYSCORE', q.scheduled, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  return tonumber(after[2]) or -1
+  local after = has_more_than_ready(q)
+    and redis.call('ZRANGEBYSCORE', q.scheduled, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1) or {}
+  local due = tonumber(after[2])
+  return due and opens and math.min(due, opens) or due or opens or -1
 end
 
 -- Whether a queue has nothing that starts now or later, nothing parked, and no token. A worker of many queues finds
@@ -213,7 +219,8 @@ end
 -- Returns the part of the reply, and how many jobs are in it.
 local function claim(q, want)
   local last = redis.call('GET', claim_key(q, worker))
-  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until', 'unparking')
+  local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until', 'unparking', 'limit',
+    'used_until')
   local now, held = shifted_now(cfg[1]), cfg[2] and read_held(cfg[2]) or nil
   -- Of the clock, so that none is given again by a server that has lost its last writes.
   local fence = math.max(whole_in(cfg[3]) + 1, 10 * now)
@@ -227,6 +234,11 @@ local function claim(q, want)
   elseif QUEUES > 1 and not keep_number and is_empty(q) then
     return {now, -1, 0, 0, {}}, 0
   end
+  local limit, room = cfg[7] and limit_in(cfg[7], cfg[8], now), math.huge
+  if limit then
+    room = read_room(q, limit, now)
+    want = math.max(0, math.min(want - ahead, room))
+  end
   local due, promoted, is_more_due, own = {}, {}, false, {ids = {}, lists = {}}
   if has_more_than_ready(q) then
     due, promoted, is_more_due = read_due(q, now)
@@ -236,19 +248,26 @@ local function claim(q, want)
   end
   local run = {fence = fence, deadline = now + lease_ms, text = fence .. ' ' .. now .. ' ' .. worker}
   local found, sorted = choose(q, own, want, due, is_paused, run, held)
-  local next_due = read_timer(q, now, cfg[4], cfg[5])
+  local is_open = #sorted.members < room
+  local opens = not (is_open or is_paused) and found.more and opens_at(limit, now, #sorted.members) or nil
+  local next_due = read_timer(q, now, cfg[4], cfg[5], opens)
   -- If the rest waits for others of its kind to end, nobody needs be woken.
   local has_moved = next(found.taken) ~= nil or #promoted > 0
-  local more = found.more and not is_paused and (has_moved or sorted.stop ~= nil or not next(sorted.waiting))
+  local is_startable = is_open and not is_paused
+  local more = found.more and is_startable and (has_moved or sorted.stop ~= nil or not next(sorted.waiting))
   local is_idle = not (has_moved or more or own.ids[1])
   local passes = not (is_paused or is_more_due) and passes_after(q, own, sorted, held, is_idle) or nil
-  if not (has_moved or own.lists[1] or passes) and next_due < 0 and not keep_number and more == is_rung(q) then
+  if not (has_moved or own.lists[1] or passes) and next_due < 0 and not keep_number and more == is_rung(q)
+    and not (limit and limit.is_cut) then
     return {now, -1, 0, 0, {}}, 0
   end
 
   check(q, own, sorted)
   begin_writes(q)
   write(q, own, found, sorted, promoted, fence, now)
+  if limit then
+    use_rate(q, limit, now, #sorted.members)
+  end
   if next_due >= 0 then
     redis.call('HSET', q.cfg, 'keeper', worker, 'keeper_until', now + timer_ms)
   end

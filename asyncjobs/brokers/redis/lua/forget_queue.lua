@@ -1,7 +1,8 @@
--- forget_queue: forget a queue with its figures, if it holds nothing: no job, no schedule, and no hold.
+-- forget_queue: forget a queue with its figures, if it holds nothing: no job, no schedule, no hold, and no limit that
+-- was set by hand.
 -- reply  1 if it is forgotten
 -- cost   O(names parked), and O(1) an entry that no longer counts
-local cfg = redis.call('HMGET', q.cfg, 'held', 'gone:0', 'gone:1', 'gone:2', 'gone:3', 'gone:parked')
+local cfg = redis.call('HMGET', q.cfg, 'held', 'gone:0', 'gone:1', 'gone:2', 'gone:3', 'gone:parked', 'limit_set')
 local keys = {q.cfg, q.stats, q.bell, q.gone, q.parked, q.tries, q.numbers, q.waiters, q.cancels, q.fences,
   q.unique}
 for _, part in ipairs({'last', 'headings', 'counts', 'states', 'notes', 'of', 'total'}) do
@@ -18,7 +19,7 @@ for _, label in ipairs(redis.call('HKEYS', q.parked)) do
   keys[#keys + 1] = parked_jobs_key(q, label)
   jobs = jobs + redis.call('LLEN', parked_jobs_key(q, label))
 end
-if jobs > 0 or cfg[1] or redis.call('HLEN', q.schedules) > 0 then
+if jobs > 0 or cfg[1] or cfg[7] or redis.call('HLEN', q.schedules) > 0 then
   return 0
 end
 redis.call('DEL', unpack(keys))

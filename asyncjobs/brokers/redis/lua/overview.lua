@@ -1,9 +1,11 @@
 -- overview: the figures of queues.
---- @reply now_ms, held, notes, ready, parked, lists, scheduled, overdue, running, dead, tried, tried_now, heads, stats
+--- @reply now_ms, held, notes, ready, parked, lists, scheduled, overdue, running, dead, tried, tried_now, heads, limit
+--- @reply stats
 -- held    the labels that are held, packed (include/parking.lua), '' for none
 -- notes   of these labels, packed: {since when, by whom, why}, '' for none
 -- lists   {label, jobs, since when, …} of parked jobs, most first, MAX_PARKED_SHOWN labels at most
 -- ready   by priority (4)    heads  {id, record, …}, the first of each priority    stats  {counter, number, …}
+-- limit   {that holds, declared, set by hand, by whom, when its rate opens}, as in include/limit.lua, '' for none
 -- tried_now  how many of the tried ones run
 -- reply   a list of those, one a queue
 -- cost    O(names parked, by their logarithm, + histogram buckets) a queue; where tried jobs live, O(running); where
@@ -12,6 +14,7 @@
 --- @include fields
 --- @include gone
 --- @include leases
+--- @include limit
 --- @include parking
 local MAX_PASSED, STEP = 1000, 50
 
@@ -85,9 +88,14 @@ local function read_lists(q, gone)
   return total, shown
 end
 
+local function limit_shown(cfg, now)
+  local limit = cfg[9] and limit_in(cfg[9], cfg[13], now)
+  return {cfg[9] or '', cfg[10] or '', cfg[11] or '', cfg[12] or '', limit and opens_at(limit, now, 0) or ''}
+end
+
 local function overview(q)
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'gone:0', 'gone:1', 'gone:2', 'gone:3', 'gone:parked',
-    'held_notes')
+    'held_notes', 'limit', 'limit_declared', 'limit_set', 'limit_by', 'used_until')
   local ready, heads = {}, {}
   for priority = 0, 3 do
     local gone = tonumber(cfg[priority + 3]) or 0
@@ -106,7 +114,7 @@ local function overview(q)
     redis.call('ZCARD', q.scheduled), redis.call('ZCOUNT', q.scheduled, '-inf', now),
     redis.call('ZCARD', q.leased), dead,
     tried, tried > dead and count_tried_running(q) or 0,
-    heads, redis.call('HGETALL', q.stats),
+    heads, limit_shown(cfg, now), redis.call('HGETALL', q.stats),
   }
 end
 

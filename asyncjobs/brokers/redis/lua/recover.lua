@@ -18,6 +18,7 @@
 --- @include forget
 --- @include waiters
 --- @include unique
+--- @include limit
 -- All leases of a worker may lapse at one moment, and the set orders these by the text of their fence.
 local LOOKED_AT = 5 * limit
 
@@ -141,7 +142,7 @@ local function set_back(q, now, by)
   end
 end
 
-local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from', 'gap_began')
+local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from', 'gap_began', 'limit')
 local now, last, from, gap_began = shifted_now(cfg[1]), whole_in(cfg[2]), whole_in(cfg[3]), whole_in(cfg[4])
 if redis.call('ZCARD', q.leased) == 0 then
   return {{}, {}, {}}
@@ -151,6 +152,7 @@ if is_set_back or is_gap then
   from, gap_began = now + math.floor(lease_ms / 2), is_gap and last or 0
 end
 local expired = expired_jobs(q, now < from and gap_began or now)
+local was_full = expired and cfg[5] and is_full(q, cfg[5])
 
 begin_writes(q)
 redis.call('HSET', q.cfg, 'recovered_at', now)
@@ -160,4 +162,8 @@ end
 if is_set_back then
   set_back(q, now, last - now)
 end
-return expired and recover(q, expired, now) or {{}, {}, {}}
+local reply = expired and recover(q, expired, now) or {{}, {}, {}}
+if was_full then
+  ring(q)
+end
+return reply

@@ -10,7 +10,7 @@
 -- bucket   of the histogram of durations; of a dead job, its group, '' for none
 -- entry    of the history, '' for none    tenant  '' for none
 --- @rare check_places, earliest_due, put_off, make_due, bury, write_groups, line_up, make_ready_again, priority_in
---- @rare set_kind, set_passes, ring, tell_waiters, keys_of_ended
+--- @rare set_kind, set_passes, ring, tell_waiters, keys_of_ended, is_full
 -- reply    a string of '1' (done) and '0' (refused), one a job
 -- cost     O(log n) a job
 --- @include clock
@@ -24,6 +24,7 @@
 --- @include forget
 --- @include waiters
 --- @include unique
+--- @include limit
 local ENDS = {c = true, x = true, d = true}
 local UNREAD = BY_VERSION .. VERSION
 
@@ -67,7 +68,8 @@ if #held == 0 then
 end
 local awaited = awaited_ids(q, ended)
 local keys = has_unique and keys_of_ended(q, reply) or nil
-local now, earliest = now_ms(q), nil
+local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'limit')
+local now, earliest, was_full = shifted_now(cfg[1]), nil, cfg[2] and is_full(q, cfg[2])
 if not all_over then
   check_places(q)
   earliest = earliest_due(q)
@@ -132,6 +134,9 @@ if not all_over then
 end
 if is_unread then
   set_passes(q, MAX_RING_PASSES)
+  ring(q)
+end
+if was_full then
   ring(q)
 end
 if awaited[1] then
