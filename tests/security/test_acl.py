@@ -157,7 +157,6 @@ DENIED: list[tuple[Role, str, Callable[[App], Awaitable[Any]]]] = [
     ("sender", "adds a schedule", lambda app: app.add_schedule("x", app.registry.get("work").request("x"), every=60)),
     ("sender", "reads the audit", lambda app: app.audit()),
     ("worker", "lists the dead", lambda app: app.failed_jobs(queue="default")),
-    ("worker", "pauses", lambda app: app.pause("default")),
     ("worker", "reads the audit", lambda app: app.audit()),
     ("operator", "claims", _claim),
 ]

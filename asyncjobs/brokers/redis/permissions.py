@@ -53,6 +53,7 @@ NEEDED_COMMANDS: Mapping[str, Sequence[str | int]] = {
     "ZRANGE": (0, 0),
     "ZRANGEBYSCORE": (0, 0),
     "ZREM": (_NAME,),
+    "ZREMRANGEBYRANK": (0, 0),
     "ZREMRANGEBYSCORE": (0, 0),
     "ZREVRANGE": (0, 0),
     "ZREVRANGEBYSCORE": (0, 0),

@@ -31,7 +31,7 @@ class RoleNeeds(NamedTuple):
     """The channels of queues that it publishes and subscribes to."""
 
 
-_SENT = frozenset(("enqueue", "find", "read_events"))
+_SENT = frozenset(("enqueue", "enqueue_unique", "find", "read_events"))
 _STEERED = frozenset(
     (
         "cancel",
@@ -100,14 +100,17 @@ ROLES: Mapping[Role, RoleNeeds] = {
     "worker": RoleNeeds(
         "runs jobs and fires schedules; its handlers may send jobs",
         _SENT | _RUN | _SHARED,
-        _ANY | _REPLICATED | _FIGURES | {"BLPOP", "DEL", "EXISTS", "HLEN", "HMGET", "HSET", "PEXPIRE"},
-        frozenset(("meta", "queues", "catalogue", "workers", "worker", "names")),
+        _ANY
+        | _REPLICATED
+        | _FIGURES
+        | {"BLPOP", "DEL", "EXISTS", "HLEN", "HMGET", "HSET", "PEXPIRE", "ZREMRANGEBYRANK"},
+        frozenset(("meta", "queues", "catalogue", "deploys", "workers", "worker", "names")),
     ),
     "operator": RoleNeeds(
         "shows and steers jobs: the dashboard, the admin API, the command line; it may send jobs",
         _SENT | _STEERED | _SHARED,
         _ANY | _REPLICATED | _FIGURES | {"CONFIG|GET", "LRANGE", "XADD", "XREVRANGE", "ZCARD"},
-        frozenset(("meta", "queues", "catalogue", "workers", "worker", "audit")),
+        frozenset(("meta", "queues", "catalogue", "deploys", "workers", "worker", "audit")),
     ),
 }
 """What each role needs. A program with two of them needs a user with the rules of both."""
