@@ -456,3 +456,20 @@ def test_without_cryptography_the_error_says_what_to_install(monkeypatch: pytest
     with pytest.raises(ConfigurationError, match=r"asyncjobs-redis\[crypto\]"):
         App("memory://", encryption_keys=[NEW])
     App("memory://")
+
+
+async def test_middleware_is_told_of_the_end_of_a_job_in_clear_text(make: MakeApp) -> None:
+    seen: list[Job] = []
+
+    class Ends(Middleware):
+        async def ended(self, job: Job) -> None:
+            seen.append(job)
+
+    app = make(NEW, middleware=[Ends()])
+    async with app:
+        await send(app, CARD)
+        await send(app, CARD, fails=True)
+        await Worker(app).run_until_empty(signals=False)
+    good, bad = sorted(seen, key=lambda job: job.state.value)
+    assert (good.arguments, good.result) == ([CARD], f"charged {CARD}")
+    assert (bad.arguments[0], bad.errors[-1].message) == (CARD, f"{CARD} is refused")

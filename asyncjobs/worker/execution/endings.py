@@ -8,11 +8,14 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
-from asyncjobs.core.stored import Situation, read_kept
+from asyncjobs.core.stored import read_kept
 from asyncjobs.errors import BrokerError
+from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.ports import Broker, Claimed, Lease
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.hooks import Resolved
@@ -36,17 +39,24 @@ _MAX_AT_ONCE = 100
 class Endings(Duty):
     """Calls ``layers``, each the ``ended`` of a middleware, in this order with each job that has ended.
 
-    ``resources``: the values of the worker's resources.
+    ``resources``: the values of the worker's resources. ``encryption``: decrypts what they are told.
     """
 
     stop_within_s = 4.0
 
-    def __init__(self, broker: Broker, layers: Sequence[Resolved], resources: Mapping[Provider, Any]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        layers: Sequence[Resolved],
+        resources: Mapping[Provider, Any],
+        encryption: Encryption | None,
+    ) -> None:
         self._broker = broker
+        self._encryption = encryption
         self._layers = layers
         self._resources = resources
-        # The bodies of the jobs whose settlements are under way.
-        self._expected: dict[Lease, bytes] = {}
+        # The jobs whose settlements are under way.
+        self._expected: dict[Lease, Claimed] = {}
         # Of each job that has ended, whether its settlement was accepted; it may have been where a reply was lost.
         self._waiting: deque[tuple[Job, bool]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,17 +84,17 @@ class Endings(Duty):
     def expect(self, claimed: Claimed, lease: Lease, settlement: Settlement) -> None:
         """Note a job whose ``settlement`` is to be sent."""
         if settlement.verdict in _STATES:
-            self._expected[lease] = claimed.body
+            self._expected[lease] = claimed
 
     def settled(
         self, batch: Sequence[tuple[Lease, Settlement]], replies: Sequence[bool | None], is_repeated: bool
     ) -> None:
         """Take the broker's ``replies``; of a repeated call, a refusal may mean that the first one got through."""
         for (lease, settlement), done in zip(batch, replies, strict=True):
-            if done is None or (body := self._expected.pop(lease, None)) is None:
+            if done is None or (claimed := self._expected.pop(lease, None)) is None:
                 continue
             if done or is_repeated:
-                self._waiting.append((_ended_job(settlement, body), done))
+                self._waiting.append((_ended_job(claimed, settlement), done))
         self._begin()
 
     def _begin(self) -> None:
@@ -102,6 +112,8 @@ class Endings(Duty):
     async def _tell(self, job: Job, is_ours: bool) -> None:
         if not is_ours and not await self._was_ours(job):
             return
+        if self._encryption is not None:
+            job = self._encryption.shown(job)
         for layer in self._layers:
             taken = {name: self._resources[key] for name, key in layer.takes.items()}
             try:
@@ -136,14 +148,14 @@ class Endings(Duty):
                 task.cancel()
 
 
-def _ended_job(settlement: Settlement, body: bytes) -> Job:
+def _ended_job(claimed: Claimed, settlement: Settlement) -> Job:
     state = _STATES[settlement.verdict]
     if state is not JobState.FAILED:
-        return read_kept(settlement, settlement.body, state=state)
-    job = read_kept(settlement, body, settlement.tries, state=state)
+        return read_kept(claimed, settlement.body, state=state)
+    job = read_kept(claimed, claimed.body, settlement.tries, state=state)
     if not job.errors:
         return job
-    situation = Situation(
-        finished_at_ms=job.errors[-1].at_ms, fence=settlement.fence, started_at_ms=job.errors[-1].started_at_ms
+    last = job.errors[-1]
+    return msgspec.structs.replace(
+        job, finished_at_ms=last.at_ms, started_at_ms=last.started_at_ms, fence=settlement.fence
     )
-    return read_kept(settlement, body, settlement.tries, state=state, situation=situation)
