@@ -79,7 +79,7 @@ class Cost(NamedTuple):
 # Times are those of the design, at a million ready and 100,000 dead. Of round trips there are as many as steps that
 # depend on each other (docs/decisions/0023), and one more, since some steps may miss the round trip of the others.
 _PAGES = [
-    Budget("/", 15, 8),
+    Budget("/", 15, 9),
     Budget("/queues", 15, 3),
     Budget("/queues/bulk", 15, 3),
     Budget("/jobs", 10, 4),
@@ -105,7 +105,7 @@ _ROUTES = [
     Budget("/jobs?text=user900000@&queue=bulk", 300, 25),
     Budget("/queues/bulk/sample", 13, 1),
     Budget("/jobs/last/why?queue=bulk", 5, 4),
-    Budget("/problems", 15, 8),
+    Budget("/problems", 15, 9),
     Budget("/dead/groups", 10, 3),
     Budget("/queues", 15, 3),
     Budget("/workers", 10, 3),
