@@ -71,6 +71,7 @@ _SHARED = frozenset(
     (
         "delete",
         "forget_deleted",
+        "limit",
         "overview",
         "ring",
         "schedule_list",
