@@ -51,12 +51,12 @@ class Recycling:
         """Return the limit that is reached, after which the worker claims no more."""
         if not self.left:
             return "max_jobs"
-        if self._max_memory is not None and not self._is_over_memory:
+        # Not before a job has ended: a worker that begins above its limit would start anew for ever.
+        if self._max_memory is not None and not self._is_over_memory and self._executor.finished:
             now = self._monotonic()
             if now - self._looked_at >= _LOOK_EVERY_S:
                 self._looked_at = now
-                # Not before a job has ended: one that begins above its limit would start anew for ever.
-                self._is_over_memory = self._executor.finished > 0 and resident_bytes() > self._max_memory
+                self._is_over_memory = resident_bytes() > self._max_memory
         return "max_memory" if self._is_over_memory else ""
 
 

@@ -50,7 +50,7 @@ class Worker:
         start_timeout: For how long the worker waits at its start for a broker that can't be reached, in seconds.
         max_jobs: After how many jobs the worker ends by itself; by default never.
         max_memory: Above how many bytes of resident memory of its process the worker ends by itself; by default never.
-            It is looked at before each claim, and not before the first job has ended.
+            It is looked at before a claim, at most twice a second, and not before the first job has ended.
         clock: A clock in place of the system's, for tests.
 
     A worker that ends by itself claims no more, and lets its running jobs end, however long they take.
