@@ -70,6 +70,8 @@ class ModelQueue:
     # By unique key, the job that was accepted with it last, until when it holds the key although it has completed, and
     # when it was sent.
     holders: dict[str, tuple[ModelJob, int, int]] = field(default_factory=dict)
+    # How many jobs may run at once.
+    limit: int | None = None
     recovered_ms: int = 0
     recover_from_ms: int = 0
     # (tenant, what its job has come to) → how often.
@@ -146,6 +148,10 @@ class ModelQueue:
     def startable(self, *, lowest_first: bool = False) -> list[str]:
         """Return the ids of ready jobs in the order in which they are to start."""
         return [job_id for priority in sorted(self.ready, reverse=lowest_first) for job_id in self.ready[priority]]
+
+    def room(self, want: int) -> int:
+        """Return how many jobs a claim of ``want`` may get under the limit."""
+        return want if self.limit is None else min(want, max(0, self.limit - len(self.in_place("running"))))
 
     def hold_of(self, job: ModelJob, names: frozenset[str]) -> Hold | None:
         by_name, by_tenant = Hold("name", job.name), Hold("tenant", job.tenant)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from asyncjobs.core.limits import QueueLimit
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, JobError, decode_envelope, encode
 from asyncjobs.core.retry import RetryPolicy
@@ -150,6 +151,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def claim(self, limit: int, names: frozenset[str], lowest_first: bool) -> list[Claimed]:
         claim = self.run(self.bench.claim(limit, names=names, lowest_first=lowest_first, lease_ms=LEASE_MS))
         parked = self.run(self.bench.ids_in("parked"))
+        limit = self.model.room(limit)
         left = self.model.claim([one.id for one in claim.jobs], parked, names, limit, lowest_first=lowest_first)
         assert len(claim.jobs) <= limit
         # It may come back short, but then says that there may be more.
@@ -160,6 +162,12 @@ class BrokerMachine(RuleBasedStateMachine):
             self.model.jobs[claimed.id].fence = claimed.fence
             self.claimed_ms[claimed.id] = claim.now_ms
         return list(claim.jobs)
+
+    @rule(running=st.sampled_from([None, None, 1, 2]))
+    def set_limit(self, running: int | None) -> None:
+        limit = None if running is None else QueueLimit(running)
+        assert self.run(self.broker.set_limit(self.queue, limit, "")) == (running != self.model.limit)
+        self.model.limit = running
 
     @rule(limit=st.integers(1, 4), ending=st.sampled_from(["complete", "fail", "bury"]))
     def claim_and_end(self, limit: int, ending: str) -> None:
