@@ -134,6 +134,8 @@ class BrokerMachine(RuleBasedStateMachine):
         self, job_ids: list[str], name: str, priority: Priority, unique: UniqueRule, argument: int
     ) -> None:
         self.pass_a_moment()
+        # As a key does, it names the job name: what is replaced keeps its own.
+        unique = msgspec.structs.replace(unique, key=f"{unique.key} of {name}")
         jobs, expected = [], []
         for number, job_id in enumerate(job_ids):
             body = encode(Envelope(arguments=msgspec.Raw(encode([argument, number])), created_at_ms=1))
