@@ -29,8 +29,8 @@ class UniqueRule(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How a job is unique in its queue: its key, and what a send does that meets another job of this key."""
 
     key: str
-    """The key, which names the job name, the tenant and the arguments that count: jobs of one key have the same name and
-    tenant."""
+    """The key, which names the job name, the tenant and the arguments that count. Jobs of one key have the
+    same name and tenant."""
     until: Until = "end"
     """Until when a job holds the key."""
     on_conflict: OnConflict = "keep"
