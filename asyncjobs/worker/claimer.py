@@ -118,9 +118,9 @@ class Claimer(Duty):
         claim again.
         """
         async with self._lock:
-            if self._recycling is not None:
-                limit = min(limit, self._recycling.left)
             most = min(limit, _MAX_BATCH)
+            if self._recycling is not None:
+                most = min(most, self._recycling.left)
             request = ClaimRequest(
                 worker=self.worker_id,
                 number=self._number,
