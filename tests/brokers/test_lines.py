@@ -158,3 +158,19 @@ async def test_calls_that_wait_fail_where_the_connections_are_closed(
     with pytest.raises(redis.ConnectionError):
         await call
     await until(lambda: others(client) == before, "no connection is left")
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_no_call_hangs_where_the_connections_are_closed_before_its_round_trip_begins(
+    address: Address, pool: redis.asyncio.ConnectionPool, client: redis.Redis, turns: int
+) -> None:
+    lines, before = gathered(address, pool), others(client)
+    calls = [asyncio.ensure_future(lines.call("ECHO", str(number))) for number in range(3)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await lines.close()
+    async with asyncio.timeout(10):
+        found = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(one, bytes | redis.ConnectionError) for one in found)
+    await lines.close()
+    await until(lambda: others(client) == before, "no connection is left")

@@ -220,7 +220,14 @@ class Gathered(Calls):
     def _start(self, calls: list[_Call]) -> None:
         trip = asyncio.ensure_future(self._send(calls))
         self._trips.add(trip)
-        trip.add_done_callback(self._trips.discard)
+        trip.add_done_callback(lambda trip: self._ended(trip, calls))
+
+    def _ended(self, trip: asyncio.Task[None], calls: list[_Call]) -> None:
+        """Fail the calls that a trip leaves without replies: it may be cancelled before its first step."""
+        self._trips.discard(trip)
+        for call in calls:
+            if not call.replies.done():
+                call.replies.set_exception(redis.exceptions.ConnectionError("the connections were closed"))
 
     async def _send(self, calls: list[_Call]) -> None:
         # A caller that has gone meanwhile wants nothing sent.
@@ -229,11 +236,10 @@ class Gathered(Calls):
             return
         try:
             replies = await self._lines.send([command for call in calls for command in call.commands])
-        except (Exception, asyncio.CancelledError) as error:
-            gone = redis.exceptions.ConnectionError("the connections were closed")
+        except Exception as error:
             for call in calls:
                 if not call.replies.done():
-                    call.replies.set_exception(error if isinstance(error, Exception) else gone)
+                    call.replies.set_exception(error)
             return
         start = 0
         for call in calls:
@@ -244,7 +250,8 @@ class Gathered(Calls):
 
     async def close(self) -> None:
         """Give up the connections."""
-        for trip in self._trips:
+        trips = list(self._trips)
+        for trip in trips:
             trip.cancel()
-        await asyncio.gather(*self._trips)
+        await asyncio.gather(*trips, return_exceptions=True)
         await self._lines.close()
