@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from asyncjobs import App, ArgumentsError, JobCancelled, JobFailed, JobHandle, JobState, RetryPolicy, current_job
+from tests.apps import wait_ended
 from tests.waiting import SOON, until
 from tests.worker import cpu_jobs
 
@@ -213,6 +214,30 @@ async def test_the_job_of_a_thread_long_past_its_timeout_fails_as_that_and_is_tr
     assert f"job {handle.id} (hang) failed at attempt 1, retry in" in caplog.text
     assert "worker had died" not in caplog.text
     assert "had been lost" not in caplog.text
+
+
+@pytest.mark.parametrize("when", ["before its timeout", "after its timeout"])
+async def test_a_cancelled_job_whose_thread_goes_on_is_not_run_again(make_app: Callable[..., App], when: str) -> None:
+    app = make_app(lease=1.5)
+    reached, release = threading.Event(), threading.Event()
+    runs: list[int] = []
+
+    @app.job(timeout=1 if when == "before its timeout" else 0.1, retry=RetryPolicy(max_retries=1, initial=0.01))
+    def hang() -> None:
+        runs.append(current_job().attempt)
+        while when == "after its timeout" and not current_job().is_cancelled:
+            time.sleep(0.01)
+        reached.set()
+        release.wait(SOON)
+
+    async with app, app.worker():
+        handle = await hang.delay()
+        await until(reached.is_set, "the handler has come so far")
+        assert await handle.cancel("not needed")
+        job = await wait_ended(app, handle.id)
+        release.set()
+    assert job is not None
+    assert (job.state, job.reason, runs) == (JobState.CANCELLED, "not needed", [1])
 
 
 async def test_the_job_of_a_handler_that_swallows_its_cancellation_fails_as_that(make_app: Callable[..., App]) -> None:

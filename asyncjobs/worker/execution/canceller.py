@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 from asyncjobs.core.job import Job
+from asyncjobs.core.settlement import Cancelled
 from asyncjobs.jobs.context import Shield
 from asyncjobs.worker.execution.attempt import Attempt, CancelledFor, Lost
 from asyncjobs.worker.execution.deadlines import Deadlines
@@ -108,6 +109,14 @@ class Canceller:
         if not self._must_wait(attempt):
             attempt.task.cancel()
         self._deadlines.add(_RECANCEL_EVERY_S, lambda: self.cancel(attempt, leads_to))
+
+    def cancel_job(self, attempt: Attempt, reason: str) -> None:
+        """Cancel ``attempt`` for the sender of its job, which counts for more than a timeout or the worker's end."""
+        if attempt.leads_to is None:
+            self.cancel(attempt, Cancelled(reason))
+        elif not isinstance(attempt.leads_to, Cancelled | Lost):
+            # It is being cancelled already.
+            attempt.leads_to = Cancelled(reason)
 
     def _must_wait(self, attempt: Attempt) -> bool:
         """Return whether the attempt can't be cancelled now: not begun, in a thread, or closing its resources."""

@@ -252,9 +252,7 @@ class Executor(Duty):
                 self._leases.let_go(lease)
         for lease, reason in extension.cancelled:
             if attempt := self._running.get(lease):
-                # Each extension tells it again.
-                if attempt.leads_to is None:
-                    self._canceller.cancel(attempt, Cancelled(reason))
+                self._canceller.cancel_job(attempt, reason)
             elif (claimed := self._unbuffer(lease)) is not None:
                 settlement = self._verdicts.of_unstarted(claimed, Cancelled(reason))
                 if self.endings is not None:

@@ -169,9 +169,10 @@ class Pipeline:
         return context
 
     def overrun(self, attempt: Attempt, job: Job, error: TimeoutError) -> Settlement:
-        """Return what ``error`` makes of ``job``, whose handler goes on."""
-        plan, now_ms = self._plans[job.name], self._clock.now_ms()
-        outcome = outcome_of_error(error, job, plan, now_ms)
+        """Return what ``error``, or its sender's cancellation, makes of ``job``, whose handler goes on."""
+        plan, now_ms, outcome = self._plans[job.name], self._clock.now_ms(), attempt.leads_to
+        if not isinstance(outcome, Cancelled):
+            outcome = outcome_of_error(error, job, plan, now_ms)
         duration_us = (now_ms - (job.started_at_ms or now_ms)) * 1000
         return self._decide(attempt.claimed, job, plan, outcome, duration_us, error)
 
