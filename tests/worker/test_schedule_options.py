@@ -25,6 +25,7 @@ from asyncjobs import (
     resource,
 )
 from asyncjobs.middleware import Send
+from tests.servers import Server
 from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
@@ -115,6 +116,31 @@ async def test_a_schedule_fires_at_the_start_of_a_worker_unless_its_job_is_live(
         info = await app.find_schedule("work")
         assert info.next_at == before.next_at
     assert ran == ["work", "work"]
+
+
+async def test_a_worker_starts_on_a_server_that_is_full_and_drains_it(
+    redis_server: Server, redis_url: str, layers: list[Passing], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = App(redis_url, middleware=layers)
+
+    ran: Notes[str] = Notes()
+
+    @app.job(every=3600, at_start=True)
+    async def work() -> None:
+        ran.append("run")
+
+    with redis_server.client() as client:
+        async with app:
+            async with app.worker():
+                await ran.reach(1)
+            waiting = await work.delay()
+            client.config_set("maxmemory", 1)
+            try:
+                async with app.worker():
+                    await waiting.result(SOON)
+            finally:
+                client.config_set("maxmemory", 0)
+    assert "the jobs of the start could not be sent: " in caplog.text
 
 
 async def test_each_worker_runs_the_job_by_itself_at_its_start_and_at_each_tick(app: App) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import random
@@ -95,8 +94,12 @@ class Scheduler(Duty):
             due = [self._at_start(queue, one) for one in self._in_code.get(queue, ()) if one.timing.at_start]
             # One that can't be fired now isn't fired later: a start is no tick that could be missed.
             if due and queue not in self._unstored:
-                with contextlib.suppress(QueueUnavailable):
+                try:
                     await self._replies(queue, due)
+                except QueueUnavailable:
+                    continue
+                except BrokerRefused as error:
+                    _log.warning("the jobs of the start could not be sent: %s", error)
 
     def _at_start(self, queue: str, schedule: Schedule) -> DueTicks:
         now_ms = self._clock.now_ms()
