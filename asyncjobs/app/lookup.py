@@ -68,7 +68,11 @@ class Lookup:
         return await self._named(job)
 
     async def _named(self, job: Job | None) -> Job | None:
-        return None if job is None else await self.naming.named(job)
+        return None if job is None else await self.named(job)
+
+    async def named(self, job: Job) -> Job:
+        """Return ``job`` as ``find`` would: decrypted, with the names of its arguments, and which are secret."""
+        return await self.naming.named(job)
 
     async def known(self, job_id: str, queue: str | None) -> Job:
         """Return a job as it stands; without ``queue``, search all queues.

@@ -40,10 +40,14 @@ _UNREADABLE = JobError("EnvelopeError", "its errors can't be read here", "", 1, 
 
 
 class JobLookup(Protocol):
-    """What a handle asks of the app that made it."""
+    """What a handle, or a worker, asks of the app about jobs."""
 
     async def find(self, job_id: str, *, queue: str) -> Job | None:
         """Return the job as it stands, or ``None`` if there is no record."""
+        ...
+
+    async def named(self, job: Job) -> Job:
+        """Return ``job`` as ``find`` would: decrypted, with the names of its arguments, and which are secret."""
         ...
 
     async def cancel(self, job_id: str, *, queue: str, reason: str) -> CancelReply:

@@ -69,7 +69,7 @@ class WorkerHost:
     sender: HostSender
     """What the app sends with."""
     lookup: JobLookup
-    """What the handles of its jobs ask."""
+    """What the handles of its jobs ask, and what shows jobs to middleware."""
     encryption: Encryption | None = None
     """Decrypts arguments, and encrypts what becomes of jobs."""
 

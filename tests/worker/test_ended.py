@@ -331,3 +331,19 @@ def test_a_plain_function_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match=r"Audit.ended is a plain function: expected an async def"):
         App("memory://", middleware=[Audit()])
+
+
+async def test_a_layer_is_told_the_names_of_arguments_and_which_are_secret(make_app: Callable[..., App]) -> None:
+    ends = Ends()
+    app = make_app(middleware=[ends])
+
+    @app.job(secret=["card"])
+    async def charge(order: int, card: str) -> None: ...
+
+    async with app:
+        handle = await charge.delay(7, card="4111")
+        await Worker(app).run_once(signals=False)
+        kept = await app.find_job(handle.id)
+    [told] = ends.seen
+    assert told.named_arguments == kept.named_arguments == {"order": 7, "card": "4111"}
+    assert told.secret == kept.secret == ("card",)

@@ -15,7 +15,7 @@ from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import read_kept
 from asyncjobs.errors import BrokerError
-from asyncjobs.jobs.encryption import Encryption
+from asyncjobs.jobs.handle import JobLookup
 from asyncjobs.ports import Broker, Claimed, Lease
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.hooks import Resolved
@@ -39,7 +39,7 @@ _MAX_AT_ONCE = 100
 class Endings(Duty):
     """Calls ``layers``, each the ``ended`` of a middleware, in this order with each job that has ended.
 
-    ``resources``: the values of the worker's resources. ``encryption``: decrypts what they are told.
+    ``resources``: the values of the worker's resources. ``lookup``: shows them the job as the app does.
     """
 
     stop_within_s = 4.0
@@ -49,10 +49,10 @@ class Endings(Duty):
         broker: Broker,
         layers: Sequence[Resolved],
         resources: Mapping[Provider, Any],
-        encryption: Encryption | None,
+        lookup: JobLookup,
     ) -> None:
         self._broker = broker
-        self._encryption = encryption
+        self._lookup = lookup
         self._layers = layers
         self._resources = resources
         # The jobs whose settlements are under way.
@@ -112,8 +112,7 @@ class Endings(Duty):
     async def _tell(self, job: Job, is_ours: bool) -> None:
         if not is_ours and not await self._was_ours(job):
             return
-        if self._encryption is not None:
-            job = self._encryption.shown(job)
+        job = await self._lookup.named(job)
         for layer in self._layers:
             taken = {name: self._resources[key] for name, key in layer.takes.items()}
             try:

@@ -91,7 +91,7 @@ class Executor(Duty):
         #: What tells middleware of jobs that have ended, if any wants to know.
         self.endings: Endings | None = None
         if plans.ended:
-            self.endings = Endings(host.connection.broker, plans.ended, plans.shared.values, host.encryption)
+            self.endings = Endings(host.connection.broker, plans.ended, plans.shared.values, host.lookup)
             settler.on_settled = self.endings.settled
         self._settle = settler.add
         self._leases = leases
