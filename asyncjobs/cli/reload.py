@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import threading
 import time
@@ -30,8 +31,8 @@ _MAX_SHOWN = 3
 class Reloader(Supervisor):
     """A supervisor whose processes are replaced when ``reload`` is called; one that ends by itself waits for that."""
 
-    def __init__(self, arguments: list[str], count: int, *, shutdown_timeout: float) -> None:
-        super().__init__(arguments, count, shutdown_timeout=shutdown_timeout, ends_when_done=False)
+    def __init__(self, arguments: list[str], count: int) -> None:
+        super().__init__(arguments, count, shutdown_timeout=0.0, ends_when_done=False)
         self._asked = 0
         # By process: how many reloads have been done, and since when it is being ended.
         self._done = dict.fromkeys(self._children, 0)
@@ -40,6 +41,12 @@ class Reloader(Supervisor):
     def reload(self) -> None:
         """Start all processes anew; from any thread."""
         self._asked += 1
+
+    def _stop(self) -> None:
+        """Stop the processes; the first call lets them wait for no handler, as a reload does, the second kills them."""
+        if not self._signals:
+            self._signals, self._kills_at = _SIGNALS - 1, math.inf
+        super()._stop()
 
     def _look_after(self, child: Child) -> bool:
         if self._signals or self._done[child] == self._asked:

@@ -132,7 +132,7 @@ def _reload(options: argparse.Namespace) -> int:
     if options.burst or options.health_file is not None:
         raise ConfigurationError("--reload runs the worker in another process: give no --burst and no --health-file")
     processes = 1 if options.processes is None else options.processes
-    reloader = Reloader(_child_arguments(options), _checked_count(processes), shutdown_timeout=0.0)
+    reloader = Reloader(_child_arguments(options), _checked_count(processes))
     with watching(reloader, Path.cwd()), contextlib.ExitStack() as stack:
         _answer_probes(stack, reloader.health, options)
         return reloader.run()

@@ -93,6 +93,19 @@ def test_the_worker_starts_anew_as_the_source_changes_and_waits_while_it_is_brok
     assert "another starts when a file changes" in output
 
 
+def test_the_first_signal_gives_what_runs_back_at_once(command: Command, app: App, tmp_path: Path) -> None:
+    (command.folder / "live.py").write_text(LIVE.format(version="one"))
+    command.environ["ASYNCJOBS_SHUTDOWN_TIMEOUT"] = "60"
+    worker = command.start("worker", "live:app", "--reload")
+    hanging = app.registry.get("hang_in_the_first").delay_sync(str(tmp_path / "hangs"))
+    until_sync((tmp_path / "hangs").exists, "the handler has started", within=STARTED)
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(SOON) == 0
+    job = app.sync.find_job(hanging.id)
+    assert job is not None
+    assert (job.state.value, job.failures, job.deaths) == ("pending", 0, 0)
+
+
 def test_without_watchfiles_the_error_names_the_extra(command: Command) -> None:
     (command.folder / "watchfiles.py").write_text("raise ImportError")
     done = command.run("worker", "shop:app", "--reload")
