@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from asyncjobs.cli.supervisor import Child, Supervisor
+from asyncjobs.cli.supervisor import RECYCLED, Child, Supervisor
 from asyncjobs.core.package import install_command
 from asyncjobs.errors import ConfigurationError
 
@@ -65,7 +65,9 @@ class Reloader(Supervisor):
         return super()._look_after(child)
 
     def _goes_on_after(self, child: Child, code: int) -> bool:
-        """Let the next process of ``child`` wait for a change: what ended this one would end it too."""
+        """Let the next process of ``child`` wait for a change: what ended this one, if no limit, would end it too."""
+        if code == RECYCLED:
+            return super()._goes_on_after(child, code)
         child.pause()
         _log.warning("%s; another starts when a file changes", child.last_end)
         return True

@@ -106,6 +106,12 @@ def test_the_first_signal_gives_what_runs_back_at_once(command: Command, app: Ap
     assert (job.state.value, job.failures, job.deaths) == ("pending", 0, 0)
 
 
+def test_another_process_follows_the_one_that_has_run_its_jobs(command: Command, app: App) -> None:
+    (command.folder / "live.py").write_text(LIVE.format(version="one"))
+    command.start("worker", "live:app", "--reload", "--max-jobs", "1")
+    assert [_answer(app, "version") for _ in range(2)] == ["one", "one"]
+
+
 def test_without_watchfiles_the_error_names_the_extra(command: Command) -> None:
     (command.folder / "watchfiles.py").write_text("raise ImportError")
     done = command.run("worker", "shop:app", "--reload")
