@@ -333,6 +333,11 @@ def load_settings(url: Any, given: Mapping[str, Any], environ: Mapping[str, str]
     values.setdefault("nodes", ((values.pop("host", "localhost"), values.pop("port", 6379)),))
     server = {name: values.pop(name) for name in Server.__struct_fields__ if name in values}
     settings = Settings(server=Server(**server), **values)
+    if "encryption" in values and not settings.encryption_keys:
+        raise ConfigurationError(
+            f"encryption={settings.encryption!r} without a key, so nothing would be encrypted: set encryption_keys, "
+            "ASYNCJOBS_ENCRYPTION_KEYS"
+        )
     if "blocked_limit" in values:
         return settings
     return msgspec.structs.replace(settings, blocked_limit=_BLOCKED_LEASES * settings.lease)

@@ -52,11 +52,11 @@ class Naming:
         """Return each of ``jobs`` with the names of its arguments, where they are known."""
         if self._encryption is not None:
             jobs = [*map(self._encryption.shown, jobs)]
-        mine = self._registry.names()
-        is_foreign = any(job.name and not job.is_newer and job.name not in mine for job in jobs)
-        others = await self.catalogue() if is_foreign else {}
-        names = {job.name for job in jobs if job.name}
-        entries = {name: entry for name in names if (entry := self._entry(name, others)) is not None}
+        names = {job.name for job in jobs if job.name and not job.is_newer}
+        entries = {name: entry for name in names if (entry := self._entry(name)) is not None}
+        if unknown := names - entries.keys():
+            others = await self.catalogue()
+            entries |= {name: others[name] for name in unknown if name in others}
         return [self._named(job, entries[job.name]) if job.name in entries else job for job in jobs]
 
     async def catalogue(self) -> Mapping[str, CatalogueEntry]:
@@ -73,14 +73,14 @@ class Naming:
 
     async def definition(self, name: str) -> CatalogueEntry | None:
         """Return how the job of this name is defined, ``None`` where neither the app nor a worker knows it."""
-        return self._entry(name, {}) or (await self.catalogue()).get(name)
+        return self._entry(name) or (await self.catalogue()).get(name)
 
-    def _entry(self, name: str, others: Mapping[str, CatalogueEntry]) -> CatalogueEntry | None:
-        """Return how a job is defined, by the app's own code before that of others."""
+    def _entry(self, name: str) -> CatalogueEntry | None:
+        """Return how the app's own code defines a job; ``None`` if it doesn't, or an annotation can't be resolved."""
         try:
             return entry_of(name, self._registry.get(name))
         except UnknownJobName:
-            return others.get(name)
+            return None
 
     def _named(self, job: Job, entry: CatalogueEntry) -> Job:
         if job.is_newer or key_id_of(job.envelope.arguments):
@@ -99,7 +99,7 @@ class Naming:
         try:
             signature = signature_of(self._registry.get(job.name))
             return signature.names_of(job.envelope.arguments, keywords)
-        except UnknownJobName:
+        except (UnknownJobName, DefinitionError, NameError):
             return names_by(entry, len(job.arguments), keywords)
-        except (DefinitionError, ArgumentsError, NameError):
+        except ArgumentsError:
             return ()

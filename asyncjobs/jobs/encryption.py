@@ -6,6 +6,7 @@ authenticated with it. So a value that was written for one job is none for anoth
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -65,15 +66,26 @@ class Encryption:
     # -- arguments
 
     def arguments_for(
-        self, queue: str, job_id: str, name: str, tenant: str, keywords: tuple[str, ...], arguments: bytes
+        self,
+        queue: str,
+        job_id: str,
+        name: str,
+        tenant: str,
+        keywords: tuple[str, ...],
+        arguments: bytes,
+        *,
+        is_template: bool = False,
     ) -> bytes:
         """Return the encoded ``arguments`` of a job as it is sent, of which the last are named by ``keywords``.
 
-        ``job_id``: what they are bound to, as ``bound_id`` returns it.
+        ``job_id``: what they are bound to, as ``bound_id`` returns it. ``is_template``: whether they are those of a
+        schedule. The same ones look the same each time: a broker tells by the bytes whether a schedule was changed.
         """
         if not self.encrypts:
             return arguments
-        return self._encrypted(arguments, ("arguments", queue, job_id, name, tenant, keywords))
+        # With GCM-SIV, a nonce that comes twice reveals only that two values are equal.
+        nonce = bytes(_NONCE_BYTES) if is_template else b""
+        return self._encrypted(arguments, ("arguments", queue, job_id, name, tenant, keywords), nonce)
 
     def readable(self, job: Job) -> Job:
         """Return ``job`` with its arguments decrypted.
@@ -136,13 +148,16 @@ class Encryption:
         return self._with_errors(job)
 
     def shown(self, job: Job) -> Job:
-        """Return ``job`` with all that can be decrypted; the rest stays as it is."""
-        for decrypted in (self.readable, self.with_result, self._with_errors):
-            try:
-                job = decrypted(job)
-            except EncryptionError:
-                continue
-        return job
+        """Return ``job`` with all that can be decrypted, and without a result that had to be encrypted and isn't."""
+        with contextlib.suppress(EncryptionError):
+            job = self.readable(job)
+        try:
+            return self.with_result(job)
+        except EncryptionError:
+            if not key_id_of(job.encoded_result):
+                # Anybody may have written it.
+                job = msgspec.structs.replace(job, encoded_result=b"")
+            return self._with_errors(job)
 
     def _with_errors(self, job: Job) -> Job:
         if not any(error.encrypted for error in job.errors):
@@ -166,16 +181,17 @@ class Encryption:
         return self._encrypted(event, ("event", queue, job_id)) if self.encrypts else event
 
     def readable_event(self, queue: str, job_id: str, stored: bytes) -> bytes:
-        """Return an event as it was before it was encrypted, or as it is if it can't be decrypted."""
+        """Return an event as it was before it was encrypted; if it can't be decrypted, what can't be read as one."""
         try:
             return self._decrypted(stored, ("event", queue, job_id), "")
         except EncryptionError:
-            return stored
+            # Where it had to be encrypted and isn't, anybody may have written it.
+            return stored if key_id_of(stored) else b""
 
     # -- values
 
-    def _encrypted(self, value: bytes, bound: tuple[Any, ...]) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
+    def _encrypted(self, value: bytes, bound: tuple[Any, ...], nonce: bytes = b"") -> bytes:
+        nonce = nonce or os.urandom(_NONCE_BYTES)
         return pack(Parts(self._key_id, nonce, self._encrypt(nonce, value, _encode(bound))))
 
     def _decrypted(self, stored: bytes, bound: tuple[Any, ...], what: str) -> bytes:

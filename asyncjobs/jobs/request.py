@@ -141,7 +141,9 @@ def new_job(
     delay_ms = request.delay_ms if unique is None else request.delay_ms or unique.wait_ms
     if encryption is not None:
         bound = job_id if unique is None else bound_id(job_id, unique.key)
-        arguments = encryption.arguments_for(queue, bound, request.name, tenant, request.keywords, arguments)
+        arguments = encryption.arguments_for(
+            queue, bound, request.name, tenant, request.keywords, arguments, is_template=sent_at_ms == 0
+        )
     priority = defaults.priority if call.priority is UNSET else call.priority
     expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
     now_ms = time.time_ns() // 1_000_000 if sent_at_ms is None else sent_at_ms

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -236,6 +237,25 @@ async def test_ticks_of_schedules_decrypt_and_encrypt_again(make: MakeApp, is_la
         await asyncio.wait_for(ran.wait(), SOON)
 
 
+@pytest.mark.parametrize("keys", [(), (NEW,)])
+async def test_a_schedule_that_is_added_again_keeps_its_due_tick(make: MakeApp, keys: tuple[str, ...]) -> None:
+    async with make(*keys) as app:
+
+        async def next_ms() -> int | None:
+            [stored] = (await broker_of(app).schedules("default")).schedules
+            return stored.next_ms  # type: ignore[no-any-return]
+
+        await app.add_schedule("hourly", request(app, CARD), every=3_600)
+        due_ms = round(time.time() * 1000) - 60_000
+        # Paused and resumed, it goes on from another tick.
+        for tick in (None, due_ms):
+            await broker_of(app).move_schedule("default", "hourly", tick)
+        await app.add_schedule("hourly", request(app, CARD), every=3_600)
+        assert await next_ms() == due_ms
+        await app.add_schedule("hourly", request(app, "other"), every=3_600)
+        assert await next_ms() != due_ms
+
+
 async def test_a_job_keeps_its_arguments_when_it_moves_to_another_queue(make: MakeApp) -> None:
     async with make(NEW) as app, make() as blind:
         handle = await send(app, CARD)
@@ -390,6 +410,21 @@ async def test_a_result_of_another_job_is_refused(make: MakeApp) -> None:
                 encryption.with_result(forged)
 
 
+async def test_a_result_or_an_event_that_anybody_has_written_is_not_shown(make: MakeApp) -> None:
+    encryption = Encryption([EncryptionKey(NEW)], "required")
+    lenient = Encryption([EncryptionKey(NEW)], "preferred")
+    async with make(NEW) as app:
+        mine = await run_one(app, CARD)
+        stored = await broker_of(app).find("default", mine.id)
+        forged = msgspec.structs.replace(stored, encoded_result=msgspec.msgpack.encode("forged"))
+        assert encryption.shown(stored).result == f"charged {CARD}"
+        assert encryption.shown(forged).encoded_result == b""
+        assert lenient.shown(forged).result == "forged"
+        event = msgspec.msgpack.encode([1, 2, 3])
+        assert encryption.readable_event("default", mine.id, event) == b""
+        assert lenient.readable_event("default", mine.id, event) == event
+
+
 @given(st.data())
 def test_no_byte_can_be_changed_or_cut_off_unnoticed(data: st.DataObject) -> None:
     encryption = Encryption([EncryptionKey(NEW)], "required")
@@ -449,6 +484,13 @@ def test_keys_are_read_from_the_environment_and_shown_nowhere() -> None:
         for secret in (NEW, OLD, repr(settings.encryption_keys[0].secret)[2:-1]):
             assert secret not in f"{settings!r} {settings}"
         assert EncryptionKey(NEW).id in repr(settings)
+
+
+@pytest.mark.parametrize("keys", [None, ""])
+def test_encryption_that_is_asked_for_without_a_key_is_refused(keys: str | None) -> None:
+    environ = {"ASYNCJOBS_ENCRYPTION": "required"} | ({} if keys is None else {"ASYNCJOBS_ENCRYPTION_KEYS": keys})
+    with pytest.raises(ConfigurationError, match="without a key, so nothing would be encrypted: set encryption_keys"):
+        load_settings("memory://", {}, environ)
 
 
 def test_without_cryptography_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NewType
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel, field_validator
+from typing_extensions import TypeAliasType
 
 from asyncjobs import App, ArgumentsError, JobFailed, RetryPolicy, Secret, Worker
 from asyncjobs.admin import admin_api, dashboard
 from asyncjobs.cli import main
-from asyncjobs.core.view import SECRET
+from asyncjobs.core.view import SECRET, job_details
 from asyncjobs.jobs.definition import signature_of
+from asyncjobs.jobs.secret import is_secret
 from asyncjobs.middleware import Logging
 from asyncjobs.telemetry import Tracing
 from tests.admin.test_api import role_of
@@ -185,3 +187,34 @@ def test_the_annotation_counts_wherever_it_stands(app: App) -> None:
     with pytest.raises(ArgumentsError) as caught:
         note.request(1, last=[], more=[CARD])  # type: ignore[arg-type]
     assert CARD not in str(caught.value)
+
+
+Pin = NewType("Pin", Secret[str])  # type: ignore[valid-newtype]  # as of a program that is checked by nobody
+
+
+def test_a_type_that_is_named_is_as_secret_as_what_it_stands_for() -> None:
+    assert is_secret(Pin)
+    assert is_secret(TypeAliasType("Card", Secret[str]))
+    assert is_secret(list[TypeAliasType("Card", Secret[str])])  # type: ignore[misc]
+    assert not is_secret(TypeAliasType("Plain", list[str]))
+
+
+async def test_secrets_are_masked_where_an_annotation_can_not_be_resolved_but_a_worker_knows_the_job(
+    make_app: Callable[..., App],
+) -> None:
+    working, blind = make_app(), make_app()
+
+    @working.job(name="pay", secret=["card"])
+    async def pay(order: int, card: str) -> None: ...
+
+    @blind.job(name="pay", secret=["card"])
+    async def pay_blind(order: int, card: "OnlyForCheckers") -> None: ...  # type: ignore[name-defined]  # noqa: F821, UP037
+
+    async with working, blind:
+        async with working.worker():
+            handle = await pay.delay(1, CARD)
+            await handle.result(timeout=SOON)
+        found = await blind.find_job(handle.id)
+        assert found.secret == ("card",)
+        assert found.named_arguments["order"] == 1
+        assert CARD not in repr(job_details(found))
