@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -347,3 +348,21 @@ async def test_a_layer_is_told_the_names_of_arguments_and_which_are_secret(make_
     [told] = ends.seen
     assert told.named_arguments == kept.named_arguments == {"order": 7, "card": "4111"}
     assert told.secret == kept.secret == ("card",)
+
+
+async def test_the_end_of_a_job_whose_handler_goes_on_is_told(make_app: Callable[..., App]) -> None:
+    ends = Ends()
+    app = make_app(middleware=[ends], lease=1)
+    release = threading.Event()
+
+    @app.job(timeout=0.1, retry=RetryPolicy(max_retries=0))
+    def hang() -> None:
+        release.wait(SOON)
+
+    async with app, app.worker():
+        handle = await hang.delay()
+        try:
+            await ends.seen.reach(1)
+        finally:
+            release.set()
+    assert [(job.id, job.state) for job in ends.seen] == [(handle.id, JobState.FAILED)]

@@ -8,18 +8,22 @@ returns.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import Cancelled
+from asyncjobs.core.text import message_of
 from asyncjobs.jobs.context import Shield
 from asyncjobs.worker.execution.attempt import Attempt, CancelledFor, Lost
 from asyncjobs.worker.execution.deadlines import Deadlines
 from asyncjobs.worker.execution.traces import trace_of_thread
 from asyncjobs.worker.leases import Leases
-from asyncjobs.worker.shield import ends_at, shield_of, tell_cancelled, thread_of
+from asyncjobs.worker.shield import ends_at, lift_shield, shield_of, tell_cancelled, thread_of
 
-__all__ = ["Canceller"]
+__all__ = ["Canceller", "abandon"]
+
+_log = logging.getLogger("asyncjobs.worker")
 
 _RECANCEL_EVERY_S = 1.0
 
@@ -134,3 +138,47 @@ class Canceller:
     def close(self) -> None:
         """Forget all timeouts, and the cancellations to be repeated."""
         self._deadlines.close()
+
+
+async def abandon(attempts: Sequence[Attempt], seconds: float) -> None:
+    """End the tasks of ``attempts``, so that none keeps the event loop from ending; each way may take ``seconds``.
+
+    A task that waits for a thread is cancelled, although the thread goes on. Where a handler swallows its
+    cancellation, its coroutine is closed.
+    """
+    for way in (_cancel, _close):
+        tasks = [attempt.task for attempt in attempts if attempt.task is not None and not attempt.task.done()]
+        if tasks:
+            for attempt in attempts:
+                way(attempt)
+            await asyncio.wait(tasks, timeout=seconds)
+
+
+def _cancel(attempt: Attempt) -> None:
+    if attempt.context is not None:
+        lift_shield(attempt.context)
+    if attempt.task is not None:
+        attempt.task.cancel()
+
+
+def _close(attempt: Attempt) -> None:
+    """Raise ``GeneratorExit`` where the handler of ``attempt`` waits."""
+    if attempt.task is None or attempt.task.done():
+        return
+    coroutine = attempt.task.get_coro()
+    try:
+        if coroutine is not None:
+            coroutine.close()
+    except BaseException as error:
+        # It awaits something in a ``finally``, say, and can't be ended.
+        _log.error("the handler of job %s can't be ended: %s", attempt.lease.id, message_of(error))
+        return
+    # Now the task finds nothing left to run, and ends.
+    attempt.task.add_done_callback(_retrieve)
+    attempt.task.cancel()
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Take the error of a task whose coroutine was closed, which would be logged otherwise."""
+    if not task.cancelled():
+        task.exception()

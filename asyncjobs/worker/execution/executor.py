@@ -13,7 +13,6 @@ from typing import Any
 
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import Cancelled, Released, Settlement
-from asyncjobs.core.text import message_of
 from asyncjobs.jobs.context import JobContext
 from asyncjobs.ports import Claimed, Extension, Lease, RunningJob
 from asyncjobs.worker.broker_clock import BrokerClock
@@ -21,7 +20,7 @@ from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.event_sender import EventSender
 from asyncjobs.worker.execution.attempt import LOST, OVERRUN, Attempt
 from asyncjobs.worker.execution.callers import HandlerCallers
-from asyncjobs.worker.execution.canceller import Canceller
+from asyncjobs.worker.execution.canceller import Canceller, abandon
 from asyncjobs.worker.execution.endings import Endings
 from asyncjobs.worker.execution.pipeline import Pipeline
 from asyncjobs.worker.execution.plan import RunPlans
@@ -30,7 +29,6 @@ from asyncjobs.worker.execution.verdict import Verdicts, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.settler import Settler
-from asyncjobs.worker.shield import lift_shield
 from asyncjobs.worker.tasks import end_within
 
 __all__ = ["Executor"]
@@ -199,6 +197,8 @@ class Executor(Duty):
         settlement = self._pipeline.overrun(attempt, job, error)
         attempt.leads_to = OVERRUN
         self._note_run(job, settlement, is_first=not attempt.claimed.tries)
+        if self.endings is not None:
+            self.endings.expect(attempt.claimed, attempt.lease, settlement)
         self._settle(attempt.lease, settlement)
 
     def _end(self, attempt: Attempt, settlement: Settlement | None, run: Job | None = None) -> None:
@@ -331,20 +331,9 @@ class Executor(Duty):
         try:
             await end_within(_CLOSE_S, self._callers.close(), "threads and processes of handlers")
         finally:
-            await self._abandon([attempt for attempt in left if attempt.task is not None and not attempt.task.done()])
-
-    async def _abandon(self, attempts: Sequence[Attempt]) -> None:
-        """End the tasks of ``attempts``, so that none keeps the event loop from ending.
-
-        A task that waits for a thread is cancelled, although the thread goes on. Where a handler swallows its
-        cancellation, its coroutine is closed.
-        """
-        for way in (_cancel, _close):
-            tasks = [attempt.task for attempt in attempts if attempt.task is not None and not attempt.task.done()]
-            if tasks:
-                for attempt in attempts:
-                    way(attempt)
-                await asyncio.wait(tasks, timeout=_ABANDON_S)
+            await abandon(
+                [attempt for attempt in left if attempt.task is not None and not attempt.task.done()], _ABANDON_S
+            )
 
 
 def _running_job(context: JobContext) -> RunningJob:
@@ -358,33 +347,3 @@ def _running_job(context: JobContext) -> RunningJob:
         tenant=job.tenant or "",
         progress=None if progress is None else (progress.done, progress.total, progress.note[:_MAX_NOTE]),
     )
-
-
-def _cancel(attempt: Attempt) -> None:
-    if attempt.context is not None:
-        lift_shield(attempt.context)
-    if attempt.task is not None:
-        attempt.task.cancel()
-
-
-def _close(attempt: Attempt) -> None:
-    """Raise ``GeneratorExit`` where the handler of ``attempt`` waits."""
-    if attempt.task is None or attempt.task.done():
-        return
-    coroutine = attempt.task.get_coro()
-    try:
-        if coroutine is not None:
-            coroutine.close()
-    except BaseException as error:
-        # It awaits something in a ``finally``, say, and can't be ended.
-        _log.error("the handler of job %s can't be ended: %s", attempt.lease.id, message_of(error))
-        return
-    # Now the task finds nothing left to run, and ends.
-    attempt.task.add_done_callback(_retrieve)
-    attempt.task.cancel()
-
-
-def _retrieve(task: asyncio.Task[None]) -> None:
-    """Take the error of a task whose coroutine was closed, which would be logged otherwise."""
-    if not task.cancelled():
-        task.exception()
