@@ -233,8 +233,9 @@ async def test_after_a_lost_reply_the_end_by_another_worker_is_not_told(
 async def _nothing(self: object) -> None: ...
 
 
+@pytest.mark.parametrize("error", [ValueError("by design"), asyncio.CancelledError("of what it awaits")])
 async def test_the_innermost_layer_is_told_first_and_an_error_keeps_none_from_it(
-    make_app: Callable[..., App], caplog: pytest.LogCaptureFixture
+    make_app: Callable[..., App], caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
     order: list[str] = []
 
@@ -245,7 +246,7 @@ async def test_the_innermost_layer_is_told_first_and_an_error_keeps_none_from_it
     class Inner(Middleware):
         async def ended(self, job: Job) -> None:
             order.append("inner")
-            raise ValueError("by design")
+            raise error
 
     app = make_app(middleware=[Outer(), Inner()])
 

@@ -106,8 +106,7 @@ class Endings(Duty):
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._one_is_done.set()
-        if not task.cancelled():
-            self._begin()
+        self._begin()
 
     async def _tell(self, job: Job, is_ours: bool) -> None:
         if not is_ours and not await self._was_ours(job):
@@ -118,7 +117,11 @@ class Endings(Duty):
             try:
                 async with asyncio.timeout(_MAX_LAYER_S):
                     await layer.call(job, **taken)  # type: ignore[misc]
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                # What a layer awaits may have been cancelled, and not this task.
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                    raise
                 what = f"took longer than {_MAX_LAYER_S:g} s" if isinstance(error, TimeoutError) else "failed"
                 _log.exception("%s %s over the end of job %s (%s)", layer.what, what, job.id, job.name)
 
@@ -143,6 +146,7 @@ class Endings(Duty):
         finally:
             if left := len(self._tasks) + len(self._waiting):
                 _log.error("the layers were not told of the ends of %d jobs: ended took too long", left)
+            self._waiting.clear()
             for task in list(self._tasks):
                 task.cancel()
 
