@@ -204,7 +204,7 @@ class Claimer(Duty):
         finished = self._executor.finished
         await self._executor.job_ended(_GIVE_BACK_AFTER_S if buffered else self._timer_interval or self._poll_interval)
         self.last_active = self._clock.monotonic()
-        if self._executor.finished != finished or self.is_stopping:
+        if self._executor.finished != finished or self._executor.free > 0 or self.is_stopping:
             return
         if buffered:
             self._ahead = 0

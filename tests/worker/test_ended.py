@@ -290,6 +290,30 @@ async def test_a_layer_that_takes_long_holds_up_claims_but_loses_nothing(make_ap
     assert len(ran) == 400
 
 
+async def test_a_worker_claims_as_soon_as_a_layer_that_took_long_was_told(make_app: Callable[..., App]) -> None:
+    released = asyncio.Event()
+
+    class Slow(Middleware):
+        async def ended(self, job: Job) -> None:
+            await released.wait()
+
+    app = make_app(middleware=[Slow()], poll_interval=60, scheduler_interval=60)
+    ran: Notes[None] = Notes()
+
+    @app.job
+    async def work() -> None:
+        ran.append(None)
+
+    async with app:
+        await app.enqueue_many([work.request() for _ in range(200)])
+        async with Worker(app, concurrency=5).running():
+            await ran.reach(105)
+            await asyncio.sleep(0.3)
+            assert len(ran) < 200
+            released.set()
+            await ran.reach(200)
+
+
 async def test_a_layer_is_given_the_workers_resources(make_app: Callable[..., App]) -> None:
     notes: list[str] = []
 

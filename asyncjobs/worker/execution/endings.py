@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -39,7 +39,8 @@ _MAX_AT_ONCE = 100
 class Endings(Duty):
     """Calls ``layers``, each the ``ended`` of a middleware, in this order with each job that has ended.
 
-    ``resources``: the values of the worker's resources. ``lookup``: shows them the job as the app does.
+    ``resources``: the values of the worker's resources. ``lookup``: shows them the job as the app does. ``on_room`` is
+    called when fewer jobs wait.
     """
 
     stop_within_s = 4.0
@@ -50,9 +51,11 @@ class Endings(Duty):
         layers: Sequence[Resolved],
         resources: Mapping[Provider, Any],
         lookup: JobLookup,
+        on_room: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._lookup = lookup
+        self._on_room = on_room
         self._layers = layers
         self._resources = resources
         # The jobs whose settlements are under way.
@@ -106,7 +109,9 @@ class Endings(Duty):
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._one_is_done.set()
-        self._begin()
+        if self._waiting:
+            self._begin()
+            self._on_room()
 
     async def _tell(self, job: Job, is_ours: bool) -> None:
         if not is_ours and not await self._was_ours(job):

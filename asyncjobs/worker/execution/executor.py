@@ -89,7 +89,9 @@ class Executor(Duty):
         #: What tells middleware of jobs that have ended, if any wants to know.
         self.endings: Endings | None = None
         if plans.ended:
-            self.endings = Endings(host.connection.broker, plans.ended, plans.shared.values, host.lookup)
+            self.endings = Endings(
+                host.connection.broker, plans.ended, plans.shared.values, host.lookup, self._note_room
+            )
             settler.on_settled = self.endings.settled
         self._settle = settler.add
         self._leases = leases
@@ -166,6 +168,11 @@ class Executor(Duty):
     def wake(self) -> None:
         """Let ``job_ended`` return at once, although no job has ended."""
         self._ended.set()
+
+    def _note_room(self) -> None:
+        """Wake who waits for a free slot, if one has become free although no job has ended."""
+        if self.free > 0:
+            self.wake()
 
     # -- from the claim to the end
 
