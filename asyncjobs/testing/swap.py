@@ -6,6 +6,7 @@ There is no connection to keep to one event loop, so each call runs in the loop,
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,7 +63,9 @@ class KitLoop(AppLoop):
         """By loop, the thread that waits for it."""
 
     def run_sync(self, start: Callable[[], Coroutine[Any, Any, T]], instead: str, *, patience: float = 0.0) -> T:
-        """Run the coroutine of ``start`` and return its result; see ``AppLoop.run_sync``.
+        """Run the coroutine of ``start`` in a copy of the caller's context and return its result.
+
+        See ``AppLoop.run_sync``.
 
         Raises:
             AppNotOpen: A loop runs in this thread.
@@ -98,7 +101,8 @@ class KitLoop(AppLoop):
             finally:
                 caller.end()
 
-        thread = threading.Thread(target=run, name="asyncjobs-kit", daemon=True)
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(run,), name="asyncjobs-kit", daemon=True)
         thread.start()
         try:
             caller.serve()

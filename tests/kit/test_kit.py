@@ -694,6 +694,26 @@ def test_code_without_a_loop_sends_and_runs_sync_handlers_in_its_own_thread(shop
     assert set(shop.done) == {threading.current_thread().name}
 
 
+def test_code_without_a_loop_sends_for_its_tenant(shop: Shop, kit: Kit) -> None:
+    request = shop.send.request("ada")
+
+    with tenant_scope("acme"):
+        shop.app.sync.enqueue_many([request])
+
+    assert [one.tenant for one in kit.sent()] == ["acme"]
+
+
+def test_a_sync_handler_that_waits_for_a_job_behind_it_is_told(shop: Shop, kit: Kit) -> None:
+    @shop.app.job
+    def wait() -> str:
+        return shop.app.sync.result(shop.send.delay_sync("ada"))
+
+    wait.delay_sync()
+
+    with pytest.raises(ResultTimeout, match=r"testing\(concurrency=2\)"):
+        kit.run_sync()
+
+
 def test_eager_jobs_of_code_without_a_loop_raise_there(shop: Shop, eager: Kit) -> None:
     @shop.app.job
     def outer() -> None:
