@@ -16,6 +16,7 @@ from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import Duration, to_ms, unix_ms, utc_time
 from asyncjobs.core.options import DEFAULT_QUEUE, UnsetType
 from asyncjobs.errors import ArgumentsError
+from asyncjobs.jobs.context import running
 from asyncjobs.jobs.definition import JobDefinition
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.open_apps import note_closed, note_open
@@ -38,6 +39,9 @@ T = TypeVar("T")
 
 # What the kit puts in place of the app's own while it is in use.
 _PARTS = ("_connection", "_lookup", "_sender", "sync")
+
+# Whether a worker of a kit runs here: its jobs, its hooks or its resources.
+_in_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("asyncjobs_in_kit_worker", default=False)
 
 
 class Kit:
@@ -300,10 +304,13 @@ class Kit:
         if self._context is None:
             work.close()
             raise RuntimeError("the kit is used outside of its `with` block")
-        return await asyncio.get_running_loop().create_task(work, context=self._context.copy())
+        context = self._context.copy()
+        context.run(_in_worker.set, True)
+        return await asyncio.get_running_loop().create_task(work, context=context)
 
     async def _after_send(self, handles: Sequence[JobHandle[Any]]) -> None:
-        if not self._eager:
+        # What a worker's own hook or resource sends is left to it: another worker would call that hook again.
+        if not self._eager or (_in_worker.get() and running.get() is None):
             return
         await self._work(self._clock.now_ms())
         ended: list[Attempt] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -607,6 +607,41 @@ async def test_an_eager_job_of_later_waits_for_its_time(shop: Shop, eager: Kit) 
     await eager.run_for(60)
 
     assert shop.done == ["later"]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_what_a_hook_sends_is_left_to_its_worker(shop: Shop, eager: Kit, is_async: bool) -> None:
+    def hook(to: str) -> Callable[[], Any]:
+        async def send() -> None:
+            await shop.send.delay(to)
+
+        def send_sync() -> None:
+            shop.send.delay_sync(to)
+
+        return send if is_async else send_sync
+
+    shop.app.on_worker_start(hook("at the start"))
+    shop.app.on_worker_stop(hook("at the end"))
+
+    await shop.send.delay("ada")
+
+    assert shop.done == ["ada", "at the start"]
+    eager.assert_sent(shop.send, "at the end")
+
+
+async def test_what_a_resource_of_the_worker_sends_is_left_to_it(shop: Shop, eager: Kit) -> None:
+    @resource(scope="worker")
+    async def warm() -> AsyncIterator[str]:
+        await shop.send.delay("warm")
+        yield "warm"
+
+    @shop.app.job
+    async def use(it: str = Inject(warm)) -> None:
+        shop.done.append(it)
+
+    await use.delay()
+
+    assert sorted(shop.done) == ["warm", "warm"]
 
 
 # -- the app, its loops and threads
