@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_TEXT = re.compile(r"(\d+) ?/ ?(\d*) ?([smhd])")
+_TEXT = re.compile(r"([0-9]{1,10}) ?/ ?([0-9]{0,8}) ?([smhd])")
 _EXPECTED = 'expected a Rate, or a text as "50/s", "1000/m" or "100/10s" (s, m, h and d for seconds to days)'
 
 #: A rate without a burst of its own allows what it gives in this time, at once.

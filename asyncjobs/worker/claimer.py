@@ -111,6 +111,10 @@ class Claimer(Duty):
         """Whether it goes on to claim: it isn't stopped, and the worker has reached no limit."""
         return not self.is_stopping and (self._recycling is None or not self._recycling.reached())
 
+    def keep_no_timer(self) -> None:
+        """Claim in ``step`` alone, and not when a job is due or a rate allows the next start."""
+        self._keep_timer_ms = 0
+
     async def step(self, limit: int, ahead: int = 0) -> Claim:
         """Claim up to ``limit`` jobs (0: only make ready what is due) and hand them to the executor.
 

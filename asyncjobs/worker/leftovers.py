@@ -49,6 +49,7 @@ class Leftovers:
         """
         queues = await self._broker.overview(self._queues)
         if any(map(_waits_for_its_rate, queues)):
+            self._may_be_ready = True
             await self._claimer.wait(_COUNT_EVERY_S)
             return True
         if not any(figures.running for figures in queues):

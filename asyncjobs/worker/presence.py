@@ -17,6 +17,7 @@ from asyncjobs.ports import Broker, CatalogueEntry, WorkerInfo
 from asyncjobs.worker.claimer import Claimer
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
+from asyncjobs.worker.limits import DeclaredLimits
 from asyncjobs.worker.liveness.watchdog import Watchdog
 from asyncjobs.worker.memory_use import resident_bytes
 from asyncjobs.worker.namesakes import warn_of_namesakes
@@ -49,6 +50,7 @@ class Presence(Duty):
         executor: Executor,
         claimer: Claimer,
         watchdog: Watchdog,
+        limits: DeclaredLimits,
         *,
         worker_id: str,
         queues: Sequence[str],
@@ -63,6 +65,8 @@ class Presence(Duty):
         self._executor = executor
         self._claimer = claimer
         self._watchdog = watchdog
+        self._limits = limits
+        self._was_seen = False
         self._worker_id = worker_id
         self._queues = tuple(queues)
         self._handlers = handlers
@@ -112,9 +116,13 @@ class Presence(Duty):
                 await self.announce()
 
     async def show(self) -> None:
-        """Show what the worker does at the moment; where it wasn't seen before, also how its jobs are defined."""
+        """Show what the worker does at the moment; where the server doesn't know of it, also what its program says."""
         if await self._broker.announce(self._info(), _PRESENT_MS):
             return
+        was_seen, self._was_seen = self._was_seen, True
+        if was_seen:
+            # The server has lost what it had of this worker, and perhaps the limits of its queues.
+            await self._limits.declare_again()
         with contextlib.suppress(BrokerError):
             await self._broker.publish_catalogue(self._catalogue)
             if self._deploy:

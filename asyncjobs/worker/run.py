@@ -101,11 +101,13 @@ class WorkerRun:
         )
         # Of the real time, which a clock for tests does not move.
         self._watchdog = Watchdog(time.monotonic, self._executor.blocking_job)
+        self._limits = DeclaredLimits(host.connection.broker, order.queues, host.limits)
         self._presence = Presence(
             host.connection.broker,
             self._executor,
             self._claimer,
             self._watchdog,
+            self._limits,
             worker_id=worker_id,
             queues=order.queues,
             handlers=names_by_module(host.registry),
@@ -131,7 +133,7 @@ class WorkerRun:
         yield "resources", self._executor.shared
         yield "hooks", self._executor.hooks
         yield "presence", self._presence
-        yield "limits", DeclaredLimits(self._host.connection.broker, self._order.queues, self._host.limits)
+        yield "limits", self._limits
         yield "maintenance", self._make_maintenance()
         yield "figures", self._make_figures()
         if self._scheduler is not None:
@@ -329,6 +331,7 @@ class WorkerRun:
     async def once(self) -> bool:
         """Claim one job, run it and settle it; return whether there was one."""
         claimer, leftovers = self._claimer, self._leftovers()
+        claimer.keep_no_timer()
         claim = await claimer.step(1)
         while not (claim.jobs or claimer.is_stopping) and (claim.again or await leftovers.wait()):
             claim = await claimer.step(1)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from asyncjobs import App, ArgumentsError, DefinitionError, Rate, Worker, acting
+from tests.servers import Server
 from tests.waiting import Notes, until
 
 pytestmark = pytest.mark.anyio
@@ -180,6 +181,46 @@ async def test_a_burst_ends_once_the_rate_has_let_all_through(app: App, gauge: G
         await app.enqueue_many([work.request() for _ in range(8)])
         await Worker(app, queues=["mail"], concurrency=4).run_until_empty()
         assert len(gauge.began) == 8
+
+
+async def test_run_once_runs_one_job_and_says_so_where_it_waits_for_the_rate(app: App, gauge: Gauge) -> None:
+    work = with_work(app, gauge)
+    gauge.may_end.set()
+    app.queue("mail", rate=Rate(10, burst=1))
+    async with app:
+        await app.enqueue_many([work.request() for _ in range(4)])
+        worker = Worker(app, queues=["mail"], concurrency=4)
+        for count in range(1, 4):
+            assert await worker.run_once()
+            assert len(gauge.began) == count
+
+
+async def test_a_limit_that_the_server_has_lost_is_declared_again(
+    redis_server: Server, redis_url: str, gauge: Gauge
+) -> None:
+    app = App(redis_url)
+    with_work(app, gauge)
+    app.queue("mail", running=1)
+    async with app, app.worker():
+        with contextlib.closing(redis_server.client()) as client:
+            client.flushall()
+
+        async def is_declared_again() -> bool:
+            limit = (await app.queue_stats("mail")).limit
+            return limit is not None and limit.running == 1
+
+        await until(is_declared_again, "the limit is there again")
+
+
+async def test_a_worker_that_starts_writes_nothing_to_a_queue_without_a_limit(
+    redis_server: Server, redis_url: str, gauge: Gauge
+) -> None:
+    app = App(redis_url)
+    with_work(app, gauge)
+    async with app, app.worker():
+        with contextlib.closing(redis_server.client()) as client:
+            fields = client.hkeys("asyncjobs:{mail}:cfg")
+        assert not [one for one in fields if one.startswith(b"limit")]
 
 
 async def test_slots_that_are_taken_leave_no_job_of_a_limited_queue_claimed_ahead(app: App, gauge: Gauge) -> None:

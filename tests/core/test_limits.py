@@ -36,7 +36,12 @@ def test_a_rate_of_less_than_a_second_is_shown_in_seconds() -> None:
 
 
 @pytest.mark.parametrize(
-    "rate", ["", "50", "50/", "/s", "50/w", "-1/s", "1.5/s", "0/s", "1/0s", "5/2d", 50, True, 0.5, b"1/s", ["1/s"]]
+    "rate",
+    [
+        *("", "50", "50/", "/s", "50/w", "-1/s", "1.5/s", "0/s", "1/0s", "5/2d", "٣/s"),
+        *("1/99999999999999999999s", "9" * 5_000 + "/s"),
+        *(50, True, 0.5, b"1/s", ["1/s"]),
+    ],
 )
 def test_what_is_no_rate_is_refused_in_words(rate: Any) -> None:
     with pytest.raises(ArgumentsError) as refused:

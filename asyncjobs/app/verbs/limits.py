@@ -22,8 +22,9 @@ class LimitVerbs(Verbs):
     ) -> None:
         """Limit a queue, whatever its program declares with ``app.queue``, until ``reset_limit``.
 
-        It holds at once, also for jobs that were sent before. Jobs that run already go on. ``queue_stats`` shows the
-        limit and who has set it (see ``acting``).
+        It holds at once, also for jobs that were sent before. Jobs that run already go on. What isn't given stays as it
+        is now, and no longer follows what the program declares. ``queue_stats`` shows the limit and who has set it (see
+        ``acting``).
 
         Args:
             queue: The queue.

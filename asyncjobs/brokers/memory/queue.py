@@ -362,10 +362,10 @@ class Queue:
         due_at_ms = self.scheduled.earliest() if self.scheduled.slots else None
         opens_at_ms = self.limit.opens_at_ms(now_ms) if self.limit and self.ready and not self.paused else None
         if opens_at_ms is not None:
-            # Another worker that keeps the timer may have set it before the rate was used up.
-            self.timer.reset()
+            if not self.timer.wakes_by(opens_at_ms, now_ms):
+                self.timer.reset()
             due_at_ms = opens_at_ms if due_at_ms is None else min(due_at_ms, opens_at_ms)
-        is_ours = due_at_ms is not None and self.timer.keep(request.worker, request.keep_timer_ms, now_ms)
+        is_ours = due_at_ms is not None and self.timer.keep(request.worker, request.keep_timer_ms, due_at_ms, now_ms)
         return due_at_ms if is_ours else None
 
     def leased(self, job_id: str, fence: int) -> Entry | None:

@@ -90,14 +90,17 @@ class Scheduled:
 class Timer:
     """The one worker that wakes at the next due time. Another takes over if it is late, or an earlier job comes."""
 
-    __slots__ = ("_keeper", "_until_ms")
+    __slots__ = ("_due_ms", "_keeper", "_until_ms")
 
     def __init__(self) -> None:
         self._keeper = ""
         self._until_ms = 0
+        self._due_ms = 0
 
-    def keep(self, worker: str, keep_ms: int, now_ms: int) -> bool:
-        """Let ``worker`` keep the timer for ``keep_ms`` unless another one does; return whether it does.
+    def keep(self, worker: str, keep_ms: int, due_ms: int, now_ms: int) -> bool:
+        """Let ``worker`` keep the timer for ``keep_ms``, to wake at ``due_ms``, unless another one does.
+
+        Returns whether it does.
 
         One that would keep it for longer than that is not relied on, since the clock may have been set back.
         """
@@ -105,7 +108,13 @@ class Timer:
             return False
         self._keeper = worker
         self._until_ms = now_ms + keep_ms
+        self._due_ms = due_ms
         return True
+
+    def wakes_by(self, at_ms: int, now_ms: int) -> bool:
+        """Return whether the worker that keeps the timer, if one does, wakes at ``at_ms`` or before."""
+        # Rounding may make its time a millisecond later.
+        return now_ms < self._due_ms <= at_ms + 1
 
     def reset(self) -> None:
         """Let any worker keep the timer, since there is an earlier due time."""

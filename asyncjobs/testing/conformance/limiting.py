@@ -138,6 +138,18 @@ class Limiting(Theme):
         await bench.kit.advance(claim.next_due_ms - claim.now_ms)
         assert await bench.claim_ids(worker="other") == [late]
 
+    async def test_one_worker_keeps_the_time_of_a_rate(self, bench: Bench) -> None:
+        await bench.broker.declare_limit(bench.queue, SLOWLY)
+        await bench.send(count=5)
+        claims = [await bench.claim(worker=f"worker-{number}", keep_timer_ms=30_000) for number in range(4)]
+        assert [len(claim.jobs) for claim in claims] == [3, 0, 0, 0]
+        assert [claim.next_due_ms is not None for claim in claims] == [True, False, False, False]
+        # Where it is late, another one does.
+        await bench.kit.advance(10_500)
+        assert len((await bench.claim(1, worker="worker-1", keep_timer_ms=30_000)).jobs) == 1
+        claims = [await bench.claim(worker=f"worker-{number}", keep_timer_ms=30_000) for number in (1, 2)]
+        assert [claim.next_due_ms is not None for claim in claims] == [True, False]
+
     async def test_due_jobs_keep_to_the_limit_and_to_their_order(self, bench: Bench) -> None:
         await bench.broker.declare_limit(bench.queue, TWO)
         later = await bench.send(*(bench.new(delay_ms=1_000 + n) for n in range(4)))

@@ -180,11 +180,13 @@ local function write(q, own, found, sorted, promoted, fence, now)
 end
 
 -- The next due time, if the worker keeps the queue's timer from now on, or -1. A keeper that would keep it for longer
--- than this worker is not relied on, since the clock may have been set back; nor any where jobs wait until `opens`, for
--- which a rate that was used up since then allows the next starts.
-local function read_timer(q, now, keeper, keeper_until, opens)
+-- than this worker is not relied on, since the clock may have been set back; nor one whose timer is for a later time
+-- than `opens`, at which a rate that is used up allows the next starts.
+local function read_timer(q, now, keeper, keeper_until, keeper_due, opens)
   local left = whole_in(keeper_until) - now
-  local is_kept = keeper and keeper ~= worker and left >= 0 and left <= timer_ms and not opens
+  local is_kept = keeper and keeper ~= worker and left >= 0 and left <= timer_ms
+    -- Rounding may make its time a millisecond later.
+    and (not opens or (whole_in(keeper_due) > now and whole_in(keeper_due) <= opens + 1))
   if timer_ms == 0 or is_kept or not (opens or has_more_than_ready(q)) then
     return -1
   end
@@ -220,7 +222,7 @@ end
 local function claim(q, want)
   local last = redis.call('GET', claim_key(q, worker))
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until', 'unparking', 'limit',
-    'used_until')
+    'used_until', 'keeper_due')
   local now, held = shifted_now(cfg[1]), cfg[2] and read_held(cfg[2]) or nil
   -- Of the clock, so that none is given again by a server that has lost its last writes.
   local fence = math.max(whole_in(cfg[3]) + 1, 10 * now)
@@ -250,7 +252,7 @@ local function claim(q, want)
   local found, sorted = choose(q, own, want, due, is_paused, run, held)
   local is_open = #sorted.members < room
   local opens = not (is_open or is_paused) and found.more and opens_at(limit, now, #sorted.members) or nil
-  local next_due = read_timer(q, now, cfg[4], cfg[5], opens)
+  local next_due = read_timer(q, now, cfg[4], cfg[5], cfg[9], opens)
   -- If the rest waits for others of its kind to end, nobody needs be woken.
   local has_moved = next(found.taken) ~= nil or #promoted > 0
   local is_startable = is_open and not is_paused
@@ -269,7 +271,8 @@ local function claim(q, want)
     use_rate(q, limit, now, #sorted.members)
   end
   if next_due >= 0 then
-    redis.call('HSET', q.cfg, 'keeper', worker, 'keeper_until', now + timer_ms)
+    redis.call('HSET', q.cfg, 'keeper', worker, 'keeper_until', now + timer_ms,
+      'keeper_due', next_due)
   end
   -- Some candidates were none: this worker claims again at once, so no other need be woken for the rest.
   local again = is_more_due or (more and has_moved and not sorted.stop and #sorted.members < want)
