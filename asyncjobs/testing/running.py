@@ -127,7 +127,8 @@ class KitWorker(Worker):
             if len(self._attempts.ended) > self._most:
                 raise RuntimeError(
                     f"{_MAX_ATTEMPTS} attempts have run, and jobs still wait, such as {self._attempts.ended[-1].name}: "
-                    "a job that snoozes, or sends itself, goes on for ever; use kit.run_for(…), which ends"
+                    "a job that snoozes, or sends itself, goes on for ever, and a schedule fires often in a long time; "
+                    "use kit.run_for(…) with a shorter time"
                 )
 
     # -- the clock
@@ -139,9 +140,12 @@ class KitWorker(Worker):
         """Return when to go on, in Unix milliseconds; ``None`` if there is nothing to go on with."""
         now_ms = self._kit_clock.now_ms()
         moments = [at for queue in self.queues async for at in self._due_in(queue) if at > now_ms]
-        if any(one.running for one in await self._broker.overview(self.queues)):
+        figures = await self._broker.overview(self.queues)
+        if any(one.running for one in figures):
             # Its worker was killed, since this one has ended what it had.
             moments.append(now_ms + self._lease_ms // _RECOVER_EVERY + 1)
+        opens = [one.limit.opens_at_ms for one in figures if any(one.ready) and one.limit is not None]
+        moments += [at for at in opens if at is not None and at > now_ms]
         for queue in self.queues if self._host.settings.scheduler else ():
             ticks = [one.next_ms for one in (await self._broker.schedules(queue)).schedules]
             moments += [tick for tick in ticks if tick is not None and tick > now_ms]

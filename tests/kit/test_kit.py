@@ -427,6 +427,32 @@ async def test_a_job_that_never_ends_is_told(shop: Shop, kit: Kit, monkeypatch: 
     assert len(await kit.run_for(600)) == 10
 
 
+async def test_a_run_that_needs_too_many_attempts_says_how_to_make_it_shorter(
+    shop: Shop, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncjobs.testing.running._MAX_ATTEMPTS", 20)
+    await shop.app.add_schedule("often", shop.send.request("ada"), every=5)
+
+    with pytest.raises(RuntimeError, match=r"20 attempts have run.*send.*shorter time"):
+        await kit.run_for(3600)
+
+
+async def test_jobs_of_a_queue_with_a_rate_run_at_the_times_that_it_allows(shop: Shop, kit: Kit) -> None:
+    @shop.app.job(queue="bank")
+    async def charge(order: int) -> None:
+        shop.done.append(order)
+
+    shop.app.queue("bank", rate="10/s")
+    for order in range(5):
+        await charge.delay(order)
+
+    some = await kit.run_for(0.2)
+    rest = await kit.run()
+
+    assert shop.done == [0, 1, 2, 3, 4]
+    assert [(one.at - some[0].at).total_seconds() for one in [*some, *rest]] == [0.0, 0.1, 0.2, 0.3, 0.4]
+
+
 async def test_jobs_run_one_after_the_other_in_the_order_of_production(shop: Shop, kit: Kit) -> None:
     at_once = [0, 0]
 
