@@ -29,6 +29,7 @@ __all__ = [
 
 
 _MAX_PORT = 65_535
+_APP = re.compile(r"[\w.]+:\w+")
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)\s?(?:([kmg])i?)?b?", re.IGNORECASE)
 
 
@@ -40,9 +41,14 @@ class Parser(argparse.ArgumentParser):
         parsed, unknown = super().parse_known_args(*args, **options)
         if unknown:
             # Here, and not in the parser of all commands, which would name its own help.
-            hint = closest(unknown[0], self._option_string_actions)
+            hint = closest(unknown[0], self._option_string_actions) or self._hint_of_app(unknown[0])
             self.error(f"unrecognized arguments: {' '.join(unknown)}.{hint}".removesuffix("."))
         return parsed, unknown
+
+    def _hint_of_app(self, given: str) -> str:
+        """Return how to name the app, where ``given`` looks like one that a command takes as an option alone."""
+        is_app = "--app" in self._option_string_actions and _APP.fullmatch(given)
+        return f" Did you mean '--app {given}'?" if is_app else ""
 
     def error(self, message: str) -> NoReturn:
         """End the process with an error about its arguments."""

@@ -93,6 +93,11 @@ def test_a_misspelt_option_has_its_closest_neighbour_named(run: Run) -> None:
     assert "Did you mean '--tenant'?" in run("purge", "--tennant", "acme", "--tenant", "acme")[2]
 
 
+def test_an_app_where_it_must_be_an_option_has_the_option_named(run: Run) -> None:
+    assert "Did you mean '--app shop:app'?" in run("failed", "shop:app")[2]
+    assert "Did you mean" not in run("failed", "shop")[2]
+
+
 @EVERY
 def test_empty_text_and_text_that_is_no_utf_8_are_refused(run: Run, command: str) -> None:
     for option in options_of(command):
