@@ -119,7 +119,7 @@ async def test_problems_are_pages(app: App, web: Any) -> None:
             reply = await see(web, target)
             assert (reply.status, reply.headers["content-type"]) == (status, "text/html; charset=utf-8"), target
     away = await see(web, "/")
-    assert (away.status, "broker is away" in away.body.decode()) == (503, True)
+    assert (away.status, "The broker can’t be used" in away.body.decode()) == (503, True)
 
 
 # -- what the buttons do
