@@ -354,7 +354,8 @@ class WorkerRun:
         executor, longest_s = self._executor, self._host.settings.poll_interval
         if self._claimer.is_stopping:
             return False
-        if executor.running:
+        # A slot that is never free again is no reason to go on where no more is to be claimed.
+        if executor.unsettled if self.reached else executor.running:
             await executor.job_ended(longest_s)
             return True
         if not self._settler.is_idle:

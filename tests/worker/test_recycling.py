@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from asyncjobs import App, ConfigurationError, JobState, Worker
+from asyncjobs import App, ConfigurationError, JobState, RetryPolicy, Worker
 from asyncjobs.worker.memory_use import resident_bytes
 from tests.waiting import SOON, Notes, until
 
@@ -66,6 +67,25 @@ async def test_a_job_that_takes_long_is_not_cancelled_for_a_limit(make_app: Call
         await running
         assert await handle.result(SOON) == "done"
         assert await left.status() is JobState.PENDING
+
+
+async def test_a_thread_that_never_returns_does_not_keep_a_worker_at_its_limit(make_app: Callable[..., App]) -> None:
+    app = make_app(lease=1, shutdown_timeout=60)
+    release = threading.Event()
+
+    @app.job(timeout=0.1, retry=RetryPolicy(max_retries=0))
+    def hang() -> None:
+        release.wait()
+
+    async with app:
+        handle = await hang.delay()
+        worker = Worker(app, max_jobs=1)
+        try:
+            async with asyncio.timeout(SOON):
+                await worker.run()
+        finally:
+            release.set()
+        assert (await handle.status(), worker.ended_by) == (JobState.FAILED, "max_jobs")
 
 
 async def test_a_worker_that_waits_for_its_last_jobs_can_be_stopped(make_app: Callable[..., App]) -> None:

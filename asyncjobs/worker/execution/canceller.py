@@ -104,7 +104,7 @@ class Canceller:
 
     def cancel(self, attempt: Attempt, leads_to: CancelledFor) -> None:
         """Cancel ``attempt`` as soon as possible; of several reasons the first counts, but a lost lease always."""
-        if attempt.leads_to is None or isinstance(leads_to, Lost):
+        if attempt.leads_to is None or (isinstance(leads_to, Lost) and not isinstance(attempt.leads_to, Lost)):
             attempt.leads_to = leads_to
         if attempt.task is None or attempt.task.done():
             return

@@ -123,6 +123,11 @@ class Executor(Duty):
         return len(self._running)
 
     @property
+    def unsettled(self) -> int:
+        """How many of them wait for their handler: the job of one that goes on long past its timeout is settled."""
+        return sum(attempt.leads_to is not OVERRUN for attempt in self._running.values())
+
+    @property
     def buffered(self) -> int:
         """How many claimed jobs wait for a slot."""
         return len(self._buffer)
@@ -207,6 +212,7 @@ class Executor(Duty):
         if self.endings is not None:
             self.endings.expect(attempt.claimed, attempt.lease, settlement)
         self._settle(attempt.lease, settlement)
+        self._ended.set()
 
     def _end(self, attempt: Attempt, settlement: Settlement | None, run: Job | None = None) -> None:
         del self._running[attempt.lease]
@@ -294,13 +300,13 @@ class Executor(Duty):
             self.give_back()
             self._give_back_waiting()
             until = time.monotonic() + self._shutdown_timeout_s
-            while self._running and not self._is_hurried and (left_s := until - time.monotonic()) > 0:
+            while self.unsettled and not self._is_hurried and (left_s := until - time.monotonic()) > 0:
                 await self.job_ended(left_s)
-            if self._running:
-                _log.warning("cancelling %d handlers; their jobs go back to their queues", self.running)
+            if self.unsettled:
+                _log.warning("cancelling %d handlers; their jobs go back to their queues", self.unsettled)
                 self.cancel_all()
                 if not await self.drain(_CANCELLED_S):
-                    _log.error("%d handlers do not end; their jobs are left to their leases", self.running)
+                    _log.error("%d handlers do not end; their jobs are left to their leases", self.unsettled)
         finally:
             await self.close()
 
@@ -315,12 +321,12 @@ class Executor(Duty):
             self._canceller.cancel(attempt, Released())
 
     async def drain(self, timeout: float) -> bool:
-        """Wait until no handler runs, at most ``timeout`` seconds; return whether none does."""
+        """Wait until all that ran is settled, at most ``timeout`` seconds; return whether it is."""
         until = time.monotonic() + timeout
         self._end_unbegun()
-        while self._running and (left_s := until - time.monotonic()) > 0:
+        while self.unsettled and (left_s := until - time.monotonic()) > 0:
             await self.job_ended(left_s)
-        return not self._running
+        return not self.unsettled
 
     def _end_unbegun(self) -> None:
         """End the attempts whose tasks were cancelled before their first step, at the end of the loop."""
