@@ -87,6 +87,14 @@ def watching(reloader: Reloader, folder: Path) -> Iterator[None]:
     ended = threading.Event()
 
     def watch() -> None:
+        try:
+            reload_at_changes()
+        except Exception as error:
+            # The system has no watch left, or a folder can't be read, say. watchfiles can ignore the latter, but then
+            # leaves out some of the other folders too, and tells nobody.
+            _log.error("changes of files are not seen any more: %s; mend that, and start the command anew", error)
+
+    def reload_at_changes() -> None:
         changes = watchfiles.watch(
             folder, watch_filter=watchfiles.PythonFilter(), stop_event=ended, raise_interrupt=False
         )

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from asyncjobs import App
+from asyncjobs.cli.reload import Reloader, watching
 from tests.cli.conftest import Command
 from tests.waiting import SOON, until_sync
 
@@ -17,6 +18,7 @@ LIVE = """
 import asyncio
 from pathlib import Path
 from asyncjobs import App
+from asyncjobs.cli.reload import Reloader, watching
 
 app = App()
 VERSION = {version!r}
@@ -110,6 +112,14 @@ def test_another_process_follows_the_one_that_has_run_its_jobs(command: Command,
     (command.folder / "live.py").write_text(LIVE.format(version="one"))
     command.start("worker", "live:app", "--reload", "--max-jobs", "1")
     assert [_answer(app, "version") for _ in range(2)] == ["one", "one"]
+
+
+def test_it_is_told_that_changes_are_not_seen(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with watching(Reloader([], 1), tmp_path / "gone"):
+        until_sync(lambda: caplog.messages, "the error is told")
+    [told] = caplog.messages
+    assert told.startswith("changes of files are not seen any more: ")
+    assert told.endswith("; mend that, and start the command anew")
 
 
 def test_without_watchfiles_the_error_names_the_extra(command: Command) -> None:
