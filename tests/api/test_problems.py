@@ -101,6 +101,50 @@ def test_parked_jobs_tell_why_and_when_they_die() -> None:
     assert found.sentence.endswith("the name shop.new_thing is suspended by ada: “broken”")
 
 
+@pytest.mark.parametrize(
+    ("figures", "is_served", "sentence"),
+    [
+        ({"size": 1}, False, "no worker serves it; 1 job waits"),
+        ({"size": 1, "paused": True}, True, "paused; 1 job waits"),
+        ({"overdue": 1}, True, "1 job is past its time, and no worker has made it ready"),
+        ({"overdue": 2}, True, "2 jobs are past their time, and no worker has made them ready"),
+        ({"pending": 1, "oldest_wait_ms": 90_000}, True, "slow: the only job in line has waited 90 s"),
+        ({"failed": 1}, True, "1 job in the dead letter queue"),
+    ],
+)
+def test_a_sentence_about_one_job_is_in_the_singular(figures: Any, is_served: bool, sentence: str) -> None:
+    workers = [a_worker("mail")] if is_served else []
+    facts = Facts(now=NOW, limits=ProblemLimits(overdue=1), queues=[a_queue(**figures)], workers=workers)
+    assert [one.sentence for one in findings(facts)] == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("reason", "end"),
+    [
+        ("unknown name", "1 job of x set aside: no worker knows this name; it dies now"),
+        ("newer version", "1 job set aside: a newer asyncjobs has written it, and no worker can read it"),
+    ],
+)
+def test_one_job_that_is_set_aside_is_in_the_singular(reason: Any, end: str) -> None:
+    parked = ParkedStats(reason=reason, which="x", size=1, since=before(days=1))
+    [found] = told(a_queue(parked=1, parked_for=(parked,)), workers=[a_worker("mail")])
+    assert found.sentence == end
+
+
+@pytest.mark.parametrize(
+    ("lagging", "replicas", "end"),
+    [
+        (1, 1, "its replica does not follow"),
+        (1, 2, "1 of 2 replicas does not follow"),
+        (2, 2, "2 of 2 replicas do not follow"),
+    ],
+)
+def test_how_many_replicas_do_not_follow(lagging: int, replicas: int, end: str) -> None:
+    node = ServerNode(address="r", version="8", persistence=("aof",), replicas=replicas, replicas_lagging=lagging)
+    [found] = told(server=ServerState(kind="redis", nodes=(node,)))
+    assert found.sentence == f"Redis at r: {end}"
+
+
 def a_load(**figures: Any) -> QueueLoad:
     given: dict[str, Any] = {
         "queue": "mail",

@@ -164,9 +164,10 @@ class Facts(NamedTuple):
         return {name for worker in self.workers if worker.status != "stopping" for name in worker.queues}
 
 
-def jobs(count: int) -> str:
-    """Return a number of jobs in words."""
-    return "1 job" if count == 1 else f"{count:,} jobs"
+def jobs(count: int, *, one: str = "", more: str = "") -> str:
+    """Return a number of jobs in words, with the verb for ``one`` of them or for ``more``, if they are given."""
+    what, verb = ("1 job", one) if count == 1 else (f"{count:,} jobs", more)
+    return f"{what} {verb}" if verb else what
 
 
 def span(seconds: float) -> str:

@@ -27,18 +27,19 @@ def in_queue(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
             queue=name,
             count=queue.size,
             since=facts.now - timedelta(milliseconds=queue.oldest_wait_ms) if queue.oldest_wait_ms else None,
-            sentence=f"no worker serves it; {jobs(queue.size)} wait",
+            sentence=f"no worker serves it; {jobs(queue.size, one='waits', more='wait')}",
             evidence="workers",
         )
     else:
         yield from _slow(queue, facts)
     if is_served and not queue.paused and queue.overdue >= facts.limits.overdue:
+        late = jobs(queue.overdue, one="is past its time", more="are past their time")
         yield Finding(
             kind="overdue",
             level="warn",
             queue=name,
             count=queue.overdue,
-            sentence=f"{jobs(queue.overdue)} are past their time, and no worker has made them ready",
+            sentence=f"{late}, and no worker has made {'it' if queue.overdue == 1 else 'them'} ready",
             evidence="queue",
         )
     for parked in queue.parked_for[:_MAX_PARKED]:
@@ -63,7 +64,7 @@ def _paused(queue: QueueStats) -> Finding:
         queue=queue.queue_name,
         count=queue.size,
         since=None if pause is None else pause.since,
-        sentence=f"paused{_by_whom(pause)}; {jobs(queue.size)} wait",
+        sentence=f"paused{_by_whom(pause)}; {jobs(queue.size, one='waits', more='wait')}",
         evidence="queue",
         action="resume",
     )
@@ -94,13 +95,14 @@ def _slow(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
         return
     usual_ms = 0.0 if load is None or load.p95_wait_ms is None else limits.wait_ratio * load.p95_wait_ms
     if queue.pending and queue.oldest_wait_ms >= max(1000 * limits.wait_s, usual_ms):
+        first = "the only job in line" if queue.pending == 1 else f"the first of {jobs(queue.pending)} in line"
         yield Finding(
             kind="slow",
             level="warn",
             queue=queue.queue_name,
             count=queue.pending,
             since=facts.now - timedelta(milliseconds=queue.oldest_wait_ms),
-            sentence=f"slow: the first of {jobs(queue.pending)} in line has waited {span(queue.oldest_wait_ms / 1000)}",
+            sentence=f"slow: {first} has waited {span(queue.oldest_wait_ms / 1000)}",
             evidence="queue",
         )
 
@@ -109,11 +111,13 @@ def _parked(queue: QueueStats, parked: ParkedStats, facts: Facts) -> Finding:
     level: Literal["bad", "warn"] = "warn"
     if parked.reason == "unknown name":
         left_s = facts.unknown_job_grace_s - (facts.now - parked.since).total_seconds()
-        dies = f"they die in {span(left_s)}" if left_s > 0 else "they die now"
+        dies = "it dies" if parked.size == 1 else "they die"
+        dies += f" in {span(left_s)}" if left_s > 0 else " now"
         level = "bad" if left_s < 600 else "warn"
         what = f"{jobs(parked.size)} of {parked.which} set aside: no worker knows this name; {dies}"
     elif parked.reason == "newer version":
-        what = f"{jobs(parked.size)} set aside: a newer asyncjobs has written them, and no worker can read them"
+        them = "it" if parked.size == 1 else "them"
+        what = f"{jobs(parked.size)} set aside: a newer asyncjobs has written {them}, and no worker can read {them}"
     else:
         kind = "name" if parked.reason == "suspended name" else "tenant"
         held = next((one for one in queue.holds if (one.kind, one.which) == (kind, parked.which)), None)

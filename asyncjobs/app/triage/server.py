@@ -52,10 +52,18 @@ def _safety(node: ServerNode, facts: Facts) -> Iterator[Finding]:
     elif not node.persistence:
         yield _finding(node, "persistence", "it writes nothing to a disk: all jobs are gone after a restart")
     if node.replicas_lagging:
-        yield _finding(node, "replica", f"{node.replicas_lagging} of {node.replicas} replicas do not follow")
+        yield _finding(node, "replica", _lagging(node))
     if abs(node.clock_skew_ms) >= facts.limits.clock_ms:
         side = "ahead of" if node.clock_skew_ms > 0 else "behind"
         yield _finding(node, "clock", f"its clock is {span(abs(node.clock_skew_ms) / 1000)} {side} the one here")
     if node.refused:
         refused = ", ".join(node.refused)
         yield _finding(node, "refused command", f"its user may not call {refused}, which asyncjobs needs", is_bad=True)
+
+
+def _lagging(node: ServerNode) -> str:
+    """Return how many replicas do not follow, in words."""
+    if node.replicas == 1:
+        return "its replica does not follow"
+    verb = "does" if node.replicas_lagging == 1 else "do"
+    return f"{node.replicas_lagging} of {node.replicas} replicas {verb} not follow"
