@@ -331,7 +331,9 @@ class ModelQueue:
             return False
         job.place, job.failures, job.deaths = "ready", 0, 0
         if job.key:
-            self.holders.setdefault(job.key, (job, 0, self.now_ms))
+            last = self.holders.get(job.key, (None,))[0]
+            if last is not job and self.holder(UniqueRule(job.key)) is None:
+                self.holders[job.key] = job, 0, self.now_ms
         self.ready[job.priority].append(job_id)
         return True
 

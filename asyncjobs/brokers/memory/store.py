@@ -11,6 +11,7 @@ from asyncjobs.brokers.memory.endings import cancellation
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.places import Listed, job_of
 from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.brokers.memory.unique import take_again
 from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.record.tries import counted_tries, packed
 from asyncjobs.core.states import JobState
@@ -139,7 +140,7 @@ def retry(queue: Queue, job_ids: Sequence[str], delay_ms: int, spread_ms: int, n
         reply.append(True)
         queue.leave(entry)
         queue.remember(entry, packed(0, 0, counted_tries(entry.tries)[2]))
-        queue.unique.take_again(entry, now_ms)
+        take_again(queue, entry, now_ms)
         retried.append(entry)
     dues = [bounded_ms(delay_ms + spread_ms * n // len(retried)) for n in range(len(retried))]
     queue.make_ready([entry for entry, due in zip(retried, dues, strict=True) if not due])

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.core.states import JobState
-from asyncjobs.core.uniqueness import UniqueRule
+from asyncjobs.core.uniqueness import UniqueRule, Until
 from asyncjobs.ports import NewJob
 
 if TYPE_CHECKING:
     from asyncjobs.brokers.memory.queue import Queue
 
-__all__ = ["UniqueKeys", "holder_of", "prune_keys"]
+__all__ = ["UniqueKeys", "holder_of", "prune_keys", "take_again"]
 
 #: How many keys a call of ``prune_keys`` looks at.
 _MAX_LOOKED = 5_000
@@ -37,11 +37,6 @@ class UniqueKeys:
     def __init__(self) -> None:
         self.holdings: OrderedDict[str, _Holding] = OrderedDict()
 
-    def take_again(self, entry: Entry, now_ms: int) -> None:
-        """Give a job that was dead its key back, unless another job has it."""
-        if entry.unique_key:
-            self.holdings.setdefault(entry.unique_key, _Holding(entry.id, 0, now_ms))
-
     def leave(self, entry: Entry, *, completed: bool = False) -> None:
         """Remove the key of a job that ends or is deleted, if the job holds it; one that ``completed`` may go on."""
         holding = self.holdings.get(entry.unique_key)
@@ -60,7 +55,7 @@ def holder_of(queue: Queue, job: NewJob, rule: UniqueRule, now_ms: int) -> str |
     """
     holdings = queue.unique.holdings
     holding = holdings.get(rule.key)
-    if holding is None or not _holds(queue, holding, rule, now_ms):
+    if holding is None or not _holds(queue, rule.key, holding, rule.until, now_ms):
         until_ms = now_ms + rule.within_ms if rule.within_ms else 0
         holdings[rule.key] = _Holding(job.id, until_ms, now_ms)
         return None
@@ -75,11 +70,21 @@ def holder_of(queue: Queue, job: NewJob, rule: UniqueRule, now_ms: int) -> str |
     return holding.id
 
 
-def _holds(queue: Queue, holding: _Holding, rule: UniqueRule, now_ms: int) -> bool:
-    standing = _standing(queue, rule.key, holding, now_ms)
+def take_again(queue: Queue, entry: Entry, now_ms: int) -> None:
+    """Give a job that was dead its key back, unless another job holds it."""
+    key, holdings = entry.unique_key, queue.unique.holdings
+    if not key:
+        return
+    holding = holdings.get(key)
+    if holding is None or (holding.id != entry.id and not _holds(queue, key, holding, "end", now_ms)):
+        holdings[key] = _Holding(entry.id, 0, now_ms)
+
+
+def _holds(queue: Queue, key: str, holding: _Holding, until: Until, now_ms: int) -> bool:
+    standing = _standing(queue, key, holding, now_ms)
     return (
         standing == "waits"
-        or (standing == "begun" and rule.until == "end")
+        or (standing == "begun" and until == "end")
         or (standing != "void" and holding.until_ms > now_ms)
     )
 

@@ -122,6 +122,38 @@ class Uniqueness(Theme):
         assert await bench.broker.retry(bench.queue, [first.id]) == [True]
         assert await bench.broker.enqueue([third]) == [first.id]
 
+    async def test_a_dead_job_that_is_retried_takes_its_key_from_another_that_is_dead(self, bench: Bench) -> None:
+        first, second, third = unique(bench), unique(bench, within_ms=60_000), unique(bench)
+        for job in (first, second):
+            await bench.send(job)
+            await bench.fail((await bench.claim()).jobs, for_good=True)
+        assert await bench.broker.retry(bench.queue, [first.id]) == [True]
+        assert await bench.broker.enqueue([third]) == [first.id]
+        # The other is retried too, and both run.
+        assert await bench.broker.retry(bench.queue, [second.id]) == [True]
+        assert await bench.broker.enqueue([third]) == [first.id]
+        await bench.settle((await bench.claim(5)).jobs)
+        assert await bench.broker.enqueue([third]) == [True]
+
+    async def test_of_dead_jobs_of_one_key_that_are_retried_at_once_the_first_holds_it(self, bench: Bench) -> None:
+        first, second, third = unique(bench), unique(bench), unique(bench)
+        for job in (first, second):
+            await bench.send(job)
+            await bench.fail((await bench.claim()).jobs, for_good=True)
+        assert await bench.broker.retry(bench.queue, [first.id, second.id]) == [True, True]
+        assert await bench.broker.enqueue([third]) == [first.id]
+
+    async def test_a_dead_job_that_is_retried_leaves_its_key_to_one_that_has_completed_within_its_time(
+        self, bench: Bench
+    ) -> None:
+        first, second, third = unique(bench), unique(bench, within_ms=60_000), unique(bench)
+        await bench.send(first)
+        await bench.fail((await bench.claim()).jobs, for_good=True)
+        await bench.send(second)
+        await bench.settle((await bench.claim()).jobs)
+        assert await bench.broker.retry(bench.queue, [first.id]) == [True]
+        assert await bench.broker.enqueue([third]) == [second.id]
+
     async def test_an_expired_record_holds_no_key(self, bench: Bench) -> None:
         first = unique(bench)
         await bench.send(first)

@@ -12,7 +12,28 @@
 --- @include due
 --- @include tries
 --- @include dead
---- @include unique
+--- @include holders
+
+-- key, holder, … of dead jobs that hold their keys again: those that no other job holds by now. `keys` stand in the
+-- order of `ids`, '' for none.
+local function keys_taken_again(q, now, ids, keys)
+  local own, at, entries, is_taken = {}, {}, {}, {}
+  for n, key in ipairs(keys) do
+    if key ~= '' then
+      own[#own + 1], at[#own + 1] = key, n
+    end
+  end
+  local stored = values_of(q.unique, own)
+  for n, key in ipairs(own) do
+    local id, holder = ids[at[n]], read_stored(q, key, stored[n])
+    if not is_taken[key] and not (holder and (holder.id == id or holds(holder, {mode = 'e'}, now))) then
+      entries[#entries + 1], entries[#entries + 2] = key, write_holder(id, 0, now)
+      is_taken[key] = true
+    end
+  end
+  return entries
+end
+
 local records = heads_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 local tries = values_of(q.tries, ids)
@@ -47,13 +68,11 @@ for n, id in ipairs(retried) do
 end
 check_ready(q, waiting)
 redis.call('HLEN', q.tries)
-redis.call('HLEN', q.unique)
+local entries = keys_taken_again(q, now, retried, keys)
 exhume(q, retried, tenants)
 redis.call('HSET', q.tries, unpack(fresh_tries))
-for n, key in ipairs(keys) do
-  if key ~= '' then
-    redis.call('HSETNX', q.unique, key, write_holder(retried[n], 0, now))
-  end
+if entries[1] then
+  redis.call('HSET', q.unique, unpack(entries))
 end
 make_ready(q, waiting)
 if dues[1] then
