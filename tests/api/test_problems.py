@@ -21,7 +21,15 @@ from asyncjobs.ports import DeadGroup, QueueFigures, ServerNode, ServerState
 
 def a_queue(name: str = "mail", **figures: Any) -> QueueStats:
     nothing = dict.fromkeys(QueueFigures.__struct_fields__, 0)
-    given = {**nothing, "name": name, "held": (), "parked_for": (), "ready": (0, 0, 0, 0), "histogram": {}}
+    given = {
+        **nothing,
+        "name": name,
+        "held": (),
+        "parked_for": (),
+        "ready": (0, 0, 0, 0),
+        "histogram": {},
+        "limit": None,
+    }
     empty = QueueFigures(**given)
     return msgspec.structs.replace(queue_stats(empty), **figures)
 
