@@ -134,10 +134,17 @@ def test_the_readme_is_among_the_pages_that_run() -> None:
     assert len(RUNNABLE) > 5
 
 
-def test_every_page_is_in_the_navigation() -> None:
+def test_every_page_is_in_the_navigation_or_among_the_decisions() -> None:
     navigation = (DOCS / "mkdocs.yml").read_text()
+    # Each with its heading, as the list of decisions names it.
+    decisions = sorted((DOCS / "decisions").glob("0*.md"))
+    titles = [page.read_text().splitlines()[0].removeprefix("# ").partition(". ") for page in decisions]
+    listed = (DOCS / "decisions/index.md").read_text().splitlines()[-len(decisions) :]
+    wanted = [f"{number}. [{title}]({page.name})" for (number, _, title), page in zip(titles, decisions, strict=True)]
+    assert listed == wanted
 
-    assert [page for page in DOCS.rglob("*.md") if str(page.relative_to(DOCS)) not in navigation] == []
+    pages = set(DOCS.rglob("*.md")) - set(decisions)
+    assert [page for page in pages if str(page.relative_to(DOCS)) not in navigation] == []
 
 
 def test_every_file_that_the_page_on_architecture_names_is_there() -> None:
