@@ -115,6 +115,9 @@ class Claimer(Duty):
         """Claim in ``step`` alone, and not when a job is due or a rate allows the next start."""
         self._keep_timer_ms = 0
 
+    def _allowed(self, limit: int, ahead: int) -> tuple[int, int]:
+        return (limit, ahead) if self._recycling is None else self._recycling.allowed(limit, ahead)
+
     async def step(self, limit: int, ahead: int = 0) -> Claim:
         """Claim up to ``limit`` jobs (0: only make ready what is due) and hand them to the executor.
 
@@ -122,9 +125,9 @@ class Claimer(Duty):
         claim again.
         """
         async with self._lock:
+            # Once more: another claim may have ended since.
+            limit, ahead = self._allowed(limit, ahead)
             most = min(limit, _MAX_BATCH)
-            if self._recycling is not None:
-                most = min(most, self._recycling.left)
             request = ClaimRequest(
                 worker=self.worker_id,
                 number=self._number,
@@ -171,14 +174,14 @@ class Claimer(Duty):
 
     async def _claim_or_wait(self) -> None:
         self._measure()
-        limit = self.room
-        if limit < max(1, self._ahead // 2):
+        limit, ahead = self._allowed(self.room, self._ahead)
+        if limit < max(1, ahead // 2):
             await self._await_room()
             return
-        claim = await self.step(limit, self._ahead)
+        claim = await self.step(limit, ahead)
         if claim.again or len(claim.jobs) >= limit or not self.may_claim:
             return
-        if limit <= self._ahead:
+        if limit <= ahead:
             # No slot is free: what was left may be of a queue with a limit, from which nothing is claimed ahead.
             await self._await_room()
             return

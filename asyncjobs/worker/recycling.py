@@ -47,6 +47,16 @@ class Recycling:
         executor = self._executor
         return max(0, self._max_jobs - executor.finished - executor.running - executor.buffered)
 
+    def allowed(self, limit: int, ahead: int) -> tuple[int, int]:
+        """Return how many jobs to claim of up to ``limit``, ``ahead`` of them without a free slot: none once it ends.
+
+        Of the last jobs none is claimed ahead: a worker that has reached ``max_jobs`` has none that does not run.
+        """
+        if self.reached():
+            return 0, 0
+        left = self.left
+        return (limit, ahead) if left > limit else (max(0, min(left, limit, self._executor.free)), 0)
+
     def reached(self) -> EndedBy:
         """Return the limit that is reached, after which the worker claims no more."""
         if not self.left:

@@ -305,6 +305,7 @@ class WorkerRun:
             _log.info(
                 "the worker has reached %s: it claims no more, and %d jobs still run", limit, self._executor.running
             )
+            self._executor.give_back()
         while await self._settled():
             continue
 

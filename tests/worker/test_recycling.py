@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from asyncjobs import App, ConfigurationError, JobState, RetryPolicy, Worker
+from asyncjobs.worker.claimer import Claimer
 from asyncjobs.worker.memory_use import resident_bytes
+from tests.apps import wait_ended
 from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
@@ -123,6 +125,94 @@ async def test_a_worker_that_uses_too_much_memory_ends(app: App) -> None:
             await worker.run()
         assert (worker.ended_by, len(kept)) == ("max_memory", 1)
         assert await handles[2].status() is JobState.PENDING
+
+
+async def test_a_worker_that_uses_too_much_memory_claims_no_job_that_becomes_due(make_app: Callable[..., App]) -> None:
+    app = make_app(poll_interval=0.1, shutdown_timeout=0)
+    kept: list[bytearray] = []
+
+    @app.job
+    async def leak() -> None:
+        kept.append(bytearray(b"x" * (64 << 20)))
+
+    @app.job
+    async def slow() -> None:
+        await asyncio.sleep(60)
+
+    async with app:
+        due = await leak.schedule_in(3)
+        await app.enqueue_many([slow.request(), leak.request()])
+        worker = Worker(app, concurrency=3, max_memory=resident_bytes() + (32 << 20))
+        async with worker.running():
+            await until(lambda: worker.health().reason == "the worker is stopping", "it claims no more")
+
+            async def has_come() -> bool:
+                return not (await app.queue_stats("default")).scheduled
+
+            await until(has_come, "the job is due")
+            await asyncio.sleep(0.2)
+            assert (await due.status(), len(kept)) == (JobState.PENDING, 1)
+
+
+@pytest.fixture
+def two_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers claim two jobs ahead, as after jobs that took no time."""
+
+    def measure(self: Claimer) -> None:
+        self._ahead = 2
+
+    monkeypatch.setattr(Claimer, "_measure", measure)
+
+
+@pytest.mark.usefixtures("two_ahead")
+async def test_a_worker_that_uses_too_much_memory_gives_back_what_it_claimed_ahead(
+    make_app: Callable[..., App],
+) -> None:
+    app = make_app(shutdown_timeout=0)
+    kept: list[bytearray] = []
+
+    @app.job
+    async def leak() -> None:
+        kept.append(bytearray(b"x" * (64 << 20)))
+
+    @app.job
+    async def slow() -> None:
+        await asyncio.sleep(60)
+
+    @app.job
+    async def quick() -> str:
+        return "done"
+
+    async with app:
+        *_, last = await app.enqueue_many([leak.request(), slow.request(), slow.request(), quick.request()])
+        worker = Worker(app, concurrency=2, max_memory=resident_bytes() + (32 << 20))
+        async with worker.running():
+            await until(lambda: worker.health().reason == "the worker is stopping", "it claims no more")
+            async with Worker(app).running():
+                assert await last.result(SOON) == "done"
+
+
+@pytest.mark.usefixtures("two_ahead")
+async def test_the_last_jobs_of_a_worker_are_not_claimed_ahead(app: App) -> None:
+    ran: Notes[str] = Notes()
+    release = asyncio.Event()
+
+    @app.job
+    async def work(name: str) -> None:
+        ran.append(name)
+        if name == "slow":
+            await release.wait()
+
+    async with app:
+        _, second, _ = await app.enqueue_many([work.request(name) for name in ("slow", "second", "third")])
+        worker = Worker(app, concurrency=1, max_jobs=2)
+        running = asyncio.create_task(worker.run())
+        await ran.reach(1)
+        await second.cancel()
+        await wait_ended(app, second.id)
+        release.set()
+        await asyncio.wait_for(running, SOON)
+    assert (ran, worker.ended_by) == (["slow", "third"], "max_jobs")
 
 
 @pytest.mark.parametrize(
