@@ -50,7 +50,15 @@ def a_worker(**fields: Any) -> WorkerInfo:
 
 def told(job: Job, location: JobLocation | None = None, *workers: WorkerInfo, max_retries: int | None = None) -> Why:
     nothing: dict[str, Any] = dict.fromkeys(QueueFigures.__struct_fields__, 0)
-    given = {**nothing, "name": "payments", "held": (), "parked_for": (), "ready": (0, 0, 0, 0), "histogram": {}}
+    given = {
+        **nothing,
+        "name": "payments",
+        "held": (),
+        "parked_for": (),
+        "ready": (0, 0, 0, 0),
+        "histogram": {},
+        "limit": None,
+    }
     queue = queue_stats(QueueFigures(**given))
     return why(job, location, queue, workers, now=NOW, max_retries=max_retries)
 
