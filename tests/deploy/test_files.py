@@ -13,6 +13,7 @@ import yaml
 
 from tests.deploy.files import COMPOSE, FOLDER, dockerfile, environment_of, manifest, manifests, unit
 
+ROOT = Path(__file__).parents[2]
 UNIT = FOLDER / "systemd/shop-worker@.service"
 CONFIG = manifest("ConfigMap", "shop")["data"]
 SYSTEMD = dict(
@@ -113,6 +114,16 @@ def test_the_build_gets_what_the_dockerfile_copies() -> None:
         for word in one.rest.split()[:-1]
     }
     assert copied == admitted
+
+
+def test_the_page_makes_what_the_unit_needs() -> None:
+    page, service = (ROOT / "docs/how-to/deploy.md").read_text(), unit(UNIT)["Service"]
+    environment = Path(service["ExecStart"].split()[0]).parent.parent
+    assert re.search(rf"(?m)^useradd .* {service['User']}$", page)
+    assert f"python3 -m venv {environment}\n" in page
+    assert f"cp -r shop {service['WorkingDirectory']}/\n" in page
+    assert f"/{UNIT.name} /etc/systemd/system/\n" in page
+    assert f" {service['EnvironmentFile']}\n" in page
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
