@@ -41,14 +41,19 @@ class ProcessEnd:
         self._pid = os.getpid()
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._writer: int | None = None
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Handle signals inside the block; if there was one, or a limit was reached, the time goes on after it."""
+        """Handle signals inside the block; if there was one, or a limit was reached, the time goes on after it.
+
+        It does nothing in another thread than the main one, where no signal arrives.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._reader, self._writer = os.pipe()
+        self._reader, writer = os.pipe()
+        self._writer = writer
         threading.Thread(target=self._watch, name="asyncjobs-process-end", daemon=True).start()
         before = {one: signal.signal(one, self._received) for one in stop_signals()}
         try:
@@ -57,7 +62,7 @@ class ProcessEnd:
             if not self._must_end:
                 for one, handler in before.items():
                     signal.signal(one, handler)
-                os.close(self._writer)
+                os.close(writer)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -92,7 +97,8 @@ class ProcessEnd:
 
     def _write(self, what: int) -> None:
         # A handler of a signal may interrupt anything, so it must not take a lock.
-        os.write(self._writer, bytes([what]))
+        if self._writer is not None:
+            os.write(self._writer, bytes([what]))
 
     def _watch(self) -> None:
         until = math.inf

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,27 @@ def test_a_process_ends_with_code_0_after_its_jobs(command: Command, app: App, t
     assert len(_pids(path)) == 2
     assert worker.stdout is not None
     assert "the worker has reached max_jobs" in worker.stdout.read()
+
+
+def test_the_command_in_a_thread_of_a_program_ends_after_its_jobs(command: Command, app: App, tmp_path: Path) -> None:
+    app.registry.get("note").delay_sync(str(tmp_path / "notes"), "a")
+    program = """
+import threading
+from asyncjobs.cli.main import main
+thread = threading.Thread(target=lambda: print("code", main(["worker", "shop:app", "--max-jobs", "1"])))
+thread.start()
+thread.join()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=command.folder,
+        env=command.environ,
+        capture_output=True,
+        text=True,
+        timeout=2 * SOON,
+        check=False,
+    )
+    assert "code 0" in done.stdout, done.stderr
 
 
 def test_another_process_follows_under_a_supervisor(command: Command, app: App, tmp_path: Path) -> None:
