@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -64,6 +65,21 @@ async def test_hooks_run_in_order_before_the_first_job_and_in_reverse_after_the_
         "stop 1 has pool, and the job is JobState.COMPLETED",
         "pool closes",
     ]
+
+
+async def test_a_hook_that_does_not_show_that_it_is_async_is_awaited(app: App, notes: Notes[str]) -> None:
+    async def note(what: str) -> None:
+        await asyncio.sleep(0)
+        notes.append(what)
+
+    def wrapper() -> Any:
+        return note("stop")
+
+    app.on_worker_start(functools.partial(note, "start"))
+    app.on_worker_stop(wrapper)
+    async with app:
+        await Worker(app).run_until_empty(signals=False)
+    assert notes == ["start", "stop"]
 
 
 async def test_a_hook_of_the_end_sees_what_the_handlers_came_to_that_the_stop_has_waited_for(

@@ -114,7 +114,10 @@ class WorkerHooks(Duty):
         if is_async(hook.call):
             await cast("Awaitable[object]", hook.call(**taken))
         else:
-            await in_thread(hook.call, taken)
+            returned = await in_thread(hook.call, taken)
+            if inspect.isawaitable(returned):
+                # A partial or a wrapper of an async function, that does not show that it is one.
+                await returned
 
 
 def name_of(function: Callable[..., Any]) -> str:
