@@ -13,8 +13,8 @@ from asyncjobs.worker.memory_use import resident_bytes
 
 __all__ = ["EndedBy", "Recycling", "check_limits"]
 
-#: The limit that a worker has reached; empty if none.
 EndedBy: TypeAlias = Literal["", "max_jobs", "max_memory"]
+"""The limit that a worker has reached; empty if none."""
 
 _LOOK_EVERY_S = 0.5
 
