@@ -9,10 +9,10 @@ import msgspec
 
 from asyncjobs.cli.command import Commands, add_operator_command, seconds
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_lines
+from asyncjobs.cli.output import print_lines, print_note
 from asyncjobs.cli.running import on_app
 from asyncjobs.core.bounds import shown
-from asyncjobs.errors import ConfigurationError
+from asyncjobs.errors import ConfigurationError, closest
 
 __all__ = ["add_commands"]
 
@@ -45,10 +45,17 @@ def add_commands(commands: Commands) -> None:
 def _enqueue(options: argparse.Namespace) -> int:
     arguments = _arguments(options.args)
     given: Any = {name: value for name in _OPTIONS if (value := getattr(options, name)) is not None}
-    handle = on_app(app_of(options), lambda app: app.send(options.name, arguments, **given))
+    app = app_of(options)
+    handle = on_app(app, lambda opened: opened.send(options.name, arguments, **given))
     data = {"id": handle.id, "queue": handle.queue, "new": handle.is_new}
     told = f"job {handle.id} is in queue {handle.queue}"
     print_lines(options, data, told if handle.is_new else f"{told} already: nothing was sent")
+    known = app.registry.names()
+    if options.app is not None and options.name not in known:
+        print_note(
+            f"asyncjobs: {options.app} has no job {options.name!r}.{closest(options.name, known)} What was sent waits "
+            f"for a worker that has it; `asyncjobs cancel {handle.id} --app {options.app}` takes it back"
+        )
     return 0
 
 

@@ -94,6 +94,18 @@ def test_arguments_are_checked_by_the_code_and_sent(run: Run, shop: App) -> None
     assert "nothing was sent" in again[1]
 
 
+def test_a_name_that_the_code_does_not_have_is_sent_with_a_note(run: Run, shop: App) -> None:
+    code, out, error = run("enqueue", "sendemail", "--app", "standing_shop:app", "--json")
+    sent = json.loads(out)
+    assert (code, sent["new"]) == (0, True)
+    assert "standing_shop:app has no job 'sendemail'. Did you mean 'send_email'?" in error
+    assert f"asyncjobs cancel {sent['id']} --app standing_shop:app" in error
+    assert run("cancel", sent["id"], "--app", "standing_shop:app")[0] == 0
+
+    assert run("enqueue", "send_email", "--args", '["ada"]', "--app", "standing_shop:app")[2] == ""
+    assert run("enqueue", "sendemail")[2] == ""
+
+
 def test_workers_are_shown_with_what_they_run(run: Run) -> None:
     code, out, _ = run("workers")
     assert (code, "(none)" in out) == (0, True)
