@@ -80,6 +80,38 @@ async def test_a_handler_that_blocks_the_loop_is_named_with_its_stack(
     assert "time.sleep(2)" in report
 
 
+async def _report_of_a_block(caplog: pytest.LogCaptureFixture) -> str:
+    await until(lambda: "runs again" in caplog.text, "the log says that the loop runs again")
+    [report] = [record.getMessage() for record in caplog.records if "has been blocked" in record.getMessage()]
+    return report.partition("\n")[0]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="a task does not tell its context")
+async def test_a_handler_that_blocks_the_loop_in_a_task_of_its_own_is_named(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def block() -> None:
+        time.sleep(2)
+
+    @app.job
+    async def blocker() -> None:
+        await asyncio.gather(block())
+
+    async with app, app.worker():
+        handle = await blocker.delay()
+        await handle.result(SOON)
+        assert f"by job {handle.id} (blocker); make the handler a plain" in await _report_of_a_block(caplog)
+
+
+async def test_what_blocks_the_loop_and_is_no_handler_is_not_told_to_become_a_plain_function(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with app, app.worker():
+        asyncio.get_running_loop().call_soon(time.sleep, 2)
+        report = await _report_of_a_block(caplog)
+    assert report.endswith("by code outside of handlers' own tasks; move the work with asyncio.to_thread")
+
+
 async def test_a_loop_that_is_blocked_is_not_told_as_a_server_that_is_away(
     redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 import random
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 from asyncjobs.core.job import Job
 from asyncjobs.core.settlement import Cancelled, Released, Settlement
-from asyncjobs.jobs.context import JobContext
+from asyncjobs.jobs.context import JobContext, running
 from asyncjobs.ports import Claimed, Extension, Lease, RunningJob
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty
@@ -153,13 +154,16 @@ class Executor(Duty):
         return tuple(map(_running_job, begun))
 
     def blocking_job(self, loop: asyncio.AbstractEventLoop) -> str:
-        """Return words for the job whose handler runs on ``loop`` at this very moment; from any thread."""
-        task = asyncio.current_task(loop)
+        """Return words for the job whose handler runs on ``loop`` at this very moment, if any; from any thread."""
+        task, job = asyncio.current_task(loop), None
+        if task is not None and sys.version_info >= (3, 12):
+            # Of a task that a handler has made too, as by a TaskGroup.
+            job = task.get_context().get(running)
         for attempt in self._running.copy().values():
-            if attempt.task is task:
+            if attempt.task is task or (job is not None and attempt.context is job):
                 name = "" if attempt.context is None else f" ({attempt.context.name})"
                 return f"job {attempt.lease.id}{name}"
-        return "code that is no handler"
+        return ""
 
     async def job_ended(self, timeout: float) -> None:
         """Wait until a job has ended, at most ``timeout`` seconds."""
