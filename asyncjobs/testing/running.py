@@ -102,7 +102,7 @@ class KitWorker(Worker):
             executor.plans[name] = msgspec.structs.replace(plan, call=self._watched(plan.call))
         calling = self._kit_loop.serving.get(asyncio.get_running_loop())
         if calling is not None:
-            executor._callers._threads = calling
+            executor.callers._threads = calling
 
     def _watched(self, call: Caller) -> Caller:
         async def run(job: JobContext) -> Any:

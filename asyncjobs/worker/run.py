@@ -33,7 +33,7 @@ from asyncjobs.worker.namesakes import names_by_module
 from asyncjobs.worker.presence import Presence
 from asyncjobs.worker.queue_order import QueueOrder
 from asyncjobs.worker.recycling import EndedBy, Recycling
-from asyncjobs.worker.schedules.every_worker import EveryWorker, timed_for_every_worker
+from asyncjobs.worker.schedules.every_worker import EveryWorker, Timed, timed_for_every_worker
 from asyncjobs.worker.schedules.from_code import schedules_in_code
 from asyncjobs.worker.schedules.scheduler import Scheduler
 from asyncjobs.worker.schedules.tick_sender import TickSender
@@ -118,7 +118,8 @@ class WorkerRun:
             monotonic=self._clock.monotonic,
         )
         self._scheduler = self._make_scheduler() if settings.scheduler else None
-        self._timed = timed_for_every_worker(host)
+        timed = timed_for_every_worker(host)
+        self._every_worker = self._make_every_worker(timed) if timed else None
         self._shutdown_timeout_s = settings.shutdown_timeout
         self._exit = contextlib.AsyncExitStack()
         self._ends_at = math.inf
@@ -138,8 +139,9 @@ class WorkerRun:
         yield "figures", self._make_figures()
         if self._scheduler is not None:
             yield "scheduler", self._scheduler
-        if self._timed:
-            yield "schedules of every worker", self._make_every_worker()
+        yield "threads and processes of handlers", self._executor.callers
+        if self._every_worker is not None:
+            yield "schedules of every worker", self._every_worker
         yield "watchdog", self._watchdog
         heartbeat = self._make_heartbeat()
         yield "heartbeat", heartbeat
@@ -180,6 +182,8 @@ class WorkerRun:
     def _hurry(self) -> None:
         self._end_soon(0.0)
         self._executor.hurry()
+        if self._every_worker is not None:
+            self._every_worker.hurry()
 
     # -- the making of duties
 
@@ -216,12 +220,12 @@ class WorkerRun:
             encryption=host.encryption,
         )
 
-    def _make_every_worker(self) -> EveryWorker:
+    def _make_every_worker(self, timed: Timed) -> EveryWorker:
         return EveryWorker(
             self._host,
             self._clock,
             self._executor.plans,
-            self._timed,
+            timed,
             worker_id=self._claimer.worker_id,
             is_stopping=lambda: self._claimer.is_stopping,
         )

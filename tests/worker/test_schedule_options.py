@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from asyncjobs import (
 from asyncjobs.middleware import Send
 from tests.servers import Server
 from tests.waiting import SOON, Notes, until
+from tests.worker import cpu_jobs
 
 pytestmark = pytest.mark.anyio
 
@@ -219,6 +221,52 @@ async def test_runs_of_every_worker_end_with_it(
         released.set()
     left = "the run of job blocks does not end and is left"
     assert (left in caplog.text) is not is_async
+
+
+@pytest.mark.parametrize("how", ["second stop", "cancelled"])
+async def test_runs_of_every_worker_are_cancelled_at_once_where_the_worker_is_hurried(
+    make_app: Callable[..., App], how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, started = make_app(shutdown_timeout=60), asyncio.Event()
+
+    @app.job(every=3600, every_worker=True, at_start=True)
+    async def waits() -> None:
+        started.set()
+        await asyncio.sleep(600)
+
+    async def block() -> None:
+        async with app.worker() as worker:
+            await started.wait()
+            if how == "second stop":
+                worker.stop()
+                worker.stop()
+            else:
+                await asyncio.sleep(600)
+
+    caplog.set_level(logging.INFO, "asyncjobs.worker")
+    async with app, asyncio.timeout(SOON):
+        task = asyncio.create_task(block())
+        await until(started, "the run has begun")
+        if how == "cancelled":
+            task.cancel()
+        await asyncio.wait([task])
+    assert "waits was ended in this worker: released" in caplog.text
+    assert "schedules of every worker did not end" not in caplog.text
+
+
+async def test_runs_of_every_worker_in_a_process_may_finish(make_app: Callable[..., App], tmp_path: Path) -> None:
+    app = make_app(shutdown_timeout=60)
+    begun, gate, done = (tmp_path / name for name in ("begun", "gate", "done"))
+
+    app.job(every=3600, every_worker=True, at_start=True, executor="process")(cpu_jobs.step_by_step)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STEPS_IN", str(tmp_path))
+        async with app, asyncio.timeout(2 * SOON):
+            async with app.worker() as worker:
+                await until(begun.exists, "the run has begun")
+                worker.stop()
+                asyncio.get_running_loop().call_later(0.5, gate.touch)
+            assert done.exists()
 
 
 async def test_a_run_that_has_not_ended_is_not_begun_again_without_overlap(

@@ -14,6 +14,7 @@ from asyncjobs.jobs.signature import Signature
 from asyncjobs.jobs.tenant_scope import current_tenant
 from asyncjobs.middleware.chain import Caller
 from asyncjobs.ports import Lease
+from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.threads import HandlerThreads
 from asyncjobs.worker.processes.pool import HandlerProcesses, ProcessCall
 from asyncjobs.worker.shield import Shielded, ends_at
@@ -21,12 +22,14 @@ from asyncjobs.worker.shield import Shielded, ends_at
 __all__ = ["HandlerCallers"]
 
 
-class HandlerCallers:
+class HandlerCallers(Duty):
     """The callers of one worker, with its threads and up to ``processes`` processes.
 
     A process passes on no result of more than ``max_result_bytes``. ``on_event`` is called with each event of a handler
     in a process.
     """
+
+    stop_within_s = 2.0
 
     def __init__(self, processes: int, max_result_bytes: int, on_event: Callable[[Lease, bytes], None]) -> None:
         self._threads = HandlerThreads()
@@ -84,7 +87,7 @@ class HandlerCallers:
 
         return call
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Let threads end once their handlers return, and end all processes."""
         self._threads.close()
         await self._processes.close()

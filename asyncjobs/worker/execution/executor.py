@@ -30,7 +30,6 @@ from asyncjobs.worker.execution.verdict import Verdicts, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.settler import Settler
-from asyncjobs.worker.tasks import end_within
 
 __all__ = ["Executor"]
 
@@ -39,9 +38,8 @@ _log = logging.getLogger("asyncjobs.worker")
 # How long cancelled handlers may take to end.
 _CANCELLED_S = 5.0
 
-# How long closing may take, of the attempts that did not end then, and of threads and processes, in seconds.
+# How long each way of ending the attempts that did not end then may take, in seconds.
 _ABANDON_S = 0.5
-_CLOSE_S = 2.0
 
 _MAX_SHOWN = 100
 _MAX_NOTE = 200
@@ -72,8 +70,9 @@ class Executor(Duty):
             ttl_ms=round(settings.event_ttl * 1000),
             encryption=host.encryption,
         )
-        self._callers = HandlerCallers(settings.handler_processes, settings.max_payload, self.events.add)
-        plans = RunPlans(host, self._callers)
+        #: The threads and processes of handlers, which end after the last handler, whoever has called it.
+        self.callers = HandlerCallers(settings.handler_processes, settings.max_payload, self.events.add)
+        plans = RunPlans(host, self.callers)
         #: How to run each job, by name and alias.
         self.plans = plans.by_name
         #: The resources that all jobs share: opened before the first job, closed after the last.
@@ -86,7 +85,7 @@ class Executor(Duty):
         #: What attempts came to, for the figures over time.
         self.runs = RunCounter()
         self._shutdown_timeout_s = settings.shutdown_timeout
-        self.stop_within_s = settings.shutdown_timeout + _CANCELLED_S + 2 * _ABANDON_S + _CLOSE_S
+        self.stop_within_s = settings.shutdown_timeout + _CANCELLED_S + 2 * _ABANDON_S
         #: What tells middleware of jobs that have ended, if any wants to know.
         self.endings: Endings | None = None
         if plans.ended:
@@ -339,18 +338,13 @@ class Executor(Duty):
                 self._end(attempt, release(attempt.lease))
 
     async def close(self) -> None:
-        """Give up timers, attempts, threads and processes; the job of one that still runs is left to its lease."""
+        """Give up timers and attempts; the job of one that still runs is left to its lease."""
         self._canceller.close()
         left = list(self._running.values())
         for attempt in left:
             attempt.leads_to = LOST
             self._leases.let_go(attempt.lease)
-        try:
-            await end_within(_CLOSE_S, self._callers.close(), "threads and processes of handlers")
-        finally:
-            await abandon(
-                [attempt for attempt in left if attempt.task is not None and not attempt.task.done()], _ABANDON_S
-            )
+        await abandon([attempt for attempt in left if attempt.task is not None and not attempt.task.done()], _ABANDON_S)
 
 
 def _running_job(context: JobContext) -> RunningJob:

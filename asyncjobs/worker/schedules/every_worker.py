@@ -26,6 +26,7 @@ from asyncjobs.worker.execution.traces import folded
 from asyncjobs.worker.execution.verdict import Verdicts, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
+from asyncjobs.worker.tasks import first_of
 
 __all__ = ["EveryWorker", "Timed", "timed_for_every_worker"]
 
@@ -60,7 +61,7 @@ class EveryWorker(Duty):
     ``is_stopping`` returns whether the worker stops: no run begins then.
     """
 
-    # For the resources, which close after it.
+    # For the processes and the resources, which close after it.
     leaves_s = 2.0
 
     def __init__(
@@ -78,6 +79,7 @@ class EveryWorker(Duty):
         self._timed = timed
         self._is_stopping = is_stopping
         self._running: dict[asyncio.Task[None], Attempt] = {}
+        self._hurried = asyncio.Event()
         self._shutdown_timeout_s = host.settings.shutdown_timeout
         self.stop_within_s = self._shutdown_timeout_s + _CANCELLED_S
         # No lease is behind these: the heartbeat doesn't know them.
@@ -149,7 +151,11 @@ class EveryWorker(Duty):
         """Let the runs finish for ``shutdown_timeout``, and cancel the others."""
         try:
             if self._running:
-                await asyncio.wait(self._running, timeout=self._shutdown_timeout_s)
+                ended = asyncio.create_task(asyncio.wait(list(self._running), timeout=self._shutdown_timeout_s))
+                try:
+                    await first_of(ended, self._hurried)
+                finally:
+                    ended.cancel()
             for attempt in list(self._running.values()):
                 self._canceller.cancel(attempt, Released())
             if self._running:
@@ -159,6 +165,10 @@ class EveryWorker(Duty):
             for task, attempt in self._running.items():
                 _log.error("the run of job %s does not end and is left", attempt.claimed.name)
                 task.cancel()
+
+    def hurry(self) -> None:
+        """Let ``stop`` wait no longer for runs to finish by themselves."""
+        self._hurried.set()
 
 
 class _NoEvents(EventSender):
