@@ -8,7 +8,8 @@ try:
     import starlette as _starlette  # noqa: F401
 except ImportError as error:
     raise ConfigurationError(
-        f"asyncjobs.admin needs Starlette and Jinja2, of which one is not installed: {install_command('admin')}"
+        f"asyncjobs.admin needs Starlette and Jinja2, of which one is not installed: {install_command('admin')}; "
+        f"for the command that serves the dashboard by itself, {install_command('dashboard')}"
     ) from error
 
 from asyncjobs.admin.access import ROLES, Access, Permission, Role

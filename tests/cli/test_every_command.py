@@ -98,6 +98,13 @@ def test_an_app_where_it_must_be_an_option_has_the_option_named(run: Run) -> Non
     assert "Did you mean" not in run("failed", "shop")[2]
 
 
+def test_a_dashboard_without_its_packages_names_the_extra_that_has_them_all() -> None:
+    code = "import sys; sys.modules['jinja2'] = None; from asyncjobs.cli import main; main(['dashboard'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "pip install 'asyncjobs-redis[dashboard]'" in done.stderr
+    _assert_short(done.stderr, 1)
+
+
 @EVERY
 def test_empty_text_and_text_that_is_no_utf_8_are_refused(run: Run, command: str) -> None:
     for option in options_of(command):
