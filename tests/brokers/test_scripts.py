@@ -291,7 +291,7 @@ local redis = (function(real, keys)
     end
   end
   local reads, shrinks, grows = {%(reads)s}, {%(shrinks)s}, {%(grows)s}
-  local function check(command, ...)
+  local function check(how, command, ...)
     local key = ...
     if command ~= 'TIME' and command ~= 'PUBLISH' then
       assert(reads[command] or shrinks[command] or grows[command], 'the guard does not know ' .. command)
@@ -301,14 +301,16 @@ local redis = (function(real, keys)
       if reads[command] then
         assert(declared[key] or not wrote[base], command .. ' of a key that is not declared, after a write')
       else
-        assert(wrote[base] or shrinks[command] or %(may_grow)s, 'the first write, ' .. command .. ', may need memory')
-        wrote[base] = true
+        -- What is refused to pcall leaves the rest to go on.
+        local may_be_refused = how == 'pcall' or %(may_grow)s
+        assert(wrote[base] or shrinks[command] or may_be_refused, 'the first write, ' .. command .. ', may need memory')
+        wrote[base] = wrote[base] or shrinks[command] or how == 'call'
       end
     end
   end
   for _, how in ipairs({'call', 'pcall'}) do
     guarded[how] = function(command, ...)
-      check(command, ...)
+      check(how, command, ...)
       return real[how](command, ...)
     end
   end
