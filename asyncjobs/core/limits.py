@@ -123,7 +123,7 @@ def checked_limit(running: object, rate: object) -> QueueLimit:
     Raises:
         ArgumentsError: A value is wrong.
     """
-    if running == 0 and not isinstance(running, bool):
+    if isinstance(running, int) and running == 0 and not isinstance(running, bool):
         raise ArgumentsError("running=0: expected a whole number, 1 or more; to let nothing start, pause the queue")
     return QueueLimit(None if running is None else checked_count("running", running, least=1), _checked_rate(rate))
 

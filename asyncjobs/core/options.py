@@ -67,7 +67,7 @@ class _SharedOptions(TypedDict, total=False):
     """How long after it is due the job may still be started; from then on it is cancelled."""
 
     result_ttl: Duration
-    """How long the result of the job is kept."""
+    """How long the result of the job is kept; ``math.inf`` keeps it for ever."""
 
     acks: Acks
     """``late`` runs the job at least once. ``early`` runs it at most once: it isn't retried, and it goes to the dead

@@ -81,7 +81,7 @@ class Noting(Middleware):
 
 
 @job
-async def library_job(number: int) -> int:
+async def job_of_no_app(number: int) -> int:
     """A job of no app."""
     return number + 1
 
@@ -222,7 +222,7 @@ async def test_every_way_to_send_is_recorded(shop: Shop, kit: Kit) -> None:
     await shop.app.send("send", ["named"])
     await shop.app.send("elsewhere", {"to": "far"})
     await shop.app.enqueue_for_tenant("acme", shop.send.request("tenant"))
-    await library_job.delay(1)
+    await job_of_no_app.delay(1)
 
     assert [str(one).partition(",")[0] for one in kit.sent()] == [
         "send(to='many'",
@@ -230,7 +230,7 @@ async def test_every_way_to_send_is_recorded(shop: Shop, kit: Kit) -> None:
         "send(to='named'",
         "elsewhere(to='far')",
         "send(to='tenant'",
-        "library_job(number=1)",
+        "job_of_no_app(number=1)",
     ]
     assert kit.assert_sent(shop.send, "tenant").tenant == "acme"
 
@@ -676,12 +676,12 @@ async def test_what_a_resource_of_the_worker_sends_is_left_to_it(shop: Shop, eag
 async def test_the_app_is_the_own_one_again_afterwards(shop: Shop) -> None:
     with shop.app.testing() as kit:
         await shop.send.delay("ada")
-        await library_job.delay(1)
+        await job_of_no_app.delay(1)
 
     with pytest.raises(AppNotOpen):
         await shop.send.delay("bob")
     with pytest.raises(AppNotOpen):
-        await library_job.delay(1)
+        await job_of_no_app.delay(1)
     assert len(kit.sent()) == 2
 
 
@@ -712,12 +712,12 @@ async def test_an_app_that_is_open_elsewhere_is_swapped_and_comes_back() -> None
     async with app, app.worker():
         with app.testing() as kit:
             await add.delay(1)
-            await library_job.delay(1)
+            await job_of_no_app.delay(1)
             assert len(kit.sent()) == 2
             assert len(await kit.run()) == 2
         async with asyncio.timeout(10):
             assert await (await add.delay(1)).result() == 2
-            assert await (await library_job.delay(1)).result() == 2
+            assert await (await job_of_no_app.delay(1)).result() == 2
 
 
 async def test_a_kit_that_is_not_opened_finds_a_forgotten_lifespan(shop: Shop) -> None:
@@ -881,15 +881,15 @@ async def test_a_handler_is_called_as_a_plain_function_with_a_made_up_job(shop: 
 
 async def test_a_made_up_job_sends_with_the_open_app(shop: Shop, kit: Kit) -> None:
     with fake_job():
-        await library_job.delay(1)
+        await job_of_no_app.delay(1)
         await shop.send.delay("ada")
 
     assert len(kit.sent()) == 2
 
 
 async def test_a_made_up_job_without_an_open_app_says_so() -> None:
-    with fake_job(), pytest.raises(AppNotOpen, match="library_job"):
-        await library_job.delay(1)
+    with fake_job(), pytest.raises(AppNotOpen, match="job_of_no_app"):
+        await job_of_no_app.delay(1)
 
 
 @pytest.mark.parametrize(
