@@ -68,8 +68,8 @@ def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnav
     if isinstance(error, redis.exceptions.NoPermissionError) or any(one in text for one in _REFUSED_IN_SCRIPT):
         return BrokerRefused(
             f"{where} refused the user {server.username or 'default'!r}: {text}. `asyncjobs doctor` says which "
-            "commands it may not call; `asyncjobs doctor --acl ROLE` prints the rules of a role: its commands, its keys, "
-            "and channels such as &asyncjobs:*."
+            "commands it may not call; `asyncjobs doctor --acl ROLE` prints the rules of a role: its commands, keys "
+            "and channels, such as &asyncjobs:*."
         )
     if "OOM" in text or "maxmemory" in text:
         return BrokerRefused(
