@@ -141,6 +141,9 @@ class App(AllVerbs):
         if self._connection.shared.users:
             raise ConfigurationError(f"the app is open on {self.settings.server}, so it can't use another broker")
         own = {name: getattr(self.settings, name) for name in SettingOptions.__annotations__}
+        if not self.settings.encryption_keys:
+            # Its default, which must not look as if encryption without a key was asked for.
+            del own["encryption"]
         self.settings = load_settings(url, own, os.environ)
         self._connection.replace(self.settings, make_broker(self.settings.server, self.settings.prefix))
 

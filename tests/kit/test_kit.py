@@ -541,14 +541,14 @@ async def test_resources_are_opened_and_closed_and_can_be_replaced(shop: Shop, k
 
 async def test_the_tenant_goes_along(shop: Shop, kit: Kit) -> None:
     @shop.app.job
-    async def whose() -> None:
+    async def tell_tenant() -> None:
         tenant = current_tenant()
         shop.done.append(tenant and tenant.tenant_id)
 
     with tenant_scope("acme"):
-        await whose.delay()
+        await tell_tenant.delay()
         await kit.run()
-    await whose.delay()
+    await tell_tenant.delay()
     await kit.run()
 
     assert shop.done == ["acme", None]

@@ -116,7 +116,7 @@ async def test_a_worker_that_uses_too_much_memory_ends(app: App) -> None:
 
     @app.job
     async def leak() -> None:
-        kept.append(bytearray(b"x" * (64 << 20)))
+        kept.append(bytearray(b"x" * (256 << 20)))
 
     async with app:
         handles = [await leak.delay() for _ in range(3)]
@@ -133,7 +133,7 @@ async def test_a_worker_that_uses_too_much_memory_claims_no_job_that_becomes_due
 
     @app.job
     async def leak() -> None:
-        kept.append(bytearray(b"x" * (64 << 20)))
+        kept.append(bytearray(b"x" * (256 << 20)))
 
     @app.job
     async def slow() -> None:
@@ -173,7 +173,7 @@ async def test_a_worker_that_uses_too_much_memory_gives_back_what_it_claimed_ahe
 
     @app.job
     async def leak() -> None:
-        kept.append(bytearray(b"x" * (64 << 20)))
+        kept.append(bytearray(b"x" * (256 << 20)))
 
     @app.job
     async def slow() -> None:
