@@ -13,7 +13,7 @@ from starlette.routing import Mount
 
 from asyncjobs import App, RetryPolicy, Worker
 from asyncjobs.admin import Access, admin_api
-from asyncjobs.admin.api import bulk
+from asyncjobs.admin.api import bulk, undoing
 from asyncjobs.app.verbs import latest
 from tests.web import Reply, fetch
 
@@ -153,11 +153,11 @@ async def test_a_deletion_in_portions_is_undone_as_one(app: App, web: Starlette,
         assert (first["done"], second["done"], second["next"]) == (3, 2, None)
         assert first["deletion"] == second["deletion"]
         assert await dead(app) == set()
-        assert (await ask(web, "/jobs/undo", {"deletion": first["deletion"]})).json == {"done": 5}
+        assert (await ask(web, "/jobs/undo", {"deletion": first["deletion"]})).json == {"done": 5, "next": None}
         assert await dead(app) == set(sent)
         await ask(web, "/jobs/delete", {"ids": sent[:2]})
-        assert (await ask(web, "/jobs/undo", {"ids": sent[:1]})).json == {"done": 1}
-        assert (await ask(web, "/jobs/undo")).json == {"done": 1}
+        assert (await ask(web, "/jobs/undo", {"ids": sent[:1]})).json["done"] == 1
+        assert (await ask(web, "/jobs/undo")).json["done"] == 1
         assert (await ask(web, "/jobs/undo", role="operator")).status == 403
 
 
@@ -184,6 +184,43 @@ async def test_waiting_jobs_are_cancelled_by_a_filter(app: App, web: Starlette, 
             done, cursor = done + reply["done"], reply["next"]
         assert done == 12
         assert await app.jobs("ready") == []
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_a_portion_of_cancelled_jobs_ends_when_its_time_is_over(
+    app: App, web: Starlette, shop: Any, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    monkeypatch.setattr(bulk, "AT_ONCE", 3)
+    async with app:
+        await app.enqueue_many([shop.request(number) for number in range(8)])
+        body: dict[str, Any] = {"filter": {}, "dry_run": dry_run}
+        monkeypatch.setattr(bulk, "PORTION_S", 0.0)
+        first = (await ask(web, "/jobs/cancel", body)).json
+        assert (first["matched"], first["matched_all"], first["next"] is None) == (3, False, False)
+        monkeypatch.undo()
+        rest = (await ask(web, "/jobs/cancel", {**body, "cursor": first["next"]})).json
+        assert (rest["matched"], rest["matched_all"], rest["next"]) == (5, True, None)
+        assert first["done"] + rest["done"] == (0 if dry_run else 8)
+        assert len(await app.jobs("ready")) == (8 if dry_run else 0)
+
+
+async def test_a_deletion_is_undone_in_portions_that_end_when_their_time_is_over(
+    app: App, web: Starlette, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(undoing, "PORTION_S", 0.0)
+    async with app:
+        sent = await bury(app, shop, *range(3))
+        sent += await bury(app, shop, *range(3), queue="second")
+        deletion = (await ask(web, "/jobs/delete", {"filter": {}})).json["deletion"]
+        again, done = deletion, 0
+        for _ in range(3):
+            reply = (await ask(web, "/jobs/undo", {"deletion": again})).json
+            done += reply["done"]
+            assert reply["next"] in (deletion, None)
+            if reply["next"] is None:
+                break
+        assert (reply["next"], done) == (None, 6)
+        assert await dead(app) == set(sent)
 
 
 async def test_a_caller_acts_on_its_own_alone(app: App, web: Starlette, shop: Any) -> None:

@@ -19,6 +19,7 @@ from starlette.routing import Mount
 
 from asyncjobs import App, JobState, RetryPolicy, UnknownJob, Worker, acting
 from asyncjobs.admin import dashboard
+from asyncjobs.admin.api import undoing
 from asyncjobs.ports import RunCounts
 from tests.admin.crawl import Document
 from tests.admin.test_api import role_of
@@ -162,6 +163,25 @@ async def test_all_that_match_are_changed_but_not_what_dies_after_the_page_was_s
         assert late.id in [job.id for job in await app.failed_jobs(tenant="acme")]
         assert len(await app.failed_jobs()) == 2
         assert (await app.queue_stats("default")).pending == (2 if verb == "retry" else 0)
+
+
+async def test_a_deletion_that_takes_long_to_undo_is_undone_press_by_press(
+    app: App, web: Any, work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(undoing, "PORTION_S", 0.0)
+    async with app:
+        for queue in ("default", "second"):
+            await work.with_options(queue=queue).delay()
+        await run_all(app, "default", "second")
+        confirm = read(await see(web, "/act?verb=delete"))
+        page = read(await see(web, (await press(web, "/act", confirm.forms["/act"])).headers["location"]))
+        assert await app.failed_jobs() == []
+        page = read(await see(web, (await press(web, "/undo", page.forms["/undo"])).headers["location"]))
+        assert "1 job was brought back, and there are more" in page.text
+        while "/undo" in page.forms:
+            page = read(await see(web, (await press(web, "/undo", page.forms["/undo"])).headers["location"]))
+        assert "2 jobs were brought back." in page.text
+        assert len(await app.failed_jobs()) == 2
 
 
 async def test_the_whole_filter_goes_along_from_the_list_to_the_button_and_back(app: App, web: Any, work: Any) -> None:

@@ -27,6 +27,7 @@ from asyncjobs.admin.api import (
     problems,
     queues,
     schedules,
+    undoing,
 )
 from asyncjobs.admin.api.metrics import exposition
 from asyncjobs.admin.api.openapi import document
@@ -56,6 +57,7 @@ ROUTES: list[Route] = sorted(
         *problems.ROUTES,
         *jobs.ROUTES,
         *bulk.ROUTES,
+        *undoing.ROUTES,
         *dead.ROUTES,
         *listing.ROUTES,
         *events.ROUTES,

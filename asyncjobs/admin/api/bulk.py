@@ -5,10 +5,11 @@ A portion keeps nothing on the server. What the next one needs stands in its cur
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -20,39 +21,45 @@ from asyncjobs.app.verbs.dead import DeadFilter, failed_within
 from asyncjobs.app.verbs.undoing import new_deletion
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.duration import utc_time
-from asyncjobs.core.identity import tenant_prefix
 from asyncjobs.core.job import Job
 from asyncjobs.core.retention import UNGROUPED
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import UnknownJob
-from asyncjobs.jobs.tenant_scope import tenant_scope
 
 __all__ = [
+    "PORTION_S",
     "ROUTES",
     "BulkReply",
     "Cancel",
     "Dead",
     "DeadVerb",
     "Delete",
+    "Deletion",
+    "Ids",
     "Retry",
-    "Undo",
-    "Undone",
     "WhichDead",
     "WhichLive",
     "act_on_dead",
     "count_dead",
 ]
 
+One = TypeVar("One")
+Reply = TypeVar("Reply")
+
 DeadVerb = Literal["retry", "delete"]
 
 #: How many jobs one portion has at most.
 MAX_PORTION = 500
 
-#: For how many seconds one looks for them: where few of the dead pass the filter, the next goes on.
+#: For how many seconds one looks for them: where few pass the filter, the next goes on.
 PORTION_S = 2.0
 
+#: How many calls for single jobs are made at once.
+AT_ONCE = 100
+
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
-_Ids = Annotated[list[str], msgspec.Meta(max_length=MAX_PORTION)]
+Ids = Annotated[list[str], msgspec.Meta(max_length=MAX_PORTION)]
+Deletion = Annotated[int, msgspec.Meta(ge=1, le=99_999_999_999_998)]
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PORTION)]
 
 
@@ -91,7 +98,7 @@ class WhichLive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class _Bulk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which jobs, and how many at once."""
 
-    ids: _Ids | None = None
+    ids: Ids | None = None
     """The ids of the jobs, in place of a filter."""
     queue: str | None = None
     """With ids, the queue of the jobs; by default all queues are searched."""
@@ -124,7 +131,7 @@ class Retry(Dead, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Delete(Dead, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which dead jobs are to be deleted."""
 
-    deletion: Annotated[int, msgspec.Meta(ge=1, le=99_999_999_999_998)] | None = None
+    deletion: Deletion | None = None
     """The number of the deletion, by which it is undone; by default a new one, which the reply tells."""
 
 
@@ -133,19 +140,6 @@ class Cancel(_Bulk, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     filter: WhichLive | None = None
     """All jobs that pass this filter, in place of ids."""
-
-
-class Undo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which deleted jobs are to be brought back."""
-
-    ids: _Ids | None = None
-    """The ids of the jobs; by default all of a deletion."""
-    deletion: Annotated[int, msgspec.Meta(ge=1, le=99_999_999_999_998)] | None = None
-    """The number of the deletion; by default the last one."""
-    queue: str | None = None
-    """Only jobs of this queue."""
-    why: str = ""
-    """The reason, for the audit; at most 500 characters."""
 
 
 class BulkReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,13 +155,6 @@ class BulkReply(msgspec.Struct, frozen=True, kw_only=True):
     """``cursor`` of the next portion, ``null`` if this was the last."""
     deletion: int | None = None
     """The number of the deletion, by which it can be undone for 24 hours."""
-
-
-class Undone(msgspec.Struct, frozen=True, kw_only=True):
-    """What was brought back."""
-
-    done: int
-    """How many jobs are back."""
 
 
 class _Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -249,52 +236,42 @@ async def cancel(call: Call[NoQuery]) -> BulkReply:
     """Cancel jobs that wait or run: those of some ids, or a portion of those that pass a filter."""
     asked: Cancel = call.body
     _check_choice(asked.ids, asked.filter)
-    which, after = asked.filter or WhichLive(), ""
     if asked.ids is not None:
         jobs = [job for job in await _found(call, asked.ids, asked.queue) if not _is_over(job)]
-    else:
-        queues, tenant = call.narrowed(which.queue, which.tenant)
-        found = await call.app.search_jobs(
-            which.text,
-            name=which.name,
-            tenant=tenant,
-            state=which.state,
-            queue=queues,
-            limit=asked.limit,
-            after=asked.cursor,
-        )
-        jobs, after = found.jobs, found.next
-    done = 0
-    if not asked.dry_run:
-        reason = asked.why or f"cancelled by {call.access.name}"
-        for job in jobs:
-            done += await _cancelled(call, job, reason)
-    return BulkReply(matched=len(jobs), matched_all=not after, done=done, next=after or None)
+        return BulkReply(matched=len(jobs), done=await _cancel(call, jobs), next=None)
+    # Each search ends with some of the jobs, whose cancellation shares round trips, and with a cursor to end at.
+    matched, done, after, ends_at = 0, 0, asked.cursor, time.monotonic() + PORTION_S
+    while True:
+        jobs, after = await _live(call, asked, after, min(asked.limit - matched, AT_ONCE))
+        matched, done = matched + len(jobs), done + await _cancel(call, jobs)
+        if not after or matched == asked.limit or time.monotonic() >= ends_at:
+            return BulkReply(matched=matched, matched_all=not after, done=done, next=after or None)
 
 
-async def undo(call: Call[NoQuery]) -> Undone:
-    """Bring back jobs that were deleted within the last 24 hours: those of some ids, or of a deletion."""
-    asked: Undo = call.body
-    access = call.access
-    if asked.queue is not None and not access.sees_queue(asked.queue):
-        call.not_found(f"queue {asked.queue!r}")
-    queues = one_by_one(access.queues) if asked.queue is None else [asked.queue]
-    done = 0
-    with acting(actor().by, actor().via, note=asked.why or actor().note):
-        for queue in queues:
-            if asked.ids is not None:
-                ids = [one for one in asked.ids if _may_bring_back(call, one)]
-                done += sum(await call.app.undelete_jobs(ids, queue=queue))
-                continue
-            for tenant in [None] if access.tenants is None else access.tenants:
-                with tenant_scope(tenant):
-                    done += await call.app.undelete_failed(asked.deletion, queue=queue)
-    return Undone(done=done)
+async def _live(call: Call[NoQuery], asked: Cancel, after: str, limit: int) -> tuple[list[Job], str]:
+    """Return some of the jobs that pass the filter of a request, and the cursor behind them."""
+    which = asked.filter or WhichLive()
+    queues, tenant = call.narrowed(which.queue, which.tenant)
+    found = await call.app.search_jobs(
+        which.text, name=which.name, tenant=tenant, state=which.state, queue=queues, limit=limit, after=after
+    )
+    return found.jobs, found.next
 
 
-def _may_bring_back(call: Call[NoQuery], job_id: str) -> bool:
-    tenants = call.access.tenants
-    return tenants is None or any(job_id.startswith(tenant_prefix(tenant)) for tenant in tenants)
+async def _cancel(call: Call[NoQuery], jobs: list[Job]) -> int:
+    """Cancel jobs, unless the request is a dry run; return how many were not over yet."""
+    asked: Cancel = call.body
+    if asked.dry_run:
+        return 0
+    reason = asked.why or f"cancelled by {call.access.name}"
+
+    async def end(job: Job) -> bool:
+        try:
+            return await call.app.cancel_job(job.id, queue=job.queue, reason=reason) in ("cancelled", "running")
+        except UnknownJob:
+            return False
+
+    return sum(await _of_each(end, jobs))
 
 
 async def count_dead(call: Call[Any], which: WhichDead, until: datetime, ids: list[str] | None = None) -> Count:
@@ -323,22 +300,23 @@ async def _page(call: Call[Any], asked: Dead, position: _Position) -> tuple[list
 
 async def _found(call: Call[Any], ids: list[str], queue: str | None) -> list[Job]:
     """Return the jobs of some ids that the caller may see, each once."""
-    found = []
-    for job_id in dict.fromkeys(ids):
+
+    async def find(job_id: str) -> Job | None:
         try:
-            job = await call.app.find_job(job_id, queue=queue)
+            return await call.app.find_job(job_id, queue=queue)
         except UnknownJob:
-            continue
-        if call.access.sees(job.queue, job.tenant or None):
-            found.append(job)
-    return found
+            return None
+
+    found = await _of_each(find, [*dict.fromkeys(ids)])
+    return [job for job in found if job is not None and call.access.sees(job.queue, job.tenant or None)]
 
 
-async def _cancelled(call: Call[Any], job: Job, reason: str) -> bool:
-    try:
-        return await call.app.cancel_job(job.id, queue=job.queue, reason=reason) in ("cancelled", "running")
-    except UnknownJob:
-        return False
+async def _of_each(ask: Callable[[One], Awaitable[Reply]], of: Sequence[One]) -> list[Reply]:
+    """Return what ``ask`` returns for each one; ``AT_ONCE`` of them share round trips."""
+    replies: list[Reply] = []
+    for start in range(0, len(of), AT_ONCE):
+        replies += await asyncio.gather(*map(ask, of[start : start + AT_ONCE]))
+    return replies
 
 
 def _is_dead(job: Job) -> bool:
@@ -392,5 +370,4 @@ ROUTES = [
     Route("POST", "/jobs/retry", "retry", retry, BulkReply, body=Retry),
     Route("POST", "/jobs/delete", "delete", delete, BulkReply, body=Delete),
     Route("POST", "/jobs/cancel", "cancel", cancel, BulkReply, body=Cancel),
-    Route("POST", "/jobs/undo", "delete", undo, Undone, body=Undo),
 ]

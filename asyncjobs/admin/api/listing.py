@@ -11,6 +11,7 @@ from asyncjobs.admin.api.jobs import summary_for
 from asyncjobs.admin.api.route import Call, InQueue, Route
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
+from asyncjobs.app.verbs.paging import ListedState
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.core.view import JobSummary
@@ -69,7 +70,7 @@ class ListedJobs(msgspec.Struct, frozen=True, kw_only=True):
 class SampleQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which jobs of a queue to look at."""
 
-    state: Literal["ready", "scheduled", "running", "parked", "failed"] = "ready"
+    state: ListedState = "ready"
     """The state of the jobs."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
     """How many jobs to look at, 1 to 10,000."""

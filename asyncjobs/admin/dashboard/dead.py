@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from asyncjobs.admin.api import bulk, jobs
+from asyncjobs.admin.api import bulk, jobs, undoing
 from asyncjobs.admin.api import dead as groups
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
 from asyncjobs.admin.dashboard.page import Form, Page, Redirect
@@ -97,6 +97,8 @@ class Undo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Its number."""
     job: str = ""
     """The id of its only job."""
+    n: _Number = 0
+    """How many jobs are back already."""
 
 
 # -- looking
@@ -273,9 +275,11 @@ async def undo(call: Call[Undo]) -> Redirect:
     query = call.query
     if not query.deletion and not query.job:
         raise Problem(400, "deletion: expected its number")
-    what = bulk.Undo(ids=[query.job]) if query.job else bulk.Undo(deletion=query.deletion)
-    done = (await bulk.undo(call.asking(NoQuery())._replace(body=what))).done
-    return Redirect("dead", done="undo", n=str(done))
+    what = undoing.Undo(ids=[query.job]) if query.job else undoing.Undo(deletion=query.deletion)
+    undone = await undoing.undo(call.asking(NoQuery())._replace(body=what))
+    # What was brought back before, where one request did not suffice.
+    number = query.n + undone.done
+    return Redirect("dead", done="undo", n=str(number), deletion=None if undone.next is None else str(undone.next))
 
 
 PAGES = [

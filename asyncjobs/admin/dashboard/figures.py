@@ -17,8 +17,9 @@ from asyncjobs.admin.dashboard.page import Page
 from asyncjobs.app.load import QueueLoad
 from asyncjobs.app.series import NameStats
 from asyncjobs.app.verbs.by_name import definition_of
+from asyncjobs.app.verbs.paging import ListedState
 
-__all__ = ["PAGES", "Charted", "charts_of", "loads_of"]
+__all__ = ["PAGES", "Charted", "charts_of", "loads_of", "sample_of"]
 
 _DAY = 86_400
 
@@ -27,6 +28,10 @@ _LOADS_S = 5.0
 
 # And those of job names, of which hours are read.
 _NAMES_S = 20.0
+
+# How old the sample of a queue may be, and how many jobs it has: in a long queue, each is far from both ends.
+_SAMPLE_S = 20.0
+_SAMPLED = 400
 
 
 class Charted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +84,15 @@ async def loads_of(call: Call[Any], max_age_s: float = _LOADS_S) -> Mapping[str,
         return {one.queue: one for one in (await figures.loads(call.asking(NoQuery()))).queues}
 
     return await kept(call, ("loads",), max_age_s, load)
+
+
+async def sample_of(call: Call[Any], queue: str, state: ListedState = "ready") -> listing.QueueSample:
+    """Return which job names a queue holds, as it was a moment ago."""
+
+    async def load() -> listing.QueueSample:
+        return await listing.sample(call.asking(listing.SampleQuery(state, _SAMPLED), name=queue))
+
+    return await kept(call, ("sample", queue, state), _SAMPLE_S, load)
 
 
 async def names(call: Call[Named]) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from asyncjobs.admin.access import Permission
 from asyncjobs.admin.api import jobs, listing, queues
 from asyncjobs.admin.api.route import Call, InQueue
 from asyncjobs.admin.dashboard.commands import command, python_call
+from asyncjobs.admin.dashboard.figures import sample_of
 from asyncjobs.admin.dashboard.page import Form, Page, Redirect
 from asyncjobs.admin.dashboard.shell import place_of
 from asyncjobs.admin.door import require
@@ -122,10 +123,9 @@ async def _sample(call: Call[Jobs]) -> listing.QueueSample | None:
     """Return the names that most jobs of the queue have, if the page shows all jobs of one queue."""
     query = call.query
     is_filtered = query.name or query.tenant or query.text or call.access.tenants is not None
-    if query.queue is None or query.state in ("any", "ended") or is_filtered:
+    if query.queue is None or query.state == "any" or query.state == "ended" or is_filtered:
         return None
-    asked = listing.SampleQuery(state=query.state)  # type: ignore[arg-type]
-    found = await listing.sample(call.asking(asked, name=query.queue))
+    found = await sample_of(call, query.queue, query.state)
     return msgspec.structs.replace(found, names=found.names[:_NAMES_SHOWN])
 
 

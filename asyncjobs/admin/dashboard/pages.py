@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs.admin.api import jobs, listing, problems, queues
+from asyncjobs.admin.api import jobs, problems, queues
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
 from asyncjobs.admin.dashboard import dead, one_job, upkeep
 from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.charts import SpanName
-from asyncjobs.admin.dashboard.figures import Charted, charts_of, loads_of
+from asyncjobs.admin.dashboard.figures import Charted, charts_of, loads_of, sample_of
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.problem import Problem
@@ -58,7 +58,7 @@ async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
     stats, charts, sample = await asyncio.gather(
         queues.stats(call.asking(InQueue(name))),
         charts_of(call, call.query.span, name),
-        listing.sample(call.asking(listing.SampleQuery())),
+        sample_of(call, name),
     )
     # One that no job was sent to yet has figures too.
     found = stats.queues[0] if stats.queues else await queues.queue(call.asking(NoQuery()))

@@ -144,9 +144,9 @@ class SeriesVerbs(Verbs):
 
     async def _facts(self, queues: Collection[str] | None) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo]]:
         broker = self._broker
-        names = await self._known(queues)
+        names, workers = await asyncio.gather(self._known(queues), broker.workers())
         each = asyncio.gather(*(broker.series(one, "minute", LOOK_BACK) for one in names))
-        figures, workers, series = await asyncio.gather(broker.overview(names), broker.workers(), each)
+        figures, series = await asyncio.gather(broker.overview(names), each)
         return figures, series, workers
 
     async def _known(self, queues: Collection[str] | None) -> list[str]:

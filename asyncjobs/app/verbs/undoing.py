@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from asyncjobs.core.bounds import shown
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.tenant_scope import ids_here, tenant_here
 
-__all__ = ["KEEP_MS", "UndoVerbs", "deletion_of", "new_deletion"]
+__all__ = ["KEEP_MS", "UndoVerbs", "deletion_of", "new_deletion", "undelete_within"]
 
 #: For how long a deletion can be undone.
 KEEP_MS = 24 * 3_600_000
@@ -105,12 +106,21 @@ class UndoVerbs(Verbs):
             await app.undelete_failed()
             ```
         """
+        return (await self._undelete_failed(deletion, queue, math.inf))[0]
+
+    async def _undelete_failed(self, deletion: int | None, queue: str | None, ends_at: float) -> tuple[int, int | None]:
+        """Return how many jobs are back, and the deletion if the time was over before all of them were."""
         wanted = None if deletion is None else _checked_number(deletion)
         queues = await self._queues(queue)
         number = await self._last_deletion(queues) if wanted is None else wanted
-        count = sum([await self._undo(one, number) for one in queues if number])
+        count, is_whole = 0, True
+        for one in queues if number else []:
+            done, is_whole = await self._undo(one, number, ends_at)
+            count += done
+            if not is_whole:
+                break
         await note(self._broker, "undelete_failed", str(number), queue=queue, count=count)
-        return count
+        return count, None if is_whole else number
 
     async def _last_deletion(self, queues: Iterable[str]) -> int:
         """Return the number of the last deletion of which a job can be brought back, 0 if there is none."""
@@ -122,11 +132,27 @@ class UndoVerbs(Verbs):
                     break
         return last
 
-    async def _undo(self, queue: str, number: int) -> int:
-        ids: list[str] = []
+    async def _undo(self, queue: str, number: int, ends_at: float) -> tuple[int, bool]:
+        """Return how many jobs of a queue are back, and whether these are all of the deletion."""
+        count = 0
         # Those of later deletions come first.
         async for page in pages(self._broker, queue, "deleted", tenant_here(None) or ""):
-            ids += [job.id for job in page if job.deletion == number]
+            ids = [job.id for job in page if job.deletion == number]
+            count += sum(await self._broker.undelete(queue, ids)) if ids else 0
             if page and (page[-1].deletion or 0) < number:
                 break
-        return sum(await self._broker.undelete(queue, ids)) if ids else 0
+            if page and time.monotonic() >= ends_at:
+                return count, False
+        return count, True
+
+
+@on_app_loop
+async def undelete_within(
+    app: UndoVerbs, ends_at: float, deletion: int | None, *, queue: str | None
+) -> tuple[int, int | None]:
+    """Bring back jobs as ``app.undelete_failed`` does, until about ``ends_at`` by the clock that never jumps.
+
+    Returns:
+        How many jobs are back, and the number of the deletion if there may be more.
+    """
+    return await app._undelete_failed(deletion, queue, ends_at)

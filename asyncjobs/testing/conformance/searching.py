@@ -160,6 +160,11 @@ class Searching(Theme):
             assert await bench.broker.locate(bench.queue, job_id) == ("ready", None, number)
         assert await bench.broker.locate(bench.queue, "unknown") is None
 
+    async def test_a_job_far_from_both_ends_of_the_line_is_located_too(self, bench: Bench) -> None:
+        sent = await bench.send(count=2_500)
+        for number in (0, 1_250, 2_499):
+            assert await bench.broker.locate(bench.queue, sent[number]) == ("ready", None, number)
+
     async def test_a_parked_job_is_located_by_what_it_is_parked_for(self, bench: Bench) -> None:
         [unknown, of_tenant] = await bench.send(bench.new("other"), bench.new(tenant="acme"))
         await bench.hold("tenant", "acme")
