@@ -43,8 +43,8 @@ class Problem(msgspec.Struct, kw_only=True):
 async def check_jobs(app: AllVerbs) -> tuple[list[Problem], int]:
     """Return the waiting and running jobs that the code of ``app``, which is open, can't run.
 
-    Schedules count as jobs. The arguments of each are decoded, since a parameter's type may have changed under the same
-    name.
+    Schedules count as jobs; those of the code can be run, since its workers store them anew. The arguments of each are
+    decoded, since a parameter's type may have changed under the same name.
 
     Returns:
         The problems, sorted, and how many jobs were checked.
@@ -67,18 +67,20 @@ async def check_jobs(app: AllVerbs) -> tuple[list[Problem], int]:
                     note(job, _reason(job, registry, encryption, workers))
                 looked_at += len(jobs)
         for stored in (await broker.schedules(queue)).schedules:
-            job = _job_of(stored, queue)
-            note(job, _reason(job, registry, encryption, workers))
+            job, is_replaced = _job_of(stored, queue, registry)
+            note(job, None if is_replaced else _reason(job, registry, encryption, workers))
             looked_at += 1
     return sorted(problems.values(), key=lambda one: (one.queue, one.name, one.reason)), looked_at
 
 
-def _job_of(stored: StoredSchedule, queue: str) -> Job:
+def _job_of(stored: StoredSchedule, queue: str, registry: Registry) -> tuple[Job, bool]:
+    """Return the job of a schedule, and whether a worker of this code stores the schedule anew, or removes it."""
     try:
-        return template_of(decode_schedule(stored.data), queue)
+        schedule = decode_schedule(stored.data)
+        return template_of(schedule, queue), schedule.from_code and schedule.name in registry.names()
     except EnvelopeError as error:
         version = error.version if isinstance(error, NewerVersion) else VERSION
-        return stand_in(NewJob(queue, stored.id, "", b""), b"", JobState.PENDING, version=version)
+        return stand_in(NewJob(queue, stored.id, "", b""), b"", JobState.PENDING, version=version), False
 
 
 def _reason(job: Job, registry: Registry, encryption: Encryption | None, workers: Sequence[WorkerInfo]) -> str | None:

@@ -31,6 +31,7 @@ WhyKind = Literal[
     "in line",
     "should run",
     "runs",
+    "worker silent",
     "dead",
     "ended",
 ]
@@ -38,6 +39,12 @@ WhyKind = Literal[
 
 _SOON_S = 10
 """How old a sending may be that a worker need not have noticed, in seconds."""
+
+_SILENT_MS = 11_000
+"""How long ago a worker that lives may have announced itself, in milliseconds: it does so every 5 seconds."""
+
+_RECOVERED_AFTER_MS = 1_000
+"""How long after the end of its lease the job of a dead worker is taken back at the latest, in milliseconds."""
 
 
 class WhyReason(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,14 +55,15 @@ class WhyReason(msgspec.Struct, frozen=True, kw_only=True):
     which: str = ""
     """The queue, the name, the tenant or the version that it is about; of a job that runs, the worker."""
     since: datetime | None = None
-    """Since when, in UTC; ``None`` where that isn't known."""
+    """Since when, in UTC; ``None`` where that isn't known. Of a silent worker, when it announced itself last."""
     by: str = ""
     """Who has paused or suspended it, if that is known."""
     note: str = ""
     """The reason that was given for that; of a job that is dead or has ended, its last error, or the reason; the rate
     that is used up."""
     due_at: datetime | None = None
-    """When the job may start, of a job that waits for its time; when the rate of its queue allows the next start."""
+    """When the job may start, of a job that waits for its time; when the rate of its queue allows the next start; by
+    when the job of a silent worker is taken back, if that worker is dead."""
     retry: int = 0
     """Which retry it waits for, 0 for the first run; of a dead job, how many attempts have failed."""
     max_retries: int | None = None
@@ -100,14 +108,14 @@ def why(
 
     Args:
         job: The job.
-        location: Where it waits, as the broker tells.
+        location: Where it waits or runs, as the broker tells.
         queue: The figures of its queue.
         workers: The workers that are present.
         now: The time, in UTC.
         max_retries: How many retries it has at most, ``None`` if that isn't known.
     """
     if job.state is JobState.RUNNING:
-        reasons = [WhyReason(kind="runs", which=job.worker, since=utc_time(job.started_at_ms))]
+        reasons = [*_runs(job, location, workers)]
     elif job.state is JobState.FAILED:
         reasons = [_dead(job, max_retries)]
     elif job.state in (JobState.COMPLETED, JobState.CANCELLED):
@@ -116,6 +124,23 @@ def why(
     else:
         reasons = [*_waits(job, location, queue, workers, now, max_retries)]
     return Why(id=job.id, queue=job.queue, state=job.state.value, reasons=reasons)
+
+
+def _runs(job: Job, location: JobLocation | None, workers: Collection[WorkerInfo]) -> Iterator[WhyReason]:
+    """Yield what a running job does, and whether its worker is silent."""
+    yield WhyReason(kind="runs", which=job.worker, since=utc_time(job.started_at_ms))
+    own = next((one for one in workers if one.id == job.worker), None)
+    if not job.worker or job.seen_at_ms is None or (own and job.seen_at_ms - own.beat_at_ms < _SILENT_MS):
+        return
+    until_ms = None if location is None else location.leased_until_ms
+    yield WhyReason(
+        kind="worker silent",
+        which=job.worker,
+        since=None if own is None else utc_time(own.beat_at_ms),
+        due_at=None if until_ms is None else utc_time(until_ms + _RECOVERED_AFTER_MS),
+    )
+    if not any(job.queue in one.queues for one in workers if one.id != job.worker):
+        yield WhyReason(kind="no worker", which=job.queue)
 
 
 def _dead(job: Job, max_retries: int | None) -> WhyReason:
@@ -267,6 +292,12 @@ def _should(one: WhyReason) -> str:
     return f"It should be running: {free}nothing stands before it. If it stays so, look at the workers and their log."
 
 
+def _silent(one: WhyReason) -> str:
+    heard = f"has announced itself last at {_time(one.since)}" if one.since else "is not present any more"
+    by = f"by {_time(one.due_at)}" if one.due_at else "when its lease has lapsed"
+    return f"That worker {heard}. If it is dead, another one takes the job back {by}."
+
+
 def _ended(one: WhyReason) -> str:
     because = f": {one.note}." if one.note else "."
     return f"It has ended: it was {one.which} at {_time(one.since)}{because}"
@@ -300,6 +331,7 @@ _SENTENCES: dict[WhyKind, Callable[[WhyReason], str]] = {
     "in line": _in_turn,
     "should run": _should,
     "runs": lambda one: f"It runs on the worker {one.which or '(unknown)'} since {_time(one.since)}.",
+    "worker silent": _silent,
     "dead": _dead_sentence,
     "ended": _ended,
 }

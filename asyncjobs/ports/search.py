@@ -54,12 +54,14 @@ class Sample(NamedTuple):
 
 
 class JobLocation(NamedTuple):
-    """Where a job waits."""
+    """Where a job waits or runs."""
 
-    place: Literal["ready", "parked", "other"]
-    """``ready``, ``parked`` (set aside), or ``other``: it is scheduled, runs, is dead or has ended."""
+    place: Literal["ready", "parked", "running", "other"]
+    """``ready``, ``parked`` (set aside), ``running``, or ``other``: it is scheduled, is dead or has ended."""
     hold: Hold | None = None
     """What a parked job is parked for, ``None`` if only a newer asyncjobs knows it."""
     ahead: int | None = None
     """How many jobs stand before a ready job, those of higher priorities included; cancelled ones may be among them.
     ``None`` too where a broker doesn't look so far."""
+    leased_until_ms: int | None = None
+    """When the lease of a running job lapses unless it is extended, in Unix milliseconds by the broker's clock."""

@@ -67,7 +67,7 @@ class JobStore(Protocol):
         ...
 
     async def locate(self, queue: str, job_id: str) -> JobLocation | None:
-        """Return where a job waits, and how many others start before it; ``None`` if there is no record.
+        """Return where a job waits or runs; ``None`` if there is no record.
 
         Args:
             queue: The queue.

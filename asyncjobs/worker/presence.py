@@ -22,6 +22,7 @@ from asyncjobs.worker.liveness.watchdog import Watchdog
 from asyncjobs.worker.memory_use import resident_bytes
 from asyncjobs.worker.namesakes import warn_of_namesakes
 from asyncjobs.worker.unknown_names import UnknownNames
+from asyncjobs.worker.unused_queues import warn_of_unused_queues
 
 __all__ = ["Presence"]
 
@@ -87,10 +88,11 @@ class Presence(Duty):
         )
 
     async def start(self) -> None:
-        """Announce the worker, and look for others that take its jobs for theirs."""
+        """Announce the worker, and look for others that take its jobs for theirs, and for queues that nothing uses."""
         await self.announce()
         with contextlib.suppress(BrokerError):
             warn_of_namesakes(self._info(), await self._broker.workers())
+            await warn_of_unused_queues(self._broker, self._queues, {one.queue for one in self._catalogue})
 
     async def announce(self) -> None:
         """Show the worker, and make jobs startable that waited for a worker of their names."""

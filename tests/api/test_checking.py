@@ -11,6 +11,7 @@ import pytest
 from asyncjobs import App
 from asyncjobs.app.deploy_check import check_jobs
 from tests.apps import broker_of
+from tests.security.keys import key
 
 pytestmark = pytest.mark.anyio
 
@@ -80,3 +81,24 @@ async def test_a_name_that_this_code_does_not_know_is_told_with_the_workers_that
         assert reasons["unknown"].endswith("No worker that is running knows it either.")
         problems, _ = await check_jobs(here)
         assert all(one.reason.endswith("No worker that is running knows it either.") for one in problems)
+
+
+async def test_the_schedules_of_the_code_are_no_problem_since_its_workers_store_them_anew(
+    make_app: Callable[..., App],
+) -> None:
+    old, new = make_app(), make_app(encryption_keys=[key(1)], encryption="required")
+
+    @old.job(name="report", every=3600)
+    async def report() -> None: ...
+
+    @new.job(name="report", every=3600)
+    async def later_report(unit: str = "day") -> None: ...
+
+    async with old, new:
+        async with old.worker():
+            pass
+        assert await check_jobs(new) == ([], 1)
+        await old.add_schedule("by-hand", report.request(), every=3600)
+        [problem], looked_at = await check_jobs(new)
+    assert (problem.example, looked_at) == ("by-hand", 2)
+    assert "not encrypted" in problem.reason

@@ -14,8 +14,9 @@ from asyncjobs.app.why import why
 from asyncjobs.core.job import Envelope, Job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.states import JobState
-from asyncjobs.ports import Hold, JobLocation, QueueFigures, WorkerInfo
-from tests.waiting import until
+from asyncjobs.ports import ClaimRequest, Hold, JobLocation, QueueFigures, WorkerInfo
+from tests.apps import broker_of
+from tests.waiting import SOON, until
 
 NOW = datetime(2026, 11, 26, 3, 12, 7, tzinfo=UTC)
 SENT_MS = round((NOW - timedelta(hours=1)).timestamp() * 1000)
@@ -156,6 +157,40 @@ def test_a_reason_is_told_from_the_figures(
     assert str(found).startswith(sentence)
 
 
+RUNNING = a_job(state=JobState.RUNNING, worker="w-7", started_at_ms=SENT_MS, seen_at_ms=round(NOW.timestamp() * 1000))
+LEASED = JobLocation("running", leased_until_ms=round((NOW + timedelta(seconds=9)).timestamp() * 1000))
+
+
+def heard(seconds_ago: float, **fields: Any) -> WorkerInfo:
+    return a_worker(beat_at_ms=round((NOW - timedelta(seconds=seconds_ago)).timestamp() * 1000), **fields)
+
+
+@pytest.mark.parametrize(
+    ("workers", "kinds", "sentence"),
+    [
+        ([heard(6)], ["runs"], " since 2026-11-26 02:12:07 UTC."),
+        (
+            [heard(15), heard(1, id="w-8")],
+            ["runs", "worker silent"],
+            "at 2026-11-26 03:11:52 UTC. If it is dead, another one takes the job back by 2026-11-26 03:12:17 UTC.",
+        ),
+        (
+            [heard(1, id="w-8")],
+            ["runs", "worker silent"],
+            "not present any more. If it is dead, another one takes the job back by 2026-11-26 03:12:17 UTC.",
+        ),
+        ([], ["runs", "worker silent", "no worker"], "No worker serves the queue payments."),
+        ([heard(1, id="w-8", queues=("emails",))], ["runs", "worker silent", "no worker"], ""),
+    ],
+)
+def test_a_worker_that_is_silent_is_told_with_when_its_job_comes_back(
+    workers: list[WorkerInfo], kinds: list[str], sentence: str
+) -> None:
+    found = told(RUNNING, LEASED, *workers)
+    assert [one.kind for one in found.reasons] == kinds
+    assert str(found).endswith(sentence)
+
+
 def test_a_retry_tells_its_number_and_how_long_it_waits() -> None:
     failed_ms = round((NOW - timedelta(seconds=20)).timestamp() * 1000)
     job = a_job(
@@ -228,3 +263,21 @@ async def test_a_retry_and_a_job_of_an_unknown_name_are_told_beside_a_worker(app
         assert await kind(waiting.id) == "no worker"
         with pytest.raises(UnknownJob):
             await app.why("unknown")
+
+
+@pytest.mark.anyio
+async def test_a_job_whose_worker_was_killed_tells_that_and_comes_back(app: App) -> None:
+    @app.job(queue="payments")
+    async def pay() -> str:
+        return "paid"
+
+    async with app:
+        handle = await pay.delay()
+        of_the_killed = ClaimRequest(worker="killed", number=1, queues=["payments"], limit=1, lease_ms=2_000)
+        claim = await broker_of(app).claim(of_the_killed)
+        found = await app.why(handle.id)
+        assert [one.kind for one in found.reasons] == ["runs", "worker silent", "no worker"]
+        assert found.reasons[1].due_at == datetime.fromtimestamp((claim.now_ms + 3_000) / 1000, UTC)
+        async with Worker(app, queues=["payments"]).running():
+            assert [one.kind for one in (await app.why(handle.id)).reasons] == ["runs", "worker silent"]
+            assert await handle.result(SOON) == "paid"

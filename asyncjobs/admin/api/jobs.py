@@ -213,7 +213,7 @@ def _without_figures(reason: WhyReason) -> WhyReason:
         free_slots=None,
         by="",
         note="" if reason.kind == "queue paused" else reason.note,
-        which="" if reason.kind == "runs" else reason.which,
+        which="" if reason.kind in ("runs", "worker silent") else reason.which,
     )
 
 

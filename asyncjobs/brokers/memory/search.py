@@ -65,12 +65,14 @@ def _has(entry: Entry, needle: bytes) -> bool:
 
 
 def _locate(queue: Queue, job_id: str, now_ms: int) -> JobLocation | None:
-    """Return where a job waits, and how many others start before it; ``None`` if there is no record."""
+    """Return where a job waits or runs; ``None`` if there is no record."""
     entry = queue.get(job_id, now_ms)
     if entry is None:
         return None
     if entry.place == "ready":
         return JobLocation("ready", None, queue.ready.ahead(entry))
+    if entry.place == "running":
+        return JobLocation("running", leased_until_ms=entry.at_ms)
     return JobLocation("parked", entry.hold) if entry.place == "parked" else JobLocation("other")
 
 

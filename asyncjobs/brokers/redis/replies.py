@@ -139,7 +139,8 @@ def read_location(reply: Sequence[Any] | None) -> JobLocation | None:
         return None
     found = _LOCATE.reply(*reply)
     hold = hold_of(found.label.decode()) if found.label else None
-    return JobLocation(found.place.decode(), hold, found.ahead if found.ahead >= 0 else None)
+    ahead, until_ms = (figure if figure >= 0 else None for figure in (found.ahead, found.until_ms))
+    return JobLocation(found.place.decode(), hold, ahead, until_ms)
 
 
 def read_sample(reply: Sequence[Any]) -> Sample:

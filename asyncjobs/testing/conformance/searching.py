@@ -157,30 +157,37 @@ class Searching(Theme):
         [high] = await bench.send(bench.new(priority=Priority.HIGH))
         [low] = await bench.send(bench.new(priority=Priority.LOW))
         for number, job_id in enumerate([high, *normal, low]):
-            assert await bench.broker.locate(bench.queue, job_id) == ("ready", None, number)
+            assert await bench.broker.locate(bench.queue, job_id) == ("ready", None, number, None)
         assert await bench.broker.locate(bench.queue, "unknown") is None
 
     async def test_a_job_far_from_both_ends_of_the_line_is_located_too(self, bench: Bench) -> None:
         sent = await bench.send(count=2_500)
         for number in (0, 1_250, 2_499):
-            assert await bench.broker.locate(bench.queue, sent[number]) == ("ready", None, number)
+            assert await bench.broker.locate(bench.queue, sent[number]) == ("ready", None, number, None)
 
     async def test_a_parked_job_is_located_by_what_it_is_parked_for(self, bench: Bench) -> None:
         [unknown, of_tenant] = await bench.send(bench.new("other"), bench.new(tenant="acme"))
         await bench.hold("tenant", "acme")
         await bench.claim(5, names=frozenset({"work"}))
-        assert await bench.broker.locate(bench.queue, unknown) == ("parked", Hold("name", "other"), None)
-        assert await bench.broker.locate(bench.queue, of_tenant) == ("parked", Hold("tenant", "acme"), None)
+        assert await bench.broker.locate(bench.queue, unknown) == ("parked", Hold("name", "other"), None, None)
+        assert await bench.broker.locate(bench.queue, of_tenant) == ("parked", Hold("tenant", "acme"), None, None)
 
     async def test_jobs_elsewhere_are_not_in_line(self, bench: Bench) -> None:
         [dead] = await bench.bury()
         [later] = await bench.send(bench.new(delay_ms=60_000))
         [cancelled] = await bench.send()
         await bench.cancel(cancelled)
+        for job_id in (dead, later, cancelled):
+            assert await bench.broker.locate(bench.queue, job_id) == ("other", None, None, None)
+
+    async def test_a_running_job_is_located_with_the_end_of_its_lease(self, bench: Bench) -> None:
         [running] = await bench.send()
-        await bench.claim()
-        for job_id in (dead, later, cancelled, running):
-            assert await bench.broker.locate(bench.queue, job_id) == ("other", None, None)
+        claim = await bench.claim(lease_ms=60_000)
+        assert await bench.broker.locate(bench.queue, running) == ("running", None, None, claim.now_ms + 60_000)
+        await bench.extend(claim.jobs, 90_000)
+        found = await bench.broker.locate(bench.queue, running)
+        assert found is not None
+        assert (found.leased_until_ms or 0) >= claim.now_ms + 90_000
 
     async def test_a_sample_leaves_out_jobs_that_were_cancelled(self, bench: Bench) -> None:
         first, *_ = await bench.send(count=3)
