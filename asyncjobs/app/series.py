@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from asyncjobs.core.histogram import add_to, percentile_ms
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.retention import HOUR_MS, HOURS_KEEP_MS, MINUTE_MS, MINUTES_KEEP_MS, RUNS_KEEP_MS
 from asyncjobs.errors import ArgumentsError
-from asyncjobs.ports import Gauges, NameHour, PeriodFigures, RunCounts, Step
+from asyncjobs.ports import Gauges, NameHour, PeriodFigures, RunCounts, Series, Step
 
 __all__ = [
     "NameSeries",
@@ -227,18 +228,17 @@ _NOT_ADDED = ("oldest_wait_ms", "slots", "workers")
 _GAUGES = ("scheduled", "overdue", "parked", "running", "dead", "oldest_wait_ms", "slots", "workers")
 
 
-def queue_series(queues: Mapping[str, Iterable[PeriodFigures]], span: Span, now_ms: int) -> QueueSeries:
+def queue_series(queues: Mapping[str, Series], span: Span) -> QueueSeries:
     """Return the figures of queues as columns.
 
     Args:
-        queues: The periods that are known of each queue.
-        span: Which of them are wanted.
-        now_ms: The broker's clock, in Unix milliseconds.
+        queues: What is known of each queue.
+        span: Which periods are wanted.
     """
-    starts = span.starts(now_ms)
+    starts = span.starts(max((one.now_ms for one in queues.values()), default=time.time_ns() // 1_000_000))
     sums = {start: _Sum() for start in starts}
-    for queue, periods in queues.items():
-        for one in periods:
+    for queue, series in queues.items():
+        for one in series.periods:
             start = one.at_ms - one.at_ms % starts.step
             if start in sums:
                 sums[start].add(queue, one)

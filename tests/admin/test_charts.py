@@ -73,6 +73,31 @@ async def test_a_deploy_is_marked_also_where_its_workers_have_gone() -> None:
             assert re.findall(r"<bdi>([^<]*)</bdi> at [0-9]", body) == marked
 
 
+@pytest.mark.anyio
+async def test_the_first_page_reads_the_minutes_of_a_queue_once_for_its_charts_and_its_problems() -> None:
+    app = App("memory://")
+    web = dashboard(app, authorize=role_of)
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        await work.delay()
+        # What stands on each page is kept from now on.
+        await fetch(web, "/queues", headers={"x-role": "admin"})
+        broker, read = broker_of(app), []
+        series = broker.series
+
+        async def counted(queue: str, step: str, *args: int) -> Any:
+            read.append(step)
+            return await series(queue, step, *args)
+
+        broker.series = counted
+        page = await fetch(web, "/", headers={"x-role": "admin"})
+        assert "Jobs that came in and ended" in page.body.decode()
+        assert sorted(read) == ["hour", "minute"]
+
+
 def test_a_spark_line_stays_in_its_box() -> None:
     assert spark([0, 5, 10]) == "0.0,17.0 45.0,9.0 90.0,1.0"
     assert spark([0, 0]) == "0.0,17.0 90.0,17.0"

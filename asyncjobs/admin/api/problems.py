@@ -8,8 +8,9 @@ import msgspec
 
 from asyncjobs.admin.api.route import Call, InQueue, Route
 from asyncjobs.app.triage.finding import Finding
+from asyncjobs.app.verbs.problems import Situation, situation_of
 
-__all__ = ["ROUTES", "Problems", "problems"]
+__all__ = ["ROUTES", "Problems", "problems", "situation"]
 
 
 class Problems(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,12 +26,17 @@ class Problems(msgspec.Struct, frozen=True, kw_only=True):
 
 async def problems(call: Call[InQueue]) -> Problems:
     """Tell what is wrong now, the worst first."""
+    found = (await situation(call)).problems
+    return Problems(as_of=datetime.now(UTC), bad=sum(one.level == "bad" for one in found), problems=found)
+
+
+async def situation(call: Call[InQueue]) -> Situation:
+    """Return what is wrong of what the caller may see, and the figures that tell it."""
     call.whole_queues()
     queue, seen = call.query.queue, call.access.queues
     if queue is not None and not call.access.sees_queue(queue):
         call.not_found(f"queue {queue!r}")
-    found = await call.app.problems(queue=seen if queue is None else queue)
-    return Problems(as_of=datetime.now(UTC), bad=sum(one.level == "bad" for one in found), problems=found)
+    return await situation_of(call.app, seen if queue is None else queue)
 
 
 ROUTES = [Route("GET", "/problems", "look", problems, Problems, InQueue)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -11,11 +11,11 @@ import msgspec
 
 from asyncjobs.admin.api import figures, listing, operations, queues
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
-from asyncjobs.admin.dashboard.charts import SPANS, Chart, Mark, SpanName, name_charts, queue_charts
+from asyncjobs.admin.dashboard.charts import SPANS, Mark, SpanName, name_charts, queue_charts
 from asyncjobs.admin.dashboard.keeping import kept
 from asyncjobs.admin.dashboard.page import Page
 from asyncjobs.app.load import QueueLoad
-from asyncjobs.app.series import NameStats
+from asyncjobs.app.series import NameStats, QueueSeries
 from asyncjobs.app.verbs.by_name import definition_of
 from asyncjobs.app.verbs.paging import ListedState
 
@@ -26,7 +26,10 @@ _DAY = 86_400
 # How old the loads of queues may be: they are rates of five minutes.
 _LOADS_S = 5.0
 
-# And those of job names, of which hours are read.
+# How old figures of the days before may be, of which hours are read.
+_EARLIER_S = 60.0
+
+# And those of job names.
 _NAMES_S = 20.0
 
 # How old the sample of a queue may be, and how many jobs it has: in a long queue, each is far from both ends.
@@ -52,21 +55,37 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was done before: ``suspend`` or ``release``."""
 
 
-async def charts_of(call: Call[Any], span: SpanName, queue: str | None = None) -> Mapping[str, Any]:
-    """Return what ``charts.html`` takes: the charts of a queue, or of all that the caller may see."""
-    since, step = SPANS[span]
+async def charts_of(
+    call: Call[Any],
+    span: SpanName,
+    queue: str | None = None,
+    *,
+    read: Callable[[], Awaitable[QueueSeries]] | None = None,
+) -> Mapping[str, Any]:
+    """Return what ``charts.html`` takes: the charts of a queue, or of all that the caller may see.
 
-    async def load() -> list[Chart]:
-        asked = figures.AllSeriesQuery(since=since, step=step, queue=queue or "")
-        days = max(since // _DAY, 1)
-        earlier = msgspec.structs.replace(asked, since=max(since, 3_600), step=max(step, 3_600), before=days * _DAY)
-        series, before = await asyncio.gather(*(figures.all_series(call.asking(one)) for one in (asked, earlier)))
-        return queue_charts(series, before, days)
+    Args:
+        call: The caller.
+        span: How far they look back.
+        queue: The queue, ``None`` for all.
+        read: Returns their figures, where these are read for something else too.
+    """
+    since, step = SPANS[span]
+    days = max(since // _DAY, 1)
+    asked = figures.AllSeriesQuery(since=since, step=step, queue=queue or "")
+    earlier = msgspec.structs.replace(asked, since=max(since, 3_600), step=max(step, 3_600), before=days * _DAY)
+
+    async def kept_series(asked: figures.AllSeriesQuery, max_age_s: float) -> QueueSeries:
+        key = ("series", span, queue, asked.before)
+        return await kept(call, key, max_age_s, lambda: figures.all_series(call.asking(asked)))
 
     # They end with the last full step, so that they seldom change.
-    charts, marks = await asyncio.gather(
-        kept(call, ("charts", span, queue), min(60.0, step / 12), load), _deploys(call, since)
+    series, before, marks = await asyncio.gather(
+        kept_series(asked, min(60.0, step / 12)) if read is None else read(),
+        kept_series(earlier, _EARLIER_S),
+        _deploys(call, since),
     )
+    charts = queue_charts(series, before, days)
     return {"charts": charts, "marks": marks, "spans": list(SPANS), "span": span}
 
 

@@ -17,10 +17,11 @@ from asyncjobs.admin.dashboard import dead, one_job, upkeep
 from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.charts import SpanName
-from asyncjobs.admin.dashboard.figures import Charted, charts_of, loads_of, sample_of
+from asyncjobs.admin.dashboard.figures import Charted, charts_of, sample_of
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.problem import Problem
+from asyncjobs.app.series import QueueSeries
 
 __all__ = ["PAGES"]
 
@@ -43,13 +44,15 @@ async def now(call: Call[Charted]) -> Mapping[str, Any]:
     """Show what is wrong, and all queues."""
     if call.access.tenants is not None:
         return {"tenants": [await call.app.tenant_stats(one) for one in call.access.tenants], "stats": None}
-    stats, wrong, loads, charts = await asyncio.gather(
-        queues.stats(call.asking(InQueue())),
-        problems.problems(call.asking(InQueue())),
-        loads_of(call),
-        charts_of(call, call.query.span),
-    )
-    return {"stats": stats, "findings": wrong.problems, "tenants": None, "loads": loads, **charts}
+    reading = asyncio.ensure_future(problems.situation(call.asking(InQueue())))
+
+    async def last_hour() -> QueueSeries:
+        return (await reading).hour
+
+    # What is wrong is told by the same figures as the last hour's charts.
+    charts = charts_of(call, call.query.span, read=last_hour if call.query.span == "1h" else None)
+    found, charted = await asyncio.gather(reading, charts)
+    return {"stats": found.stats, "findings": found.problems, "tenants": None, "loads": found.loads, **charted}
 
 
 async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from asyncjobs.app.connection import on_app_loop
-from asyncjobs.app.load import TARGET_S, queue_load
-from asyncjobs.app.series import NameStats
+from asyncjobs.app.load import TARGET_S, QueueLoad, queue_load
+from asyncjobs.app.series import NameStats, QueueSeries, queue_series, span_of
 from asyncjobs.app.stats import Stats, stats
 from asyncjobs.app.triage.finding import Facts, Finding, ProblemLimits, ScheduleFacts
 from asyncjobs.app.triage.triage import findings
@@ -22,11 +23,29 @@ from asyncjobs.core.states import JobState
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.ports import DeadGroup, QueueFigures, Series, WorkerInfo
 
-__all__ = ["ProblemVerbs"]
+__all__ = ["ProblemVerbs", "Situation", "situation_of"]
 
 _HOUR_S, _DAY_S = 3_600, 86_400
 # With how many days before the deaths of this hour are compared.
 _DAYS = 3
+
+
+class Situation(NamedTuple):
+    """What is wrong, and the figures that tell it."""
+
+    stats: Stats
+    """The queues, and the workers that serve one of them."""
+    loads: Mapping[str, QueueLoad]
+    """The load of each queue."""
+    minutes: Mapping[str, Series]
+    """The last hour of each queue, by minute."""
+    problems: list[Finding]
+    """What is wrong now, the worst first."""
+
+    @property
+    def hour(self) -> QueueSeries:
+        """The last hour of all these queues together."""
+        return queue_series(self.minutes, span_of(_HOUR_S, 60, 0))
 
 
 class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, OperationVerbs):
@@ -59,7 +78,9 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
         """
         if limits is not None and not isinstance(limits, ProblemLimits):
             raise ArgumentsError(f"limits={shown(limits)}: expected a ProblemLimits")
-        limits = ProblemLimits() if limits is None else limits
+        return (await self._situation(queue, ProblemLimits() if limits is None else limits)).problems
+
+    async def _situation(self, queue: str | Collection[str] | None, limits: ProblemLimits) -> Situation:
         now = datetime.now(UTC)
         names = None if queue is None else set(await self._queues(queue))
         # At once, so that they share round trips.
@@ -92,7 +113,8 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
             )
         )
         # A worker of these queues may run jobs of others.
-        return [one for one in told if names is None or not one.queue or one.queue in names]
+        problems = [one for one in told if names is None or not one.queue or one.queue in names]
+        return Situation(found, loads, dict(zip(loads, series, strict=True)), problems)
 
     async def _facts_of(
         self, names: Collection[str] | None
@@ -122,6 +144,12 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
             if (now - job.started_at).total_seconds() >= limits.run_s
         }
         return await self.names(sorted(long)) if long else []
+
+
+@on_app_loop
+async def situation_of(app: ProblemVerbs, queue: str | Collection[str] | None) -> Situation:
+    """Return what is wrong as ``app.problems`` does, and with it the figures that were read for that."""
+    return await app._situation(queue, ProblemLimits())
 
 
 async def _nothing() -> None:

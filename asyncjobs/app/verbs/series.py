@@ -59,8 +59,7 @@ class SeriesVerbs(Verbs):
         span, broker = span_of(since, step, before), self._broker
         names = await self._known([queues] if isinstance(queues, str) else queues)
         found = await asyncio.gather(*(broker.series(one, span.period, span.to_read, span.skip) for one in names))
-        now_ms = max((one.now_ms for one in found), default=time.time_ns() // 1_000_000)
-        return queue_series({name: one.periods for name, one in zip(names, found, strict=True)}, span, now_ms)
+        return queue_series(dict(zip(names, found, strict=True)), span)
 
     @on_app_loop
     async def names(
@@ -143,11 +142,14 @@ class SeriesVerbs(Verbs):
         return load_of(*await self._facts(queues), target_s)
 
     async def _facts(self, queues: Collection[str] | None) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo]]:
-        broker = self._broker
-        names, workers = await asyncio.gather(self._known(queues), broker.workers())
+        (figures, series), workers = await asyncio.gather(self._figures_of(queues), self._broker.workers())
+        return figures, series, workers
+
+    async def _figures_of(self, queues: Collection[str] | None) -> tuple[list[QueueFigures], list[Series]]:
+        names, broker = await self._known(queues), self._broker
         each = asyncio.gather(*(broker.series(one, "minute", LOOK_BACK) for one in names))
         figures, series = await asyncio.gather(broker.overview(names), each)
-        return figures, series, workers
+        return figures, series
 
     async def _known(self, queues: Collection[str] | None) -> list[str]:
         """Return the given queues; for ``None``, all queues in use."""
