@@ -111,6 +111,22 @@ async def test_waits_that_are_cancelled_while_they_connect_or_wait_leave_no_conn
     await lines.close()
 
 
+async def test_calls_that_go_on_while_the_connections_are_closed_leave_none(
+    address: Address, pool: redis.asyncio.ConnectionPool, client: redis.Redis
+) -> None:
+    before = others(client)
+    for turns in range(12):
+        lines = Lines(address, pool)
+        calls = [asyncio.ensure_future(lines.call("ECHO", "hi")) for _ in range(5)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await lines.close()
+        await asyncio.gather(*calls, return_exceptions=True)
+        with pytest.raises(redis.ConnectionError, match="were closed"):
+            await lines.call("ECHO", "hi")
+    await until(lambda: others(client) == before, "no connection is left")
+
+
 def gathered(address: Address, pool: redis.asyncio.ConnectionPool) -> Gathered:
     return Gathered(Lines(address, pool, 20))
 

@@ -106,7 +106,8 @@ class Line(Calls):
             except TimeoutError:
                 raise timed_out(bound, timeout) from None
             finally:
-                if not is_usable:
+                # It may have been given up while it was being opened.
+                if not is_usable or self._connection is not connection:
                     self._connection = None
                     await connection.disconnect(nowait=True)
             return replies
@@ -133,6 +134,7 @@ class Lines(Calls):
         self._turns = None if most is None else asyncio.Semaphore(most)
         self._all: list[Line] = []
         self._free: list[Line] = []
+        self._is_closed = False
 
     async def send(self, commands: Sequence[Sequence[Any]], *, timeout: float | None = None) -> list[Any]:
         """Send commands, and return their replies, as ``Line.send`` does."""
@@ -142,6 +144,9 @@ class Lines(Calls):
             return await self._send(commands, timeout)
 
     async def _send(self, commands: Sequence[Sequence[Any]], timeout: float | None) -> list[Any]:
+        if self._is_closed:
+            # What goes on after its app was closed opens no connection that nobody would close.
+            raise redis.exceptions.ConnectionError("the connections were closed")
         if not self._free:
             line = Line(self._settings, self._pool)
             self._all.append(line)
@@ -158,7 +163,8 @@ class Lines(Calls):
         return replies
 
     async def close(self) -> None:
-        """Give up the connections."""
+        """Give up the connections; further calls fail."""
+        self._is_closed = True
         for line in self._all:
             await line.close()
 
