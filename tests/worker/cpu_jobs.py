@@ -126,9 +126,10 @@ def nap(seconds: float) -> float:
 
 
 @job(name="cpu_wait_for", executor="process", queue="cpu", acks="early")
-def wait_for(path: str) -> None:
-    """Run until there is such a file."""
-    while not os.path.exists(path):
+def wait_for(gate: str) -> None:
+    """Note in a file beside the gate that it has begun, and run until there is a gate."""
+    Path(f"{gate}.begun").touch()
+    while not os.path.exists(gate):
         time.sleep(0.01)
 
 

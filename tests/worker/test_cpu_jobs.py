@@ -141,6 +141,7 @@ async def test_a_job_that_waits_for_a_process_is_cancelled_without_one(
         first = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
         waiting = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
         await _until_running(app, 2)
+        await _until_begun(gate)
         began = time.monotonic()
         assert await waiting.cancel("enough")
         with pytest.raises(JobCancelled, match="enough"):
@@ -176,6 +177,7 @@ async def test_a_worker_that_stops_gives_back_what_waits_for_a_process(
             first = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
             waiting = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
             await _until_running(app, 2)
+            await _until_begun(gate)
             worker.stop()
             # While the first still runs. Acknowledged early, a job that had begun would have failed by this.
             await _until_pending(waiting)
@@ -204,7 +206,7 @@ async def test_a_job_that_was_just_being_claimed_at_the_stop_does_not_wait_for_a
         monkeypatch.setattr(broker_of(app), "claim", slow_claim)
         async with app.worker(queues=["cpu"], concurrency=2) as worker:
             first = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
-            await _until_running(app, 1)
+            await _until_begun(gate)
             is_busy = True
             claimed = await cpu_jobs.wait_for.with_options(app=app).delay(str(gate))
             await until(is_claimed, "the second job is being claimed")
@@ -217,10 +219,17 @@ async def test_a_job_that_was_just_being_claimed_at_the_stop_does_not_wait_for_a
 
 
 async def _until_running(app: App, count: int) -> None:
+    """Wait until jobs have been claimed; the worker may only be about to learn of it."""
+
     async def are_running() -> bool:
         return (await app.queue_stats("cpu")).running >= count
 
     await until(are_running, f"{count} jobs are running")
+
+
+async def _until_begun(gate: Path) -> None:
+    """Wait until a process runs the handler that waits for the gate."""
+    await until(Path(f"{gate}.begun").exists, "the handler has begun")
 
 
 async def _until_pending(handle: JobHandle[Any]) -> None:
