@@ -317,7 +317,9 @@ def test_schedules_that_are_late_died_or_unreadable_are_told() -> None:
         ({"persistence_failed": True}, [("bad", "persistence")]),
         ({"replicas": 2, "replicas_lagging": 1}, [("warn", "replica")]),
         ({"clock_skew_ms": -5_000}, [("warn", "clock")]),
-        ({"refused": ("evalsha",)}, [("bad", "refused command")]),
+        ({"refused": ("EVALSHA",)}, [("bad", "refused command")]),
+        # Those of a user with the rights of an operator.
+        ({"refused": ("BLPOP",)}, []),
     ],
 )
 def test_what_is_wrong_with_the_server(node: Any, expected: Any) -> None:

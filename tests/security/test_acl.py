@@ -14,16 +14,23 @@ import redis
 import redis.exceptions
 
 import asyncjobs.brokers.redis
-from asyncjobs import App, BrokerRefused, Job, RetryPolicy, acting, current_job
+from asyncjobs import App, BrokerRefused, Job, ResultTimeout, RetryPolicy, acting, current_job
+from asyncjobs.admin import Access, admin_api, dashboard
+from asyncjobs.admin.api.app import ROUTES
 from asyncjobs.brokers.redis.broker import RedisBroker
-from asyncjobs.brokers.redis.roles import ROLES, Role, acl_rules
+from asyncjobs.brokers.redis.permissions import NEEDED_COMMANDS, OTHER_COMMANDS, WRITES
+from asyncjobs.brokers.redis.roles import ROLES, Role, acl_rules, commands_of
 from asyncjobs.cli import main
 from asyncjobs.ports import ClaimRequest
 from asyncjobs.testing.conformance import BrokerConformance
+from tests.admin.crawl import crawl
+from tests.admin.sowing import sown
+from tests.admin.test_every_page import paths_of, reader
 from tests.apps import broker_of
 from tests.conformance.kits import RedisKit
 from tests.servers import Server
 from tests.waiting import SOON, until_workers
+from tests.web import Reply, fetch
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +86,7 @@ async def apps(app_of: Callable[[Role], App]) -> AsyncIterator[dict[str, App]]:
 
 
 async def test_each_role_does_its_work(apps: dict[str, App], admin: redis.Redis) -> None:
-    sender, worker, operator = (apps[role] for role in ROLES)
+    sender, worker, operator, _ = (apps[role] for role in ROLES)
     work, hang = sender.registry.get("work"), sender.registry.get("hang")
     async with worker.worker():
         handle = await work.delay("a")
@@ -126,7 +133,7 @@ async def test_each_role_does_its_work(apps: dict[str, App], admin: redis.Redis)
             while len(await operator.job_history("again", 10)) < 2:
                 await asyncio.sleep(0.05)
     # None of them was refused anything on the way: scripts that go on after an error would hide it.
-    refused = [dict(zip(one[::2], one[1::2], strict=True)) for one in admin.execute_command("ACL", "LOG")]
+    refused = [_refused(one) for one in admin.execute_command("ACL", "LOG")]
     # redis-py tells its name where it may.
     assert {one[b"object"] for one in refused} <= {b"client|setinfo", b"client"}
 
@@ -147,28 +154,100 @@ def _claim(app: App) -> Awaitable[Any]:
     return claim
 
 
-DENIED: list[tuple[Role, str, Callable[[App], Awaitable[Any]]]] = [
-    ("sender", "claims", _claim),
-    ("sender", "lists", lambda app: app.jobs("ready", queue="default")),
-    ("sender", "lists the dead", lambda app: app.failed_jobs(queue="default")),
-    ("sender", "retries", lambda app: app.retry_job("x", queue="default")),
-    ("sender", "pauses", lambda app: app.pause("default")),
-    ("sender", "cancels", lambda app: app.cancel_job("x", queue="default")),
-    ("sender", "adds a schedule", lambda app: app.add_schedule("x", app.registry.get("work").request("x"), every=60)),
-    ("sender", "reads the audit", lambda app: app.audit()),
-    ("worker", "lists the dead", lambda app: app.failed_jobs(queue="default")),
-    ("worker", "reads the audit", lambda app: app.audit()),
-    ("operator", "claims", _claim),
+def _add_schedule(app: App) -> Awaitable[Any]:
+    return app.add_schedule("x", app.registry.get("work").request("x"), every=60)
+
+
+DENIED: list[tuple[Role, str, Callable[[App], Awaitable[Any]], str]] = [
+    ("sender", "claims", _claim, "role worker"),
+    ("sender", "lists", lambda app: app.jobs("ready", queue="default"), "roles operator and viewer"),
+    ("sender", "lists the dead", lambda app: app.failed_jobs(queue="default"), "roles operator and viewer"),
+    ("sender", "retries", lambda app: app.retry_job("x", queue="default"), "role operator"),
+    ("sender", "pauses", lambda app: app.pause("default"), "role operator"),
+    ("sender", "cancels", lambda app: app.cancel_job("x", queue="default"), "role operator"),
+    # It looks first for the one that is there.
+    ("sender", "adds a schedule", _add_schedule, "roles worker, operator and viewer"),
+    ("sender", "reads the audit", lambda app: app.audit(), "roles operator and viewer"),
+    ("worker", "lists the dead", lambda app: app.failed_jobs(queue="default"), "roles operator and viewer"),
+    ("worker", "reads the audit", lambda app: app.audit(), "roles operator and viewer"),
+    ("operator", "claims", _claim, "role worker"),
+    ("viewer", "claims", _claim, "role worker"),
+    ("viewer", "sends", lambda app: app.registry.get("work").delay("x"), "roles sender, worker and operator"),
+    ("viewer", "retries", lambda app: app.retry_job("x", queue="default"), "role operator"),
+    ("viewer", "pauses", lambda app: app.pause("default"), "role operator"),
+    ("viewer", "cancels", lambda app: app.cancel_job("x", queue="default"), "role operator"),
+    ("viewer", "adds a schedule", _add_schedule, "roles worker and operator"),
 ]
 
 
-@pytest.mark.parametrize(("role", "what", "verb"), DENIED, ids=lambda given: given if isinstance(given, str) else "")
-async def test_what_a_role_does_not_need_is_refused(
-    app_of: Callable[[Role], App], role: Role, what: str, verb: Callable[[App], Awaitable[Any]]
+@pytest.mark.parametrize(
+    ("role", "what", "verb", "may"), DENIED, ids=lambda given: given if isinstance(given, str) else ""
+)
+async def test_what_a_role_does_not_need_is_refused_with_the_roles_that_may(
+    app_of: Callable[[Role], App], role: Role, what: str, verb: Callable[[App], Awaitable[Any]], may: str
 ) -> None:
     async with app_of(role) as app:
-        with pytest.raises(BrokerRefused, match=f"refused the user '{role}': .*asyncjobs doctor --acl ROLE"):
+        with pytest.raises(BrokerRefused, match=f"refused the user '{role}': .*The {may} may do that") as refusal:
             await verb(app)
+        one = may.replace(",", "").split()[1]
+        assert f"`asyncjobs doctor --acl {one}` prints" in str(refusal.value)
+
+
+async def test_a_viewer_sees_each_page_of_the_dashboard_and_each_reply_of_the_api(
+    lane: Server, admin: redis.Redis, app_of: Callable[[Role], App]
+) -> None:
+    def everybody(request: Any) -> Access:
+        return Access(name="ada", role="admin")
+
+    async with App(lane.url, prefix=PREFIX) as whole, sown(whole, "plain"), app_of("viewer") as viewer:
+        # A worker that was killed leaves its name behind.
+        admin.zadd(f"{PREFIX}:workers", {"killed": 2e12})
+        admin.execute_command("ACL", "LOG", "RESET")
+        pages, api = dashboard(viewer, authorize=everybody), admin_api(viewer, authorize=everybody)
+        found = await crawl(reader(pages, check=_is_shown))
+        assert [path for path, targets in found.items() if not targets] == []
+        for route in ROUTES:
+            if route.method == "GET":
+                for target in paths_of(route.path):
+                    assert (await fetch(api, target)).status in (200, 400, 404), target
+        refused = map(_refused, admin.execute_command("ACL", "LOG"))
+        # In transactions it is only asked for.
+        called = {one[b"object"] for one in refused if one[b"context"] != b"multi"}
+        assert called <= {b"client|setinfo", b"client", b"config|get", b"config", b"zrem"} | _WATCHING
+
+
+_WATCHING = {b"ltrim", b"hset", b"pexpire"}
+"""What a reader of events would write, so that it is told of new ones."""
+
+
+def _is_shown(target: str, reply: Reply) -> None:
+    assert reply.status in (200, 303) or target.startswith("/jobs/selected"), (target, reply.body)
+
+
+def _refused(entry: list[Any]) -> dict[bytes, Any]:
+    return dict(zip(entry[::2], entry[1::2], strict=True))
+
+
+async def test_a_viewer_reads_the_events_of_a_running_job(apps: dict[str, App]) -> None:
+    worker, viewer = apps["worker"], apps["viewer"]
+    async with worker.worker():
+        handle = await worker.registry.get("hang").delay()
+        seen = viewer.handle(handle.id)
+        async with asyncio.timeout(SOON):
+            while (await seen.status()).value != "running":
+                await asyncio.sleep(0.02)
+        page = await seen.next_events(0, timeout=0)
+        assert ([*page.events], page.is_over) == ([], False)
+        with pytest.raises(ResultTimeout):
+            await seen.result(0.01)
+
+
+def test_what_a_viewer_lacks_is_all_that_the_server_calls_a_write(admin: redis.Redis) -> None:
+    names = [*NEEDED_COMMANDS, *OTHER_COMMANDS]
+    flags = {name: info["flags"] for name, info in admin.execute_command("COMMAND", "INFO", *names).items()}
+    writes = {name.upper() for name, told in flags.items() if {"write", "pubsub"}.intersection(told)}
+    assert writes == WRITES
+    assert commands_of("viewer").isdisjoint(WRITES)
 
 
 async def test_other_prefixes_and_other_commands_are_closed(lane: Server, admin: redis.Redis) -> None:
@@ -247,11 +326,11 @@ def test_the_doctor_finds_the_rights_of_a_role_whole_or_not(
 
     assert rights("--role", role)["level"] == "ok"
     assert rights()["level"] == "bad"
-    admin.execute_command("ACL", "SETUSER", role, "-zadd")
+    admin.execute_command("ACL", "SETUSER", role, "-zrange")
     found = rights("--role", role)
-    assert (found["level"], found["found"]) == ("bad", "the user may not call ZADD")
-    assert "+zadd" in found["advice"]
+    assert (found["level"], found["found"]) == ("bad", "the user may not call ZRANGE")
+    assert "+zrange" in found["advice"]
     # Without transactions nothing can be asked, and nothing must be done either.
-    admin.execute_command("ACL", "SETUSER", role, "+zadd", "-multi")
+    admin.execute_command("ACL", "SETUSER", role, "+zrange", "-multi")
     assert rights("--role", role)["found"] == "the user may not call MULTI"
     assert set(admin.keys("*")) - before <= {f"{PREFIX}:meta".encode()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from asyncjobs.app.triage.finding import Facts, Finding, FindingKind, span
+from asyncjobs.brokers.redis.roles import roles_of
 from asyncjobs.ports import ServerNode
 
 __all__ = ["of_server"]
@@ -56,7 +57,7 @@ def _safety(node: ServerNode, facts: Facts) -> Iterator[Finding]:
     if abs(node.clock_skew_ms) >= facts.limits.clock_ms:
         side = "ahead of" if node.clock_skew_ms > 0 else "behind"
         yield _finding(node, "clock", f"its clock is {span(abs(node.clock_skew_ms) / 1000)} {side} the one here")
-    if node.refused:
+    if node.refused and not roles_of(node.refused):
         refused = ", ".join(node.refused)
         yield _finding(node, "refused command", f"its user may not call {refused}, which asyncjobs needs", is_bad=True)
 

@@ -9,6 +9,7 @@ from typing import Any
 import redis.exceptions
 
 from asyncjobs.brokers.redis.blocked import LoopBlocked
+from asyncjobs.brokers.redis.roles import roles_with
 from asyncjobs.core.server import Server
 from asyncjobs.errors import BrokerRefused, BrokerUnavailable, QueueUnavailable
 
@@ -38,23 +39,27 @@ _REFUSED_IN_SCRIPT = ("ACL failure in script", "The user executing the script")
 
 
 @contextlib.contextmanager
-def translated(server: Server) -> Iterator[None]:
+def translated(server: Server, call: str = "") -> Iterator[None]:
     """Turn redis-py's errors into ours: ``BrokerUnavailable`` where trying again may help, else ``BrokerRefused``.
 
     In a Cluster it is ``QueueUnavailable``, since another key may have another primary.
+
+    Args:
+        server: The server.
+        call: The name of the script or the command that is called, for the advice where the user may not.
     """
     try:
         yield
     # A slot that no member of a Cluster serves is an error of another family.
     except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
-        translation = _translation(server, error)
+        translation = _translation(server, error, call)
         if server.mode == "cluster" and isinstance(translation, BrokerUnavailable):
             translation = QueueUnavailable(*translation.args)
         # A traceback would show its text.
         raise translation from (None if _has_password(server, str(error)) else error)
 
 
-def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnavailable:
+def _translation(server: Server, error: Exception, call: str) -> BrokerRefused | BrokerUnavailable:
     text = str(error).rstrip(".") or "no answer in time"
     if _has_password(server, text):
         text = text.replace(str(server.password), "***")
@@ -66,11 +71,7 @@ def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnav
             f"{where} refused the login: {text}. Check user and password in the URL, or REDIS_PASSWORD."
         )
     if isinstance(error, redis.exceptions.NoPermissionError) or any(one in text for one in _REFUSED_IN_SCRIPT):
-        return BrokerRefused(
-            f"{where} refused the user {server.username or 'default'!r}: {text}. `asyncjobs doctor` says which "
-            "commands it may not call; `asyncjobs doctor --acl ROLE` prints the rules of a role: its commands, keys "
-            "and channels, such as &asyncjobs:*."
-        )
+        return BrokerRefused(f"{where} refused the user {server.username or 'default'!r}: {text}. {_role_advice(call)}")
     if "OOM" in text or "maxmemory" in text:
         return BrokerRefused(
             f"{where} is out of memory and took nothing: {text}. Raise maxmemory or let workers drain the queues."
@@ -89,6 +90,22 @@ def _translation(server: Server, error: Exception) -> BrokerRefused | BrokerUnav
         # With TLS 1.3 a client has connected before the server looks at its certificate.
         advice += f" It may want to know its clients. {_SHOW_CERTIFICATE}"
     return BrokerUnavailable(f"{where} can't be reached: {text}. {advice}")
+
+
+def _role_advice(call: str) -> str:
+    """Return which role may do what was refused, and how to give a user its rights."""
+    roles = roles_with(call)
+    one = roles[0] if roles else "ROLE"
+    has = ""
+    if roles:
+        has = (
+            f"The role {roles[0]} may" if len(roles) == 1 else f"The roles {', '.join(roles[:-1])} and {roles[-1]} may"
+        )
+        has += " do that. "
+    return (
+        f"{has}`asyncjobs doctor --acl {one}` prints the rules of a role: its commands, keys and channels; "
+        f"`asyncjobs doctor --role {one}` says which of the commands the user may not call."
+    )
 
 
 _SHOW_CERTIFICATE = "Name a certificate that it knows in the URL: ?ssl_certfile=…&ssl_keyfile=…."

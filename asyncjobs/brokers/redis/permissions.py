@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["NEEDED_COMMANDS", "OTHER_COMMANDS", "permission_questions"]
+__all__ = ["NEEDED_COMMANDS", "OTHER_COMMANDS", "WRITES", "permission_questions"]
 
 _NAME, _NUMBER = "x", 1
 
@@ -63,6 +63,28 @@ NEEDED_COMMANDS: Mapping[str, Sequence[str | int]] = {
 
 #: The other commands that scripts call, whose arguments begin with no key of the app's own or name two.
 OTHER_COMMANDS = frozenset(("PUBLISH", "RENAME", "TIME"))
+
+
+#: Those of them that change something, by which keys could be overwritten that a program has no script for.
+WRITES = frozenset(
+    (
+        *(
+            "BLPOP",
+            "DEL",
+            "HDEL",
+            "HINCRBY",
+            "HSET",
+            "HSETNX",
+            "LPUSH",
+            "LTRIM",
+            "MSET",
+            "PERSIST",
+            "PEXPIRE",
+            "PUBLISH",
+        ),
+        *("RENAME", "RPUSH", "SADD", "SET", "SETRANGE", "XADD", "ZADD", "ZREM", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE"),
+    )
+)
 
 
 def permission_questions(key: str, channel: str) -> dict[str, Sequence[str | int]]:

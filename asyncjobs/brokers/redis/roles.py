@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from asyncjobs.brokers.redis.keys import ENDED_CHANNEL, FAMILIES, GlobalKeys, QueueKeys
-from asyncjobs.brokers.redis.permissions import NEEDED_COMMANDS, OTHER_COMMANDS
+from asyncjobs.brokers.redis.keys import ENDED_CHANNEL, FAMILIES, Family, GlobalKeys, QueueKeys
+from asyncjobs.brokers.redis.permissions import NEEDED_COMMANDS, OTHER_COMMANDS, WRITES
 from asyncjobs.brokers.redis.scripts import load
 
-__all__ = ["ROLES", "Role", "RoleNeeds", "acl_rules", "commands_of"]
+__all__ = ["ROLES", "Role", "RoleNeeds", "acl_rules", "commands_of", "roles_of", "roles_with"]
 
-Role = Literal["sender", "worker", "operator"]
-"""What a program does: sends jobs and awaits them, runs them, or shows and steers them."""
+Role = Literal["sender", "worker", "operator", "viewer"]
+"""What a program does: sends jobs and awaits them, runs them, shows and steers them, or only shows them."""
 
 
 class RoleNeeds(NamedTuple):
@@ -29,27 +29,15 @@ class RoleNeeds(NamedTuple):
     """The keys outside of queues that it uses, as ``GlobalKeys`` names them."""
     channels: tuple[str, ...] = (ENDED_CHANNEL, f"{FAMILIES['cancel_news']}*")
     """The channels of queues that it publishes and subscribes to."""
+    families: frozenset[Family] = frozenset()
+    """The keys of queues that it uses outside of scripts, as ``FAMILIES`` names them."""
+    may_write: bool = True
+    """Whether its scripts may write; if not, they do without."""
 
 
 _SENT = frozenset(("enqueue", "enqueue_unique", "find", "read_events"))
-_STEERED = frozenset(
-    (
-        "cancel",
-        "dead_groups",
-        "edit",
-        "forget_queue",
-        "hold",
-        "locate",
-        "mark_group",
-        "page",
-        "retry",
-        "runs",
-        "sample",
-        "scan",
-        "schedule_move",
-        "series",
-    )
-)
+_LOOKED_AT = frozenset(("dead_groups", "locate", "page", "runs", "sample", "scan", "series"))
+_STEERED = frozenset(("cancel", "edit", "forget_queue", "hold", "mark_group", "retry", "schedule_move"))
 _RUN = frozenset(
     (
         "begin_gauges",
@@ -89,6 +77,9 @@ _ANY |= {"DISCARD", "MULTI", "TIME"}
 # To send with durability="replicated".
 _REPLICATED = frozenset(("SET", "WAIT"))
 _FIGURES = frozenset(("GET", "HGETALL", "PTTL", "TIME", "ZREM", "ZREMRANGEBYSCORE"))
+_HISTORY = frozenset(("LRANGE", "XREVRANGE", "ZCARD"))
+_OF_NAMES: frozenset[Family] = frozenset(("name_history", "tenant_dead", "tenant_history", "tenant_stats"))
+_SHOWN = frozenset(("meta", "queues", "catalogue", "deploys", "workers", "worker", "audit"))
 
 ROLES: Mapping[Role, RoleNeeds] = {
     "sender": RoleNeeds(
@@ -109,9 +100,19 @@ ROLES: Mapping[Role, RoleNeeds] = {
     ),
     "operator": RoleNeeds(
         "shows and steers jobs: the dashboard, the admin API, the command line; it may send jobs",
-        _SENT | _STEERED | _SHARED,
-        _ANY | _REPLICATED | _FIGURES | {"CONFIG|GET", "LRANGE", "XADD", "XREVRANGE", "ZCARD"},
-        frozenset(("meta", "queues", "catalogue", "deploys", "workers", "worker", "audit")),
+        _SENT | _STEERED | _LOOKED_AT | _SHARED,
+        _ANY | _REPLICATED | _FIGURES | _HISTORY | {"CONFIG|GET", "XADD"},
+        _SHOWN,
+        families=_OF_NAMES,
+    ),
+    "viewer": RoleNeeds(
+        "shows jobs and changes nothing: a dashboard to look at",
+        _LOOKED_AT | {"find", "overview", "read_events", "schedule_list"},
+        (_ANY | _FIGURES | _HISTORY) - WRITES,
+        _SHOWN,
+        (ENDED_CHANNEL,),
+        _OF_NAMES,
+        may_write=False,
     ),
 }
 """What each role needs. A program with two of them needs a user with the rules of both."""
@@ -124,7 +125,17 @@ def commands_of(role: Role) -> frozenset[str]:
     needs = ROLES[role]
     known = NEEDED_COMMANDS.keys() | OTHER_COMMANDS
     called = {word for name in needs.scripts for word in _QUOTED.findall(load(name).text)}
-    return needs.commands | (called & known)
+    return needs.commands | (called & (known if needs.may_write else known - WRITES))
+
+
+def roles_with(call: str) -> list[Role]:
+    """Return the roles that have what ``call``, the name of a script or a command, needs."""
+    return [role for role, needs in ROLES.items() if call in needs.scripts | needs.commands]
+
+
+def roles_of(refused: Collection[str]) -> list[Role]:
+    """Return the roles that a user has who may call all but ``refused``, of the commands that asyncjobs needs."""
+    return [role for role in ROLES if commands_of(role).isdisjoint(refused)]
 
 
 def acl_rules(role: Role, prefix: str) -> list[str]:
@@ -158,6 +169,7 @@ def _patterns(role: Role, prefix: str) -> Iterator[str]:
             for family in FAMILIES
             if family != "cancel_news" and f"{family}_key" in script.text
         )
+    yield from (any_queue.of(family, "*") for family in needs.families)
     others = GlobalKeys(prefix)
     if "worker" in needs.keys:
         yield others.worker("*")

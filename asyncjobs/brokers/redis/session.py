@@ -115,9 +115,11 @@ class Session:
         # Read first, so that workers can start on a server that is full.
         schema: bytes | None = await self._command("HGET", self._keys.meta, "schema")
         if schema is None:
-            await self._command("HSETNX", self._keys.meta, "schema", SCHEMA_VERSION)
-            schema = await self._command("HGET", self._keys.meta, "schema") or b""
-        self._foreign_schema = "" if schema == b"%d" % SCHEMA_VERSION else schema.decode(errors="replace") or "none"
+            with self._in_passing():
+                await self._command("HSETNX", self._keys.meta, "schema", SCHEMA_VERSION)
+            schema = await self._command("HGET", self._keys.meta, "schema")
+        known = (None, b"%d" % SCHEMA_VERSION)
+        self._foreign_schema = "" if schema in known else schema.decode(errors="replace") or "none"
         self._refuse_foreign_schema()
 
     def _refuse_foreign_schema(self) -> None:
@@ -136,7 +138,7 @@ class Session:
         self._registered.clear()
 
     async def _command(self, name: str, key: str, *args: Any) -> Any:
-        with translated(self._settings):
+        with translated(self._settings, name):
             return await self._links.caller(key)(name, key, *args)
 
     async def _run(self, script: Script, queues: Sequence[str], values: Sequence[Value]) -> Any:
@@ -148,7 +150,7 @@ class Session:
             keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
         execute = self._links.caller(keys[0], script if script in _HOT_PATH else None)
         try:
-            with translated(self._settings):
+            with translated(self._settings, script.name):
                 try:
                     reply = await execute("EVALSHA", script.sha, len(keys), *keys, *values)
                 except redis.exceptions.NoScriptError:
@@ -171,15 +173,20 @@ class Session:
         self._refuse_foreign_schema()
         calls = [[key for queue in queues for key in self._keys.queue(queue).named(script.keys)] for queues in groups]
         try:
-            return await self._commands([(keys[0], ("EVALSHA", script.sha, len(keys), *keys)) for keys in calls])
+            return await self._commands(
+                [(keys[0], ("EVALSHA", script.sha, len(keys), *keys)) for keys in calls], script
+            )
         except BrokerRefused as error:
             if not isinstance(error.__cause__, redis.exceptions.NoScriptError):
                 raise
-            return await self._commands([(keys[0], ("EVAL", script.text, len(keys), *keys)) for keys in calls])
+            return await self._commands([(keys[0], ("EVAL", script.text, len(keys), *keys)) for keys in calls], script)
 
-    async def _commands(self, commands: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """Send commands, each with a key of its own, in one round trip, in a Cluster one each; return the replies."""
-        with translated(self._settings):
+    async def _commands(self, commands: Sequence[tuple[str, Sequence[Any]]], script: Script | None = None) -> list[Any]:
+        """Send commands, each with a key of its own, in one round trip, in a Cluster one each; return the replies.
+
+        ``script``: what they run, if all of them run one.
+        """
+        with translated(self._settings, "" if script is None else script.name):
             return await self._links.call_each(commands)
 
     async def _each(self, queues: Sequence[str], call: Callable[[str], Awaitable[T]]) -> list[T]:
@@ -219,8 +226,16 @@ class Session:
         if now - self._registered.get(queue, -_REGISTER_EVERY_S) >= _REGISTER_EVERY_S:
             with self._on_other_slot():
                 await self._check_schema()
-                await self._command(*listing(self._keys.queues, [queue], QUEUE_KEEP_MS))
-                self._registered[queue] = now
+                # What is to be done in the queue is refused by itself.
+                with self._in_passing():
+                    await self._command(*listing(self._keys.queues, [queue], QUEUE_KEEP_MS))
+                    self._registered[queue] = now
+
+    @contextlib.contextmanager
+    def _in_passing(self) -> Iterator[None]:
+        """Go on where what the call itself does not need is refused: the user may be one that only looks."""
+        with contextlib.suppress(BrokerRefused):
+            yield
 
     @contextlib.contextmanager
     def _on_other_slot(self) -> Iterator[None]:

@@ -60,7 +60,7 @@ class RedisStats(Session):
         unused = [name for name, until_ms in until.items() if until_ms <= now_ms]
         if not unused:
             return sorted(until)
-        with self._on_other_slot():
+        with self._on_other_slot(), self._in_passing():
             await self._forget(unused, now_ms)
         return sorted(name.decode() for name in await self._command("ZRANGE", self._keys.queues, 0, -1))
 
@@ -150,7 +150,8 @@ class RedisStats(Session):
         found = []
         for worker_id, (stored, left_ms) in zip(ids, rows(replies, 2), strict=True):
             if stored is None:
-                await self._command("ZREM", self._keys.workers, worker_id)
+                with self._in_passing():
+                    await self._command("ZREM", self._keys.workers, worker_id)
             elif (worker := _worker_in(stored, left_ms, now_ms)) is not None:
                 found.append(worker)
         return found

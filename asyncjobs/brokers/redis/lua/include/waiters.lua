@@ -4,11 +4,12 @@
 local WATCHES_END, WATCHES_EVENTS = '1', '2'
 local WATCH_KEEP_MS = 24 * 3600 * 1000
 
--- A job whose events are watched is registered for its end too.
+-- A job whose events are watched is registered for its end too. A user who may only look is refused that: it is told
+-- of what others watch, and looks again by itself.
 local function watch(q, id, what)
-  begin_writes(q)
-  redis.call(what == WATCHES_END and 'HSETNX' or 'HSET', q.waiters, id, what)
-  redis.call('PEXPIRE', q.waiters, WATCH_KEEP_MS)
+  redis.pcall('LTRIM', q.bell, 0, 0)
+  redis.pcall(what == WATCHES_END and 'HSETNX' or 'HSET', q.waiters, id, what)
+  redis.pcall('PEXPIRE', q.waiters, WATCH_KEEP_MS)
 end
 
 -- Those of `ids` that are awaited; to be read before the script writes.
