@@ -19,10 +19,9 @@ from asyncjobs.app.stats import (
     ParkedStats,
     QueueStats,
     Stats,
-    TenantQueueStats,
-    TenantStats,
 )
 from asyncjobs.app.sync import SyncApp
+from asyncjobs.app.tenants import TenantList, TenantQueueStats, TenantStats, TenantSummary
 from asyncjobs.app.triage.finding import Evidence, Finding, FindingKind, ProblemLimits
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.jobs import CancelResult, EditResult
@@ -193,8 +192,10 @@ __all__ = [
     "SyncJobDefinition",
     "TenantContext",
     "TenantError",
+    "TenantList",
     "TenantQueueStats",
     "TenantStats",
+    "TenantSummary",
     "TenantSuspended",
     "Timing",
     "Unique",

@@ -1,9 +1,8 @@
-"""What ``app.stats()``, ``app.queue_stats()`` and ``app.tenant_stats()`` return, made from the broker's figures."""
+"""What ``app.stats()`` and ``app.queue_stats()`` return, made from the broker's figures."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container
 from datetime import datetime
 from typing import Any, Literal
 
@@ -33,14 +32,12 @@ __all__ = [
     "ParkedStats",
     "QueueStats",
     "Stats",
-    "TenantQueueStats",
-    "TenantStats",
+    "ends_of",
     "has_counts",
     "minute_stats",
     "queue_stats",
     "stats",
     "stats_of",
-    "tenant_stats",
 ]
 
 
@@ -198,64 +195,6 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """Each worker that is present, sorted by id."""
 
 
-class TenantQueueStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What the jobs of one tenant came to in one queue."""
-
-    queue_name: str
-    """The queue."""
-    paused: bool
-    """Whether the tenant is suspended in this queue."""
-    failed: int
-    """Jobs of the tenant in the dead letter queue."""
-    processed_total: int
-    """Jobs that ended by success or in the dead letter queue."""
-    succeeded_total: int
-    """Jobs that completed."""
-    failed_total: int
-    """Jobs that went to the dead letter queue."""
-    cancelled_total: int
-    """Jobs that were cancelled."""
-    retried_total: int
-    """Retries."""
-    avg_duration_ms: float | None
-    """The mean duration of completed jobs in milliseconds, ``None`` before the first."""
-    p50_duration_ms: float | None
-    """The median duration of completed jobs in milliseconds; percentiles are within 5 %."""
-    p95_duration_ms: float | None
-    """The duration that 95 % of the completed jobs did not exceed, in milliseconds."""
-    p99_duration_ms: float | None
-    """The duration that 99 % of the completed jobs did not exceed, in milliseconds."""
-
-
-class TenantStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What the jobs of one tenant came to, in all and queue by queue."""
-
-    tenant: str
-    """The tenant's id."""
-    failed: int
-    """Jobs of the tenant in the dead letter queues."""
-    processed_total: int
-    """Jobs that ended by success or in the dead letter queue."""
-    succeeded_total: int
-    """Jobs that completed."""
-    failed_total: int
-    """Jobs that went to the dead letter queue."""
-    cancelled_total: int
-    """Jobs that were cancelled."""
-    retried_total: int
-    """Retries."""
-    avg_duration_ms: float | None
-    """The mean duration of completed jobs in milliseconds, ``None`` before the first."""
-    p50_duration_ms: float | None
-    """The median duration of completed jobs in milliseconds; percentiles are within 5 %."""
-    p95_duration_ms: float | None
-    """The duration that 95 % of the completed jobs did not exceed, in milliseconds."""
-    p99_duration_ms: float | None
-    """The duration that 99 % of the completed jobs did not exceed, in milliseconds."""
-    queues: list[TenantQueueStats]
-    """Each queue that has counted jobs of the tenant, or in which the tenant is suspended."""
-
-
 def queue_stats(figures: QueueFigures) -> QueueStats:
     """Return the statistics of one queue."""
     return QueueStats(
@@ -275,7 +214,7 @@ def queue_stats(figures: QueueFigures) -> QueueStats:
         parked_for=tuple(_parked(one, figures.holds) for one in figures.parked_for),
         holds=tuple(map(_hold, figures.held)),
         limit=None if figures.limit is None else _limit(figures.limit),
-        **_ends(figures),
+        **ends_of(figures),
     )
 
 
@@ -326,33 +265,7 @@ def minute_stats(figures: PeriodFigures) -> MinuteStats:
     )
 
 
-def tenant_stats(tenant: str, figures: Mapping[str, TenantFigures], paused: Container[str]) -> TenantStats:
-    """Return the statistics of one tenant.
-
-    Args:
-        tenant: The tenant's id.
-        figures: Its figures by queue.
-        paused: The queues in which it is suspended.
-    """
-    queues = [
-        TenantQueueStats(queue_name=queue, paused=queue in paused, **_ends(here))
-        for queue, here in figures.items()
-        if queue in paused or here != TenantFigures()
-    ]
-    return TenantStats(tenant=tenant, queues=queues, **_ends(_sum(figures.values())))
-
-
-def _sum(figures: Iterable[TenantFigures]) -> TenantFigures:
-    numbers: Counter[str] = Counter()
-    histogram: Counter[int] = Counter()
-    for one in figures:
-        fields = msgspec.structs.asdict(one)
-        histogram.update(fields.pop("histogram"))
-        numbers.update(fields)
-    return TenantFigures(**numbers, histogram=dict(histogram))
-
-
-def _ends(figures: QueueFigures | TenantFigures) -> dict[str, Any]:
+def ends_of(figures: QueueFigures | TenantFigures) -> dict[str, Any]:
     """Return the figures of ended jobs, under the names of the statistics."""
     return {
         "failed": figures.dead,

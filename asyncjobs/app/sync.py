@@ -204,6 +204,7 @@ class SyncApp:
 
     # -- tenants
 
+    tenants = _twin(AllVerbs.tenants)
     tenant_stats = _twin(AllVerbs.tenant_stats)
     suspend_tenant = _twin(AllVerbs.suspend_tenant)
     resume_tenant = _twin(AllVerbs.resume_tenant)

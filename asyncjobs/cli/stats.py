@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from asyncjobs.app import App
-from asyncjobs.app.stats import QueueStats, Stats, TenantQueueStats, TenantStats
+from asyncjobs.app.stats import QueueStats, Stats
+from asyncjobs.app.tenants import TenantQueueStats, TenantStats
 from asyncjobs.cli.command import Commands, add_operator_command, add_short_app
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_tables

@@ -13,7 +13,16 @@ from asyncjobs.core.uniqueness import UniqueRule
 from asyncjobs.ports.broker import Broker, JobQueue
 from asyncjobs.ports.clock import Clock, SystemClock
 from asyncjobs.ports.dead import DeadGroup, GroupState
-from asyncjobs.ports.figures import Held, LimitFigures, ParkedJobs, QueueFigures, RunningJob, TenantFigures, WorkerInfo
+from asyncjobs.ports.figures import (
+    Held,
+    LimitFigures,
+    ParkedJobs,
+    QueueFigures,
+    RunningJob,
+    TenantEnd,
+    TenantFigures,
+    WorkerInfo,
+)
 from asyncjobs.ports.intake import Intake
 from asyncjobs.ports.limits import Limits
 from asyncjobs.ports.operations import AuditRecord, CatalogueEntry, Operations, ServerNode, ServerState
@@ -98,6 +107,7 @@ __all__ = [
     "Step",
     "StoredSchedule",
     "SystemClock",
+    "TenantEnd",
     "TenantFigures",
     "UniqueRule",
     "Unparking",

@@ -9,7 +9,16 @@ import msgspec
 from asyncjobs.core.limits import QueueLimit
 from asyncjobs.ports.records import Hold
 
-__all__ = ["Held", "LimitFigures", "ParkedJobs", "QueueFigures", "RunningJob", "TenantFigures", "WorkerInfo"]
+__all__ = [
+    "Held",
+    "LimitFigures",
+    "ParkedJobs",
+    "QueueFigures",
+    "RunningJob",
+    "TenantEnd",
+    "TenantFigures",
+    "WorkerInfo",
+]
 
 
 class Held(NamedTuple):
@@ -129,6 +138,15 @@ class TenantFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The durations of completed jobs, as in ``core.histogram``."""
     dead: int = 0
     """Jobs in the dead letter queue now."""
+
+
+class TenantEnd(NamedTuple):
+    """A tenant of whom a job in one queue has ended, or was retried."""
+
+    tenant: str
+    """The id of the tenant."""
+    at_ms: int
+    """The minute in which that was last: when it began, in Unix milliseconds by the broker's clock."""
 
 
 class RunningJob(msgspec.Struct, frozen=True, kw_only=True):

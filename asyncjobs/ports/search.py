@@ -45,12 +45,14 @@ class ScanPage(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The names of some of the jobs in one place."""
+    """The names and the tenants of some of the jobs in one place."""
 
     looked_at: int
     """How many jobs were looked at."""
     names: dict[str, int]
     """How many of them have each name; the empty name stands for those that can't be read."""
+    tenants: dict[str, int]
+    """How many of them are of each tenant; the others are of none."""
 
 
 class JobLocation(NamedTuple):

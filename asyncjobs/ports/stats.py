@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from asyncjobs.core.settlement import HistoryEntry
-from asyncjobs.ports.figures import QueueFigures, TenantFigures, WorkerInfo
+from asyncjobs.ports.figures import QueueFigures, TenantEnd, TenantFigures, WorkerInfo
 from asyncjobs.ports.series import Runs, Series, Step
 
 __all__ = ["JobStats"]
@@ -66,12 +66,23 @@ class JobStats(Protocol):
         """
         ...
 
-    async def tenant_figures(self, queues: Sequence[str], tenant: str) -> list[TenantFigures]:
-        """Return what the jobs of a tenant came to in each queue, in one round trip.
+    async def tenant_figures(self, asked: Sequence[tuple[str, str]]) -> list[TenantFigures]:
+        """Return what the jobs of tenants came to, each in one queue, in one round trip.
+
+        Args:
+            asked: Queues, each with the id of a tenant.
+        """
+        ...
+
+    async def tenants(self, queues: Sequence[str], limit: int) -> list[list[TenantEnd]]:
+        """Return the tenants of whom there are figures, for each queue, in one round trip.
+
+        Those whose figures rose last come first. A tenant is left out once its counters have begun anew and no job of
+        it is dead, at the latest after the next prune.
 
         Args:
             queues: The queues.
-            tenant: The id of the tenant.
+            limit: How many tenants at most of each queue.
         """
         ...
 

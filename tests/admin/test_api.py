@@ -300,6 +300,12 @@ async def test_a_caller_sees_and_changes_its_own_tenants_alone(app: App, web: An
         assert (await ask(web, "/jobs/failed", tenants="acme globex")).status == 400
         assert (await ask(web, "/tenants/acme", **narrow)).json["failed"] == 1
         assert (await ask(web, "/tenants/globex", **narrow)).status == 404
+        assert (await ask(web, "/tenants", **narrow)).status == 403
+        listed = (await ask(web, "/tenants?limit=5")).json
+        assert {one["tenant"]: one["failed"] for one in listed["tenants"]} == {"acme": 1, "globex": 1}
+        assert (await ask(web, "/tenants?queue=second", queues="default")).status == 404
+        assert (await ask(web, "/tenants", queues="second")).json["tenants"] == []
+        assert (await ask(web, "/tenants?limit=501")).status == 400
         for target, method in (("/jobs/stats", "GET"), ("/queues/default", "GET"), ("/queues/default/pause", "POST")):
             assert (await ask(web, target, method, **narrow)).status == 403
         for one in (other, nobodys):

@@ -20,6 +20,7 @@ from starlette.routing import Mount
 from asyncjobs import App, JobState, RetryPolicy, UnknownJob, Worker, acting
 from asyncjobs.admin import dashboard
 from asyncjobs.admin.api import undoing
+from asyncjobs.admin.dashboard import pages
 from asyncjobs.ports import RunCounts
 from tests.admin.crawl import Document
 from tests.admin.test_api import role_of
@@ -336,6 +337,22 @@ async def test_names_and_tenants_are_resumed_on_the_pages_that_show_them(app: Ap
         reply = await press(web, "/tenants/acme/suspend", {"why": "unpaid"})
         assert "It is suspended" in read(await see(web, reply.headers["location"])).text
         assert (await app.suspended_tenants())["default"] == ["acme"]
+
+
+async def test_the_page_of_tenants_lists_them_and_a_caller_with_tenants_its_own(
+    app: App, web: Any, work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with app:
+        assert "No job has a tenant" in read(await see(web, "/tenants")).text
+        monkeypatch.setattr(pages, "_TENANTS_S", 0)
+        await work.with_options(tenant="acme/1").delay()
+        await app.suspend_tenant("globex")
+        page = read(await see(web, "/tenants"))
+        assert "suspended" in page.text
+        assert {"/tenants/acme%2F1", "/tenants/globex"} <= {*page.links}
+        own = read(await see(web, "/tenants", **{"x-tenants": "acme/1"}))
+        assert "/tenants/acme%2F1" in own.links
+        assert "globex" not in own.text
 
 
 async def test_jobs_that_are_set_aside_or_overdue_are_told_on_the_page_of_their_queue(

@@ -229,6 +229,8 @@ def verbs(app: App, work: Any) -> dict[str, Callable[[Any], Any]]:
             for name in ("cron", "timezone", "missed", "bound")
         },
         "audit(before=)": lambda given: app.audit(before=given),
+        "tenants(queue=)": lambda given: app.tenants(queue=given),
+        "tenants(limit=)": lambda given: app.tenants(limit=given),
         "pause(why=)": lambda given: app.pause("default", why=given),
         "set_limit(running=)": lambda given: app.set_limit("default", running=given),
         "set_limit(rate=)": lambda given: app.set_limit("default", rate=given),

@@ -11,6 +11,7 @@ import pytest
 
 from asyncjobs import App, ArgumentsError, JobCancelled, JobDefinition, JobState, RetryPolicy, Worker
 from asyncjobs.app.verbs import sweeping
+from asyncjobs.app.verbs import tenants as verbs_of_tenants
 from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +61,91 @@ async def test_the_statistics_of_a_tenant_are_those_of_its_queues_and_their_sum(
     assert (first.queue_name, first.paused, first.succeeded_total, first.failed) == ("default", True, 2, 0)
     assert (second.queue_name, second.paused, second.succeeded_total, second.failed) == ("second", False, 1, 2)
     assert (nobodys.processed_total, nobodys.p50_duration_ms, nobodys.queues) == (0, None, [])
+
+
+async def test_the_tenants_are_listed_with_what_waits_runs_is_dead_and_has_ended(
+    app: App, work: Any, fail: Any
+) -> None:
+    held = asyncio.Event()
+
+    @app.job(queue="third")
+    async def hold() -> None:
+        await held.wait()
+
+    async def runs() -> bool:
+        return (await app.queue_stats("third")).running == 1
+
+    async with app:
+        assert (await app.tenants()).tenants == []
+        for tenant in ("acme", "globex", "acme", "initech"):
+            await _of(tenant, work).delay()
+        await _of("acme", fail).delay()
+        await _run_all(app)
+        await _of("globex", work).delay()
+        await _of("globex", work).schedule_in(3600)
+        await _of("hooli", work).delay()
+        await work.delay()
+        await app.suspend_tenant("umbrella", queue="second")
+        async with app.worker(queues=["third"]):
+            await _of("initech", hold).delay()
+            await until(runs, "a job runs")
+            found = await app.tenants()
+            of_second = await app.tenants(queue="second")
+            first = await app.tenants(limit=2)
+            held.set()
+    assert (found.waiting, found.running, found.looked_at, found.is_exact) == (4, 1, 5, True)
+    assert [(one.tenant, one.waiting, one.running) for one in found.tenants] == [
+        ("globex", 2, 0),
+        ("hooli", 1, 0),
+        ("initech", 0, 1),
+        ("acme", 0, 0),
+        ("umbrella", 0, 0),
+    ]
+    globex, hooli, initech, acme, umbrella = found.tenants
+    assert (acme.succeeded_total, acme.failed_total, acme.failed, acme.processed_total) == (2, 1, 1, 3)
+    assert (globex.succeeded_total, initech.succeeded_total, hooli.processed_total) == (1, 1, 0)
+    assert acme.ended_at is not None
+    assert (hooli.ended_at, hooli.p95_duration_ms, hooli.run_ms) == (None, None, 0)
+    assert (umbrella.suspended_in, acme.suspended_in) == (("second",), ())
+    assert [(one.tenant, one.failed) for one in of_second.tenants] == [("acme", 1), ("umbrella", 0)]
+    assert [one.tenant for one in first.tenants] == ["globex", "hooli"]
+
+
+async def test_of_very_many_jobs_a_sample_tells_what_waits_of_each_tenant(
+    app: App, work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verbs_of_tenants, "_SAMPLED", 100)
+    async with app:
+        # Each seventh job is of another tenant.
+        await app.enqueue_many([_of("globex" if n % 7 else "acme", work).request(n) for n in range(1_000)])
+        found = await app.tenants()
+    assert (found.waiting, found.is_exact) == (1_000, False)
+    assert 100 <= found.looked_at <= 200
+    globex, acme = found.tenants
+    assert (globex.tenant, acme.tenant) == ("globex", "acme")
+    assert 750 <= globex.waiting <= 950
+    assert 50 <= acme.waiting <= 250
+
+
+@pytest.mark.parametrize("limit", [0, 1_001, "5"])
+async def test_a_list_of_tenants_has_a_limit(app: App, limit: Any) -> None:
+    async with app:
+        with pytest.raises(ArgumentsError, match="limit"):
+            await app.tenants(limit=limit)
+
+
+async def test_the_figures_of_a_tenant_are_whole_where_a_queue_has_many_tenants(app: App, work: Any) -> None:
+    async with app:
+        await _of("acme", work).delay()
+        await _run_all(app)
+        for number in range(3):
+            await _of(f"tenant-{number}", work).delay()
+        await _run_all(app)
+        # Of the queue, the last two tenants are told, and it has ended jobs of a third.
+        await _of("acme", work).delay()
+        found = await app.tenants(limit=2)
+    assert [(one.waiting, one.succeeded_total) for one in found.tenants] == [(1, 1), (0, 1)]
+    assert found.tenants[0].tenant == "acme"
 
 
 async def test_the_history_is_by_name_by_tenant_or_by_both(app: App, work: Any, fail: Any) -> None:

@@ -83,6 +83,7 @@ class Harm:
             ["check", "--app", "empty:app"],
             ["stats"],
             ["names"],
+            ["tenants"],
             ["top", "--once"],
             ["stats", "--tenant", self.tenant],
             ["schedules"],

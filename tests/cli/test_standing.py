@@ -47,6 +47,20 @@ def run(redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return call
 
 
+def test_the_tenants_are_listed_with_what_waits_of_each(run: Run) -> None:
+    assert run("tenants") == (0, "Tenants\n  (none)\n", "")
+    for tenant in ("acme", "globex", "acme"):
+        run("enqueue", "send_email", "--args", '["ada"]', "--queue", "mail", "--tenant", tenant)
+    run("pause", "--tenant", "globex", "--queue", "mail")
+    _, header, acme, globex = run("tenants")[1].splitlines()
+    assert header.split()[:4] == ["tenant", "waiting", "running", "dead"]
+    assert acme.split()[:4] == ["acme", "2", "0", "0"]
+    assert globex.endswith("suspended in mail")
+    told = json.loads(run("tenants", "--limit", "1", "--json")[1])
+    assert ([one["tenant"] for one in told["tenants"]], told["is_exact"]) == (["acme"], True)
+    assert "unused" in run("tenants", "--queue", "unused")[2]
+
+
 def test_a_pause_is_shown_with_who_and_why_and_is_in_the_audit(run: Run) -> None:
     assert run("enqueue", "send_email", "--args", '["ada"]', "--queue", "mail")[0] == 0
     assert run("pause", "--queue", "mail", "--why", "smtp migration")[0] == 0

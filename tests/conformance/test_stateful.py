@@ -330,7 +330,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @invariant()
     def each_tenant_has_its_own_counts_and_its_own_dead(self) -> None:
         for tenant in TENANTS:
-            [figures] = self.run(self.broker.tenant_figures([self.queue], tenant))
+            [figures] = self.run(self.broker.tenant_figures([(self.queue, tenant)]))
             dead = self.run(self.bench.ids_in("dead", tenant=tenant))
             own = [job.id for job in self.model.in_place("dead") if job.tenant == tenant]
             assert (sorted(dead), figures.dead) == (sorted(own), len(own))

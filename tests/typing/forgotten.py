@@ -107,6 +107,7 @@ async def verbs() -> None:
     app.suspended_tenants()  # wrong
     app.set_limit("default", running=1)  # wrong
     app.reset_limit("default")  # wrong
+    app.tenants()  # wrong
     app.tenant_stats("acme")  # wrong
     app.purge_tenant("acme")  # wrong
     app.purge_queue("default")  # wrong

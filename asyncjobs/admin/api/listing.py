@@ -163,7 +163,7 @@ async def sample(call: Call[SampleQuery]) -> QueueSample:
     queue = call.path["name"]
     if not call.access.sees_queue(queue):
         call.not_found(f"queue {queue!r}")
-    looked_at, names = await call.app.sample_queue(queue, call.query.state, limit=call.query.limit)
+    looked_at, names, _ = await call.app.sample_queue(queue, call.query.state, limit=call.query.limit)
     most = sorted(names.items(), key=lambda one: (-one[1], one[0]))[:100]
     shares = [NameShare(name=name, count=count, share=round(count / looked_at, 4)) for name, count in most]
     return QueueSample(looked_at=looked_at, names=shares)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
 
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Route, Why
-from asyncjobs.app.stats import LimitStats, QueueStats, Stats, TenantStats, stats_of
+from asyncjobs.app.stats import LimitStats, QueueStats, Stats, stats_of
+from asyncjobs.app.tenants import TenantList, TenantStats
 from asyncjobs.app.worker_stats import WorkerStats
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "ListedWorkers",
     "PausedQueue",
     "StatsReply",
+    "TenantsQuery",
     "pause",
     "queue",
     "queues",
@@ -26,6 +29,7 @@ __all__ = [
     "set_limit",
     "stats",
     "tenant",
+    "tenants",
     "workers",
 ]
 
@@ -76,6 +80,13 @@ class LimitedQueue(msgspec.Struct, frozen=True, kw_only=True):
     """The queue."""
     limit: LimitStats | None
     """Its limit, ``null`` if it has none."""
+
+
+class TenantsQuery(InQueue, frozen=True, forbid_unknown_fields=True):
+    """Which tenants to list."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    """How many at most, 1 to 500."""
 
 
 async def stats(call: Call[InQueue]) -> StatsReply:
@@ -141,6 +152,15 @@ async def reset_limit(call: Call[NoQuery]) -> LimitedQueue:
     return LimitedQueue(queue=name, limit=(await call.app.queue_stats(name)).limit)
 
 
+async def tenants(call: Call[TenantsQuery]) -> TenantList:
+    """List the tenants, those with the most waiting jobs first."""
+    call.whole_queues()
+    wanted, seen = call.query.queue, call.access.queues
+    if wanted is not None and not call.access.sees_queue(wanted):
+        call.not_found(f"queue {wanted!r}")
+    return await call.app.tenants(queue=seen if wanted is None else wanted, limit=call.query.limit)
+
+
 async def tenant(call: Call[NoQuery]) -> TenantStats:
     """Show the figures of one tenant."""
     tenant_id = call.path["id"]
@@ -176,5 +196,6 @@ ROUTES = [
     Route("POST", "/queues/{name:path}/resume", "pause", resume, PausedQueue),
     Route("POST", "/queues/{name:path}/limit", "pause", set_limit, LimitedQueue, body=LimitChange),
     Route("POST", "/queues/{name:path}/limit/reset", "pause", reset_limit, LimitedQueue),
+    Route("GET", "/tenants", "look", tenants, TenantList, TenantsQuery),
     Route("GET", "/tenants/{id:path}", "look", tenant, TenantStats),
 ]

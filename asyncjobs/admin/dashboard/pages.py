@@ -18,12 +18,17 @@ from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.charts import SpanName
 from asyncjobs.admin.dashboard.figures import Charted, charts_of, sample_of
+from asyncjobs.admin.dashboard.keeping import kept
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.series import QueueSeries
+from asyncjobs.app.tenants import TenantList, TenantStats
 
 __all__ = ["PAGES"]
+
+# How old the list of tenants may be: many jobs are looked at for it.
+_TENANTS_S = 5.0
 
 
 class OneQueue(Done, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +48,7 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def now(call: Call[Charted]) -> Mapping[str, Any]:
     """Show what is wrong, and all queues."""
     if call.access.tenants is not None:
-        return {"tenants": [await call.app.tenant_stats(one) for one in call.access.tenants], "stats": None}
+        return {"own": await _own_tenants(call), "stats": None}
     reading = asyncio.ensure_future(problems.situation(call.asking(InQueue())))
 
     async def last_hour() -> QueueSeries:
@@ -52,7 +57,7 @@ async def now(call: Call[Charted]) -> Mapping[str, Any]:
     # What is wrong is told by the same figures as the last hour's charts.
     charts = charts_of(call, call.query.span, read=last_hour if call.query.span == "1h" else None)
     found, charted = await asyncio.gather(reading, charts)
-    return {"stats": found.stats, "findings": found.problems, "tenants": None, "loads": found.loads, **charted}
+    return {"stats": found.stats, "findings": found.problems, "own": None, "loads": found.loads, **charted}
 
 
 async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
@@ -66,6 +71,21 @@ async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
     # One that no job was sent to yet has figures too.
     found = stats.queues[0] if stats.queues else await queues.queue(call.asking(NoQuery()))
     return {"queue": found, "workers": stats.workers, "sample": sample, **charts}
+
+
+async def tenants(call: Call[NoQuery]) -> Mapping[str, Any]:
+    """List the tenants."""
+    if call.access.tenants is not None:
+        return {"own": await _own_tenants(call), "found": None}
+
+    async def load() -> TenantList:
+        return await queues.tenants(call.asking(queues.TenantsQuery()))
+
+    return {"own": None, "found": await kept(call, ("tenants",), _TENANTS_S, load)}
+
+
+async def _own_tenants(call: Call[Any]) -> list[TenantStats]:
+    return [await call.app.tenant_stats(one) for one in call.access.tenants or ()]
 
 
 async def tenant(call: Call[Done]) -> Mapping[str, Any]:
@@ -110,6 +130,7 @@ PAGES = [
     *listed_jobs.PAGES,
     *one_job.PAGES,
     *dead.PAGES,
+    Page("/tenants", "tenants.html", tenants),
     Page("/tenants/{id:path}", "tenant.html", tenant, Done),
     Page("/settings", "settings.html", settings),
 ]

@@ -21,10 +21,11 @@ from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.brokers.memory.search import MemorySearch
 from asyncjobs.brokers.memory.series import MemorySeries
 from asyncjobs.brokers.memory.stats import figures, is_in_use
+from asyncjobs.brokers.memory.tenants import MemoryTenants
 from asyncjobs.brokers.memory.waking import Sleeper, drop, take_token
 from asyncjobs.core.job import Job
 from asyncjobs.core.retention import QUEUE_KEEP_MS, SERVED_KEEP_MS
-from asyncjobs.core.settlement import HistoryEntry, Settlement
+from asyncjobs.core.settlement import Settlement
 from asyncjobs.core.states import ENDED, JobState
 from asyncjobs.errors import ResultTimeout
 from asyncjobs.ports import (
@@ -48,7 +49,6 @@ from asyncjobs.ports import (
     QueueFigures,
     Recovery,
     ScheduleList,
-    TenantFigures,
     Unparking,
     WorkerInfo,
 )
@@ -64,7 +64,7 @@ _Reply = TypeVar("_Reply")
 _JOBS_A_TURN = 256
 
 
-class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch, MemoryLimits):
+class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch, MemoryLimits, MemoryTenants):
     """A broker in the memory of this process, which may be used from several threads and event loops at once.
 
     Args:
@@ -325,17 +325,6 @@ class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch, Mem
         with self._lock:
             now_ms = self._now_ms()
             return [figures(self._queue(queue), now_ms) for queue in queues]
-
-    async def history(self, queue: str, limit: int, *, name: str = "", tenant: str = "") -> list[HistoryEntry]:
-        with self._lock:
-            ledger, now_ms = self._queue(queue).ledger, self._now_ms()
-            return ledger.tenant_history(tenant, limit, now_ms) if tenant else ledger.history(name, limit, now_ms)
-
-    async def tenant_figures(self, queues: Sequence[str], tenant: str) -> list[TenantFigures]:
-        with self._lock:
-            now_ms = self._now_ms()
-            found = map(self._queue, queues)
-            return [one.ledger.tenant_figures(tenant, one.dead.count(tenant), now_ms) for one in found]
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> bool:
         with self._lock:

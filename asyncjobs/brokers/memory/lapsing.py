@@ -44,6 +44,10 @@ class Lapsing(Generic[_Key, _Value]):
         """Remove the value, if there is one."""
         self.kept.pop(key, None)
 
+    def times(self, now_ms: int) -> Iterator[tuple[_Key, int]]:
+        """Return the keys whose values have not lapsed, and until when they are kept."""
+        return ((key, until_ms) for key, (until_ms, _) in self.kept.items() if until_ms > now_ms)
+
     def items(self, now_ms: int) -> Iterator[tuple[_Key, _Value]]:
         """Return the keys and values that have not lapsed."""
         return ((key, value) for key, (until_ms, value) in self.kept.items() if until_ms > now_ms)

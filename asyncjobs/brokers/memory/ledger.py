@@ -152,6 +152,10 @@ class Ledger:
         account = self._tenants.get(tenant, now_ms)
         return read_history(_latest(account.ends if account else (), limit))
 
+    def tenant_ends(self, now_ms: int) -> dict[str, int]:
+        """Return when the figures of each tenant last rose, in Unix milliseconds."""
+        return {tenant: until_ms - HISTORY_KEEP_MS for tenant, until_ms in self._tenants.times(now_ms)}
+
     def tenant_figures(self, tenant: str, dead: int, now_ms: int) -> TenantFigures:
         """Return the figures of a tenant, with ``dead`` jobs in the dead letter queue."""
         tally = (self._tenants.get(tenant, now_ms) or _Account()).tally

@@ -77,8 +77,9 @@ def _locate(queue: Queue, job_id: str, now_ms: int) -> JobLocation | None:
 
 
 def _sample(queue: Queue, place: Place, limit: int) -> Sample:
-    """Return the names of some of the jobs in one place, taken evenly from all parts of it."""
+    """Return the names and tenants of some of the jobs in one place, taken evenly from all parts of it."""
     listed = queue.listed[place]
     step = max(1, len(listed) // limit)
-    names = Counter(entry.name for entry in itertools.islice(listed.after(""), 0, None, step))
-    return Sample(names.total(), dict(names))
+    entries = [*itertools.islice(listed.after(""), 0, None, step)]
+    tenants = Counter(entry.tenant for entry in entries if entry.tenant)
+    return Sample(len(entries), dict(Counter(entry.name for entry in entries)), dict(tenants))

@@ -119,6 +119,8 @@ class QueueKeys:
     """Hash: label of a list of parked jobs to the time since which it exists."""
     numbers: str
     """Hash: id to the number of its last event; only for jobs that have any."""
+    tenant_ends: str
+    """Sorted set: tenant by the minute in which its figures last rose, numbered since 1970."""
     schedules: str
     """Hash: ``d:<id>`` to the data of a schedule, ``l:<id>`` to its last tick that fired, ``j:<id>`` to its job."""
     ticks: str

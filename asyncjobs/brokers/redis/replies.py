@@ -146,7 +146,11 @@ def read_location(reply: Sequence[Any] | None) -> JobLocation | None:
 def read_sample(reply: Sequence[Any]) -> Sample:
     """Read ``sample.lua``."""
     part = _SAMPLE.reply(*reply)
-    return Sample(part.looked, {name.decode(errors="replace"): number for name, number in rows(part.names, 2)})
+    return Sample(part.looked, _counts(part.names), _counts(part.tenants))
+
+
+def _counts(stored: Sequence[Any]) -> dict[str, int]:
+    return {name.decode(errors="replace"): number for name, number in rows(stored, 2)}
 
 
 def _jobs(queue: str, place: ListedPlace, page: Any) -> list[Job]:

@@ -31,6 +31,8 @@ class RoleNeeds(NamedTuple):
     """The channels of queues that it publishes and subscribes to."""
     families: frozenset[Family] = frozenset()
     """The keys of queues that it uses outside of scripts, as ``FAMILIES`` names them."""
+    queue_keys: frozenset[str] = frozenset()
+    """And those of one key, as ``QueueKeys`` names them."""
     may_write: bool = True
     """Whether its scripts may write; if not, they do without."""
 
@@ -79,6 +81,7 @@ _REPLICATED = frozenset(("SET", "WAIT"))
 _FIGURES = frozenset(("GET", "HGETALL", "PTTL", "TIME", "ZREM", "ZREMRANGEBYSCORE"))
 _HISTORY = frozenset(("LRANGE", "XREVRANGE", "ZCARD"))
 _OF_NAMES: frozenset[Family] = frozenset(("name_history", "tenant_dead", "tenant_history", "tenant_stats"))
+_OF_TENANTS = frozenset(("tenant_ends",))
 _SHOWN = frozenset(("meta", "queues", "catalogue", "deploys", "workers", "worker", "audit"))
 
 ROLES: Mapping[Role, RoleNeeds] = {
@@ -104,6 +107,7 @@ ROLES: Mapping[Role, RoleNeeds] = {
         _ANY | _REPLICATED | _FIGURES | _HISTORY | {"CONFIG|GET", "XADD"},
         _SHOWN,
         families=_OF_NAMES,
+        queue_keys=_OF_TENANTS,
     ),
     "viewer": RoleNeeds(
         "shows jobs and changes nothing: a dashboard to look at",
@@ -112,6 +116,7 @@ ROLES: Mapping[Role, RoleNeeds] = {
         _SHOWN,
         (ENDED_CHANNEL,),
         _OF_NAMES,
+        _OF_TENANTS,
         may_write=False,
     ),
 }
@@ -170,6 +175,7 @@ def _patterns(role: Role, prefix: str) -> Iterator[str]:
             if family != "cancel_news" and f"{family}_key" in script.text
         )
     yield from (any_queue.of(family, "*") for family in needs.families)
+    yield from (str(getattr(any_queue, name)) for name in needs.queue_keys)
     others = GlobalKeys(prefix)
     if "worker" in needs.keys:
         yield others.worker("*")

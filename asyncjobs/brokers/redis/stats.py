@@ -22,7 +22,7 @@ from asyncjobs.core.retention import (
     SERVED_KEEP_MS,
 )
 from asyncjobs.core.settlement import HistoryEntry, read_history
-from asyncjobs.ports import QueueFigures, Runs, Series, Step, TenantFigures, WorkerInfo
+from asyncjobs.ports import QueueFigures, Runs, Series, Step, TenantEnd, TenantFigures, WorkerInfo
 
 __all__ = ["RedisStats"]
 
@@ -101,12 +101,21 @@ class RedisStats(Session):
         stored = await self._command("LRANGE", key, 0, limit - 1) if limit > 0 else []
         return read_history(stored, name)
 
-    async def tenant_figures(self, queues: Sequence[str], tenant: str) -> list[TenantFigures]:
-        keys = [self._keys.queue(queue) for queue in queues]
-        stats = [("HGETALL", one.of("tenant_stats", tenant)) for one in keys]
-        dead = [("ZCARD", one.of("tenant_dead", tenant)) for one in keys]
+    async def tenant_figures(self, asked: Sequence[tuple[str, str]]) -> list[TenantFigures]:
+        keys = [(self._keys.queue(queue), tenant) for queue, tenant in asked]
+        stats = [("HGETALL", queue.of("tenant_stats", tenant)) for queue, tenant in keys]
+        dead = [("ZCARD", queue.of("tenant_dead", tenant)) for queue, tenant in keys]
         replies = await self._commands([(command[1], command) for command in (*stats, *dead)])
         return [read_tenant_figures(*one) for one in zip(replies[: len(keys)], replies[len(keys) :], strict=True)]
+
+    async def tenants(self, queues: Sequence[str], limit: int) -> list[list[TenantEnd]]:
+        keys = [self._keys.queue(queue).tenant_ends for queue in queues]
+        if limit < 1:
+            return [[] for _ in keys]
+        replies = await self._commands([(key, ("ZRANGE", key, 0, limit - 1, "REV", "WITHSCORES")) for key in keys])
+        return [
+            [TenantEnd(one.decode(), int(minute) * MINUTE_MS) for one, minute in rows(reply, 2)] for reply in replies
+        ]
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> bool:
         # An asyncjobs with another schema may have been rolled out meanwhile.

@@ -374,7 +374,7 @@ class Bench:
 
     async def tenant_figures(self, tenant: str) -> TenantFigures:
         """Return the figures of a tenant in the queue."""
-        [figures] = await self.broker.tenant_figures([self.queue], tenant)
+        [figures] = await self.broker.tenant_figures([(self.queue, tenant)])
         return figures
 
     async def dead_of(self, tenant: str) -> list[str]:

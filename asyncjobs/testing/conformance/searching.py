@@ -111,15 +111,18 @@ class Searching(Theme):
         assert await _scanned(bench, needles=[b"needle"]) == ["damaged"]
 
     @pytest.mark.parametrize("place", _PLACES)
-    async def test_a_sample_tells_the_names_of_all_jobs_where_there_are_few(self, bench: Bench, place: Place) -> None:
+    async def test_a_sample_tells_the_names_and_tenants_of_all_jobs_where_there_are_few(
+        self, bench: Bench, place: Place
+    ) -> None:
         await _fill(bench, place)
-        assert await bench.broker.sample(bench.queue, place, 100) == (6, {"other": 4, "work": 2})
+        assert await bench.broker.sample(bench.queue, place, 100) == (6, {"other": 4, "work": 2}, {"acme": 4})
 
     async def test_a_sample_of_many_jobs_looks_at_some_of_each_part(self, bench: Bench) -> None:
         # The first quarter has one name, the last another one.
         names = ["work"] * 200 + ["middle"] * 400 + ["other"] * 200
         await bench.send(*(bench.new(name) for name in names))
-        looked_at, found = await bench.broker.sample(bench.queue, "ready", 80)
+        looked_at, found, tenants = await bench.broker.sample(bench.queue, "ready", 80)
+        assert tenants == {}
         assert 80 <= looked_at <= 100
         assert {name: round(4 * number / looked_at) for name, number in found.items()} == {
             "work": 1,
@@ -149,7 +152,7 @@ class Searching(Theme):
 
     async def test_an_empty_place_has_an_empty_sample_and_nothing_to_find(self, bench: Bench) -> None:
         for place in _PLACES:
-            assert await bench.broker.sample("unused", place, 10) == (0, {})
+            assert await bench.broker.sample("unused", place, 10) == (0, {}, {})
             assert await bench.broker.scan("unused", ScanRequest(place=place, limit=9, most=9)) == ([], "", 0)
 
     async def test_a_job_in_line_is_located_by_what_stands_before_it(self, bench: Bench) -> None:
@@ -192,17 +195,20 @@ class Searching(Theme):
     async def test_a_sample_leaves_out_jobs_that_were_cancelled(self, bench: Bench) -> None:
         first, *_ = await bench.send(count=3)
         await bench.cancel(first)
-        assert await bench.broker.sample(bench.queue, "ready", 10) == (2, {"work": 2})
+        assert await bench.broker.sample(bench.queue, "ready", 10) == (2, {"work": 2}, {})
 
 
 async def _fill(bench: Bench, place: Place) -> None:
-    """Put six jobs into a place, of which four have the name ``other``."""
+    """Put six jobs into a place, of which four have the name ``other``, and are of the tenant ``acme``."""
     names = ["other", "work", "other", "other", "work", "other"]
+    tenants = {"other": "acme", "work": ""}
     if place == "dead":
         for name in names:
-            await bench.bury(bench.new(name))
+            await bench.bury(bench.new(name, tenant=tenants[name]))
         return
-    await bench.send(*(bench.new(name, delay_ms=60_000 if place == "scheduled" else 0) for name in names))
+    await bench.send(
+        *(bench.new(name, tenant=tenants[name], delay_ms=60_000 if place == "scheduled" else 0) for name in names)
+    )
     if place == "running":
         for _ in range(2):
             await bench.claim(3)

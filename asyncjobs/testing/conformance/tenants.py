@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncjobs.core.histogram import bucket_of
+from asyncjobs.core.retention import MINUTE_MS
 from asyncjobs.ports import TenantFigures
 from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
@@ -15,7 +16,7 @@ MONTH_MS = 30 * 24 * 3_600_000
 
 
 class Tenants(Theme):
-    """What ``tenant_figures`` promises, and ``history`` and ``page`` of one tenant."""
+    """What ``tenants`` and ``tenant_figures`` promise, and ``history`` and ``page`` of one tenant."""
 
     @pytest.mark.parametrize("tenant", ["acme", "a", " acme", "29417520", "{globex}", "größe: 1", "x" * 255])
     async def test_the_ends_of_a_tenants_jobs_are_counted_apart(self, bench: Bench, tenant: str) -> None:
@@ -52,9 +53,46 @@ class Tenants(Theme):
     async def test_the_figures_of_a_tenant_in_several_queues_come_in_the_order_asked_for(self, bench: Bench) -> None:
         await bench.send(*(bench.new(queue=queue, tenant="acme") for queue in ("first", "second", "second")))
         await bench.settle((await bench.claim(3, queues=["first", "second"])).jobs, duration_us=2_000)
-        figures = await bench.broker.tenant_figures(["second", "unused", "first"], "acme")
+        figures = await bench.broker.tenant_figures([(one, "acme") for one in ("second", "unused", "first")])
         assert [one.succeeded for one in figures] == [2, 0, 1]
-        assert await bench.broker.tenant_figures([], "acme") == []
+        assert await bench.broker.tenant_figures([]) == []
+
+    async def test_the_tenants_of_a_queue_are_listed_those_whose_figures_rose_last_first(self, bench: Bench) -> None:
+        async def listed(limit: int = 10) -> list[list[str]]:
+            found = await bench.broker.tenants([bench.queue, "unused"], limit)
+            return [[one.tenant for one in ends] for ends in found]
+
+        assert await listed() == [[], []]
+        for tenant in ("größe: 1", "", "globex", "acme"):
+            await bench.send(bench.new(tenant=tenant))
+            await bench.settle((await bench.claim()).jobs)
+            await bench.kit.advance(MINUTE_MS)
+        assert await listed() == [["acme", "globex", "größe: 1"], []]
+        await bench.send(bench.new(tenant="globex"), bench.new(tenant="waits", delay_ms=MONTH_MS))
+        await bench.fail((await bench.claim()).jobs)
+        assert await listed() == [["globex", "acme", "größe: 1"], []]
+        assert await listed(2) == [["globex", "acme"], []]
+        assert await listed(0) == [[], []]
+        assert await bench.broker.tenants([], 10) == []
+
+    async def test_a_tenant_is_listed_with_the_minute_in_which_its_figures_rose(self, bench: Bench) -> None:
+        await bench.bury_of("acme")
+        now_ms = (await bench.claim(0)).now_ms
+        [[one]] = await bench.broker.tenants([bench.queue], 10)
+        assert one.tenant == "acme"
+        assert now_ms - 2 * MINUTE_MS < one.at_ms <= now_ms
+        assert one.at_ms % MINUTE_MS == 0
+
+    async def test_a_tenant_is_listed_for_a_month_and_while_jobs_of_it_are_dead(self, bench: Bench) -> None:
+        await bench.send(bench.new(tenant="globex"))
+        await bench.settle((await bench.claim()).jobs)
+        [dead] = await bench.bury_of("acme")
+        await bench.kit.advance(MONTH_MS + 3 * MINUTE_MS)
+        await bench.broker.prune([bench.queue], 10 * MONTH_MS, 100)
+        assert [one.tenant for one in (await bench.broker.tenants([bench.queue], 10))[0]] == ["acme"]
+        await bench.broker.delete(bench.queue, [dead])
+        await bench.broker.prune([bench.queue], 10 * MONTH_MS, 100)
+        assert await bench.broker.tenants([bench.queue], 10) == [[]]
 
     async def test_ends_of_several_tenants_in_one_call_each_go_to_their_own(self, bench: Bench) -> None:
         await bench.send(*(bench.new(tenant=tenant) for tenant in ("acme", "globex", "", "acme")))

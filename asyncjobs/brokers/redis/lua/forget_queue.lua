@@ -4,7 +4,7 @@
 -- cost   O(names parked), and O(1) an entry that no longer counts
 local cfg = redis.call('HMGET', q.cfg, 'held', 'gone:0', 'gone:1', 'gone:2', 'gone:3', 'gone:parked', 'limit_set')
 local keys = {q.cfg, q.stats, q.bell, q.gone, q.parked, q.tries, q.numbers, q.waiters, q.cancels, q.fences,
-  q.unique}
+  q.unique, q.tenant_ends}
 for _, part in ipairs({'last', 'headings', 'counts', 'states', 'notes', 'of', 'total'}) do
   keys[#keys + 1] = groups_key(q, part)
 end

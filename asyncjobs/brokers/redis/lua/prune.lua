@@ -1,9 +1,9 @@
 -- prune: forget the dead that are too old, and the oldest of too many; and what is left of groups that are empty, of
--- deletions that can't be undone any more, and of unique keys that no job holds.
+-- deletions that can't be undone any more, of unique keys that no job holds, and of tenants without figures.
 --- @args keep_ms: ms, max_dead: int, limit: int
 -- keep_ms  how long a dead job is kept    limit  how many to forget at most
 -- reply    how many of the dead were forgotten
--- cost     O(log n) a job, O(1) a group and a unique key, KEYS_LOOKED_AT of these at most
+-- cost     O(log n) a job and a tenant, O(1) a group and a unique key, LOOKED_AT of these and of tenants at most
 --- @include clock
 --- @include header
 --- @include dead
@@ -27,8 +27,8 @@ local function old_groups(now)
   return old
 end
 
--- How many unique keys are looked at in one go.
-local KEYS_LOOKED_AT = 1000
+-- How many unique keys, and how many tenants, are looked at in one go.
+local LOOKED_AT = 1000
 
 -- The next cursor, and some unique keys that their jobs don't hold any more.
 local function keys_left_behind(now)
@@ -36,7 +36,7 @@ local function keys_left_behind(now)
     return nil, {}
   end
   local cursor, left = redis.call('HGET', q.cfg, 'unique_scan') or '0', {}
-  local found = redis.pcall('HSCAN', q.unique, string.match(cursor, '^%d+$') or '0', 'COUNT', KEYS_LOOKED_AT)
+  local found = redis.pcall('HSCAN', q.unique, string.match(cursor, '^%d+$') or '0', 'COUNT', LOOKED_AT)
   for n = 1, found.err and 0 or #found[2], 2 do
     local id, until_ms = read_holder(found[2][n + 1])
     local standing = id and until_ms <= now and read_stored(q, found[2][n], found[2][n + 1]).standing
@@ -45,6 +45,18 @@ local function keys_left_behind(now)
     end
   end
   return found[1], left
+end
+
+-- The tenants whose figures have expired, and of whom no job is dead.
+local function tenants_left_behind(now)
+  local left, before = {}, math.floor((now - HISTORY_KEEP_MS) / MINUTE_MS) - 1
+  local found = redis.pcall('ZRANGEBYSCORE', q.tenant_ends, '-inf', before, 'LIMIT', 0, LOOKED_AT)
+  for _, tenant in ipairs(found.err and {} or found) do
+    if redis.call('EXISTS', tenant_dead_key(q, tenant)) == 0 then
+      left[#left + 1] = tenant
+    end
+  end
+  return left
 end
 
 -- The deleted jobs whose records have expired.
@@ -61,6 +73,7 @@ end
 local now = now_ms(q)
 local old, gone = old_groups(now), limit > 0 and gone_for_good() or {}
 local cursor, keys = keys_left_behind(now)
+local tenants_left = tenants_left_behind(now)
 local surplus = math.max(redis.call('ZCOUNT', q.dead, '-inf', now - keep_ms), redis.call('ZCARD', q.dead) - max_dead)
 local doomed = math.max(math.min(limit, surplus), 0)
 redis.call('HLEN', q.deletions)
@@ -79,6 +92,9 @@ if doomed > 0 then
 end
 forget_deleted(q, gone)
 forget_groups(q, old)
+if #tenants_left > 0 then
+  redis.pcall('ZREM', q.tenant_ends, unpack(tenants_left))
+end
 if cursor then
   redis.pcall('HSET', q.cfg, 'unique_scan', cursor)
   remove_fields(q.unique, keys)

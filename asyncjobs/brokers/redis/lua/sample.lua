@@ -1,8 +1,10 @@
--- sample: the names of some of the jobs in one place, taken from PLACES parts of it.
+-- sample: the names and tenants of some of the jobs in one place, taken from PLACES parts of it.
 --- @args place, limit: int
 -- place  as of page    limit  how many entries to look at, at most PLACES more
---- @reply looked, names
--- looked  how many jobs were there    names  {name, how many of them have it, …}; '' for those that can't be read
+--- @reply looked, names, tenants
+-- looked   how many jobs were there
+-- names    {name, how many of them have it, …}; '' for those that can't be read
+-- tenants  {tenant, how many of them are its, …}; without the jobs of no tenant
 -- cost    O(limit), and of lists O(n / 100) to get to each part
 --- @include records
 --- @include leases
@@ -41,7 +43,7 @@ local function id_in(part, entry)
   return id
 end
 
-local looked, counts = 0, {}
+local looked, names, tenants = 0, {}, {}
 
 local function count(part, first, last)
   local entries, ids = redis.call(part.where and 'LRANGE' or 'ZRANGE', part.key, first, last), {}
@@ -52,8 +54,11 @@ local function count(part, first, last)
     local is_read = head and is_readable(head)
     local is_here = head and not (is_read and (is_ended(head) or (part.where and list_of(head) ~= part.where)))
     if is_here then
-      local name = is_read and name_of(head) or ''
-      looked, counts[name] = looked + 1, (counts[name] or 0) + 1
+      local name, tenant = is_read and name_of(head) or '', tenant_in(head)
+      looked, names[name] = looked + 1, (names[name] or 0) + 1
+      if tenant ~= '' then
+        tenants[tenant] = (tenants[tenant] or 0) + 1
+      end
     end
   end
 end
@@ -75,9 +80,14 @@ for place_number = 0, PLACES - 1 do
     before = before + part.size
   end
 end
-local names = {}
-for name, number in pairs(counts) do
-  names[#names + 1] = name
-  names[#names + 1] = number
+
+local function listed(counts)
+  local list = {}
+  for which, number in pairs(counts) do
+    list[#list + 1] = which
+    list[#list + 1] = number
+  end
+  return list
 end
-return {looked, names}
+
+return {looked, listed(names), listed(tenants)}

@@ -46,9 +46,10 @@ local function write_history(key, entries, length)
   redis.pcall('PEXPIRE', key, HISTORY_KEEP_MS)
 end
 
--- Adds the counts to the totals of their tenants, and all of them to those of the queue and of this minute.
+-- Adds the counts to the totals of their tenants, which are listed by the minute of that, and all of them to those of
+-- the queue and of this minute.
 local function write_counts(q, figures, now)
-  local totals = figures.counts
+  local totals, this_minute = figures.counts, math.floor(now / MINUTE_MS)
   for tenant, counts in pairs(figures.tenants) do
     local key = tenant_stats_key(q, tenant)
     for field, number in pairs(counts) do
@@ -56,9 +57,10 @@ local function write_counts(q, figures, now)
       add(totals, field, number)
     end
     redis.pcall('PEXPIRE', key, HISTORY_KEEP_MS)
+    redis.pcall('ZADD', q.tenant_ends, this_minute, tenant)
   end
   if next(totals) then
-    local minute = minute_key(q, math.floor(now / 60000))
+    local minute = minute_key(q, this_minute)
     for field, number in pairs(totals) do
       redis.pcall('HINCRBY', q.stats, field, number)
       if string.sub(field, 1, 2) ~= 'h:' then
