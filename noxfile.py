@@ -6,6 +6,7 @@ import functools
 import glob
 import os
 import tempfile
+from pathlib import Path
 
 import nox
 
@@ -41,6 +42,22 @@ for _version in PYTHONS:
     _on = functools.partial(_tests_on, version=_version)
     _on.__doc__ = f"All tests, on Python {_version}."  # type: ignore[attr-defined]
     nox.session(_on, name=f"tests-{_version}", python=_version)  # type: ignore[call-overload]
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """All tests, or those after `--`, with the lowest versions that pyproject.toml allows, on the oldest Python."""
+    project = nox.project.load_toml("pyproject.toml")
+    extras = ",".join(project["project"]["optional-dependencies"])
+    session.install("uv")
+    uv = functools.partial(session.run, "uv", "pip", env={"VIRTUAL_ENV": session.virtualenv.location})
+    bounds = os.path.join(session.create_tmp(), "lowest.txt")
+    # Of what the tests need besides, the newest that fits: old tools of tests prove nothing.
+    uv("compile", "pyproject.toml", "--all-extras", "--resolution=lowest-direct", "--no-deps", "--quiet", "-o", bounds)
+    session.log(Path(bounds).read_text())
+    groups = nox.project.dependency_groups(project, "test", "typing")
+    uv("install", "--quiet", "--constraint", bounds, f".[{extras}]", *groups)
+    session.run("pytest", *(session.posargs or SIDE_BY_SIDE))
 
 
 @nox.session
