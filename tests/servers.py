@@ -28,6 +28,7 @@ __all__ = [
     "cluster_url",
     "die_with_parent",
     "find_binary",
+    "form_cluster",
     "free_port",
     "in_package",
     "replicated",
@@ -240,13 +241,23 @@ def cluster(primaries: int = 3, replicas: int = 0, *, needs_all_slots: bool = Tr
         for _ in range(primaries * (1 + replicas)):
             nodes.append(Server(find_binary(), *arguments))
             stack.callback(nodes[-1].close)
+        form_cluster(nodes, primaries, [node.port for node in nodes])
+        yield nodes
+
+
+def form_cluster(nodes: list[Server], primaries: int, ports: list[int]) -> None:
+    """Make a Cluster of nodes: the first ones share the slots, the others are replicas of these, in the same order.
+
+    ``ports``: those by which the nodes meet.
+    """
+    with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(contextlib.closing(node.client())) for node in nodes]
         for number, client in enumerate(clients[:primaries]):
             first, last = 16384 * number // primaries, 16384 * (number + 1) // primaries - 1
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        for node in nodes[1:]:
-            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", node.port)
+        for port in ports[1:]:
+            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port)
         for client in clients:
             until_sync(
                 lambda client=client: len(client.execute_command("CLUSTER NODES")) == len(nodes), "all nodes have met"
@@ -256,7 +267,6 @@ def cluster(primaries: int = 3, replicas: int = 0, *, needs_all_slots: bool = Tr
             until_sync(lambda client=client, primary=primary: _replicates(client, primary), "the node is a replica")
         for client in clients:
             until_sync(lambda client=client: _cluster_state(client) == "ok", "the Cluster serves all slots")
-        yield nodes
 
 
 def cluster_url(nodes: list[Server]) -> str:

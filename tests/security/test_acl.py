@@ -28,7 +28,7 @@ from tests.admin.sowing import sown
 from tests.admin.test_every_page import paths_of, reader
 from tests.apps import broker_of
 from tests.conformance.kits import RedisKit
-from tests.servers import Server
+from tests.servers import Server, cluster_url
 from tests.waiting import SOON, until_workers
 from tests.web import Reply, fetch
 
@@ -261,6 +261,46 @@ async def test_other_prefixes_and_other_commands_are_closed(lane: Server, admin:
             for command in ("FLUSHALL", "KEYS *", "SCAN 0", "CONFIG SET maxmemory 1", "ACL LIST", "SHUTDOWN NOSAVE"):
                 with pytest.raises(redis.exceptions.NoPermissionError):
                     client.execute_command(*command.split())
+
+
+async def test_each_role_works_on_a_cluster_of_several_members(nodes: list[Server]) -> None:
+    def app_of(role: Role) -> App:
+        url = cluster_url(nodes).replace("://", f"://{role}:secret@")
+        app = App(url, prefix=PREFIX, lease=1)
+
+        @app.job(name="work")
+        async def work(number: int) -> int:
+            current_job().progress(number, 99)
+            return number
+
+        return app
+
+    clients = [node.client() for node in nodes]
+    async with contextlib.AsyncExitStack() as stack:
+        for client in clients:
+            stack.callback(client.close)
+            for role in ROLES:
+                client.execute_command("ACL", "SETUSER", role, "reset", "on", ">secret", *acl_rules(role, PREFIX))
+            client.execute_command("ACL", "LOG", "RESET")
+        sender, worker, operator, viewer = [await stack.enter_async_context(app_of(role)) for role in ROLES]
+        queues = [f"queue{number}" for number in range(12)]
+        sent = sender.registry.get("work")
+        async with worker.worker(queues=queues):
+            handles = [await sent.with_options(queue=queue).delay(number) for number, queue in enumerate(queues)]
+            assert [await handle.result(SOON) for handle in handles] == [*range(12)]
+            assert [event.kind async for event in handles[0].events()] == ["progress"]
+            for one in (operator, viewer):
+                await until_workers(one, 1)
+                assert (await one.stats()).total_succeeded == 12
+        for queue in queues[:4]:
+            waits = await sent.with_options(queue=queue).delay(0)
+            assert [job.id for job in await viewer.jobs("ready", queue=queue)] == [waits.id]
+            assert await operator.cancel_job(waits.id, queue=queue) == "cancelled"
+            with pytest.raises(BrokerRefused, match="The role operator may do that"):
+                await viewer.pause(queue)
+        refused = [_refused(one) for client in clients for one in client.execute_command("ACL", "LOG")]
+        refused = [one for one in refused if one[b"username"] != b"viewer"]
+        assert {one[b"object"] for one in refused} <= {b"client|setinfo", b"client"}
 
 
 # -- the rules are those of what is called

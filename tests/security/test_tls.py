@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
+import ssl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
@@ -13,7 +17,7 @@ import pytest
 from asyncjobs import App, BrokerRefused, BrokerUnavailable, ConfigurationError
 from asyncjobs.settings import load_settings
 from tests.security.certificates import Authority, tls_door
-from tests.servers import LANES, Server, free_port
+from tests.servers import LANES, Server, form_cluster, free_port
 from tests.waiting import SOON, until_workers
 
 pytestmark = pytest.mark.anyio
@@ -45,8 +49,11 @@ async def strict_port(redis_server: Server, redis_url: str, authority: Authority
 
 
 def url(port: int, host: str = "127.0.0.1", **options: Path) -> str:
-    query = "&".join(f"{name}={quote(str(path))}" for name, path in options.items())
-    return f"rediss://{host}:{port}/0?{query}"
+    return f"rediss://{host}:{port}/0?{query(**options)}"
+
+
+def query(**options: Path) -> str:
+    return "&".join(f"{name}={quote(str(path))}" for name, path in options.items())
 
 
 async def _works(app: App) -> None:
@@ -76,6 +83,26 @@ async def test_a_client_shows_its_certificate(strict_port: int, authority: Autho
     certificate, key = authority.certificate("client")
     options = {"ssl_ca_certs": authority.file, "ssl_certfile": certificate, "ssl_keyfile": key}
     await _works(App(url(strict_port, **options), lease=1))
+
+
+async def test_files_are_read_once_for_all_connections_and_again_once_they_are_renewed(
+    port: int, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr(ssl, "create_default_context", lambda make=ssl.create_default_context: made.append(1) or make())
+    file = tmp_path / "authority.pem"
+    file.write_bytes(authority.file.read_bytes())
+
+    async def reads() -> int:
+        made.clear()
+        async with App(url(port, ssl_ca_certs=file)) as app:
+            await asyncio.gather(*(app.stats() for _ in range(20)))
+        return len(made)
+
+    assert await reads() == 1
+    assert await reads() == 0
+    os.utime(file, ns=(1, 1))
+    assert await reads() == 1
 
 
 async def test_a_client_without_a_certificate_is_refused(strict_port: int, authority: Authority) -> None:
@@ -109,32 +136,41 @@ def test_the_files_of_tls_need_tls() -> None:
     assert load_settings("memory://", {}, {"ASYNCJOBS_SSL_CA_CERTS": "/ca.pem"}).server.scheme == "memory"
 
 
-# -- a server that speaks TLS itself, where there is one
+# -- servers that speak TLS themselves, where there is one that can
 
 
-async def test_jobs_run_on_a_server_with_tls(authority: Authority, tmp_path: Path) -> None:
-    with contextlib.ExitStack() as stack:
-        port = _server_with_tls(stack, authority, tmp_path)
-        certificate, key = authority.certificate("native-client")
-        options = {"ssl_ca_certs": authority.file, "ssl_certfile": certificate, "ssl_keyfile": key}
-        await _works(App(url(port, **options), lease=1))
-        with pytest.raises((BrokerRefused, BrokerUnavailable), match=r"\?ssl_certfile="):
-            async with App(url(port, ssl_ca_certs=authority.file)):
-                pass
+class Native(NamedTuple):
+    """A server that can do TLS, and its options; it wants to know its clients."""
+
+    binary: Path
+    options: dict[str, Path]
+    shown: dict[str, Path]
+    """What a client that it knows gives in the URL."""
+
+    def start(self, stack: contextlib.ExitStack, *arguments: str) -> tuple[Server, int]:
+        """Start one, and return it with its port of TLS; it has one without for the test."""
+        port = free_port()
+        files = (part for name, path in self.options.items() for part in (f"--{name}", str(path)))
+        running = Server(self.binary, "--tls-port", str(port), *files, *arguments)
+        stack.callback(running.close)
+        return running, port
 
 
-def _server_with_tls(stack: contextlib.ExitStack, authority: Authority, folder: Path) -> int:
-    """Start the first server that can do TLS, which wants to know its clients; return its port of TLS."""
+@pytest.fixture(scope="module")
+def native(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Native:
     certificate, key = authority.certificate("native", "127.0.0.1")
+    options = {"tls-cert-file": certificate, "tls-key-file": key, "tls-ca-cert-file": authority.file}
+    own, own_key = authority.certificate("native-client")
+    shown = {"ssl_ca_certs": authority.file, "ssl_certfile": own, "ssl_keyfile": own_key}
     for lane in LANES:
         if lane.binary is None or "--cluster-enabled" in lane.arguments:
             continue
-        port = free_port()
-        tls = ("--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
-        arguments = (*tls, "--tls-ca-cert-file", str(authority.file))
         # Tried out first, since one that can't doesn't start.
+        files = (part for name, path in options.items() for part in (f"--{name}", str(path)))
+        ports = ("--port", "0", "--tls-port", str(free_port()))
+        folder = tmp_path_factory.mktemp("tried")
         tried = subprocess.Popen(
-            [str(lane.binary), "--port", "0", "--save", "", "--dir", str(folder), *arguments],
+            [str(lane.binary), *ports, "--save", "", "--dir", str(folder), *files],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -143,7 +179,62 @@ def _server_with_tls(stack: contextlib.ExitStack, authority: Authority, folder: 
             continue
         tried.kill()
         tried.wait(SOON)
-        running = Server(lane.binary, *arguments)
-        stack.callback(running.close)
-        return port
+        return Native(lane.binary, options, shown)
     pytest.skip("no server here can do TLS")
+
+
+@pytest.fixture
+def stack() -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+async def test_jobs_run_on_a_server_with_tls(native: Native, authority: Authority, stack: contextlib.ExitStack) -> None:
+    _, port = native.start(stack)
+    await _works(App(url(port, **native.shown), lease=1))
+    with pytest.raises((BrokerRefused, BrokerUnavailable), match=r"\?ssl_certfile="):
+        async with App(url(port, ssl_ca_certs=authority.file)):
+            pass
+
+
+async def test_jobs_run_on_a_primary_with_tls_that_a_sentinel_names(
+    native: Native, stranger: Authority, stack: contextlib.ExitStack
+) -> None:
+    _, port = native.start(stack)
+    files = [f"{name} {path}" for name, path in native.options.items()]
+    # It is asked without TLS, and watches the primary with it.
+    config = (f"sentinel monitor main 127.0.0.1 {port} 1", "tls-replication yes", *files)
+    watcher = Server(native.binary, *config, is_sentinel=True)
+    stack.callback(watcher.close)
+    service = f"rediss+sentinel://127.0.0.1:{watcher.port}/main?"
+    await _works(App(service + query(**native.shown), lease=1))
+    with pytest.raises(BrokerRefused, match="can't be trusted"):
+        async with App(service + query(ssl_ca_certs=stranger.file)):
+            pass
+
+
+async def test_jobs_run_on_a_cluster_with_tls(native: Native, stranger: Authority, stack: contextlib.ExitStack) -> None:
+    started = [native.start(stack, "--cluster-enabled", "yes", "--tls-cluster", "yes") for _ in range(3)]
+    ports = [port for _, port in started]
+    form_cluster([node for node, _ in started], 3, ports)
+    members = f"rediss+cluster://{','.join(f'127.0.0.1:{port}' for port in ports)}/?"
+    app = App(members + query(**native.shown), lease=1)
+
+    @app.job
+    async def work(number: int) -> int:
+        return number
+
+    # Enough of them that each member has one.
+    queues = [f"queue{number}" for number in range(12)]
+    async with app, app.worker(queues=queues):
+        handles = [await work.with_options(queue=queue).delay(number) for number, queue in enumerate(queues)]
+        assert [await handle.result(SOON) for handle in handles] == [*range(12)]
+    assert all(_keys_of(node) for node, _ in started)
+    with pytest.raises(BrokerRefused, match="can't be trusted"):
+        async with App(members + query(ssl_ca_certs=stranger.file)):
+            pass
+
+
+def _keys_of(node: Server) -> int:
+    with contextlib.closing(node.client()) as client:
+        return int(client.dbsize())

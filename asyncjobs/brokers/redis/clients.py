@@ -9,6 +9,7 @@ disconnects on any error), so a late reply can't reach the next caller.
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import hiredis
@@ -70,7 +71,36 @@ class _TcpConnection(_Sending, redis.asyncio.Connection):
     pass
 
 
-class _TlsConnection(_Sending, redis.asyncio.SSLConnection):
+class _Tls(redis.asyncio.SSLConnection):
+    """Shares what is read from files with the other connections to its server.
+
+    redis-py reads the system's authorities for each connection, which holds up the event loop for 50 ms.
+    """
+
+    def _connection_arguments(self) -> Any:
+        files = (self.ca_certs, self.certfile, self.keyfile)
+        # They are renewed now and then.
+        written = tuple(map(_written_at, files))
+        known = _contexts.get(files)
+        if known is None or known[0] != written:
+            known = _contexts[files] = (written, self.ssl_context)
+        self.ssl_context = known[1]
+        return super()._connection_arguments()
+
+
+#: By the files, when these were written, and what makes the context.
+_contexts: dict[tuple[Any, ...], tuple[tuple[int, ...], Any]] = {}
+
+
+def _written_at(file: str | None) -> int:
+    try:
+        return os.stat(file).st_mtime_ns if file else 0
+    except OSError:
+        # The context names it as the cause.
+        return 0
+
+
+class _TlsConnection(_Sending, _Tls):
     pass
 
 
@@ -82,7 +112,7 @@ class _SentinelConnection(_Sending, redis.asyncio.sentinel.SentinelManagedConnec
     pass
 
 
-class _SentinelTlsConnection(_Sending, redis.asyncio.sentinel.SentinelManagedSSLConnection):
+class _SentinelTlsConnection(_Sending, redis.asyncio.sentinel.SentinelManagedSSLConnection, _Tls):
     pass
 
 
