@@ -182,3 +182,11 @@ def faults(session: nox.Session) -> None:
     """The fault suite at full length: each fault lasts a minute, and the table says what was lost (nothing)."""
     _install(session, "test")
     session.run("pytest", "tests/faults", *session.posargs, env={"FAULT_SECONDS": "60"})
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """What draws by chance, and looks at every page in every way, at full length."""
+    _install(session, "test")
+    chance = ["tests/simulation", "tests/conformance/test_stateful.py"]
+    session.run("pytest", *chance, "tests/admin/test_browser_pages.py", *session.posargs, env={"SOAK": "1"})

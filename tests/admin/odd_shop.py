@@ -21,7 +21,8 @@ from tests.admin.sowing import HOSTILE, sown
 
 __all__ = ["TEXTS"]
 
-TEXTS = ["".join(HOSTILE[:4]), "".join(HOSTILE[4:11]), "W" * 120, "漢字テスト" * 24]
+# The first two, what runs and what is wide, are looked at with every change.
+TEXTS = ["".join(HOSTILE[:4]), "W" * 120, "".join(HOSTILE[4:11]), "漢字テスト" * 24]
 
 apps = [App("memory://") for _ in TEXTS]
 

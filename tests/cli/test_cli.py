@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from asyncjobs import App
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, Run
 from tests.servers import Server, free_port, server
 from tests.waiting import SOON, until_sync
 
@@ -72,12 +72,12 @@ def test_help_and_version_explain_themselves(command: Command) -> None:
         (["stats", "--url", "redsi://h"], "unknown scheme"),
     ],
 )
-def test_a_wrong_command_line_ends_with_2_and_a_message(command: Command, arguments: list[str], message: str) -> None:
-    done = command.run(*arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) <= 2
+def test_a_wrong_command_line_ends_with_2_and_a_message(run: Run, arguments: list[str], message: str) -> None:
+    code, _, told = run(*arguments)
+    assert code == 2
+    assert message in told
+    assert "Traceback" not in told
+    assert len(told.splitlines()) <= 2
 
 
 def test_an_error_inside_the_users_module_keeps_its_traceback(command: Command) -> None:
@@ -254,16 +254,16 @@ def test_stats_are_plain_lines_in_a_pipe_and_json_on_demand(command: Command, ap
 )
 @pytest.mark.parametrize("burst", [[], ["--burst"]])
 def test_a_probe_that_can_not_be_had_ends_the_worker_with_the_reason(
-    command: Command, options: list[str], message: str, burst: list[str]
+    run: Run, tmp_path: Path, options: list[str], message: str, burst: list[str]
 ) -> None:
-    (command.folder / "shop.link").symlink_to(command.folder / "shop.py")
-    before = (command.folder / "shop.py").read_text()
+    (tmp_path / "shop.link").symlink_to(tmp_path / "shop.py")
+    before = (tmp_path / "shop.py").read_text()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         options = [option.replace("{taken}", str(taken.getsockname()[1])) for option in options]
-        done = command.run("worker", "shop:app", *options, *burst)
-    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
-    assert "Traceback" not in done.stderr
-    assert (command.folder / "shop.py").read_text() == before
+        code, _, told = run("worker", "shop:app", *options, *burst)
+    assert (code, message in told) == (2, True), told
+    assert "Traceback" not in told
+    assert (tmp_path / "shop.py").read_text() == before
 
 
 def test_the_health_port_is_for_this_machine_unless_an_address_is_given(command: Command) -> None:

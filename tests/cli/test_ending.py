@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from asyncjobs.worker.run import END_WITHIN_S
 from tests.cli.conftest import Command
 from tests.servers import Server, server
-from tests.waiting import until_sync
+from tests.waiting import SOON, until_sync
 
 #: What the page on workers states, beyond ``shutdown_timeout``; and what a busy machine may take to reap a process.
 BOUND_S = 10.0
@@ -99,43 +99,48 @@ if hanging:
 
 @pytest.fixture
 def begun(command: Command, tmp_path: Path) -> Path:
-    """The file that a job writes once it has begun."""
+    """The folder in which each job writes a file of its name once it has begun."""
     (tmp_path / "harbour.py").write_text(HARBOUR)
     command.environ["ASYNCJOBS_SHUTDOWN_TIMEOUT"] = str(SHUTDOWN_TIMEOUT_S)
-    command.environ["BEGUN"] = str(tmp_path / "begun")
-    return tmp_path / "begun"
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    command.environ["BEGUN"] = str(folder / "with_pool")
+    return folder
 
 
-def start(command: Command, begun: Path, job: str) -> subprocess.Popen[str]:
-    """Start a worker, and wait until ``job`` has begun."""
+def start(command: Command, begun: Path, *jobs: str) -> list[subprocess.Popen[str]]:
+    """Start a worker for each of the jobs, and wait until all have begun."""
     if command.environ.get("HANGING") != "opening":
-        program = f"import harbour; harbour.{job}.delay_sync({str(begun)!r})"
+        sends = [f"harbour.{job}.with_options(queue={job!r}).delay_sync({str(begun / job)!r})" for job in jobs]
+        program = "; ".join(["import harbour", *sends])
         subprocess.run([sys.executable, "-c", program], cwd=command.folder, env=command.environ, check=True)
-    worker = command.start("worker", "harbour:app")
-    until_sync(begun.exists, f"{job} has begun")
-    return worker
+    workers = [command.start("worker", "harbour:app", "--queues", job) for job in jobs]
+    for job in jobs:
+        # They all start at once.
+        until_sync((begun / job).exists, f"{job} has begun", within=3 * SOON)
+    return workers
 
 
-def ended_after(worker: subprocess.Popen[str], bound: float = SHUTDOWN_TIMEOUT_S + BOUND_S) -> None:
-    began = time.monotonic()
-    worker.wait(bound + MACHINE_S)
-    assert time.monotonic() - began < bound + MACHINE_S
+def end_by_signal(workers: Sequence[subprocess.Popen[str]], bound: float = SHUTDOWN_TIMEOUT_S + BOUND_S) -> None:
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+    until = time.monotonic() + bound + MACHINE_S
+    for worker in workers:
+        worker.wait(max(0.0, until - time.monotonic()))
 
 
-@pytest.mark.parametrize("job", ["plain", "to_thread", "anyio_thread", "swallowing", "leaving", "blocking"])
-def test_a_signal_ends_the_process_whatever_a_handler_does(command: Command, begun: Path, job: str) -> None:
-    worker = start(command, begun, job)
-    worker.send_signal(signal.SIGTERM)
-    ended_after(worker)
+def test_a_signal_ends_the_process_whatever_a_handler_does(command: Command, begun: Path) -> None:
+    jobs = ["plain", "to_thread", "anyio_thread", "swallowing", "leaving", "blocking"]
+    # The error of one that does not end in time has its arguments, and with them its job.
+    end_by_signal(start(command, begun, *jobs))
 
 
 @pytest.mark.parametrize("hanging", ["opening", "closing"])
 def test_a_signal_ends_a_process_whose_resource_hangs(command: Command, begun: Path, hanging: str) -> None:
     command.environ["HANGING"] = hanging
-    worker = start(command, begun, "with_pool")
-    worker.send_signal(signal.SIGTERM)
+    workers = start(command, begun, "with_pool")
     # While it starts, nothing has to be waited for.
-    ended_after(worker, 0 if hanging == "opening" else SHUTDOWN_TIMEOUT_S + BOUND_S)
+    end_by_signal(workers, 0 if hanging == "opening" else SHUTDOWN_TIMEOUT_S + BOUND_S)
 
 
 @contextlib.contextmanager
@@ -148,14 +153,12 @@ def stalled(one: Server) -> Iterator[None]:
         os.kill(one.pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("job", ["leaving", "swallowing"])
-def test_a_signal_ends_the_process_although_the_server_stands_still(command: Command, begun: Path, job: str) -> None:
+def test_a_signal_ends_the_process_although_the_server_stands_still(command: Command, begun: Path) -> None:
     with server() as own:
         command.environ["ASYNCJOBS_URL"] = own.url
-        worker = start(command, begun, job)
+        workers = start(command, begun, "leaving", "swallowing")
         with stalled(own):
-            worker.send_signal(signal.SIGTERM)
-            ended_after(worker)
+            end_by_signal(workers)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -163,7 +166,7 @@ def test_a_second_signal_cancels_handlers_and_a_third_ends_the_process(
     command: Command, begun: Path, number: signal.Signals
 ) -> None:
     command.environ["ASYNCJOBS_SHUTDOWN_TIMEOUT"] = "600"
-    worker = start(command, begun, "swallowing")
+    [worker] = start(command, begun, "swallowing")
     for _ in range(2):
         worker.send_signal(number)
         # Signals of one kind that come at once are one.
@@ -174,9 +177,9 @@ def test_a_second_signal_cancels_handlers_and_a_third_ends_the_process(
 
 
 def test_a_forked_child_of_a_handler_ends_at_a_signal_and_its_worker_goes_on(command: Command, begun: Path) -> None:
-    worker = start(command, begun, "forking")
-    until_sync(begun.read_text, "the child has written its number")
-    child = int(begun.read_text())
+    [worker] = start(command, begun, "forking")
+    until_sync((begun / "forking").read_text, "the child has written its number")
+    child = int((begun / "forking").read_text())
     os.kill(child, signal.SIGTERM)
     until_sync(lambda: is_zombie(child), "the child has ended")
     with pytest.raises(subprocess.TimeoutExpired):
@@ -199,13 +202,13 @@ def test_a_third_signal_ends_a_program_that_runs_a_worker_itself(command: Comman
         "asyncio.run(main())\n"
     )
     worker = subprocess.Popen(
-        [sys.executable, "-c", program, str(begun)],
+        [sys.executable, "-c", program, str(begun / "swallowing")],
         cwd=command.folder,
         env=command.environ,
         stderr=subprocess.DEVNULL,
     )
     try:
-        until_sync(begun.exists, "the handler has begun")
+        until_sync((begun / "swallowing").exists, "the handler has begun")
         for _ in range(2):
             worker.send_signal(signal.SIGTERM)
             time.sleep(0.3)

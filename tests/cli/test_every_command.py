@@ -6,17 +6,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from asyncjobs import App
-from asyncjobs.cli import main
-from tests.cli.conftest import SHOP, Command
+from tests.cli.conftest import SHOP, Command, Run
 from tests.cli.lines import COMMANDS, HOSTILE, assert_safe, options_of, sample
-
-Run = Callable[..., tuple[int, str, str]]
 
 EVERY = pytest.mark.parametrize("command", list(COMMANDS))
 # A demo that isn't misled runs for some seconds, and has no server; a dashboard doesn't end by itself;
@@ -32,29 +29,6 @@ def away() -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"redis://:secret@127.0.0.1:{taken.getsockname()[1]}/0"
-
-
-@pytest.fixture
-def run(
-    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Run]:
-    """Run a command in this process, on an empty server; return its exit code and what it printed on each stream."""
-    (tmp_path / "shop.py").write_text(SHOP)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("ASYNCJOBS_URL", redis_url)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        sys.modules.pop("shop", None)
-        try:
-            code = main(arguments)
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else -1
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    yield call
-    sys.modules.pop("shop", None)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from tests.conformance.model import (
     TTL_MS,
     ModelQueue,
 )
+from tests.lengths import length
 from tests.servers import Server
 
 IDS = [f"job-{number}" for number in range(6)]
@@ -371,7 +372,7 @@ def _settings(examples: int) -> settings:
 
 
 def test_the_memory_broker_and_the_model_agree() -> None:
-    run_state_machine_as_test(MemoryMachine, settings=_settings(150))
+    run_state_machine_as_test(MemoryMachine, settings=_settings(length(40, 150)))
 
 
 def test_the_redis_broker_and_the_model_agree(machine_server: Server) -> None:
@@ -379,4 +380,4 @@ def test_the_redis_broker_and_the_model_agree(machine_server: Server) -> None:
         async def make_kit(self) -> RedisKit:
             return RedisKit(machine_server)
 
-    run_state_machine_as_test(RedisMachine, settings=_settings(25))
+    run_state_machine_as_test(RedisMachine, settings=_settings(length(8, 25)))

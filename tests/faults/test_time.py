@@ -17,7 +17,8 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-WORKERS = 20
+# Each is a process; twenty of them in `nox -s faults`.
+WORKERS = 20 if SECONDS > 30 else 8
 
 
 def _ticks(folder: Path) -> dict[int, list[float]]:
@@ -32,7 +33,7 @@ def _ticks(folder: Path) -> dict[int, list[float]]:
 
 
 @pytest.mark.parametrize("kills", [False, True], ids=["calm", "killed"])
-async def test_a_cron_of_every_second_over_twenty_workers(
+async def test_a_cron_of_every_second_over_many_workers(
     redis_url: str, tmp_path: Path, report: Report, kills: bool
 ) -> None:
     load, workers, chance = Load(redis_url, tmp_path), Workers(redis_url, tmp_path), random.Random(2)

@@ -10,10 +10,11 @@ import pytest
 
 from asyncjobs.ports.clock import SystemClock
 from tests.conformance.kits import MemoryKit, RedisKit
+from tests.lengths import length
 from tests.servers import Server
 from tests.simulation.simulator import Simulation
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "1500"))
+SEEDS = length(400, 1500)
 ONE = os.environ.get("SIMULATION_SEED")
 
 
@@ -40,7 +41,7 @@ def test_on_the_memory_broker_in_virtual_time() -> None:
 
 def test_on_a_real_server_a_command_at_a_time(redis_server: Server) -> None:
     async def run() -> None:
-        for seed in seeds(max(3, SEEDS // 30)):
+        for seed in seeds(SEEDS // 30):
             kit = RedisKit(redis_server)
             try:
                 await Simulation(seed, kit, SystemClock()).run()
