@@ -95,6 +95,7 @@ _PAGES = [
     Budget("/names", 10, 3),
     Budget("/schedules", 10, 4),
     Budget("/workers", 10, 3),
+    Budget("/tenants", 30, 5),
     Budget("/audit", 10, 2),
     Budget("/server", 10, 4),
 ]
@@ -109,6 +110,7 @@ _ROUTES = [
     Budget("/dead/groups", 10, 3),
     Budget("/queues", 15, 3),
     Budget("/workers", 10, 3),
+    Budget("/tenants", 30, 5),
 ]
 
 # What a retry of 2,000 jobs of a group may cost, in four portions of a few trips each.

@@ -119,6 +119,11 @@ async def import_catalogue(supplier: str, products: int) -> None:
     await at_rest.wait()
 
 
+@app.job(queue="catalogue")
+async def tidy_up(number: int) -> None:
+    await asyncio.sleep(0.002 * (1 + number % 9))
+
+
 class Story:
     """Minutes with the figures that workers and jobs would have left in them."""
 
@@ -223,6 +228,10 @@ async def open_shop() -> None:
     await charge.with_options(tenant="acme", metadata={"trace": "4bf92f3577b34da6"}).delay(
         1007, "129.00 EUR", "4111 1111 1111 1111"
     )
+    for tenant, jobs in (("acme", 240), ("globex", 120), ("initech", 31)):
+        await app.enqueue_many([tidy_up.with_options(tenant=tenant).request(number) for number in range(jobs)])
+    await Worker(app, queues=["catalogue"], concurrency=100).run_until_empty()
+    await app.suspend_tenant("umbrella", queue="images", why="unpaid")
     await import_catalogue.with_options(tenant="globex").delay("Globex", 20_000)
     with acting("ada@shop.example", "dashboard"):
         await app.suspend_name("send_survey", queue="emails", why="customers complain")

@@ -54,6 +54,7 @@ PICTURES = {
     "dashboard-dead": Picture("/dead", height=900),
     "dashboard-names": Picture("/names"),
     "dashboard-workers": Picture("/workers"),
+    "dashboard-tenants": Picture("/tenants"),
     "dashboard-schedules": Picture("/schedules"),
     "dashboard-audit": Picture("/audit"),
     "dashboard-phone": Picture("/", width=360, height=1_400),

@@ -98,6 +98,13 @@ async def test_the_first_page_reads_the_minutes_of_a_queue_once_for_its_charts_a
         assert sorted(read) == ["hour", "minute"]
 
 
+def test_a_chart_without_any_value_is_empty_and_zeros_are_values() -> None:
+    charts = queue_charts(series(60, [0, 0, 0, 0]), series(60, []), 1)
+    assert [one.is_empty for one in charts] == [False] * 4
+    blank = charts[0]._replace(columns=[one._replace(values=[None] * 3) for one in charts[0].columns])
+    assert blank.is_empty
+
+
 def test_a_spark_line_stays_in_its_box() -> None:
     assert spark([0, 5, 10]) == "0.0,17.0 45.0,9.0 90.0,1.0"
     assert spark([0, 0]) == "0.0,17.0 90.0,17.0"
@@ -111,7 +118,9 @@ def test_each_chart_is_drawn_beside_the_table_of_its_numbers(chromium: Any, shop
         for path, count in (("/", 4), ("/?span=24h", 4), ("/queues/images?span=6h", 4), ("/names/resize", 2)):
             page.goto(shop_to_see + path)
             page.locator(".plot canvas").first.wait_for()
-            assert page.locator(".plot canvas").count() == count
+            nothing = page.locator("figure .empty").all_inner_texts()
+            assert page.locator(".plot canvas").count() == count - len(nothing)
+            assert set(nothing) <= {"Nothing is known of this time."}
             assert page.locator("figure .numbers table").count() == count
         page.goto(f"{shop_to_see}/")
         page.get_by_text("As a table").first.click()
@@ -129,13 +138,14 @@ def test_a_chart_follows_the_pointer_the_window_and_what_is_new(chromium: Any, s
         until_sync(
             lambda: page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the chart fits the window"
         )
+        drawn = page.locator(".plot canvas").count()
         page.evaluate("""() => {
             const region = document.querySelector('.charts').parentElement;
             region.querySelectorAll('.plot').forEach((one) => one.replaceChildren());
             region.replaceChildren(...region.cloneNode(true).childNodes);
             region.dispatchEvent(new CustomEvent('fresh', { bubbles: true }));
         }""")
-        assert page.locator(".plot canvas").count() == 4
+        assert page.locator(".plot canvas").count() == drawn >= 1
 
 
 @needs_chromium

@@ -68,6 +68,11 @@ class Chart(NamedTuple):
     """The lines."""
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no line has a value."""
+        return all(value is None for column in self.columns for value in column.values)
+
+    @property
     def rows(self) -> Iterator[tuple[datetime, Values]]:
         """The rows of the table, latest first: a time and a value of each column."""
         values = zip(*(column.values for column in self.columns), strict=True)

@@ -8,6 +8,8 @@
   };
   // uPlot's formats of times, and ours.
   const FORMATS = [["{h}:{mm}{aa}", "{HH}:{mm}"], ["{h}{aa}", "{HH}:00"], ["{M}/{D}/{YY}", "{YYYY}-{MM}-{DD}"], ["{M}/{D}", "{MM}-{DD}"]];
+  // Steps of an axis of numbers: there is no half job.
+  const WHOLE = Array.from({ length: 15 }, (_, n) => [1, 2, 5].map((one) => one * 10 ** n)).flat();
   const drawn = new Map();
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -58,7 +60,8 @@
     const box = figure.querySelector(".plot");
     const around = figure.closest(".charts");
     if (data[0].length < 2 || !box.clientWidth) return;
-    const tell = figure.dataset.unit === "ms" ? duration : count;
+    const isTime = figure.dataset.unit === "ms";
+    const tell = isTime ? duration : count;
     const here = (at) => uPlot.tzDate(new Date(at * 1000), around.dataset.tz);
     const full = uPlot.fmtDate("{YYYY}-{MM}-{DD} {HH}:{mm}");
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
@@ -69,7 +72,7 @@
       fmtDate: (format) => uPlot.fmtDate(FORMATS.reduce((text, [theirs, ours]) => text.replaceAll(theirs, ours), format)),
       cursor: { points: { size: 6 } },
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
-      axes: [axis, { ...axis, size: 58, values: (_, ticks) => ticks.map(tell) }],
+      axes: [axis, { ...axis, size: 58, values: (_, ticks) => ticks.map(tell), ...(isTime ? {} : { incrs: WHOLE }) }],
       series: [
         { label: "from", value: (_, at) => (at === null ? "" : full(here(at))) },
         ...lines.map(({ label, line, width, dash }) => ({
