@@ -19,7 +19,7 @@ __all__ = ["TenantVerbs"]
 _MAX_TENANTS = 1_000
 
 # At how many jobs in all queues is looked, and at how many of each place of a queue at least.
-_SAMPLED, _LEAST_SAMPLED = 2_000, 20
+_SAMPLED, _LEAST_SAMPLED = 2_000, 100
 
 _PLACES: tuple[Place, ...] = ("ready", "scheduled", "parked", "running")
 

@@ -17,6 +17,10 @@ from asyncjobs.ports import JobLocation, Place, Sample, ScanPage, ScanRequest
 __all__ = ["MemorySearch"]
 
 
+# From how many parts of a place the jobs of a sample are.
+_PARTS = 20
+
+
 class MemorySearch:
     """These verbs of a ``ports.JobStore``, for the memory broker."""
 
@@ -77,9 +81,15 @@ def _locate(queue: Queue, job_id: str, now_ms: int) -> JobLocation | None:
 
 
 def _sample(queue: Queue, place: Place, limit: int) -> Sample:
-    """Return the names and tenants of some of the jobs in one place, taken evenly from all parts of it."""
+    """Return the names and tenants of some of the jobs in one place, taken from parts of it at equal distances."""
     listed = queue.listed[place]
-    step = max(1, len(listed) // limit)
-    entries = [*itertools.islice(listed.after(""), 0, None, step)]
+    # Neighbours are taken: jobs that were sent in turns would fall in with an even step.
+    a_part, step = -(-len(listed) // _PARTS), -(-limit // _PARTS)
+    entries: list[Entry] = []
+    left = listed.after("")
+    for _ in range(_PARTS):
+        entries += itertools.islice(left, min(step, a_part))
+        rest = max(0, a_part - step)
+        next(itertools.islice(left, rest, rest), None)
     tenants = Counter(entry.tenant for entry in entries if entry.tenant)
     return Sample(len(entries), dict(Counter(entry.name for entry in entries)), dict(tenants))

@@ -130,6 +130,11 @@ class Searching(Theme):
             "other": 1,
         }
 
+    async def test_a_sample_of_jobs_that_were_sent_in_turns_has_those_of_each_turn(self, bench: Bench) -> None:
+        await bench.send(*(bench.new(tenant="acme" if number % 10 else "globex") for number in range(1_000)))
+        looked_at, _, tenants = await bench.broker.sample(bench.queue, "ready", 200)
+        assert tenants == {"acme": round(0.9 * looked_at), "globex": round(0.1 * looked_at)}
+
     @pytest.mark.parametrize("place", _PLACES)
     async def test_a_cursor_that_is_none_raises_nothing(self, bench: Bench, place: Place) -> None:
         await _fill(bench, place)
