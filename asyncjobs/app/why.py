@@ -63,7 +63,7 @@ class WhyReason(msgspec.Struct, frozen=True, kw_only=True):
     that is used up."""
     due_at: datetime | None = None
     """When the job may start, of a job that waits for its time; when the rate of its queue allows the next start; by
-    when the job of a silent worker is taken back, if that worker is dead."""
+    when the job of a silent worker is taken back, if that worker is dead; ``None`` while no other worker is there."""
     retry: int = 0
     """Which retry it waits for, 0 for the first run; of a dead job, how many attempts have failed."""
     max_retries: int | None = None
@@ -133,13 +133,15 @@ def _runs(job: Job, location: JobLocation | None, workers: Collection[WorkerInfo
     if not job.worker or job.seen_at_ms is None or (own and job.seen_at_ms - own.beat_at_ms < _SILENT_MS):
         return
     until_ms = None if location is None else location.leased_until_ms
+    others = [one for one in workers if job.queue in one.queues and one.id != job.worker]
     yield WhyReason(
         kind="worker silent",
         which=job.worker,
         since=None if own is None else utc_time(own.beat_at_ms),
-        due_at=None if until_ms is None else utc_time(until_ms + _RECOVERED_AFTER_MS),
+        # Leases that lapse while no worker is there are given more time.
+        due_at=utc_time(until_ms + _RECOVERED_AFTER_MS) if until_ms is not None and others else None,
     )
-    if not any(job.queue in one.queues for one in workers if one.id != job.worker):
+    if not others:
         yield WhyReason(kind="no worker", which=job.queue)
 
 

@@ -98,7 +98,7 @@ async def test_a_loop_that_is_blocked_is_not_live_and_the_probes_say_so_at_once(
 
     @app.job
     async def block() -> None:
-        until_s = time.monotonic() + 7
+        until_s = time.monotonic() + 12
         while time.monotonic() < until_s:
             began = time.monotonic()
             (live, body), (ready, _) = get(port, "/livez"), get(port, "/readyz")
