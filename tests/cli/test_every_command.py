@@ -6,8 +6,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -21,6 +22,10 @@ EVERY = pytest.mark.parametrize("command", list(COMMANDS))
 EVERY_WITH_A_SERVER = pytest.mark.parametrize(
     "command", [name for name in COMMANDS if name not in ("demo", "dashboard", "health")]
 )
+
+# Some at once, since each option tells what it was given in one way; not what is so long that it is cut.
+_SHORT = [kind for kind in HOSTILE if kind != "long"]
+KINDS = [*(_SHORT[at : at + 5] for at in range(0, len(_SHORT), 5)), ["long"]]
 
 
 @pytest.fixture
@@ -102,10 +107,10 @@ def test_a_number_that_is_none_is_refused(run: Run, command: str) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize("kind", list(HOSTILE))
-def test_what_is_given_is_told_without_its_control_characters(run: Run, command: str, kind: str) -> None:
+@pytest.mark.parametrize("kinds", KINDS)
+def test_what_is_given_is_told_without_its_control_characters(run: Run, command: str, kinds: Sequence[str]) -> None:
     for option in options_of(command):
-        code, out, error = run(*sample(command), *option.option_strings[:1], HOSTILE[kind])
+        code, out, error = run(*sample(command), *option.option_strings[:1], "".join(HOSTILE[kind] for kind in kinds))
         assert code in (0, 1, 2)
         assert_safe(out + error)
         if code:
@@ -142,11 +147,18 @@ def _end(program: Command, line: list[str], script: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@EVERY
-def test_a_reader_that_has_gone_ends_a_command_quietly(program: Command, command: str) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as closed:
+@EVERY_WITH_A_SERVER
+def test_a_reader_that_has_gone_ends_a_command_quietly(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its end raises if something is left that can't be written, as that of a process would.
+    with _closed_pipe() as closed, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", closed)
+        code, _, error = run(*sample(command))
+    _assert_quiet(code, error)
+
+
+@pytest.mark.parametrize("command", ["dashboard", "demo", "stats", "worker"])
+def test_a_reader_that_has_gone_ends_a_process_quietly(program: Command, command: str) -> None:
+    with _closed_pipe() as closed:
         done = subprocess.run(
             [sys.executable, "-m", "asyncjobs", *sample(command)],
             cwd=program.folder,
@@ -157,17 +169,38 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(program: Command, command
             stdin=subprocess.DEVNULL,
             timeout=40,
         )
+    _assert_quiet(done.returncode, done.stderr)
+
+
+def _closed_pipe() -> TextIO:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return os.fdopen(writer, "w")
+
+
+def _assert_quiet(code: int, error: str) -> None:
     # What finds nothing to print has failed before it could notice.
-    assert done.returncode in (141, 1, 2)
-    if done.returncode == 141:
-        assert done.stderr == ""
+    assert code in (141, 1, 2)
+    if code == 141:
+        assert error == ""
     else:
-        _assert_short(done.stderr)
+        _assert_short(error)
 
 
 @EVERY_WITH_A_SERVER
-def test_without_any_stream_a_command_ends_with_its_code(run: Run, program: Command, command: str) -> None:
+def test_without_any_stream_a_command_ends_with_its_code(
+    run: Run, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = run(*sample(command))[0]
+    with monkeypatch.context() as patched:
+        # What Python has in their place where they are closed at its start.
+        for stream in ("stdin", "stdout", "stderr"):
+            patched.setattr(sys, stream, None)
+        assert run(*sample(command))[0] == expected
+
+
+@pytest.mark.parametrize(("command", "expected"), [("stats", 0), ("worker", 0), ("show", 1)])
+def test_without_any_stream_a_process_ends_with_its_code(program: Command, command: str, expected: int) -> None:
     assert _end(program, sample(command), '"$@" <&- >&- 2>&-') == (expected, "")
 
 
