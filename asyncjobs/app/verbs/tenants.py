@@ -19,7 +19,7 @@ __all__ = ["TenantVerbs"]
 _MAX_TENANTS = 1_000
 
 # At how many jobs in all queues is looked, and at how many of each place of a queue at least.
-_SAMPLED, _LEAST_SAMPLED = 2_000, 100
+_SAMPLED, _LEAST_SAMPLED = 1_000, 100
 
 _PLACES: tuple[Place, ...] = ("ready", "scheduled", "parked", "running")
 
@@ -32,7 +32,7 @@ class TenantVerbs(Verbs):
         """Return the tenants, with what waits, runs, is dead and has ended of each.
 
         These are the tenants of whom a job waits or runs, is dead, or has ended in the last 30 days, and those that
-        are suspended. Where more than 2,000 jobs wait or run, some of them are looked at, evenly from all queues.
+        are suspended. Where more than 1,000 jobs wait or run, some of them are looked at, evenly from all queues.
 
         Args:
             queue: Only in this queue, or in these queues; by default in all.
