@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from asyncjobs.cli.beside import beside
 from asyncjobs.cli.supervisor import RECYCLED, Child, Supervisor
 from asyncjobs.core.package import install_command
 from asyncjobs.errors import ConfigurationError
@@ -84,17 +85,16 @@ def watching(reloader: Reloader, folder: Path) -> Iterator[None]:
         import watchfiles
     except ImportError:
         raise ConfigurationError(f"--reload needs watchfiles: {install_command('reload')}") from None
-    ended = threading.Event()
 
-    def watch() -> None:
+    def watch(ended: threading.Event) -> None:
         try:
-            reload_at_changes()
+            reload_at_changes(ended)
         except Exception as error:
             # The system has no watch left, or a folder can't be read, say. watchfiles can ignore the latter, but then
             # leaves out some of the other folders too, and tells nobody.
             _log.error("changes of files are not seen any more: %s; mend that, and start the command anew", error)
 
-    def reload_at_changes() -> None:
+    def reload_at_changes(ended: threading.Event) -> None:
         changes = watchfiles.watch(
             folder, watch_filter=watchfiles.PythonFilter(), stop_event=ended, raise_interrupt=False
         )
@@ -104,10 +104,5 @@ def watching(reloader: Reloader, folder: Path) -> Iterator[None]:
             _log.info("the worker starts anew: changed are %s%s", ", ".join(files[:_MAX_SHOWN]), more)
             reloader.reload()
 
-    thread = threading.Thread(target=watch, name="asyncjobs-reload", daemon=True)
-    thread.start()
-    try:
+    with beside("asyncjobs-reload", watch):
         yield
-    finally:
-        ended.set()
-        thread.join()

@@ -14,11 +14,13 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import FrameType
 
 import msgspec
 
+from asyncjobs.cli.beside import beside
 from asyncjobs.ports.outage import RESTART_PAUSES_S, pause_after
 from asyncjobs.worker.liveness.health import Health
 from asyncjobs.worker.processes.interpreter import command_of
@@ -300,22 +302,14 @@ def report_start() -> None:
     _report(b"\n")
 
 
-@contextlib.contextmanager
-def reporting(health: Callable[[], Health]) -> Iterator[None]:
+def reporting(health: Callable[[], Health]) -> AbstractContextManager[None]:
     """Report ``health`` to the ``Supervisor`` of this process every second, also while the event loop is blocked."""
-    ended = threading.Event()
 
-    def report() -> None:
+    def report(ended: threading.Event) -> None:
         while not ended.wait(_REPORT_EVERY_S):
             _report(msgspec.json.encode(health()) + b"\n")
 
-    thread = threading.Thread(target=report, name="asyncjobs-health-report", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return beside("asyncjobs-health-report", report)
 
 
 def _report(line: bytes) -> None:
