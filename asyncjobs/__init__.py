@@ -9,7 +9,9 @@ from typing import is_typeddict
 from asyncjobs.app import App
 from asyncjobs.app.acting import acting
 from asyncjobs.app.audit import AuditEntry
+from asyncjobs.app.gates import GateStats
 from asyncjobs.app.load import Load, QueueLoad
+from asyncjobs.app.reasons import Why, WhyKind, WhyReason
 from asyncjobs.app.series import NameSeries, NameStats, QueueSeries
 from asyncjobs.app.stats import (
     HoldStats,
@@ -30,10 +32,10 @@ from asyncjobs.app.verbs.paging import ListedState
 from asyncjobs.app.verbs.schedules import ScheduleInfo, ScheduleRun
 from asyncjobs.app.verbs.search import JobsFound
 from asyncjobs.app.verbs.sweeping import LiveFilter, LiveState
-from asyncjobs.app.why import Why, WhyKind, WhyReason
 from asyncjobs.app.worker_stats import WorkerJob, WorkerStats
 from asyncjobs.core.duration import Duration
 from asyncjobs.core.encrypted import EncryptionKey, EncryptionMode
+from asyncjobs.core.gates import TENANT, By, Limit
 from asyncjobs.core.job import Job
 from asyncjobs.core.limits import Rate
 from asyncjobs.core.options import Acks, CallOptions, DefinitionOptions, Durability, Executor, JobOptions, SendOptions
@@ -83,7 +85,7 @@ from asyncjobs.jobs.registry import JobDecorator, Registry, job
 from asyncjobs.jobs.request import JobRequest, Sending
 from asyncjobs.jobs.resources import Inject, ResourceScope, resource
 from asyncjobs.jobs.secret import Secret
-from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze
+from asyncjobs.jobs.steering import Cancel, Discard, RateLimited, Retry, Snooze
 from asyncjobs.jobs.tenant_scope import current_tenant, tenant_scope
 from asyncjobs.jobs.values.hooks import Encoders
 from asyncjobs.middleware.base import Middleware
@@ -105,6 +107,7 @@ __all__ = [
     "BrokerError",
     "BrokerRefused",
     "BrokerUnavailable",
+    "By",
     "CallOptions",
     "Cancel",
     "CancelResult",
@@ -129,7 +132,9 @@ __all__ = [
     "Executor",
     "Health",
     "HistoryEntry",
+    "GateStats",
     "HoldStats",
+    "Limit",
     "LimitStats",
     "Inject",
     "InvalidTransition",
@@ -177,6 +182,7 @@ __all__ = [
     "Retry",
     "RetryPolicy",
     "Rate",
+    "RateLimited",
     "RetryRule",
     "ScheduleInfo",
     "ScheduleRun",
@@ -190,6 +196,7 @@ __all__ = [
     "Stats",
     "SyncApp",
     "SyncJobDefinition",
+    "TENANT",
     "TenantContext",
     "TenantError",
     "TenantList",

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Mount
 
-from asyncjobs import App, RetryPolicy, Worker, acting, current_job
+from asyncjobs import App, Limit, RateLimited, RetryPolicy, Worker, acting, current_job
 from asyncjobs.admin import Access, dashboard
 from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.core.histogram import bucket_of
@@ -117,6 +117,20 @@ async def import_catalogue(supplier: str, products: int) -> None:
         job.progress(done, products, f"products of {supplier}")
         job.log.info("page %d: %d products are in", done // 1_550 + 1, done)
     await at_rest.wait()
+
+
+DEEPL = Limit("deepl", running=14, rate="50/s")
+TAX_OFFICE = Limit("tax-office", rate="5/s")
+
+
+@app.job(queue="catalogue", limits=[DEEPL, Limit("supplier", running=3).by("supplier")])
+async def translate(supplier: str, product: int) -> None:
+    await asyncio.sleep(3_600)
+
+
+@app.job(queue="catalogue", limits=TAX_OFFICE)
+async def look_up_tax_rate(country: str) -> None:
+    raise RateLimited(TAX_OFFICE, after=840)
 
 
 @app.job(queue="catalogue")
@@ -240,7 +254,16 @@ async def open_shop() -> None:
     )
     await app.suspend_tenant("umbrella", queue="images", why="unpaid")
     await import_catalogue.with_options(tenant="globex").delay("Globex", 20_000)
+    await app.enqueue_many(
+        [
+            translate.request(supplier, product)
+            for supplier, products in {"Globex": 117, "Initech": 40, "Hooli": 3, "Umbrella": 2}.items()
+            for product in range(products)
+        ]
+    )
+    await app.enqueue_many([look_up_tax_rate.request(country) for country in ("AT", "DE", "FR", "IT")])
     with acting("ada@shop.example", "dashboard"):
+        await app.set_limit("catalogue", "supplier", "Globex", running=5)
         await app.suspend_name("send_survey", queue="emails", why="customers complain")
         await app.pause_schedule("thumbnails")
 

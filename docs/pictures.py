@@ -52,6 +52,7 @@ PICTURES = {
     "dashboard-job": Picture("/jobs?state=failed&queue=payments&name=charge", go=_first_row),
     "dashboard-running": Picture("/jobs?state=running&queue=catalogue", go=_running),
     "dashboard-dead": Picture("/dead", height=900),
+    "dashboard-limits": Picture("/limits"),
     "dashboard-names": Picture("/names"),
     "dashboard-workers": Picture("/workers"),
     "dashboard-tenants": Picture("/tenants"),

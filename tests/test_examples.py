@@ -176,3 +176,13 @@ def test_many_calls_of_the_example_make_one_job() -> None:
     assert "5 calls, 1 job" in ended.stdout
     assert "billed already, by the job 01" in ended.stdout
     assert "document 42 says 'Hello'" in ended.stdout
+
+
+def test_jobs_of_the_example_keep_to_limits_and_take_turns() -> None:
+    ended = run_example("limits.py")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "6000 cents, 4 at once, 1 of customer 3" in ended.stdout
+    waited = int(ended.stdout.partition("customer 2 waited for ")[2].partition(" ")[0])
+    assert waited < 50
+    assert "number 5 is right\nrefused 1 time, and not failed" in ended.stdout

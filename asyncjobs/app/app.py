@@ -6,19 +6,21 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from asyncjobs.app.brokers import make_broker
 from asyncjobs.app.connection import Connection
 from asyncjobs.app.lookup import Lookup
+from asyncjobs.app.queues import DeclaredQueues
 from asyncjobs.app.sender import Sender
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.verbs.all import AllVerbs
 from asyncjobs.core.bounds import shown
-from asyncjobs.core.limits import QueueLimit, Rate, checked_limit
-from asyncjobs.core.options import UNSET, JobOptions, UnsetType, checked_queue
+from asyncjobs.core.gates import By
+from asyncjobs.core.limits import Rate
+from asyncjobs.core.options import UNSET, JobOptions, UnsetType
 from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.errors import ArgumentsError, ConfigurationError, DefinitionError
+from asyncjobs.errors import ConfigurationError
 from asyncjobs.jobs.definition import AsyncJobDefinition, SyncJobDefinition
 from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.registry import JobDecorator, Registry, decorator, default_registry
@@ -115,9 +117,9 @@ class App(AllVerbs):
         keys = self.settings.encryption_keys
         self._encryption = Encryption(keys, self.settings.encryption) if keys else None
         self._lookup = Lookup(self._connection, self.registry, self._encryption)
-        self._sender = Sender(self._connection, self._lookup, self.middleware, self._encryption)
+        self._declared = DeclaredQueues(self.registry)
+        self._sender = Sender(self._connection, self._lookup, self._declared, self.middleware, self._encryption)
         self.sync = SyncApp(self, self._connection.loop, self.settings.send_timeout)
-        self._limits: dict[str, QueueLimit] = {}
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._on_start: list[Callable[..., object]] = []
         self._on_stop: list[Callable[..., object]] = []
@@ -158,7 +160,7 @@ class App(AllVerbs):
             overrides=self._overrides,
             on_start=tuple(self._on_start),
             on_stop=tuple(self._on_stop),
-            limits=self._limits,
+            rules_of=self._declared.rules_of,
             connection=self._connection,
             sender=self._sender,
             lookup=self._lookup,
@@ -198,32 +200,43 @@ class App(AllVerbs):
         """
         return decorator(self.registry, function, options)
 
-    def queue(self, name: str, /, *, running: int | None = None, rate: Rate | str | None = None) -> None:
-        """Declare how many jobs of a queue may run, at once and in a time, on all workers together.
+    def queue(
+        self,
+        name: str,
+        /,
+        *,
+        running: int | None = None,
+        rate: Rate | str | None = None,
+        fair_by: By | None = None,
+        weights: Mapping[Any, float] | None = None,
+        fair: Literal["starts", "time"] = "starts",
+    ) -> None:
+        """Declare how many jobs of a queue may run, on all workers together, and between whom they take turns.
 
-        Workers that start make it known; the latest of them counts. ``app.set_limit`` changes it while they run.
+        Workers that start make limits and weights known; the latest of them counts. ``app.set_limit`` changes limits
+        while they run. ``fair_by`` holds for the jobs that this program sends.
 
         Args:
             name: The queue.
             running: How many of its jobs may run at once; by default any number.
             rate: How many of its jobs may start in a time: a ``Rate``, or a text such as ``"50/s"``, ``"1000/m"`` or
                 ``"100/10s"``; by default any number.
+            fair_by: Between whom its jobs take turns: ``TENANT``, or the name of a parameter. By default they run in
+                the order in which they were sent.
+            weights: The share of each group that has another one than 1, by the value of the parameter, or the tenant.
+            fair: Whether groups take turns job by job (``starts``), or by how long their jobs run (``time``).
 
         Raises:
-            ArgumentsError: ``name`` can't be the name of a queue, a number or a rate is wrong, or neither was given.
-            DefinitionError: The queue was declared with another limit before.
+            ArgumentsError: ``name`` can't be the name of a queue, a value is wrong, or none was given.
+            DefinitionError: The queue was declared otherwise before.
 
         Example:
             ```python
             app.queue("mail", running=20, rate="50/s")
+            app.queue("reports", fair_by=TENANT, weights={"gold": 3})
             ```
         """
-        limit = checked_limit(running, rate)
-        if not limit:
-            raise ArgumentsError(f"app.queue({name!r}) got neither running nor rate: expected at least one of them")
-        before = self._limits.setdefault(checked_queue(name), limit)
-        if before != limit:
-            raise DefinitionError(f"the queue {name!r} is declared twice: with {before}, and now with {limit}")
+        self._declared.declare(name, running, rate, fair_by, weights, fair)
 
     @contextlib.contextmanager
     def override(self, provider: Callable[..., Any], replacement: Callable[..., Any]) -> Iterator[None]:

@@ -82,6 +82,7 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     arrival_rate: float
     service_rate: float
     is_held: bool
+    may_run: float
     runs: dict[int, int]
     mean_run_s: float | None
 
@@ -150,6 +151,7 @@ def _facts(figures: QueueFigures, series: Series) -> _Facts:
         arrival_rate=sum(one.arrived for one in full) / seconds,
         service_rate=sum(map(_ended, full)) / seconds,
         is_held=figures.paused,
+        may_run=math.inf if figures.limit is None else figures.limit.limit.running or math.inf,
         runs=runs,
         mean_run_s=_mean_s(runs),
     )
@@ -204,4 +206,4 @@ def _wanted(one: _Facts, target_s: float) -> float:
     least = 1.0 if one.backlog or one.running or one.arrival_rate else 0.0
     if one.mean_run_s is None:
         return least
-    return max(least, (one.arrival_rate + one.backlog / target_s) * one.mean_run_s)
+    return min(one.may_run, max(least, (one.arrival_rate + one.backlog / target_s) * one.mean_run_s))

@@ -10,6 +10,7 @@ import msgspec
 
 from asyncjobs.app.batcher import Batcher
 from asyncjobs.app.connection import Connection
+from asyncjobs.app.queues import DeclaredQueues
 from asyncjobs.core.encrypted import key_id_of, refuse_encrypted
 from asyncjobs.core.job import Envelope, Job
 from asyncjobs.core.options import UNSET
@@ -37,6 +38,7 @@ class Sender:
     Args:
         connection: The app's connection.
         lookup: Finds jobs, for the handles of sent jobs.
+        queues: Say in which line a job waits.
         middleware: The layers around sending, outermost first.
         encryption: Encrypts the arguments.
     """
@@ -45,6 +47,7 @@ class Sender:
         self,
         connection: Connection,
         lookup: JobLookup,
+        queues: DeclaredQueues,
         middleware: Sequence[Middleware],
         encryption: Encryption | None = None,
     ) -> None:
@@ -52,6 +55,8 @@ class Sender:
         self._settings = connection.settings
         self._lookup = lookup
         self._encryption = encryption
+        self._queues = queues
+        self._turns = queues.turns
         self._chain: Send | None = sending(middleware, self._send_all)
         self._batchers: dict[str, Batcher] = {}
         # The jobs that are on their way through the layers: the request as it was, and the job prepared at the call.
@@ -218,7 +223,9 @@ class Sender:
             ArgumentsError: The metadata can't be encoded.
             PayloadTooLarge: The job is larger than ``max_payload``.
         """
-        return new_job(request, self._settings.max_payload, sent_at_ms, self._encryption)
+        keys = request._keys
+        line = "" if keys is not None and not keys.limits and not self._turns else self._queues.line_of(request)
+        return new_job(request, self._settings.max_payload, sent_at_ms, self._encryption, line)
 
     def moved(self, job: Job, queue: str) -> Envelope:
         """Return the envelope of a job that moves to another queue.

@@ -149,6 +149,12 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     """What is held back: the queue if it is paused, and the suspended names and tenants."""
     limit: LimitStats | None = None
     """How many of its jobs may run, at once and in a time; ``None`` if there is no limit."""
+    lined: int = 0
+    """Jobs among the pending ones that have a group or gates, and wait in lines of their own."""
+    closed_lines: int = 0
+    """How many of these lines wait for a gate: see ``app.gates``."""
+    repaired_total: int = 0
+    """Slots of gates that were counted wrongly and set right: to be 0, see ``asyncjobs doctor``."""
 
     @property
     def pause(self) -> HoldStats | None:
@@ -214,6 +220,9 @@ def queue_stats(figures: QueueFigures) -> QueueStats:
         parked_for=tuple(_parked(one, figures.holds) for one in figures.parked_for),
         holds=tuple(map(_hold, figures.held)),
         limit=None if figures.limit is None else _limit(figures.limit),
+        lined=figures.lined,
+        closed_lines=figures.closed_lines,
+        repaired_total=figures.repaired,
         **ends_of(figures),
     )
 

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
+from asyncjobs.app.gates import is_closed, is_full
+from asyncjobs.app.reasons import Why, WhyKind, WhyReason
 from asyncjobs.app.stats import HoldStats, QueueStats
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
+from asyncjobs.core.lines import group_in
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import Hold, JobLocation, WorkerInfo
 
-__all__ = ["Why", "WhyKind", "WhyReason", "why", "knows"]
+__all__ = ["knows", "why"]
 
-WhyKind = Literal[
-    "queue paused",
-    "name suspended",
-    "tenant suspended",
-    "unknown name",
-    "newer version",
-    "no worker",
-    "no worker of its name",
-    "due later",
-    "queue full",
-    "rate used up",
-    "no free slot",
-    "in line",
-    "should run",
-    "runs",
-    "worker silent",
-    "dead",
-    "ended",
-]
-"""What keeps a job from running, or what it does instead. Later versions may know more kinds."""
+_MAX_TOLD = 100
+"""How many of its jobs a worker tells; of one that tells as many, it isn't known how many slots are free."""
 
 _SOON_S = 10
 """How old a sending may be that a worker need not have noticed, in seconds."""
@@ -45,54 +28,6 @@ _SILENT_MS = 11_000
 
 _RECOVERED_AFTER_MS = 1_000
 """How long after the end of its lease the job of a dead worker is taken back at the latest, in milliseconds."""
-
-
-class WhyReason(msgspec.Struct, frozen=True, kw_only=True):
-    """One reason why a job doesn't run. As text, it is a sentence."""
-
-    kind: WhyKind
-    """What the reason is."""
-    which: str = ""
-    """The queue, the name, the tenant or the version that it is about; of a job that runs, the worker."""
-    since: datetime | None = None
-    """Since when, in UTC; ``None`` where that isn't known. Of a silent worker, when it announced itself last."""
-    by: str = ""
-    """Who has paused or suspended it, if that is known."""
-    note: str = ""
-    """The reason that was given for that; of a job that is dead or has ended, its last error, or the reason; the rate
-    that is used up."""
-    due_at: datetime | None = None
-    """When the job may start, of a job that waits for its time; when the rate of its queue allows the next start; by
-    when the job of a silent worker is taken back, if that worker is dead; ``None`` while no other worker is there."""
-    retry: int = 0
-    """Which retry it waits for, 0 for the first run; of a dead job, how many attempts have failed."""
-    max_retries: int | None = None
-    """How many retries it has at most, where that is known."""
-    ahead: int | None = None
-    """How many jobs start before it, of a job in line."""
-    slots: int | None = None
-    """How many jobs the workers of its queue run at once; of a full queue, how many of its jobs may run at once."""
-    free_slots: int | None = None
-    """How many of these slots are free, as of the last seconds."""
-
-    def __str__(self) -> str:
-        return _SENTENCES[self.kind](self)
-
-
-class Why(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a job doesn't run. As text, it is one sentence a reason."""
-
-    id: str
-    """The id of the job."""
-    queue: str
-    """Its queue."""
-    state: str
-    """Its state."""
-    reasons: list[WhyReason]
-    """The reasons, the first one first to be dealt with."""
-
-    def __str__(self) -> str:
-        return " ".join(map(str, self.reasons))
 
 
 def why(
@@ -181,7 +116,7 @@ def _waits(
         since = utc_time(job.errors[-1].at_ms) if retry and job.errors else None
         yield WhyReason(kind="due later", due_at=due_at, since=since, retry=retry, max_retries=max_retries)
     elif of_name and not held and (location is None or location.place != "parked"):
-        limited = [*_limited(location, queue)]
+        limited = [*_limited(location, queue), *_at_gate(location, now)]
         yield from limited or [_in_line(job, location, of_name, now)]
 
 
@@ -214,6 +149,22 @@ def _limited(location: JobLocation | None, queue: QueueStats) -> Iterator[WhyRea
         )
 
 
+def _at_gate(location: JobLocation | None, now: datetime) -> Iterator[WhyReason]:
+    """Yield why the gate that a line waits for lets nothing start now."""
+    if location is None or location.gate is None:
+        return
+    gate, group = location.gate, group_in(location.line)
+    place: dict[str, Any] = {"which": gate.gate, "ahead": location.ahead, "lines_ahead": location.lines_ahead}
+    if is_full(gate):
+        in_use = gate.running + gate.booked
+        slots, holders = gate.limit.running, gate.holders
+        yield WhyReason(kind="gate full", slots=slots, in_use=in_use, holders=holders, group=group, **place)
+    if gate.opens_at_ms is not None:
+        kind: WhyKind = "gate closed" if is_closed(gate, now) else "gate rate used up"
+        rate, due_at = gate.limit.rate, utc_time(gate.opens_at_ms)
+        yield WhyReason(kind=kind, note="" if rate is None else str(rate), due_at=due_at, group=group, **place)
+
+
 def knows(worker: WorkerInfo, name: str) -> bool:
     """Return whether a worker has a handler of a name; those of early versions don't say."""
     return not worker.handlers or any(name in names for names in worker.handlers.values())
@@ -221,119 +172,17 @@ def knows(worker: WorkerInfo, name: str) -> bool:
 
 def _in_line(job: Job, location: JobLocation | None, workers: Collection[WorkerInfo], now: datetime) -> WhyReason:
     slots = sum(one.concurrency for one in workers)
-    free = sum(max(0, one.concurrency - len(one.running)) for one in workers)
+    known = [one for one in workers if len(one.running) < _MAX_TOLD or one.concurrency <= _MAX_TOLD]
+    free, is_known = sum(max(0, one.concurrency - len(one.running)) for one in known), len(known) == len(workers)
     ahead = None if location is None else location.ahead
-    figures: dict[str, Any] = {"ahead": ahead, "slots": slots, "free_slots": free}
-    if free <= 0:
+    figures: dict[str, Any] = {"ahead": ahead, "slots": slots, "free_slots": free if is_known else None}
+    groups_ahead = None
+    if location is not None and location.line:
+        groups_ahead = location.groups_ahead
+        figures |= {"group": group_in(location.line), "groups_ahead": groups_ahead}
+    if not free and is_known:
         return WhyReason(kind="no free slot", **figures)
     sent_at = utc_time(job.created_at_ms)
     is_new = (now - sent_at).total_seconds() < _SOON_S
-    return WhyReason(kind="should run" if ahead == 0 and not is_new else "in line", **figures)
-
-
-def _of_hold(what: str, one: WhyReason) -> str:
-    by = f" by {one.by}" if one.by else ""
-    since = f" since {_time(one.since)}" if one.since else ""
-    return f"{what} is {'paused' if one.kind == 'queue paused' else 'suspended'}{since}{by}" + (
-        f": {one.note}." if one.note else "."
-    )
-
-
-def _due(one: WhyReason) -> str:
-    if not one.retry:
-        return f"Its time has not come: it starts at {_time(one.due_at)}."
-    of = "" if one.max_retries is None else f" of {one.max_retries:,}"
-    after = ""
-    if one.since is not None and one.due_at is not None:
-        after = f", {_seconds((one.due_at - one.since).total_seconds())} after the last attempt"
-    return f"It waits for retry {one.retry:,}{of}, at {_time(one.due_at)}{after}."
-
-
-def _dead_sentence(one: WhyReason) -> str:
-    used = one.max_retries is not None and one.retry > one.max_retries
-    if used:
-        how = "its only attempt failed" if one.retry == 1 else f"all {one.retry:,} attempts failed"
-    else:
-        how = f"{one.retry:,} of its attempts failed"
-    last = f"; the last error is {one.note.splitlines()[0][:200]}" if one.note.strip() else ""
-    return f"It is dead since {_time(one.since)}: {how}{last}. It runs again only if it is retried."
-
-
-def _full(one: WhyReason) -> str:
-    slots = "All slots of the workers" if one.slots is None else f"All {one.slots:,} slots of its workers"
-    return f"{slots} are taken" + (f", and {_starts(one.ahead)} before it." if one.ahead else ".")
-
-
-def _queue_full(one: WhyReason) -> str:
-    running = "1 job" if one.slots == 1 else f"{one.slots or 0:,} jobs"
-    return f"The queue {one.which} runs at most {running} at once, and does" + _behind(one)
-
-
-def _rate_used_up(one: WhyReason) -> str:
-    return f"The rate of the queue {one.which}, {one.note}, is used up until {_time(one.due_at)}" + _behind(one)
-
-
-def _behind(one: WhyReason) -> str:
-    return f"; {_starts(one.ahead)} before it." if one.ahead else "."
-
-
-def _starts(ahead: int) -> str:
-    return "1 job starts" if ahead == 1 else f"{ahead:,} jobs start"
-
-
-def _in_turn(one: WhyReason) -> str:
-    if one.ahead is None:
-        return "It waits its turn."
-    if one.ahead:
-        return f"It waits its turn: {_starts(one.ahead)} before it."
-    return "It waits its turn, and starts within seconds."
-
-
-def _should(one: WhyReason) -> str:
-    free = "" if one.free_slots is None else f"{one.free_slots:,} slots are free, and "
-    return f"It should be running: {free}nothing stands before it. If it stays so, look at the workers and their log."
-
-
-def _silent(one: WhyReason) -> str:
-    heard = f"has announced itself last at {_time(one.since)}" if one.since else "is not present any more"
-    by = f"by {_time(one.due_at)}" if one.due_at else "when its lease has lapsed"
-    return f"That worker {heard}. If it is dead, another one takes the job back {by}."
-
-
-def _ended(one: WhyReason) -> str:
-    because = f": {one.note}." if one.note else "."
-    return f"It has ended: it was {one.which} at {_time(one.since)}{because}"
-
-
-def _time(at: datetime | None) -> str:
-    return "a time that is not known" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:,.0f} s"
-
-
-_SENTENCES: dict[WhyKind, Callable[[WhyReason], str]] = {
-    "queue paused": lambda one: _of_hold(f"The queue {one.which}", one),
-    "name suspended": lambda one: _of_hold(f"The name {one.which}", one),
-    "tenant suspended": lambda one: _of_hold(f"The tenant {one.which}", one),
-    "unknown name": lambda one: (
-        f"It is set aside{f' since {_time(one.since)}' if one.since else ''}: no worker of its queue has a handler of "
-        f"{one.which}."
-    ),
-    "newer version": lambda one: (
-        f"It is set aside: asyncjobs has written it with version {one.which} of its records, which no worker can read."
-    ),
-    "no worker": lambda one: f"No worker serves the queue {one.which}.",
-    "no worker of its name": lambda one: f"No worker of its queue has a handler of {one.which}.",
-    "due later": _due,
-    "queue full": _queue_full,
-    "rate used up": _rate_used_up,
-    "no free slot": _full,
-    "in line": _in_turn,
-    "should run": _should,
-    "runs": lambda one: f"It runs on the worker {one.which or '(unknown)'} since {_time(one.since)}.",
-    "worker silent": _silent,
-    "dead": _dead_sentence,
-    "ended": _ended,
-}
+    is_next = ahead == 0 and not groups_ahead and free > 0
+    return WhyReason(kind="should run" if is_next and not is_new else "in line", **figures)

@@ -19,7 +19,7 @@ examples:
   asyncjobs check --app shop:app --url redis://production/0
 
 Exit codes: 0 if this code can run every job that waits or runs, and every schedule; 1 if it can't run some, which are
-listed.
+listed. A limit or a turn that can't hold is an error.
 """
 
 
@@ -31,7 +31,9 @@ def add_commands(commands: Commands) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    problems, looked_at = on_app(load_code(options), check_jobs)
+    app = load_code(options)
+    app._declared.check()
+    problems, looked_at = on_app(app, check_jobs)
     if options.json:
         print_json({"looked_at": looked_at, "problems": problems})
     elif problems:

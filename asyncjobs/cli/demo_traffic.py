@@ -7,6 +7,7 @@ import random
 
 from asyncjobs.app import App
 from asyncjobs.app.acting import acting
+from asyncjobs.core.gates import TENANT, Limit
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.jobs.context import current_job
 
@@ -16,6 +17,8 @@ QUEUES = ["payments", "emails", "images", "reports", "newsletter", "catalogue"]
 """The queues that the worker of the shop serves."""
 
 _TENANTS = ("acme", "globex", "initech", None)
+_BANK = Limit("bank", running=3, rate="5/s")
+_CUSTOMER = Limit("customer", running=2).by(TENANT)
 _QUICKLY = RetryPolicy(max_retries=2, initial=0.5)
 _NEVER = RetryPolicy(max_retries=0)
 
@@ -71,9 +74,12 @@ class BusyShop:
 
     def __init__(self, app: App) -> None:
         self._app = app
+        app.queue("emails", fair_by=TENANT)
         self._send_mail = app.job(queue="emails", priority="high")(send_mail)
         self._resize_image = app.job(queue="images", retry=RetryPolicy(max_retries=5, initial=0.4))(resize_image)
-        self._charge_card = app.job(queue="payments", priority="critical", retry=_QUICKLY)(charge_card)
+        self._charge_card = app.job(queue="payments", priority="critical", retry=_QUICKLY, limits=[_BANK, _CUSTOMER])(
+            charge_card
+        )
         self._build_report = app.job(queue="reports", retry=_NEVER)(build_report)
         self._import_catalogue = app.job(queue="catalogue", timeout=120)(import_catalogue)
         self._send_newsletter = app.job(queue="newsletter", priority="low")(send_newsletter)

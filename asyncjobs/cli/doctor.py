@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -19,7 +19,7 @@ from asyncjobs.cli.tables import Table, size_cell
 from asyncjobs.errors import BrokerRefused
 from asyncjobs.ports import ServerNode, ServerState
 
-__all__ = ["Check", "add_commands", "checks"]
+__all__ = ["Check", "add_commands", "checks", "repairs"]
 
 _EXAMPLES = """\
 examples:
@@ -77,7 +77,8 @@ def _doctor(options: argparse.Namespace) -> int:
     if options.acl is not None:
         return _print_acl(options, app)
     try:
-        found = list(checks(on_app(app, App.server), options.role))
+        state, repaired = on_app(app, _read)
+        found = [*checks(state, options.role), *repairs(repaired)]
     except BrokerRefused as error:
         # Opening refuses a server that can't keep what is promised; the error says what to do.
         told = str(error)
@@ -86,6 +87,34 @@ def _doctor(options: argparse.Namespace) -> int:
     rows = [[one.server, one.what, one.level, one.found, one.advice or "-"] for one in found]
     print_tables(options, found, Table("Doctor", columns, rows, [_STYLES[one.level] for one in found]))
     return 1 if any(one.level == "bad" for one in found) else 0
+
+
+async def _read(app: App) -> tuple[ServerState, dict[str, int]]:
+    """Return what the server says of itself, and how many slots of limits were counted wrongly, by queue."""
+    state = await app.server()
+    try:
+        queues = (await app.stats()).queues
+    except BrokerRefused:
+        # The user of a sender may not read figures, and the check of its rights says what it may not.
+        return state, {}
+    return state, {one.queue_name: one.repaired_total for one in queues if one.repaired_total}
+
+
+def repairs(repaired: Mapping[str, int]) -> Iterator[Check]:
+    """Yield what there is to say about slots of limits that were counted wrongly.
+
+    Args:
+        repaired: How many, by queue.
+    """
+    for queue, count in repaired.items():
+        slots = "1 slot of its limits was" if count == 1 else f"{count:,} slots of its limits were"
+        yield Check(
+            server=f"queue {queue}",
+            what="limits",
+            level="warn",
+            found=f"{slots} counted wrongly, and set right",
+            advice="look for errors of asyncjobs.worker in the log of the workers, and report them: it is a fault",
+        )
 
 
 def _print_acl(options: argparse.Namespace, app: App) -> int:

@@ -58,6 +58,10 @@ def _fields(job: JobDetails) -> Iterator[tuple[str, str]]:
     yield "priority", job.priority
     yield "tenant", job.tenant or "-"
     yield "unique key", job.unique_key or "-"
+    if job.group:
+        yield "group", job.group
+    if job.gates:
+        yield "limits", ", ".join(job.gates)
     yield "attempt", f"{job.attempt} ({job.failures} failed, in {job.deaths} the worker died)"
     yield "sent at (UTC)", time_cell(job.created_at)
     yield "due at (UTC)", time_cell(job.due_at)

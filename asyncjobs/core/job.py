@@ -88,6 +88,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     all other jobs; of such a job neither arguments nor metadata are known here."""
     deletion: int | None = None
     """The number of its deletion, if it was deleted and can be brought back; ``None`` of other jobs."""
+    line: str = ""
+    """The key of the line in which it waits (``core.lines``): its group, and the gates that it needs; empty if it has
+    neither, and once it has ended."""
 
     @property
     def is_newer(self) -> bool:

@@ -1,4 +1,4 @@
-"""How many jobs of a queue may run at once, and how many may start in a time.
+"""How many jobs of a queue, or of a gate, may run at once, and how many may start in a time.
 
 Rates follow the generic cell rate algorithm (GCRA, ITU-T I.371): one number, the *theoretical arrival time*, says how
 much of a rate is used up. In any time ``t`` at most ``burst + starts · t / per`` jobs start.
@@ -18,8 +18,10 @@ from asyncjobs.errors import ArgumentsError
 
 __all__ = [
     "NO_LIMIT",
+    "NO_RULES",
     "QUANTUM_MS",
     "QueueLimit",
+    "QueueRules",
     "Rate",
     "checked_limit",
     "latest_ms",
@@ -111,6 +113,23 @@ class QueueLimit(msgspec.Struct, frozen=True):
 
 NO_LIMIT = QueueLimit()
 """The limit of a queue that has none."""
+
+
+class QueueRules(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a program declares of a queue: how much of it may run, and between whom it is shared."""
+
+    queue: QueueLimit = NO_LIMIT
+    """How much of the whole queue may run."""
+    gates: dict[str, QueueLimit] = {}
+    """The rules of its gates by name (``core.lines``); each gate of a rule has these numbers for itself."""
+    weights: dict[str, float] = {}
+    """The weights of groups that have another one than 1, by group."""
+    by_time: bool = False
+    """Whether turns are fair by the time that jobs take, rather than by how many start."""
+
+
+NO_RULES = QueueRules()
+"""Those of a queue of which nothing is declared."""
 
 
 def checked_limit(running: object, rate: object) -> QueueLimit:

@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import Duration, to_ms, ttl_ms
+from asyncjobs.core.gates import Limit, checked_limits
 from asyncjobs.core.priority import Priority, PriorityName
 from asyncjobs.core.record.envelope import encode
 from asyncjobs.core.record.header import MAX_NAME_BYTES
@@ -124,6 +125,9 @@ class JobOptions(_SharedOptions, total=False):
 
     debounce: Debounce | None
     """How long the job waits for its calls to calm down, to run once with the arguments of the last: a ``Debounce``."""
+
+    limits: Limit | Sequence[Limit]
+    """How many jobs of it may run at once, and start in a time: a ``Limit``, or up to four."""
 
     secret: Sequence[str]
     """The parameters whose values are never shown: on the command line, over HTTP and in the dashboard stands
@@ -252,15 +256,10 @@ def _checked_secret(given: Any) -> tuple[str, ...]:
     return tuple(sorted(map(str, names)))
 
 
-def _checked_unique(given: Any) -> Any:
-    if not isinstance(given, Unique | None):
-        raise ArgumentsError(f"unique={shown(given)}: expected a Unique, as in Unique(by='user_id')")
-    return given
-
-
-def _checked_debounce(given: Any) -> Any:
-    if not isinstance(given, Debounce | None):
-        raise ArgumentsError(f"debounce={shown(given)}: expected a Debounce, as in Debounce(5, by='user_id')")
+def _checked_kind(kind: type, example: str, given: Any) -> Any:
+    if not isinstance(given, kind | None):
+        name = kind.__name__
+        raise ArgumentsError(f"{name.lower()}={shown(given)}: expected a {name}, as in {name}({example})")
     return given
 
 
@@ -307,8 +306,9 @@ _CHECKS = {
     "acks": _Check("acks", _checked_acks),
     "executor": _Check("executor", _checked_executor),
     "secret": _Check("secret", _checked_secret),
-    "unique": _Check("unique", _checked_unique),
-    "debounce": _Check("debounce", _checked_debounce),
+    "limits": _Check("limits", checked_limits),
+    "unique": _Check("unique", functools.partial(_checked_kind, Unique, "by='user_id'")),
+    "debounce": _Check("debounce", functools.partial(_checked_kind, Debounce, "5, by='user_id'")),
     "metadata": _Check("metadata", _checked_metadata),
     "job_id": _Check("job_id", _checked_job_id),
     "tenant": _Check("tenant", lambda given: None if given is None else checked_tenant(given)),
@@ -340,6 +340,7 @@ class DefinitionOptions(msgspec.Struct, frozen=True, kw_only=True):
     timing: Timing | None = None
     """``cron`` or ``every``, with the other options of the schedule; ``None`` without one."""
     executor: Executor = "thread"
+    limits: tuple[Limit, ...] = ()
     secret: tuple[str, ...] = ()
     unique: Unique | None = None
     debounce: Debounce | None = None

@@ -87,6 +87,8 @@ class Snoozed(msgspec.Struct, frozen=True, gc=False):
 
     after_ms: int
     """How long to wait, in milliseconds."""
+    closes: str = ""
+    """The gate that is closed meanwhile (``RateLimited``), empty for none."""
 
 
 Outcome = Completed | Failed | Cancelled | Released | Snoozed
@@ -165,6 +167,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     """The group of a job that is dead (``core.grouping``); empty for other verdicts."""
     unique_key: str = ""
     """The key under which a job that ends is unique, empty if it isn't."""
+    closes: str = ""
+    """The gate that is closed by rate for ``delay_ms``, as a snoozed job has found; empty for none."""
 
     @property
     def size(self) -> int:
@@ -225,7 +229,7 @@ def settle(
         case Released() | Snoozed() if job.acks_early:
             after, verdict = fail_job(job, _interrupted(job, outcome, now_ms), now_ms), Verdict.DEAD
         case Snoozed():
-            return _given_back(job, Verdict.SNOOZE, bounded_ms(outcome.after_ms))
+            return _given_back(job, Verdict.SNOOZE, bounded_ms(outcome.after_ms), outcome.closes)
         case Released():
             return _given_back(job, Verdict.RELEASE)
     is_dead = verdict is Verdict.DEAD
@@ -266,9 +270,9 @@ def read_history(stored: Iterable[bytes], name: str = "") -> list[HistoryEntry]:
     return entries
 
 
-def _given_back(job: Job, verdict: Verdict, delay_ms: int = 0) -> Settlement:
+def _given_back(job: Job, verdict: Verdict, delay_ms: int = 0, closes: str = "") -> Settlement:
     job = transition(job, JobState.PENDING)
-    return Settlement(job.queue, job.id, job.name, job.priority, job.fence, verdict, delay_ms=delay_ms)
+    return Settlement(job.queue, job.id, job.name, job.priority, job.fence, verdict, delay_ms=delay_ms, closes=closes)
 
 
 def _is_retried(job: Job, outcome: Failed, policy: RetryPolicy) -> bool:

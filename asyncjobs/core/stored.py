@@ -56,6 +56,11 @@ class Kept(Protocol):
         """The key under which it is unique, empty if it isn't."""
         ...
 
+    @property
+    def line(self) -> str:
+        """The key of its line (``core.lines``), empty for none."""
+        ...
+
 
 class Situation(NamedTuple):
     """What the place of a job says of it; the fields are those of a ``Job``."""
@@ -120,6 +125,7 @@ def read_live(kept: Kept, body: bytes | memoryview, tries: bytes = b"", *, state
         tenant=kept.tenant,
         acks_early=kept.acks_early,
         unique_key=kept.unique_key,
+        line=kept.line,
         failures=so_far.failures,
         deaths=so_far.deaths,
         errors=so_far.errors,

@@ -13,6 +13,7 @@ import msgspec
 
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.job import Job
+from asyncjobs.core.lines import gates_in, group_in
 from asyncjobs.core.record.version import DECODING_ERRORS, VERSION
 from asyncjobs.errors import EncryptionError
 
@@ -81,6 +82,10 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How long that attempt ran, or has run so far, in milliseconds; ``None`` where that isn't known."""
     worker: str | None
     """The id of the worker that runs it, ``None`` while it waits."""
+    group: str = ""
+    """The group in whose turn it runs, as ``fair_by`` says; left out of JSON where it has none."""
+    gates: tuple[str, ...] = ()
+    """The limits by name that hold for it, as ``customer=42``; left out of JSON where there are none."""
 
 
 class JobDetails(JobSummary, frozen=True, kw_only=True):
@@ -151,6 +156,8 @@ def _summary(job: Job) -> dict[str, Any]:
         "started_at": utc_time(job.started_at_ms),
         "duration_ms": job.duration_ms,
         "worker": job.worker or None,
+        "group": group_in(job.line),
+        "gates": tuple(gates_in(job.line)),
     }
 
 

@@ -19,6 +19,7 @@ from asyncjobs.core.options import DEFAULT_QUEUE, UNSET, CallOptions, Definition
 from asyncjobs.errors import ArgumentsError, DefinitionError, closest
 from asyncjobs.jobs.handle import JobHandle
 from asyncjobs.jobs.handler import check_importable, checked_job_name
+from asyncjobs.jobs.limits import LineKeys
 from asyncjobs.jobs.open_apps import dispatcher_for
 from asyncjobs.jobs.request import Dispatcher, JobRequest, SendingApp
 from asyncjobs.jobs.signature import Signature
@@ -31,7 +32,7 @@ __all__ = [
     "JobCall",
     "JobDefinition",
     "SyncJobDefinition",
-    "scheduled_request",
+    "keys_of",
     "signature_of",
 ]
 
@@ -243,6 +244,7 @@ class _Verbs(Generic[P, R]):
             options=options,
             _returns=signature.returns,
             _unique=rule_for(unique, signature, arguments, keywords) if unique else None,
+            _keys=definition._keys,
             delay_ms=delay_ms,
             due_at_ms=due_at_ms,
         )
@@ -302,6 +304,7 @@ class JobDefinition(_Verbs[P, R]):
         self._app = app
         self._unique = options.unique or options.debounce
         self._signature: Signature | None = None
+        self._keys: LineKeys | None = None
         try:
             self._signature = self._new_signature()
         except NameError:
@@ -319,6 +322,7 @@ class JobDefinition(_Verbs[P, R]):
                     f"{closest(name, own)}"
                 )
         check_unique(self.name, self.options, signature)
+        self._keys = LineKeys(self.name, self.options, signature)
         return signature
 
     def __repr__(self) -> str:
@@ -368,28 +372,12 @@ def signature_of(definition: JobDefinition[..., Any]) -> Signature:
     return definition._signature
 
 
-def scheduled_request(definition: JobDefinition[..., R]) -> JobRequest[R]:
-    """Return the call that the schedule of ``@job(cron=…)`` or ``@job(every=…)`` makes.
+def keys_of(definition: JobDefinition[..., Any]) -> LineKeys:
+    """Return what puts the jobs of a definition into lines.
 
     Raises:
-        DefinitionError: The handler needs arguments.
+        DefinitionError: An annotation can't be resolved, or a limit can't hold.
     """
-    signature = signature_of(definition)
-    try:
-        arguments, keywords = signature.encode((), {})
-    except ArgumentsError as error:
-        raise DefinitionError(
-            f"job {definition.name!r} has a schedule, so all its parameters need defaults: {error}; or give them with "
-            "app.add_schedule(…)"
-        ) from error
-    unique = definition._unique
-    return JobRequest(
-        name=definition.name,
-        arguments=arguments,
-        keywords=keywords,
-        signature=signature.hash,
-        defaults=definition.options,
-        options=_NO_OPTIONS,
-        _returns=signature.returns,
-        _unique=rule_for(unique, signature, arguments, keywords) if unique else None,
-    )
+    signature_of(definition)
+    assert definition._keys is not None
+    return definition._keys

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from asyncjobs.core.bounds import shown
-from asyncjobs.core.options import DefinitionOptions, JobOptions
+from asyncjobs.core.limits import QueueLimit
+from asyncjobs.core.options import DEFAULT_QUEUE, DefinitionOptions, JobOptions
 from asyncjobs.errors import DefinitionError, UnknownJobName, closest
 from asyncjobs.jobs.definition import AsyncJobDefinition, JobDefinition, SyncJobDefinition
 from asyncjobs.jobs.handler import checked_handler, is_async
+from asyncjobs.jobs.limits import Rule
 from asyncjobs.jobs.origin import Origin
 from asyncjobs.jobs.request import SendingApp
 
-__all__ = ["JobDecorator", "Registry", "default_registry", "job"]
+__all__ = ["JobDecorator", "Registry", "default_registry", "job", "rules_elsewhere", "rules_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,6 +70,7 @@ class Registry:
         kind = AsyncJobDefinition if is_async(function) else SyncJobDefinition
         definition: JobDefinition[..., Any] = kind(function, name=name, aliases=aliases, options=options, app=self._app)
         names = (definition.name, *definition.aliases)
+        self._check_rules(definition, names)
         origin = Origin.of(function)
         for one in names:
             earlier = self._origin(one)
@@ -90,11 +93,20 @@ class Registry:
             return self._beneath._origin(name)
         return found
 
-    def _find(self, name: str) -> JobDefinition[..., Any] | None:
+    def find(self, name: str) -> JobDefinition[..., Any] | None:
+        """Return the job with this name or alias, ``None`` if there is none."""
         found = self._jobs.get(name)
         if found is None and self._beneath is not None:
-            return self._beneath._find(name)
+            return self._beneath.find(name)
         return found
+
+    def _check_rules(self, definition: JobDefinition[..., Any], names: Sequence[str]) -> None:
+        """Raise ``DefinitionError`` if a limit of a new job has the name of another one."""
+        if definition._keys is not None and definition._keys.rules:
+            _rules([definition, *(job for one, job in self._all().items() if one not in names)])
+
+    def _all(self) -> dict[str, JobDefinition[..., Any]]:
+        return self._jobs if self._beneath is None else self._beneath._all() | self._jobs
 
     def get(self, name: str) -> JobDefinition[..., Any]:
         """Return the job with this name or alias.
@@ -102,7 +114,7 @@ class Registry:
         Raises:
             UnknownJobName: There is none. The message names the nearest.
         """
-        found = self._find(name)
+        found = self.find(name)
         if found is None:
             raise UnknownJobName(
                 f"no handler is registered for {name!r}.{closest(name, self.names())} "
@@ -119,6 +131,38 @@ class Registry:
         """Yield each job once, in the order of their names."""
         found = {id(job): job for job in map(self.get, self.names())}
         yield from sorted(found.values(), key=lambda definition: definition.name)
+
+
+def rules_of(registry: Registry) -> dict[str, QueueLimit]:
+    """Return the numbers of the limits of all jobs of a registry, by the names of the limits.
+
+    Raises:
+        DefinitionError: Two limits of one name have different numbers.
+    """
+    return _rules(registry._all().values())
+
+
+def rules_elsewhere(registry: Registry, queue: str) -> frozenset[str]:
+    """Return the names of the limits that only jobs of other queues have."""
+    here: set[str] = set()
+    elsewhere: set[str] = set()
+    for job in registry._all().values():
+        if job._keys is not None:
+            (here if (job.options.queue or DEFAULT_QUEUE) == queue else elsewhere).update(job._keys.rules)
+    return frozenset(elsewhere - here)
+
+
+def _rules(jobs: Iterable[JobDefinition[..., Any]]) -> dict[str, QueueLimit]:
+    found: dict[str, tuple[JobDefinition[..., Any], Rule]] = {}
+    for job in jobs:
+        for name, rule in job._keys.rules.items() if job._keys is not None else ():
+            other, before = found.setdefault(name, (job, rule))
+            if other is not job and (before != rule or not rule.is_named):
+                raise DefinitionError(
+                    f"two limits are named {name!r}: {rule.numbers} of job {job.name!r}, and {before.numbers} of job "
+                    f"{other.name!r}. Give both jobs the same Limit('{name}', …), or the limits other names"
+                )
+    return {name: rule.numbers for name, (_, rule) in found.items()}
 
 
 def _where(function: Callable[..., Any]) -> str:

@@ -18,6 +18,7 @@ from asyncjobs.core.uniqueness import UniqueRule, digest
 from asyncjobs.errors import ArgumentsError, PayloadTooLarge
 from asyncjobs.jobs.encryption import Encryption, bound_id
 from asyncjobs.jobs.ids import new_id
+from asyncjobs.jobs.limits import LineKeys
 from asyncjobs.jobs.values.codec import Codec
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS, Hooks
 from asyncjobs.ports import NewJob
@@ -60,6 +61,9 @@ class JobRequest(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True, gc=Fa
 
     _unique: UniqueRule | None = None
     """Which jobs it must not stand beside, with a key that stands for the arguments alone; ``None`` for any."""
+
+    _keys: LineKeys | None = None
+    """What puts it into a line; ``None`` where only the name of the job is known."""
 
     delay_ms: int = 0
     """How long after it is sent the job is due, in milliseconds."""
@@ -118,6 +122,7 @@ def new_job(
     max_payload: int,
     sent_at_ms: int | None = None,
     encryption: Encryption | None = None,
+    line: str = "",
 ) -> NewJob:
     """Return the job that ``request`` asks for, as it is sent.
 
@@ -126,6 +131,7 @@ def new_job(
         max_payload: How large the encoded job may be, in bytes.
         sent_at_ms: When it is sent, in Unix milliseconds; by default now.
         encryption: Encrypts the arguments.
+        line: The key of the line in which the job waits.
 
     Raises:
         ArgumentsError: A header is no text, the metadata can't be encoded, the id would be that of a tenant's job, or
@@ -186,6 +192,7 @@ def new_job(
         delay_ms,
         request.due_at_ms,
         unique,
+        line,
     )
 
 

@@ -239,13 +239,24 @@ class Signature:
         except ENCODING_ERRORS as error:
             raise ArgumentsError(f"{self._name}(): {', '.join(values)} can't tell calls apart: {error}") from error
 
+    def place_of(self, name: str, count: int, keywords: tuple[str, ...]) -> int | None:
+        """Return where ``count`` stored arguments have that of a parameter; ``None`` if it was left out."""
+        if name in keywords:
+            return count - len(keywords) + keywords.index(name)
+        place = next((at for at, (one, _) in enumerate(self._positional) if one == name), count)
+        return place if place < count - len(keywords) else None
+
+    def codec_of(self, name: str) -> Codec:
+        """Return how the values of a parameter are written and read."""
+        return (dict(self._positional) | self._by_name)[name]
+
     def _plain(self, name: str, value: Any) -> Any:
         kind = self._signature.parameters[name].kind
         if kind is inspect.Parameter.VAR_POSITIONAL:
             return _dumped([self._rest[1]] * len(value), value)
         if kind is inspect.Parameter.VAR_KEYWORD:
             return dict(zip(value, _dumped([self._others] * len(value), [*value.values()]), strict=True))
-        return _dumped([(dict(self._positional) | self._by_name)[name]], [value])[0]
+        return _dumped([self.codec_of(name)], [value])[0]
 
     # -- arguments that msgspec can't write alone, or that might arrive as others
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import email.utils
+import re
+import time
+from datetime import UTC
+
 import msgspec
 
-from asyncjobs.core.bounds import shown
+from asyncjobs.core.bounds import MAX_DURATION_MS, shown
 from asyncjobs.core.duration import Duration, to_ms
+from asyncjobs.core.gates import Limit
 from asyncjobs.core.settlement import bounded_message
 from asyncjobs.core.text import message_of, storable
 from asyncjobs.errors import ArgumentsError
 
-__all__ = ["Cancel", "Discard", "Retry", "Snooze", "Steering", "pack_steering", "unpack_steering"]
+__all__ = ["Cancel", "Discard", "RateLimited", "Retry", "Snooze", "Steering", "pack_steering", "unpack_steering"]
 
 
 class Steering(Exception):
@@ -72,6 +78,56 @@ class Snooze(Steering):
         super().__init__(f"snoozed for {self.after_ms / 1000:g} s")
 
 
+class RateLimited(Snooze):
+    """Run the job again later, because a service has refused it for now, and start no other job of a limit meanwhile.
+
+    The job waits as after ``Snooze``. The limit is closed until then, of a limit by value that for the value of this
+    job: other jobs that need it stay in their queue, and none of them asks in vain.
+
+    Args:
+        limit: The limit to close, or its name; one of the job's own. By default the only one that it has.
+        after: For how long: seconds, a ``timedelta``, or the text of a ``Retry-After`` header, which is a number of
+            seconds or a date.
+
+    Raises:
+        ArgumentsError: ``after`` is none of these, or ``limit`` is no limit. A job that raises one that isn't its own
+            has failed, with such an error.
+
+    Example:
+        ```python
+        if response.status_code == 429:
+            raise RateLimited(stripe, after=response.headers["Retry-After"])
+        ```
+    """
+
+    def __init__(self, limit: Limit | str | None = None, *, after: Duration | str) -> None:
+        if not isinstance(limit, Limit | str | None):
+            raise ArgumentsError(f"RateLimited: limit={shown(limit)}: expected a Limit of the job, or its name")
+        after_s = _retry_after_s(after) if isinstance(after, str) else to_ms("after", after) / 1000
+        super().__init__(max(_LEAST_S, after_s))
+        self.limit = (limit.name or "") if isinstance(limit, Limit) else limit
+        """The name of the limit, empty for the job's limit without a name; ``None`` for its only one."""
+
+
+_LEAST_S = 0.001
+
+
+def _retry_after_s(text: str) -> float:
+    """Return the seconds that a ``Retry-After`` header asks to wait (RFC 9110, section 10.2.3)."""
+    given = text.strip()
+    if re.fullmatch("[0-9]{1,20}", given):
+        seconds = float(given)
+    else:
+        try:
+            at = email.utils.parsedate_to_datetime(given)
+        except ValueError:
+            raise ArgumentsError(
+                f"after={shown(text)}: expected seconds, a timedelta, or the text of a Retry-After header"
+            ) from None
+        seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - time.time()
+    return min(max(0.0, seconds), MAX_DURATION_MS / 1000)
+
+
 class Discard(Steering):
     """Give up now: the job goes to the dead letter queue, whatever retries it has left.
 
@@ -98,24 +154,27 @@ class Cancel(Steering):
         """Why the job was cancelled."""
 
 
-_decode = msgspec.msgpack.Decoder(tuple[str, int | None, str]).decode
+_decode = msgspec.msgpack.Decoder(tuple[str, int | None, str, str | None]).decode
 
 
 def pack_steering(error: BaseException) -> bytes:
     """Return ``error`` as bytes for another process; empty if it steers no job."""
-    for kind in (Retry, Snooze, Discard, Cancel):
+    for kind in (RateLimited, Retry, Snooze, Discard, Cancel):
         if isinstance(error, kind):
             # The reason as a message, whatever the handler gave for it.
-            parts = kind.__name__, getattr(error, "after_ms", None), bounded_message(message_of(error))
+            reason = bounded_message(message_of(error))
+            parts = kind.__name__, getattr(error, "after_ms", None), reason, getattr(error, "limit", None)
             return msgspec.msgpack.encode(parts)
     return b""
 
 
 def unpack_steering(packed: bytes) -> Steering:
     """Return the exception that ``pack_steering`` packed."""
-    kind, after_ms, reason = _decode(packed)
+    kind, after_ms, reason, limit = _decode(packed)
     if kind == "Retry":
         return Retry(None if after_ms is None else after_ms / 1000, reason)
+    if kind == "RateLimited":
+        return RateLimited(limit, after=(after_ms or 0) / 1000)
     if kind == "Snooze":
         return Snooze((after_ms or 0) / 1000)
     return Discard(reason) if kind == "Discard" else Cancel(reason)

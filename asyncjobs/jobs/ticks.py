@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,12 +13,17 @@ from asyncjobs.core.options import UNSET, CallOptions, DefinitionOptions
 from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER, Schedule, Timing
 from asyncjobs.core.stored import read_live
+from asyncjobs.errors import ArgumentsError, DefinitionError
+from asyncjobs.jobs.definition import JobDefinition, signature_of
 from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.request import JobRequest
+from asyncjobs.jobs.uniqueness import rule_for
 from asyncjobs.jobs.values.codec import ANY
 from asyncjobs.ports import NewJob
 
-__all__ = ["decode_schedule", "encode_schedule", "request_of", "schedule_of", "template_of"]
+__all__ = ["decode_schedule", "encode_schedule", "request_of", "scheduled_request", "schedule_of", "template_of"]
+
+R = TypeVar("R")
 
 _decoder = msgspec.msgpack.Decoder(Schedule)
 encode_schedule = msgspec.msgpack.Encoder().encode
@@ -59,6 +64,34 @@ def template_of(schedule: Schedule, queue: str) -> Job:
         queue, schedule.id, schedule.name, schedule.body, schedule.priority, schedule.tenant, schedule.acks_early
     )
     return read_live(kept, schedule.body)
+
+
+def scheduled_request(definition: JobDefinition[..., R]) -> JobRequest[R]:
+    """Return the call that the schedule of ``@job(cron=…)`` or ``@job(every=…)`` makes.
+
+    Raises:
+        DefinitionError: The handler needs arguments.
+    """
+    signature = signature_of(definition)
+    try:
+        arguments, keywords = signature.encode((), {})
+    except ArgumentsError as error:
+        raise DefinitionError(
+            f"job {definition.name!r} has a schedule, so all its parameters need defaults: {error}; or give them with "
+            "app.add_schedule(…)"
+        ) from error
+    unique = definition._unique
+    return JobRequest(
+        name=definition.name,
+        arguments=arguments,
+        keywords=keywords,
+        signature=signature.hash,
+        defaults=definition.options,
+        options=CallOptions(),
+        _returns=signature.returns,
+        _unique=rule_for(unique, signature, arguments, keywords) if unique else None,
+        _keys=definition._keys,
+    )
 
 
 def request_of(

@@ -23,6 +23,7 @@ from asyncjobs.ports.figures import (
     TenantFigures,
     WorkerInfo,
 )
+from asyncjobs.ports.gates import GateFigures
 from asyncjobs.ports.intake import Intake
 from asyncjobs.ports.limits import Limits
 from asyncjobs.ports.operations import AuditRecord, CatalogueEntry, Operations, ServerNode, ServerState
@@ -100,6 +101,7 @@ __all__ = [
     "ScanRequest",
     "RunCounts",
     "Runs",
+    "GateFigures",
     "GaugeReading",
     "ScheduleList",
     "ScheduleStore",

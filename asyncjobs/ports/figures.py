@@ -106,6 +106,12 @@ class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The durations of completed jobs, as in ``core.histogram``."""
     limit: LimitFigures | None = None
     """The limit of the queue, ``None`` if it has none."""
+    lined: int = 0
+    """Those of the ready jobs that wait in lines with a key (``core.lines``)."""
+    closed_lines: int = 0
+    """How many of these lines wait for a gate."""
+    repaired: int = 0
+    """How many slots of gates were counted wrongly, and set right, ever. It is to be 0."""
 
     @property
     def holds(self) -> tuple[Hold, ...]:

@@ -77,6 +77,8 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     """When it may start, in Unix milliseconds; in place of ``delay_ms``."""
     unique: UniqueRule | None = None
     """Which jobs it must not stand beside; ``None`` for any."""
+    line: str = ""
+    """The key of the line in which it waits (``core.lines``); empty if it has neither a group nor gates."""
 
     @property
     def unique_key(self) -> str:
@@ -111,8 +113,8 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     """How many jobs at most; 0 only makes ready the scheduled jobs that are due."""
     ahead: int = 0
-    """How many of these the worker has no free slot for yet. Of a queue with a limit they are not claimed, since they
-    would use up the limit while they wait."""
+    """How many of these the worker has no free slot for yet. Of a queue with a limit, and through gates, they are not
+    claimed, since they would use up the limit while they wait."""
     lease_ms: int
     """For how long the jobs belong to the worker, in milliseconds."""
     names: frozenset[str] | None = None
@@ -161,6 +163,8 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     """What earlier attempts came to (``core.record.tries``); empty before the first failure."""
     unique_key: str = ""
     """The key under which it is unique, empty if it isn't."""
+    line: str = ""
+    """The key of its line (``core.lines``), empty for none."""
 
 
 class Claim(msgspec.Struct, frozen=True):

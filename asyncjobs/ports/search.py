@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from asyncjobs.core.job import Job
+from asyncjobs.ports.gates import GateFigures
 from asyncjobs.ports.records import Hold, Place
 
 __all__ = ["JobLocation", "Sample", "ScanPage", "ScanRequest"]
@@ -64,6 +65,14 @@ class JobLocation(NamedTuple):
     """What a parked job is parked for, ``None`` if only a newer asyncjobs knows it."""
     ahead: int | None = None
     """How many jobs stand before a ready job, those of higher priorities included; cancelled ones may be among them.
-    ``None`` too where a broker doesn't look so far."""
+    ``None`` too where a broker doesn't look so far. Of a job in a line with a key, how many stand before it there."""
     leased_until_ms: int | None = None
     """When the lease of a running job lapses unless it is extended, in Unix milliseconds by the broker's clock."""
+    line: str = ""
+    """The key of its line (``core.lines``), empty for none."""
+    gate: GateFigures | None = None
+    """The gate for which its line waits, as it is full or its rate is used up; ``None`` where the line is in turn."""
+    groups_ahead: int | None = None
+    """How many groups of its priority are before its group, of a job in a line that is in turn."""
+    lines_ahead: int | None = None
+    """How many lines are before its line at ``gate``, of a job whose line waits for one."""

@@ -32,7 +32,8 @@ class JobStore(Protocol):
 
         Args:
             queue: The queue.
-            place: ``ready`` and ``parked`` are in the order in which the jobs will start, ``scheduled`` by due time,
+            place: ``ready`` and ``parked`` are in the order in which the jobs will start, but ``ready`` jobs with a
+                line key come behind the others, line by line, by priority and key; ``scheduled`` by due time,
                 ``running`` in any order, ``dead`` latest first, those of one millisecond by id, the highest first,
                 and ``deleted`` jobs by their deletion, the highest number first.
             after: The cursor of this page, from the page before; empty for the first page.

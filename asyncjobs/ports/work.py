@@ -44,6 +44,8 @@ class Work(Protocol):
     async def claim(self, request: ClaimRequest) -> Claim:
         """Make ready the scheduled jobs that are due, then lease startable jobs to a worker.
 
+        Jobs with a line key are leased as ``Limits`` says; of a queue that has some, a claim gets 200 jobs at most.
+
         Args:
             request: The worker, and what it wants.
 
@@ -55,7 +57,8 @@ class Work(Protocol):
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool | None]:
         """End, retry, bury or release leased jobs, as their settlements say.
 
-        Released jobs come before the others of their priority, in the order of the settlements.
+        Released jobs come before the others of their priority, or of their line if they have a line key, in the order
+        of the settlements. A job that runs no longer has no slot of a gate, whatever its settlement says.
 
         Args:
             settlements: What to do with each job. A settlement whose lease no longer holds has no effect.
@@ -117,7 +120,7 @@ class Work(Protocol):
         ...
 
     async def recover(self, queues: Sequence[str], lease_ms: int, max_deaths: int) -> Recovery:
-        """Take back jobs whose lease has lapsed; they come, in order, before the others of their priority.
+        """Take back jobs whose lease has lapsed; they come, in order, before the others of their priority or line.
 
         If no call has looked at a queue for longer than a lease, the first one only notes the time, and recovery begins
         a quarter of ``lease_ms`` later. Until then, workers that are alive can extend their leases.
@@ -136,8 +139,8 @@ class Work(Protocol):
         """Make parked jobs ready that nothing holds back any longer, and bury those whose name stayed unknown.
 
         Jobs that this version of asyncjobs can't read stay, and those that only an earlier one couldn't become ready.
-        The ready jobs come before the others of their priority, in the order in which they were parked, also to claims
-        that are made meanwhile. A call buries a bounded number of jobs, and leaves the rest to the next call.
+        The ready jobs come before the others of their priority or line, in the order in which they were parked, also to
+        claims that are made meanwhile. A call buries a bounded number of jobs, and leaves the rest to the next call.
 
         Args:
             queues: The queues.
@@ -151,6 +154,8 @@ class Work(Protocol):
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
         """Delete dead jobs that are too old, or too many, and what is left of empty groups and of old deletions.
+
+        It also looks again at the gates for which jobs wait, and at what is counted of gates, and sets that right.
 
         A call does a bounded amount of work, and leaves the rest to the next call.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 from opentelemetry.util.types import AttributeValue
 
-from asyncjobs import QueueStats, Stats
+from asyncjobs import GateStats, QueueStats, Stats
 from asyncjobs.errors import BrokerError
 from asyncjobs.settings import to_ms
 from asyncjobs.telemetry import names
@@ -30,6 +30,10 @@ class HasStats(Protocol):
         """Return the figures of all queues."""
         ...
 
+    def gates(self, queue: str, *, limit: int = 100) -> Awaitable[list[GateStats]]:
+        """Return the limits by name of a queue."""
+        ...
+
 
 class QueueGauges:
     """Reports what the broker counts of each queue, for all workers together.
@@ -37,6 +41,10 @@ class QueueGauges:
     - ``asyncjobs.queue.depth``: jobs by ``asyncjobs.state``, which is pending, scheduled, parked, running or failed.
     - ``asyncjobs.queue.retrying``: jobs that have failed before and wait to be tried again.
     - ``asyncjobs.queue.oldest_wait``: seconds since the first job in line was sent.
+    - ``asyncjobs.limit.in_use``, ``asyncjobs.limit.waiting``, ``asyncjobs.limit.waiting_lines``: slots that are taken,
+      jobs that wait, and in how many lines, by ``asyncjobs.limit.name``; of a limit by value, those of all values.
+    - ``asyncjobs.limit.slots``: how many jobs may run at once; of a limit by value, for each of them.
+    - ``asyncjobs.limit.repairs``: slots that were counted wrongly and set right, which is to stay 0; a counter.
     - ``asyncjobs.retries``, ``asyncjobs.deaths``, ``asyncjobs.recoveries``: failed attempts that were tried again, jobs
       that went to the dead letter queue, and attempts taken over from a worker that died; counters.
 
@@ -58,10 +66,13 @@ class QueueGauges:
 
     def __init__(self, meter_provider: MeterProvider | None = None) -> None:
         self._queues: tuple[QueueStats, ...] = ()
+        self._limits: tuple[tuple[QueueStats, GateStats], ...] = ()
         meter = (meter_provider or get_meter_provider()).get_meter(names.SCOPE, schema_url=names.SCHEMA_URL)
         meter.create_observable_gauge(names.DEPTH, [self._depths], "{job}", "Jobs by state.")
         for gauge in _GAUGES:
             meter.create_observable_gauge(gauge.name, [self._each(gauge.figure)], gauge.unit, gauge.description)
+        for limit in _LIMITS:
+            meter.create_observable_gauge(limit.name, [self._each_limit(limit.figure)], limit.unit, limit.description)
         for counter in _COUNTERS:
             meter.create_observable_counter(
                 counter.name, [self._each(counter.figure)], counter.unit, counter.description
@@ -77,11 +88,19 @@ class QueueGauges:
             BrokerError: The figures can't be fetched; none are reported until the next time.
         """
         try:
-            self._queues = tuple((await app.stats()).queues)
+            queues = (await app.stats()).queues
+            gates = await asyncio.gather(*(app.gates(one.queue_name, limit=1) for one in queues))
         except BaseException:
             # Better a gap than figures that no longer hold.
-            self._queues = ()
+            self._forget()
             raise
+        self._queues = tuple(queues)
+        self._limits = tuple(
+            (queue, gate) for queue, own in zip(queues, gates, strict=True) for gate in own if gate.gate == gate.rule
+        )
+
+    def _forget(self) -> None:
+        self._queues, self._limits = (), ()
 
     async def keep_refreshed(self, app: HasStats, every: float | timedelta = 15.0) -> None:
         """Refresh again and again, until it is cancelled; while the broker is away it goes on trying.
@@ -106,7 +125,7 @@ class QueueGauges:
                     is_away = True
                 await asyncio.sleep(seconds)
         finally:
-            self._queues = ()
+            self._forget()
 
     def _depths(self, options: CallbackOptions) -> Iterable[Observation]:
         for queue in self._queues:
@@ -117,6 +136,17 @@ class QueueGauges:
         def observe(options: CallbackOptions) -> Iterable[Observation]:
             for queue in self._queues:
                 yield Observation(figure(queue), _attributes(queue))
+
+        return observe
+
+    def _each_limit(
+        self, figure: Callable[[GateStats], float | None]
+    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(options: CallbackOptions) -> Iterable[Observation]:
+            for queue, gate in self._limits:
+                value = figure(gate)
+                if value is not None:
+                    yield Observation(value, {**_attributes(queue), names.LIMIT: gate.rule})
 
         return observe
 
@@ -133,7 +163,23 @@ _GAUGES = (
     _Metric(names.OLDEST_WAIT, "s", "Since the first job in line was sent.", lambda queue: queue.oldest_wait_ms / 1000),
 )
 
+
+class _LimitMetric(NamedTuple):
+    name: str
+    unit: str
+    description: str
+    figure: Callable[[GateStats], float | None]
+
+
+_LIMITS = (
+    _LimitMetric(names.LIMIT_IN_USE, "{slot}", "Slots of the limit that are taken.", lambda gate: gate.in_use),
+    _LimitMetric(names.LIMIT_SLOTS, "{slot}", "Jobs that may run at once.", lambda gate: gate.running),
+    _LimitMetric(names.LIMIT_WAITING, "{job}", "Jobs that wait for the limit.", lambda gate: gate.waiting),
+    _LimitMetric(names.LIMIT_LINES, "{line}", "Lines that wait for the limit.", lambda gate: gate.waiting_lines),
+)
+
 _COUNTERS = (
+    _Metric(names.REPAIRS, "{slot}", "Slots that were counted wrongly.", lambda queue: queue.repaired_total),
     _Metric(names.RETRIES, "{attempt}", "Failed attempts that are tried again.", lambda queue: queue.retried_total),
     _Metric(names.DEATHS, "{job}", "Jobs that went to the dead letter queue.", lambda queue: queue.failed_total),
     _Metric(

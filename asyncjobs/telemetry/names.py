@@ -18,6 +18,11 @@ __all__ = [
     "ERROR_TYPE",
     "JOB_NAME",
     "LATENESS",
+    "LIMIT",
+    "LIMIT_IN_USE",
+    "LIMIT_LINES",
+    "LIMIT_SLOTS",
+    "LIMIT_WAITING",
     "MESSAGE_ID",
     "OLDEST_WAIT",
     "OPERATION",
@@ -28,6 +33,7 @@ __all__ = [
     "PROCESS_DURATION",
     "REASON",
     "RECOVERIES",
+    "REPAIRS",
     "RETRIES",
     "RETRYING",
     "SCHEDULE",
@@ -71,6 +77,8 @@ TENANT: Final = "asyncjobs.tenant"
 #: How an attempt ended, as ``asyncjobs.telemetry.outcomes`` says it, and the reason that a handler gave.
 OUTCOME: Final = "asyncjobs.outcome"
 REASON: Final = "asyncjobs.outcome.reason"
+#: The name of a limit, as ``Limit`` has it; never with a value, of which there may be millions.
+LIMIT: Final = "asyncjobs.limit.name"
 #: Of the depth of a queue: pending, scheduled, parked, running or failed.
 STATE: Final = "asyncjobs.state"
 
@@ -86,6 +94,11 @@ LATENESS: Final = "asyncjobs.schedule.lateness"
 DEPTH: Final = "asyncjobs.queue.depth"
 RETRYING: Final = "asyncjobs.queue.retrying"
 OLDEST_WAIT: Final = "asyncjobs.queue.oldest_wait"
+LIMIT_IN_USE: Final = "asyncjobs.limit.in_use"
+LIMIT_SLOTS: Final = "asyncjobs.limit.slots"
+LIMIT_WAITING: Final = "asyncjobs.limit.waiting"
+LIMIT_LINES: Final = "asyncjobs.limit.waiting_lines"
+REPAIRS: Final = "asyncjobs.limit.repairs"
 RETRIES: Final = "asyncjobs.retries"
 DEATHS: Final = "asyncjobs.deaths"
 RECOVERIES: Final = "asyncjobs.recoveries"

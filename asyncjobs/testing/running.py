@@ -26,6 +26,9 @@ _RECOVER_EVERY = 4
 
 _MAX_ATTEMPTS = 10_000
 
+# How many gates of a limit by value are asked when they open.
+_MAX_GATES = 1_000
+
 
 class KitWorker(Worker):
     """A worker that serves the queues of the kit until nothing is left to do, or a time is over.
@@ -145,6 +148,8 @@ class KitWorker(Worker):
             # Its worker was killed, since this one has ended what it had.
             moments.append(now_ms + self._lease_ms // _RECOVER_EVERY + 1)
         opens = [one.limit.opens_at_ms for one in figures if any(one.ready) and one.limit is not None]
+        for queue in (one.name for one in figures if one.closed_lines):
+            opens += [gate.opens_at_ms for gate in await self._broker.gates(queue, _MAX_GATES) if gate.lines]
         moments += [at for at in opens if at is not None and at > now_ms]
         for queue in self.queues if self._host.settings.scheduler else ():
             ticks = [one.next_ms for one in (await self._broker.schedules(queue)).schedules]

@@ -209,7 +209,7 @@ class KitSender(Sender):
         clock: ManualClock,
         sent: Callable[[Sequence[JobHandle[Any]]], Coroutine[Any, Any, None]],
     ) -> None:
-        super().__init__(connection, lookup, app.middleware, app._encryption)
+        super().__init__(connection, lookup, app._declared, app.middleware, app._encryption)
         self._clock = clock
         self._sent = sent
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Callable, Sequence
 
@@ -13,6 +14,8 @@ from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.run_counter import RunCounter
 
 __all__ = ["Figures", "reading_of"]
+
+_log = logging.getLogger("asyncjobs.worker")
 
 _SEND_EVERY_S = 5.0
 
@@ -34,6 +37,8 @@ class Figures(Duty):
         self._runs = runs
         self._queues = queues
         self._monotonic = monotonic
+        # How many slots of each queue were set right, when this worker looked last.
+        self._repaired: dict[str, int] = {}
 
     async def run(self) -> None:
         """Send and sample, for ever."""
@@ -59,7 +64,17 @@ class Figures(Duty):
         if queues:
             workers = await self._broker.workers()
             figures = await self._broker.overview(queues)
+            self._warn_of_repairs(figures)
             await self._broker.keep_gauges([reading_of(one, workers) for one in figures])
+
+    def _warn_of_repairs(self, figures: Sequence[QueueFigures]) -> None:
+        """Log what the broker has set right in its counts since this worker looked last."""
+        for one in figures:
+            before = self._repaired.get(one.name, one.repaired)
+            self._repaired[one.name] = one.repaired
+            if one.repaired > before:
+                what = "%d slots of limits of the queue %s were counted wrongly, and set right; please report it"
+                _log.error(what, one.repaired - before, one.name)
 
     async def stop(self) -> None:
         """Send what is left."""

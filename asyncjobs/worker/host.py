@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from asyncjobs.core.limits import QueueLimit
+from asyncjobs.core.limits import QueueRules
 from asyncjobs.core.retry import RetryPolicy
 from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.handle import JobLookup
@@ -62,8 +62,8 @@ class WorkerHost:
     """What a worker calls before its first job."""
     on_stop: Sequence[Callable[..., object]]
     """What a worker calls after its last job."""
-    limits: Mapping[str, QueueLimit]
-    """The limits of queues that the program declares."""
+    rules_of: Callable[[str], QueueRules]
+    """Returns the limits and weights that the program declares of a queue."""
     connection: HostConnection
     """The app's connection."""
     sender: HostSender

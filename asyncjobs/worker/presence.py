@@ -17,7 +17,7 @@ from asyncjobs.ports import Broker, CatalogueEntry, WorkerInfo
 from asyncjobs.worker.claimer import Claimer
 from asyncjobs.worker.duty import Duty
 from asyncjobs.worker.execution.executor import Executor
-from asyncjobs.worker.limits import DeclaredLimits
+from asyncjobs.worker.limits import DeclaredRules
 from asyncjobs.worker.liveness.watchdog import Watchdog
 from asyncjobs.worker.memory_use import resident_bytes
 from asyncjobs.worker.namesakes import warn_of_namesakes
@@ -51,7 +51,7 @@ class Presence(Duty):
         executor: Executor,
         claimer: Claimer,
         watchdog: Watchdog,
-        limits: DeclaredLimits,
+        limits: DeclaredRules,
         *,
         worker_id: str,
         queues: Sequence[str],

@@ -23,7 +23,7 @@ from asyncjobs.worker.figures import Figures
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
 from asyncjobs.worker.leftovers import Leftovers
-from asyncjobs.worker.limits import DeclaredLimits
+from asyncjobs.worker.limits import DeclaredRules
 from asyncjobs.worker.liveness.cancel_watch import CancelWatch
 from asyncjobs.worker.liveness.health import Health, health_of, healthy_within
 from asyncjobs.worker.liveness.heartbeat import Heartbeat
@@ -101,7 +101,7 @@ class WorkerRun:
         )
         # Of the real time, which a clock for tests does not move.
         self._watchdog = Watchdog(time.monotonic, self._executor.blocking_job)
-        self._limits = DeclaredLimits(host.connection.broker, order.queues, host.limits)
+        self._limits = DeclaredRules(host.connection.broker, {queue: host.rules_of(queue) for queue in order.queues})
         self._presence = Presence(
             host.connection.broker,
             self._executor,

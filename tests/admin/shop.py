@@ -74,6 +74,8 @@ async def shop() -> AsyncIterator[Starlette]:
             tenant = "acme" if number % 3 else None
             await charge.with_options(tenant=tenant).delay(1000 + number, "4111 1111 1111 1111")
         await refund.with_options(job_id=HOSTILE_ID, metadata={"note": HOSTILE}).delay(HOSTILE)
+        await app.set_limit("images", "customer", HOSTILE, running=3)
+        await app.set_limit("images", "encoder=h265", rate="10/s")
         await app.pause("emails")
         await app.enqueue_many([send_email.request(f"user{number}@example.com", "News") for number in range(312)])
         await report.delay("2026-11-26")

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import anyio
 
-from asyncjobs import App, RetryPolicy, Worker, current_job
+from asyncjobs import App, Limit, RetryPolicy, Worker, current_job
 from asyncjobs.ports import RunCounts
 from tests.apps import broker_of
 from tests.waiting import SOON
@@ -53,7 +53,8 @@ async def sown(app: App, text: str) -> AsyncIterator[None]:
         job.log.info("%s", given)
         raise type(text.replace("\x00", "") or "E", (Exception,), {"__module__": name})(given)
 
-    @app.job(name=f"runs{name}")
+    # One runs, and the next one waits for it.
+    @app.job(name=f"runs{name}", limits=Limit("given", running=1).by("given"))
     async def runs(given: str) -> str:
         job = current_job()
         job.progress(1, 2, given)
@@ -89,6 +90,7 @@ async def sown(app: App, text: str) -> AsyncIterator[None]:
         await app.suspend_name(f"works{name}")
         await works.delay(text)
         await runs.with_options(job_id=f"runs{name}", tenant=name).delay(text)
+        await runs.with_options(job_id=f"held{name}", tenant=name).delay(text)
         # As the worker does every few seconds.
         await broker_of(app).count_runs({"default": [RunCounts(name=f"works{name}", succeeded=1)]})
         with anyio.fail_after(SOON):

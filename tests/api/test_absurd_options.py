@@ -174,6 +174,7 @@ VERBS = (
     "purge_tenant",
     "purge_queue",
     "queue_stats",
+    "gates",
     "queue_minutes",
     "queue_series",
     "queue_loads",
@@ -205,6 +206,8 @@ async def listings(app: App) -> None:
     for queue in stats.queues:
         await app.queue_stats(queue.queue_name)
         await app.queue_minutes(queue.queue_name)
+        for gate in await app.gates(queue.queue_name):
+            str(gate)
     await app.suspended_names(), await app.suspended_tenants()
     await app.job_history("work")
 
@@ -232,7 +235,10 @@ def verbs(app: App, work: Any) -> dict[str, Callable[[Any], Any]]:
         "tenants(queue=)": lambda given: app.tenants(queue=given),
         "tenants(limit=)": lambda given: app.tenants(limit=given),
         "pause(why=)": lambda given: app.pause("default", why=given),
+        "gates(limit=)": lambda given: app.gates("default", limit=given),
         "set_limit(running=)": lambda given: app.set_limit("default", running=given),
+        "set_limit(limit)": lambda given: app.set_limit("default", given, running=1),
+        "set_limit(value)": lambda given: app.set_limit("default", "mail", given, running=1),
         "set_limit(rate=)": lambda given: app.set_limit("default", rate=given),
         "suspend_name(why=)": lambda given: app.suspend_name("work", why=given),
         "suspend_tenant(why=)": lambda given: app.suspend_tenant("acme", why=given),

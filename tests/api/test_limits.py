@@ -252,7 +252,7 @@ def test_a_declaration_without_a_number_or_with_two_is_refused() -> None:
     app.queue("mail", running=2, rate=Rate(10))
     with pytest.raises(DefinitionError, match="declared twice: with 2 at once, 10/s, and now with 3 at once"):
         app.queue("mail", running=3)
-    with pytest.raises(ArgumentsError, match=r"app.queue\('other'\) got neither running nor rate"):
+    with pytest.raises(ArgumentsError, match=r"app.queue\('other'\) got no running, rate or fair_by"):
         app.queue("other")
     with pytest.raises(ArgumentsError, match="queue"):
         app.queue("", running=1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from asyncjobs.app.load import Load, load_of, queue_load
 from asyncjobs.core.histogram import bucket_of
-from asyncjobs.ports import Held, Hold, PeriodFigures, QueueFigures, Series, WorkerInfo
+from asyncjobs.core.limits import QueueLimit
+from asyncjobs.ports import Held, Hold, LimitFigures, PeriodFigures, QueueFigures, Series, WorkerInfo
 
 MINUTE_MS = 60_000
 NOW_MS = 1_000 * MINUTE_MS + 30_000
@@ -104,6 +106,15 @@ def test_what_runs_keeps_its_slots_and_what_waits_gets_one() -> None:
     assert one_load(figures(ready=500), series(arrived=0, ended=0, run_s=None)).wanted_slots == 1
     assert one_load(figures(ready=500, paused=True), series(arrived=5, ended=0)).wanted_slots == 0
     assert one_load(figures(), Series(NOW_MS, [])).wanted_slots == 0
+
+
+def test_no_more_slots_are_wanted_than_jobs_of_a_limited_queue_may_run() -> None:
+    limit = LimitFigures(limit=QueueLimit(running=3), declared=QueueLimit(running=3), is_set=False)
+    limited = msgspec.structs.replace(figures(ready=600), limit=limit)
+    assert one_load(figures(ready=600), series(arrived=120, ended=120)).wanted_slots > 20
+    assert one_load(limited, series(arrived=120, ended=120)).wanted_slots == 3
+    two = [limited, figures(ready=60)]
+    assert load_of(two, [series(arrived=120, ended=120)] * 2, [], 60.0).wanted_slots == pytest.approx(9, abs=1)
 
 
 def test_queues_together_count_a_worker_once() -> None:

@@ -10,13 +10,15 @@ import msgspec
 import pytest
 
 from asyncjobs import App, ArgumentsError, Finding, ProblemLimits, RetryPolicy, Worker
+from asyncjobs.app.gates import GateStats, gate_stats
 from asyncjobs.app.load import QueueLoad
 from asyncjobs.app.series import NameStats
 from asyncjobs.app.stats import HoldStats, ParkedStats, QueueStats, queue_stats
 from asyncjobs.app.triage.finding import Facts, ScheduleFacts
 from asyncjobs.app.triage.triage import findings
 from asyncjobs.app.worker_stats import WorkerJob, WorkerStats
-from asyncjobs.ports import DeadGroup, QueueFigures, ServerNode, ServerState
+from asyncjobs.core.limits import QueueLimit
+from asyncjobs.ports import DeadGroup, GateFigures, QueueFigures, ServerNode, ServerState
 
 
 def a_queue(name: str = "mail", **figures: Any) -> QueueStats:
@@ -217,6 +219,54 @@ def a_group(**fields: Any) -> DeadGroup:
         "last_ms": round(NOW.timestamp() * 1000),
     }
     return DeadGroup(**{**given, **fields})
+
+
+def a_gate(name: str = "stripe", **fields: Any) -> GateStats:
+    gate = gate_stats([GateFigures(gate=name, limit=QueueLimit(running=3))], NOW)[0]
+    return msgspec.structs.replace(gate, **fields)
+
+
+LINED = {"size": 500, "pending": 500, "oldest_wait_ms": 3_000_000, "lined": 500, "closed_lines": 9}
+
+
+@pytest.mark.parametrize(
+    ("gates", "sentences"),
+    [
+        # Full, with many behind it, and growing: that is what a limit is for.
+        ([a_gate(in_use=3, waiting=500, oldest_wait_ms=3_000_000)], []),
+        # Others have waited for longer.
+        (
+            [a_gate(in_use=3, waiting=2, oldest_wait_ms=4_000)],
+            ["slow: the first of 500 jobs in line has waited 50 min"],
+        ),
+        (
+            [a_gate(waiting=1, oldest_wait_ms=7_200_000, is_closed=True)],
+            ["1 job waits for the limit stripe (closed by a job), for 2 h"],
+        ),
+        (
+            [
+                a_gate("customer", is_each=True, waiting=500, oldest_wait_ms=7_200_000),
+                a_gate("customer=42", waiting=400, oldest_wait_ms=7_200_000, is_set=True, set_by="ada"),
+                a_gate("customer=43", waiting=100, oldest_wait_ms=60_000),
+            ],
+            ["400 jobs wait for the limit customer=42 (3 at once, set by ada), the first one for 2 h"],
+        ),
+    ],
+)
+def test_what_waits_for_a_limit_is_told_once_it_has_waited_for_long(
+    gates: list[GateStats], sentences: list[str]
+) -> None:
+    found = told(a_queue(**LINED), workers=[a_worker("mail")], gates={"mail": gates})
+    assert [one.sentence for one in found] == sentences
+
+
+def test_a_backlog_that_a_limit_holds_back_is_as_it_is_meant() -> None:
+    load = a_load(backlog=500, drain_s=None, arrival_rate=4.5, service_rate=1.0)
+    queue, workers = a_queue(**LINED), [a_worker("mail")]
+    held = [a_gate(in_use=3, waiting=450, oldest_wait_ms=3_000_000)]
+    assert told(queue, workers=workers, loads={"mail": load}, gates={"mail": held}) == []
+    [finding] = told(queue, workers=workers, loads={"mail": load})
+    assert finding.kind == "backlog grows"
 
 
 def test_more_deaths_than_usual_are_told_with_their_error_and_the_deploy_before() -> None:

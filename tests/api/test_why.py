@@ -122,6 +122,14 @@ IN_LINE = JobLocation("ready", None, 0)
             ["in line"],
             "It waits its turn, and starts within seconds.",
         ),
+        # A worker tells a hundred of its jobs, and may run more.
+        (
+            a_job(),
+            IN_LINE,
+            [a_worker(concurrency=300, running=tuple(map(str, range(100))))],
+            ["in line"],
+            "It waits its turn.",
+        ),
         # So far in line that the broker doesn't count.
         (a_job(), JobLocation("ready"), [a_worker()], ["in line"], "It waits its turn."),
         # Workers of early versions don't say what they know.

@@ -10,10 +10,13 @@ import msgspec
 import pytest
 import redis
 
+from asyncjobs.brokers.redis.arguments import packed_rules
 from asyncjobs.brokers.redis.declaration import read_declaration
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.source import read_script
 from asyncjobs.core.grouping import fixed_group
+from asyncjobs.core.limits import QueueLimit, QueueRules, Rate
+from asyncjobs.core.lines import line_key
 from asyncjobs.core.record.envelope import Envelope, encode
 from asyncjobs.core.record.header import COMPLETED, encode_header, flow_key
 from tests.brokers.test_scripts import KEYS, NAMES, run
@@ -22,8 +25,12 @@ from tests.servers import Server
 BODY = encode(Envelope())
 RECORD = encode_header("work", 2, flow_key("key"), "acme") + BODY
 ENDED = encode_header("work", 2, flow_key("key"), "acme", False, COMPLETED) + BODY
+LINED = encode_header("work", 2, line_key("acme", ["each=1", "wide"]), "acme") + BODY
+TURNED = encode_header("work", 2, line_key("globex", []), "acme") + BODY
 GROUP = fixed_group("work", "ValueError", "no")
 NEVER = 10**12
+_WIDE = QueueLimit(9, Rate(9, per=3_600))
+RULES = packed_rules(QueueRules(gates={"wide": _WIDE, "each": QueueLimit(1)}, weights={"acme": 2.0}, by_time=True))
 
 # What only counts, or is only cleaned up.
 _SECONDARY = (b"stats", b"history", b"minute", b"cancels", b"numbers", b"tenant", b"group")
@@ -93,6 +100,13 @@ def fill(client: redis.Redis) -> dict[str, str]:
     enqueue(client, "leased-1", "leased-2", "leased-3", "leased-4")
     members = claim(client, 3, 4, ["work"])
     run(client, "cancel", ["leased-4"], reason="why", keep_ms=60_000)
+    run(client, "declare", limit="9 9 1000 2", packed=RULES)
+    run(client, "limit", gate="wide", text="9 9 1000 2", by="ada")
+    enqueue(client, "lined-1", "lined-2", "lined-3", record=LINED)
+    # The second and the third wait for the gate of the first.
+    lined = claim(client, 4, 2, ["work"])
+    enqueue(client, "turned-1", "turned-2", record=TURNED)
+    client.hset(KEYS.of("flow", "closed"), "other", "1 2")
     enqueue(client, "gone", "ready-1", "ready-2")
     run(client, "cancel", ["gone"], reason="why", keep_ms=60_000)
     enqueue(client, "due")
@@ -108,9 +122,8 @@ def fill(client: redis.Redis) -> dict[str, str]:
     run(client, "hold", label="t:else", holds=True, by="ada", why="a test")
     holders = {"key": "0 1 leased-1", "later": "0 1 later-1", "window": f"{NEVER * 10} 1 ended", "old": "1 1 ended"}
     client.hset(KEYS.unique, mapping=holders)
-    run(client, "limit", text="9 9 1000 2", by_hand=False, by="")
     # All leases have lapsed, and recovery has looked at them lately.
-    client.zadd(KEYS.leased, dict.fromkeys(members.values(), 1))
+    client.zadd(KEYS.leased, dict.fromkeys([*members.values(), *lined.values()], 1))
     client.hset(KEYS.cfg, mapping={"recovered_at": client.time()[0] * 1_000, "recover_from": 0})
     return members
 
@@ -139,6 +152,8 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
     ]
     sent = [
         {"id": "new-1", "when": "", "record": RECORD},
+        {"id": "new-4", "when": "", "record": LINED},
+        {"id": "new-5", "when": "", "record": TURNED},
         {"id": "new-2", "when": "+5", "record": RECORD},
         {"id": "new-3", "when": "@99999999999999", "record": RECORD},
     ]
@@ -151,6 +166,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "claim": Call([["nothing", "work"]], claimed),
         "count_runs": Call([rows("count_runs", "run", run_row)], {}),
         "dead_groups": Call([], {}),
+        "declare": Call([], {"limit": "3 0 0 0", "packed": b""}),
         "delete": Call([["dead-1", "ended", "dead-2"]], {"keep_ms": 60_000, "deletion": 1}),
         "edit": Call([], {"id": "ready-1", "priority": "1", "when": "+60000"}),
         "emit": Call([rows("emit", "emission", *emissions), list("abcdef")], {"max_events": 10, "keep_ms": 1_000}),
@@ -162,7 +178,8 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "forget_queue": Call([], {}),
         "locate": Call([], {"id": "ready-1"}),
         "hold": Call([], {"label": "n:other", "holds": True, "by": "", "why": ""}),
-        "limit": Call([], {"text": "5 9 1000 2", "by_hand": True, "by": "ada"}),
+        "gates": Call([], {}),
+        "limit": Call([], {"gate": "wide", "text": "5 9 1000 2", "by": "ada"}),
         "mark_group": Call([], {"group": GROUP[:16].decode(), "state": "seen", "note": "why"}),
         "overview": Call([], {}),
         "page": Call(
@@ -299,7 +316,7 @@ def test_a_settlement_holds_where_figures_and_histories_can_not_be_written(clien
                 spoil(client, key)
         assert run(client, "settle", *calls(members)["settle"].tables, has_unique=True) == b"1111"
         assert client.get(KEYS.of("job", "leased-1")) == ENDED
-        assert client.zcard(KEYS.leased) == 0
+        assert [one.split(b":")[2] for one in client.zrange(KEYS.leased, 0, -1)] == [b"lined-1"]
         assert client.zscore(KEYS.dead, "leased-3") is not None
 
 
@@ -307,7 +324,8 @@ def test_a_lease_that_can_not_be_read_is_passed_over_by_recovery(client: redis.R
     fill(client)
     client.zadd(KEYS.leased, {"junk": 0, "7:8": 0})
     recovered, dead, cancelled = run(client, "recover", lease_ms=60_000, max_deaths=9, limit=10)  # type: ignore[misc]
-    assert (set(recovered), dead, cancelled) == ({b"leased-1", b"leased-2", b"leased-3"}, [], [b"leased-4"])
+    expected = {b"leased-1", b"leased-2", b"leased-3", b"lined-1"}
+    assert (set(recovered), dead, cancelled) == (expected, [], [b"leased-4"])
     assert client.zcard(KEYS.leased) == 0
 
 

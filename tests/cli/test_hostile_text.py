@@ -106,6 +106,7 @@ class Harm:
             ["pause", "--queue", "default", "--why", self.text[:500]],
             ["resume", "--queue", "default"],
             ["limit", "default", "--rate", "50/s"],
+            ["limits", "--queue", "default"],
             ["enqueue", "other", "--args", json.dumps([self.text]), "--id", "sent-by-hand"],
             ["retry", self.dead, self.waiting],
             ["delete", self.waiting],

@@ -311,3 +311,19 @@ def test_what_is_no_module_is_refused_with_what_is_expected(run: Run, name: str)
     code, out, error = run("stats", "--app", f"{name}:app")
     assert (code, out) == (2, "")
     assert "expected names with dots between them" in error or "Did you mean 'own'?" in error
+
+
+def test_check_refuses_turns_by_what_no_job_has(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from asyncjobs import App\n"
+        "app = App('memory://')\n"
+        "app.queue('mail', fair_by='plan')\n"
+        "@app.job(queue='mail')\n"
+        "async def send(to: str): ...\n"
+    )
+    try:
+        code, out, error = run("check", "own:app")
+    finally:
+        sys.modules.pop("own", None)
+    assert (code, out) == (2, "")
+    assert "the queue 'mail' has fair_by='plan', which is a parameter of none of its jobs: send" in error

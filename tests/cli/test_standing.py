@@ -11,7 +11,7 @@ import pytest
 
 from asyncjobs import App
 from asyncjobs.cli import main
-from asyncjobs.cli.doctor import checks
+from asyncjobs.cli.doctor import checks, repairs
 from asyncjobs.ports import ServerNode, ServerState
 
 Run = Callable[..., tuple[int, str, str]]
@@ -154,6 +154,14 @@ def test_what_is_not_well_has_a_remedy(fields: dict[str, object], what: str, lev
     assert found[what].level == level
     assert advice in found[what].advice
     assert {check.level for check in found.values() if check.what != what} == {"ok"}
+
+
+def test_slots_of_limits_that_were_counted_wrongly_are_told() -> None:
+    one, other = repairs({"mail": 1, "bulk": 3})
+    assert (one.server, one.level) == ("queue mail", "warn")
+    assert one.found == "1 slot of its limits was counted wrongly, and set right"
+    assert other.found == "3 slots of its limits were counted wrongly, and set right"
+    assert list(repairs({})) == []
 
 
 def test_jobs_in_memory_are_warned_of() -> None:

@@ -15,6 +15,7 @@ from asyncjobs.brokers.redis.keys import KEY_NAMES, QueueKeys
 from asyncjobs.core.server import Server as Address
 from asyncjobs.ports import Place
 from asyncjobs.testing import ManualClock
+from tests.conformance.faults_of_lines import faults_in, faults_of, remains_in, remains_of
 from tests.conformance.losses import lossy
 from tests.servers import Server
 from tests.waiting import SOON
@@ -52,6 +53,14 @@ class MemoryKit:
             found.update(job.id for job in page.jobs)
         return found
 
+    async def faults_of_lines(self, queue: str) -> list[str]:
+        """Name what is wrong with lines, turns and gates, as they are kept."""
+        return faults_of(self.broker._queue(queue))
+
+    async def remains_of_lines(self, queue: str) -> list[str]:
+        """Name what is kept of lines, turns and gates of a queue whose jobs have all ended."""
+        return remains_of(self.broker._queue(queue))
+
     async def orphans(self, queue: str) -> list[str]:
         """Name what is counted and not listed."""
         [figures] = await self.broker.overview([queue])
@@ -88,7 +97,9 @@ class RedisKit:
         """Count in how many places each live id is, less the entries that are only passed over."""
         keys, client = QueueKeys("asyncjobs", queue), self._client
         found: Counter[str] = Counter()
-        for key in [*keys.ready, *(keys.of("parked_jobs", label.decode()) for label in client.hkeys(keys.parked))]:
+        lists = [*keys.ready, *(keys.of("parked_jobs", label.decode()) for label in client.hkeys(keys.parked))]
+        lists += [keys.of("line", field.decode()) for field in client.hkeys(keys.of("flow", "lines"))]
+        for key in lists:
             found.update(one.decode() for one in client.lrange(key, 0, -1))
         for field, number in client.hgetall(keys.gone).items():
             found[field.decode().partition(" ")[0]] -= abs(int(number))
@@ -134,10 +145,20 @@ class RedisKit:
                 continue
             is_live = name.startswith(keys.of("job", "")) and name.removeprefix(keys.of("job", "")) in places
             is_parked = name.startswith(keys.of("parked_jobs", ""))
-            is_cfg = name.endswith("}:cfg")
+            # What is wrong with these is for ``faults_of_lines``.
+            is_lined = any(name.startswith(keys.of(one, "")) for one in ("flow", "line", "turn", "wait"))
+            is_cfg = name.endswith("}:cfg") or is_lined
             if name not in owned and not is_live and not is_parked and not is_cfg and client.ttl(key) == -1:
                 left.append(name)
         return left
+
+    async def faults_of_lines(self, queue: str) -> list[str]:
+        """Name what is wrong with lines, turns and gates, as they are kept."""
+        return list(faults_in(self._client, QueueKeys("asyncjobs", queue)))
+
+    async def remains_of_lines(self, queue: str) -> list[str]:
+        """Name what is kept of lines, turns and gates of a queue whose jobs have all ended."""
+        return list(remains_in(self._client, QueueKeys("asyncjobs", queue)))
 
     def lose_commands(self, lose: Callable[[], bool]) -> None:
         """Lose the request or the reply of each script call for which ``lose`` says so, until the kit is closed."""

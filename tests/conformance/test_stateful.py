@@ -169,7 +169,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule(running=st.sampled_from([None, None, 1, 2]))
     def set_limit(self, running: int | None) -> None:
         limit = None if running is None else QueueLimit(running)
-        assert self.run(self.broker.set_limit(self.queue, limit, "")) == (running != self.model.limit)
+        assert self.run(self.broker.set_limit(self.queue, "", limit, "")) == (running != self.model.limit)
         self.model.limit = running
 
     @rule(limit=st.integers(1, 4), ending=st.sampled_from(["complete", "fail", "bury"]))

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from asyncjobs import App, RetryPolicy, Worker, current_job
+from asyncjobs import App, Limit, RetryPolicy, Worker, current_job
 
 __all__ = ["define"]
 
@@ -60,6 +60,12 @@ def define(app: App, journal: Journal | None = None, *, renamed: bool = False) -
     async def block(seconds: float) -> None:
         note("start")
         time.sleep(seconds)
+        note("end")
+
+    @app.job(limits=Limit("key", running=3).by("key"))
+    async def keyed(key: int, seconds: float) -> None:
+        note("start")
+        await asyncio.sleep(seconds)
         note("end")
 
     @app.job

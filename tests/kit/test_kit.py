@@ -28,7 +28,9 @@ from asyncjobs import (
     JobHandle,
     JobRequest,
     JobState,
+    Limit,
     Middleware,
+    RateLimited,
     ResultExpired,
     ResultTimeout,
     Retry,
@@ -53,6 +55,7 @@ DECISIONS = {
     "snooze": Snooze(60),
     "cancel": Cancel("unwanted"),
     "discard": Discard("unneeded"),
+    "refused": RateLimited(after=60),
 }
 MONDAY = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
 
@@ -109,7 +112,7 @@ class Shop:
             self.done.append(current_job().attempt)
             raise ValueError(number)
 
-        @app.job
+        @app.job(limits=Limit("provider", running=5))
         async def decide(how: str) -> None:
             if not self.done:
                 self.done.append(how)
@@ -330,6 +333,7 @@ async def test_several_dead_jobs_are_raised_as_a_group(shop: Shop, kit: Kit) -> 
     [
         ("retry", [("decide", 1, "retrying"), ("decide", 2, "completed")]),
         ("snooze", [("decide", 1, "snoozed"), ("decide", 1, "completed")]),
+        ("refused", [("decide", 1, "snoozed"), ("decide", 1, "completed")]),
         ("cancel", [("decide", 1, "cancelled")]),
         ("discard", [("decide", 1, "failed")]),
     ],
@@ -435,6 +439,28 @@ async def test_a_run_that_needs_too_many_attempts_says_how_to_make_it_shorter(
 
     with pytest.raises(RuntimeError, match=r"20 attempts have run.*send.*shorter time"):
         await kit.run_for(3600)
+
+
+async def test_jobs_with_limits_run_at_the_times_that_those_allow(shop: Shop, kit: Kit) -> None:
+    ran: list[tuple[int, datetime]] = []
+
+    @shop.app.job(limits=[Limit("one", running=1), Limit("account", rate="10/s").by("account")])
+    async def book(account: int) -> None:
+        ran.append((account, kit.now))
+        if len(ran) == 1:
+            raise RateLimited("account", after=5)
+
+    await shop.app.enqueue_many([book.request(account) for account in (1, 1, 2, 2)])
+    began = kit.now
+    await kit.run()
+
+    assert [(account, (at - began) / timedelta(milliseconds=100)) for account, at in ran] == [
+        (1, 0),
+        (2, 0),
+        (2, 1),
+        (1, 50),
+        (1, 51),
+    ]
 
 
 async def test_jobs_of_a_queue_with_a_rate_run_at_the_times_that_it_allows(shop: Shop, kit: Kit) -> None:
@@ -606,7 +632,7 @@ async def test_an_eager_job_raises_what_its_handler_raised(shop: Shop, eager: Ki
     assert shop.done == [1, 2, 3]
 
 
-@pytest.mark.parametrize("how", ["retry", "snooze", "cancel", "discard"])
+@pytest.mark.parametrize("how", ["retry", "snooze", "cancel", "discard", "refused"])
 async def test_what_an_eager_handler_decides_does_not_come_through(shop: Shop, eager: Kit, how: str) -> None:
     await shop.decide.delay(how)
 

@@ -13,7 +13,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from asyncjobs import App, RetryPolicy, current_job
+from asyncjobs import App, Limit, Rate, RetryPolicy, current_job
+from asyncjobs.core.limits import QueueLimit, QueueRules
+from asyncjobs.core.lines import gates_in
 from asyncjobs.core.settlement import Settlement
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import BrokerUnavailable
@@ -34,6 +36,11 @@ __all__ = ["Simulation", "SimulationKit"]
 LEASE_MS = 10_000
 MAX_DEATHS = 4
 QUEUE = "bench"
+#: The rules that two versions of a program declare.
+VERSIONS = [
+    {"all": QueueLimit(4), "number": QueueLimit(1)},
+    {"all": QueueLimit(2), "number": QueueLimit(2), "rate": QueueLimit(rate=Rate(1, per=4, burst=2))},
+]
 
 
 class SimulationKit(Protocol):
@@ -49,6 +56,8 @@ class SimulationKit(Protocol):
     async def places(self, queue: str) -> Counter[str]: ...
 
     async def orphans(self, queue: str) -> list[str]: ...
+
+    async def faults_of_lines(self, queue: str) -> list[str]: ...
 
 
 class FaultyBroker:
@@ -174,7 +183,7 @@ class SimulatedWorker:
 
 
 class Simulation:
-    """One run, by its seed."""
+    """One run, by its seed: that of every second seed with limits and turns."""
 
     def __init__(self, seed: int, kit: SimulationKit, clock: Clock, *, steps: int = 60) -> None:
         self.seed = seed
@@ -191,8 +200,16 @@ class Simulation:
         self.cancelled: set[str] = set()
         self.fences: dict[tuple[int, str], str] = {}
         self.log: list[str] = []
+        self.has_limits = seed % 2 == 1
+        # How many jobs may run through each gate: as many as its limit says, or as ran when that was lowered.
+        self.most: dict[str, int] = {}
+        limits = [Limit("all", running=9), Limit("number", running=9).by("number"), Limit("rate", running=9)]
+        if self.has_limits:
+            self.app.queue(QUEUE, fair_by="number")
 
-        @self.app.job(queue=QUEUE, retry=RetryPolicy(max_retries=2, initial=5))
+        @self.app.job(
+            queue=QUEUE, retry=RetryPolicy(max_retries=2, initial=5), limits=limits if self.has_limits else ()
+        )
         async def work(number: int) -> int:
             job = current_job()
             gate = self.gates.setdefault(f"{job.id}:{job.attempt}", asyncio.Event())
@@ -206,6 +223,8 @@ class Simulation:
     async def run(self) -> None:
         """Take the steps, then let everything end, checking after each; raise ``AssertionError`` with the story."""
         async with self.app:
+            if self.has_limits:
+                await self._deploy()
             self.kit.lose_commands(self.broker._lose)
             try:
                 for _ in range(self.steps):
@@ -234,6 +253,8 @@ class Simulation:
         if self.workers:
             steps += [self._claim, self._claim, self._claim, self._settle, self._settle]
             steps += [self._beat, self._beat, self._recover, self._release, self._release, self._give_back]
+        if self.has_limits:
+            steps += [self._deploy]
         step = self.chance.choice(steps)
         try:
             await step()
@@ -254,7 +275,7 @@ class Simulation:
         acks = self.chance.choice(["late"] * 5 + ["early"])
         job_id = f"job-{len(self.accepted):03}"
         call = self.work.with_options(job_id=job_id, priority=priority, acks=acks)  # type: ignore[arg-type]
-        handle = await call.delay(1)
+        handle = await call.delay(len(self.accepted) % 3)
         self.accepted[handle.id] = True
         self._say(f"send {handle.id}")
 
@@ -281,6 +302,12 @@ class Simulation:
             job_id = self.chance.choice(list(self.accepted))
             reply = await self.app.cancel_job(job_id, queue=QUEUE)
             self._say(f"cancel {job_id}: {reply}")
+
+    async def _deploy(self) -> None:
+        """Start a worker of another version, which declares other limits."""
+        rules = self.chance.choice(VERSIONS)
+        await self.kit.broker.declare_rules(QUEUE, QueueRules(gates=rules))
+        self._say(f"declare {rules}")
 
     async def _claim(self) -> None:
         worker = self._any()
@@ -323,6 +350,23 @@ class Simulation:
         assert await self.kit.orphans(QUEUE) == [], "something is kept for nobody"
         doubled = [job_id for job_id, number in self.broker.settled.items() if number > 1]
         assert doubled == [], f"ended twice: {doubled}"
+
+        if self.has_limits:
+            await self._check_gates()
+
+    async def _check_gates(self) -> None:
+        """As many slots are taken as jobs run, and no more than there are."""
+        page = await self.kit.broker.page(QUEUE, "running", "", 1_000)
+        found = [await self.kit.broker.locate(QUEUE, job.id) for job in page.jobs]
+        used = Counter(gate for one in found if one is not None for gate in gates_in(one.line))
+        gates = {gate.gate: gate for gate in await self.kit.broker.gates(QUEUE, 1_000)}
+        assert all(gates[gate].running == count for gate, count in used.items()), f"{used} run, not {gates}"
+        assert sum(used[gate] for gate in used if "=" in gate) == (gates["number"].running if "number" in gates else 0)
+        for gate, count in used.items():
+            limit = gates[gate].limit.running
+            assert limit is None or count <= max(limit, self.most.get(gate, 0)), f"{count} run through {gate}"
+        self.most = used
+        assert await self.kit.faults_of_lines(QUEUE) == []
 
     async def _finish(self) -> None:
         """Without further faults everything that was accepted ends."""

@@ -12,7 +12,9 @@ from asyncjobs import (
     ArgumentsError,
     BrokerUnavailable,
     Discard,
+    GateStats,
     JobFailed,
+    Limit,
     RetryPolicy,
     Stats,
     Worker,
@@ -20,7 +22,7 @@ from asyncjobs import (
 )
 from asyncjobs.telemetry import QueueGauges
 from tests.telemetry.conftest import Measured
-from tests.waiting import SOON, Notes
+from tests.waiting import SOON, Notes, until
 
 pytestmark = pytest.mark.anyio
 
@@ -90,6 +92,40 @@ async def test_retries_and_deaths_are_counted_by_the_broker(make_app: Callable[.
     }
 
 
+async def test_limits_are_told_by_their_names_and_not_by_their_values(
+    make_app: Callable[..., App], measured: Measured
+) -> None:
+    app, gauges = make_app(), QueueGauges(measured.provider)
+    began: Notes[int] = Notes()
+    may_end = asyncio.Event()
+
+    @app.job(queue="mails", limits=[Limit("customer", running=1).by("customer"), Limit("free", rate="1000/s")])
+    async def mail(customer: int) -> None:
+        began.append(customer)
+        await may_end.wait()
+
+    def told(name: str) -> dict[str, int]:
+        points = measured.points(f"asyncjobs.limit.{name}", queue="mails")
+        return {point.attributes["asyncjobs.limit.name"]: point.value for point in points}
+
+    async with app:
+        await app.enqueue_many([mail.request(one) for one in (1, 1, 2)])
+        async with app.worker(queues=["mails"]):
+            await began.reach(2)
+
+            async def waits() -> bool:
+                return (await app.queue_stats("mails")).closed_lines == 1
+
+            await until(waits, "the second job of a customer waits")
+            await gauges.refresh(app)
+            may_end.set()
+    assert told("in_use") == {"customer": 2, "free": 2}
+    assert told("slots") == {"customer": 1}
+    assert told("waiting") == {"customer": 1, "free": 0}
+    assert told("waiting_lines") == {"customer": 1, "free": 0}
+    assert [point.value for point in measured.points("asyncjobs.limit.repairs", queue="mails")] == [0]
+
+
 async def test_before_the_first_refresh_there_are_no_figures(measured: Measured) -> None:
     QueueGauges(measured.provider)
     assert measured.points("asyncjobs.queue.depth") == []
@@ -122,6 +158,9 @@ class Away:
         if len(self.seen) != 2:
             raise BrokerUnavailable("not today")
         return await self._app.stats()
+
+    async def gates(self, queue: str, *, limit: int = 100) -> list[GateStats]:
+        return await self._app.gates(queue, limit=limit)
 
 
 async def test_figures_are_kept_fresh_and_dropped_when_they_no_longer_hold(

@@ -107,12 +107,14 @@ async def verbs() -> None:
     app.suspended_tenants()  # wrong
     app.set_limit("default", running=1)  # wrong
     app.reset_limit("default")  # wrong
+    app.set_limit("default", "mail", 42, rate="5/s")  # wrong
     app.tenants()  # wrong
     app.tenant_stats("acme")  # wrong
     app.purge_tenant("acme")  # wrong
     app.purge_queue("default")  # wrong
     app.stats()  # wrong
     app.queue_stats("default")  # wrong
+    app.gates("default")  # wrong
     app.queue_minutes("default")  # wrong
     app.queue_series("default")  # wrong
     app.queue_loads()  # wrong

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Unpack, assert_type
 
 from asyncjobs import (
+    TENANT,
     App,
     AsyncJobDefinition,
     CancelResult,
@@ -27,7 +28,10 @@ from asyncjobs import (
     JobHandle,
     JobRequest,
     JobState,
+    Limit,
     Middleware,
+    Rate,
+    RateLimited,
     Retry,
     RetryPolicy,
     ScheduleInfo,
@@ -86,6 +90,22 @@ def thumbnail(path: str, *, size: int) -> bytes:
 @app.job(unique=Unique(by=["user", "day"], until="start", within=timedelta(hours=1), on_conflict="replace"))
 async def digest(user: int, day: str) -> str:
     return day
+
+
+customer = Limit("customer", running=3)
+
+
+@app.job(limits=[Limit("stripe", running=20, rate="50/s"), customer.by(TENANT, "user")])
+async def limited(user: int, day: Annotated[str, customer]) -> str:
+    raise RateLimited(customer, after="30")
+
+
+@job(limits=Limit(rate=Rate(5, per=60)))
+def transcode(path: str) -> str:
+    return path
+
+
+app.queue("mail", running=3, fair_by=TENANT, weights={"gold": 3, 42: 0.5}, fair="time")
 
 
 @job(debounce=Debounce(5, by="document", at_most=timedelta(minutes=1)))

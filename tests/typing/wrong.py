@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from asyncjobs import App, Debounce, JobHandle, RetryPolicy, Unique, job
+from asyncjobs import App, Debounce, JobHandle, Limit, RateLimited, RetryPolicy, Unique, job
 from asyncjobs.testing import Kit
 
 app = App("memory://")
@@ -80,6 +80,13 @@ app.job(debounce=5)  # wrong
 Unique("user_id")  # wrong
 Unique(until="ended")  # wrong
 Debounce(by="user_id")  # wrong
+Limit("mail", running="3")  # wrong
+Limit(rate=50)  # wrong
+Limit("mail", running=3).by(3)  # wrong
+RateLimited("mail")  # wrong
+app.queue("mail", fair_by=3)  # wrong
+app.queue("mail", fair_by="plan", fair="luck")  # wrong
+app.queue("mail", fair_by="plan", weights=["gold"])  # wrong
 RetryPolicy(max_retries="5")  # wrong
 App("memory://", lese=5)  # wrong
 App("memory://", lease="soon")  # wrong

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from asyncjobs import App, Cancel, current_job, job
+from asyncjobs import App, Cancel, Limit, RateLimited, current_job, job
 from asyncjobs.worker.processes.child import emit
 
 app = App("memory://", prefix="process-handlers")
@@ -117,6 +117,11 @@ def fail_at_length() -> None:
 @app.job
 def cancel_at_length() -> None:
     raise Cancel("x" * 10_000_000)
+
+
+@app.job(executor="process", limits=Limit("customer", running=2).by("key"))
+def refused(key: int) -> None:
+    raise RateLimited("customer", after=30)
 
 
 @app.job

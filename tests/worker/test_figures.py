@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from asyncjobs import App, RetryPolicy, Worker
+from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.core.histogram import percentile_ms
 from asyncjobs.errors import BrokerUnavailable
-from asyncjobs.ports import Gauges, PeriodFigures, RunCounts
+from asyncjobs.ports import Gauges, PeriodFigures, QueueFigures, RunCounts
 from asyncjobs.worker.execution import run_counter
 from asyncjobs.worker.execution.run_counter import RunCounter
 from asyncjobs.worker.figures import Figures
@@ -147,3 +148,34 @@ async def test_figures_that_cannot_be_sent_are_left_out(
         await Worker(app).run_until_empty()
         assert (await names(app))["work"].succeeded == 1
     assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
+
+
+class Repairing(MemoryBroker):
+    """Has set right some counts of a queue."""
+
+    repaired = 3
+
+    async def begin_gauges(self, queues: Sequence[str]) -> list[str]:
+        return list(queues)
+
+    async def overview(self, queues: Sequence[str]) -> list[QueueFigures]:
+        return [msgspec.structs.replace(one, repaired=self.repaired) for one in await super().overview(queues)]
+
+
+async def test_what_was_counted_wrongly_and_set_right_is_an_error_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker = Repairing()
+    await broker.open()
+    figures = Figures(broker, RunCounter(), queues=["mail"], monotonic=lambda: 0.0)
+    with caplog.at_level(logging.ERROR, "asyncjobs.worker"):
+        # What was there before this worker is told by others.
+        await figures.sample()
+        await figures.sample()
+        assert not caplog.records
+        broker.repaired = 5
+        await figures.sample()
+        await figures.sample()
+    assert [one.getMessage() for one in caplog.records] == [
+        "2 slots of limits of the queue mail were counted wrongly, and set right; please report it"
+    ]

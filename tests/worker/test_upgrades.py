@@ -232,11 +232,11 @@ async def test_an_open_app_refuses_once_the_schema_was_raised(redis_url: str, mo
 
     async with app, redis.from_url(redis_url) as client:
         await work.delay()
-        await client.hset("asyncjobs:meta", "schema", 2)
+        await client.hset("asyncjobs:meta", "schema", 3)
         for _ in range(2):
-            with pytest.raises(BrokerRefused, match=r"has schema version 2; this asyncjobs reads version 1"):
+            with pytest.raises(BrokerRefused, match=r"has schema version 3; this asyncjobs reads versions 1 and 2"):
                 await work.delay()
-        with pytest.raises(BrokerRefused, match="schema version 2"):
+        with pytest.raises(BrokerRefused, match="schema version 3"):
             await app.stats()
         await client.hset("asyncjobs:meta", "schema", 1)
         await work.delay()
@@ -256,7 +256,7 @@ async def test_a_worker_claims_nothing_once_the_schema_was_raised(
     async with App(redis_url) as sender, app, redis.from_url(redis_url) as client, app.worker():
         await work.with_options(app=sender).delay(1)
         await ran.reach(1)
-        await client.hset("asyncjobs:meta", "schema", 2)
+        await client.hset("asyncjobs:meta", "schema", 3)
 
         async def is_refused() -> bool:
             try:

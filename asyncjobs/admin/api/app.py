@@ -22,6 +22,7 @@ from asyncjobs.admin.api import (
     figures,
     holds,
     jobs,
+    limits,
     listing,
     operations,
     problems,
@@ -54,6 +55,7 @@ _MAX_BODY = 256 * 1024
 ROUTES: list[Route] = sorted(
     [
         *queues.ROUTES,
+        *limits.ROUTES,
         *problems.ROUTES,
         *jobs.ROUTES,
         *bulk.ROUTES,

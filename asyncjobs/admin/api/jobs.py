@@ -9,9 +9,9 @@ import msgspec
 
 from asyncjobs.admin.api.route import Call, InQueue, Route
 from asyncjobs.admin.problem import Problem
+from asyncjobs.app.reasons import WhyReason
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.search import why_of
-from asyncjobs.app.why import WhyReason
 from asyncjobs.core.job import Job
 from asyncjobs.core.priority import PriorityName
 from asyncjobs.core.retention import UNGROUPED
@@ -205,12 +205,16 @@ async def told_why(call: Call[InQueue], job: Job) -> WhyReply:
 
 
 def _without_figures(reason: WhyReason) -> WhyReason:
-    """Return a reason without the figures of whole queues, and without who holds them back."""
+    """Return a reason without the figures of whole queues, without jobs of others, and without who holds them back."""
     return msgspec.structs.replace(
         reason,
         ahead=None,
         slots=None,
         free_slots=None,
+        in_use=None,
+        holders=(),
+        lines_ahead=None,
+        groups_ahead=None,
         by="",
         note="" if reason.kind == "queue paused" else reason.note,
         which="" if reason.kind in ("runs", "worker silent") else reason.which,

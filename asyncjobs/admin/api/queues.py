@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Route, Why
-from asyncjobs.app.stats import LimitStats, QueueStats, Stats, stats_of
+from asyncjobs.app.stats import QueueStats, Stats, stats_of
 from asyncjobs.app.tenants import TenantList, TenantStats
 from asyncjobs.app.worker_stats import WorkerStats
 
 __all__ = [
     "ROUTES",
-    "LimitChange",
-    "LimitedQueue",
     "ListedQueues",
     "ListedWorkers",
     "PausedQueue",
@@ -23,10 +21,9 @@ __all__ = [
     "TenantsQuery",
     "pause",
     "queue",
+    "queue_of",
     "queues",
-    "reset_limit",
     "resume",
-    "set_limit",
     "stats",
     "tenant",
     "tenants",
@@ -64,24 +61,6 @@ class PausedQueue(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is paused."""
 
 
-class LimitChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the limit of a queue is to be; what isn't given stays as it is."""
-
-    running: int | msgspec.UnsetType | None = msgspec.UNSET
-    """How many of its jobs may run at once, on all workers together; ``null`` for any number."""
-    rate: str | msgspec.UnsetType | None = msgspec.UNSET
-    """How many of its jobs may start in a time, such as ``50/s``, on all workers together; ``null`` for any number."""
-
-
-class LimitedQueue(msgspec.Struct, frozen=True, kw_only=True):
-    """How many jobs of a queue may run."""
-
-    queue: str
-    """The queue."""
-    limit: LimitStats | None
-    """Its limit, ``null`` if it has none."""
-
-
 class TenantsQuery(InQueue, frozen=True, forbid_unknown_fields=True):
     """Which tenants to list."""
 
@@ -117,13 +96,13 @@ async def workers(call: Call[NoQuery]) -> ListedWorkers:
 async def queue(call: Call[NoQuery]) -> QueueStats:
     """Show the figures of one queue."""
     call.whole_queues()
-    return await call.app.queue_stats(_queue(call))
+    return await call.app.queue_stats(queue_of(call))
 
 
 async def pause(call: Call[NoQuery]) -> PausedQueue:
     """Pause a queue: workers start none of its jobs."""
     call.whole_queues()
-    name = _queue(call)
+    name = queue_of(call)
     await call.app.pause(name, why=call.body.why)
     return PausedQueue(queue=name, paused=True)
 
@@ -131,25 +110,9 @@ async def pause(call: Call[NoQuery]) -> PausedQueue:
 async def resume(call: Call[NoQuery]) -> PausedQueue:
     """Resume a paused queue."""
     call.whole_queues()
-    name = _queue(call)
+    name = queue_of(call)
     await call.app.resume(name)
     return PausedQueue(queue=name, paused=False)
-
-
-async def set_limit(call: Call[NoQuery]) -> LimitedQueue:
-    """Limit how many jobs of a queue run, at once and in a time, whatever its program declares."""
-    call.whole_queues()
-    name = _queue(call)
-    await call.app.set_limit(name, running=call.body.running, rate=call.body.rate)
-    return LimitedQueue(queue=name, limit=(await call.app.queue_stats(name)).limit)
-
-
-async def reset_limit(call: Call[NoQuery]) -> LimitedQueue:
-    """Let a queue have the limit again that its program declares."""
-    call.whole_queues()
-    name = _queue(call)
-    await call.app.reset_limit(name)
-    return LimitedQueue(queue=name, limit=(await call.app.queue_stats(name)).limit)
 
 
 async def tenants(call: Call[TenantsQuery]) -> TenantList:
@@ -169,7 +132,7 @@ async def tenant(call: Call[NoQuery]) -> TenantStats:
     return await call.app.tenant_stats(tenant_id)
 
 
-def _queue(call: Call[NoQuery]) -> str:
+def queue_of(call: Call[Any]) -> str:
     """Return the queue of the path, if the caller may see it."""
     name = call.path["name"]
     if not call.access.sees_queue(name):
@@ -194,8 +157,6 @@ ROUTES = [
     Route("GET", "/queues/{name:path}", "look", queue, QueueStats),
     Route("POST", "/queues/{name:path}/pause", "pause", pause, PausedQueue, body=Why),
     Route("POST", "/queues/{name:path}/resume", "pause", resume, PausedQueue),
-    Route("POST", "/queues/{name:path}/limit", "pause", set_limit, LimitedQueue, body=LimitChange),
-    Route("POST", "/queues/{name:path}/limit/reset", "pause", reset_limit, LimitedQueue),
     Route("GET", "/tenants", "look", tenants, TenantList, TenantsQuery),
     Route("GET", "/tenants/{id:path}", "look", tenant, TenantStats),
 ]

@@ -13,7 +13,7 @@ import msgspec
 
 from asyncjobs.admin.api import jobs, problems, queues
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
-from asyncjobs.admin.dashboard import dead, one_job, upkeep
+from asyncjobs.admin.dashboard import dead, limits, one_job, upkeep
 from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.charts import SpanName
@@ -125,6 +125,7 @@ PAGES = [
     Page("/", "now.html", now, Charted),
     Page("/search", "now.html", search, Search),
     *upkeep.PAGES,
+    *limits.PAGES,
     Page("/queues/{name:path}", "queue.html", queue, OneQueue),
     *figure_pages.PAGES,
     *listed_jobs.PAGES,

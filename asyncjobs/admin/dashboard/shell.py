@@ -38,6 +38,7 @@ _TABS = [
     Tab("queues", "Queues", "q"),
     Tab("jobs", "Jobs", "j"),
     Tab("dead", "Dead", "d"),
+    Tab("limits", "Limits", "l"),
     Tab("names", "Names", "n"),
     Tab("schedules", "Schedules", "s"),
     Tab("workers", "Workers", "w"),

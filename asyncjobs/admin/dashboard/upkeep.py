@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from asyncjobs.admin.api import holds, listing, operations, queues, schedules
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Why
 from asyncjobs.admin.dashboard.figures import loads_of
@@ -37,15 +35,6 @@ class Held(Why, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     queue: str | None = None
     """Only in this queue, to whose page it leads; by default in all."""
-
-
-class LimitForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a form says of the limit of a queue; an empty field is no limit."""
-
-    running: str = ""
-    """How many of its jobs may run at once."""
-    rate: str = ""
-    """How many of its jobs may start in a time."""
 
 
 async def listed_queues(call: Call[Done]) -> Mapping[str, Any]:
@@ -129,20 +118,6 @@ async def resume(call: Call[NoQuery]) -> Redirect:
     return Redirect("queues", (await queues.resume(call)).queue, done="resume")
 
 
-async def set_limit(call: Call[LimitForm]) -> Redirect:
-    """Limit how many jobs of a queue run."""
-    running, rate = call.query.running.strip(), call.query.rate.strip()
-    number = int(running) if running.isdecimal() else running or None
-    change = queues.LimitChange(running=number, rate=rate or None)  # type: ignore[arg-type]  # the app refuses a text
-    done = await queues.set_limit(call.asking(NoQuery())._replace(body=change))
-    return Redirect("queues", done.queue, done="limit")
-
-
-async def reset_limit(call: Call[NoQuery]) -> Redirect:
-    """Let a queue have the limit again that its program declares."""
-    return Redirect("queues", (await queues.reset_limit(call)).queue, done="limit")
-
-
 async def suspend_name(call: Call[Held]) -> Redirect:
     """Suspend a job name."""
     return _held(call, "names", await holds.suspend_name(_asked(call)))
@@ -206,8 +181,6 @@ PAGES = [
 FORMS = [
     Form("/queues/{name:path}/pause", "pause", pause, Why),
     Form("/queues/{name:path}/resume", "pause", resume),
-    Form("/queues/{name:path}/limit", "pause", set_limit, LimitForm),
-    Form("/queues/{name:path}/limit/reset", "pause", reset_limit),
     Form("/names/{name:path}/suspend", "pause", suspend_name, Held),
     Form("/names/{name:path}/resume", "pause", resume_name, Held),
     Form("/tenants/{id:path}/suspend", "pause", suspend_tenant, Held),

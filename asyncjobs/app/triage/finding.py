@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from asyncjobs.app.gates import GateStats
 from asyncjobs.app.load import QueueLoad
 from asyncjobs.app.series import NameStats
 from asyncjobs.app.stats import QueueStats
@@ -27,6 +28,7 @@ FindingKind = Literal[
     "dead letter queue full",
     "backlog grows",
     "slow",
+    "waits for a limit",
     "overdue",
     "runs long",
     "recovered",
@@ -44,7 +46,7 @@ FindingKind = Literal[
 ]
 """What is wrong. Later versions may know more kinds."""
 
-Evidence = Literal["queue", "dead", "group", "workers", "parked", "job", "schedules", "server"]
+Evidence = Literal["queue", "limits", "dead", "group", "workers", "parked", "job", "schedules", "server"]
 """Where to look."""
 
 
@@ -91,6 +93,8 @@ class ProblemLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The first job in line has waited for so many seconds, and …"""
     wait_ratio: float = 10.0
     """… for so many times the time that 95 % of the jobs have waited in the last hour."""
+    limit_wait_s: float = 3600.0
+    """The first job that waits for a limit by name has waited for so many seconds."""
     overdue: int = 10
     """So many scheduled jobs are past their time, though workers serve the queue."""
     run_s: float = 600.0
@@ -141,6 +145,8 @@ class Facts(NamedTuple):
     """The workers that are present."""
     loads: Mapping[str, QueueLoad] = {}
     """How the last hour of each queue was."""
+    gates: Mapping[str, Sequence[GateStats]] = {}
+    """The limits by name of the queues in which jobs wait for one."""
     groups: Collection[DeadGroup] = ()
     """The dead, by what they died of."""
     usual_deaths: Mapping[str, float] = {}

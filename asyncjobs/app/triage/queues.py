@@ -14,6 +14,12 @@ __all__ = ["in_queue"]
 # How many reasons for which jobs are set aside are told of one queue.
 _MAX_PARKED = 3
 
+# How many gates at which jobs have waited for long.
+_MAX_GATES = 3
+
+# How far two figures of one wait may be apart that were not read at once, in milliseconds.
+_READ_APART_MS = 2_000
+
 
 def in_queue(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
     """Yield what is wrong with what waits in a queue."""
@@ -32,6 +38,7 @@ def in_queue(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
         )
     else:
         yield from _slow(queue, facts)
+        yield from _at_limits(queue, facts)
     if is_served and not queue.paused and queue.overdue >= facts.limits.overdue:
         late = jobs(queue.overdue, one="is past its time", more="are past their time")
         yield Finding(
@@ -71,13 +78,15 @@ def _paused(queue: QueueStats) -> Finding:
 
 
 def _slow(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
-    """Yield what says that a queue which is served doesn't keep up."""
+    """Yield what says that a queue which is served doesn't keep up; what a limit holds back is meant to wait."""
     limits, load = facts.limits, facts.loads.get(queue.queue_name)
+    rules = [one for one in facts.gates.get(queue.queue_name, ()) if one.gate == one.rule]
+    held, held_ms = sum(one.waiting for one in rules), max((one.oldest_wait_ms for one in rules), default=0)
     never = load is not None and load.drain_s is None
     if (
         load is not None
         and load.workers
-        and load.backlog >= limits.backlog
+        and load.backlog - held >= limits.backlog
         and (load.drain_s is None or load.drain_s > limits.drain_s)
     ):
         grows = 60 * (load.arrival_rate - load.service_rate)
@@ -94,6 +103,9 @@ def _slow(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
         )
         return
     usual_ms = 0.0 if load is None or load.p95_wait_ms is None else limits.wait_ratio * load.p95_wait_ms
+    # How long the others have waited can't be told if the first of all waits for a limit.
+    if held and queue.oldest_wait_ms <= held_ms + _READ_APART_MS:
+        return
     if queue.pending and queue.oldest_wait_ms >= max(1000 * limits.wait_s, usual_ms):
         first = "the only job in line" if queue.pending == 1 else f"the first of {jobs(queue.pending)} in line"
         yield Finding(
@@ -104,6 +116,27 @@ def _slow(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
             since=facts.now - timedelta(milliseconds=queue.oldest_wait_ms),
             sentence=f"slow: {first} has waited {span(queue.oldest_wait_ms / 1000)}",
             evidence="queue",
+        )
+
+
+def _at_limits(queue: QueueStats, facts: Facts) -> Iterator[Finding]:
+    """Yield the gates at which jobs have waited for long; that one is full, with many behind it, is as it should be."""
+    gates = [one for one in facts.gates.get(queue.queue_name, ()) if one.waiting and not one.is_each]
+    late = [one for one in gates if one.oldest_wait_ms >= 1000 * facts.limits.limit_wait_s]
+    for gate in sorted(late, key=lambda one: (-one.oldest_wait_ms, one.gate))[:_MAX_GATES]:
+        waiting = jobs(gate.waiting, one="waits", more="wait")
+        how_long = f"{'' if gate.waiting == 1 else 'the first one '}for {span(gate.oldest_wait_ms / 1000)}"
+        hand = f", set by {gate.set_by or 'hand'}" if gate.is_set else ""
+        closed = "closed by a job" if gate.is_closed else gate.limit
+        yield Finding(
+            kind="waits for a limit",
+            level="warn",
+            queue=queue.queue_name,
+            subject=gate.gate,
+            count=gate.waiting,
+            since=facts.now - timedelta(milliseconds=gate.oldest_wait_ms),
+            sentence=f"{waiting} for the limit {gate.gate} ({closed}{hand}), {how_long}",
+            evidence="limits",
         )
 
 

@@ -73,7 +73,7 @@ class ByNameVerbs(Verbs):
         job, they are checked as a worker reads them, and the options of its definition hold. If only workers know it,
         they are checked by the names of its parameters, and the queue is that of its definition. If neither knows it,
         nothing is checked, and the queue is ``default`` unless ``queue`` says another. Only the code tells that a job
-        is unique or debounced.
+        is unique or debounced, or which limits it has.
 
         Args:
             name: The job name.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from datetime import UTC, datetime
 
 from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.gates import GateStats, gate_stats, told_of
 from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, has_counts, minute_stats, queue_stats, stats
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.bounds import checked_count
@@ -13,6 +15,7 @@ from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.core.retention import MAX_TENANT_HISTORY
 from asyncjobs.core.settlement import HistoryEntry
 from asyncjobs.errors import ArgumentsError
+from asyncjobs.jobs.registry import rules_elsewhere
 from asyncjobs.jobs.tenant_scope import tenant_here
 from asyncjobs.ports import QueueFigures
 
@@ -36,6 +39,31 @@ class FigureVerbs(Verbs):
         """Return the statistics of one queue."""
         [figures] = await self._broker.overview([checked_queue(queue)])
         return queue_stats(figures)
+
+    @on_app_loop
+    async def gates(self, queue: str, *, limit: int = 100) -> list[GateStats]:
+        """Return the limits by name that jobs of a queue have, each followed by its gates of single values.
+
+        Of a limit by value, these are the values of which jobs run or wait, whose rate is used up, or that have numbers
+        of their own. Those for which most lines wait come first. ``queue_stats`` tells the limit of the whole queue.
+        Limits that only jobs of other queues have are left out, unless one of them is used here.
+
+        Args:
+            queue: The queue.
+            limit: How many gates of each limit at most, 1 or more.
+
+        Raises:
+            ArgumentsError: ``queue`` can't be the name of a queue, or ``limit`` is no count.
+
+        Example:
+            ```python
+            for gate in await app.gates("mail"):
+                print(gate)  # customer=42: 3 of 3 in use; 117 jobs in 1 line wait
+            ```
+        """
+        limit = checked_count("limit", limit, least=1)
+        figures = await self._broker.gates(checked_queue(queue), limit)
+        return gate_stats(told_of(figures, rules_elsewhere(self.registry, queue)), datetime.now(UTC))
 
     @on_app_loop
     async def queue_minutes(self, queue: str, limit: int = 60) -> list[MinuteStats]:

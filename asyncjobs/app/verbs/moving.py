@@ -64,6 +64,7 @@ async def move(
     before = await broker.find(to_queue, job_id)
     if before is not None and not before.reason.startswith(_MOVED):
         return "known"
+    location = await broker.locate(queue, job_id)
     # Held back, so that it doesn't start in both queues. If this process dies now, it starts in the old one, later.
     reply = await _hold_back(broker, job, _HELD_BACK_MS)
     if reply != "edited":
@@ -78,6 +79,7 @@ async def move(
         job.acks_early,
         delay_ms or 0,
         job.due_at_ms if delay_ms is None and due_at_ms is None else due_at_ms,
+        line="" if location is None else location.line,
     )
     failure: BrokerError | None = None
     try:

@@ -90,8 +90,12 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
         found = stats(figures, [one for one in workers if names is None or names.intersection(one.queues)])
         loads = {one.name: queue_load(one, own, workers, TARGET_S) for one, own in zip(figures, series, strict=True)}
         surges = [name for name, load in loads.items() if load.died_last_hour >= limits.deaths]
-        groups, usual, runs = await asyncio.gather(
-            self._groups(found), asyncio.gather(*map(self._usual_deaths, surges)), self._runs(found, limits, now)
+        closed = [one.queue_name for one in found.queues if one.closed_lines]
+        groups, usual, runs, gates = await asyncio.gather(
+            self._groups(found),
+            asyncio.gather(*map(self._usual_deaths, surges)),
+            self._runs(found, limits, now),
+            asyncio.gather(*map(self.gates, closed)),
         )
         told = findings(
             Facts(
@@ -100,6 +104,7 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
                 queues=found.queues,
                 workers=found.workers,
                 loads=loads,
+                gates=dict(zip(closed, gates, strict=True)),
                 groups=groups,
                 usual_deaths=dict(zip(surges, usual, strict=True)),
                 recovered={

@@ -13,10 +13,11 @@ import msgspec
 
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.naming import Naming
+from asyncjobs.app.reasons import Why
 from asyncjobs.app.stats import queue_stats
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.paging import ListedState, held_in, place_of
-from asyncjobs.app.why import Why, why
+from asyncjobs.app.why import why
 from asyncjobs.core.bounds import MAX_COUNT, checked_count, shown
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_queue, checked_text

@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import partial
 
 from asyncjobs.brokers.company import Company
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.parking import Parked
 from asyncjobs.brokers.memory.places import Ready
+from asyncjobs.brokers.memory.rounds import Choice, Round
 from asyncjobs.core.retention import MAX_PASSED
 from asyncjobs.ports import Claimed, ClaimRequest, Hold
 
-__all__ = ["Choice", "choose"]
+__all__ = ["choose"]
 
 
-class Choice(NamedTuple):
-    """What is to become of the jobs that a claim has looked at."""
-
-    taken: Sequence[Entry] = ()
-    """Ready jobs to lease."""
-    own: Sequence[Entry] = ()
-    """Parked jobs to lease, before those."""
-    to_park: Sequence[tuple[Entry, Hold]] = ()
-    """Ready jobs to park."""
-    waiting: int = 0
-    """How many ready jobs must wait before those that are taken."""
-    has_rest: bool = False
-    """Whether parked jobs are left that nothing holds, for another worker."""
-
-
-def choose(ready: Ready, parked: Parked, request: ClaimRequest, want: int, claimed: Sequence[Claimed]) -> Choice:
+def choose(
+    ready: Ready, parked: Parked, request: ClaimRequest, want: int, claimed: Sequence[Claimed], now_ms: int
+) -> Choice:
     """Choose up to ``want`` jobs for a claim that has got ``claimed`` from other queues."""
     company = Company(request)
     for one in claimed:
         company.join(one.tries)
     own, has_rest = _choose_parked(ready, parked, request, want, company)
     want -= len(own)
+    if ready.lined.count:
+        free = request.limit - request.ahead - len(claimed) - len(own)
+        hold_of = partial(parked.hold_of, known=request.names)
+        choice = Round(ready.lined, company, hold_of, want, free, now_ms).choose(
+            ready.lines, lowest_first=request.lowest_first
+        )
+        return choice._replace(own=own, has_rest=has_rest)
     taken: list[Entry] = []
     to_park: list[tuple[Entry, Hold]] = []
     waiting = 0
@@ -72,7 +67,8 @@ def _choose_parked(
         before = len(found)
         for entry in line if parked.is_startable(hold, request.names) else ():
             is_behind = ahead[entry.priority] + len(found) >= want
-            if is_behind or company.must_wait(entry.tries) or parked.hold_of(entry, request.names):
+            # One with a line key may have to wait for a gate: ``unpark`` brings it back to its line.
+            if is_behind or entry.line or company.must_wait(entry.tries) or parked.hold_of(entry, request.names):
                 break
             company.join(entry.tries)
             found.append(entry)

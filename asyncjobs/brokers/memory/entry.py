@@ -26,6 +26,8 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     priority: int
     tenant: str
     acks_early: bool
+    line: str = ""
+    """The key of the line in which it waits while it is ready (``core.lines``), empty for none."""
     place: Place | Literal["", "ended"] = ""
     """Its place, empty between two places."""
     number: int = 0

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.places import Line
 from asyncjobs.core.record.version import VERSION
+from asyncjobs.core.retention import MAX_RING_PASSES
 from asyncjobs.ports import Held, Hold, ParkedJobs
 
-__all__ = ["Parked"]
+if TYPE_CHECKING:
+    from asyncjobs.brokers.memory.rounds import Choice
+
+__all__ = ["UNREAD", "Parked"]
+
+UNREAD = Hold("version", str(VERSION))
+"""For what jobs are parked that this version of asyncjobs can't read."""
 
 
 class Parked:
     """The parked jobs of a queue, in a line for each name and each tenant."""
 
-    __slots__ = ("_notes", "_since_ms", "holds", "lines")
+    __slots__ = ("_notes", "_since_ms", "holds", "lines", "passes")
 
     def __init__(self) -> None:
         self.holds: set[Hold] = set()
         """What is held back."""
+        self.passes = 0
+        """How often workers that find nothing are to pass the ring on, since another one may know parked jobs."""
         self._notes: dict[Hold, Held] = {}
         self.lines: dict[Hold, Line] = {}
         """The parked jobs by what they are parked for; no line is empty."""
@@ -54,6 +64,15 @@ class Parked:
         if not line:
             del self.lines[entry.hold], self._since_ms[entry.hold]
         entry.hold = None
+
+    def is_for_others(self, choice: Choice, more: bool) -> bool:
+        """Return whether another worker is to be woken for parked jobs after a claim, since it may know them."""
+        if any(hold not in self.holds for _, hold in choice.to_park) or (choice.own and choice.has_rest):
+            self.passes = MAX_RING_PASSES
+            return True
+        is_passed_on = bool(self.passes and choice.has_rest and not (more or choice.taken or choice.to_park))
+        self.passes -= is_passed_on
+        return is_passed_on
 
     @property
     def held(self) -> list[Held]:

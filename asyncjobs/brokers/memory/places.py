@@ -10,7 +10,7 @@ import itertools
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.groups import Groups
@@ -18,7 +18,10 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import NO_SITUATION, Situation, read_kept
 
-__all__ = ["Calendar", "Dead", "Line", "Listed", "Ready", "Running", "job_of"]
+if TYPE_CHECKING:
+    from asyncjobs.brokers.memory.lines import Lines
+
+__all__ = ["Calendar", "Dead", "Line", "Listed", "Ready", "Running", "job_of", "oldest_wait_ms"]
 
 
 class Listed(Protocol):
@@ -143,47 +146,75 @@ class Calendar:
 
 
 class Ready:
-    """Startable jobs: a line for each priority."""
+    """Startable jobs: those with a line key in ``lined``, the others in a line for each priority.
 
-    __slots__ = ("lines",)
+    Args:
+        lined: The lines that have a key.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("lined", "lines")
+
+    def __init__(self, lined: Lines) -> None:
         self.lines = (Line(), Line(), Line(), Line())
+        self.lined = lined
 
     def __len__(self) -> int:
-        return sum(map(len, self.lines))
+        return sum(self.sizes())
+
+    def sizes(self) -> list[int]:
+        """Return how many jobs there are, by priority."""
+        return [len(line) + lined for line, lined in zip(self.lines, self.lined.sizes, strict=True)]
+
+    def startable(self) -> int:
+        """Return how many jobs may start, of each line with a key one."""
+        plain = sum(map(len, self.lines))
+        return plain + self.lined.in_turn if self.lined.count else plain
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Add entries, in this order, behind the others of their priority."""
+        """Add entries, in this order, behind the others of their priority, or of their line."""
         lines = self.lines
         for entry in entries:
-            lines[entry.priority].append(entry)
+            if entry.line:
+                self.lined.append(entry)
+            else:
+                lines[entry.priority].append(entry)
 
     def prepend(self, entries: Sequence[Entry]) -> None:
-        """Add entries, in this order, before the others of their priority."""
+        """Add entries, in this order, before the others of their priority, or of their line."""
         for entry in reversed(entries):
-            self.lines[entry.priority].prepend(entry)
+            if entry.line:
+                self.lined.prepend(entry)
+            else:
+                self.lines[entry.priority].prepend(entry)
 
     def remove(self, entry: Entry) -> None:
-        self.lines[entry.priority].remove(entry)
+        if entry.line:
+            self.lined.remove(entry)
+        else:
+            self.lines[entry.priority].remove(entry)
 
     def ahead(self, entry: Entry) -> int:
-        """Return how many entries stand before ``entry``, those of higher priorities included."""
+        """Return how many entries stand before ``entry``: in its line, or those of higher priorities included."""
+        if entry.line:
+            return self.lined.line_of(entry).position(entry)
         return sum(map(len, self.lines[: entry.priority])) + self.lines[entry.priority].position(entry)
 
     def first(self, limit: int, *, lowest_first: bool) -> list[Entry]:
-        """Return up to ``limit`` entries in the order in which they are to start."""
+        """Return up to ``limit`` entries without a line key, in the order in which they are to start."""
         lines = self.lines[::-1] if lowest_first else self.lines
         return list(itertools.islice(itertools.chain(*lines), limit))
 
     def after(self, cursor: str) -> Iterator[Entry]:
-        if not cursor:
-            return itertools.chain(*self.lines)
-        priority, number = map(int, cursor.split(":"))
-        return itertools.chain(self.lines[priority].after(number), *self.lines[priority + 1 :])
+        if cursor.count(":") > 1:
+            return self.lined.after(cursor)
+        plain: Iterator[Entry] = itertools.chain(*self.lines)
+        if cursor:
+            priority, number = map(int, cursor.split(":"))
+            plain = itertools.chain(self.lines[priority].after(number), *self.lines[priority + 1 :])
+        return itertools.chain(plain, self.lined.after(""))
 
     def cursor(self, entry: Entry) -> str:
-        return f"{entry.priority}:{entry.number}"
+        return self.lined.cursor(entry) if entry.line else f"{entry.priority}:{entry.number}"
 
 
 class Running(Calendar):
@@ -299,3 +330,10 @@ def job_of(entry: Entry, now_ms: int) -> Job:
     elif entry.place == "ended":
         left_ms = max(0, entry.at_ms - now_ms)
     return read_kept(entry, entry.body, entry.tries, state=state, situation=situation, left_ms=left_ms)
+
+
+def oldest_wait_ms(lines: Iterable[Line], now_ms: int) -> int:
+    """Return how long the oldest of the jobs that are first in their lines has waited, where its record says it."""
+    heads = [next(iter(line)) for line in lines if line]
+    created_at_ms = [job_of(head, now_ms).created_at_ms for head in heads]
+    return max(0, now_ms - min((one for one in created_at_ms if one), default=now_ms))

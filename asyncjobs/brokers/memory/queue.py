@@ -10,21 +10,23 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from asyncjobs.brokers.memory.choosing import Choice, choose
+from asyncjobs.brokers.memory.choosing import choose
 from asyncjobs.brokers.memory.deleted import Deleted
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.events import EventStreams
 from asyncjobs.brokers.memory.ledger import Ledger
 from asyncjobs.brokers.memory.limit import Limit
-from asyncjobs.brokers.memory.parking import Parked
+from asyncjobs.brokers.memory.lines import Lines
+from asyncjobs.brokers.memory.parking import UNREAD, Parked
 from asyncjobs.brokers.memory.places import Calendar, Dead, Listed, Ready, Running, job_of
+from asyncjobs.brokers.memory.rounds import Choice
 from asyncjobs.brokers.memory.schedules import Schedules
-from asyncjobs.brokers.memory.timetable import Scheduled, Timer
+from asyncjobs.brokers.memory.timetable import Scheduled, Timer, earlier
 from asyncjobs.brokers.memory.unique import UniqueKeys, holder_of
 from asyncjobs.brokers.memory.waking import Bell, Watchers
 from asyncjobs.core.bounds import MAX_DURATION_MS, bounded_ms
 from asyncjobs.core.job import Job
-from asyncjobs.core.record.version import VERSION
+from asyncjobs.core.limits import NO_RULES
 from asyncjobs.core.retention import CLAIM_KEEP_MS, MAX_RING_PASSES
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.states import JobState
@@ -33,12 +35,8 @@ from asyncjobs.ports import Claimed, ClaimRequest, EnqueueReply, Hold, NewJob
 __all__ = ["Queue"]
 
 _QUEUE = Hold("queue")
-_UNREAD = Hold("version", str(VERSION))
 _NO_CLAIM: tuple[int, int, int, list[Entry]] = (-1, 0, 0, [])
 _name_of = attrgetter("name")
-
-#: How many due jobs a claim makes ready at most.
-_MAX_PROMOTED = 1_000
 
 #: How many expired records a call removes at most, in addition to two for each of its jobs.
 _MIN_CLEARED = 16
@@ -56,7 +54,8 @@ class Queue:
     def __init__(self, name: str) -> None:
         self.name = name
         self.jobs: dict[str, Entry] = {}
-        self.ready = Ready()
+        self.lined = Lines()
+        self.ready = Ready(self.lined)
         self.scheduled = Scheduled()
         self.parked = Parked()
         self.running = Running()
@@ -79,14 +78,13 @@ class Queue:
         # the time until which the claim is kept, and the jobs.
         self._claims: dict[str, tuple[int, int, int, list[Entry]]] = {}
         self.recovered_at_ms = self.recover_from_ms = 0
-        self.passes = 0
-        """How often the bell may still be rung for parked jobs by workers that can't take them."""
         self.bell = Bell()
         self.timer = Timer()
         self.watchers = Watchers()
         self.events = EventStreams()
         self.ledger = Ledger()
         self.limit: Limit | None = None
+        self.rules = NO_RULES
         self.schedules = Schedules()
         self.unique = UniqueKeys()
 
@@ -102,21 +100,24 @@ class Queue:
 
     def ring(self) -> None:
         """Wake a worker if something is startable."""
-        if self.ready:
+        if self.ready.startable():
             self.bell.ring()
 
     # -- moves
 
     def leave(self, entry: Entry) -> None:
-        """Take ``entry`` out of its place."""
+        """Take ``entry`` out of its place; one that runs frees its slots, so ``pass_on`` is to follow."""
         self._places[entry.place].remove(entry)
+        if entry.line and entry.place == "running":
+            self.lined.end(entry)
         entry.place = ""
 
     def make_ready(self, entries: Sequence[Entry], *, first: bool = False) -> None:
         """Make jobs ready to be claimed, behind the others of their priority or before them (``first``)."""
         if entries:
             self._enter_ready(entries, first=first)
-            self.bell.ring()
+            if not self.lined.count or self.ready.startable():
+                self.bell.ring()
 
     def _enter_ready(self, entries: Sequence[Entry], *, first: bool) -> None:
         for entry in entries:
@@ -142,6 +143,11 @@ class Queue:
         if first is not None and (earliest is None or first < earliest):
             # The worker that keeps the timer has set it to a later time.
             self.timer.reset()
+            self.bell.ring()
+
+    def pass_on(self, now_ms: int) -> None:
+        """Let lines be in turn again that wait for gates which have room now."""
+        if self.lined.pass_on(now_ms) or self.timer.is_late_for(self.lined.opens.earliest(), now_ms):
             self.bell.ring()
 
     def park(self, entry: Entry, hold: Hold, now_ms: int) -> None:
@@ -217,8 +223,8 @@ class Queue:
             elif verdict is Verdict.RELEASE:
                 released.append(entry)
             elif verdict is Verdict.PARK:
-                self.park(entry, _UNREAD, now_ms)
-                self.passes = MAX_RING_PASSES
+                self.park(entry, UNREAD, now_ms)
+                self.parked.passes = MAX_RING_PASSES
                 self.bell.ring()
             else:
                 if verdict is Verdict.RETRY:
@@ -249,7 +255,7 @@ class Queue:
             if events.kept:
                 events.remove(job.id)
             reply.append(True)
-            entry = Entry(self.name, job.id, job.name, job.body, job.priority, job.tenant, job.acks_early)
+            entry = Entry(self.name, job.id, job.name, job.body, job.priority, job.tenant, job.acks_early, job.line)
             if job.unique is not None:
                 entry.unique_key = job.unique.key
             known[job.id] = entry
@@ -264,7 +270,7 @@ class Queue:
         return reply
 
     def find(self, job_id: str, now_ms: int) -> Job | None:
-        """Return the job as it stands, or ``None`` if there is no record."""
+        """Return the job as it stands, ``None`` if there is no record."""
         entry = self.get(job_id, now_ms)
         return None if entry is None else job_of(entry, now_ms)
 
@@ -288,7 +294,7 @@ class Queue:
         is_more_due = False
         if self.scheduled.slots:
             # Without a ring of the bell: this claim rings it for the jobs that it leaves.
-            self._enter_ready(self.scheduled.due(now_ms, _MAX_PROMOTED), first=False)
+            self._enter_ready(self.scheduled.due(now_ms), first=False)
             # Before all that is due is ready, nobody knows what is first.
             is_more_due = (self.scheduled.earliest() or math.inf) <= now_ms
         room = math.inf
@@ -300,13 +306,15 @@ class Queue:
             self._lease(taken, request, now_ms)
             if self.limit is not None:
                 self.limit.use(len(taken), now_ms)
-        left = len(self.ready)
+        is_cut = bool(self.lined.count and self.lined.end_claim(now_ms)) or choice.is_cut
+        left = self.ready.startable()
         if taken or request.keep_number:
             self._note_claim(request, taken, now_ms)
         # If the rest waits for others of its kind to end, nobody needs be woken.
-        more = room > len(taken) and left > choice.waiting and bool(taken or choice.to_park or not choice.waiting)
-        again = is_more_due or (more and bool(choice.to_park) and len(taken) < want)
-        is_for_others = self._is_for_others(choice, more)
+        is_stuck = choice.waiting and not (taken or choice.to_park or is_cut)
+        more = room > len(taken) and left > choice.waiting and not is_stuck
+        again = is_more_due or (more and (is_cut or bool(choice.to_park)) and len(taken) < want)
+        is_for_others = bool(choice.to_park or self.parked.lines) and self.parked.is_for_others(choice, more)
         if self.paused or not (more or is_for_others):
             self.bell.token = False
         elif not again or is_for_others:
@@ -315,25 +323,15 @@ class Queue:
 
     def _choose(self, request: ClaimRequest, want: int, claimed: Sequence[Claimed], now_ms: int) -> Choice:
         """Return which entries to lease; park those that this worker may not have."""
-        if not self.parked.holds and not self.parked.lines:
+        if not (self.parked.holds or self.parked.lines or self.lined.count):
             first = self.ready.first(want, lowest_first=request.lowest_first)
             is_any_tried = self.tried > len(self.dead) and any(entry.tries for entry in first)
             if not is_any_tried and (request.names is None or request.names.issuperset(map(_name_of, first))):
                 return Choice(first)
-        choice = choose(self.ready, self.parked, request, want, claimed)
+        choice = choose(self.ready, self.parked, request, want, claimed, now_ms)
         for entry, hold in choice.to_park:
             self.park(entry, hold, now_ms)
         return choice
-
-    def _is_for_others(self, choice: Choice, more: bool) -> bool:
-        """Return whether another worker is to be woken for parked jobs, since it may know them."""
-        if any(hold not in self.parked.holds for _, hold in choice.to_park) or (choice.own and choice.has_rest):
-            self.passes = MAX_RING_PASSES
-            return True
-        # Workers that find nothing pass the ring on, so many times.
-        is_passed_on = bool(self.passes and choice.has_rest and not (more or choice.taken or choice.to_park))
-        self.passes -= is_passed_on
-        return is_passed_on
 
     def _lease(self, entries: Sequence[Entry], request: ClaimRequest, now_ms: int) -> None:
         """Let jobs run under the number of a new claim, for as long as ``request`` wants."""
@@ -360,13 +358,12 @@ class Queue:
         if request.keep_timer_ms <= 0:
             return None
         due_at_ms = self.scheduled.earliest() if self.scheduled.slots else None
-        opens_at_ms = self.limit.opens_at_ms(now_ms) if self.limit and self.ready and not self.paused else None
-        if opens_at_ms is not None:
-            if not self.timer.wakes_by(opens_at_ms, now_ms):
-                self.timer.reset()
-            due_at_ms = opens_at_ms if due_at_ms is None else min(due_at_ms, opens_at_ms)
-        is_ours = due_at_ms is not None and self.timer.keep(request.worker, request.keep_timer_ms, due_at_ms, now_ms)
-        return due_at_ms if is_ours else None
+        opens_at_ms = self.lined.opens.earliest() if self.lined.count and not self.paused else None
+        if self.limit and not self.paused and self.ready.startable():
+            opens_at_ms = earlier(opens_at_ms, self.limit.opens_at_ms(now_ms))
+        if due_at_ms is None and opens_at_ms is None:
+            return None
+        return self.timer.next_due(request, due_at_ms, opens_at_ms, now_ms)
 
     def leased(self, job_id: str, fence: int) -> Entry | None:
         """Return the entry of a job, ``None`` unless it runs under the claim ``fence``."""
@@ -384,10 +381,14 @@ class Queue:
                 reply.append(False)
                 continue
             reply.append(True)
+            if entry.line or one.closes or self.lined.by_time:
+                self.lined.settle(entry, one, now_ms)
             # At once, so that a second settlement of the same job is refused.
             self.leave(entry)
             held.append((entry, one))
         self.carry_out(held, now_ms)
+        if self.lined.changed:
+            self.pass_on(now_ms)
         if was_full:
             self.ring()
         self._clear(now_ms, len(reply))
@@ -395,5 +396,5 @@ class Queue:
 
 
 def _claimed(one: Entry) -> Claimed:
-    early, key = one.acks_early, one.unique_key
-    return Claimed(one.queue, one.id, one.name, one.body, one.priority, one.tenant, early, one.fence, one.tries, key)
+    named = one.queue, one.id, one.name, one.body, one.priority, one.tenant
+    return Claimed(*named, one.acks_early, one.fence, one.tries, one.unique_key, one.line)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from asyncjobs.brokers.memory.entry import Entry
+from asyncjobs.brokers.memory.limits import gate_figures
 from asyncjobs.brokers.memory.places import job_of
 from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.brokers.memory.store import behind
@@ -74,10 +75,22 @@ def _locate(queue: Queue, job_id: str, now_ms: int) -> JobLocation | None:
     if entry is None:
         return None
     if entry.place == "ready":
-        return JobLocation("ready", None, queue.ready.ahead(entry))
+        return _locate_ready(queue, entry, now_ms)
     if entry.place == "running":
-        return JobLocation("running", leased_until_ms=entry.at_ms)
-    return JobLocation("parked", entry.hold) if entry.place == "parked" else JobLocation("other")
+        return JobLocation("running", leased_until_ms=entry.at_ms, line=entry.line)
+    return JobLocation("parked" if entry.place == "parked" else "other", entry.hold, line=entry.line)
+
+
+def _locate_ready(queue: Queue, entry: Entry, now_ms: int) -> JobLocation:
+    ahead = queue.ready.ahead(entry)
+    if not entry.line:
+        return JobLocation("ready", ahead=ahead)
+    line = queue.lined.line_of(entry)
+    if line.gate:
+        gate, lines_ahead = gate_figures(queue.lined, line.gate, now_ms), queue.lined.lines_before(line)
+        return JobLocation("ready", ahead=ahead, line=entry.line, gate=gate, lines_ahead=lines_ahead)
+    groups_ahead = queue.lined.turns[line.priority].groups_before(line.group)
+    return JobLocation("ready", ahead=ahead, line=entry.line, groups_ahead=groups_ahead)
 
 
 def _sample(queue: Queue, place: Place, limit: int) -> Sample:

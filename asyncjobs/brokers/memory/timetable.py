@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 from asyncjobs.brokers.memory.entry import Entry
+from asyncjobs.ports import ClaimRequest
 
-__all__ = ["Scheduled", "Timer"]
+__all__ = ["Scheduled", "Timer", "earlier"]
 
 #: Due time, priority and id, which give the order; a number that no other slot has, so that no entries are compared;
 #: and the entry.
@@ -15,6 +16,9 @@ _Slot = tuple[int, int, str, int, Entry]
 
 #: The heap is rebuilt once it has more void slots than this, and more void slots than others.
 _MAX_VOID = 64
+
+#: How many due jobs a claim makes ready at most.
+_MAX_DUE = 1_000
 
 
 class Scheduled:
@@ -64,11 +68,11 @@ class Scheduled:
                 places += (2 * at + 1, 2 * at + 2)
         return count
 
-    def due(self, now_ms: int, limit: int) -> list[Entry]:
-        """Return up to ``limit`` jobs that are due at ``now_ms``, in order; the caller must remove them."""
+    def due(self, now_ms: int) -> list[Entry]:
+        """Return jobs that are due at ``now_ms``, in order, up to 1,000; the caller must remove them."""
         found: list[Entry] = []
         heap = self._heap
-        while heap and heap[0][0] <= now_ms and len(found) < limit:
+        while heap and heap[0][0] <= now_ms and len(found) < _MAX_DUE:
             slot = heappop(heap)
             if self.slots.get(slot[2]) is slot:
                 found.append(slot[4])
@@ -97,25 +101,47 @@ class Timer:
         self._until_ms = 0
         self._due_ms = 0
 
-    def keep(self, worker: str, keep_ms: int, due_ms: int, now_ms: int) -> bool:
-        """Let ``worker`` keep the timer for ``keep_ms``, to wake at ``due_ms``, unless another one does.
+    def next_due(
+        self, request: ClaimRequest, due_at_ms: int | None, opens_at_ms: int | None, now_ms: int
+    ) -> int | None:
+        """Return for which time a claiming worker is to set the timer, ``None`` if another one keeps it.
 
-        Returns whether it does.
-
-        One that would keep it for longer than that is not relied on, since the clock may have been set back.
+        Args:
+            request: The claim.
+            due_at_ms: When the next scheduled job is due, if there is one.
+            opens_at_ms: When the next limit allows a start, if jobs wait for that.
+            now_ms: The time. All are in Unix milliseconds.
         """
-        if self._keeper and self._keeper != worker and now_ms <= self._until_ms <= now_ms + keep_ms:
+        self.is_late_for(opens_at_ms, now_ms)
+        next_ms = earlier(due_at_ms, opens_at_ms)
+        return next_ms if next_ms is not None and self._keep(request, next_ms, now_ms) else None
+
+    def _keep(self, request: ClaimRequest, due_ms: int, now_ms: int) -> bool:
+        """Let a worker keep the timer, to wake at ``due_ms``, unless another one does; return whether it does.
+
+        One that would keep it for longer than this worker is not relied on, since the clock may have been set back.
+        """
+        keep_ms = request.keep_timer_ms
+        if self._keeper and self._keeper != request.worker and now_ms <= self._until_ms <= now_ms + keep_ms:
             return False
-        self._keeper = worker
+        self._keeper = request.worker
         self._until_ms = now_ms + keep_ms
         self._due_ms = due_ms
         return True
 
-    def wakes_by(self, at_ms: int, now_ms: int) -> bool:
-        """Return whether the worker that keeps the timer, if one does, wakes at ``at_ms`` or before."""
+    def is_late_for(self, at_ms: int | None, now_ms: int) -> bool:
+        """Let any worker keep the timer if the one that keeps it wakes after ``at_ms``; return whether that is so."""
         # Rounding may make its time a millisecond later.
-        return now_ms < self._due_ms <= at_ms + 1
+        is_late = at_ms is not None and not now_ms < self._due_ms <= at_ms + 1
+        if is_late:
+            self.reset()
+        return is_late
 
     def reset(self) -> None:
         """Let any worker keep the timer, since there is an earlier due time."""
         self._keeper = ""
+
+
+def earlier(one: int | None, other: int | None) -> int | None:
+    """Return the earlier of two moments, each of which may be none."""
+    return min((at for at in (one, other) if at is not None), default=None)

@@ -62,12 +62,24 @@ def holder_of(queue: Queue, job: NewJob, rule: UniqueRule, now_ms: int) -> str |
     if rule.on_conflict == "replace" and _standing(queue, rule.key, holding, now_ms) == "waits":
         entry = queue.jobs[holding.id]
         entry.body, entry.acks_early = job.body, job.acks_early
+        if entry.line != job.line:
+            _change_line(queue, entry, job.line)
         if rule.wait_ms and entry.place == "scheduled":
             due_at_ms = now_ms + rule.wait_ms
             if rule.at_most_ms:
                 due_at_ms = min(due_at_ms, holding.sent_at_ms + rule.at_most_ms)
             queue.schedule([(entry, due_at_ms)])
     return holding.id
+
+
+def _change_line(queue: Queue, entry: Entry, line: str) -> None:
+    """Give a waiting job another line key; if it is ready, it goes to the back of that line."""
+    is_ready = entry.place == "ready"
+    if is_ready:
+        queue.leave(entry)
+    entry.line = line
+    if is_ready:
+        queue.make_ready([entry])
 
 
 def take_again(queue: Queue, entry: Entry, now_ms: int) -> None:

@@ -31,6 +31,8 @@ def recover(queue: Queue, lease_ms: int, max_deaths: int, now_ms: int) -> Recove
     dead: list[tuple[Entry, Settlement]] = []
     cancelled: list[tuple[Entry, Settlement]] = []
     for entry in queue.running.lapsed(_recovered_before(queue, lease_ms, now_ms)):
+        if queue.lined.by_time:
+            queue.lined.charge(entry, (now_ms - entry.claimed[0]) / 1000)
         if entry.cancel_reason is not None:
             cancelled.append((entry, cancellation(entry, entry.cancel_reason, CANCELLED_KEEP_MS, now_ms)))
             continue
@@ -51,6 +53,8 @@ def recover(queue: Queue, lease_ms: int, max_deaths: int, now_ms: int) -> Recove
     if revived:
         queue.make_ready(revived, first=True)
         queue.ledger.enter_recovered(len(revived), now_ms)
+    if queue.lined.changed:
+        queue.pass_on(now_ms)
     return Recovery(
         [entry.id for entry in revived], [entry.id for entry, _ in dead], [entry.id for entry, _ in cancelled]
     )
@@ -94,7 +98,7 @@ def _burial_of_unknown(entry: Entry, grace_ms: int, now_ms: int) -> Settlement:
 
 
 def prune(queue: Queue, dead_ttl_ms: int, max_dead: int, now_ms: int) -> int:
-    """Delete dead jobs that are too old or too many, and what is left of groups, deletions and unique keys.
+    """Delete dead jobs that are too old or too many, and what is left of groups, deletions, unique keys and limits.
 
     Returns:
         How many jobs.
@@ -104,6 +108,8 @@ def prune(queue: Queue, dead_ttl_ms: int, max_dead: int, now_ms: int) -> int:
         queue.unique.leave(entry)
         queue.forget(entry)
     prune_keys(queue, now_ms)
+    queue.lined.prune(now_ms)
+    queue.pass_on(now_ms)
     queue.dead.groups.prune(now_ms)
     queue.deleted.prune(now_ms)
     return len(doomed)

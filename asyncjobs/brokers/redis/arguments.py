@@ -1,16 +1,31 @@
-"""Arguments that scripts take as one text: a lease, a time, the label of a hold, and a limit."""
+"""Arguments that scripts take as one text: a lease, a time, the label of a hold, a limit, and rules."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
+
 from asyncjobs.brokers.redis.keys import BY_NAME, BY_TENANT, BY_VERSION, HELD_QUEUE
-from asyncjobs.core.limits import NO_LIMIT, QueueLimit, Rate
+from asyncjobs.core.limits import NO_LIMIT, QueueLimit, QueueRules, Rate
+from asyncjobs.core.record.version import DECODING_ERRORS
 from asyncjobs.core.uniqueness import UniqueRule
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.ports import Hold
 
-__all__ = ["hold_of", "label_of", "lease_member", "limit_of", "limit_text", "mode_of", "time_given"]
+__all__ = [
+    "hold_of",
+    "label_of",
+    "lease_member",
+    "limit_of",
+    "limit_text",
+    "mode_of",
+    "packed_rules",
+    "rules_of",
+    "time_given",
+]
+
+_rules = msgspec.msgpack.Decoder(tuple[dict[str, str], dict[str, float], bool])
 
 
 class _Leased(Protocol):
@@ -75,3 +90,20 @@ def limit_of(text: bytes) -> QueueLimit:
     except (ValueError, ArgumentsError):
         return NO_LIMIT
     return QueueLimit(running or None, rate)
+
+
+def packed_rules(rules: QueueRules) -> bytes:
+    """Return what ``rules`` say, but for the limit of the queue, as ``declare.lua`` reads it; empty for nothing."""
+    if not (rules.gates or rules.weights or rules.by_time):
+        return b""
+    gates = {rule: limit_text(limit) for rule, limit in sorted(rules.gates.items())}
+    return msgspec.msgpack.encode((gates, dict(sorted(rules.weights.items())), rules.by_time))
+
+
+def rules_of(queue: QueueLimit, packed: bytes) -> QueueRules:
+    """Return the rules of a queue with the limit ``queue``; none for what can't be read."""
+    try:
+        gates, weights, by_time = _rules.decode(packed) if packed else ({}, {}, False)
+    except DECODING_ERRORS:
+        return QueueRules(queue)
+    return QueueRules(queue, {rule: limit_of(text.encode()) for rule, text in gates.items()}, weights, by_time)

@@ -71,6 +71,9 @@ def _figures(queue: str, part: Any) -> QueueFigures:
         oldest_wait_ms=max(0, part.now_ms - since_ms),
         recovered=counters.get("recovered", 0),
         limit=_limit(*part.limit),
+        lined=part.lined,
+        closed_lines=part.closed_lines,
+        repaired=counters.get("repaired", 0),
         **_totals(counters),
     )
 

@@ -44,6 +44,7 @@ class RedisIntake(Session):
         replies: dict[str, list[EnqueueReply]] = {}
         for queue, group in by_queue(jobs).items():
             await self._register(queue)
+            await self._begin_lines(group)
             replies[queue] = []
             for part in portions(group, _size_of, most=JOBS_A_CALL, portion=self._portion):
                 replies[queue] += await self._enqueue(queue, part, replicated)

@@ -45,10 +45,12 @@ Family = Literal[
     "claim",
     "deleted_job",
     "events",
+    "flow",
     "hour",
     "group",
     "groups",
     "job",
+    "line",
     "minute",
     "name_history",
     "names",
@@ -57,6 +59,8 @@ Family = Literal[
     "tenant_dead",
     "tenant_history",
     "tenant_stats",
+    "turn",
+    "wait",
 ]
 
 #: The keys that end with an id or a name: what stands between the base of the queue and that part.
@@ -65,10 +69,12 @@ FAMILIES: dict[Family, str] = {
     "claim": "claim:",
     "deleted_job": "deleted:",
     "events": "events:",
+    "flow": "flow:",
     "hour": "hour:",
     "group": "group:",
     "groups": "groups:",
     "job": "job:",
+    "line": "line:",
     "minute": "minute:",
     "name_history": "history:",
     "names": "names:",
@@ -77,6 +83,8 @@ FAMILIES: dict[Family, str] = {
     "tenant_dead": "tenant-dead:",
     "tenant_history": "tenant-history:",
     "tenant_stats": "tenant-stats:",
+    "turn": "turn:",
+    "wait": "wait:",
 }
 
 

@@ -1,25 +1,33 @@
-"""How many jobs of a queue may run, at once and in a time, on Redis."""
+"""How many jobs of a queue and of its gates may run, at once and in a time, on Redis."""
 
 from __future__ import annotations
 
-from asyncjobs.brokers.redis.arguments import limit_of, limit_text
+from asyncjobs.brokers.redis.arguments import limit_of, limit_text, packed_rules, rules_of
+from asyncjobs.brokers.redis.gates import read_gates
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import Session
-from asyncjobs.core.limits import QueueLimit
+from asyncjobs.core.limits import QueueLimit, QueueRules
+from asyncjobs.ports import GateFigures
 
 __all__ = ["RedisLimits"]
 
+_DECLARE = load("declare")
+_GATES = load("gates")
 _LIMIT = load("limit")
 
 
 class RedisLimits(Session):
     """A ``ports.Limits``."""
 
-    async def declare_limit(self, queue: str, limit: QueueLimit) -> QueueLimit:
-        return limit_of(await self._on_queue(_LIMIT, queue, text=limit_text(limit), by_hand=False, by=""))
+    async def declare_rules(self, queue: str, rules: QueueRules) -> QueueRules:
+        reply = await self._on_queue(_DECLARE, queue, limit=limit_text(rules.queue), packed=packed_rules(rules))
+        before = _DECLARE.reply(*reply)
+        return rules_of(limit_of(before.limit_before), before.packed_before)
 
-    async def set_limit(self, queue: str, limit: QueueLimit | None, by: str) -> bool:
+    async def set_limit(self, queue: str, gate: str, limit: QueueLimit | None, by: str) -> bool:
         await self._register(queue)
         text = "" if limit is None else limit_text(limit)
-        before: bytes = await self._on_queue(_LIMIT, queue, text=text, by_hand=True, by=by)
-        return before != text.encode()
+        return bool(await self._on_queue(_LIMIT, queue, gate=gate, text=text, by=by))
+
+    async def gates(self, queue: str, limit: int) -> list[GateFigures]:
+        return read_gates(queue, await self._on_queue(_GATES, queue), limit)

@@ -14,6 +14,7 @@ from asyncjobs.core.record.header import (
     decode_newer_header,
     encode_header,
     flow_key,
+    line_part,
     priority_of,
     unique_part,
 )
@@ -32,8 +33,8 @@ _unlike_others = encode_header.__wrapped__
 
 def new_record(job: NewJob) -> bytes:
     """Return the record of a new job."""
-    if job.unique is not None:
-        key = flow_key(job.unique.key)
+    if job.unique is not None or job.line:
+        key = flow_key(job.unique_key, job.line)
         return _unlike_others(job.name, job.priority, key, job.tenant, job.acks_early) + job.body
     return encode_header(job.name, job.priority, "", job.tenant, job.acks_early) + job.body
 
@@ -59,7 +60,7 @@ def claimed_from(queue: str, job_id: str, fence: int, tries: bytes, record: byte
     except EnvelopeError:
         return Claimed(queue, job_id, "", record, priority_of(record), "", False, fence, tries)
     body = record[header.end :]
-    unique_key = unique_part(header.key) if header.key else ""
+    line, unique_key = (line_part(header.key), unique_part(header.key)) if header.key else ("", "")
     return Claimed(
         queue,
         job_id,
@@ -71,6 +72,7 @@ def claimed_from(queue: str, job_id: str, fence: int, tries: bytes, record: byte
         fence,
         tries,
         unique_key,
+        line,
     )
 
 
@@ -82,6 +84,7 @@ class _Kept(NamedTuple):
     tenant: str
     acks_early: bool
     unique_key: str = ""
+    line: str = ""
 
 
 def job_from(
@@ -114,6 +117,5 @@ def job_from(
 
 
 def _kept(queue: str, job_id: str, header: Header) -> _Kept:
-    return _Kept(
-        queue, job_id, header.name, header.priority.value, header.tenant, header.acks_early, unique_part(header.key)
-    )
+    named = queue, job_id, header.name, header.priority.value, header.tenant
+    return _Kept(*named, header.acks_early, unique_part(header.key), line_part(header.key))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from asyncjobs.brokers.redis.arguments import hold_of
+from asyncjobs.brokers.redis.gates import read_gate
 from asyncjobs.brokers.redis.records import claimed_from, job_from
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.core.grouping import read_heading
@@ -133,14 +134,26 @@ def read_scan(queue: str, place: Place, reply: Sequence[Any]) -> ScanPage:
     return ScanPage(_jobs(queue, place, page), page.next.decode(), page.looked)
 
 
-def read_location(reply: Sequence[Any] | None) -> JobLocation | None:
+def read_location(queue: str, reply: Sequence[Any] | None) -> JobLocation | None:
     """Read ``locate.lua``."""
     if reply is None:
         return None
     found = _LOCATE.reply(*reply)
     hold = hold_of(found.label.decode()) if found.label else None
-    ahead, until_ms = (figure if figure >= 0 else None for figure in (found.ahead, found.until_ms))
-    return JobLocation(found.place.decode(), hold, ahead, until_ms)
+    return JobLocation(
+        found.place.decode(),
+        hold,
+        _known(found.ahead),
+        _known(found.until_ms),
+        found.line.decode(),
+        read_gate(queue, found.gate, found.now_ms) if found.gate else None,
+        _known(found.groups_ahead),
+        _known(found.lines_ahead),
+    )
+
+
+def _known(count: int) -> int | None:
+    return count if count >= 0 else None
 
 
 def read_sample(reply: Sequence[Any]) -> Sample:

@@ -45,6 +45,7 @@ _RUN = frozenset(
         "begin_gauges",
         "claim",
         "count_runs",
+        "declare",
         "emit",
         "extend",
         "keep_gauges",
@@ -61,6 +62,7 @@ _SHARED = frozenset(
     (
         "delete",
         "forget_deleted",
+        "gates",
         "limit",
         "overview",
         "ring",

@@ -76,6 +76,7 @@ class RedisSchedules(Session):
 
     async def _fire(self, queue: str, firings: Sequence[Firing]) -> FireReply:
         ticks: list[Value] = []
+        await self._begin_lines(job for firing in firings for job in firing.jobs)
         jobs: list[Value] = []
         for firing in firings:
             ticks += _FIRE.rows["firing"](

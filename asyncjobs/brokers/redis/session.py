@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import redis.exceptions
@@ -23,6 +23,7 @@ from asyncjobs.core.portions import Portion
 from asyncjobs.core.retention import QUEUE_KEEP_MS
 from asyncjobs.core.server import Server
 from asyncjobs.errors import BrokerRefused, BrokerUnavailable, QueueUnavailable
+from asyncjobs.ports import NewJob
 from asyncjobs.ports.outage import Outage
 from asyncjobs.ports.sharing import Shared
 
@@ -33,6 +34,11 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
+
+#: That of data in which there are, or were, lines: an earlier asyncjobs would serve only the jobs beside them.
+LINED_SCHEMA_VERSION = 2
+
+_READ_SCHEMAS = (b"%d" % SCHEMA_VERSION, b"%d" % LINED_SCHEMA_VERSION)
 
 # How many jobs one script call may carry: Redis serves no other client meanwhile, and Lua unpacks at most 8,000 values.
 JOBS_A_CALL = 1_000
@@ -69,6 +75,8 @@ class Session:
         self._announced: dict[str, bytes] = {}
         # The schema of the data if it is another one than this asyncjobs reads, else empty.
         self._foreign_schema = ""
+        # Whether the data may have lines.
+        self._is_lined = False
         self._one_slot = False
         self._portion = Portion()
         self._outages: dict[str, Outage] = {}
@@ -118,15 +126,23 @@ class Session:
             with self._in_passing():
                 await self._command("HSETNX", self._keys.meta, "schema", SCHEMA_VERSION)
             schema = await self._command("HGET", self._keys.meta, "schema")
-        known = (None, b"%d" % SCHEMA_VERSION)
-        self._foreign_schema = "" if schema in known else schema.decode(errors="replace") or "none"
+        self._is_lined = schema == _READ_SCHEMAS[1]
+        is_ours = schema is None or schema in _READ_SCHEMAS
+        self._foreign_schema = "" if is_ours else schema.decode(errors="replace") or "none"
         self._refuse_foreign_schema()
+
+    async def _begin_lines(self, jobs: Iterable[NewJob]) -> None:
+        """Raise the schema version before the first job goes to a line: no earlier asyncjobs is to serve the queue."""
+        if not self._is_lined and any(job.line for job in jobs):
+            await self._command("HSET", self._keys.meta, "schema", LINED_SCHEMA_VERSION)
+            self._is_lined = True
 
     def _refuse_foreign_schema(self) -> None:
         if schema := self._foreign_schema:
             raise BrokerRefused(
                 f"the data under {self._keys.prefix!r} at {self._settings.address} has schema version {schema}; this "
-                f"asyncjobs reads version {SCHEMA_VERSION}. Use the asyncjobs that wrote it, or another prefix."
+                f"asyncjobs reads versions {SCHEMA_VERSION} and {LINED_SCHEMA_VERSION}. Use the asyncjobs that wrote "
+                "it, or another prefix."
             )
 
     async def close(self) -> None:

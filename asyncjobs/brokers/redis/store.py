@@ -90,7 +90,7 @@ class RedisStore(Session):
         return read_sample(await self._on_queue(_SAMPLE, queue, place=place, limit=limit))
 
     async def locate(self, queue: str, job_id: str) -> JobLocation | None:
-        return read_location(await self._on_queue(_LOCATE, queue, id=job_id))
+        return read_location(queue, await self._on_queue(_LOCATE, queue, id=job_id))
 
     async def cancel(self, queue: str, job_ids: Sequence[str], reason: str, keep_ms: int) -> list[CancelReply]:
         replies: list[CancelReply] = []

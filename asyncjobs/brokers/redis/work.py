@@ -6,6 +6,7 @@ import asyncio
 import functools
 import hashlib
 import itertools
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Literal
@@ -31,6 +32,8 @@ from asyncjobs.ports import Claim, Claimed, ClaimRequest, Emission, Recovery, Un
 
 __all__ = ["RedisWork"]
 
+_log = logging.getLogger(__name__)
+
 # How many jobs, or events, one script call handles.
 _RECOVERED_A_CALL = 1_000
 _UNPARKED_A_CALL = 1_000
@@ -48,6 +51,8 @@ _WAIT_GRACE_S = 5.0
 # How often the connection that awaits cancellations asks whether the server is there. The leases are extended, and a
 # cancellation is found then, more often than that.
 _PING_EVERY_S = 30.0
+
+_REPAIRED = "queue %s: %d slots of limits were counted wrongly, which must not happen; they are counted right again"
 
 # How many calls of a script may follow one another where one leaves something to the next.
 _MAX_CALLS_IN_A_ROW = 100
@@ -193,7 +198,7 @@ class RedisWork(Session):
                     name=one.name,
                     # `.value` takes ten times as long in Python 3.11.
                     verdict=one.verdict._value_,
-                    value=ended_record(one) if ends else one.tries,
+                    value=ended_record(one) if ends else one.tries or one.closes,
                     ms=one.ttl_ms if ends else one.delay_ms,
                     duration_us=one.duration_us,
                     # Of a dead job the duration isn't counted, and its group stands in this column.
@@ -257,13 +262,25 @@ class RedisWork(Session):
     # -- upkeep
 
     async def _having(
-        self, queues: Sequence[str], *names: Literal["leased", "parked", "dead", "deleted", "unique"]
+        self,
+        queues: Sequence[str],
+        *names: Literal["leased", "parked", "dead", "deleted", "unique"],
+        flow: Sequence[str] = (),
     ) -> Sequence[str]:
-        """Return those of ``queues`` that have something under one of ``names``; of many, workers find most idle."""
+        """Return those of ``queues`` that have something under one of ``names``; of many, workers find most idle.
+
+        Args:
+            queues: The queues.
+            *names: Names of keys.
+            flow: Keys of lines and gates (``include/lines.lua``), without what stands before each.
+        """
         # In a Cluster, a queue that can't be reached must not keep the others from being looked at.
         if self._one_slot or len(queues) == 1:
             return queues
-        keys = [self._keys.queue(queue).named(names) for queue in queues]
+        keys = [
+            [*of_queue.named(names), *(of_queue.of("flow", part) for part in flow)]
+            for of_queue in map(self._keys.queue, queues)
+        ]
         found = await self._commands([(own[0], ("EXISTS", *own)) for own in keys])
         return list(itertools.compress(queues, found))
 
@@ -310,10 +327,15 @@ class RedisWork(Session):
 
     async def prune(self, queues: Sequence[str], dead_ttl_ms: int, max_dead: int) -> int:
         async def prune(queue: str) -> int:
-            count: int = await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
+            reply = await self._on_queue(_PRUNE, queue, keep_ms=dead_ttl_ms, max_dead=max_dead, limit=JOBS_A_CALL)
+            pruned = _PRUNE.reply(*reply)
+            if pruned.repaired:
+                _log.error(_REPAIRED, queue, pruned.repaired)
+            count: int = pruned.forgotten
             return count
 
-        return sum(await self._each(await self._having(queues, "dead", "deleted", "unique"), prune))
+        flow = ("lines", "slots", "tat", "closed")
+        return sum(await self._each(await self._having(queues, "dead", "deleted", "unique", flow=flow), prune))
 
 
 @functools.lru_cache(maxsize=16)

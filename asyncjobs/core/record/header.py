@@ -10,11 +10,11 @@ A record is a short header, then msgpack::
     bytes 4-7   lengths of: name, flow key, tenant, extension
     then        name, flow key, tenant, extension (UTF-8), and the body to the end
 
-The flow key ends with ``"\\x1e"`` and the key under which the job is unique, if it is; what stands before that is room
-for later. The extension holds letters for what scripts must know of a job: ``e`` is acknowledged early, so never run
-twice. Readers pass over letters that they don't know, and over all that stands behind a NUL: a later version may put
-text there. The body of a live record is an ``Envelope``, and the body of an ended one a ``Final``, which carries the
-envelope's bytes unchanged. A later version may give the body another form, never the header.
+The flow key is the key of the job's line (``core.lines``), and ends with ``"\\x1e"`` and the key under which the job is
+unique, if it is. The extension holds letters for what scripts must know of a job: ``e`` is acknowledged early, so never
+run twice. Readers pass over letters that they don't know, and over all that stands behind a NUL: a later version may
+put text there. The body of a live record is an ``Envelope``, and the body of an ended one a ``Final``, which carries
+the envelope's bytes unchanged. A later version may give the body another form, never the header.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ __all__ = [
     "decode_newer_header",
     "encode_header",
     "flow_key",
+    "line_part",
     "not_this_version",
     "priority_of",
     "unique_part",
@@ -84,9 +85,14 @@ class Header(NamedTuple):
     """Where the body starts."""
 
 
-def flow_key(unique: str) -> str:
-    """Return the flow key of a job that is unique under the key ``unique``, empty for one that isn't."""
-    return _UNIQUE_MARK + unique if unique else ""
+def flow_key(unique: str, line: str = "") -> str:
+    """Return the flow key of a job that is unique under ``unique``, and waits in ``line``; both may be empty."""
+    return f"{line}{_UNIQUE_MARK}{unique}" if unique else line
+
+
+def line_part(key: str) -> str:
+    """Return the key of the line in which a job with the flow key ``key`` waits, empty for none."""
+    return key.partition(_UNIQUE_MARK)[0]
 
 
 def unique_part(key: str) -> str:

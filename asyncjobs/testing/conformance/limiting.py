@@ -1,8 +1,8 @@
-"""``Limits``: how many jobs of a queue run, at once and in a time."""
+"""``Limits``: how many jobs of a whole queue run, at once and in a time."""
 
 from __future__ import annotations
 
-from asyncjobs.core.limits import NO_LIMIT, QueueLimit, Rate
+from asyncjobs.core.limits import NO_LIMIT, NO_RULES, QueueLimit, QueueRules, Rate
 from asyncjobs.core.priority import Priority
 from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
@@ -15,10 +15,10 @@ SLOWLY = QueueLimit(rate=Rate(6, per=60, burst=3))
 
 
 class Limiting(Theme):
-    """What ``declare_limit`` and ``set_limit`` promise, and how claims keep to them."""
+    """What ``declare_rules`` and ``set_limit`` promise for a whole queue, and how claims keep to them."""
 
     async def test_no_more_jobs_run_than_the_limit_says_on_all_workers_together(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, TWO)
+        await bench.broker.declare_rules(bench.queue, QueueRules(TWO))
         sent = await bench.send(count=5)
         first = (await bench.claim(1)).jobs
         assert ids(first) == sent[:1]
@@ -29,7 +29,7 @@ class Limiting(Theme):
         assert await bench.claim_ids(worker="third") == sent[2:3]
 
     async def test_a_full_queue_wakes_nobody_until_a_job_ends(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, TWO)
+        await bench.broker.declare_rules(bench.queue, QueueRules(TWO))
         await bench.send(count=4)
         claim = await bench.claim()
         await bench.broker.wait([bench.queue], QUIET_S)
@@ -40,7 +40,7 @@ class Limiting(Theme):
         assert len(await bench.claim_ids()) == 1
 
     async def test_a_job_that_waits_for_its_retry_or_is_dead_takes_no_slot(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, TWO)
+        await bench.broker.declare_rules(bench.queue, QueueRules(TWO))
         sent = await bench.send(count=4)
         claim = await bench.claim()
         await bench.fail(claim.jobs)
@@ -48,7 +48,7 @@ class Limiting(Theme):
         assert await bench.claim_ids() == sent[2:]
 
     async def test_the_slot_of_a_dead_worker_is_free_again(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, TWO)
+        await bench.broker.declare_rules(bench.queue, QueueRules(TWO))
         [early, late] = await bench.send(bench.new(acks_early=True), bench.new())
         [behind] = await bench.send()
         assert await bench.claim_ids(lease_ms=1_000) == [early, late]
@@ -61,13 +61,13 @@ class Limiting(Theme):
         assert await bench.claim_ids() == [late, behind]
 
     async def test_of_several_queues_the_others_go_on(self, bench: Bench) -> None:
-        await bench.broker.declare_limit("first", TWO)
+        await bench.broker.declare_rules("first", QueueRules(TWO))
         first = await bench.send(*(bench.new(queue="first") for _ in range(4)))
         second = await bench.send(*(bench.new(queue="second") for _ in range(4)))
         assert await bench.claim_ids(5, queues=["first", "second"]) == first[:2] + second[:3]
 
     async def test_nothing_is_claimed_ahead_of_a_queue_with_a_limit(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, QueueLimit(running=100))
+        await bench.broker.declare_rules(bench.queue, QueueRules(QueueLimit(running=100)))
         sent = await bench.send(count=5)
         assert await bench.claim_ids(5, ahead=3) == sent[:2]
         assert await bench.claim_ids(5, ahead=5) == []
@@ -76,7 +76,7 @@ class Limiting(Theme):
         assert await bench.claim_ids(5) == sent[2:]
 
     async def test_no_more_jobs_start_in_a_time_than_the_rate_allows(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, SLOWLY)
+        await bench.broker.declare_rules(bench.queue, QueueRules(SLOWLY))
         sent = await bench.send(count=10)
         assert await bench.claim_ids(2) == sent[:2]
         assert await bench.claim_ids() == sent[2:3]
@@ -92,14 +92,14 @@ class Limiting(Theme):
         assert await bench.claim_ids() == sent[6:9]
 
     async def test_a_repeated_claim_uses_up_nothing_more(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, SLOWLY)
+        await bench.broker.declare_rules(bench.queue, QueueRules(SLOWLY))
         sent = await bench.send(count=10)
         for _ in range(3):
             assert await bench.claim_ids(2, number=1) == sent[:2]
         assert await bench.claim_ids(number=2) == sent[2:3]
 
     async def test_a_job_that_is_not_for_the_worker_uses_up_nothing(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, QueueLimit(running=1, rate=Rate(1, per=60)))
+        await bench.broker.declare_rules(bench.queue, QueueRules(QueueLimit(running=1, rate=Rate(1, per=60))))
         await bench.send(bench.new("unknown"))
         [known] = await bench.send(bench.new("known"))
         names = frozenset({"known"})
@@ -107,7 +107,7 @@ class Limiting(Theme):
         assert found == [known]
 
     async def test_a_worker_is_told_when_the_rate_allows_the_next_start(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, SLOWLY)
+        await bench.broker.declare_rules(bench.queue, QueueRules(SLOWLY))
         await bench.send(bench.new(delay_ms=60_000))
         # This worker keeps the timer, for a time at which the rate will long be open.
         await bench.claim(worker="keeper", keep_timer_ms=100_000)
@@ -126,7 +126,7 @@ class Limiting(Theme):
     async def test_a_job_that_is_sent_while_the_rate_is_used_up_wakes_a_worker_that_keeps_its_time(
         self, bench: Bench
     ) -> None:
-        await bench.broker.declare_limit(bench.queue, SLOWLY)
+        await bench.broker.declare_rules(bench.queue, QueueRules(SLOWLY))
         await bench.send(count=3)
         assert len((await bench.claim(keep_timer_ms=3_000)).jobs) == 3
         [late] = await bench.send()
@@ -139,7 +139,7 @@ class Limiting(Theme):
         assert await bench.claim_ids(worker="other") == [late]
 
     async def test_one_worker_keeps_the_time_of_a_rate(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, SLOWLY)
+        await bench.broker.declare_rules(bench.queue, QueueRules(SLOWLY))
         await bench.send(count=5)
         claims = [await bench.claim(worker=f"worker-{number}", keep_timer_ms=30_000) for number in range(4)]
         assert [len(claim.jobs) for claim in claims] == [3, 0, 0, 0]
@@ -151,7 +151,7 @@ class Limiting(Theme):
         assert [claim.next_due_ms is not None for claim in claims] == [True, False]
 
     async def test_due_jobs_keep_to_the_limit_and_to_their_order(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, TWO)
+        await bench.broker.declare_rules(bench.queue, QueueRules(TWO))
         later = await bench.send(*(bench.new(delay_ms=1_000 + n) for n in range(4)))
         await bench.kit.advance(2_000)
         claim = await bench.claim()
@@ -160,53 +160,53 @@ class Limiting(Theme):
         assert await bench.claim_ids() == later[2:]
 
     async def test_what_is_set_by_hand_goes_before_what_is_declared(self, bench: Bench) -> None:
-        assert await bench.broker.declare_limit(bench.queue, TWO) == NO_LIMIT
-        assert await bench.broker.set_limit(bench.queue, QueueLimit(running=1), "ada")
-        assert not await bench.broker.set_limit(bench.queue, QueueLimit(running=1), "bob")
+        assert await bench.broker.declare_rules(bench.queue, QueueRules(TWO)) == NO_RULES
+        assert await bench.broker.set_limit(bench.queue, "", QueueLimit(running=1), "ada")
+        assert not await bench.broker.set_limit(bench.queue, "", QueueLimit(running=1), "bob")
         # A worker that starts, of the same program or of a new one, changes nothing of that.
-        assert await bench.broker.declare_limit(bench.queue, SLOWLY) == TWO
+        assert await bench.broker.declare_rules(bench.queue, QueueRules(SLOWLY)) == QueueRules(TWO)
         limit = (await bench.figures()).limit
         assert limit is not None
         assert (limit.limit, limit.declared, limit.is_set, limit.set_by) == (QueueLimit(1), SLOWLY, True, "ada")
         await bench.send(count=5)
         assert len(await bench.claim_ids()) == 1
-        assert await bench.broker.set_limit(bench.queue, NO_LIMIT, "ada")
+        assert await bench.broker.set_limit(bench.queue, "", NO_LIMIT, "ada")
         assert len(await bench.claim_ids()) == 4
         await bench.send(count=5)
-        assert await bench.broker.set_limit(bench.queue, None, "ada")
-        assert not await bench.broker.set_limit(bench.queue, None, "ada")
+        assert await bench.broker.set_limit(bench.queue, "", None, "ada")
+        assert not await bench.broker.set_limit(bench.queue, "", None, "ada")
         limit = (await bench.figures()).limit
         assert limit is not None
         assert (limit.limit, limit.is_set, limit.set_by) == (SLOWLY, False, "")
         assert len(await bench.claim_ids()) == 3
 
     async def test_a_limit_that_is_no_longer_declared_is_gone(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, TWO)
-        assert await bench.broker.declare_limit(bench.queue, NO_LIMIT) == TWO
+        await bench.broker.declare_rules(bench.queue, QueueRules(TWO))
+        assert await bench.broker.declare_rules(bench.queue, NO_RULES) == QueueRules(TWO)
         await bench.send(count=3)
         assert len(await bench.claim_ids()) == 3
         assert (await bench.figures()).limit is None
 
     async def test_a_higher_limit_wakes_workers_and_a_lower_one_stops_nobody(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, TWO)
+        await bench.broker.declare_rules(bench.queue, QueueRules(TWO))
         await bench.send(count=5)
         running = (await bench.claim()).jobs
         await bench.broker.wait([bench.queue], QUIET_S)
-        await bench.broker.set_limit(bench.queue, QueueLimit(running=3), "")
+        await bench.broker.set_limit(bench.queue, "", QueueLimit(running=3), "")
         assert await bench.broker.wait([bench.queue], SOON_S)
         running = [*running, *(await bench.claim()).jobs]
         assert len(running) == 3
-        await bench.broker.set_limit(bench.queue, QueueLimit(running=1), "")
+        await bench.broker.set_limit(bench.queue, "", QueueLimit(running=1), "")
         assert await bench.settle(running[:2]) == [True, True]
         assert await bench.claim_ids() == []
         await bench.settle(running[2:])
         assert len(await bench.claim_ids()) == 1
 
     async def test_a_faster_rate_holds_at_once(self, bench: Bench) -> None:
-        await bench.broker.declare_limit(bench.queue, QueueLimit(rate=Rate(1, per=3_600)))
+        await bench.broker.declare_rules(bench.queue, QueueRules(QueueLimit(rate=Rate(1, per=3_600))))
         await bench.send(count=5)
         assert len(await bench.claim_ids()) == 1
-        await bench.broker.set_limit(bench.queue, QueueLimit(rate=Rate(10, per=60)), "")
+        await bench.broker.set_limit(bench.queue, "", QueueLimit(rate=Rate(10, per=60)), "")
         # The worker that is woken by that.
         assert await bench.claim_ids() == []
         await bench.kit.advance(6_000)
@@ -214,7 +214,7 @@ class Limiting(Theme):
 
     async def test_the_figures_tell_when_a_used_up_rate_allows_the_next_start(self, bench: Bench) -> None:
         assert (await bench.figures()).limit is None
-        await bench.broker.declare_limit(bench.queue, SLOWLY)
+        await bench.broker.declare_rules(bench.queue, QueueRules(SLOWLY))
         limit = (await bench.figures()).limit
         assert limit is not None
         assert limit.opens_at_ms is None

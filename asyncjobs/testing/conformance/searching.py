@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from asyncjobs.core.priority import Priority
-from asyncjobs.ports import Hold, NewJob, Place, ScanPage, ScanRequest
+from asyncjobs.ports import Hold, JobLocation, NewJob, Place, ScanPage, ScanRequest
 from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
@@ -165,20 +165,20 @@ class Searching(Theme):
         [high] = await bench.send(bench.new(priority=Priority.HIGH))
         [low] = await bench.send(bench.new(priority=Priority.LOW))
         for number, job_id in enumerate([high, *normal, low]):
-            assert await bench.broker.locate(bench.queue, job_id) == ("ready", None, number, None)
+            assert await bench.broker.locate(bench.queue, job_id) == JobLocation("ready", ahead=number)
         assert await bench.broker.locate(bench.queue, "unknown") is None
 
     async def test_a_job_far_from_both_ends_of_the_line_is_located_too(self, bench: Bench) -> None:
         sent = await bench.send(count=2_500)
         for number in (0, 1_250, 2_499):
-            assert await bench.broker.locate(bench.queue, sent[number]) == ("ready", None, number, None)
+            assert await bench.broker.locate(bench.queue, sent[number]) == JobLocation("ready", ahead=number)
 
     async def test_a_parked_job_is_located_by_what_it_is_parked_for(self, bench: Bench) -> None:
         [unknown, of_tenant] = await bench.send(bench.new("other"), bench.new(tenant="acme"))
         await bench.hold("tenant", "acme")
         await bench.claim(5, names=frozenset({"work"}))
-        assert await bench.broker.locate(bench.queue, unknown) == ("parked", Hold("name", "other"), None, None)
-        assert await bench.broker.locate(bench.queue, of_tenant) == ("parked", Hold("tenant", "acme"), None, None)
+        assert await bench.broker.locate(bench.queue, unknown) == JobLocation("parked", Hold("name", "other"))
+        assert await bench.broker.locate(bench.queue, of_tenant) == JobLocation("parked", Hold("tenant", "acme"))
 
     async def test_jobs_elsewhere_are_not_in_line(self, bench: Bench) -> None:
         [dead] = await bench.bury()
@@ -186,12 +186,14 @@ class Searching(Theme):
         [cancelled] = await bench.send()
         await bench.cancel(cancelled)
         for job_id in (dead, later, cancelled):
-            assert await bench.broker.locate(bench.queue, job_id) == ("other", None, None, None)
+            assert await bench.broker.locate(bench.queue, job_id) == JobLocation("other")
 
     async def test_a_running_job_is_located_with_the_end_of_its_lease(self, bench: Bench) -> None:
         [running] = await bench.send()
         claim = await bench.claim(lease_ms=60_000)
-        assert await bench.broker.locate(bench.queue, running) == ("running", None, None, claim.now_ms + 60_000)
+        assert await bench.broker.locate(bench.queue, running) == JobLocation(
+            "running", leased_until_ms=claim.now_ms + 60_000
+        )
         await bench.extend(claim.jobs, 90_000)
         found = await bench.broker.locate(bench.queue, running)
         assert found is not None

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from asyncjobs.core.bounds import bounded_ms
 from asyncjobs.core.job import Job, start_job
+from asyncjobs.core.lines import gates_in
 from asyncjobs.core.settlement import Cancelled, Outcome, Released, Settlement
 from asyncjobs.core.stored import read_live
 from asyncjobs.errors import NewerVersion, UnknownJobName
@@ -61,6 +62,7 @@ class Pipeline:
         self._is_cancelled = is_cancelled
         self._max_result_bytes = host.settings.max_payload
         self._encryption = host.encryption
+        self._unlimited: set[str] = set()
         # Bound once: both are called for each job.
         self._decide = verdicts.of_attempt
         self._on_event = events.add
@@ -114,6 +116,8 @@ class Pipeline:
         try:
             job = read_live(claimed, claimed.body, claimed.tries)
             plan = self._plans.get(job.name) or self._unknown(job.name)
+            if plan.keys.limits and not gates_in(job.line):
+                self._warn_of_unlimited(job, plan)
             if self._encryption is not None:
                 job = self._encryption.readable(job)
             return job, plan, plan.signature.decode(job.envelope.arguments, job.envelope.keywords)
@@ -122,6 +126,18 @@ class Pipeline:
         except BaseException as error:
             # Also what code of users raises that decodes arguments, such as the validator of a model.
             raise NotRun(self._verdicts.of_unrunnable(claimed, error)) from None
+
+    def _warn_of_unlimited(self, job: Job, plan: RunPlan) -> None:
+        """Log, once for each name, that a job has come without the limits that its code has."""
+        if job.name not in self._unlimited:
+            self._unlimited.add(job.name)
+            _log.warning(
+                "job %s (%s) and perhaps others of its name were sent without their limits (%s): before they were "
+                "there, or by its name without its code",
+                job.id,
+                job.name,
+                ", ".join(plan.keys.rules),
+            )
 
     def _unknown(self, name: str) -> RunPlan:
         self._host.registry.get(name)

@@ -11,7 +11,8 @@ from msgspec import UNSET
 
 from asyncjobs.core.retry import UNLIMITED, RetryPolicy, RetryRule
 from asyncjobs.errors import DefinitionError
-from asyncjobs.jobs.definition import JobDefinition, signature_of
+from asyncjobs.jobs.definition import JobDefinition, keys_of, signature_of
+from asyncjobs.jobs.limits import LineKeys
 from asyncjobs.jobs.signature import Signature
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.middleware.chain import Caller, Process, overrides, processing
@@ -31,6 +32,7 @@ class RunPlan(msgspec.Struct, frozen=True):
     call: Caller
     """Calls the handler of an attempt, inside its resources and the middleware."""
     signature: Signature
+    keys: LineKeys
     encode_result: Callable[[Any], bytes]
     """Encodes what the handler returned."""
     retry: RetryPolicy
@@ -103,6 +105,7 @@ class RunPlans:
         return RunPlan(
             call=processing(self._layers, call),
             signature=signature,
+            keys=keys_of(definition),
             encode_result=signature.returns.write_result,
             retry=retry if isinstance(retry, RetryPolicy) else UNLIMITED,
             rule=None if isinstance(retry, RetryPolicy) else retry,

@@ -28,10 +28,10 @@ from asyncjobs.core.settlement import (
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import Situation, read_live, stand_in
 from asyncjobs.core.text import message_of, type_name
-from asyncjobs.errors import EncryptionError, EnvelopeError, NewerVersion
+from asyncjobs.errors import ArgumentsError, EncryptionError, EnvelopeError, NewerVersion
 from asyncjobs.jobs.context import log_fields
 from asyncjobs.jobs.encryption import Encryption
-from asyncjobs.jobs.steering import Cancel, Discard, Retry, Snooze, unpack_steering
+from asyncjobs.jobs.steering import Cancel, Discard, RateLimited, Retry, Snooze, unpack_steering
 from asyncjobs.jobs.values.hooks import ENCODING_ERRORS
 from asyncjobs.middleware.blame import layer_that_raised
 from asyncjobs.ports import Claimed, Lease
@@ -80,6 +80,8 @@ def outcome_of_error(
     match error:
         case Cancel():
             return Cancelled(error.reason)
+        case RateLimited():
+            return _rate_limited(error, job, plan, now_ms)
         case Snooze():
             return Snoozed(error.after_ms)
     if remote is None:
@@ -98,6 +100,16 @@ def outcome_of_error(
     # What ends a handler from outside, or a process in its midst, is no fault of the job.
     retryable = policy.covers(kind) or issubclass(kind, asyncio.CancelledError | SystemExit)
     return Failed(problem, retryable, policy)
+
+
+def _rate_limited(error: RateLimited, job: Job, plan: RunPlan, now_ms: int) -> Outcome:
+    """Return the outcome of a job that closes one of its gates; a failure if it has no such gate."""
+    envelope = job.envelope
+    try:
+        closes = plan.keys.gate(error.limit, bytes(envelope.arguments), envelope.keywords, job.tenant)
+    except ArgumentsError as problem:
+        return outcome_of_error(problem, job, plan, now_ms, trace=error)
+    return Snoozed(error.after_ms, closes)
 
 
 def _problem_of(error: BaseException, trace: BaseException, job: Job, plan: RunPlan, now_ms: int) -> JobError:
@@ -227,9 +239,9 @@ def _report(job: Job, outcome: Outcome, settlement: Settlement, raised: BaseExce
         case Cancelled():
             _log.info("job %s (%s) was cancelled at attempt %d: %s", *which, outcome.reason, extra=fields)
         case Snoozed() if settlement.verdict is Verdict.SNOOZE:
-            _log.info(
-                "job %s (%s) at attempt %d is to run again in %.1f s", *which, settlement.delay_ms / 1000, extra=fields
-            )
+            what = "job %s (%s) at attempt %d is to run again in %.1f s%s"
+            closes = f", and closes {outcome.closes} until then" if outcome.closes else ""
+            _log.info(what, *which, settlement.delay_ms / 1000, closes, extra=fields)
         case Failed(error=error):
             trace = None
             what = f"{error.type}: {error.message}"

@@ -13,7 +13,8 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER, Timing, next_tick
 from asyncjobs.core.settlement import Completed, Failed, Outcome, Released, Settlement
 from asyncjobs.jobs.context import log_fields
-from asyncjobs.jobs.definition import JobDefinition, scheduled_request
+from asyncjobs.jobs.definition import JobDefinition
+from asyncjobs.jobs.ticks import scheduled_request
 from asyncjobs.ports import Claimed, Lease
 from asyncjobs.worker.broker_clock import BrokerClock
 from asyncjobs.worker.duty import Duty

@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from asyncjobs.core.schedule import Schedule
-from asyncjobs.jobs.definition import scheduled_request
-from asyncjobs.jobs.ticks import schedule_of
+from asyncjobs.jobs.ticks import schedule_of, scheduled_request
 from asyncjobs.worker.host import WorkerHost
 
 __all__ = ["schedules_in_code"]

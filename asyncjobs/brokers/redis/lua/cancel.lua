@@ -25,7 +25,7 @@ local LOOKED_AT = 100
 -- its front are gone then, and are taken out, so that no claim has to pass over all of a queue that was purged.
 --   key, length, front   changes  id -> {the value of its field of `gone`, how many entries fewer are gone}
 local function read_list(where, cancelled, count)
-  local key = type(where) == 'number' and q.ready[where] or parked_jobs_key(q, where)
+  local key = list_key(q, where)
   local first, fields = redis.call('LRANGE', key, 0, count + LOOKED_AT - 1), {}
   for n, id in ipairs(first) do
     fields[n] = gone_field(where, id)
@@ -66,7 +66,7 @@ local function take_fronts(lists)
     if list.front > 0 then
       redis.call('LTRIM', list.key, list.front, -1)
     end
-    if list.front == list.length and type(where) ~= 'number' then
+    if list.front == list.length and type(where) ~= 'number' and not is_line(where) then
       redis.call('HDEL', q.parked, where)
     end
     for id, change in pairs(list.changes) do
@@ -134,6 +134,7 @@ for n, job in ipairs(ends) do
   elseif not lists[where].changes[job.id] then
     add_gone(q, where, job.id)
   end
+  count_left(q, where)
   local failures, deaths = read_tries(tries[n])
   end_cancelled(q, figures, job, failures + deaths + 1, now, reason, keep_ms)
 end

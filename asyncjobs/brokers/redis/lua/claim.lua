@@ -19,6 +19,7 @@
 -- known, kept_names  the job names that it takes otherwise (include/names.lua); with none of them, it takes no job
 --- @rare read_due, read_parked, take_parked, read_skips, read_waiting, leave, line_up, push, push_behind, reversed
 --- @rare entries_of, is_gone, set_gone, check_gone, must_wait, join_company, read_held, is_unparking, set_passes
+--- @rare choose_in_turn, dues_by_line, next_opening, is_changed, write_flow, earlier
 --- @rare limit_in, starts_left, used_up, opens_at, read_room, use_rate
 --- @reply now_ms, due_ms, again, fence, jobs
 -- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
@@ -33,47 +34,22 @@
 --- @include names
 --- @include parked
 --- @include limit
+--- @include choice
+--- @include turns
 local REPEATED = 2
-
--- The entries of an id in its list, which the claim has seen up to this one.
-local function entries_of(gone, priority, id, skip)
-  local field = gone_field(priority, id)
-  local entries = gone[field] or {priority = priority, id = id, value = whole_in(skip), seen = 0, passed = 0}
-  entries.seen = entries.seen + 1
-  gone[field] = entries
-  return entries
-end
 
 -- Sorts the candidates into those to lease, with `own` before them up to `want`, and those to park, to pass over, and
 -- to leave where they are.
---   jobs      the part of the reply: id, tries, record of each leased one
---   leases    deadline, member, …    members   the same without the deadlines    fences  id, run, …
---   parked    label -> its ids, and as `kind` why
---   gone      field -> {priority, id, value, seen, passed, is_first}, of an id with entries that are to be passed over
---   waiting   number of a candidate -> true, of those that must wait; what is passed over does not
---   stop      the number of the first candidate that it has not looked at, nil if it has looked at all
 local function sort(found, own, want, run, held)
-  local jobs, leases, members, fences, parked, gone = {}, {}, {}, {}, {}, {}
+  local sorted = new_sorted({}, found.waiting)
+  local members, parked, gone, waiting = sorted.members, sorted.parked, sorted.gone, sorted.waiting
   local priorities, records, tries, skips = found.priorities, found.records, found.tries, found.skips
-  local waiting, stop = found.waiting, nil
-  local function lease(id, record, stored)
-    -- The priority is the record's, from which the worker reads it: in a damaged one it may be another.
-    local member = run.fence .. ':' .. priority_of(record) .. ':' .. id
-    jobs[#jobs + 1] = id
-    jobs[#jobs + 1] = stored or ''
-    jobs[#jobs + 1] = record
-    leases[#leases + 1] = run.deadline
-    leases[#leases + 1] = member
-    members[#members + 1] = member
-    fences[#fences + 1] = id
-    fences[#fences + 1] = run.text
-  end
   for n, id in ipairs(own.ids) do
-    lease(id, own.records[n], own.tries[n])
+    add_lease(sorted, run, id, own.records[n], own.tries[n])
   end
   for n, id in ipairs(found.ids) do
     if n > #records or #members == want then
-      stop = n
+      sorted.stop = n
       break
     end
     local record = records[n]
@@ -95,14 +71,11 @@ local function sort(found, own, want, run, held)
         if tries[n] then
           join_company(tries[n])
         end
-        lease(id, record, tries[n])
+        add_lease(sorted, run, id, record, tries[n])
       end
     end
   end
-  return {
-    jobs = jobs, leases = leases, members = members, fences = fences, parked = parked, gone = gone,
-    waiting = waiting, stop = stop,
-  }
+  return sorted
 end
 
 -- Chooses up to `want` jobs, `own` among them, and returns the candidates, and them sorted. Where too many of the first
@@ -142,7 +115,7 @@ end
 
 -- Takes the candidates from where they were, and puts each where it is to be. The leases come first: where they are
 -- refused, nothing has been taken.
-local function write(q, own, found, sorted, promoted, fence, now)
+local function write(q, own, found, sorted, promoted, fence, now, flow)
   if #sorted.members > 0 then
     redis.call('ZADD', q.leased, unpack(sorted.leases))
     redis.call('HSET', q.fences, unpack(sorted.fences))
@@ -165,10 +138,13 @@ local function write(q, own, found, sorted, promoted, fence, now)
     redis.call('ZREM', q.scheduled, unpack(promoted))
     push_behind(q, found.rest)
   end
+  if flow then
+    write_flow(q, flow)
+  end
   for _, entries in pairs(sorted.gone) do
     -- Once the first one is taken, those behind it are the first.
     local left = math.abs(entries.value) - entries.passed
-    set_gone(q, entries.priority, entries.id, entries.value < 0 and entries.is_first and -left or left, entries.passed)
+    set_gone(q, entries.where, entries.id, entries.value < 0 and entries.is_first and -left or left, entries.passed)
   end
   for label, ids in pairs(sorted.parked) do
     redis.call('RPUSH', parked_jobs_key(q, label), unpack(ids))
@@ -222,7 +198,7 @@ end
 local function claim(q, want)
   local last = redis.call('GET', claim_key(q, worker))
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'fence', 'keeper', 'keeper_until', 'unparking', 'limit',
-    'used_until', 'keeper_due')
+    'used_until', 'keeper_due', 'flow')
   local now, held = shifted_now(cfg[1]), cfg[2] and read_held(cfg[2]) or nil
   -- Of the clock, so that none is given again by a server that has lost its last writes.
   local fence = math.max(whole_in(cfg[3]) + 1, 10 * now)
@@ -233,40 +209,60 @@ local function claim(q, want)
     return {now, -1, REPEATED, 0, {}}, count
   elseif last_number > number or (sent_at > 0 and now - sent_at > CLAIM_KEEP_MS) then
     return {now, -1, 1, 0, {}}, 0
-  elseif QUEUES > 1 and not keep_number and is_empty(q) then
+  elseif QUEUES > 1 and not keep_number and not cfg[10] and is_empty(q) then
     return {now, -1, 0, 0, {}}, 0
   end
-  local limit, room = cfg[7] and limit_in(cfg[7], cfg[8], now), math.huge
+  local limit, room, most_gated = cfg[7] and limit_in(cfg[7], cfg[8], now), math.huge, want - ahead
   if limit then
     room = read_room(q, limit, now)
     want = math.max(0, math.min(want - ahead, room))
+    most_gated = want
   end
   local due, promoted, is_more_due, own = {}, {}, false, {ids = {}, lists = {}}
   if has_more_than_ready(q) then
     due, promoted, is_more_due = read_due(q, now)
     -- Before all that is due is ready, nobody knows what is first.
     want = is_more_due and 0 or want
-    own = read_parked(q, is_paused and 0 or want, due, held)
   end
-  local run = {fence = fence, deadline = now + lease_ms, text = fence .. ' ' .. now .. ' ' .. worker}
-  local found, sorted = choose(q, own, want, due, is_paused, run, held)
+  local dues = cfg[10] and dues_by_line(q, due)
+  local has_lines = dues and (dues.lined[1] or redis.call('HLEN', flow_key(q, 'lines')) > 0)
+  local asked = want
+  want = has_lines and math.min(want, MAX_LINED_CLAIM) or want
+  if has_more_than_ready(q) then
+    own = read_parked(q, is_paused and 0 or want, dues and dues.plain or due, held)
+  end
+  local run = {fence = fence, deadline = now + lease_ms, text = fence .. ' ' .. now .. ' ' .. worker, now = now}
+  local found, sorted, flow
+  if has_lines then
+    found, sorted, flow = choose_in_turn(q, own, is_paused and 0 or want, most_gated, dues, run, held)
+  else
+    found, sorted = choose(q, own, want, due, is_paused, run, held)
+  end
   local is_open = #sorted.members < room
   local opens = not (is_open or is_paused) and found.more and opens_at(limit, now, #sorted.members) or nil
+  if flow and not is_paused then
+    opens = earlier(opens, next_opening(q, flow))
+  end
   local next_due = read_timer(q, now, cfg[4], cfg[5], cfg[9], opens)
   -- If the rest waits for others of its kind to end, nobody needs be woken.
   local has_moved = next(found.taken) ~= nil or #promoted > 0
   local is_startable = is_open and not is_paused
   local more = found.more and is_startable and (has_moved or sorted.stop ~= nil or not next(sorted.waiting))
+  local has_changed = flow and is_changed(flow)
+  if flow then
+    has_moved = has_moved or #sorted.members > 0 or next(sorted.parked) ~= nil
+  end
   local is_idle = not (has_moved or more or own.ids[1])
   local passes = not (is_paused or is_more_due) and passes_after(q, own, sorted, held, is_idle) or nil
-  if not (has_moved or own.lists[1] or passes) and next_due < 0 and not keep_number and more == is_rung(q)
+  local moves = has_moved or has_changed or own.lists[1] or passes
+  if not moves and next_due < 0 and not keep_number and more == is_rung(q)
     and not (limit and limit.is_cut) then
     return {now, -1, 0, 0, {}}, 0
   end
 
   check(q, own, sorted)
   begin_writes(q)
-  write(q, own, found, sorted, promoted, fence, now)
+  write(q, own, found, sorted, promoted, fence, now, flow)
   if limit then
     use_rate(q, limit, now, #sorted.members)
   end
@@ -275,7 +271,11 @@ local function claim(q, want)
       'keeper_due', next_due)
   end
   -- Some candidates were none: this worker claims again at once, so no other need be woken for the rest.
-  local again = is_more_due or (more and has_moved and not sorted.stop and #sorted.members < want)
+  local again = more and has_moved and not sorted.stop and #sorted.members < want
+  if flow then
+    again = more and (flow.again or next(sorted.parked) ~= nil or #sorted.members == want) and #sorted.members < asked
+  end
+  again = again or is_more_due
   if passes then
     set_passes(q, passes)
   end

@@ -11,6 +11,7 @@
 --- @include place
 --- @include gone
 --- @include parking
+--- @include flow
 local record = redis.call('GET', job_key(q, id))
 if not record then
   return 'unknown'
@@ -23,7 +24,7 @@ local place, number = place_of(q, id, record)
 if place == 'failed' or place == 'running' then
   return place
 end
-local now, earliest = now_ms(q), earliest_due(q)
+local now, earliest, where, key = now_ms(q), earliest_due(q), list_of(record), line_of(record)
 local old = priority_of(record)
 local new = priority == '' and old or math.max(0, math.min(whole_in(priority), 3))
 local due = place == 'scheduled' and number or now
@@ -31,29 +32,38 @@ if when ~= '' then
   due = time_given(when, now)
 end
 
+local moves = place ~= 'scheduled' and (due > now or not (is_parked(record) or new == old))
+local dues, waiting, flow = {}, {}, nil
+if due > now then
+  put_off(dues, due, new, id)
+elseif key ~= '' and (moves or place == 'scheduled') then
+  flow = read_flow(q, now)
+  enter_line(flow, new, key, id)
+  plan_entered(q, flow)
+elseif moves or place == 'scheduled' then
+  line_up(waiting, new, id)
+end
 check_gone(q)
 redis.call('LLEN', q.ready[new])
 begin_writes(q)
 if place == 'scheduled' then
   redis.call('ZREM', q.scheduled, old .. ':' .. id)
-elseif due > now then
-  add_gone(q, list_of(record), id)
-  set_kind(job_key(q, id), LIVE)
-elseif is_parked(record) or new == old then
-  set_priority(job_key(q, id), new)
-  return 'edited'
-else
-  add_gone(q, old, id)
+elseif moves then
+  add_gone(q, where, id)
+  count_left(q, where)
+  if due > now then
+    set_kind(job_key(q, id), LIVE)
+  end
 end
 set_priority(job_key(q, id), new)
-local dues, waiting = {}, {}
-if due > now then
-  put_off(dues, due, new, id)
-else
-  line_up(waiting, new, id)
-end
 if dues[1] then
   make_due(q, dues, earliest)
 end
 make_ready(q, waiting)
+if flow then
+  write_flow(q, flow)
+  if is_startable_in(flow) then
+    ring(q)
+  end
+end
 return 'edited'

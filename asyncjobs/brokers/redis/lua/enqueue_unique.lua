@@ -1,6 +1,7 @@
 -- enqueue_unique: accept new jobs as `enqueue` does, of which some have a unique key, and leave out those whose key
 -- another job holds.
 --- @each job: id, when, record, mode, within: ms, at_most: ms
+--- @rare line_of, read_flow, enter_line, note_kind, read_entered, check_flow, write_flow, is_startable_in
 -- mode, within, at_most   as of include/holders.lua
 --- @reply accepted, holders
 -- accepted  a string of '1' (new), '0' (known) and '2' (left out), one a job    holders  the ids of those in its place
@@ -15,7 +16,7 @@ for n = 1, job_rows do
 end
 local now, has_events = read_admission(q, true)
 local met = meet_holders(q, now, ids, records, whens, rules, records_of(q, ids))
-local accepted, holders = admit(q, now, has_events, ids, records, whens, met.ids), {}
+local accepted, holders = admit(q, now, has_events, ids, records, whens, met.ids, met.flow), {}
 write_met(q, met)
 for n = 1, job_rows do
   if met.ids[n] then

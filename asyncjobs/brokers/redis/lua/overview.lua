@@ -1,11 +1,12 @@
 -- overview: the figures of queues.
 --- @reply now_ms, held, notes, ready, parked, lists, scheduled, overdue, running, dead, tried, tried_now, heads, limit
---- @reply stats
+--- @reply stats, lined, closed_lines
 -- held    the labels that are held, packed (include/parking.lua), '' for none
 -- notes   of these labels, packed: {since when, by whom, why}, '' for none
 -- lists   {label, jobs, since when, …} of parked jobs, most first, MAX_PARKED_SHOWN labels at most
--- ready   by priority (4)    heads  {id, record, …}, the first of each priority    stats  {counter, number, …}
+-- ready   by priority (4)    heads  {id, record, …}, the first of each list    stats  {counter, number, …}
 -- limit   {that holds, declared, set by hand, by whom, when its rate opens}, as in include/limit.lua, '' for none
+-- lined   how many of the ready ones are in lines    closed_lines  how many lines wait for a gate
 -- tried_now  how many of the tried ones run
 -- reply   a list of those, one a queue
 -- cost    O(names parked, by their logarithm, + histogram buckets) a queue; where tried jobs live, O(running); where
@@ -16,7 +17,8 @@
 --- @include leases
 --- @include limit
 --- @include parking
-local MAX_PASSED, STEP = 1000, 50
+--- @include gate_figures
+local MAX_PASSED, STEP, MAX_LINES, MAX_HEADS = 1000, 50, 1000, 20
 
 -- The first id of a ready list whose entry counts, nil if there is none near the front; `gone`: how many don't count.
 local function first_ready(q, priority, gone)
@@ -51,23 +53,21 @@ local function count_tried_running(q)
   return count
 end
 
--- How many entries of each parked list don't count; where there are very many, none are known.
-local function gone_by_label(q, has_any)
-  local counts = {}
-  if has_any and redis.call('HLEN', q.gone) <= MAX_PASSED then
-    local fields = redis.call('HGETALL', q.gone)
-    for n = 1, #fields, 2 do
-      local label = string.match(fields[n], '^%S* (.*)$') or ''
-      counts[label] = (counts[label] or 0) + math.abs(whole_in(fields[n + 1]))
-    end
+-- The first ids of lines, those that come first by the order of ids, as the oldest do; of very many lines, not of all.
+local function heads_of_lines(q)
+  local fields, found = redis.call('HLEN', flow_key(q, 'lines')) <= MAX_LINES
+    and redis.call('HKEYS', flow_key(q, 'lines')) or {}, {}
+  for _, field in ipairs(fields) do
+    found[#found + 1] = redis.call('LINDEX', line_key(q, field), 0) or nil
   end
-  return counts
+  table.sort(found)
+  return {unpack(found, 1, math.min(#found, MAX_HEADS))}
 end
 
 -- How many jobs are parked, and the parked lists.
 local function read_lists(q, gone)
   local parked, lists, total = redis.call('HGETALL', q.parked), {}, -gone
-  local skips = gone_by_label(q, gone > 0)
+  local skips = gone > 0 and gone_counts(q) or {}
   for n = 1, #parked, 2 do
     local length = redis.call('LLEN', parked_jobs_key(q, parked[n]))
     total = total + length
@@ -95,8 +95,9 @@ end
 
 local function overview(q)
   local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'held', 'gone:0', 'gone:1', 'gone:2', 'gone:3', 'gone:parked',
-    'held_notes', 'limit', 'limit_declared', 'limit_set', 'limit_by', 'used_until')
-  local ready, heads = {}, {}
+    'held_notes', 'limit', 'limit_declared', 'limit_set', 'limit_by', 'used_until', 'flow', 'lined:0', 'lined:1',
+    'lined:2', 'lined:3', 'waits:0', 'waits:1', 'waits:2', 'waits:3')
+  local ready, heads, lined, closed_lines = {}, {}, 0, 0
   for priority = 0, 3 do
     local gone = tonumber(cfg[priority + 3]) or 0
     ready[priority + 1] = redis.call('LLEN', q.ready[priority]) - gone
@@ -105,6 +106,13 @@ local function overview(q)
       heads[#heads + 1] = first
       heads[#heads + 1] = redis.call('GET', job_key(q, first)) or ''
     end
+    local count = math.max(0, whole_in(cfg[priority + 15]))
+    ready[priority + 1], lined = ready[priority + 1] + count, lined + count
+    closed_lines = closed_lines + math.max(0, whole_in(cfg[priority + 19]))
+  end
+  for _, id in ipairs(cfg[14] and heads_of_lines(q) or {}) do
+    heads[#heads + 1] = id
+    heads[#heads + 1] = redis.call('GET', job_key(q, id)) or ''
   end
   local parked, lists = read_lists(q, tonumber(cfg[7]) or 0)
   local now = shifted_now(cfg[1])
@@ -114,7 +122,7 @@ local function overview(q)
     redis.call('ZCARD', q.scheduled), redis.call('ZCOUNT', q.scheduled, '-inf', now),
     redis.call('ZCARD', q.leased), dead,
     tried, tried > dead and count_tried_running(q) or 0,
-    heads, limit_shown(cfg, now), redis.call('HGETALL', q.stats),
+    heads, limit_shown(cfg, now), redis.call('HGETALL', q.stats), lined, closed_lines,
   }
 end
 

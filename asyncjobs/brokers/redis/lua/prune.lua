@@ -2,7 +2,8 @@
 -- deletions that can't be undone any more, of unique keys that no job holds, and of tenants without figures.
 --- @args keep_ms: ms, max_dead: int, limit: int
 -- keep_ms  how long a dead job is kept    limit  how many to forget at most
--- reply    how many of the dead were forgotten
+--- @reply forgotten, repaired
+-- forgotten  how many of the dead    repaired  how many slots of gates were counted wrongly
 -- cost     O(log n) a job and a tenant, O(1) a group and a unique key, LOOKED_AT of these and of tenants at most
 --- @include clock
 --- @include header
@@ -10,6 +11,7 @@
 --- @include forget
 --- @include deleted
 --- @include holders
+--- @include audit
 
 -- A queue with many groups keeps no empty ones.
 local FEW_GROUPS = 400
@@ -77,6 +79,7 @@ local tenants_left = tenants_left_behind(now)
 local surplus = math.max(redis.call('ZCOUNT', q.dead, '-inf', now - keep_ms), redis.call('ZCARD', q.dead) - max_dead)
 local doomed = math.max(math.min(limit, surplus), 0)
 redis.call('HLEN', q.deletions)
+local flow = redis.call('HEXISTS', q.cfg, 'flow') == 1 and audit(q, now) or nil
 if doomed > 0 then
   local ids, tenants, headers = redis.call('ZRANGE', q.dead, 0, doomed - 1), {}, {}
   for i, id in ipairs(ids) do
@@ -99,4 +102,8 @@ if cursor then
   redis.pcall('HSET', q.cfg, 'unique_scan', cursor)
   remove_fields(q.unique, keys)
 end
-return doomed
+if flow then
+  begin_writes(q)
+  write_audit(q, flow)
+end
+return {doomed, flow and flow.repaired or 0}

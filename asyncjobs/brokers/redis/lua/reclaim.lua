@@ -8,6 +8,7 @@
 --- @include ready
 --- @include leases
 --- @include fitting
+--- @include flow
 local now, last = now_ms(q), redis.call('GET', claim_key(q, worker)) or ''
 local given, fence, rest = string.match(last, '^(%d+) (%d+) (.*)$')
 if tonumber(given) ~= number or rest == '' then
@@ -19,7 +20,10 @@ for member, id in string.gmatch(rest, '(%d+:%d:(%S+))') do
   ids[#ids + 1] = id
 end
 
-local jobs, leases, back, back_ids, waiting = {}, {}, {}, {}, {}
+local jobs, leases, back, back_ids, waiting, flow = {}, {}, {}, {}, {}, nil
+if redis.call('HEXISTS', q.cfg, 'flow') == 1 then
+  flow = read_flow(q, now)
+end
 for n, score in ipairs(redis.call('ZMSCORE', q.leased, unpack(members))) do
   local id = ids[n]
   local record = score and #back == 0 and (redis.call('GET', job_key(q, id)) or '')
@@ -33,8 +37,22 @@ for n, score in ipairs(redis.call('ZMSCORE', q.leased, unpack(members))) do
   elseif score then
     back[#back + 1] = members[n]
     back_ids[#back_ids + 1] = id
-    line_up(waiting, priority_in(members[n]), id)
+    local key = flow and line_of(heads_of(q, {id})[1] or '') or ''
+    if key == '' then
+      line_up(waiting, priority_in(members[n]), id)
+    else
+      enter_line(flow, priority_in(members[n]), key, id, true)
+    end
   end
+end
+local is_any_on = false
+if flow then
+  local none = {}
+  for n in ipairs(back) do
+    none[n] = 0
+  end
+  end_slots(q, flow, back, none)
+  is_any_on = plan_entered(q, flow)
 end
 
 check_ready(q, waiting)
@@ -45,5 +63,11 @@ end
 if #back > 0 then
   end_leases(q, back, back_ids)
   make_ready_again(q, waiting)
+end
+if flow then
+  write_flow(q, flow)
+end
+if is_any_on then
+  ring(q)
 end
 return {now, -1, 1, tonumber(fence), jobs}

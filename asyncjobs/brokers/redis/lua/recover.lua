@@ -19,6 +19,7 @@
 --- @include waiters
 --- @include unique
 --- @include limit
+--- @include flow
 -- All leases of a worker may lapse at one moment, and the set orders these by the text of their fence.
 local LOOKED_AT = 5 * limit
 
@@ -77,6 +78,7 @@ local function expired_jobs(q, time)
   return {
     expired = members, members = held, ids = ids, records = records, tries = values_of(q.tries, ids),
     runs = values_of(q.fences, ids), reasons = reasons, awaited = awaited_ids(q, ids), keys = keys_left(q, ends, ended),
+    lined = {},
   }
 end
 
@@ -87,6 +89,31 @@ local function verdict_on(job)
   elseif job.deaths >= max_deaths then
     return string.format(WORKERS_DIED, job.deaths), WORKERS_DIED_GROUP
   end
+end
+
+-- What the ends of these leases change in the lines of the queue, and whether a worker is to be woken. Jobs that are to
+-- run again go back to the front of their lines: their ids are `lined`.
+local function read_ends(q, expired, now)
+  local flow, seconds = read_flow(q, now), {}
+  for n, run in ipairs(expired.runs) do
+    seconds[n] = math.max(0, now - (claimed_at(run or '') or now)) / 1000
+  end
+  for n = 1, #expired.ids do
+    seconds[n] = seconds[n] or 0
+  end
+  end_slots(q, flow, expired.members, seconds)
+  for n, id in ipairs(expired.ids) do
+    local record, reason = expired.records[n], expired.reasons[n]
+    local _, deaths = read_tries(expired.tries[n])
+    local is_cancelled = record and reason and is_readable(record)
+    local is_live = record and not is_cancelled and not verdict_on({record = record, deaths = deaths + 1})
+    local key = is_live and line_of(record) or ''
+    if key ~= '' then
+      enter_line(flow, priority_in(expired.members[n]), key, id, true)
+      expired.lined[id] = true
+    end
+  end
+  return flow, plan_entered(q, flow)
 end
 
 local function recover(q, expired, now)
@@ -108,7 +135,9 @@ local function recover(q, expired, now)
         dead[#dead + 1] = id
       else
         redis.call('HSET', q.tries, id, write_tries(job.failures, job.deaths, job.errors))
-        line_up(waiting, priority_in(expired.members[i]), id)
+        if not expired.lined[id] then
+          line_up(waiting, priority_in(expired.members[i]), id)
+        end
         recovered[#recovered + 1] = id
         lives[id] = true
       end
@@ -142,7 +171,7 @@ local function set_back(q, now, by)
   end
 end
 
-local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from', 'gap_began', 'limit')
+local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'recovered_at', 'recover_from', 'gap_began', 'limit', 'flow')
 local now, last, from, gap_began = shifted_now(cfg[1]), whole_in(cfg[2]), whole_in(cfg[3]), whole_in(cfg[4])
 if redis.call('ZCARD', q.leased) == 0 then
   return {{}, {}, {}}
@@ -153,6 +182,10 @@ if is_set_back or is_gap then
 end
 local expired = expired_jobs(q, now < from and gap_began or now)
 local was_full = expired and cfg[5] and is_full(q, cfg[5])
+local flow, is_any_on
+if expired and cfg[6] then
+  flow, is_any_on = read_ends(q, expired, now)
+end
 
 begin_writes(q)
 redis.call('HSET', q.cfg, 'recovered_at', now)
@@ -163,7 +196,10 @@ if is_set_back then
   set_back(q, now, last - now)
 end
 local reply = expired and recover(q, expired, now) or {{}, {}, {}}
-if was_full then
+if flow then
+  write_flow(q, flow)
+end
+if was_full or is_any_on then
   ring(q)
 end
 return reply

@@ -13,6 +13,7 @@
 --- @include tries
 --- @include dead
 --- @include holders
+--- @include flow
 
 -- key, holder, … of dead jobs that hold their keys again: those that no other job holds by now. `keys` stand in the
 -- order of `ids`, '' for none.
@@ -38,14 +39,14 @@ local records = heads_of(q, ids)
 local died = redis.call('ZMSCORE', q.dead, unpack(ids))
 local tries = values_of(q.tries, ids)
 
-local reply, seen, retried, keys, priorities, tenants, fresh_tries = {}, {}, {}, {}, {}, {}, {}
+local reply, seen, retried, keys, line_keys, priorities, tenants, fresh_tries = {}, {}, {}, {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do
   reply[i] = '0'
   if records[i] and died[i] and not seen[id] then
     seen[id] = true
     reply[i] = '1'
     retried[#retried + 1] = id
-    keys[#retried] = unique_key_of(records[i])
+    keys[#retried], line_keys[#retried] = unique_key_of(records[i]), line_of(records[i])
     priorities[#retried] = priority_of(records[i])
     tenants[#tenants + 1] = tenant_in(records[i])
     local _, _, errors = read_tries(tries[i])
@@ -57,17 +58,26 @@ if #retried == 0 then
   return table.concat(reply)
 end
 
-local now, earliest, waiting, dues = now_ms(q), earliest_due(q), {}, {}
+local now, earliest, waiting, dues, flow = now_ms(q), earliest_due(q), {}, {}, nil
 for n, id in ipairs(retried) do
   local due = now + delay_ms + math.floor(spread_ms * (n - 1) / #retried)
+  if line_keys[n] ~= '' then
+    flow = flow or read_flow(q, now)
+    note_kind(flow, line_keys[n])
+  end
   if due > now then
     put_off(dues, due, priorities[n], id)
+  elseif line_keys[n] ~= '' then
+    enter_line(flow, priorities[n], line_keys[n], id)
   else
     line_up(waiting, priorities[n], id)
   end
 end
 check_ready(q, waiting)
 redis.call('HLEN', q.tries)
+if flow then
+  plan_entered(q, flow)
+end
 local entries = keys_taken_again(q, now, retried, keys)
 exhume(q, retried, tenants)
 redis.call('HSET', q.tries, unpack(fresh_tries))
@@ -75,6 +85,12 @@ if entries[1] then
   redis.call('HSET', q.unique, unpack(entries))
 end
 make_ready(q, waiting)
+if flow then
+  write_flow(q, flow)
+  if is_startable_in(flow) then
+    ring(q)
+  end
+end
 if dues[1] then
   make_due(q, dues, earliest)
 end

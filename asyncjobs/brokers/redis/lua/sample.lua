@@ -19,6 +19,9 @@ local function parts_of_place()
     for priority = 0, 3 do
       parts[priority + 1] = {key = q.ready[priority], where = priority}
     end
+    for n, field in ipairs(redis.call('HKEYS', flow_key(q, 'lines'))) do
+      parts[n + 4] = {key = line_key(q, field), where = line_where(field)}
+    end
   elseif place == 'parked' then
     for n, label in ipairs(redis.call('HKEYS', q.parked)) do
       parts[n] = {key = parked_jobs_key(q, label), where = label}

@@ -8,6 +8,7 @@
 -- count     how many of the jobs are its own; they stand in the order of the firings
 -- mode, within  as of include/holders.lua
 --- @rare meet_holders, write_met
+--- @rare line_of, read_flow, enter_line, note_kind, read_entered, check_flow, write_flow, is_startable_in
 --- @reply now_ms, fired, skipped
 -- fired    a string of '1' and '0' (not due yet, paused, or fired by another), one a firing
 -- skipped  a string of '1' (fired, but without jobs, since the last one is live) and '0', one a firing
@@ -46,7 +47,7 @@ local met = {ids = {}}
 if has_unique then
   met = meet_holders(q, now, ids, records, {}, rules, records_of(q, ids))
 end
-admit(q, now, has_events, ids, records, nil, met.ids)
+admit(q, now, has_events, ids, records, nil, met.ids, met.flow)
 if has_unique then
   write_met(q, met)
 end

@@ -4,13 +4,14 @@
 -- has_unique  whether one of those that complete or are cancelled has a unique key
 -- member   fence:priority:id of the lease
 -- verdict  'c' complete, 'x' cancel: `value` is the final record, kept for `ms`
---          'r' retry: `value` is the tries, due in `ms`    's' snooze: due in `ms`, nothing counted
+--          'r' retry: `value` is the tries, due in `ms`
+--          's' snooze: due in `ms`, nothing counted; `value` is the gate that is closed until then, '' for none
 --          'd' dead: `value` is the tries                  'l' release: back to the front
 --          'p' park: this version can't read the job
 -- bucket   of the histogram of durations; of a dead job, its group, '' for none
 -- entry    of the history, '' for none    tenant  '' for none
 --- @rare check_places, earliest_due, put_off, make_due, bury, write_groups, line_up, make_ready_again, priority_in
---- @rare set_kind, set_passes, ring, tell_waiters, keys_of_ended, is_full
+--- @rare set_kind, set_passes, ring, tell_waiters, keys_of_ended, is_full, read_ends, write_flow
 -- reply    a string of '1' (done) and '0' (refused), one a job
 -- cost     O(log n) a job
 --- @include clock
@@ -25,6 +26,8 @@
 --- @include waiters
 --- @include unique
 --- @include limit
+--- @include records
+--- @include flow
 local ENDS = {c = true, x = true, d = true}
 local UNREAD = BY_VERSION .. VERSION
 
@@ -40,15 +43,41 @@ local function keys_of_ended(q, holds)
   return keys_left(q, ids, records)
 end
 
+-- What the ends of these leases change in the lines of the queue, and whether a worker is to be woken. Jobs that are
+-- released go back to the front of their lines, and are taken out of `released`: number of a row -> true.
+local function read_ends(q, now, members, rows, released)
+  local flow, seconds, ids = read_flow(q, now), {}, {}
+  for at, n in ipairs(rows) do
+    --- @row job n: id, duration_us
+    seconds[at], ids[at] = whole_in(duration_us) / 1e6, id
+  end
+  end_slots(q, flow, members, seconds)
+  for at, n in ipairs(rows) do
+    --- @row job n: verdict, value, ms
+    if verdict == 's' and value ~= '' then
+      close_gate(q, flow, value, now + ms)
+    elseif released[n] then
+      local head = heads_of(q, {ids[at]})[1]
+      local key = head and line_of(head) or ''
+      if key ~= '' then
+        enter_line(flow, priority_in(members[at]), key, ids[at], true)
+        released[n] = nil
+      end
+    end
+  end
+  return flow, plan_entered(q, flow)
+end
+
 local members, reply = {}, {}
 for n = 1, job_rows do
   --- @row job n: member
   members[n] = member
 end
 local leases = redis.call('ZMSCORE', q.leased, unpack(members))
-local held, held_ids, ended, seen, all_over, is_unread = {}, {}, {}, {}, true, false
+local held, held_ids, held_rows, ended, seen, all_over, is_unread, released = {}, {}, {}, {}, {}, true, false, {}
+local closes = false
 for n, member in ipairs(members) do
-  --- @row job n: id, verdict
+  --- @row job n: id, verdict, value
   -- A member that is named twice in one call counts once.
   local holds = leases[n] and not seen[member]
   reply[n] = holds and '1' or '0'
@@ -56,6 +85,9 @@ for n, member in ipairs(members) do
     seen[member] = true
     held[#held + 1] = member
     held_ids[#held_ids + 1] = id
+    held_rows[#held_rows + 1] = n
+    released[n] = verdict == 'l' or nil
+    closes = closes or (verdict == 's' and value ~= '')
     all_over = all_over and (verdict == 'c' or verdict == 'x')
     is_unread = is_unread or verdict == 'p'
     if ENDS[verdict] then
@@ -68,8 +100,12 @@ if #held == 0 then
 end
 local awaited = awaited_ids(q, ended)
 local keys = has_unique and keys_of_ended(q, reply) or nil
-local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'limit')
+local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'limit', 'flow')
 local now, earliest, was_full = shifted_now(cfg[1]), nil, cfg[2] and is_full(q, cfg[2])
+local flow, is_any_on
+if cfg[3] or closes then
+  flow, is_any_on = read_ends(q, now, held, held_rows, released)
+end
 if not all_over then
   check_places(q)
   earliest = earliest_due(q)
@@ -112,7 +148,7 @@ for n = 1, job_rows do
       redis.call('RPUSH', parked_jobs_key(q, UNREAD), id)
       redis.call('HSETNX', q.parked, UNREAD, now)
       set_kind(job_key(q, id), VERSION)
-    else
+    elseif released[n] then
       line_up(waiting, priority_in(member), id)
     end
     if entry ~= '' then
@@ -132,11 +168,14 @@ if not all_over then
     make_due(q, dues, earliest)
   end
 end
+if flow then
+  write_flow(q, flow)
+end
 if is_unread then
   set_passes(q, MAX_RING_PASSES)
   ring(q)
 end
-if was_full then
+if was_full or is_any_on then
   ring(q)
 end
 if awaited[1] then

@@ -21,6 +21,7 @@
 --- @include waiters
 --- @include parking
 --- @include names
+--- @include flow
 
 local MAX_UNKNOWN = 1000
 
@@ -78,9 +79,33 @@ local function skips_of(list)
   return skips
 end
 
+-- What the jobs that may run change in the lines of the queue, to whose front they go; nil if they have none.
+local function read_lined(q, lists, now)
+  local flow
+  for _, list in ipairs(lists) do
+    local skipped = {}
+    list.skipping, list.lined = skips_of(list), {}
+    for n, id in ipairs(list.ids) do
+      local record = list.records[n]
+      local key = record and list.fate == 'ready' and line_of(record) or ''
+      if list.skipping[id] > (skipped[id] or 0) then
+        skipped[id] = (skipped[id] or 0) + 1
+      elseif key ~= '' then
+        flow = flow or read_flow(q, now)
+        enter_line(flow, priority_of(record), key, id, true)
+        list.lined[n] = true
+      end
+    end
+  end
+  if flow then
+    plan_entered(q, flow)
+  end
+  return flow
+end
+
 -- Takes the jobs out of their list; those that may run go to `waiting`. Returns how many were unparked, how many died.
 local function move(q, list, waiting, figures, now)
-  local skips, skipped, unparked, dead = skips_of(list), {}, 0, 0
+  local skips, skipped, unparked, dead = list.skipping, {}, 0, 0
   if list.length <= #list.ids then
     redis.call('DEL', list.key)
     redis.call('HDEL', q.parked, list.label)
@@ -97,7 +122,9 @@ local function move(q, list, waiting, figures, now)
     elseif record then
       set_kind(job_key(q, id), LIVE)
       if list.fate == 'ready' then
-        line_up(waiting, priority_of(record), id)
+        if not list.lined[n] then
+          line_up(waiting, priority_of(record), id)
+        end
         unparked = unparked + 1
       else
         bury_unknown(q, figures, id, record, list.tries[n], now)
@@ -168,16 +195,20 @@ table.sort(lists, function(one, other)
 end)
 
 check_places(q)
+local flow = read_lined(q, lists, now)
 local unparked, dead, waiting, figures = 0, 0, {}, new_figures()
 for _, list in ipairs(lists) do
   local moved, died = move(q, list, waiting, figures, now)
   unparked, dead = unparked + moved, dead + died
 end
 write_groups(q, now)
-if more == 1 and next(waiting) then
+if flow then
+  write_flow(q, flow)
+end
+if more == 1 and (next(waiting) or flow) then
   push_before(q, waiting)
   redis.call('HSET', q.cfg, 'unparking', now + UNPARKING_MS)
-elseif next(waiting) or cfg[3] then
+elseif next(waiting) or flow or cfg[3] then
   push_before(q, waiting)
   redis.call('HDEL', q.cfg, 'unparking')
   ring(q)

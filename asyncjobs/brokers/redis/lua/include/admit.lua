@@ -4,6 +4,7 @@
 --- @include records
 --- @include ready
 --- @include due
+--- @include flow
 
 -- The time, if `needs_now` or something here depends on it, and whether the queue may still have events of jobs that
 -- are no more: only then are they looked for.
@@ -15,9 +16,9 @@ end
 
 -- Reads before it writes. `whens`: '' for now, or what time_given reads, one a job; nil for all of them now.
 -- `now` is needed where one of them is not ''. `left_out`: by the number of a job whether it isn't to be accepted; nil
--- for none of them.
+-- for none of them. `flow`: what is to change in the lines anyway, nil for nothing.
 -- reply  '1' (new), '0' (known) or '2' (left out), one a job
-local function admit(q, now, has_events, ids, records, whens, left_out)
+local function admit(q, now, has_events, ids, records, whens, left_out, flow)
   local keys = record_keys(q, ids)
   local known = read_records(keys)
 
@@ -38,8 +39,17 @@ local function admit(q, now, has_events, ids, records, whens, left_out)
       local when = whens and whens[n] or ''
       local due = when ~= '' and time_given(when, now)
       local priority = priority_of(records[n])
+      local key = string.byte(records[n], 5) ~= 0 and line_of(records[n]) or ''
+      if key ~= '' then
+        flow = flow or read_flow(q, now)
+      end
       if due and due > now then
         put_off(dues, due, priority, id)
+        if flow then
+          note_kind(flow, key)
+        end
+      elseif key ~= '' then
+        enter_line(flow, priority, key, id)
       else
         line_up(waiting, priority, id)
       end
@@ -47,6 +57,10 @@ local function admit(q, now, has_events, ids, records, whens, left_out)
   end
 
   check_ready(q, waiting)
+  if flow then
+    read_entered(q, flow)
+    check_flow(q, flow)
+  end
   local earliest = dues[1] and earliest_due(q)
   for first = 1, #accepted, PART do
     redis.call('MSET', unpack(accepted, first, math.min(first + PART - 1, #accepted)))
@@ -55,6 +69,12 @@ local function admit(q, now, has_events, ids, records, whens, left_out)
     redis.call('DEL', unpack(streams, first, math.min(first + PART - 1, #streams)))
   end
   make_ready(q, waiting)
+  if flow then
+    write_flow(q, flow)
+    if is_startable_in(flow) then
+      ring(q)
+    end
+  end
   if dues[1] then
     make_due(q, dues, earliest)
   end

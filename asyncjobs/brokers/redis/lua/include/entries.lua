@@ -119,6 +119,12 @@ local function take_entries()
     for priority = 0, 3 do
       lists[priority + 1] = {name = tostring(priority), key = q.ready[priority], where = priority}
     end
+    local fields = redis.call('HKEYS', flow_key(q, 'lines'))
+    table.sort(fields)
+    for n, field in ipairs(fields) do
+      -- Behind the names of all ready lists.
+      lists[n + 4] = {name = '4' .. field, key = line_key(q, field), where = line_where(field)}
+    end
     return take_lists(lists)
   elseif place == 'parked' then
     local lists, labels = {}, redis.call('HKEYS', q.parked)

@@ -1,12 +1,28 @@
 -- Taking an id out of the middle of a long list is slow, so it stays there and is counted as gone: a field of the hash
 -- `gone` names the id and the list, its value says how many of its entries, the first ones, are to be passed over. A
 -- value below 0 says how many behind the first, which counts: the job was put back in front of them.
--- `where` is a priority or the label of a parked list; how many are gone of each priority, and of all that are parked,
--- stands in cfg, for the sizes.
+-- `where` is a priority, a line (line_where) or the label of a parked list; how many are gone of each priority, and of
+-- all that are parked, stands in cfg, for the sizes; what is gone of a line isn't counted in `lined`.
 
 -- No id has a space in it, so no two pairs give the same field.
 local function gone_field(where, id)
   return id .. ' ' .. where
+end
+
+-- `field`: of the line in `flow:lines`.
+local function line_where(field)
+  return 'line:' .. field
+end
+
+local function is_line(where)
+  return type(where) == 'string' and string.sub(where, 1, 5) == 'line:'
+end
+
+-- Notes that a job has left a line, if `where` is one.
+local function count_left(q, where)
+  if is_line(where) then
+    redis.pcall('HINCRBY', q.cfg, 'lined:' .. string.sub(where, 6, 6), -1)
+  end
 end
 
 local function gone_total(where)
@@ -39,7 +55,9 @@ local function set_gone(q, where, id, value, passed)
   else
     redis.pcall('HSET', q.gone, gone_field(where, id), value)
   end
-  redis.pcall('HINCRBY', q.cfg, gone_total(where), -passed)
+  if not is_line(where) then
+    redis.pcall('HINCRBY', q.cfg, gone_total(where), -passed)
+  end
 end
 
 local function add_gone(q, where, id)
@@ -48,4 +66,17 @@ end
 
 local function forget_gone(q, where, id)
   set_gone(q, where, id, math.max(0, read_gone(q, where, id) - 1), 1)
+end
+
+-- Jobs were put back in front: their entries that are gone stand behind the first one now.
+local function put_before_gone(q, where, ids)
+  if redis.call('EXISTS', q.gone) == 0 then
+    return
+  end
+  for _, id in ipairs(ids) do
+    local value = read_gone(q, where, id)
+    if value > 0 then
+      set_gone(q, where, id, -value, 0)
+    end
+  end
 end

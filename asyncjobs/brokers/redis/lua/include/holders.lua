@@ -5,6 +5,8 @@
 --- @include unique
 --- @include due
 --- @include ready
+--- @include parking
+--- @include flow
 local UNTIL_START = {s = true, S = true, d = true}
 local REPLACES = {E = true, S = true, d = true}
 
@@ -52,14 +54,31 @@ local function put_off_again(q, met, holder, rule, due)
   end
 end
 
+-- A holder that is ready, and is given a record of another line, goes to the back of that one; of several such records
+-- the last one counts, also if it is of the line in which the holder was.
+local function move_to_line(q, met, now, holder, record)
+  local key, priority = line_of(record), priority_of(holder.head)
+  if line_of(holder.head) == key and not met.moves[holder.id] then
+    return
+  elseif is_parked(holder.head) or redis.call('ZSCORE', q.scheduled, scheduled_member(priority, holder.id)) then
+    if key ~= '' then
+      met.flow = met.flow or read_flow(q, now)
+      note_kind(met.flow, key)
+    end
+    return
+  end
+  met.moves[holder.id] = {where = list_of(holder.head), key = key, priority = priority}
+end
+
 -- Looks who holds the keys of jobs that are sent; reads only. `known` has the records of ids that are known.
 --   ids       number of a job -> the id of the holder of its key
 --   entries   key, holder, … of jobs that hold their keys from now on
 --   changed   id of a holder -> its new record    dues  as make_due takes them
---   earliest  as make_due takes it
+--   earliest  as make_due takes it    moves  id of a holder -> {where, key, priority}: it leaves a list for a line
+--   flow      what that changes in the lines, for admit; nil for nothing
 -- A holder that is sent in the same call is given its new record in `records`.
 local function meet_holders(q, now, ids, records, whens, rules, known)
-  local met = {ids = {}, entries = {}, changed = {}, dues = {}}
+  local met = {ids = {}, entries = {}, changed = {}, dues = {}, moves = {}, waiting = {}}
   local keys, at, holders, is_new = {}, {}, {}, {}
   for n, rule in ipairs(rules) do
     if rule.mode ~= '' then
@@ -81,6 +100,7 @@ local function meet_holders(q, now, ids, records, whens, rules, known)
           records[holder.number] = record
         else
           met.changed[holder.id] = record
+          move_to_line(q, met, now, holder, record)
           if rule.mode == 'd' then
             put_off_again(q, met, holder, rule, time_given(whens[n], now))
           end
@@ -99,6 +119,14 @@ local function meet_holders(q, now, ids, records, whens, rules, known)
     end
   end
   met.earliest = met.dues[1] and earliest_due(q)
+  for id, move in pairs(met.moves) do
+    if move.key == '' then
+      line_up(met.waiting, move.priority, id)
+    else
+      met.flow = met.flow or read_flow(q, now)
+      enter_line(met.flow, move.priority, move.key, id)
+    end
+  end
   return met
 end
 
@@ -106,6 +134,11 @@ local function write_met(q, met)
   for id, record in pairs(met.changed) do
     redis.call('SET', job_key(q, id), record)
   end
+  for id, move in pairs(met.moves) do
+    add_gone(q, move.where, id)
+    count_left(q, move.where)
+  end
+  make_ready(q, met.waiting)
   if met.dues[1] then
     make_due(q, met.dues, met.earliest)
   end

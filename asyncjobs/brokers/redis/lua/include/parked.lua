@@ -5,6 +5,7 @@
 --- @include gone
 --- @include parking
 --- @include company
+--- @include lines
 
 -- Why a job must be parked, if it must: the kind of its record, and its label.
 local function parking(record, held)
@@ -48,7 +49,7 @@ local function add_own(q, own, label, room, held, is_next)
   for n, id in ipairs(ids) do
     local record = records[n]
     local is_own = record and is_next(priority_of(record)) and not (tries[n] and must_wait(tries[n]))
-      and not parking(record, held) and fits(record, tries[n])
+      and not parking(record, held) and line_of(record) == '' and fits(record, tries[n])
     if is_own then
       if tries[n] then
         join_company(tries[n])

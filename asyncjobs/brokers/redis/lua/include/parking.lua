@@ -3,6 +3,7 @@
 -- asyncjobs that can't read the jobs. A msgpack array in cfg names those that are held; the hash `parked` says since
 -- when there are jobs in the list of a label.
 --- @include header
+--- @include lines
 
 -- While jobs are unparked in several calls, no job is claimed until this long after the last of them: cfg says until
 -- when.
@@ -50,7 +51,19 @@ local function label_of(record)
   return kind == PARKED_BY_TENANT and BY_TENANT .. tenant_of(record) or BY_NAME .. name_of(record)
 end
 
--- The list that a live job is in which is neither scheduled nor leased: a label, or its priority.
+-- The list that a live job is in which is neither scheduled nor leased: a label, its line, or its priority.
 local function list_of(record)
-  return is_parked(record) and label_of(record) or priority_of(record)
+  if is_parked(record) then
+    return label_of(record)
+  end
+  local key = line_of(record)
+  return key == '' and priority_of(record) or line_where(priority_of(record) .. ':' .. key)
+end
+
+-- The key of that list.
+local function list_key(q, where)
+  if type(where) == 'number' then
+    return q.ready[where]
+  end
+  return is_line(where) and q.base .. where or parked_jobs_key(q, where)
 end

@@ -52,15 +52,9 @@ end
 
 -- Puts jobs in front of all others of their priority; ringing is for the caller.
 local function push_before(q, waiting)
-  local are_any_gone = redis.call('EXISTS', q.gone) == 1
   for priority, ids in pairs(waiting) do
     push(q, 'LPUSH', priority, reversed(ids))
-    for _, id in ipairs(are_any_gone and ids or {}) do
-      local value = read_gone(q, priority, id)
-      if value > 0 then
-        set_gone(q, priority, id, -value, 0)
-      end
-    end
+    put_before_gone(q, priority, ids)
   end
 end
 

@@ -1,0 +1,119 @@
+"""The routes for limits: of queues, and by name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from asyncjobs.admin.api.queues import queue_of
+from asyncjobs.admin.api.route import Call, NoQuery, Route
+from asyncjobs.app.gates import MAX_LOOKED_THROUGH, GateStats, limit_of
+from asyncjobs.app.limited import QueueLimits, limits_of
+from asyncjobs.app.stats import LimitStats
+
+__all__ = [
+    "MAX_GATES",
+    "ROUTES",
+    "GatesQuery",
+    "LimitChange",
+    "LimitReset",
+    "LimitedQueue",
+    "ListedLimits",
+    "gates",
+    "limits",
+    "reset_limit",
+    "set_limit",
+]
+
+#: How many gates of one limit are told at most.
+MAX_GATES = 1_000
+
+
+class GatesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many gates to list."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_GATES)] = 50
+    """How many gates of each limit at most, 1 to 1,000: those for which most lines wait."""
+
+
+class ListedLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of queues."""
+
+    queues: list[QueueLimits]
+    """The queues that the caller may see and that have a limit, sorted by name."""
+
+
+class LimitChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a limit is to be; what isn't given stays as it is."""
+
+    gate: str = ""
+    """A limit by name, as ``stripe``, or one of its gates, as ``customer=42``; empty for the limit of the queue."""
+    running: int | msgspec.UnsetType | None = msgspec.UNSET
+    """How many jobs may run at once, on all workers together; ``null`` for any number."""
+    rate: str | msgspec.UnsetType | None = msgspec.UNSET
+    """How many jobs may start in a time, such as ``50/s``, on all workers together; ``null`` for any number."""
+
+
+class LimitReset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which limit is to be as the program declares it."""
+
+    gate: str = ""
+    """A limit by name, or one of its gates; empty for the limit of the queue."""
+
+
+class LimitedQueue(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs of a queue may run."""
+
+    queue: str
+    """The queue."""
+    limit: LimitStats | None
+    """The limit of the whole queue, ``null`` if it has none."""
+    gate: GateStats | None = None
+    """What holds for the gate that was changed: its own limit, or the one of its name; ``null`` for no limit."""
+
+
+async def limits(call: Call[GatesQuery]) -> ListedLimits:
+    """Show the limits of all queues that have one, how much of them is in use, and what waits."""
+    call.whole_queues()
+    found = await limits_of(call.app, call.access.queues, call.query.limit)
+    return ListedLimits(queues=[one for one in found if one.has_any])
+
+
+async def gates(call: Call[GatesQuery]) -> QueueLimits:
+    """Show the limits of a queue: how much of them is in use, by which jobs, and what waits."""
+    call.whole_queues()
+    [found] = await limits_of(call.app, [queue_of(call)], call.query.limit)
+    return found
+
+
+async def set_limit(call: Call[NoQuery]) -> LimitedQueue:
+    """Limit how many jobs run, of a queue or through one of its gates, whatever its program declares."""
+    call.whole_queues()
+    name, change = queue_of(call), call.body
+    await call.app.set_limit(name, change.gate, running=change.running, rate=change.rate)
+    return await _limited(call, name, change.gate)
+
+
+async def reset_limit(call: Call[NoQuery]) -> LimitedQueue:
+    """Let a queue, or one of its gates, have the limit again that its program declares."""
+    call.whole_queues()
+    name = queue_of(call)
+    await call.app.reset_limit(name, call.body.gate)
+    return await _limited(call, name, call.body.gate)
+
+
+async def _limited(call: Call[NoQuery], queue: str, gate: str) -> LimitedQueue:
+    limit = (await call.app.queue_stats(queue)).limit
+    if not gate:
+        return LimitedQueue(queue=queue, limit=limit)
+    gates = await call.app.gates(queue, limit=MAX_LOOKED_THROUGH)
+    return LimitedQueue(queue=queue, limit=limit, gate=limit_of(gates, gate))
+
+
+ROUTES = [
+    Route("GET", "/limits", "look", limits, ListedLimits, GatesQuery),
+    Route("GET", "/queues/{name:path}/gates", "look", gates, QueueLimits, GatesQuery),
+    Route("POST", "/queues/{name:path}/limit", "pause", set_limit, LimitedQueue, body=LimitChange),
+    Route("POST", "/queues/{name:path}/limit/reset", "pause", reset_limit, LimitedQueue, body=LimitReset),
+]

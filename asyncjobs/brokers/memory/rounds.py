@@ -1,0 +1,148 @@
+"""Which jobs a claim gets of a queue that has lines with keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from asyncjobs.brokers.company import Company
+from asyncjobs.brokers.memory.entry import Entry
+from asyncjobs.brokers.memory.lines import KeyedLine, Lines
+from asyncjobs.brokers.memory.places import Line
+from asyncjobs.core.retention import MAX_PASSED
+from asyncjobs.core.turns import MAX_LINED_CLAIM, MAX_TRIED
+from asyncjobs.ports import Hold
+
+__all__ = ["Choice", "Round"]
+
+
+class Choice(NamedTuple):
+    """What is to become of the jobs that a claim has looked at."""
+
+    taken: Sequence[Entry] = ()
+    """Ready jobs to lease."""
+    own: Sequence[Entry] = ()
+    """Parked jobs to lease, before those."""
+    to_park: Sequence[tuple[Entry, Hold]] = ()
+    """Ready jobs to park."""
+    waiting: int = 0
+    """How many ready jobs must wait before those that are taken."""
+    has_rest: bool = False
+    """Whether parked jobs are left that nothing holds, for another worker."""
+    is_cut: bool = False
+    """Whether it ended before it had looked at all that it may have."""
+
+
+class Round:
+    """One claim's way through the lines of a queue, priority by priority.
+
+    Args:
+        lines: The lines with keys.
+        company: The suspects that the claim has got.
+        hold_of: Returns what keeps the worker from a job, if anything does.
+        want: How many jobs it may get.
+        free: For how many of these the worker has free slots; no others are taken through gates.
+        now_ms: The time, in Unix milliseconds.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        company: Company,
+        hold_of: Callable[[Entry], Hold | None],
+        want: int,
+        free: int,
+        now_ms: int,
+    ) -> None:
+        self._lines = lines
+        self._company = company
+        self._hold_of = hold_of
+        self._want = min(want, MAX_LINED_CLAIM)
+        self._asked = want
+        self._free = free
+        self._now_ms = now_ms
+        self._taken: list[Entry] = []
+        self._to_park: list[tuple[Entry, Hold]] = []
+        self._waiting = 0
+        self._tried = 0
+        # Lines that are left as they are for this claim.
+        self._alone: set[KeyedLine] = set()
+        # What the claim has not looked at of each line, and how much that is.
+        self._rest: dict[KeyedLine, tuple[Iterator[Entry], int]] = {}
+
+    def choose(self, plain: tuple[Line, ...], *, lowest_first: bool) -> Choice:
+        """Return what becomes of the jobs that the claim looks at; ``plain`` has those without a line key."""
+        for priority in (3, 2, 1, 0) if lowest_first else (0, 1, 2, 3):
+            if self._has_room:
+                self._go(priority, plain[priority])
+        is_cut = self._has_looked_enough or self._want == len(self._taken) < self._asked
+        return Choice(self._taken, (), self._to_park, self._waiting, is_cut=is_cut)
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._taken) < self._want and not self._has_looked_enough
+
+    @property
+    def _has_looked_enough(self) -> bool:
+        return self._tried >= MAX_TRIED or self._waiting + len(self._to_park) >= MAX_PASSED
+
+    def _go(self, priority: int, plain: Line) -> None:
+        turns, has_lines = self._lines.turns[priority], self._lines.has(priority)
+        rest, is_plain_left = iter(plain), bool(plain)
+        while self._has_room:
+            group = turns.first()
+            if is_plain_left and (group is None or turns.plain_tag() <= turns.tags[group]):
+                is_plain_left = self._take_next(rest)
+                if is_plain_left and has_lines:
+                    turns.start_plain(self._lines.cost_of_start(""))
+            elif group is None:
+                break
+            elif len(self._taken) >= self._free and turns.has_gates(group):
+                turns.put_aside(group)
+            elif (line := turns.head(group, self._alone)) is not None:
+                self._try(line)
+            else:
+                turns.put_aside(group)
+        turns.end_claim()
+
+    def _take_next(self, rest: Iterator[Entry]) -> bool:
+        """Take the next job that the claim may have; return whether there is one."""
+        for entry in rest:
+            if self._look(entry) == "takes":
+                return True
+            if self._has_looked_enough:
+                break
+        return False
+
+    def _look(self, entry: Entry) -> Literal["takes", "parks", "waits"]:
+        if entry.tries and self._company.must_wait(entry.tries):
+            self._waiting += 1
+            return "waits"
+        if hold := self._hold_of(entry):
+            self._to_park.append((entry, hold))
+            return "parks"
+        self._company.join(entry.tries)
+        self._taken.append(entry)
+        return "takes"
+
+    def _try(self, line: KeyedLine) -> None:
+        """Take the next job of a line, or let the line wait for its first closed gate."""
+        gate = self._lines.first_closed(line, self._now_ms)
+        if gate is not None:
+            self._tried += 1
+            self._lines.wait(line, gate)
+            return
+        rest, left = self._rest.get(line) or (iter(line), len(line))
+        self._tried += not left
+        for entry in rest:
+            looked = self._look(entry)
+            if looked == "waits":
+                self._alone.add(line)
+                break
+            left -= 1
+            if looked == "takes":
+                self._lines.start(entry, self._now_ms)
+                break
+        self._rest[line] = rest, left
+        if not left:
+            self._lines.drop(line)

@@ -1,0 +1,225 @@
+-- Lines: the jobs of one priority and line key (core/lines.py) wait in the list `line:<priority>:<key>`. Beside them
+--   flow:lines             hash: 'priority:key' -> 'r' for a line in turn, or 'w' and the gate for which it waits; a
+--                          line that was emptied by a cancellation stays until a claim tries it
+--   flow:turns:<priority>  sorted set: the groups that have lines in turn, by their tags (the virtual time of their
+--                          next start); flow:tags:<priority> has the tags of other groups
+--   turn:<priority>:<group>  list: the keys of the group's lines in turn, in rotation; there is none while only its
+--                          line without gates is in turn
+-- and in cfg `flow` ('1' once there were lines, '2' once there were gates), and by priority `v` (the tag of the last
+-- start), `plain` (the tag of the ready list), `waits` (how many lines wait) and `lined` (how many jobs are in lines).
+-- A script reads what it needs into one table, `flow`, changes that, and writes it once, with write_flow.
+--- @include header
+--- @include parts
+--- @include gone
+--- @include fields
+
+-- The key of the line of a record, '' if it has none.
+local function line_of(record)
+  if not is_readable(record) or string.byte(record, 5) == 0 then
+    return ''
+  end
+  local first = 8 + string.byte(record, 4)
+  local key = string.sub(record, first, first + string.byte(record, 5) - 1)
+  local mark = string.find(key, '\30', 1, true)
+  return mark and string.sub(key, 1, mark - 1) or key
+end
+
+local function in_parts(command, key, values)
+  for first = 1, #values, PART do
+    redis.call(command, key, unpack(values, first, math.min(first + PART - 1, #values)))
+  end
+end
+
+local function float_in(text)
+  local number = tonumber(text)
+  return number and number == number and number or 0
+end
+
+local function read_flow(q, now)
+  local cfg = redis.call('HMGET', q.cfg, 'flow', 'rules', 'own', 'by_time', 'weighted', 'v:0', 'v:1', 'v:2', 'v:3',
+    'plain:0', 'plain:1', 'plain:2', 'plain:3', 'waits:0', 'waits:1', 'waits:2', 'waits:3', 'lined:0', 'lined:1',
+    'lined:2', 'lined:3')
+  local ok, rules = pcall(cmsgpack.unpack, cfg[2] or '\128')
+  local flow = {
+    now = now, kind = cfg[1] or '0', rules = ok and type(rules) == 'table' and rules or {}, own = cfg[3],
+    by_time = cfg[4], weighted = cfg[5], v = {}, plain = {}, waits = {}, lined = {}, cfg = {}, lines = {},
+    entered = {}, groups = {[0] = {}, {}, {}, {}}, gates = {}, freed = {}, states = {}, left = {}, limits = {},
+    slots = {}, no_slots = {}, passed = {}, no_passed = {}, closings = {}, opens = {}, all_wait = 0,
+  }
+  for priority = 0, 3 do
+    flow.v[priority], flow.plain[priority] = float_in(cfg[6 + priority]), float_in(cfg[10 + priority])
+    flow.waits[priority] = math.max(0, whole_in(cfg[14 + priority]))
+    flow.lined[priority] = math.max(0, whole_in(cfg[18 + priority]))
+    flow.all_wait = flow.all_wait + flow.waits[priority]
+  end
+  return flow
+end
+
+-- A field of cfg is to be written.
+local function note_cfg(flow, name, priority)
+  flow.cfg[name .. ':' .. priority] = flow[name][priority]
+end
+
+local function count_lined(flow, priority, number)
+  flow.lined[priority] = math.max(0, flow.lined[priority] + number)
+  note_cfg(flow, 'lined', priority)
+end
+
+local function line_in(flow, priority, key)
+  local field = priority .. ':' .. key
+  local line = flow.lines[field]
+  if not line then
+    line = {field = field, priority = priority, key = key, behind = {}, ahead = {}}
+    flow.lines[field] = line
+    line.gate_names = {}
+    for gate in string.gmatch(key, '\31([^\31]*)') do
+      line.gate_names[#line.gate_names + 1] = gate
+    end
+    line.group = string.match(key, '^[^\31]*')
+  end
+  return line
+end
+
+-- The line of a field of `flow:lines`.
+local function line_at(flow, field)
+  local priority, key = string.match(field, '^([0-3]):(.*)$')
+  return priority and line_in(flow, tonumber(priority), key)
+end
+
+-- Notes that the queue has jobs of lines, which may still be scheduled.
+local function note_kind(flow, key)
+  local kind = string.find(key, '\31', 1, true) and '2' or '1'
+  if kind > flow.kind then
+    flow.kind, flow.cfg.flow = kind, kind
+  end
+end
+
+-- Notes that a job is to wait in its line, behind the others of it or before them (`is_first`). read_entered is for the
+-- caller, for many at once.
+local function enter_line(flow, priority, key, id, is_first)
+  local line = line_in(flow, priority, key)
+  if not line.is_entered then
+    line.is_entered = true
+    flow.entered[#flow.entered + 1] = line
+  end
+  local ids = is_first and line.ahead or line.behind
+  ids[#ids + 1] = id
+  flow.count_entered = (flow.count_entered or 0) + 1
+  -- What goes to the front goes there from the last one on.
+  line.order = is_first and -flow.count_entered or line.order or flow.count_entered
+  count_lined(flow, priority, 1)
+end
+
+local function new_group(flow, priority, name, tag, is_in_turn)
+  local group = {
+    name = name, priority = priority, tag = tag, is_in_turn = is_in_turn, was_in_turn = is_in_turn, behind = {},
+    ahead = {}, popped = 0, weight = 1,
+  }
+  flow.groups[priority][name] = group
+  return group
+end
+
+local function read_weights(q, flow, groups)
+  if flow.new_weights then
+    for _, group in ipairs(groups) do
+      group.weight = tonumber(flow.new_weights[group.name]) or 1
+    end
+  end
+  if flow.new_weights or not flow.weighted or #groups == 0 then
+    return
+  end
+  local names = {}
+  for n, group in ipairs(groups) do
+    names[n] = group.name
+  end
+  for n, weight in ipairs(values_of(flow_key(q, 'weights'), names)) do
+    weight = tonumber(weight)
+    if weight and weight > 0 and weight < 1e9 then
+      groups[n].weight = weight
+    end
+  end
+end
+
+-- The scores of members, false where there is none.
+local function scores_of(key, members)
+  local scores = {}
+  for first = 1, #members, PART do
+    local part = redis.call('ZMSCORE', key, unpack(members, first, math.min(first + PART - 1, #members)))
+    for n, score in ipairs(part) do
+      scores[first + n - 1] = score and float_in(score)
+    end
+  end
+  return scores
+end
+
+-- Reads the groups of lines that may come into turn.
+local function read_groups(q, flow, lines)
+  local names, seen = {[0] = {}, {}, {}, {}}, {}
+  for _, line in ipairs(lines) do
+    local group = flow.groups[line.priority][line.group]
+    if not group and not seen[line.priority .. line.group] then
+      seen[line.priority .. line.group] = true
+      table.insert(names[line.priority], line.group)
+    end
+  end
+  local new = {}
+  for priority = 0, 3 do
+    local own = names[priority]
+    if own[1] then
+      local in_turn = scores_of(flow_key(q, 'turns:' .. priority), own)
+      local others = scores_of(flow_key(q, 'tags:' .. priority), own)
+      for n, name in ipairs(own) do
+        new[#new + 1] = new_group(flow, priority, name, in_turn[n] or others[n] or 0, in_turn[n] and true or false)
+        new[#new].is_tagged = others[n] and true or false
+      end
+    end
+  end
+  read_weights(q, flow, new)
+  for _, line in ipairs(lines) do
+    local group = flow.groups[line.priority][line.group]
+    if group.has_list == nil then
+      group.has_list = flow.kind == '2' and redis.call('EXISTS', turn_key(q, line.priority .. ':' .. line.group)) == 1
+    end
+  end
+end
+
+local function set_state(flow, line, state)
+  line.state = state
+  flow.states[line.field] = state or ''
+end
+
+-- Brings a line into turn, whose group begins at `least` at the earliest if it has no other line in turn.
+local function bring_into_turn(flow, line, least)
+  local group = flow.groups[line.priority][line.group]
+  if not group.is_in_turn then
+    group.is_in_turn, group.tag, group.is_fresh = true, math.max(group.tag, least), true
+  end
+  group.is_changed = true
+  group.behind[#group.behind + 1] = line.key
+  set_state(flow, line, 'r')
+end
+
+-- Reads the lines that jobs enter; those that are new, or were found empty, come into turn.
+local function read_entered(q, flow)
+  local fields, new = {}, {}
+  for n, line in ipairs(flow.entered) do
+    fields[n] = line.field
+  end
+  local states = values_of(flow_key(q, 'lines'), fields)
+  for n, line in ipairs(flow.entered) do
+    redis.call('LLEN', line_key(q, line.field))
+    line.state = states[n] or nil
+    if not line.state then
+      new[#new + 1] = line
+    end
+  end
+  table.sort(new, function(one, other)
+    return one.order < other.order
+  end)
+  read_groups(q, flow, new)
+  flow.all_lines = (flow.all_lines or 0) + #new
+  for _, line in ipairs(new) do
+    bring_into_turn(flow, line, flow.v[line.priority])
+    note_kind(flow, line.key)
+  end
+end
