@@ -27,7 +27,7 @@ class GateFigures(msgspec.Struct, frozen=True, kw_only=True):
     lines: int = 0
     """How many lines wait for it; of a rule, for all its gates."""
     jobs: int = 0
-    """How many jobs are in these lines."""
+    """How many jobs are in these lines; where very many lines wait, at least so many."""
     oldest_wait_ms: int = 0
     """For how long the oldest of these jobs has waited, in milliseconds; 0 for none."""
     opens_at_ms: int | None = None

@@ -71,7 +71,7 @@ class JobLocation(NamedTuple):
     line: str = ""
     """The key of its line (``core.lines``), empty for none."""
     gate: GateFigures | None = None
-    """The gate for which its line waits, as it is full or its rate is used up; ``None`` where the line is in turn."""
+    """The first gate of its line that lets nothing start now, as it is full, its rate is used up, or it is closed."""
     groups_ahead: int | None = None
     """How many groups of its priority are before its group, of a job in a line that is in turn."""
     lines_ahead: int | None = None

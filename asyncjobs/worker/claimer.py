@@ -178,12 +178,15 @@ class Claimer(Duty):
         if limit < max(1, ahead // 2):
             await self._await_room()
             return
+        finished = self._executor.finished
         claim = await self.step(limit, ahead)
         if claim.again or len(claim.jobs) >= limit or not self.may_claim:
             return
         if limit <= ahead:
-            # No slot is free: what was left may be of a queue with a limit, from which nothing is claimed ahead.
-            await self._await_room()
+            # No slot was free: what was left may have a limit, and then it isn't claimed ahead. A job that has ended
+            # meanwhile has freed a slot, and no other end may come.
+            if self._executor.finished == finished:
+                await self._await_room()
             return
         # A job under which a worker has died may wait until another of its kind has ended here.
         await self.wait(min(self._poll_interval, _LOOK_FOR_SUSPECTS_S) if self._suspects.held else self._poll_interval)

@@ -16,6 +16,9 @@ _FOUND_WITHIN_S = 1.0
 # How often the leases are counted. It is no latency: a recovered job ends the wait.
 _COUNT_EVERY_S = 0.5
 
+# How many gates of a rule are looked at, those before which most lines wait.
+_MOST_GATES = 100
+
 
 class Leftovers:
     """What is left in ``queues`` where a claim gets nothing; ``lease_s`` is how long a lease lasts, in seconds.
@@ -48,7 +51,7 @@ class Leftovers:
             BrokerError: The broker can't be reached.
         """
         queues = await self._broker.overview(self._queues)
-        if any(map(_waits_for_its_rate, queues)):
+        if any(map(_waits_for_its_rate, queues)) or await self._waits_for_a_gate(queues):
             self._may_be_ready = True
             await self._claimer.wait(_COUNT_EVERY_S)
             return True
@@ -63,6 +66,15 @@ class Leftovers:
             return False
         await self._claimer.wait(min(_COUNT_EVERY_S, self._ends_at - now))
         return True
+
+    async def _waits_for_a_gate(self, queues: Sequence[QueueFigures]) -> bool:
+        """Return whether a queue has jobs that may start once the rate of a gate allows it, or a closed gate opens."""
+        for figures in queues:
+            if figures.closed_lines and not figures.paused:
+                gates = await self._broker.gates(figures.name, _MOST_GATES)
+                if any(gate.lines and gate.opens_at_ms is not None for gate in gates):
+                    return True
+        return False
 
 
 def _waits_for_its_rate(figures: QueueFigures) -> bool:

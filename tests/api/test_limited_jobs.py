@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asyncjobs import TENANT, App, Limit, Rate, RateLimited, Worker, acting, tenant_scope
-from tests.waiting import Notes, until
+from tests.waiting import SOON, Notes, until
 from tests.worker import process_handlers as handlers
 
 pytestmark = pytest.mark.anyio
@@ -70,6 +70,38 @@ async def test_of_each_value_and_of_all_no_more_run_than_their_limits_let(app: A
             await handle.result(timeout=30)
     assert gauge.most["all"] == 5
     assert max(gauge.most[key] for key in range(4)) == 2
+
+
+async def test_a_job_that_ends_while_the_worker_claims_is_followed_by_the_next(make_app: Callable[..., App]) -> None:
+    app = make_app(poll_interval=60)
+
+    @app.job(limits=Limit("wide", running=1_000).by("key"))
+    async def quick(key: str) -> str:
+        return key
+
+    async with app, app.worker(concurrency=1):
+        handles = await app.enqueue_many([quick.request("one") for _ in range(100)])
+        # Together, not each: the worker looks again by itself after some seconds.
+        async with asyncio.timeout(SOON):
+            for handle in handles:
+                assert await handle.result(None) == "one"
+
+
+async def test_a_worker_that_ends_with_its_queues_waits_for_the_rates_of_limits(app: App) -> None:
+    asked: list[int] = []
+
+    @app.job(limits=Limit("mail", rate=Rate(5, burst=1)).by("host"))
+    async def send(host: str, number: int) -> int:
+        asked.append(number)
+        if number == 2 and asked.count(2) == 1:
+            raise RateLimited(after=1.5)
+        return number
+
+    async with app:
+        handles = await app.enqueue_many([send.request("example.com", number) for number in range(5)])
+        async with asyncio.timeout(SOON):
+            await Worker(app, concurrency=2).run_until_empty()
+        assert [await handle.result(0) for handle in handles] == [0, 1, 2, 3, 4]
 
 
 async def test_a_closed_value_holds_nobody_else_up(app: App, gauge: Gauge) -> None:

@@ -184,7 +184,9 @@ class Lines:
         tag = turns.tags[line.group]
         if len(line.gates) > 1:
             line.passed += 1
-            if line.passed >= PATIENCE and self.gates.book(line.gates[:at], line):
+            if not line:
+                self.gates.give_back(line.gates, line)
+            elif line.passed >= PATIENCE and self.gates.book(line.gates[:at], line):
                 tag = 0.0
         line.gate = gate
         member = f"{line.priority}:{line.key}"

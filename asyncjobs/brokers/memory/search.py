@@ -86,11 +86,13 @@ def _locate_ready(queue: Queue, entry: Entry, now_ms: int) -> JobLocation:
     if not entry.line:
         return JobLocation("ready", ahead=ahead)
     line = queue.lined.line_of(entry)
+    closed = line.gate or queue.lined.first_closed(line, now_ms)
+    gate = gate_figures(queue.lined, closed, now_ms) if closed else None
     if line.gate:
-        gate, lines_ahead = gate_figures(queue.lined, line.gate, now_ms), queue.lined.lines_before(line)
+        lines_ahead = queue.lined.lines_before(line)
         return JobLocation("ready", ahead=ahead, line=entry.line, gate=gate, lines_ahead=lines_ahead)
     groups_ahead = queue.lined.turns[line.priority].groups_before(line.group)
-    return JobLocation("ready", ahead=ahead, line=entry.line, groups_ahead=groups_ahead)
+    return JobLocation("ready", ahead=ahead, line=entry.line, gate=gate, groups_ahead=groups_ahead)
 
 
 def _sample(queue: Queue, place: Place, limit: int) -> Sample:

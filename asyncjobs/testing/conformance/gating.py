@@ -196,6 +196,22 @@ class Gating(Theme):
             found += await bench.claim_ids(100)
         assert found == [last]
 
+    async def test_a_gate_that_opens_lets_very_many_lines_on(self, bench: Bench) -> None:
+        await declare(bench, wide=1)
+        await send_lined(bench, gates=["wide"])
+        await bench.claim()
+        many = [lined(bench, gates=[f"c={n:04}", "wide"]) for n in range(1_100)]
+        for first in range(0, len(many), 100):
+            await bench.broker.enqueue(many[first : first + 100])
+        while (await bench.claim(100)).again:
+            pass
+        assert (await figures_of(bench, "wide")).lines == len(many)
+        await declare(bench)
+        found: list[str] = []
+        for _ in range(20):
+            found += await bench.claim_ids(200)
+        assert sorted(found) == sorted(job.id for job in many)
+
     async def test_a_line_that_was_emptied_keeps_no_slot_that_it_has_booked(self, bench: Bench) -> None:
         await declare(bench, a=1, z=1)
         await send_lined(bench, "z", ["z"])

@@ -8,7 +8,7 @@ from asyncjobs.core.limits import QueueLimit
 from asyncjobs.core.lines import line_key
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.uniqueness import UniqueRule
-from asyncjobs.ports import JobLocation, ScanRequest
+from asyncjobs.ports import JobLocation, NewJob, ScanRequest
 from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.lined import declare, figures_of, lined, send_lined
 from asyncjobs.testing.conformance.theme import Theme
@@ -97,6 +97,8 @@ class Lining(Theme):
 
     async def test_jobs_that_are_not_for_the_worker_keep_it_from_no_line_behind_theirs(self, bench: Bench) -> None:
         unknown = [job_id for n in range(40) for job_id in await send_lined(bench, f"a{n:02}", name="other")]
+        for n in range(80):
+            unknown += await send_lined(bench, "", [f"c={n:02}"], name="other")
         [known] = await send_lined(bench, "b")
         found: list[str] = []
         for _ in range(45):
@@ -106,6 +108,19 @@ class Lining(Theme):
         assert found == [known]
         assert set(await bench.ids_in("parked")) <= set(unknown)
 
+    async def test_very_many_suspects_that_are_not_for_the_worker_keep_it_from_nothing(self, bench: Bench) -> None:
+        lined = [job_id for n in range(30) for job_id in await send_lined(bench, f"a{n:02}", name="other")]
+        suspects = [*lined, *await send_lined(bench, count=30, name="other")]
+        assert len(await bench.claim_ids(100)) == len(suspects)
+        await bench.lapse()
+        assert len((await bench.recover()).recovered) == len(suspects)
+        [known] = await send_lined(bench, "b")
+        found: list[str] = []
+        for _ in range(65):
+            found += await bench.claim_ids(1, names=frozenset({"work"}), max_suspects=1)
+        assert found == [known]
+        assert sorted(await bench.ids_in("parked")) == sorted(suspects)
+
     async def test_a_job_of_a_held_tenant_keeps_the_others_of_its_line_from_nothing(self, bench: Bench) -> None:
         [held] = await send_lined(bench, "a", tenant="acme")
         [free] = await send_lined(bench, "a", tenant="globex")
@@ -114,6 +129,23 @@ class Lining(Theme):
         await bench.hold("tenant", "acme", on=False)
         await bench.broker.unpark([bench.queue], frozenset({"work"}), 10**9)
         assert await bench.claim_ids() == [held]
+
+    async def test_a_job_that_came_back_to_the_front_stays_there_once_a_claim_has_seen_it(self, bench: Bench) -> None:
+        [first] = await send_lined(bench, "a")
+        claim = await bench.claim()
+        behind = await send_lined(bench, "a", count=2)
+        [moved] = await send_lined(bench, "a", name="other")
+        assert await bench.broker.edit(bench.queue, moved, priority=0, delay_ms=None, due_at_ms=None) == "edited"
+        await bench.hold("name", "other")
+        await bench.release((await bench.claim(1)).jobs)
+        assert await bench.ids_in("parked") == [moved]
+        await bench.broker.edit(bench.queue, moved, priority=2, delay_ms=None, due_at_ms=None)
+        await bench.hold("name", "other", on=False)
+        await bench.broker.unpark([bench.queue], frozenset({"work", "other"}), 10**9)
+        await bench.release(claim.jobs)
+        order = [first, moved, *behind]
+        assert await bench.ids_in("ready") == order
+        assert [await bench.claim_ids(1) for _ in order] == [[job_id] for job_id in order]
 
     async def test_a_suspect_that_must_wait_stays_first_and_keeps_other_lines_from_nothing(self, bench: Bench) -> None:
         suspects = await send_lined(bench, "a", count=2)
@@ -163,6 +195,17 @@ class Lining(Theme):
         assert ids(claim.jobs) == [behind]
         await bench.settle(claim.jobs)
         assert await bench.claim_ids() == []
+
+    async def test_unique_jobs_that_are_replaced_in_one_call_wait_in_the_order_of_the_call(self, bench: Bench) -> None:
+        def new(number: int, group: str) -> NewJob:
+            rule = UniqueRule(f"key-{number}", on_conflict="replace")
+            return msgspec.structs.replace(lined(bench, group), unique=rule)
+
+        first = [new(number, "a") for number in range(12)]
+        assert await bench.broker.enqueue(first) == [True] * 12
+        order = [7, 2, 11, 0, 5, 9, 1, 10, 3, 8, 6, 4]
+        assert await bench.broker.enqueue([new(number, "b") for number in order]) == [first[one].id for one in order]
+        assert await bench.claim_ids(20) == [first[number].id for number in order]
 
     async def test_a_scheduled_unique_job_that_is_replaced_comes_to_be_due_in_its_new_line(self, bench: Bench) -> None:
         await declare(bench, a=1)
@@ -238,6 +281,17 @@ class Lining(Theme):
         sample = await bench.broker.sample(bench.queue, "ready", 100)
         assert sample.looked_at == len(expected)
 
+    async def test_lines_that_were_emptied_hide_no_other_from_a_page(self, bench: Bench) -> None:
+        await declare(bench, mail=1)
+        await send_lined(bench, gates=["mail"])
+        await bench.claim()
+        sent = [job_id for n in range(12) for job_id in await send_lined(bench, f"{n:02}", ["mail"])]
+        while (await bench.claim()).again:
+            pass
+        await bench.broker.cancel(bench.queue, [*sent[:5], *sent[6:11]], "enough", 60_000)
+        for limit in (1, 2, 3, 100):
+            assert await bench.ids_in("ready", limit=limit) == [sent[5], sent[11]]
+
     async def test_a_page_goes_on_behind_a_job_that_has_left_its_line(self, bench: Bench) -> None:
         sent = await send_lined(bench, "a", count=6)
         page = await bench.broker.page(bench.queue, "ready", "", 2)
@@ -245,6 +299,17 @@ class Lining(Theme):
         assert await bench.claim_ids(2) == sent[:2]
         page = await bench.broker.page(bench.queue, "ready", page.next, 10)
         assert [job.id for job in page.jobs] == sent[2:]
+
+    async def test_a_job_whose_line_no_claim_has_tried_is_located_before_its_full_gate(self, bench: Bench) -> None:
+        await declare(bench, mail=1)
+        await send_lined(bench, gates=["mail"])
+        running = await bench.claim_ids()
+        [waits] = await send_lined(bench, gates=["mail"])
+        found = await bench.broker.locate(bench.queue, waits)
+        assert found is not None
+        assert found.gate is not None
+        assert (found.gate.gate, found.gate.running, [*found.gate.holders]) == ("mail", 1, running)
+        assert (found.ahead, found.groups_ahead, found.lines_ahead) == (0, 0, None)
 
     async def test_a_job_is_located_in_its_line(self, bench: Bench) -> None:
         await declare(bench, mail=1)

@@ -18,15 +18,15 @@
 --- @include unique
 local records, runs = records_of(q, ids), values_of(q.fences, ids)
 
--- So many entries that went before are looked at, beside those of this call.
+-- So many entries that went before are looked at in all lists together, beside those of this call.
 local LOOKED_AT = 100
 
--- What is to be done to a list, of which the jobs `cancelled` (id -> true, `count` of them) end: how many entries at
--- its front are gone then, and are taken out, so that no claim has to pass over all of a queue that was purged.
+-- What is to be done to a list, of which the jobs `cancelled` (id -> true) end: how many of the first `most` entries
+-- are gone then, and are taken out, so that no claim has to pass over all of a queue that was purged.
 --   key, length, front   changes  id -> {the value of its field of `gone`, how many entries fewer are gone}
-local function read_list(where, cancelled, count)
+local function read_list(where, cancelled, most)
   local key = list_key(q, where)
-  local first, fields = redis.call('LRANGE', key, 0, count + LOOKED_AT - 1), {}
+  local first, fields = redis.call('LRANGE', key, 0, most - 1), {}
   for n, id in ipairs(first) do
     fields[n] = gone_field(where, id)
   end
@@ -46,17 +46,18 @@ end
 
 -- The lists by priority and label.
 local function read_lists(ends)
-  local cancelled, counts, lists = {}, {}, {}
+  local cancelled, counts, lists, size = {}, {}, {}, 0
   for _, job in ipairs(ends) do
     if not job.scheduled then
       local where = list_of(job.record)
+      size = size + (cancelled[where] and 0 or 1)
       cancelled[where] = cancelled[where] or {}
       cancelled[where][job.id] = true
       counts[where] = (counts[where] or 0) + 1
     end
   end
   for where, here in pairs(cancelled) do
-    lists[where] = read_list(where, here, counts[where])
+    lists[where] = read_list(where, here, counts[where] + math.floor(LOOKED_AT / size))
   end
   return lists
 end

@@ -1,7 +1,7 @@
 -- forget_queue: forget a queue with its figures, if it holds nothing: no job, no schedule, no hold, and no limit that
 -- was set by hand.
 -- reply  1 if it is forgotten
--- cost   O(names parked), and O(1) an entry that no longer counts
+-- cost   O(names parked), and O(1) an entry that no longer counts, and a line
 --- @include parts
 local cfg = redis.call('HMGET', q.cfg, 'held', 'gone:0', 'gone:1', 'gone:2', 'gone:3', 'gone:parked', 'limit_set')
 local lined, limits = 0, redis.call('HLEN', flow_key(q, 'limits'))
@@ -19,7 +19,7 @@ for priority = 0, 3 do
   lined = lined + math.max(0, whole_in(redis.call('HGET', q.cfg, 'lined:' .. priority)))
 end
 local lines = redis.call('HGETALL', flow_key(q, 'lines'))
-for n = 1, math.min(#lines, PART), 2 do
+for n = 1, #lines, 2 do
   -- Of lines whose jobs were cancelled.
   keys[#keys + 1] = line_key(q, lines[n])
   keys[#keys + 1] = turn_key(q, string.match(lines[n], '^[^\31]*'))
@@ -36,8 +36,10 @@ for _, label in ipairs(redis.call('HKEYS', q.parked)) do
   keys[#keys + 1] = parked_jobs_key(q, label)
   jobs = jobs + redis.call('LLEN', parked_jobs_key(q, label))
 end
-if jobs > 0 or limits > 0 or #lines > PART or cfg[1] or cfg[7] or redis.call('HLEN', q.schedules) > 0 then
+if jobs > 0 or limits > 0 or cfg[1] or cfg[7] or redis.call('HLEN', q.schedules) > 0 then
   return 0
 end
-redis.call('DEL', unpack(keys))
+for first = 1, #keys, PART do
+  redis.call('DEL', unpack(keys, first, math.min(first + PART - 1, #keys)))
+end
 return 1

@@ -36,19 +36,23 @@ end
 
 -- Of a job in a line.
 local function locate_in_line(priority, key)
-  local field = priority .. ':' .. key
+  local now = now_ms(q)
+  local flow = read_flow(q, now)
+  local own = line_in(flow, priority, key)
+  local field = own.field
   local ahead = position_of(line_key(q, field), id)
   ahead = ahead and math.max(0, ahead - (gone_counts(q)[line_where(field)] or 0)) or -1
-  local state, now = redis.call('HGET', flow_key(q, 'lines'), field) or '', now_ms(q)
-  local gate = string.match(state, '^w(.*)$')
-  if not gate then
-    return {'ready', '', ahead, -1, key, {}, groups_before(priority, string.match(key, '^[^\31]*')), -1, now}
-  end
-  local flow, lines_ahead = read_flow(q, now), redis.call('ZRANK', wait_key(q, gate), field) or -1
+  local gate = string.match(redis.call('HGET', flow_key(q, 'lines'), field) or '', '^w(.*)$')
   flow.own = '1'
-  read_gates(q, flow, {gate})
-  local figures = figures_of_gate(q, flow, gate, read_waits(q), read_holders_of(q))
-  return {'ready', '', ahead, -1, key, figures, -1, lines_ahead, now}
+  read_gates(q, flow, own.gate_names)
+  local groups_ahead = gate and -1 or groups_before(priority, own.group)
+  local lines_ahead = gate and redis.call('ZRANK', wait_key(q, gate), field) or -1
+  for _, name in ipairs(own.gate_names) do
+    -- A line in turn finds out at its next try.
+    gate = gate or (room_at(flow.gates[name], field) < 1 and name or nil)
+  end
+  local figures = gate and figures_of_gate(q, flow, gate, read_waits(q), read_holders_of(q)) or {}
+  return {'ready', '', ahead, -1, key, figures, groups_ahead, lines_ahead, now}
 end
 
 local head = heads_of(q, {id})[1]

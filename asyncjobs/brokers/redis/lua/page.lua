@@ -10,8 +10,9 @@
 -- jobs    {id, record, tries, due time, time of death or run, …}, in the order of the place; of deleted ones the
 --         deletion, and what is kept of it in place of the tries; entries that no longer count, or are another
 --         tenant's, are left out
--- cost    O(log n + limit), of running jobs O(n log n) in their number; for a list whose beginning has changed since
---         the last page, O(n) in its pages so far, and 10,000 entries more; so too for each job moved out of a list
+-- cost    O(log n + limit), of running jobs O(n log n) in their number, of ready ones O(1) a line with a key; for a
+--         list whose beginning has changed since the last page, O(n) in its pages so far, and 10,000 entries more; so
+--         too for each job moved out of a list
 --- @include clock
 --- @include records
 --- @include entries

@@ -36,6 +36,26 @@ local function recount(q)
   return lost, wrong, repaired
 end
 
+-- Takes away lines that were emptied while they waited: all that have booked a slot, and some of the others.
+local function forget_emptied(q, flow)
+  local cursor = redis.call('HGET', q.cfg, 'lines_scan') or '0'
+  local found = redis.call('HSCAN', flow_key(q, 'lines'), string.match(cursor, '^%d+$') or '0', 'COUNT', MAX_PASSED)
+  local states, booked = found[2], redis.call('HVALS', flow_key(q, 'booked'))
+  for n, state in ipairs(values_of(flow_key(q, 'lines'), booked)) do
+    states[#states + 1], states[#states + 2] = booked[n], state or ''
+  end
+  for n = 1, #states, 2 do
+    local gate, line = string.match(states[n + 1], '^w(.*)$'), line_at(flow, states[n])
+    if gate and line and not line.is_let_on and has_no_job(q, line) then
+      forget_line(q, flow, line, gate)
+      flow.freed[gate] = true
+    end
+  end
+  if found[1] ~= cursor then
+    flow.cfg.lines_scan = found[1]
+  end
+end
+
 -- Plans what is to be written of lines and gates; to be called before the script writes.
 local function audit(q, now)
   local lost, wrong, repaired = recount(q)
@@ -49,14 +69,7 @@ local function audit(q, now)
   for gate, count in pairs(wrong) do
     flow.gates[gate].use, flow.gates[gate].is_changed, flow.freed[gate] = count, true, true
   end
-  local booked = redis.call('HGETALL', flow_key(q, 'booked'))
-  for n = 1, #booked, 2 do
-    -- A line that waits may have been emptied since.
-    if redis.call('EXISTS', line_key(q, booked[n + 1])) == 0 then
-      read_gates(q, flow, {booked[n]})
-      give_back(flow, flow.gates[booked[n]])
-    end
-  end
+  forget_emptied(q, flow)
   for _, gate in ipairs(redis.call('ZRANGE', flow_key(q, 'opens'), 0, MAX_PASSED - 1)) do
     flow.freed[gate] = true
   end

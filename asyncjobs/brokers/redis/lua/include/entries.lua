@@ -112,6 +112,30 @@ local function take_runs()
   return #runs > limit
 end
 
+-- The first `most` fields of lines from one on, in order, and whether there are more: all are read, and few are sorted.
+local function first_fields(from, most)
+  local found, has_more = {}, false
+  local function cut()
+    table.sort(found)
+    has_more = has_more or #found > most
+    for n = #found, most + 1, -1 do
+      found[n] = nil
+    end
+  end
+  local last
+  for _, field in ipairs(redis.call('HKEYS', flow_key(q, 'lines'))) do
+    if field >= from and (not last or field < last) then
+      found[#found + 1] = field
+      if #found == 2 * most then
+        cut()
+        last = found[most]
+      end
+    end
+  end
+  cut()
+  return found, has_more
+end
+
 -- Takes the entries, and returns whether there are more.
 local function take_entries()
   if place == 'ready' then
@@ -119,13 +143,18 @@ local function take_entries()
     for priority = 0, 3 do
       lists[priority + 1] = {name = tostring(priority), key = q.ready[priority], where = priority}
     end
-    local fields = redis.call('HKEYS', flow_key(q, 'lines'))
-    table.sort(fields)
-    for n, field in ipairs(fields) do
-      -- Behind the names of all ready lists.
-      lists[n + 4] = {name = '4' .. field, key = line_key(q, field), where = line_where(field)}
-    end
-    return take_lists(lists)
+    local from, has_more = string.match(after, '^%d+ %S+ 4(.*)$') or '', false
+    repeat
+      local fields, is_cut = first_fields(from, limit + 1)
+      for _, field in ipairs(fields) do
+        -- Behind the names of all ready lists.
+        lists[#lists + 1] = {name = '4' .. field, key = line_key(q, field), where = line_where(field)}
+      end
+      has_more = take_lists(lists) or is_cut
+      -- Each of these may have been emptied.
+      lists, from = {}, fields[#fields] and fields[#fields] .. '\0'
+    until ids[1] or not is_cut
+    return has_more
   elseif place == 'parked' then
     local lists, labels = {}, redis.call('HKEYS', q.parked)
     table.sort(labels)

@@ -28,7 +28,7 @@ local function check_flow(q, flow)
 end
 
 local function write_line(q, line)
-  local key = line_key(q, line.field)
+  local key = line.list or line_key(q, line.field)
   if line.looked and line.looked > 0 then
     redis.call('LTRIM', key, line.looked, -1)
   end
@@ -208,6 +208,7 @@ end
 local function plan_entered(q, flow, looks_at_time)
   read_entered(q, flow)
   local is_any_on = (looks_at_time or next(flow.freed) ~= nil) and pass_baton(q, flow)
+  flow.is_clean = flow.is_any_forgotten and redis.call('HLEN', flow_key(q, 'lines')) + flow.all_lines == 0
   check_flow(q, flow)
   for _, moment in pairs(flow.opens) do
     -- The keeper of the queue's timer may have set it to a later time.

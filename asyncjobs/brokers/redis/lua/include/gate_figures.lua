@@ -19,16 +19,23 @@ local function gone_counts(q)
 end
 
 -- By gate, how many lines wait for it, how many jobs are in these, and the first job, by the order of ids, of all.
+-- Where very many wait, those that are not looked at count as a job each.
+local MAX_LINES = 5000
 local function read_waits(q)
-  local states, waits, gone = redis.call('HGETALL', flow_key(q, 'lines')), {}, gone_counts(q)
+  local states, waits, gone, looked = redis.call('HGETALL', flow_key(q, 'lines')), {}, gone_counts(q), 0
   for n = 1, #states, 2 do
     local gate = string.match(states[n + 1], '^w(.*)$')
-    local count = gate and redis.call('LLEN', line_key(q, states[n])) - (gone[line_where(states[n])] or 0) or 0
+    local count, first = gate and 1 or 0, nil
+    if gate and looked < MAX_LINES then
+      looked = looked + 1
+      count = redis.call('LLEN', line_key(q, states[n])) - (gone[line_where(states[n])] or 0)
+      first = redis.call('LINDEX', line_key(q, states[n]), 0) or nil
+    end
     if count > 0 then
-      local found, first = waits[gate] or {lines = 0, jobs = 0}, redis.call('LINDEX', line_key(q, states[n]), 0)
+      local found = waits[gate] or {lines = 0, jobs = 0}
       waits[gate] = found
       found.lines, found.jobs = found.lines + 1, found.jobs + count
-      found.first = (not found.first or first < found.first) and first or found.first
+      found.first = first and (not found.first or first < found.first) and first or found.first
     end
   end
   return waits
@@ -56,8 +63,8 @@ local function read_holders_of(q)
 end
 
 -- What of a gate is used up, and what waits:
---   {gate, limit, 'limit by' set by hand, slots, booked ones, lines, jobs, when it opens or -1, the oldest job, its record,
---   ids}
+--   {gate, limit, 'limit by' set by hand, slots, booked ones, lines, jobs, when it opens or -1, the oldest job, its
+--   record, ids}
 local function figures_of_gate(q, flow, name, waits, holders)
   local gate, set = flow.gates[name], redis.call('HGET', flow_key(q, 'limits'), name)
   local waiting = waits[name] or {lines = 0, jobs = 0}

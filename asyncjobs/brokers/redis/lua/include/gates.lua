@@ -25,17 +25,18 @@ end
 
 -- Reads the gates among `names` that are not known yet.
 local function read_gates(q, flow, names)
-  local new, rated, gates = {}, {}, flow.gates
+  local gates, new = flow.gates, nil
   for _, name in ipairs(names) do
     if not gates[name] then
       gates[name] = {name = name, starts = 0, running = 0}
+      new = new or {}
       new[#new + 1] = name
     end
   end
-  if not new[1] then
+  if not new then
     return
   end
-  local used = values_of(flow_key(q, 'use'), new)
+  local rated, used = {}, values_of(flow_key(q, 'use'), new)
   local own = flow.own and values_of(flow_key(q, 'limits'), new) or {}
   local closed, booked = values_of(flow_key(q, 'closed'), new), values_of(flow_key(q, 'booked'), new)
   for n, name in ipairs(new) do
@@ -56,7 +57,10 @@ local function read_gates(q, flow, names)
         rated[#rated + 1] = name
       end
     end
-    local from, till = string.match(closed[n] or '', '^(%d+) (%d+)$')
+    local from, till = nil, nil
+    if closed[n] then
+      from, till = string.match(closed[n], '^(%d+) (%d+)$')
+    end
     if from and tonumber(from) <= flow.now and tonumber(till) > flow.now then
       gate.closed_until = tonumber(till)
     end
@@ -146,34 +150,109 @@ local function free_slots(q, flow, members)
   return keys
 end
 
--- The lines that wait for a gate, the first `count`: those of before, and those that begin to wait now.
-local function first_waiting(q, flow, name, count)
-  local found, lines = redis.call('ZRANGE', wait_key(q, name), 0, count - 1, 'WITHSCORES'), {}
-  for n = 1, #found, 2 do
-    local line = line_at(flow, found[n])
-    if line and not line.waits_for then
-      line.score = float_in(found[n + 1])
-      lines[#lines + 1] = line
-    end
+local function stands_before(one, other)
+  if one.score ~= other.score then
+    return one.score < other.score
   end
-  for _, line in ipairs(flow.closings) do
-    if line.waits_for == name then
-      lines[#lines + 1] = line
-    end
-  end
-  table.sort(lines, function(one, other)
-    if one.score ~= other.score then
-      return one.score < other.score
-    end
-    return one.field < other.field
-  end)
-  return lines
+  return one.field < other.field
 end
 
--- Lets lines on that wait for the gates in `freed`, as many as there is room; where it is for time to make room, notes
--- when. Returns whether one was let on. This is the last that a script changes before it writes.
+-- The lines that wait for a gate, as next_waiting gives them: those of before, and those that begin to wait now.
+local function waiting_at(flow, name, room)
+  local own = flow.closings[name] or {}
+  table.sort(own, stands_before)
+  return {name = name, own = own, own_at = 0, lines = {}, at = 0, read = 0, step = math.min(math.max(room, 0) + 1, 16)}
+end
+
+-- The first line that waits for a gate, nil for none; take_waiting goes on to the next one.
+local function next_waiting(q, flow, waiting)
+  while not (waiting.lines[waiting.at + 1] or waiting.is_whole) do
+    local last = waiting.read + waiting.step - 1
+    local found = redis.call('ZRANGE', wait_key(q, waiting.name), waiting.read, last, 'WITHSCORES')
+    waiting.read, waiting.is_whole = last + 1, #found < 2 * waiting.step
+    waiting.step = math.min(4 * waiting.step, MAX_PASSED)
+    for n = 1, #found, 2 do
+      local line = line_at(flow, found[n])
+      if line and not (line.waits_for or line.is_let_on) then
+        line.score = float_in(found[n + 1])
+        waiting.lines[#waiting.lines + 1] = line
+      end
+    end
+  end
+  local line, own = waiting.lines[waiting.at + 1], waiting.own[waiting.own_at + 1]
+  waiting.is_own_next = own and (not line or stands_before(own, line))
+  return waiting.is_own_next and own or line
+end
+
+local function take_waiting(waiting)
+  local at = waiting.is_own_next and 'own_at' or 'at'
+  waiting[at] = waiting[at] + 1
+end
+
+-- A line waits no longer for a gate.
+local function end_wait(flow, line, name)
+  line.is_let_on = name
+  flow.waits[line.priority] = math.max(0, flow.waits[line.priority] - 1)
+  note_cfg(flow, 'waits', line.priority)
+end
+
+-- Takes away a line that was emptied while it waited for a gate, with what it has booked.
+local function forget_line(q, flow, line, name)
+  end_wait(flow, line, name)
+  flow.all_lines, flow.is_any_forgotten = (flow.all_lines or 0) - 1, true
+  set_state(flow, line, nil)
+  read_gates(q, flow, line.gate_names)
+  for _, gate in ipairs(line.gate_names) do
+    if flow.gates[gate].booked == line.field then
+      give_back(flow, flow.gates[gate])
+    end
+  end
+  if line.gate_names[2] then
+    flow.passed[line.field] = ''
+  end
+end
+
+-- Lets the lines on for which a gate has room, and takes away those before them that were emptied. Returns whether one
+-- was let on, or is to be by the next script.
+local function let_on(q, flow, name)
+  local gate, lines = flow.gates[name], {}
+  local room = room_at(gate)
+  local waiting = flow.waiting[name] or waiting_at(flow, name, room)
+  flow.waiting[name] = waiting
+  local line = next_waiting(q, flow, waiting)
+  local was_any = line ~= nil
+  while line and flow.can_pass > 0 do
+    local is_left = has_no_job(q, line)
+    if not is_left and #lines >= room then
+      break
+    end
+    take_waiting(waiting)
+    flow.can_pass = flow.can_pass - 1
+    if is_left then
+      forget_line(q, flow, line, name)
+    else
+      lines[#lines + 1] = line
+    end
+    line = next_waiting(q, flow, waiting)
+  end
+  read_groups(q, flow, lines)
+  for _, one in ipairs(lines) do
+    local group = flow.groups[one.priority][one.group]
+    bring_into_turn(flow, one, flow.v[one.priority] - MAX_LAG / group.weight)
+    end_wait(flow, one, name)
+  end
+  local is_cut = line ~= nil and flow.can_pass == 0
+  if was_any then
+    flow.opens[name] = (is_cut and flow.now) or (line and room < 1 and moment_of(flow, gate)) or ''
+  end
+  return lines[1] ~= nil or is_cut
+end
+
+-- Lets lines on that wait for the gates in `freed`, as many as there is room, MAX_PASSED at most: the others at once
+-- after. Where it is for time to make room, notes when. Returns whether there is anything for a claim
+-- to do. This is the last that a script changes before it writes.
 local function pass_baton(q, flow)
-  local names, is_any_on = {}, false
+  local is_any_on = false
   if flow.all_wait == 0 then
     return false
   end
@@ -181,29 +260,18 @@ local function pass_baton(q, flow)
   for _, name in ipairs(opened) do
     flow.freed[name], flow.opens[name] = true, ''
   end
-  for name in pairs(flow.freed) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  read_gates(q, flow, names)
-  for _, name in ipairs(names) do
-    local gate, count = flow.gates[name], redis.call('ZCARD', wait_key(q, name))
-    for _, line in ipairs(flow.closings) do
-      count = count + (line.waits_for == name and 1 or 0)
+  flow.waiting, flow.can_pass = {}, MAX_PASSED
+  -- A line that is taken away may free other gates.
+  while next(flow.freed) do
+    local names = {}
+    for name in pairs(flow.freed) do
+      names[#names + 1] = name
     end
-    local room = math.min(room_at(gate), count)
-    local lines = room > 0 and first_waiting(q, flow, name, room) or {}
-    read_groups(q, flow, lines)
-    for n = 1, math.min(room, #lines) do
-      local line = lines[n]
-      local group = flow.groups[line.priority][line.group]
-      bring_into_turn(flow, line, flow.v[line.priority] - MAX_LAG / group.weight)
-      line.is_let_on, is_any_on = name, true
-      flow.waits[line.priority] = math.max(0, flow.waits[line.priority] - 1)
-      note_cfg(flow, 'waits', line.priority)
-    end
-    if count > 0 then
-      flow.opens[name] = (room < 1 and moment_of(flow, gate)) or ''
+    table.sort(names)
+    flow.freed = {}
+    read_gates(q, flow, names)
+    for _, name in ipairs(names) do
+      is_any_on = let_on(q, flow, name) or is_any_on
     end
   end
   return is_any_on

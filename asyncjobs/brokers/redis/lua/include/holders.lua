@@ -67,18 +67,22 @@ local function move_to_line(q, met, now, holder, record)
     end
     return
   end
-  met.moves[holder.id] = {where = list_of(holder.head), key = key, priority = priority}
+  met.move_count = met.move_count + 1
+  met.moves[holder.id] = {
+    id = holder.id, where = list_of(holder.head), key = key, priority = priority, number = met.move_count,
+  }
 end
 
 -- Looks who holds the keys of jobs that are sent; reads only. `known` has the records of ids that are known.
 --   ids       number of a job -> the id of the holder of its key
 --   entries   key, holder, … of jobs that hold their keys from now on
 --   changed   id of a holder -> its new record    dues  as make_due takes them
---   earliest  as make_due takes it    moves  id of a holder -> {where, key, priority}: it leaves a list for a line
+--   earliest  as make_due takes it    moves  id of a holder -> {id, where, key, priority, number}: it leaves a
+--             list for a line, in the order of the numbers
 --   flow      what that changes in the lines, for admit; nil for nothing
 -- A holder that is sent in the same call is given its new record in `records`.
 local function meet_holders(q, now, ids, records, whens, rules, known)
-  local met = {ids = {}, entries = {}, changed = {}, dues = {}, moves = {}, waiting = {}}
+  local met = {ids = {}, entries = {}, changed = {}, dues = {}, moves = {}, move_count = 0, waiting = {}}
   local keys, at, holders, is_new = {}, {}, {}, {}
   for n, rule in ipairs(rules) do
     if rule.mode ~= '' then
@@ -119,12 +123,19 @@ local function meet_holders(q, now, ids, records, whens, rules, known)
     end
   end
   met.earliest = met.dues[1] and earliest_due(q)
-  for id, move in pairs(met.moves) do
+  local moves = {}
+  for _, move in pairs(met.moves) do
+    moves[#moves + 1] = move
+  end
+  table.sort(moves, function(one, other)
+    return one.number < other.number
+  end)
+  for _, move in ipairs(moves) do
     if move.key == '' then
-      line_up(met.waiting, move.priority, id)
+      line_up(met.waiting, move.priority, move.id)
     else
       met.flow = met.flow or read_flow(q, now)
-      enter_line(met.flow, move.priority, move.key, id)
+      enter_line(met.flow, move.priority, move.key, move.id)
     end
   end
   return met

@@ -45,6 +45,8 @@ local function read_flow(q, now)
     by_time = cfg[4], weighted = cfg[5], v = {}, plain = {}, waits = {}, lined = {}, cfg = {}, lines = {},
     entered = {}, groups = {[0] = {}, {}, {}, {}}, gates = {}, freed = {}, states = {}, left = {}, limits = {},
     slots = {}, no_slots = {}, passed = {}, no_passed = {}, closings = {}, opens = {}, all_wait = 0,
+    -- Of each priority, since Lua takes longer for a number in a text than for all the rest of a job.
+    prefixes = {[0] = '0:', '1:', '2:', '3:'}, lined_fields = {[0] = 'lined:0', 'lined:1', 'lined:2', 'lined:3'},
   }
   for priority = 0, 3 do
     flow.v[priority], flow.plain[priority] = float_in(cfg[6 + priority]), float_in(cfg[10 + priority])
@@ -62,20 +64,22 @@ end
 
 local function count_lined(flow, priority, number)
   flow.lined[priority] = math.max(0, flow.lined[priority] + number)
-  note_cfg(flow, 'lined', priority)
+  flow.cfg[flow.lined_fields[priority]] = flow.lined[priority]
 end
 
 local function line_in(flow, priority, key)
-  local field = priority .. ':' .. key
+  local field = flow.prefixes[priority] .. key
   local line = flow.lines[field]
   if not line then
-    line = {field = field, priority = priority, key = key, behind = {}, ahead = {}}
+    line = {field = field, priority = priority, key = key, group = key, gate_names = {}, behind = {}, ahead = {}}
     flow.lines[field] = line
-    line.gate_names = {}
-    for gate in string.gmatch(key, '\31([^\31]*)') do
-      line.gate_names[#line.gate_names + 1] = gate
+    local mark = string.find(key, '\31', 1, true)
+    if mark then
+      line.group = string.sub(key, 1, mark - 1)
+      for gate in string.gmatch(key, '\31([^\31]*)') do
+        line.gate_names[#line.gate_names + 1] = gate
+      end
     end
-    line.group = string.match(key, '^[^\31]*')
   end
   return line
 end
@@ -108,6 +112,37 @@ local function enter_line(flow, priority, key, id, is_first)
   -- What goes to the front goes there from the last one on.
   line.order = is_first and -flow.count_entered or line.order or flow.count_entered
   count_lined(flow, priority, 1)
+end
+
+-- Whether a line has no entries but such as are gone; of one with more than 1,000 it isn't said.
+local function is_emptied(q, field)
+  local key, where = line_key(q, field), line_where(field)
+  local first = redis.call('LINDEX', key, 0)
+  if not first or whole_in(redis.call('HGET', q.gone, gone_field(where, first))) <= 0 then
+    return not first
+  end
+  local counts, ids, fields = {}, {}, {}
+  for n, id in ipairs(redis.call('LRANGE', key, 0, MAX_PASSED)) do
+    if n > MAX_PASSED then
+      return false
+    elseif not counts[id] then
+      ids[#ids + 1], fields[#fields + 1] = id, gone_field(where, id)
+    end
+    counts[id] = (counts[id] or 0) + 1
+  end
+  local gone = values_of(q.gone, fields)
+  for n, id in ipairs(ids) do
+    if whole_in(gone[n]) < counts[id] then
+      return false
+    end
+  end
+  return true
+end
+
+-- Whether a line that waits, or is to wait, has no job, neither in its list nor among those that enter it. One that the
+-- claim has looked at has one.
+local function has_no_job(q, line)
+  return not (line.ids or line.ahead[1] or line.behind[1]) and is_emptied(q, line.field)
 end
 
 local function new_group(flow, priority, name, tag, is_in_turn)
@@ -157,8 +192,9 @@ local function read_groups(q, flow, lines)
   local names, seen = {[0] = {}, {}, {}, {}}, {}
   for _, line in ipairs(lines) do
     local group = flow.groups[line.priority][line.group]
-    if not group and not seen[line.priority .. line.group] then
-      seen[line.priority .. line.group] = true
+    local field = flow.prefixes[line.priority] .. line.group
+    if not group and not seen[field] then
+      seen[field] = true
       table.insert(names[line.priority], line.group)
     end
   end
@@ -178,7 +214,8 @@ local function read_groups(q, flow, lines)
   for _, line in ipairs(lines) do
     local group = flow.groups[line.priority][line.group]
     if group.has_list == nil then
-      group.has_list = flow.kind == '2' and redis.call('EXISTS', turn_key(q, line.priority .. ':' .. line.group)) == 1
+      local key = turn_key(q, flow.prefixes[line.priority] .. line.group)
+      group.has_list = flow.kind == '2' and redis.call('EXISTS', key) == 1
     end
   end
 end

@@ -1,0 +1,110 @@
+-- Lists of ids, ready lists and those of lines, at which a claim looks from their fronts while it plans.
+--- @include flow
+--- @include choice
+--- @include company
+
+-- Makes `list` one of ids that is looked at from its front, and returns it. `behind`: ids that follow those in Redis.
+local function begin_list(list, key, where, behind, step)
+  list.list, list.where, list.behind, list.step = key, where, behind, step
+  list.ids, list.at, list.stored = {}, 0, 0
+  return list
+end
+
+local function read_more(q, flow, list)
+  local found = redis.call('LRANGE', list.list, list.stored, list.stored + list.step - 1)
+  local ids, first = list.ids, list.stored + 1
+  for n, id in ipairs(found) do
+    ids[list.stored + n] = id
+  end
+  list.stored = list.stored + #found
+  if #found < list.step then
+    list.is_whole = true
+    for _, id in ipairs(list.behind) do
+      ids[#ids + 1] = id
+    end
+  end
+  list.step = math.min(2 * list.step, MAX_PASSED)
+  if flow.has_gone then
+    local fields = {}
+    for n = first, #ids do
+      fields[#fields + 1] = gone_field(list.where, ids[n])
+    end
+    list.skips = list.skips or {}
+    for n, skip in ipairs(values_of(q.gone, fields)) do
+      list.skips[first + n - 1] = skip
+    end
+  end
+  if flow.has_tries then
+    list.tries = list.tries or {}
+    for n, tries in ipairs(values_of(q.tries, {unpack(ids, first)})) do
+      list.tries[first + n - 1] = tries
+    end
+  end
+end
+
+-- Whether the next entry of a list is gone.
+local function is_next_gone(flow, list, n, id)
+  if not (list.skips and list.skips[n]) then
+    return false
+  end
+  if list.judged ~= n then
+    list.judged, list.entries = n, entries_of(flow.gone, list.where, id, list.skips[n])
+  end
+  local entries = list.entries
+  return is_gone(entries.value, entries.seen) and entries
+end
+
+-- The next id of a list, and its tries, with what is to be passed over taken out of it; nil where there is none. With
+-- `takes_all`, only entries that are gone are passed over. In a last plan, nothing is looked at behind a job that
+-- is not known.
+local function peek(q, flow, list, takes_all)
+  while true do
+    local n = list.at + 1
+    local id = list.ids[n]
+    if not id then
+      if list.is_whole then
+        return nil
+      end
+      read_more(q, flow, list)
+    else
+      local entries, fate = is_next_gone(flow, list, n, id), not takes_all and flow.fates[id]
+      local tries = list.tries and list.tries[n]
+      local waits = tries and must_wait(tries)
+      if not entries and (waits or not fate) then
+        if flow.known and not (takes_all or waits or flow.known[id]) then
+          flow.is_bounded = true
+          return nil
+        end
+        return id, tries
+      end
+      list.at, list.taken_to = n, n
+      flow.passed_over = flow.passed_over + 1
+      if entries then
+        entries.passed = entries.passed + 1
+      else
+        if fate.kind then
+          flow.parks[#flow.parks + 1] = id
+        end
+        if is_line(list.where) then
+          count_lined(flow, list.priority, -1)
+        end
+      end
+      if flow.passed_over > MAX_PASSED then
+        flow.is_bounded = true
+        return nil
+      end
+    end
+  end
+end
+
+-- The next entry of a list was looked at, and stays: it still is the first one of its id if it was.
+local function note_looked(list)
+  if list.entries and list.judged == list.at + 1 then
+    list.entries.is_first = list.entries.seen == 1
+  end
+end
+
+local function take_next(list)
+  list.at = list.at + 1
+  list.taken_to = list.at
+end

@@ -1,0 +1,193 @@
+-- A plan: which jobs a claim would take, by turns. The participants of a priority are the groups that have lines in
+-- turn, and the ready list. The one with the smallest tag gives the next job, and its tag rises.
+--- @include rotation
+local MORE_GROUPS = 64
+
+local function note_pick(flow, id, tries, list)
+  local n = flow.count + 1
+  flow.count, flow.ids[n], flow.tries[n], flow.from[n] = n, id, tries or false, list
+  if tries then
+    join_company(tries)
+  end
+end
+
+-- The next job of a line is taken: it uses up what the line has booked. Returns whether the group has a line for
+-- another turn.
+local function take_of(q, flow, group, line, id, tries)
+  note_pick(flow, id, tries, line)
+  take_next(line)
+  count_lined(flow, line.priority, -1)
+  if line.gates then
+    line.has_run = true
+    for _, gate in ipairs(line.gates) do
+      if gate.booked == line.field then
+        gate.booked, gate.is_rebooked = nil, true
+      else
+        gate.use = gate.use + 1
+      end
+      gate.starts, gate.is_changed = gate.starts + 1, true
+    end
+    if line.gate_names[2] and flow.has_passed then
+      flow.passed[line.field] = ''
+    end
+  end
+  flow.v[line.priority] = math.max(flow.v[line.priority], group.tag)
+  group.tag, group.is_changed = group.tag + flow.charge / group.weight, true
+  if not peek(q, flow, line, true) and not flow.is_bounded then
+    drop_line(flow, group, line)
+  elseif not is_alone(group) then
+    pop_head(group)
+    group.behind[#group.behind + 1] = line.key
+  end
+  local has_next = head_of(q, group) ~= nil
+  group.is_in_turn = has_next or group.ahead[1] ~= nil
+  return has_next
+end
+
+-- The next job of the ready list, and its tries, with those that must wait passed over.
+local function next_ready(q, flow, plain)
+  while true do
+    local id, tries = peek(q, flow, plain)
+    if not (id and tries and must_wait(tries)) then
+      return id, tries
+    end
+    note_looked(plain)
+    plain.at = plain.at + 1
+    plain.kept[#plain.kept + 1] = plain.at
+    flow.passed_over = flow.passed_over + 1
+    if flow.passed_over > MAX_PASSED then
+      flow.is_bounded = true
+      return nil
+    end
+  end
+end
+
+local function comes_before(one, other)
+  return one.tag < other.tag or (one.tag == other.tag and one.name < other.name)
+end
+
+-- Puts a group among those that have had a turn, by their tags.
+local function put_back(queue, group)
+  local at = #queue.groups
+  while at > queue.at and comes_before(group, queue.groups[at]) do
+    queue.groups[at + 1] = queue.groups[at]
+    at = at - 1
+  end
+  queue.groups[at + 1] = group
+end
+
+-- Reads the next groups in turn.
+local function read_turns(q, flow, priority, front, count)
+  local first = #front.groups
+  local found = redis.call('ZRANGE', flow_key(q, 'turns:' .. priority), first, first + count - 1, 'WITHSCORES')
+  local own, new = flow.groups[priority], {}
+  for n = 1, #found, 2 do
+    local name = found[n]
+    local group = own[name]
+    if not group then
+      group = new_group(flow, priority, name, float_in(found[n + 1]), true)
+      new[#new + 1] = group
+    end
+    front.groups[first + (n + 1) / 2] = group
+  end
+  front.is_whole = #found < 2 * count
+  read_weights(q, flow, new)
+end
+
+-- Reads the gates of the lines that are likely to be tried, all at once.
+local function read_likely(q, flow, front, want)
+  local names = {}
+  for n = 1, math.min(#front.groups, want) do
+    read_keys(q, flow, front.groups[n])
+    for _, key in ipairs(front.groups[n].keys) do
+      if #names > PART / 2 then
+        break
+      end
+      for name in string.gmatch(key, '\31([^\31]*)') do
+        names[#names + 1] = name
+      end
+    end
+  end
+  read_gates(q, flow, names)
+end
+
+-- Picks jobs of one priority until there are `want`.
+local function pick_from(q, flow, priority, want)
+  local front, back = {groups = {}, at = 0}, {groups = {}, at = 0}
+  read_turns(q, flow, priority, front, want - flow.count + MORE_GROUPS)
+  for _, group in pairs(flow.groups[priority]) do
+    if group.is_fresh then
+      put_back(back, group)
+    end
+  end
+  local has_lines = front.groups[1] or back.groups[1] or flow.waits[priority] > 0
+  local missing = want - flow.count
+  flow.step = math.ceil(missing / math.max(1, math.min(flow.all_lines, missing))) + 1
+  flow.keys_step = math.ceil(missing / math.max(1, #front.groups)) + 1
+  if flow.kind == '2' and front.groups[1] then
+    read_likely(q, flow, front, missing)
+  end
+  local plain = flow.ready[priority]
+  plain.step = front.groups[1] and math.min(plain.step, missing) or missing + 1
+  local plain_tag, is_plain_left = math.max(flow.plain[priority], flow.v[priority]), true
+  while flow.count < want and not flow.is_bounded do
+    if not front.groups[front.at + 1] and not front.is_whole then
+      read_turns(q, flow, priority, front, MORE_GROUPS)
+    end
+    local group, queue = front.groups[front.at + 1], front
+    local other = back.groups[back.at + 1]
+    if other and (not group or comes_before(other, group)) then
+      group, queue = other, back
+    end
+    if is_plain_left and (not group or plain_tag <= group.tag) then
+      local id, tries = next_ready(q, flow, plain)
+      is_plain_left = id ~= nil
+      if id then
+        note_pick(flow, id, tries, plain)
+        take_next(plain)
+        if has_lines then
+          flow.v[priority] = math.max(flow.v[priority], plain_tag)
+          plain_tag = plain_tag + flow.charge
+          flow.plain[priority] = plain_tag
+        end
+      end
+    elseif group then
+      queue.at = queue.at + 1
+      local line, id, tries = next_of(q, flow, group)
+      if line and take_of(q, flow, group, line, id, tries) then
+        put_back(back, group)
+      end
+    else
+      break
+    end
+  end
+  if has_lines and missing > want - flow.count then
+    note_cfg(flow, 'v', priority)
+    note_cfg(flow, 'plain', priority)
+  end
+end
+
+-- Makes a plan: up to `want` jobs, of lines with gates no more than `most_gated` in all. `dues`: due jobs, of lines as
+-- {priority, key, id}, of the ready lists by priority. `fates`: id -> {kind, label} of jobs that are to be parked, or
+-- {} of those that are none. `known`: id -> record, in a last plan, nil in others.
+local function plan(q, flow, want, most_gated, dues, fates, known)
+  flow.ids, flow.tries, flow.from, flow.count, flow.ready = {}, {}, {}, 0, {}
+  flow.most_gated, flow.fates, flow.known, flow.parks, flow.gone = most_gated, fates, known, {}, {}
+  flow.vain, flow.passed_over, flow.charge = 0, 0, flow.by_time and 1e-6 or 1
+  flow.all_lines = redis.call('HLEN', flow_key(q, 'lines'))
+  local exist = redis.call('EXISTS', q.gone, q.tries) > 0
+  flow.has_gone = exist and redis.call('EXISTS', q.gone) == 1
+  flow.has_tries = exist and redis.call('EXISTS', q.tries) == 1
+  flow.has_passed = flow.kind == '2' and redis.call('EXISTS', flow_key(q, 'passed')) == 1
+  for _, due in ipairs(dues.lined) do
+    enter_line(flow, due[1], due[2], due[3])
+  end
+  read_entered(q, flow)
+  for step = 0, 3 do
+    local priority = lowest_first and 3 - step or step
+    flow.ready[priority] = begin_list({kept = {}}, q.ready[priority], priority, dues.plain[priority] or {}, want + 1)
+    if flow.count < want and not flow.is_bounded then
+      pick_from(q, flow, priority, want)
+    end
+  end
+end

@@ -1,0 +1,188 @@
+-- The lines of a group in turn: the one at the head of their rotation is tried, and gives a job, waits for a gate, or
+-- leaves.
+--- @include looking
+
+-- The list of a line's jobs.
+local function jobs_of(q, flow, line)
+  if not line.ids then
+    begin_list(line, line_key(q, line.field), line_where(line.field), line.behind, flow.step)
+  end
+  return line
+end
+
+-- The keys of a group's lines in turn, in rotation.
+local function read_keys(q, flow, group)
+  if group.keys then
+    return
+  end
+  group.keys, group.at, group.behind_at, group.is_whole = {}, 0, 0, true
+  if flow.kind == '2' then
+    group.keys = redis.call('LRANGE', turn_key(q, group.priority .. ':' .. group.name), 0, flow.keys_step - 1)
+    group.is_whole = #group.keys < flow.keys_step
+  end
+  group.has_list = #group.keys > 0
+  if not group.has_list and group.was_in_turn then
+    group.keys[1] = group.name
+  end
+end
+
+local function head_of(q, group)
+  local key = group.keys[group.at + 1]
+  if not key and not group.is_whole then
+    local found = redis.call('LRANGE', turn_key(q, group.priority .. ':' .. group.name), group.at, group.at + 99)
+    for n, one in ipairs(found) do
+      group.keys[group.at + n] = one
+    end
+    group.is_whole = #found < 100
+    key = group.keys[group.at + 1]
+  end
+  return key or group.behind[group.behind_at + 1]
+end
+
+local function pop_head(group)
+  group.is_changed = true
+  if group.keys[group.at + 1] then
+    group.at, group.popped = group.at + 1, group.popped + 1
+  else
+    group.behind_at = group.behind_at + 1
+  end
+end
+
+-- Whether a group has one line in turn and no other.
+local function is_alone(group)
+  return group.is_whole and #group.keys - group.at + #group.behind - group.behind_at + #group.ahead == 1
+end
+
+-- The first gate of a line that has no room.
+local function first_full(q, flow, line)
+  local gates = line.gates
+  if not gates then
+    read_gates(q, flow, line.gate_names)
+    gates = {}
+    for n, name in ipairs(line.gate_names) do
+      gates[n] = flow.gates[name]
+    end
+    line.gates = gates
+  end
+  for n, gate in ipairs(gates) do
+    if room_at(gate, line.field) < 1 then
+      return n
+    end
+  end
+end
+
+-- Whether a line books a slot of each gate before the one at `full`: it was tried in vain so often, and no other line
+-- has booked one of these. One that was emptied meanwhile gives back what it has booked.
+local function books(q, flow, line, full)
+  if not line.gates[2] then
+    return false
+  end
+  local tried = whole_in(flow.passed[line.field] or redis.call('HGET', flow_key(q, 'passed'), line.field)) + 1
+  flow.passed[line.field] = tried
+  if tried < PATIENCE then
+    return false
+  elseif has_no_job(q, line) then
+    for n = 1, full - 1 do
+      if line.gates[n].booked == line.field then
+        give_back(flow, line.gates[n])
+      end
+    end
+    return false
+  end
+  for n = 1, full - 1 do
+    local booked = line.gates[n].booked
+    if booked and booked ~= line.field then
+      return false
+    end
+  end
+  return true
+end
+
+-- A line leaves the turn, to wait for its gate at `full`.
+local function close_line(q, flow, group, line, full)
+  local gates, priority = line.gates, line.priority
+  for n = full, #gates do
+    if gates[n].booked == line.field then
+      give_back(flow, gates[n])
+    end
+  end
+  line.score = MAX_TAG * priority + group.tag
+  if books(q, flow, line, full) then
+    line.score = MAX_TAG * priority
+    for n = 1, full - 1 do
+      if not gates[n].booked then
+        use_gate(flow, gates[n], 1)
+        gates[n].booked, gates[n].is_rebooked = line.field, true
+      end
+    end
+  end
+  line.waits_for = gates[full].name
+  set_state(flow, line, 'w' .. line.waits_for)
+  flow.closings[line.waits_for] = flow.closings[line.waits_for] or {}
+  table.insert(flow.closings[line.waits_for], line)
+  flow.waits[priority], flow.all_wait = flow.waits[priority] + 1, flow.all_wait + 1
+  note_cfg(flow, 'waits', priority)
+  note_freed(flow, line.gate_names)
+  flow.vain = flow.vain + 1
+  pop_head(group)
+end
+
+-- An empty line leaves the turn.
+local function drop_line(flow, group, line)
+  flow.all_lines = flow.all_lines - 1
+  set_state(flow, line, nil)
+  for _, gate in ipairs(line.gates or {}) do
+    if gate.booked == line.field then
+      give_back(flow, gate)
+    end
+  end
+  if line.gate_names[2] then
+    flow.passed[line.field] = ''
+  end
+  note_freed(flow, line.gate_names)
+  pop_head(group)
+end
+
+-- A line stays where it is in the rotation, and is left alone by this claim.
+local function leave_line(group, key)
+  pop_head(group)
+  group.ahead[#group.ahead + 1] = key
+end
+
+-- Whether a group has no other line in turn than its line without gates.
+local function has_no_gates(q, group)
+  return is_alone(group) and head_of(q, group) == group.name
+end
+
+-- The line of a group that gives the next job, the job and its tries; nil if there is none. Once no job may be taken
+-- through a gate, a group that has such lines is left alone.
+local function next_of(q, flow, group)
+  read_keys(q, flow, group)
+  if flow.count >= flow.most_gated and not has_no_gates(q, group) then
+    flow.has_ahead = true
+    return nil
+  end
+  while flow.vain < MAX_TRIED and not flow.is_bounded do
+    local key = head_of(q, group)
+    if not key then
+      group.is_in_turn, group.is_changed = group.ahead[1] ~= nil, true
+      return nil
+    end
+    local line = line_in(flow, group.priority, key)
+    local full = line.gate_names[1] and first_full(q, flow, line)
+    if full then
+      close_line(q, flow, group, line, full)
+    else
+      local id, tries = peek(q, flow, jobs_of(q, flow, line))
+      if id and tries and must_wait(tries) then
+        leave_line(group, key)
+      elseif id then
+        return line, id, tries
+      elseif not flow.is_bounded then
+        flow.vain = flow.vain + 1
+        drop_line(flow, group, line)
+      end
+    end
+  end
+  flow.is_bounded = true
+end
