@@ -159,10 +159,11 @@ async def test_a_sample_tells_the_names_in_a_queue(app: App, mail: Any) -> None:
     async with app:
         await app.enqueue_many([mail.request("x") for _ in range(300)])
         await app.enqueue_many([other.request() for _ in range(100)])
-        looked_at, names = await app.sample_queue("bulk", limit=100)
+        looked_at, names, tenants = await app.sample_queue("bulk", limit=100)
         assert 100 <= looked_at <= 120
         assert names["shop.send_email"] == 3 * names["other"]
-        assert await app.sample_queue("bulk", "failed") == (0, {})
+        assert tenants == {}
+        assert await app.sample_queue("bulk", "failed") == (0, {}, {})
         for wrong in ({"limit": 10_001}, {"limit": 0}, {"state": "gone"}):
             with pytest.raises(ArgumentsError):
                 await app.sample_queue("bulk", **wrong)  # type: ignore[arg-type]

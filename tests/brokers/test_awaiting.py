@@ -108,7 +108,7 @@ async def test_a_user_without_channels_learns_that_he_may_not_await(redis_server
     async with app:
         handle = await note.delay()
         for wait in (handle.result(SOON), anext(handle.events())):
-            with pytest.raises(BrokerRefused, match=r"channels.*&asyncjobs:\*"):
+            with pytest.raises(BrokerRefused, match=r"access a channel.*`asyncjobs doctor --acl ROLE` prints"):
                 await asyncio.wait_for(wait, 2)
 
 

@@ -113,7 +113,7 @@ ROLES: Mapping[Role, RoleNeeds] = {
     ),
     "viewer": RoleNeeds(
         "shows jobs and changes nothing: a dashboard to look at",
-        _LOOKED_AT | {"find", "overview", "read_events", "schedule_list"},
+        _LOOKED_AT | {"find", "gates", "overview", "read_events", "schedule_list"},
         (_ANY | _FIGURES | _HISTORY) - WRITES,
         _SHOWN,
         (ENDED_CHANNEL,),

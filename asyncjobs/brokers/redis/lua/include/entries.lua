@@ -145,7 +145,7 @@ local function take_entries()
     end
     local from, has_more = string.match(after, '^%d+ %S+ 4(.*)$') or '', false
     repeat
-      local fields, is_cut = first_fields(from, limit + 1)
+      local fields, is_cut = first_fields(from, math.max(1, limit + 1))
       for _, field in ipairs(fields) do
         -- Behind the names of all ready lists.
         lists[#lists + 1] = {name = '4' .. field, key = line_key(q, field), where = line_where(field)}
@@ -153,7 +153,7 @@ local function take_entries()
       has_more = take_lists(lists) or is_cut
       -- Each of these may have been emptied.
       lists, from = {}, fields[#fields] and fields[#fields] .. '\0'
-    until ids[1] or not is_cut
+    until ids[1] or not is_cut or limit < 1
     return has_more
   elseif place == 'parked' then
     local lists, labels = {}, redis.call('HKEYS', q.parked)
