@@ -5,21 +5,19 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from asyncjobs.brokers.memory.limit import Limit
 from asyncjobs.brokers.memory.lines import Lines
 from asyncjobs.brokers.memory.places import oldest_wait_ms
 from asyncjobs.brokers.memory.queue import Queue
+from asyncjobs.brokers.rules import MAX_HOLDERS, with_rules
 from asyncjobs.core.limits import QueueLimit, QueueRules
 from asyncjobs.core.lines import rule_in
 from asyncjobs.core.retention import QUEUE_KEEP_MS
 from asyncjobs.ports import GateFigures
 
 __all__ = ["MemoryLimits", "gate_figures"]
-
-#: How many of the jobs that run through a gate are named.
-_MAX_HOLDERS = 10
 
 
 class MemoryLimits:
@@ -61,11 +59,8 @@ class MemoryLimits:
             for gate in known:
                 if gate not in by_rule:
                     by_rule[rule_in(gate)].append(gate_figures(lined, gate, now_ms))
-            rules = [(_rule_figures(lined, name, gates, now_ms), gates) for name, gates in by_rule.items()]
-            found: list[GateFigures] = []
-            for rule, gates in sorted(rules, key=lambda one: _urgency(one[0])):
-                found += [rule, *sorted(gates, key=_urgency)[:limit]]
-            return found
+            rules = ((gate_figures(lined, name, now_ms), gates) for name, gates in by_rule.items())
+            return with_rules(rules, limit)
 
 
 def _set_queue(queue: Queue, limit: QueueLimit | None, by: str) -> bool:
@@ -113,28 +108,5 @@ def gate_figures(lined: Lines, gate: str, now_ms: int) -> GateFigures:
         jobs=sum(map(len, waiting)),
         oldest_wait_ms=oldest_wait_ms(waiting, now_ms),
         opens_at_ms=gates.opens_at_ms(gate, now_ms),
-        holders=tuple(itertools.islice(holders, _MAX_HOLDERS)),
+        holders=tuple(itertools.islice(holders, MAX_HOLDERS)),
     )
-
-
-def _rule_figures(lined: Lines, name: str, gates: Sequence[GateFigures], now_ms: int) -> GateFigures:
-    """Return the figures of a rule: those of its gates, and what it has as a gate itself, together."""
-    rule = gate_figures(lined, name, now_ms)
-    parts = [rule, *gates]
-    return GateFigures(
-        gate=name,
-        limit=rule.limit,
-        is_set=rule.is_set,
-        set_by=rule.set_by,
-        running=sum(one.running for one in parts),
-        booked=sum(one.booked for one in parts),
-        lines=sum(one.lines for one in parts),
-        jobs=sum(one.jobs for one in parts),
-        oldest_wait_ms=max(one.oldest_wait_ms for one in parts),
-        opens_at_ms=rule.opens_at_ms,
-        holders=tuple(itertools.islice(itertools.chain.from_iterable(one.holders for one in parts), _MAX_HOLDERS)),
-    )
-
-
-def _urgency(one: GateFigures) -> tuple[int, str]:
-    return -one.lines, one.gate

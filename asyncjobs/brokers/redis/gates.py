@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
 from asyncjobs.brokers.redis.arguments import limit_of
 from asyncjobs.brokers.redis.records import job_from
 from asyncjobs.brokers.redis.scripts import load
+from asyncjobs.brokers.rules import with_rules
 from asyncjobs.core.lines import rule_in
 from asyncjobs.ports import GateFigures
 
 __all__ = ["read_gate", "read_gates"]
 
 _GATES = load("gates")
-
-#: How many of the jobs that run through a gate are named.
-_MAX_HOLDERS = 10
 
 
 def read_gates(queue: str, reply: Sequence[Any], limit: int) -> list[GateFigures]:
@@ -32,11 +29,7 @@ def read_gates(queue: str, reply: Sequence[Any], limit: int) -> list[GateFigures
             of_rules[one.gate] = one
         else:
             gates.append(one)
-    rules = [(_sum(of_rules[name], gates), gates) for name, gates in by_rule.items()]
-    found: list[GateFigures] = []
-    for rule, gates in sorted(rules, key=lambda one: _urgency(one[0])):
-        found += [rule, *sorted(gates, key=_urgency)[:limit]]
-    return found
+    return with_rules(((of_rules[name], gates) for name, gates in by_rule.items()), limit)
 
 
 def read_gate(queue: str, row: Sequence[Any], now_ms: int) -> GateFigures:
@@ -56,25 +49,3 @@ def read_gate(queue: str, row: Sequence[Any], now_ms: int) -> GateFigures:
         opens_at_ms=opens_at_ms if opens_at_ms >= 0 else None,
         holders=tuple(one.decode() for one in holders),
     )
-
-
-def _sum(rule: GateFigures, gates: Sequence[GateFigures]) -> GateFigures:
-    """Return the figures of a rule: those of its gates, and what it has as a gate itself, together."""
-    parts = [rule, *gates]
-    return GateFigures(
-        gate=rule.gate,
-        limit=rule.limit,
-        is_set=rule.is_set,
-        set_by=rule.set_by,
-        running=sum(one.running for one in parts),
-        booked=sum(one.booked for one in parts),
-        lines=sum(one.lines for one in parts),
-        jobs=sum(one.jobs for one in parts),
-        oldest_wait_ms=max(one.oldest_wait_ms for one in parts),
-        opens_at_ms=rule.opens_at_ms,
-        holders=tuple(itertools.islice(itertools.chain.from_iterable(one.holders for one in parts), _MAX_HOLDERS)),
-    )
-
-
-def _urgency(one: GateFigures) -> tuple[int, str]:
-    return -one.lines, one.gate
