@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 
 from asyncjobs import App
-from asyncjobs.cli import main
 from asyncjobs.cli.doctor import checks, repairs
 from asyncjobs.ports import ServerNode, ServerState
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.cli.conftest import Run
 
 
 @pytest.fixture
@@ -29,22 +26,6 @@ def shop(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> App:
     module.app = app  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "standing_shop", module)
     return app
-
-
-@pytest.fixture
-def run(redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command on an empty server; return its exit code and what it printed on each stream."""
-    monkeypatch.setenv("ASYNCJOBS_URL", redis_url)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        try:
-            code = main(arguments)
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else -1
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
 
 
 def test_the_tenants_are_listed_with_what_waits_of_each(run: Run) -> None:
