@@ -6,12 +6,11 @@
 -- cost      O(log n)
 --- @include clock
 --- @include header
---- @include ready
+--- @include entered
 --- @include due
 --- @include place
 --- @include gone
 --- @include parking
---- @include flow
 local record = redis.call('GET', job_key(q, id))
 if not record then
   return 'unknown'
@@ -59,11 +58,5 @@ set_priority(job_key(q, id), new)
 if dues[1] then
   make_due(q, dues, earliest)
 end
-make_ready(q, waiting)
-if flow then
-  write_flow(q, flow)
-  if is_startable_in(flow) then
-    ring(q)
-  end
-end
+make_startable(q, waiting, flow)
 return 'edited'

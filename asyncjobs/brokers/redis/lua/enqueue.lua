@@ -2,7 +2,7 @@
 --- @each job: id, when, record
 -- when   '' now, '+ms' that long from now by the server's clock, '@ms' at that Unix time
 --- @rare time_given, earliest_due, put_off, make_due
---- @rare line_of, read_flow, enter_line, note_kind, read_entered, check_flow, write_flow, is_startable_in
+--- @rare line_of, read_flow, enter_line, note_kind, read_entered, check_flow, write_entered
 -- reply  a string of '1' (new) and '0' (known), one a job
 -- cost   O(1) a job, O(log n) a scheduled one
 --- @include admit

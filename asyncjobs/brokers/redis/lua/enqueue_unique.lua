@@ -1,7 +1,7 @@
 -- enqueue_unique: accept new jobs as `enqueue` does, of which some have a unique key, and leave out those whose key
 -- another job holds.
 --- @each job: id, when, record, mode, within: ms, at_most: ms
---- @rare line_of, read_flow, enter_line, note_kind, read_entered, check_flow, write_flow, is_startable_in
+--- @rare line_of, read_flow, enter_line, note_kind, read_entered, check_flow, write_entered
 -- mode, within, at_most   as of include/holders.lua
 --- @reply accepted, holders
 -- accepted  a string of '1' (new), '0' (known) and '2' (left out), one a job    holders  the ids of those in its place

@@ -8,12 +8,11 @@
 --- @include records
 --- @include fields
 --- @include header
---- @include ready
+--- @include entered
 --- @include due
 --- @include tries
 --- @include dead
 --- @include holders
---- @include flow
 
 -- key, holder, … of dead jobs that hold their keys again: those that no other job holds by now. `keys` stand in the
 -- order of `ids`, '' for none.
@@ -84,13 +83,7 @@ redis.call('HSET', q.tries, unpack(fresh_tries))
 if entries[1] then
   redis.call('HSET', q.unique, unpack(entries))
 end
-make_ready(q, waiting)
-if flow then
-  write_flow(q, flow)
-  if is_startable_in(flow) then
-    ring(q)
-  end
-end
+make_startable(q, waiting, flow)
 if dues[1] then
   make_due(q, dues, earliest)
 end

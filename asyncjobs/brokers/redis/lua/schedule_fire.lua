@@ -8,7 +8,7 @@
 -- count     how many of the jobs are its own; they stand in the order of the firings
 -- mode, within  as of include/holders.lua
 --- @rare meet_holders, write_met
---- @rare line_of, read_flow, enter_line, note_kind, read_entered, check_flow, write_flow, is_startable_in
+--- @rare line_of, read_flow, enter_line, note_kind, read_entered, check_flow, write_entered
 --- @reply now_ms, fired, skipped
 -- fired    a string of '1' and '0' (not due yet, paused, or fired by another), one a firing
 -- skipped  a string of '1' (fired, but without jobs, since the last one is live) and '0', one a firing

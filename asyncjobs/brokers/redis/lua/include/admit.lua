@@ -2,9 +2,8 @@
 --- @include clock
 --- @include header
 --- @include records
---- @include ready
+--- @include entered
 --- @include due
---- @include flow
 
 -- The time, if `needs_now` or something here depends on it, and whether the queue may still have events of jobs that
 -- are no more: only then are they looked for.
@@ -68,13 +67,7 @@ local function admit(q, now, has_events, ids, records, whens, left_out, flow)
   for first = 1, #streams, PART do
     redis.call('DEL', unpack(streams, first, math.min(first + PART - 1, #streams)))
   end
-  make_ready(q, waiting)
-  if flow then
-    write_flow(q, flow)
-    if is_startable_in(flow) then
-      ring(q)
-    end
-  end
+  make_startable(q, waiting, flow)
   if dues[1] then
     make_due(q, dues, earliest)
   end
