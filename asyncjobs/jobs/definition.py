@@ -232,22 +232,7 @@ class _Verbs(Generic[P, R]):
         definition, options = self._definition, self._call_options
         if options.tenant is UNSET and (tenant := current_tenant_id()) is not None:
             options = msgspec.structs.replace(options, tenant=tenant)
-        signature = signature_of(definition)
-        arguments, keywords = signature.encode(args, kwargs)
-        unique = definition._unique
-        return JobRequest(
-            name=definition.name,
-            arguments=arguments,
-            keywords=keywords,
-            signature=signature.hash,
-            defaults=definition.options,
-            options=options,
-            _returns=signature.returns,
-            _unique=rule_for(unique, signature, arguments, keywords) if unique else None,
-            _keys=definition._keys,
-            delay_ms=delay_ms,
-            due_at_ms=due_at_ms,
-        )
+        return definition._new_request(args, kwargs, options, delay_ms, due_at_ms)
 
     def _send(self, request: JobRequest[R], caller: FrameType) -> Coroutine[None, None, JobHandle[R]]:
         return self._dispatcher().dispatch(request, f"{caller.f_code.co_filename}:{caller.f_lineno}")
@@ -324,6 +309,32 @@ class JobDefinition(_Verbs[P, R]):
         check_unique(self.name, self.options, signature)
         self._keys = LineKeys(self.name, self.options, signature)
         return signature
+
+    def _new_request(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: CallOptions,
+        delay_ms: int = 0,
+        due_at_ms: int | None = None,
+    ) -> JobRequest[Any]:
+        """Return the checked call with these options, whatever the tenant here; raises as ``request`` does."""
+        signature = signature_of(self)
+        arguments, keywords = signature.encode(args, kwargs)
+        unique = self._unique
+        return JobRequest(
+            name=self.name,
+            arguments=arguments,
+            keywords=keywords,
+            signature=signature.hash,
+            defaults=self.options,
+            options=options,
+            _returns=signature.returns,
+            _unique=rule_for(unique, signature, arguments, keywords) if unique else None,
+            _keys=self._keys,
+            delay_ms=delay_ms,
+            due_at_ms=due_at_ms,
+        )
 
     def __repr__(self) -> str:
         return f"<job {self.name!r} of {self.__module__}.{self.__qualname__}>"

@@ -14,10 +14,9 @@ from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 from asyncjobs.core.schedule import SCHEDULE_HEADER, TICK_HEADER, Schedule, Timing
 from asyncjobs.core.stored import read_live
 from asyncjobs.errors import ArgumentsError, DefinitionError
-from asyncjobs.jobs.definition import JobDefinition, signature_of
+from asyncjobs.jobs.definition import JobDefinition
 from asyncjobs.jobs.encryption import Encryption
 from asyncjobs.jobs.request import JobRequest
-from asyncjobs.jobs.uniqueness import rule_for
 from asyncjobs.jobs.values.codec import ANY
 from asyncjobs.ports import NewJob
 
@@ -72,26 +71,13 @@ def scheduled_request(definition: JobDefinition[..., R]) -> JobRequest[R]:
     Raises:
         DefinitionError: The handler needs arguments.
     """
-    signature = signature_of(definition)
     try:
-        arguments, keywords = signature.encode((), {})
+        return definition._new_request((), {}, CallOptions())
     except ArgumentsError as error:
         raise DefinitionError(
             f"job {definition.name!r} has a schedule, so all its parameters need defaults: {error}; or give them with "
             "app.add_schedule(…)"
         ) from error
-    unique = definition._unique
-    return JobRequest(
-        name=definition.name,
-        arguments=arguments,
-        keywords=keywords,
-        signature=signature.hash,
-        defaults=definition.options,
-        options=CallOptions(),
-        _returns=signature.returns,
-        _unique=rule_for(unique, signature, arguments, keywords) if unique else None,
-        _keys=definition._keys,
-    )
 
 
 def request_of(
