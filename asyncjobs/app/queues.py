@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from asyncjobs.core.bounds import shown
-from asyncjobs.core.gates import TENANT, By, value_text
+from asyncjobs.core.gates import NULL, TENANT, By, key_text, value_text
 from asyncjobs.core.limits import NO_LIMIT, QueueLimit, QueueRules, checked_limit
 from asyncjobs.core.lines import line_key, short_value
 from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue
 from asyncjobs.errors import ArgumentsError, DefinitionError
-from asyncjobs.jobs.definition import JobDefinition, keys_of
+from asyncjobs.jobs.definition import keys_of
 from asyncjobs.jobs.registry import Registry, rules_of
 from asyncjobs.jobs.request import JobRequest
 
@@ -84,7 +84,7 @@ class DeclaredQueues:
             # Of a schedule, or sent by its name.
             job = self._registry.find(request.name)
             if job is None:
-                return line_key(short_value(tenant), ()) if turn is TENANT and tenant else ""
+                return line_key(short_value(key_text(tenant)), ()) if turn is TENANT and tenant else ""
             keys = keys_of(job)
         return keys.line(turn, request.arguments, request.keywords, tenant)
 
@@ -124,19 +124,18 @@ class DeclaredQueues:
             )
         for job in those:
             keys_of(job).check_parameter(parameter, f"fair_by of the queue {queue!r}")
-        known = set(_known_groups(those, parameter))
+        known: set[str] = set()
+        for job in those:
+            values = keys_of(job).known_values(parameter)
+            if values is None:
+                return
+            known |= values
         unknown = sorted(weights.keys() - known)
-        if unknown and None not in known:
+        if unknown:
             raise DefinitionError(
                 f"the queue {queue!r} has a weight for {unknown[0]!r}, which is no value of {parameter!r}: expected "
-                f"{', '.join(sorted(map(str, known)))}"
+                f"{', '.join(sorted(known))}"
             )
-
-
-def _known_groups(jobs: list[JobDefinition[..., Any]], parameter: str) -> Iterator[str | None]:
-    """Give the values that a parameter of some jobs can have; with ``None`` where there is no end of them."""
-    for job in jobs:
-        yield from keys_of(job).known_values(parameter) or [None]
 
 
 def _checked_weights(given: Any) -> dict[str, float]:
@@ -150,7 +149,10 @@ def _checked_weights(given: Any) -> dict[str, float]:
         if not is_number or not _LEAST_WEIGHT <= weight <= _MAX_WEIGHT:
             raise ArgumentsError(f"weights: {shown(group)}: {shown(weight)}: expected a number from 0.001 to 1000")
         try:
-            weights[value_text(group)] = float(weight)
+            text = value_text(group)
         except ArgumentsError as error:
             raise ArgumentsError(f"weights: the group {error}") from None
+        if text == NULL:
+            raise ArgumentsError("weights: None: jobs with None have no group, and so no weight")
+        weights[text] = float(weight)
     return weights

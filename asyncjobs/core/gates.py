@@ -19,6 +19,8 @@ from asyncjobs.errors import ArgumentsError
 
 __all__ = [
     "TENANT",
+    "MAX_TEXT",
+    "NULL",
     "By",
     "Limit",
     "Tenant",
@@ -36,6 +38,12 @@ _DIGEST_CHARS = 6
 
 # Of a whole number that msgpack holds.
 _MAX_BITS = 64
+
+#: How many characters the text of a value has at most.
+MAX_TEXT = 1_000
+
+#: The text of a value that is none.
+NULL = "null"
 
 
 class Tenant(enum.Enum):
@@ -103,8 +111,8 @@ class Limit(msgspec.Struct, frozen=True):
     def by(self, *parameters: By) -> Limit:
         """Return the limit for each value of a parameter by itself: three jobs a customer, not three in all.
 
-        Values are text, whole numbers, ``bool``, ``UUID``, ``date``, members of an ``Enum`` of text or numbers, or
-        ``None``, which is a value like the others.
+        Values are text of at most 1,000 characters, whole numbers, ``bool``, ``UUID``, ``date``, members of an ``Enum``
+        of text or numbers, or ``None``, which is a value like the others.
 
         Args:
             *parameters: The names of parameters of the job, or ``TENANT`` for its tenant. With several, the limit is
@@ -151,18 +159,23 @@ def key_text(value: Any) -> str:
         value: Text, a whole number, a truth value or ``None``. What was a ``UUID``, a date or a member of an ``Enum``
             is one of these by now.
 
+    Returns:
+        The text itself of a text, but ``"null"`` in quotes of a text that is the word of ``None``.
+
     Raises:
-        ArgumentsError: It is something else.
+        ArgumentsError: It is something else, or a text that is too long.
     """
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str) and len(value) <= MAX_TEXT:
+        # With quotes or without, so that no two texts become one.
+        return f'"{value}"' if value.strip('"') == NULL else value
     if value is None or isinstance(value, bool):
-        return "null" if value is None else "true" if value else "false"
+        return NULL if value is None else "true" if value else "false"
     if isinstance(value, int) and value.bit_length() <= _MAX_BITS:
         return str(value)
+    what = f"a text of {len(value):,} characters" if isinstance(value, str) else shown(value)
     raise ArgumentsError(
-        f"{shown(value)} can't tell jobs apart: expected text, a whole number, a bool, a UUID, a date, a member of an "
-        "Enum of these, or None"
+        f"{what} can't tell jobs apart: expected text of at most {MAX_TEXT:,} characters, a whole number, a bool, a "
+        "UUID, a date, a member of an Enum of these, or None"
     )
 
 
@@ -197,6 +210,10 @@ def checked_gate(limit: object = "", value: object = UNSET) -> str:
     if not _NAME.fullmatch(rule) or (has_value and value is not UNSET):
         at = "" if value is UNSET else f", value={shown(value)}"
         raise ArgumentsError(f"limit={shown(name)}{at}: expected a Limit, its name, or a gate such as 'customer=42'")
+    if len(text) > MAX_TEXT:
+        raise ArgumentsError(
+            f"limit={shown(name)}: its value has {len(text):,} characters; expected at most {MAX_TEXT:,}"
+        )
     if has_value:
         return gate_of(rule, text) if text[:1] != DIGEST_MARK else f"{rule}={text}"
     if value is UNSET:

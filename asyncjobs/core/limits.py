@@ -11,6 +11,7 @@ import re
 from datetime import timedelta
 
 import msgspec
+from msgspec import UNSET
 
 from asyncjobs.core.bounds import checked_count, shown
 from asyncjobs.core.duration import Duration, to_ms
@@ -63,15 +64,17 @@ class Rate(msgspec.Struct, frozen=True):
     """How many jobs may start in ``per``, at least 1."""
     per: Duration = 1.0
     """In which time: seconds or ``timedelta``, from a millisecond to a day."""
-    burst: int = 0
-    """How many may start at the same moment after a quiet time; for 0, what the rate gives in 100 ms, at least 1."""
+    burst: int = UNSET  # type: ignore[assignment]  # it is a number from __post_init__ on
+    """How many may start at the same moment after a quiet time, at least 1; by default what the rate gives in 100 ms,
+    and 1 if that is less."""
 
     def __post_init__(self) -> None:
         starts = checked_count("Rate: starts", self.starts, least=1)
         per_ms = to_ms("Rate: per", self.per, least_ms=1)
         if per_ms > _UNITS_MS["d"]:
             raise ArgumentsError(f"Rate: per={shown(self.per)}: expected at most a day, 86,400 s")
-        burst = checked_count("Rate: burst", self.burst) or max(1, _BURST_MS * starts // per_ms)
+        given: object = self.burst
+        burst = max(1, _BURST_MS * starts // per_ms) if given is UNSET else checked_count("Rate: burst", given, least=1)
         # Rates that say the same in other words are equal.
         msgspec.structs.force_setattr(self, "per", per_ms / 1000)
         msgspec.structs.force_setattr(self, "burst", burst)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from asyncjobs.core.bounds import shown
-from asyncjobs.core.gates import TENANT, By, Limit, combined, key_text, numbers_of, own_rule, value_text
+from asyncjobs.core.gates import NULL, TENANT, By, Limit, combined, key_text, numbers_of, own_rule, value_text
 from asyncjobs.core.limits import QueueLimit
 from asyncjobs.core.lines import MAX_GATES, gate_of, line_key, short_value
 from asyncjobs.core.options import DefinitionOptions
@@ -27,8 +27,6 @@ _EXPECTED = "text, int, bool, UUID, date, an Enum of these, or None"
 
 _split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _read = msgspec.msgpack.Decoder().decode
-
-_NULL = key_text(None)
 
 _Values = Mapping[By, str]
 
@@ -137,13 +135,9 @@ class LineKeys:
             except Exception as error:
                 raise DefinitionError(f"{wrong}whose default can't be used: {error}") from error
 
-    def known_values(self, parameter: str) -> frozenset[str]:
-        """Return the texts of all values that a parameter can have, where it is an ``Enum`` or a ``Literal``."""
-        annotation = self._signature.codec_of(parameter).annotation
-        if isinstance(annotation, enum.EnumMeta):
-            return frozenset(map(value_text, annotation))
-        is_literal = typing.get_origin(annotation) is Literal
-        return frozenset(map(value_text, typing.get_args(annotation))) if is_literal else frozenset()
+    def known_values(self, parameter: str) -> frozenset[str] | None:
+        """Return the texts of all values that a parameter can have, but ``None``; ``None`` where they have no end."""
+        return _known_in(self._signature.codec_of(parameter).annotation, [])
 
     def _default(self, parameter: str) -> str:
         found = self._defaults.get(parameter)
@@ -171,14 +165,17 @@ class LineKeys:
         values = self._values(needed, arguments, keywords, tenant)
         group = values.get(turn, "") if turn is not None else ""
         return line_key(
-            short_value(group) if group and group != _NULL else "", [gate.text(values) for gate in self._gates]
+            short_value(group) if group and group != NULL else "", [gate.text(values) for gate in self._gates]
         )
 
-    def gate(self, limit: str | None, arguments: bytes, keywords: tuple[str, ...], tenant: str) -> str:
+    def gate(
+        self, limit: str | None, by: tuple[By, ...], arguments: bytes, keywords: tuple[str, ...], tenant: str
+    ) -> str:
         """Return the gate that one limit of the job is for a call.
 
         Args:
             limit: The name of the limit, empty for the one without a name; ``None`` for the only one.
+            by: What it goes by, where the job has several limits of this name; empty for the only one.
             arguments: As ``line`` takes them.
             keywords: As ``line`` takes them.
             tenant: As ``line`` takes it.
@@ -187,16 +184,24 @@ class LineKeys:
             ArgumentsError: The job has no such limit, or several.
         """
         rule = own_rule(self._name) if limit == "" else limit
-        found = [gate for gate in self._gates if rule is None or gate.rule == rule]
+        named = [gate for gate in self._gates if rule is None or gate.rule == rule]
+        found = [gate for gate in named if gate.by == by] if by else named
         if len(found) != 1:
-            known = ", ".join(self.rules) or "none"
-            if rule is not None and not found:
-                raise ArgumentsError(f"{shown(rule)} is no limit of job {self._name!r}; its limits are {known}")
-            raise ArgumentsError(
-                f"job {self._name!r} has {len(found) or 'no'} limits{'' if rule is None else f' {rule!r}'} that "
-                f"RateLimited could close: expected one of {known}"
-            )
+            raise ArgumentsError(f"job {self._name!r} raised RateLimited{self._not_one(rule, named)}")
         return found[0].text(self._values(found[0].by, arguments, keywords, tenant))
+
+    def _not_one(self, rule: str | None, named: list[_Gate]) -> str:
+        """Return why what ``gate`` was asked for is not one limit; ``named`` are those of the rule."""
+        known = f"its limits are {', '.join(self.rules) or 'none'}"
+        if not named:
+            return ", and has no limits" if rule is None else f" for {shown(rule)}, which is no limit of it; {known}"
+        if rule is None and len(self.rules) > 1:
+            return f" without saying for which limit; {known}"
+        ways = [f"by({', '.join(map(repr, gate.by))})" for gate in named]
+        return (
+            f" for {named[0].rule!r}, which it has {' and '.join(ways)}: expected one of them, as in "
+            f"RateLimited(limit.{ways[0]}, after=…)"
+        )
 
     def _values(
         self, wanted: Sequence[By] | set[By], arguments: bytes, keywords: tuple[str, ...], tenant: str
@@ -205,14 +210,16 @@ class LineKeys:
         stored: list[msgspec.Raw] | None = None
         for one in wanted:
             if one is TENANT:
-                values[one] = tenant or _NULL
+                values[one] = key_text(tenant or None)
                 continue
             stored = _split(arguments) if stored is None else stored
             at = self._signature.place_of(one, len(stored), keywords)
             try:
                 values[one] = self._default(one) if at is None else key_text(_read(stored[at]))
             except ArgumentsError as error:
-                raise ArgumentsError(f"{self._name}(): {one}={error}") from None
+                limits = [repr(gate.rule) for gate in self._gates if one in gate.by]
+                what = f"the limit {' and '.join(limits)}" if limits else "a turn of its queue"
+                raise ArgumentsError(f"job {self._name!r}: {what} goes by {one!r}, and {error}") from None
         return values
 
 
@@ -246,6 +253,21 @@ def _is_key(annotation: Any, seen: list[Any]) -> bool:
     ):
         return all(_is_key(part, seen) for part in _parts(annotation))
     return annotation is None
+
+
+def _known_in(annotation: Any, seen: list[Any]) -> frozenset[str] | None:
+    if any(one is annotation for one in seen):
+        return None
+    seen.append(annotation)
+    if annotation is None or annotation is types.NoneType:
+        return frozenset()
+    if annotation is bool or isinstance(annotation, enum.EnumMeta):
+        return frozenset(map(value_text, (False, True) if annotation is bool else annotation))
+    if typing.get_origin(annotation) is Literal:
+        return frozenset(value_text(value) for value in typing.get_args(annotation) if value is not None)
+    found = [_known_in(part, seen) for part in _parts(annotation)]
+    known = [one for one in found if one is not None]
+    return frozenset().union(*known) if known and len(known) == len(found) else None
 
 
 def _parts(annotation: Any) -> Iterator[Any]:

@@ -11,7 +11,7 @@ import msgspec
 
 from asyncjobs.core.bounds import MAX_DURATION_MS, shown
 from asyncjobs.core.duration import Duration, to_ms
-from asyncjobs.core.gates import Limit
+from asyncjobs.core.gates import TENANT, By, Limit
 from asyncjobs.core.settlement import bounded_message
 from asyncjobs.core.text import message_of, storable
 from asyncjobs.errors import ArgumentsError
@@ -85,7 +85,8 @@ class RateLimited(Snooze):
     job: other jobs that need it stay in their queue, and none of them asks in vain.
 
     Args:
-        limit: The limit to close, or its name; one of the job's own. By default the only one that it has.
+        limit: The limit to close, or its name; one of the job's own. By default the only one that it has. Where the job
+            has one limit by several parameters apart, ``limit.by(…)`` says which.
         after: For how long: seconds, a ``timedelta``, or the text of a ``Retry-After`` header, which is a number of
             seconds or a date.
 
@@ -107,6 +108,8 @@ class RateLimited(Snooze):
         super().__init__(max(_LEAST_S, after_s))
         self.limit = (limit.name or "") if isinstance(limit, Limit) else limit
         """The name of the limit, empty for the job's limit without a name; ``None`` for its only one."""
+        self.by: tuple[By, ...] = limit.parameters if isinstance(limit, Limit) else ()
+        """What the limit goes by, where that was said."""
 
 
 _LEAST_S = 0.001
@@ -154,7 +157,8 @@ class Cancel(Steering):
         """Why the job was cancelled."""
 
 
-_decode = msgspec.msgpack.Decoder(tuple[str, int | None, str, str | None]).decode
+# Of what a limit goes by, None stands for TENANT.
+_decode = msgspec.msgpack.Decoder(tuple[str, int | None, str, str | None, list[str | None]]).decode
 
 
 def pack_steering(error: BaseException) -> bytes:
@@ -163,18 +167,21 @@ def pack_steering(error: BaseException) -> bytes:
         if isinstance(error, kind):
             # The reason as a message, whatever the handler gave for it.
             reason = bounded_message(message_of(error))
-            parts = kind.__name__, getattr(error, "after_ms", None), reason, getattr(error, "limit", None)
+            by = [None if one is TENANT else one for one in getattr(error, "by", ())]
+            parts = kind.__name__, getattr(error, "after_ms", None), reason, getattr(error, "limit", None), by
             return msgspec.msgpack.encode(parts)
     return b""
 
 
 def unpack_steering(packed: bytes) -> Steering:
     """Return the exception that ``pack_steering`` packed."""
-    kind, after_ms, reason, limit = _decode(packed)
+    kind, after_ms, reason, limit, by = _decode(packed)
     if kind == "Retry":
         return Retry(None if after_ms is None else after_ms / 1000, reason)
     if kind == "RateLimited":
-        return RateLimited(limit, after=(after_ms or 0) / 1000)
+        raised = RateLimited(limit, after=(after_ms or 0) / 1000)
+        raised.by = tuple(TENANT if one is None else one for one in by)
+        return raised
     if kind == "Snooze":
         return Snooze((after_ms or 0) / 1000)
     return Discard(reason) if kind == "Discard" else Cancel(reason)

@@ -28,6 +28,7 @@ from asyncjobs import (
 )
 from asyncjobs.brokers.memory import MemoryBroker
 from asyncjobs.core.lines import gates_in, group_in
+from asyncjobs.jobs.steering import pack_steering, unpack_steering
 from asyncjobs.ports import EnqueueReply, FireReply, Firing, NewJob
 from asyncjobs.testing import Attempt
 from tests.api.absurd import ABSURD
@@ -155,7 +156,11 @@ async def test_a_limit_without_a_name_is_that_of_its_job(app: App, broker: Notin
         (CustomerId, 7, "customer=7"),
         (Any, 7, "customer=7"),
         (UUID, UUID(int=3), "customer=~FKa3OLIsDGBFL9JU3yz58g"),
-        (str, "long" * 250_000, "customer=~1lz4wtwrEmnHCKcFripsmg"),
+        (str, "long" * 250, "customer=~9MXio2VYWC8rkTd1oH7nkA"),
+        # None and its word are two values, and no quotes make them one.
+        (str | None, "null", 'customer="null"'),
+        (str | None, '"null"', 'customer=""null""'),
+        (str | None, None, "customer=null"),
     ],
 )
 async def test_values_stand_in_the_gate_as_text(
@@ -373,6 +378,7 @@ def test_numbers_and_names_that_are_none_are_refused(make: Callable[[], Any], me
         ({"fair_by": TENANT, "weights": {"gold": -1}}, "'gold': -1"),
         ({"fair_by": TENANT, "weights": {"gold": "3"}}, "'gold': '3'"),
         ({"fair_by": TENANT, "weights": {"gold": float("nan")}}, "'gold': nan"),
+        ({"fair_by": TENANT, "weights": {None: 3}}, "jobs with None have no group"),
         ({"fair_by": TENANT, "weights": {1.5: 3}}, "the group 1.5 can't tell jobs apart"),
     ],
 )
@@ -422,9 +428,46 @@ async def test_a_value_that_can_not_tell_jobs_apart_is_refused_at_the_call(app: 
     async def work(key: Any) -> None: ...
 
     async with app:
-        for value in (1.5, [1], {"a": 1}, b"x"):
-            with pytest.raises(ArgumentsError, match=r"work\(\): key=.* can't tell jobs apart: expected text"):
-                work.delay(value)
+        for value in (1.5, [1], {"a": 1}, b"x", "x" * 1_001, "x" * 1_000_000):
+            with pytest.raises(ArgumentsError) as caught:
+                await work.delay(value)
+            assert str(caught.value).startswith("job 'work': the limit 'customer' goes by 'key', and ")
+            assert "can't tell jobs apart: expected text of at most 1,000 characters, a whole number" in str(
+                caught.value
+            )
+            assert len(str(caught.value)) < 500
+        with pytest.raises(ArgumentsError, match="a text of 1,001 characters"):
+            await app.set_limit("default", customer, "x" * 1_001, running=1)
+        with pytest.raises(ArgumentsError, match="its value has 1,001 characters; expected at most 1,000"):
+            await app.set_limit("default", f"customer={'x' * 1_001}", running=1)
+
+
+async def test_a_key_of_a_unique_job_may_be_of_any_length(app: App) -> None:
+    @app.job(unique=Unique(by="text"))
+    async def work(text: str) -> None: ...
+
+    async with app:
+        first, again, other = [await work.delay("x" * 100_000 + end) for end in "aab"]
+    assert first.id == again.id != other.id
+
+
+async def test_a_tenant_and_a_group_called_null_are_not_none(app: App, broker: Noting) -> None:
+    app.queue("default", fair_by="key")
+    app.queue("mail", fair_by=TENANT)
+
+    @app.job(limits=customer.by(TENANT))
+    async def work(key: str | None) -> None: ...
+
+    async with app:
+        await work.delay(None)
+        assert broker.lines[-1] == "\x1fcustomer=null"
+        with tenant_scope("null"):
+            await work.delay("null")
+            assert broker.lines[-1] == '"null"\x1fcustomer="null"'
+            await work.with_options(queue="mail").delay(None)
+            assert broker.group == '"null"'
+            await app.send("unknown", [], queue="mail")
+            assert broker.group == '"null"'
 
 
 async def test_a_worker_does_not_start_where_turns_or_weights_are_of_nobody(app: App) -> None:
@@ -444,6 +487,41 @@ async def test_a_worker_does_not_start_where_turns_or_weights_are_of_nobody(app:
         with pytest.raises(DefinitionError, match="'silver', which is no value of 'plan': expected gold, tin"):
             async with other.worker():
                 pass
+
+
+@pytest.mark.parametrize(
+    ("annotation", "known"),
+    [
+        (Plan, "gold, tin"),
+        (Plan | None, "gold, tin"),
+        (Annotated[Plan, "how it pays"], "gold, tin"),
+        (Annotated[Plan | None, "how it pays"], "gold, tin"),
+        (Literal["gold"] | Plan | None, "gold, tin"),
+        (NewType("PlanOfUser", Plan), "gold, tin"),  # type: ignore[valid-newtype]
+        (Literal["gold", None], "gold"),
+        (bool, "false, true"),
+    ],
+)
+async def test_a_weight_of_a_value_that_there_is_not_is_found_in_types_with_few_values(
+    annotation: Any, known: str
+) -> None:
+    app = App("memory://")
+    app.queue("default", fair_by="key", weights={"silver": 2})
+    job = app.job(with_key(annotation))
+    assert job.name == "work"
+    async with app:
+        with pytest.raises(DefinitionError, match=f"'silver', which is no value of 'key': expected {known}$"):
+            async with app.worker():
+                pass
+
+
+@pytest.mark.parametrize("annotation", [str, Plan | str, Any, Plan | int | None, Annotated[str | None, "its name"]])
+async def test_a_weight_of_any_value_is_taken_of_a_type_with_many(annotation: Any) -> None:
+    app = App("memory://")
+    app.queue("default", fair_by="key", weights={"silver": 2})
+    app.job(with_key(annotation))
+    async with app, app.worker():
+        pass
 
 
 # -- RateLimited
@@ -497,9 +575,50 @@ async def test_a_job_that_closes_a_limit_that_is_not_its_own_has_failed(app: App
         attempts = await kit.run(check=False)
         messages = [(await app.find_job(handle.id)).errors[-1].message for handle in handles]
     assert {one.outcome for one in attempts} == {"retrying", "failed"}
-    assert "job 'charge' has 2 limits that RateLimited could close" in messages[0]
-    assert messages[1] == "'mail' is no limit of job 'charge'; its limits are stripe, customer"
-    assert "job 'plain' has no limits that RateLimited could close" in messages[2]
+    assert messages == [
+        "job 'charge' raised RateLimited without saying for which limit; its limits are stripe, customer",
+        "job 'charge' raised RateLimited for 'mail', which is no limit of it; its limits are stripe, customer",
+        "job 'plain' raised RateLimited, and has no limits",
+    ]
+
+
+async def test_of_a_limit_by_two_parameters_a_job_says_which_it_closes(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    said: list[Limit | str] = []
+
+    @app.job(limits=[customer.by("payer"), customer.by(TENANT, "payee")])
+    async def pay(payer: int, payee: int) -> None:
+        if said:
+            raise RateLimited(said.pop(), after=30)
+
+    for limit, gate in (
+        (customer.by("payer"), "customer=1"),
+        (customer.by(TENANT, "payee"), "customer=null,2"),
+    ):
+        caplog.clear()
+        said.append(limit)
+        with app.testing() as kit, caplog.at_level("INFO", "asyncjobs.worker"):
+            await pay.delay(1, 2)
+            assert outcomes(await kit.run()) == ["snoozed", "completed"]
+        assert f"and closes {gate} until then" in caplog.text
+    for limit in (customer, "customer", customer.by("payee")):
+        said.append(limit)
+        with app.testing() as kit:
+            handle = await pay.delay(1, 2)
+            await kit.run(check=False)
+            [error] = (await app.find_job(handle.id)).errors
+        assert error.message == (
+            "job 'pay' raised RateLimited for 'customer', which it has by('payer') and by(TENANT, 'payee'): expected "
+            "one of them, as in RateLimited(limit.by('payer'), after=…)"
+        )
+
+
+@pytest.mark.parametrize("raised", [RateLimited(after=3), RateLimited(customer.by(TENANT, "payer"), after=3)])
+def test_what_is_closed_is_the_same_for_a_handler_in_a_process(raised: RateLimited) -> None:
+    read = unpack_steering(pack_steering(raised))
+    assert isinstance(read, RateLimited)
+    assert (read.limit, read.by, read.after_ms) == (raised.limit, raised.by, raised.after_ms)
 
 
 def outcomes(attempts: Sequence[Attempt]) -> list[str]:

@@ -60,6 +60,8 @@ def test_what_is_no_rate_is_refused_in_words(rate: Any) -> None:
         {"starts": 1, "per": "s"},
         {"starts": 1, "per": timedelta(days=2)},
         {"starts": 1, "burst": -1},
+        {"starts": 1, "burst": 0},
+        {"starts": 1, "burst": None},
         {"starts": 1, "burst": 2.5},
     ],
 )
@@ -83,7 +85,7 @@ def test_a_limit_is_told_in_words() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_in_any_time_no_more_jobs_start_than_burst_and_rate_allow(seed: int) -> None:
     chance = random.Random(seed)
-    rate = Rate(chance.randint(1, 2_000), chance.choice([0.5, 1, 7, 60]), chance.choice([0, 1, 2, 30]))
+    rate = Rate(chance.randint(1, 2_000), chance.choice([0.5, 1, 7, 60]), chance.choice([1, 2, 30]))
     now_ms, used_ms, started = 1_700_000_000_000.0, 0.0, []
     for _ in range(300):
         left = starts_left(rate, used_ms, now_ms)

@@ -106,7 +106,7 @@ def _rate_limited(error: RateLimited, job: Job, plan: RunPlan, now_ms: int) -> O
     """Return the outcome of a job that closes one of its gates; a failure if it has no such gate."""
     envelope = job.envelope
     try:
-        closes = plan.keys.gate(error.limit, bytes(envelope.arguments), envelope.keywords, job.tenant)
+        closes = plan.keys.gate(error.limit, error.by, bytes(envelope.arguments), envelope.keywords, job.tenant)
     except ArgumentsError as problem:
         return outcome_of_error(problem, job, plan, now_ms, trace=error)
     return Snoozed(error.after_ms, closes)
