@@ -24,7 +24,7 @@ from asyncjobs.core.options import Durability
 from asyncjobs.core.server import Server, parse_url
 from asyncjobs.errors import ConfigurationError, UnknownSetting, closest
 
-__all__ = ["Server", "SettingOptions", "Settings", "load_settings", "shown", "to_ms"]
+__all__ = ["Server", "SettingOptions", "Settings", "load_server", "load_settings", "shown", "to_ms"]
 
 
 class SettingOptions(TypedDict, total=False):
@@ -321,18 +321,10 @@ def load_settings(url: Any, given: Mapping[str, Any], environ: Mapping[str, str]
         if name not in _SETTINGS:
             raise UnknownSetting(f"App has no keyword {name!r}.{closest(name, (*_SETTINGS, *_NO_SETTINGS))}")
     code = {name: _Given(value, "") for name, value in given.items() if value is not UNSET}
-    source = "the URL"
-    if url is UNSET:
-        url, source = environ.get("ASYNCJOBS_URL") or UNSET, "ASYNCJOBS_URL"
-    address = {} if url is UNSET else {name: _Given(one, source) for name, one in parse_url(url, source).items()}
-    # A URL names the whole address, so no part of it is taken from elsewhere; a password may be.
-    names = _RULES if url is UNSET else _SETTINGS | _CONNECTING
-    environment = _from_environment(names, environ)
     # Merged first and checked then, so that a value that doesn't count needn't be right.
-    values = {name: _checked(name, *one) for name, one in (environment | address | code).items()}
-    values.setdefault("nodes", ((values.pop("host", "localhost"), values.pop("port", 6379)),))
-    server = {name: values.pop(name) for name in Server.__struct_fields__ if name in values}
-    settings = Settings(server=Server(**server), **values)
+    values = {name: _checked(name, *one) for name, one in (_outside_code(url, environ) | code).items()}
+    server = _server_of(values)
+    settings = Settings(server=server, **{name: value for name, value in values.items() if name in _SETTINGS})
     if "encryption" in values and not settings.encryption_keys:
         raise ConfigurationError(
             f"encryption={settings.encryption!r} without a key, so nothing would be encrypted: set encryption_keys, "
@@ -341,6 +333,32 @@ def load_settings(url: Any, given: Mapping[str, Any], environ: Mapping[str, str]
     if "blocked_limit" in values:
         return settings
     return msgspec.structs.replace(settings, blocked_limit=_BLOCKED_LEASES * settings.lease)
+
+
+def load_server(url: Any, environ: Mapping[str, str]) -> Server:
+    """Return where the broker of ``url`` is; what the URL doesn't say of the connection is the environment's.
+
+    Raises:
+        ConfigurationError: The URL is wrong, or what the environment says of the connection.
+    """
+    given = _outside_code(url, environ)
+    return _server_of({name: _checked(name, *one) for name, one in given.items() if name not in _SETTINGS})
+
+
+def _outside_code(url: Any, environ: Mapping[str, str]) -> dict[str, _Given]:
+    """Return what the environment gives, and the URL, which wins."""
+    source = "the URL"
+    if url is UNSET:
+        url, source = environ.get("ASYNCJOBS_URL") or UNSET, "ASYNCJOBS_URL"
+    address = {} if url is UNSET else {name: _Given(one, source) for name, one in parse_url(url, source).items()}
+    # A URL names the whole address, so no part of it is taken from elsewhere; a password may be.
+    return _from_environment(_RULES if url is UNSET else _SETTINGS | _CONNECTING, environ) | address
+
+
+def _server_of(values: Mapping[str, Any]) -> Server:
+    """Return the server that ``values`` describe, among other things."""
+    nodes = ((values.get("host", "localhost"), values.get("port", 6379)),)
+    return Server(**{"nodes": nodes} | {name: values[name] for name in Server.__struct_fields__ if name in values})
 
 
 def _from_environment(names: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, _Given]:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
+import msgspec
+
 from asyncjobs.app.brokers import make_broker
 from asyncjobs.app.connection import Connection
 from asyncjobs.app.lookup import Lookup
@@ -28,7 +30,7 @@ from asyncjobs.jobs.values.hooks import STANDARD, Encoders, Hooks
 from asyncjobs.middleware.base import Middleware
 from asyncjobs.middleware.chain import checked_middleware
 from asyncjobs.ports import Broker
-from asyncjobs.settings import SettingOptions, Settings, load_settings
+from asyncjobs.settings import SettingOptions, Settings, load_server, load_settings
 from asyncjobs.worker.execution.hooks import checked_hook
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.worker import Worker
@@ -142,11 +144,7 @@ class App(AllVerbs):
         """
         if self._connection.shared.users:
             raise ConfigurationError(f"the app is open on {self.settings.server}, so it can't use another broker")
-        own = {name: getattr(self.settings, name) for name in SettingOptions.__annotations__}
-        if not self.settings.encryption_keys:
-            # Its default, which must not look as if encryption without a key was asked for.
-            del own["encryption"]
-        self.settings = load_settings(url, own, os.environ)
+        self.settings = msgspec.structs.replace(self.settings, server=load_server(url, os.environ))
         self._connection.replace(self.settings, make_broker(self.settings.server, self.settings.prefix))
 
     @property
