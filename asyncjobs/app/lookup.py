@@ -103,6 +103,11 @@ class Lookup:
         [reply] = await self._connection.broker.cancel(queue, [job_id], reason, self.keep_ms)
         return reply
 
+    @on_app_loop
+    async def forget(self, job_id: str, *, queue: str) -> None:
+        """Forget an ended job; see ``Intake.forget``."""
+        await self._connection.broker.forget(queue, job_id)
+
     async def wait_for_end(self, job_id: str, *, queue: str, timeout: float | None) -> Job | None:
         """Wait until a job has ended or is dead, also while the broker is away; see ``Intake.wait_end``.
 

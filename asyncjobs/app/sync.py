@@ -83,12 +83,13 @@ class SyncApp:
             patience=self._send_timeout,
         )
 
-    def result(self, handle: JobHandle[R], timeout: float | timedelta | None = None) -> R:
+    def result(self, handle: JobHandle[R], timeout: float | timedelta | None = None, *, forget: bool = False) -> R:
         """Wait until a job has ended, as ``JobHandle.result`` does.
 
         Args:
             handle: The handle of the job.
             timeout: How long to wait: seconds or ``timedelta``; by default for ever.
+            forget: Whether to remove the job once its result is read.
 
         Returns:
             What its handler returned.
@@ -100,7 +101,7 @@ class SyncApp:
             raise ArgumentsError(
                 f"{shown(handle)} is no handle: expected what job.delay_sync(…) or app.handle(…) returns"
             )
-        return self._loop.run_sync(lambda: handle.result(timeout), "await handle.result(…)")
+        return self._loop.run_sync(lambda: handle.result(timeout, forget=forget), "await handle.result(…)")
 
     @overload
     def send(

@@ -14,6 +14,7 @@ from asyncjobs.core.job import Job, JobError
 from asyncjobs.core.record.version import newer_version
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import (
+    BrokerError,
     EncryptionError,
     EnvelopeError,
     JobCancelled,
@@ -60,6 +61,10 @@ class JobLookup(Protocol):
         While the broker is away it waits too, until the timeout. Raises ``EncryptionError`` for a result that can't be
         decrypted.
         """
+        ...
+
+    async def forget(self, job_id: str, *, queue: str) -> None:
+        """Forget an ended job; see ``Intake.forget``."""
         ...
 
     async def read_events(
@@ -121,11 +126,13 @@ class JobHandle(Generic[R_co]):
         """Return the state of the job now; raises as ``refresh`` does."""
         return (await self.refresh()).state
 
-    async def result(self, timeout: float | timedelta | None = None) -> R_co:
+    async def result(self, timeout: float | timedelta | None = None, *, forget: bool = False) -> R_co:
         """Wait until the job has ended, also while the broker is away.
 
         Args:
             timeout: How long to wait: seconds or ``timedelta``; by default for ever.
+            forget: Whether to remove the job once its result is read, with its events, in place of keeping it for
+                ``result_ttl``. What isn't returned is not removed. If the removal fails, that is logged.
 
         Returns:
             What its handler returned.
@@ -163,7 +170,7 @@ class JobHandle(Generic[R_co]):
                 f"job {job.id} completed, but its result isn't kept: its result_ttl is 0, or has passed"
             )
         try:
-            return cast("R_co", self._returns.decode(job.encoded_result))
+            result = cast("R_co", self._returns.decode(job.encoded_result))
         except Exception as error:
             # Code of the types may raise anything.
             if key_id := key_id_of(job.encoded_result):
@@ -172,6 +179,16 @@ class JobHandle(Generic[R_co]):
                 f"the result of job {job.id} does not fit the handler's return annotation: {error}; "
                 "read it with app.handle(id, queue=…), which takes any value"
             ) from error
+        if forget:
+            await self._forget()
+        return result
+
+    async def _forget(self) -> None:
+        try:
+            await self._lookup.forget(self.id, queue=self.queue)
+        except BrokerError as error:
+            # The result, which is at hand, is not lost for that.
+            _log.warning("job %s, whose result was read, is kept until its result_ttl has passed: %s", self.id, error)
 
     async def events(self, after: int = 0) -> AsyncIterator[JobEvent]:
         """Yield the events of the job, those of the past first, until it has ended.

@@ -70,6 +70,20 @@ class Intake(Protocol):
         """
         ...
 
+    async def forget(self, queue: str, job_id: str) -> bool:
+        """Forget a job that has ended, whose result was read: its record, its result and its events.
+
+        A later job of the same id is a new one. Dead jobs are not forgotten.
+
+        Args:
+            queue: The queue.
+            job_id: The job's id.
+
+        Returns:
+            Whether there was one that has ended.
+        """
+        ...
+
     async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
         """Return the next events of a job; if there are none yet, wait for the first, or for the end of the job.
 

@@ -124,6 +124,11 @@ class KitBroker:
         await self._refuse_endless_wait(job_id)
         return await self._memory.wait_end(queue, job_id, timeout)
 
+    async def forget(self, queue: str, job_id: str) -> bool:
+        self._check()
+        is_kept = self._ended.pop((queue, job_id), None) is not None
+        return await self._memory.forget(queue, job_id) or is_kept
+
     async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
         self._check()
         page = await self._memory.events(queue, job_id, after, limit, 0.0)

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from asyncjobs import App, AppNotOpen, Worker
+from asyncjobs import App, AppNotOpen, ResultExpired, Worker
 from asyncjobs.app.verbs.schedules import ScheduleVerbs
 from tests.waiting import SOON
 
@@ -29,7 +29,9 @@ def test_code_without_a_loop_sends_and_waits(redis_url: str) -> None:
     other = App(redis_url, prefix="sync")
     other.registry = app.registry
     asyncio.run(Worker(other).run_until_empty())  # type: ignore[arg-type]
-    assert (app.sync.result(handle, SOON), app.sync.result(third, SOON)) == (2, 4)
+    assert (app.sync.result(handle, SOON), app.sync.result(third, SOON, forget=True)) == (2, 4)
+    with pytest.raises(ResultExpired):
+        app.sync.result(third)
     assert app.sync.queue_stats("default").scheduled == 1
     assert app.sync.edit_job(later.id, delay=7200) == "edited"
     assert app.sync.cancel_job(later.id, reason="no") == "cancelled"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,21 @@ from typing import Any
 import pydantic
 import pytest
 
-from asyncjobs import App, AppNotOpen, ArgumentsError, UnknownJob, Worker, job, tenant_scope
+from asyncjobs import (
+    App,
+    AppNotOpen,
+    ArgumentsError,
+    BrokerUnavailable,
+    JobFailed,
+    ResultError,
+    ResultExpired,
+    RetryPolicy,
+    UnknownJob,
+    Worker,
+    job,
+    tenant_scope,
+)
+from tests.apps import broker_of
 from tests.waiting import SOON
 from tests.worker import cpu_jobs
 
@@ -111,6 +126,57 @@ async def test_the_record_of_a_job_has_its_result_as_plain_values(app: App, orde
         assert found == ["x", None, datetime(2026, 1, 2, tzinfo=UTC), {"price": 5}, {"number": 7}, None, None]
         assert (await kept[1].refresh()).encoded_result
         assert not (await unkept.refresh()).encoded_result
+
+
+async def test_a_result_can_be_removed_when_it_is_read(app: App, order: Any) -> None:
+    @app.job(retry=RetryPolicy(max_retries=0))
+    async def fail() -> None:
+        raise ValueError("no")
+
+    async with app:
+        sent = await order.with_options(result_ttl=math.inf, job_id="once").delay(7)
+        dead = await fail.delay()
+        await Worker(app, queues=["default", "orders"]).run_until_empty()
+        assert await sent.result(SOON, forget=True) == Order(7)
+        with pytest.raises(ResultExpired):
+            await sent.result(SOON)
+        with pytest.raises(UnknownJob):
+            await order.handle(sent.id).refresh()
+        assert await app.undelete_jobs([sent.id], queue="orders") == [False]
+        assert await app.audit() == []
+        assert (await order.with_options(job_id="once").delay(8)).is_new
+        # What isn't returned stays.
+        with pytest.raises(JobFailed):
+            await dead.result(SOON, forget=True)
+        assert [job.id for job in await app.failed_jobs()] == [dead.id]
+
+
+async def test_a_result_that_does_not_fit_is_not_removed(app: App, order: Any) -> None:
+    @app.job(name="other", queue="orders")
+    async def other(number: int) -> int:
+        return number
+
+    async with app:
+        sent = await order.delay(7)
+        await Worker(app, queues=["orders"]).run_until_empty()
+        with pytest.raises(ResultError):
+            await other.handle(sent.id).result(SOON, forget=True)
+        assert await sent.result(SOON) == Order(7)
+
+
+async def test_a_result_is_returned_though_it_can_not_be_removed(
+    app: App, order: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def forget(*_: Any) -> bool:
+        raise BrokerUnavailable("away")
+
+    async with app:
+        sent = await order.delay(7)
+        await Worker(app, queues=["orders"]).run_until_empty()
+        monkeypatch.setattr(broker_of(app), "forget", forget)
+        assert await sent.result(SOON, forget=True) == Order(7)
+        assert f"job {sent.id}, whose result was read, is kept until its result_ttl has passed: away" in caplog.text
+        assert await sent.result(SOON) == Order(7)
 
 
 async def test_a_result_of_a_process_is_in_the_record_too(app: App) -> None:

@@ -174,6 +174,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "enqueue_unique": Call([rows("enqueue_unique", "job", *unique)], {}),
         "extend": Call([list(members.values())], {"lease_ms": 60_000}),
         "find": Call([], {"id": "leased-1", "watches": True}),
+        "forget": Call([], {"id": "ended"}),
         "forget_deleted": Call([["deleted-1", "nobody"]], {}),
         "forget_queue": Call([], {}),
         "locate": Call([], {"id": "ready-1"}),

@@ -384,6 +384,14 @@ async def test_results_lapse_when_the_test_moves_the_clock_and_not_by_a_run(shop
         await first.result()
 
 
+async def test_a_result_that_is_removed_when_it_is_read_is_gone(shop: Shop, kit: Kit) -> None:
+    handle = await shop.send.delay("ada")
+    await kit.run()
+    assert await handle.result(forget=True) == "to ada"
+    with pytest.raises(ResultExpired):
+        await handle.result()
+
+
 async def test_a_job_that_is_sent_later_expires_later(shop: Shop, kit: Kit) -> None:
     kit.advance(timedelta(days=2))
     await shop.send.with_options(expires=30).delay("in time")

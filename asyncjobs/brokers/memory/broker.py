@@ -142,6 +142,10 @@ class MemoryBroker(MemorySeries, MemoryOperations, MemoryDead, MemorySearch, Mem
             return job
         raise ResultTimeout(f"job {job_id} has not ended within {timeout:g} s; it is {job.state.value} and goes on")
 
+    async def forget(self, queue: str, job_id: str) -> bool:
+        with self._lock:
+            return store.forget(self._queue(queue), job_id, self._now_ms())
+
     async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
         def look(state: Queue, now_ms: int) -> tuple[bool, EventPage | None]:
             page = running.read_events(state, job_id, after, limit, now_ms)

@@ -23,6 +23,7 @@ __all__ = [
     "cancel",
     "delete",
     "edit",
+    "forget",
     "hold",
     "page",
     "page_of_deleted",
@@ -146,6 +147,16 @@ def retry(queue: Queue, job_ids: Sequence[str], delay_ms: int, spread_ms: int, n
     queue.make_ready([entry for entry, due in zip(retried, dues, strict=True) if not due])
     queue.schedule([(entry, now_ms + due) for entry, due in zip(retried, dues, strict=True) if due])
     return reply
+
+
+def forget(queue: Queue, job_id: str, now_ms: int) -> bool:
+    """Forget an ended job; return whether there was one."""
+    entry = queue.get(job_id, now_ms)
+    if entry is None or entry.place != "ended":
+        return False
+    queue.unique.leave(entry)
+    queue.forget(entry)
+    return True
 
 
 def delete(queue: Queue, job_id: str, keep_ms: int, deletion: int, now_ms: int) -> bool:

@@ -29,6 +29,7 @@ _LOOK_EVERY_S = 60.0
 
 _ENQUEUE_UNIQUE = load("enqueue_unique")
 _FIND = load("find")
+_FORGET = load("forget")
 _READ_EVENTS = load("read_events")
 
 _NOT_UNIQUE = UniqueRule("")
@@ -95,6 +96,9 @@ class RedisIntake(Session):
         if job is None or is_over:
             return job
         raise ResultTimeout(f"job {job_id} has not ended within {timeout:g} s; it is {job.state.value} and goes on")
+
+    async def forget(self, queue: str, job_id: str) -> bool:
+        return bool(await self._on_queue(_FORGET, queue, id=job_id))
 
     async def events(self, queue: str, job_id: str, after: int, limit: int, timeout: float | None) -> EventPage | None:
         async def look() -> tuple[bool, EventPage | None]:

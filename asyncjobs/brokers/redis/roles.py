@@ -37,7 +37,7 @@ class RoleNeeds(NamedTuple):
     """Whether its scripts may write; if not, they do without."""
 
 
-_SENT = frozenset(("enqueue", "enqueue_unique", "find", "read_events"))
+_SENT = frozenset(("enqueue", "enqueue_unique", "find", "forget", "read_events"))
 _LOOKED_AT = frozenset(("dead_groups", "locate", "page", "runs", "sample", "scan", "series"))
 _STEERED = frozenset(("cancel", "edit", "forget_queue", "hold", "mark_group", "retry", "schedule_move"))
 _RUN = frozenset(

@@ -8,7 +8,8 @@ import pytest
 
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import ResultTimeout
-from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench
+from asyncjobs.ports import Emission
+from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench, lease_of
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Intake"]
@@ -54,6 +55,30 @@ class Intake(Theme):
         assert await bench.broker.find(bench.queue, job.id) is None
         assert await bench.broker.enqueue([job]) == [True]
         assert await bench.claim_ids() == [job.id]
+
+    async def test_an_ended_job_is_forgotten_with_all_that_is_kept_of_it(self, bench: Bench) -> None:
+        job = bench.new()
+        await bench.send(job)
+        [running] = (await bench.claim()).jobs
+        await bench.broker.emit([Emission(lease_of(running), 1, 0, [b"event"])], 10, 60_000)
+        await bench.settle([running], ttl_ms=60_000)
+        assert await bench.broker.forget(bench.queue, job.id) is True
+        assert await bench.broker.find(bench.queue, job.id) is None
+        assert await bench.broker.events(bench.queue, job.id, 0, 10, 0) is None
+        assert await bench.broker.forget(bench.queue, job.id) is False
+        assert await bench.broker.undelete(bench.queue, [job.id]) == [False]
+        assert await bench.broker.enqueue([job]) == [True]
+
+    async def test_what_has_not_ended_is_not_forgotten(self, bench: Bench) -> None:
+        [dead] = await bench.bury()
+        [running] = await bench.send()
+        await bench.claim()
+        [ready, later] = await bench.send(bench.new(), bench.new(delay_ms=60_000))
+        for job_id in (dead, running, ready, later, "nobody"):
+            assert await bench.broker.forget(bench.queue, job_id) is False
+        for job_id in (dead, running, ready, later):
+            assert await bench.broker.find(bench.queue, job_id) is not None
+        assert await bench.ids_in("dead") == [dead]
 
     async def test_jobs_for_several_queues_are_answered_in_the_order_given(self, bench: Bench) -> None:
         known = bench.new(queue="other")

@@ -210,7 +210,7 @@ class Uniqueness(Theme):
         await bench.broker.prune([bench.queue], 60_000, 100)
         assert await bench.broker.enqueue([unique(bench, within_ms=1_000)]) == [first.id]
 
-    @pytest.mark.parametrize("end", ["cancelled", "dead", "deleted", "pruned"])
+    @pytest.mark.parametrize("end", ["cancelled", "dead", "deleted", "forgotten", "pruned"])
     async def test_within_its_time_a_job_that_did_not_complete_keeps_nobody_out(self, bench: Bench, end: str) -> None:
         first = unique(bench, within_ms=60_000)
         await bench.send(first)
@@ -219,6 +219,9 @@ class Uniqueness(Theme):
         elif end == "deleted":
             await bench.settle((await bench.claim()).jobs)
             await bench.broker.delete(bench.queue, [first.id], keep_ms=60_000, deletion=1)
+        elif end == "forgotten":
+            await bench.settle((await bench.claim()).jobs)
+            assert await bench.broker.forget(bench.queue, first.id)
         else:
             await bench.fail((await bench.claim()).jobs, for_good=True)
         if end == "pruned":
