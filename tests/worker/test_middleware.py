@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +18,6 @@ from asyncjobs import (
     BrokerUnavailable,
     ConfigurationError,
     Discard,
-    Inject,
     JobContext,
     JobFailed,
     JobRequest,
@@ -28,35 +27,12 @@ from asyncjobs import (
     RetryPolicy,
     Worker,
     current_job,
-    resource,
 )
 from asyncjobs.middleware import CallNext, DefaultTimeout, Logging, Send, Translate
 from tests.waiting import SOON, Notes, until
+from tests.worker.layers import NO_RETRY, Noting
 
 pytestmark = pytest.mark.anyio
-
-NO_RETRY = RetryPolicy(max_retries=0)
-
-
-class Noting(Middleware):
-    """Notes what passes it, on both sides."""
-
-    def __init__(self, name: str, seen: list[str]) -> None:
-        self.name = name
-        self.seen = seen
-
-    async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> Any:
-        self.seen.append(f"{self.name} sends {len(requests)}")
-        stamped = [one.with_headers({self.name: str(len(one.headers))}) for one in requests]
-        handles = await send(stamped)
-        self.seen.append(f"{self.name} sent")
-        return handles
-
-    async def process(self, job: JobContext, call_next: CallNext) -> Any:
-        self.seen.append(f"{self.name} before")
-        value = await call_next(job)
-        self.seen.append(f"{self.name} after")
-        return f"{value} by {self.name}"
 
 
 async def test_the_first_layer_is_the_outermost_on_both_sides(make_app: Callable[..., App]) -> None:
@@ -355,182 +331,3 @@ async def test_the_log_tells_start_and_end_with_the_jobs_fields(
     )
     assert told.duration_ms >= 0
     assert "failed: ValueError('no')" in records[-1].getMessage()
-
-
-class Forgetful(Middleware):
-    async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> Any:
-        await send(requests)
-
-
-class ForgetfulInParts(Middleware):
-    async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> Any:
-        if not requests:
-            return
-        try:
-            async with asyncio.timeout(SOON):
-                await send(requests)
-        finally:
-            await asyncio.sleep(0)
-
-
-class Unawaited(Middleware):
-    def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> Any:
-        send(requests)
-
-
-class Yielding(Middleware):
-    async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> Any:
-        yield await send(requests)
-
-
-@pytest.mark.parametrize("layer", [Forgetful, ForgetfulInParts, Unawaited, Yielding])
-async def test_a_layer_whose_enqueue_returns_nothing_is_named_before_anything_is_sent(
-    make_app: Callable[..., App], layer: type[Middleware]
-) -> None:
-    with pytest.raises(ConfigurationError, match=rf"{layer.__name__}.enqueue returns nothing.*return await send"):
-        make_app(middleware=[layer()])
-
-
-class Refusing(Middleware):
-    async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> Any:
-        raise PermissionError("not today")
-
-
-class Passing(Middleware):
-    def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> Any:
-        return send(requests)
-
-
-async def test_a_layer_that_never_returns_or_returns_what_send_returned_is_none_of_these(
-    make_app: Callable[..., App],
-) -> None:
-    refusing, passing = make_app(middleware=[Refusing()]), make_app(middleware=[Passing()])
-
-    @refusing.job
-    async def refused() -> None: ...
-
-    @passing.job
-    async def passed() -> None: ...
-
-    async with refusing, passing:
-        with pytest.raises(PermissionError):
-            await refused.delay()
-        await passed.delay()
-        assert (await passing.queue_stats("default")).size == 1
-
-
-class Sometimes(Middleware):
-    """Returns what it is told to."""
-
-    def __init__(self, returned: Any) -> None:
-        self.returned = returned
-
-    async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send) -> Any:
-        return requests if self.returned == "requests" else self.returned
-
-
-@pytest.mark.parametrize("returned", [None, 5, [], [None], "requests"])
-async def test_a_layer_that_returns_no_handles_is_named(make_app: Callable[..., App], returned: Any) -> None:
-    app = make_app(middleware=[Sometimes(returned)])
-
-    @app.job
-    async def work() -> None: ...
-
-    async with app:
-        with pytest.raises(ConfigurationError, match=r"Sometimes.enqueue returned .* for 1 requests"):
-            await work.delay()
-        with pytest.raises(ConfigurationError, match=r"Sometimes.enqueue returned .* for 1 requests"):
-            await app.enqueue_many([work.request()])
-
-
-# -- resources
-
-
-async def test_a_layer_has_resources_which_its_handlers_share(make_app: Callable[..., App]) -> None:
-    notes: list[str] = []
-
-    @resource(scope="worker")
-    def pool() -> str:
-        notes.append("pool opens")
-        return "pool"
-
-    async def session(job: JobContext, source: str = Inject(pool)) -> AsyncIterator[list[str]]:
-        notes.append("session opens")
-        try:
-            yield [source, job.name]
-        except LookupError:
-            notes.append("session sees the error")
-            raise
-        notes.append("session closes")
-
-    class Transaction(Middleware):
-        async def process(
-            self, job: JobContext, call_next: CallNext, *, db: list[str] = Inject(session), source: str = Inject(pool)
-        ) -> Any:
-            db.append(source)
-            value = await call_next(job)
-            notes.append("layer")
-            return value
-
-    app = make_app(middleware=[Noting("outer", notes), Transaction(), Noting("inner", notes)])
-
-    @app.job(retry=NO_RETRY)
-    async def work(fail: bool, db: list[str] = Inject(session)) -> list[str]:
-        if fail:
-            raise LookupError("by design")
-        return db
-
-    @app.job
-    async def other() -> str:
-        return "none"
-
-    async with app:
-        requests = [work.request(False), work.request(True), other.request()]
-        handles = await app.enqueue_many(requests)
-        notes.clear()
-        async with app.worker(concurrency=1):
-            assert await app.handle(handles[0].id).result(SOON) == "['pool', 'work', 'pool'] by inner by outer"
-            with pytest.raises(JobFailed, match=r"^(?!.*in the middleware).*by design"):
-                await handles[1].result(SOON)
-            assert await app.handle(handles[2].id).result(SOON) == "none by inner by outer"
-    one = ["outer before", "session opens", "inner before"]
-    good = [*one, "inner after", "layer", "session closes", "outer after"]
-    assert notes == ["pool opens", *good, *one, "session sees the error", *good]
-
-
-async def test_a_resource_of_a_layer_that_can_not_be_opened_fails_the_job_and_blames_no_layer(
-    make_app: Callable[..., App],
-) -> None:
-    async def session() -> str:
-        raise ConnectionError("no database")
-
-    class Outer(Middleware):
-        async def process(self, job: JobContext, call_next: CallNext) -> Any:
-            return await call_next(job)
-
-    class Transaction(Middleware):
-        async def process(self, job: JobContext, call_next: CallNext, db: str = Inject(session)) -> Any:
-            return await call_next(job)
-
-    app = make_app(middleware=[Outer(), Transaction()], retry=NO_RETRY)
-
-    @app.job
-    async def work() -> None: ...
-
-    async with app, app.worker():
-        with pytest.raises(JobFailed) as failed:
-            await (await work.delay()).result(SOON)
-    assert "no database" in str(failed.value)
-    assert "in the middleware" not in str(failed.value)
-
-
-def test_a_layer_of_sending_can_not_have_resources() -> None:
-    def session() -> str:
-        return ""
-
-    class Stamp(Middleware):
-        async def enqueue(self, requests: Sequence[JobRequest[Any]], send: Send, db: str = Inject(session)) -> Any:
-            return await send(requests)
-
-    with pytest.raises(ConfigurationError, match=r"Stamp.enqueue has a parameter with Inject, but jobs are sent"):
-        App("memory://", middleware=[Stamp()])
