@@ -30,6 +30,10 @@ RETRIES = RetryPolicy(max_retries=1, initial=LATER_MS / 1000, jitter=False, cap=
 class Pair:
     """Both brokers, which are asked for the same."""
 
+    VERBS: tuple[str, ...] = (
+        "send", "claim", "claim", "claim", "end", "advance", "recover", "hold", "cancel", "edit", "unpark",
+    )  # fmt: skip
+
     def __init__(self, memory: MemoryKit, server: RedisKit, seed: int) -> None:
         self.kits = [memory, server]
         self.benches = [Bench(kit) for kit in self.kits]
@@ -42,8 +46,7 @@ class Pair:
         # What is due from now on is due after what was set before.
         for kit in self.kits:
             await kit.advance(1)
-        verbs = ["send", "claim", "claim", "claim", "end", "advance", "recover", "hold", "cancel", "edit", "unpark"]
-        await getattr(self, self.chance.choice(verbs))()
+        await getattr(self, self.chance.choice(self.VERBS))()
 
     async def send(self) -> None:
         jobs: list[NewJob] = []
@@ -167,13 +170,13 @@ class Pair:
                 assert found[0] == found[1], (queue, place)
 
 
-@pytest.mark.parametrize("seed", range(6))
-async def test_both_brokers_give_the_same_jobs(redis_server: Server, seed: int) -> None:
+async def run_alike(kind: type[Pair], redis_server: Server, seed: int, steps: int) -> None:
+    """Ask both brokers for the same ``steps`` times, and compare what they say and keep after each."""
     server = RedisKit(redis_server)
     await server.broker.open()
     try:
-        pair = Pair(MemoryKit(), server, seed)
-        for _ in range(60):
+        pair = kind(MemoryKit(), server, seed)
+        for _ in range(steps):
             await pair.step()
             await pair.check()
         await pair.recover()
@@ -181,3 +184,8 @@ async def test_both_brokers_give_the_same_jobs(redis_server: Server, seed: int) 
     finally:
         await server.broker.close()
         server.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_both_brokers_give_the_same_jobs(redis_server: Server, seed: int) -> None:
+    await run_alike(Pair, redis_server, seed, 60)

@@ -10,8 +10,7 @@ from asyncjobs.core.lines import gate_of, line_key
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.ports import ClaimRequest, GateFigures, NewJob
-from tests.conformance.kits import MemoryKit, RedisKit
-from tests.conformance.test_alike import LATER_MS, LEASE_MS, NAMES, QUEUES, TICK_MS, Pair
+from tests.conformance.test_alike import LATER_MS, LEASE_MS, NAMES, QUEUES, TICK_MS, Pair, run_alike
 from tests.servers import Server
 
 pytestmark = pytest.mark.anyio
@@ -29,11 +28,6 @@ class LinedPair(Pair):
         "send", "send_many", "claim", "claim", "claim", "claim", "end", "end", "advance", "recover", "hold", "cancel",
         "edit", "unpark", "declare", "set_limit", "close", "prune", "retry",
     )  # fmt: skip
-
-    async def step(self) -> None:
-        for kit in self.kits:
-            await kit.advance(1)
-        await getattr(self, self.chance.choice(self.VERBS))()
 
     def line(self) -> str:
         if self.chance.random() < 0.2:
@@ -157,15 +151,4 @@ def _counts(gates: list[GateFigures]) -> dict[str, tuple[int, ...]]:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_both_brokers_give_the_same_jobs_of_lines(redis_server: Server, seed: int) -> None:
-    server = RedisKit(redis_server)
-    await server.broker.open()
-    try:
-        pair = LinedPair(MemoryKit(), server, seed)
-        for _ in range(80):
-            await pair.step()
-            await pair.check()
-        await pair.recover()
-        await pair.check()
-    finally:
-        await server.broker.close()
-        server.close()
+    await run_alike(LinedPair, redis_server, seed, 80)
