@@ -165,12 +165,7 @@ class AppLoop:
             AppNotOpen: A loop runs in this thread, which would be blocked; or the app's loop does not run.
             BrokerUnavailable: The app could not be opened.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
-            raise AppNotOpen(f"a synchronous call inside a running event loop would block it; write {instead}")
+        self._refuse_to_block(instead)
         loop = self.current
         if loop is None or not loop.is_running():
             with self._lock:
@@ -190,6 +185,14 @@ class AppLoop:
                     raise _loop_has_ended() from None
             else:
                 return reply.result()
+
+    def _refuse_to_block(self, instead: str) -> None:
+        """Raise ``AppNotOpen`` if a loop runs in this thread, which waiting would block."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        raise AppNotOpen(f"a synchronous call inside a running event loop would block it; write {instead}")
 
     # -- the loop in a thread
 

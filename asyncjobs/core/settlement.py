@@ -210,20 +210,7 @@ def settle(
         case Cancelled():
             after, verdict = cancel_job(job, outcome.reason, now_ms), Verdict.CANCEL
         case Failed() if _is_retried(job, outcome, policy):
-            delay_ms = outcome.after_ms
-            after = prepare_retry(job, outcome.error, outcome.policy or policy, chance, now_ms, after_ms=delay_ms)
-            return Settlement(
-                queue=job.queue,
-                id=job.id,
-                name=job.name,
-                priority=job.priority,
-                fence=job.fence,
-                verdict=Verdict.RETRY,
-                tries=_tries_of(after),
-                delay_ms=bounded_ms((after.due_at_ms or 0) - now_ms),
-                duration_us=duration_us,
-                tenant=job.tenant,
-            )
+            return _tried_again(job, outcome, policy, now_ms, chance, duration_us)
         case Failed():
             after, verdict = fail_job(job, outcome.error, now_ms), Verdict.DEAD
         case Released() | Snoozed() if job.acks_early:
@@ -268,6 +255,24 @@ def read_history(stored: Iterable[bytes], name: str = "") -> list[HistoryEntry]:
             continue
         entries.append(entry if entry.name else msgspec.structs.replace(entry, name=name))
     return entries
+
+
+def _tried_again(
+    job: Job, outcome: Failed, policy: RetryPolicy, now_ms: int, chance: float, duration_us: int
+) -> Settlement:
+    after = prepare_retry(job, outcome.error, outcome.policy or policy, chance, now_ms, after_ms=outcome.after_ms)
+    return Settlement(
+        queue=job.queue,
+        id=job.id,
+        name=job.name,
+        priority=job.priority,
+        fence=job.fence,
+        verdict=Verdict.RETRY,
+        tries=_tries_of(after),
+        delay_ms=bounded_ms((after.due_at_ms or 0) - now_ms),
+        duration_us=duration_us,
+        tenant=job.tenant,
+    )
 
 
 def _given_back(job: Job, verdict: Verdict, delay_ms: int = 0, closes: str = "") -> Settlement:

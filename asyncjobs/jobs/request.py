@@ -151,31 +151,9 @@ def new_job(
             queue, bound, request.name, tenant, request.keywords, arguments, is_template=sent_at_ms == 0
         )
     priority = defaults.priority if call.priority is UNSET else call.priority
-    expires_ms = defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
     now_ms = time.time_ns() // 1_000_000 if sent_at_ms is None else sent_at_ms
-    envelope: dict[str, Any] = {"arguments": msgspec.Raw(arguments), "signature": request.signature}
-    if request.keywords:
-        envelope["keywords"] = request.keywords
     due_at_ms = now_ms + delay_ms if request.due_at_ms is None else request.due_at_ms
-    if due_at_ms > now_ms:
-        envelope["due_at_ms"] = due_at_ms
-    if expires_ms is not UNSET:
-        envelope["expires_at_ms"] = expires_ms + due_at_ms
-    if call.job_id is not UNSET:
-        envelope["created_at_ms"] = now_ms
-    if request.headers:
-        _check_headers(request.headers)
-        envelope["headers"] = request.headers
-    for name in _CARRIED:
-        value = getattr(call, name)
-        if value is not UNSET:
-            envelope[name] = value
-    try:
-        body = encode(Envelope(**envelope))
-    except ENCODING_ERRORS as error:
-        raise ArgumentsError(
-            f"{request.name}: a header, the metadata or a keyword can't be encoded: {error}"
-        ) from error
+    body = _body_of(request, arguments, now_ms, due_at_ms)
     if len(body) > max_payload:
         raise PayloadTooLarge(
             f"{request.name}: the job has {len(body)} bytes, max_payload allows {max_payload}. "
@@ -194,6 +172,34 @@ def new_job(
         unique,
         line,
     )
+
+
+def _body_of(request: JobRequest[Any], arguments: bytes, now_ms: int, due_at_ms: int) -> bytes:
+    """Return the encoded envelope of the job; what is as usual is left out."""
+    call = request.options
+    envelope: dict[str, Any] = {"arguments": msgspec.Raw(arguments), "signature": request.signature}
+    if request.keywords:
+        envelope["keywords"] = request.keywords
+    if due_at_ms > now_ms:
+        envelope["due_at_ms"] = due_at_ms
+    expires_ms = request.defaults.expires_ms if call.expires_ms is UNSET else call.expires_ms
+    if expires_ms is not UNSET:
+        envelope["expires_at_ms"] = expires_ms + due_at_ms
+    if call.job_id is not UNSET:
+        envelope["created_at_ms"] = now_ms
+    if request.headers:
+        _check_headers(request.headers)
+        envelope["headers"] = request.headers
+    for name in _CARRIED:
+        value = getattr(call, name)
+        if value is not UNSET:
+            envelope[name] = value
+    try:
+        return encode(Envelope(**envelope))
+    except ENCODING_ERRORS as error:
+        raise ArgumentsError(
+            f"{request.name}: a header, the metadata or a keyword can't be encoded: {error}"
+        ) from error
 
 
 def _unique_job(request: JobRequest[Any], rule: UniqueRule) -> UniqueRule:

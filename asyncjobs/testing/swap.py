@@ -15,7 +15,6 @@ from asyncjobs.app.batcher import Batcher
 from asyncjobs.app.connection import Connection
 from asyncjobs.app.loop import AppLoop
 from asyncjobs.app.sender import Sender
-from asyncjobs.errors import AppNotOpen
 from asyncjobs.jobs.handle import JobHandle, JobLookup
 from asyncjobs.jobs.open_apps import note_open
 from asyncjobs.jobs.request import JobRequest
@@ -70,12 +69,7 @@ class KitLoop(AppLoop):
         Raises:
             AppNotOpen: A loop runs in this thread.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
-            raise AppNotOpen(f"a synchronous call inside a running event loop would block it; write {instead}")
+        self._refuse_to_block(instead)
         caller = CallingThread()
         replies: list[T] = []
         errors: list[BaseException] = []

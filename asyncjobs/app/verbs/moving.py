@@ -54,12 +54,7 @@ async def move(
     job = await broker.find(queue, job_id)
     if job is None:
         return "unknown"
-    if job.is_newer or not job.name:
-        # What is known of it here is no copy.
-        raise EnvelopeError(
-            f"job {job_id!r} can't be moved to another queue: its record can't be read by this asyncjobs"
-            + (f", since it has version {job.version}; move it with a newer one" if job.is_newer else "")
-        )
+    _check_readable(job)
     envelope = sender.moved(job, to_queue)
     before = await broker.find(to_queue, job_id)
     if before is not None and not before.reason.startswith(_MOVED):
@@ -97,6 +92,15 @@ async def move(
         return "known"
     await broker.cancel(queue, [job_id], f"{_MOVED} {to_queue!r}", TOMBSTONE_MS)
     return "edited"
+
+
+def _check_readable(job: Job) -> None:
+    """Raise ``EnvelopeError`` where what is known of the job here is no copy of it."""
+    if job.is_newer or not job.name:
+        raise EnvelopeError(
+            f"job {job.id!r} can't be moved to another queue: its record can't be read by this asyncjobs"
+            + (f", since it has version {job.version}; move it with a newer one" if job.is_newer else "")
+        )
 
 
 async def _hold_back(broker: Broker, job: Job, by_ms: int) -> EditReply:
