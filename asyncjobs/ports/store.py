@@ -45,6 +45,20 @@ class JobStore(Protocol):
         """
         ...
 
+    async def count_dead(
+        self, queue: str, *, tenant: str = "", group: str = "", since_ms: int = 0, until_ms: int = 0
+    ) -> int:
+        """Return how many jobs are dead: all, those of a tenant, or those of a group.
+
+        Args:
+            queue: The queue.
+            tenant: Only jobs of this tenant; empty for the jobs of all.
+            group: Only jobs of this group, in place of a tenant; empty for the jobs of all.
+            since_ms: Only jobs that died at this Unix time in milliseconds or later.
+            until_ms: Only jobs that died before this Unix time in milliseconds; 0 for all.
+        """
+        ...
+
     async def scan(self, queue: str, request: ScanRequest) -> ScanPage:
         """Return the jobs of a name, of a tenant, or with a text, among the next entries of one place.
 

@@ -14,6 +14,7 @@ from starlette.routing import Mount
 from asyncjobs import App, RetryPolicy, Worker
 from asyncjobs.admin import Access, admin_api
 from asyncjobs.admin.api import bulk, undoing
+from asyncjobs.app import counting
 from asyncjobs.app.verbs import latest
 from tests.web import Reply, fetch
 
@@ -81,6 +82,30 @@ async def test_groups_are_listed_and_marked(app: App, web: Starlette, shop: Any)
         assert (await ask(web, f"/dead/groups/{group['id']}/seen", queues="second")).status == 404
         assert (await ask(web, f"/dead/groups/{group['id']}/seen", role="viewer")).status == 403
         assert (await ask(web, "/dead/groups", method="GET", tenants="acme")).status == 403
+
+
+async def test_what_would_be_done_is_counted_exactly_by_queue_tenant_group_and_time(
+    app: App, web: Starlette, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "_MAX_COUNT", 2)
+
+    async def counted(**which: str) -> tuple[int, bool]:
+        reply = (await ask(web, "/jobs/retry", {"filter": which, "dry_run": True})).json
+        return reply["matched"], reply["matched_all"]
+
+    async with app:
+        await bury(app, shop, 1001, 1002, 1003)
+        await bury(app, shop, 1004, 1005, 1006, 1007, queue="second", tenant="acme")
+        first, second = sorted(
+            (await ask(web, "/dead/groups", method="GET")).json["groups"], key=lambda one: one["count"]
+        )
+        assert await counted() == (7, True)
+        assert await counted(queue="default") == (3, True)
+        assert await counted(group=first["id"], queue="default") == (3, True)
+        assert await counted(tenant="acme", since=second["first_at"]) == (4, True)
+        # For these, jobs are looked at.
+        assert await counted(name=shop.name) == (2, False)
+        assert await counted(group=second["id"], tenant="acme") == (2, False)
 
 
 async def test_a_filter_is_retried_in_portions_and_what_dies_meanwhile_is_left(

@@ -164,6 +164,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "begin_gauges": Call([], {}),
         "cancel": Call([["ready-1", "later-1", "leased-1", "parked"]], {"reason": "why", "keep_ms": 60_000}),
         "claim": Call([["nothing", "work"]], claimed),
+        "count_dead": Call([], {"tenant": "acme", "group": "", "since_ms": 0, "until_ms": 0}),
         "count_runs": Call([rows("count_runs", "run", run_row)], {}),
         "dead_groups": Call([], {}),
         "declare": Call([], {"limit": "3 0 0 0", "packed": b""}),

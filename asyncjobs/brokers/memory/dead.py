@@ -19,6 +19,19 @@ class MemoryDead:
     _now_ms: Callable[[], int]
     _queue: Callable[[str], Queue]
 
+    async def count_dead(
+        self, queue: str, *, tenant: str = "", group: str = "", since_ms: int = 0, until_ms: int = 0
+    ) -> int:
+        with self._lock:
+            dead = self._queue(queue).dead
+            if tenant:
+                deaths = [entry.at_ms for entry in dead.after("") if entry.tenant == tenant]
+            elif group:
+                deaths = dead.groups.deaths(group)
+            else:
+                return dead.count_between(since_ms, until_ms)
+            return sum(since_ms <= at_ms and (not until_ms or at_ms < until_ms) for at_ms in deaths)
+
     async def dead_groups(self, queue: str) -> list[DeadGroup]:
         with self._lock:
             dead = self._queue(queue).dead

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections import Counter
 
 from asyncjobs.brokers.memory.entry import Entry
@@ -67,6 +68,11 @@ class Groups:
         if entry.group:
             self._groups[entry.group].jobs.pop(entry.id, None)
             entry.group = ""
+
+    def deaths(self, which: str) -> builtins.list[int]:
+        """Return when the jobs of a group died, in Unix milliseconds."""
+        known = self._groups.get(which)
+        return [] if known is None else [entry.at_ms for entry in known.jobs.values()]
 
     def list(self, queue: str, dead: int, now_ms: int) -> list[DeadGroup]:
         """Return the groups that have jobs, and one of those of the ``dead`` jobs that are in none."""

@@ -270,6 +270,11 @@ class Dead:
         """Return how many dead jobs ``tenant`` has."""
         return self._by_tenant[tenant]
 
+    def count_between(self, since_ms: int, until_ms: int) -> int:
+        """Return how many jobs died at ``since_ms`` or later, and before ``until_ms`` if that is not 0."""
+        end = bisect.bisect_left(self._order, (until_ms, "")) if until_ms else len(self._order)
+        return max(0, end - bisect.bisect_left(self._order, (since_ms, "")))
+
     def add(self, entry: Entry, group: bytes, now_ms: int) -> None:
         """Add an entry that has died now, of what ``group`` says."""
         entry.at_ms = now_ms

@@ -30,6 +30,7 @@ __all__ = ["RedisStore"]
 _CANCELLED_A_CALL = 250
 
 _CANCEL = load("cancel")
+_COUNT_DEAD = load("count_dead")
 _DEAD_GROUPS = load("dead_groups")
 _DELETE = load("delete")
 _EDIT = load("edit")
@@ -70,6 +71,14 @@ class RedisStore(Session):
             group=UNGROUPED if group == "" else group or "",
         )
         return read_page(queue, place, reply)
+
+    async def count_dead(
+        self, queue: str, *, tenant: str = "", group: str = "", since_ms: int = 0, until_ms: int = 0
+    ) -> int:
+        reply = await self._on_queue(
+            _COUNT_DEAD, queue, tenant=tenant, group=group, since_ms=since_ms, until_ms=until_ms
+        )
+        return int(reply)
 
     async def scan(self, queue: str, request: ScanRequest) -> ScanPage:
         reply = await self._on_queue(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from asyncjobs.core.record.envelope import JobError
 from asyncjobs.core.retention import GROUP_KEEP_MS, MAX_GROUPS, OTHER_GROUP, UNKNOWN_NAME_GROUP, WORKERS_DIED_GROUP
@@ -60,6 +61,23 @@ class Grouping(Theme):
         assert await _ids_of(bench, group.id, limit=1) == first[::-1]
         assert await _ids_of(bench, single.id) == [other]
         assert await _ids_of(bench, "nobody") == await _ids_of(bench, "") == []
+
+    async def test_the_dead_are_counted_by_group_by_tenant_and_by_time(self, bench: Bench) -> None:
+        await _bury(bench, "no", "no", tenant="acme")
+        await _bury(bench, "yes")
+        at_ms = max(job.finished_at_ms or 0 for job in await bench.jobs_in("dead")) + 1
+        await bench.kit.advance(2_000)
+        await _bury(bench, "no", tenant="globex")
+        group = next(one.id for one in await _groups(bench) if one.message == "no")
+
+        async def count(**which: Any) -> int:
+            return await bench.broker.count_dead(bench.queue, **which)
+
+        assert [await count(), await count(until_ms=at_ms), await count(since_ms=at_ms)] == [4, 3, 1]
+        assert [await count(group=group), await count(group=group, until_ms=at_ms)] == [3, 2]
+        assert [await count(tenant="acme"), await count(tenant="acme", since_ms=at_ms)] == [2, 0]
+        assert await count(group="nobody") == await count(tenant="nobody") == await count(since_ms=2, until_ms=1) == 0
+        assert await bench.broker.count_dead("unused") == 0
 
     async def test_a_group_tells_how_many_died_within_the_hour_and_the_day(self, bench: Bench) -> None:
         await _bury(bench, "no")
