@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ import msgspec
 
 from asyncjobs.app.stats import ends_of
 from asyncjobs.core.duration import utc_time
-from asyncjobs.ports import Place, QueueFigures, Sample, TenantEnd, TenantFigures
+from asyncjobs.ports import Place, QueueFigures, Sample, TenantFigures
 
-__all__ = ["Census", "Part", "TenantList", "TenantQueueStats", "TenantStats", "TenantSummary", "tenant_stats"]
+__all__ = ["Census", "Part", "Rank", "TenantList", "TenantQueueStats", "TenantStats", "TenantSummary", "tenant_stats"]
 
 
 class TenantSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,8 +59,10 @@ class TenantList(msgspec.Struct, frozen=True, kw_only=True):
     """Some tenants, and how exact their numbers are."""
 
     tenants: list[TenantSummary]
-    """The tenants: those with the most waiting jobs first, then those with the most running ones, then those of whom a
-    job ended last."""
+    """The tenants: those with the most waiting jobs first, then those with the most running ones, then those that are
+    suspended, then those of whom a job ended last. The list may be empty although there is a next page."""
+    next: str
+    """What asks for the next page as ``after``; empty if there is none."""
     waiting: int
     """Jobs that wait in all these queues, also those of no tenant."""
     running: int
@@ -141,49 +143,60 @@ class Part(NamedTuple):
     """Those that were looked at."""
 
 
+class Rank(NamedTuple):
+    """Where a tenant stands among those of whom jobs wait or run, or that are suspended."""
+
+    waiting: int
+    """How many of its jobs wait."""
+    running: int
+    """How many run."""
+    tenant: str
+    """Its id."""
+
+
+def _order(rank: Rank) -> tuple[int, int, str]:
+    return -rank.waiting, -rank.running, rank.tenant
+
+
 class Census:
-    """What is known of each tenant before its figures are read.
+    """The tenants of whom jobs wait or run, and those that are suspended.
 
     Args:
         queues: The figures of the queues.
-        ends: For each queue, the tenants of whom a job ended last.
         parts: The jobs that haven't ended, place by place.
     """
 
-    def __init__(
-        self, queues: Sequence[QueueFigures], ends: Sequence[Sequence[TenantEnd]], parts: Iterable[Part]
-    ) -> None:
+    def __init__(self, queues: Iterable[QueueFigures], parts: Iterable[Part]) -> None:
         self._waiting: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
-        self._ended_at_ms: dict[str, int] = {}
         self._suspended_in: dict[str, list[str]] = {}
         for part in parts:
             counts = self._running if part.place == "running" else self._waiting
             for tenant, count in part.sample.tenants.items():
                 counts[tenant] += max(count, round(count * part.size / part.sample.looked_at))
-        for one, listed in zip(queues, ends, strict=True):
-            for tenant, at_ms in listed:
-                self._ended_at_ms[tenant] = max(at_ms, self._ended_at_ms.get(tenant, 0))
+        for one in queues:
             for hold in one.holds:
                 if hold.kind == "tenant":
                     self._suspended_in.setdefault(hold.which, []).append(one.name)
 
-    def first(self, limit: int) -> list[str]:
-        """Return the tenants that are listed first."""
-        seen = {*self._waiting, *self._running, *self._ended_at_ms, *self._suspended_in}
-        return sorted(seen, key=self._rank)[:limit]
+    def __contains__(self, tenant: object) -> bool:
+        return tenant in self._waiting or tenant in self._running or tenant in self._suspended_in
 
-    def _rank(self, tenant: str) -> tuple[int, int, int, str]:
-        return -self._waiting[tenant], -self._running[tenant], -self._ended_at_ms.get(tenant, 0), tenant
+    def ranks(self, after: Rank | None) -> list[Rank]:
+        """Return where each stands, those that come first first, and behind ``after``."""
+        each = {*self._waiting, *self._running, *self._suspended_in}
+        ranks = (Rank(self._waiting[one], self._running[one], one) for one in each)
+        return sorted((one for one in ranks if after is None or _order(one) > _order(after)), key=_order)
 
-    def summary(self, tenant: str, figures: Iterable[TenantFigures]) -> TenantSummary | None:
-        """Return what is known of a tenant; ``None`` if that is nothing any more.
+    def summary(self, tenant: str, figures: Iterable[TenantFigures], ended_at_ms: int | None) -> TenantSummary | None:
+        """Return what is known of a tenant, who may be another one; ``None`` if that is nothing any more.
 
         Args:
             tenant: The tenant's id.
             figures: Its figures, queue by queue.
+            ended_at_ms: When a job of it ended last, in Unix milliseconds, if that is known.
         """
-        total, ended_at_ms = _sum(figures), self._ended_at_ms.get(tenant)
+        total = _sum(figures)
         waiting, running, suspended_in = self._waiting[tenant], self._running[tenant], self._suspended_in.get(tenant)
         if total == TenantFigures() and not (waiting or running or suspended_in):
             return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from asyncjobs.app.tenants import TenantList, TenantSummary
 from asyncjobs.cli.command import Commands, add_operator_command, bounded_count
 from asyncjobs.cli.loading import app_of
-from asyncjobs.cli.output import print_tables
+from asyncjobs.cli.output import print_note, print_tables
 from asyncjobs.cli.queues import note_unknown_queue
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, duration_cell, time_cell
@@ -37,14 +38,17 @@ def add_commands(commands: Commands) -> None:
         metavar="N",
         help="how many tenants at most, 1 to 1,000 (default: 100)",
     )
+    parser.add_argument("--after", metavar="NEXT", help="go on behind these: what the list before says")
 
 
 def _tenants(options: argparse.Namespace) -> int:
     app = app_of(options)
-    found = on_app(app, lambda app: app.tenants(queue=options.queue, limit=options.limit))
+    found = on_app(app, lambda app: app.tenants(queue=options.queue, limit=options.limit, after=options.after or ""))
     columns = ["tenant", "waiting", "running", "dead", "completed", "died", "p95", "ran for", "last end (UTC)", "state"]
     print_tables(options, found, Table("Tenants", columns, [_row(one, found) for one in found.tenants]))
-    if not found.tenants:
+    if found.next and not options.json:
+        print_note(f"asyncjobs: for the next tenants, add --after {shlex.quote(found.next)}")
+    elif not found.tenants:
         note_unknown_queue(app, options.queue)
     return 0
 

@@ -74,15 +74,28 @@ class JobStats(Protocol):
         """
         ...
 
-    async def tenants(self, queues: Sequence[str], limit: int) -> list[list[TenantEnd]]:
+    async def tenants(self, queues: Sequence[str], limit: int, after: TenantEnd | None = None) -> list[list[TenantEnd]]:
         """Return the tenants of whom there are figures, for each queue, in one round trip.
 
-        Those whose figures rose last come first. A tenant is left out once its counters have begun anew and no job of
-        it is dead, at the latest after the next prune.
+        Those whose figures rose last come first, and of one minute the highest id. A tenant is left out once its
+        counters have begun anew and no job of it is dead, at the latest after the next prune.
 
         Args:
             queues: The queues.
             limit: How many tenants at most of each queue.
+            after: Only tenants that come behind this one, which need not be listed itself.
+        """
+        ...
+
+    async def tenant_ends(self, queues: Sequence[str], tenants: Sequence[str]) -> list[dict[str, int]]:
+        """Return, for each queue, which of some tenants have figures there, in one round trip.
+
+        Args:
+            queues: The queues.
+            tenants: The ids of the tenants.
+
+        Returns:
+            By tenant, the minute in which its figures last rose: when it began, in Unix milliseconds.
         """
         ...
 

@@ -350,6 +350,16 @@ async def test_the_page_of_tenants_lists_them_and_a_caller_with_tenants_its_own(
         page = read(await see(web, "/tenants"))
         assert "suspended" in page.text
         assert {"/tenants/acme%2F1", "/tenants/globex"} <= {*page.links}
+        for number in range(110):
+            await work.with_options(tenant=f"tenant-{number:03}").delay()
+        first = read(await see(web, "/tenants"))
+        [more] = [one for one in first.links if "after=" in one]
+        rest = read(await see(web, more))
+        names = {f"/tenants/tenant-{number:03}" for number in range(110)} | {"/tenants/acme%2F1", "/tenants/globex"}
+        assert (len(names & {*first.links}), len(names & {*rest.links})) == (100, 12)
+        assert names <= {*first.links, *rest.links}
+        assert {one for one in rest.links if "after=" in one} <= {more}
+        assert "no more tenants" in read(await see(web, "/tenants?after=0 - a")).text
         own = read(await see(web, "/tenants", **{"x-tenants": "acme/1"}))
         assert "/tenants/acme%2F1" in own.links
         assert "globex" not in own.text

@@ -234,6 +234,7 @@ def verbs(app: App, work: Any) -> dict[str, Callable[[Any], Any]]:
         "audit(before=)": lambda given: app.audit(before=given),
         "tenants(queue=)": lambda given: app.tenants(queue=given),
         "tenants(limit=)": lambda given: app.tenants(limit=given),
+        "tenants(after=)": lambda given: app.tenants(after=given),
         "pause(why=)": lambda given: app.pause("default", why=given),
         "gates(limit=)": lambda given: app.gates("default", limit=given),
         "set_limit(running=)": lambda given: app.set_limit("default", running=given),

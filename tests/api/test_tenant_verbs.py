@@ -12,6 +12,8 @@ import pytest
 from asyncjobs import App, ArgumentsError, JobCancelled, JobDefinition, JobState, RetryPolicy, Worker
 from asyncjobs.app.verbs import sweeping
 from asyncjobs.app.verbs import tenants as verbs_of_tenants
+from asyncjobs.brokers.memory.broker import MemoryBroker
+from asyncjobs.testing.clock import ManualClock
 from tests.waiting import SOON, until
 
 pytestmark = pytest.mark.anyio
@@ -98,16 +100,16 @@ async def test_the_tenants_are_listed_with_what_waits_runs_is_dead_and_has_ended
         ("globex", 2, 0),
         ("hooli", 1, 0),
         ("initech", 0, 1),
-        ("acme", 0, 0),
         ("umbrella", 0, 0),
+        ("acme", 0, 0),
     ]
-    globex, hooli, initech, acme, umbrella = found.tenants
+    globex, hooli, initech, umbrella, acme = found.tenants
     assert (acme.succeeded_total, acme.failed_total, acme.failed, acme.processed_total) == (2, 1, 1, 3)
     assert (globex.succeeded_total, initech.succeeded_total, hooli.processed_total) == (1, 1, 0)
     assert acme.ended_at is not None
     assert (hooli.ended_at, hooli.p95_duration_ms, hooli.run_ms) == (None, None, 0)
     assert (umbrella.suspended_in, acme.suspended_in) == (("second",), ())
-    assert [(one.tenant, one.failed) for one in of_second.tenants] == [("acme", 1), ("umbrella", 0)]
+    assert [(one.tenant, one.failed) for one in of_second.tenants] == [("umbrella", 0), ("acme", 1)]
     assert [one.tenant for one in first.tenants] == ["globex", "hooli"]
 
 
@@ -125,6 +127,58 @@ async def test_of_very_many_jobs_a_sample_tells_what_waits_of_each_tenant(
     assert (globex.tenant, acme.tenant) == ("globex", "acme")
     assert 750 <= globex.waiting <= 950
     assert 50 <= acme.waiting <= 250
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 20])
+async def test_all_tenants_are_listed_page_by_page_each_once(app: App, work: Any, fail: Any, limit: int) -> None:
+    async with app:
+        # Of three, jobs have ended in both queues; of two, jobs wait too.
+        for number in range(9):
+            await _of(f"ended-{number}", work).delay()
+            if number < 3:
+                await _of(f"ended-{number}", fail).delay()
+        await _run_all(app)
+        for tenant, count in (("ended-8", 3), ("ended-0", 1), ("waits-b", 2), ("waits-a", 2)):
+            for _ in range(count):
+                await _of(tenant, work).delay()
+        await app.suspend_tenant("held", queue="default")
+        pages = [await app.tenants(limit=limit)]
+        while pages[-1].next:
+            pages.append(await app.tenants(limit=limit, after=pages[-1].next))
+        whole = await app.tenants()
+    listed = [one for page in pages for one in page.tenants]
+    assert listed == whole.tenants
+    assert [one.tenant for one in listed[:5]] == ["ended-8", "waits-a", "waits-b", "ended-0", "held"]
+    assert sorted(one.tenant for one in listed[5:]) == [f"ended-{number}" for number in range(1, 8)]
+    assert [one.failed for one in listed if one.tenant in ("ended-0", "ended-1", "ended-2")] == [1, 1, 1]
+    assert all(len(page.tenants) == limit for page in pages[:-1])
+    assert pages[-1].tenants
+
+
+async def test_a_tenant_whose_jobs_end_in_one_queue_is_not_listed_again_by_another() -> None:
+    clock = ManualClock()
+    app = App("memory://", broker=MemoryBroker(clock))
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        for queue, tenants in (("default", "abc"), ("second", "ab"), ("default", "ecd")):
+            for tenant in tenants:
+                await _of(tenant, work, queue=queue).delay()
+            await _run_all(app)
+            clock.advance(120)
+        pages = [await app.tenants(limit=1)]
+        while pages[-1].next:
+            pages.append(await app.tenants(limit=1, after=pages[-1].next))
+    assert [[one.tenant for one in page.tenants] for page in pages] == [["e"], ["d"], ["c"], ["b"], ["a"]]
+
+
+@pytest.mark.parametrize("after", ["x", "5", "5 -", "5 - ", "-1 - acme", "1 x acme", "9" * 16 + " - acme", 5])
+async def test_what_is_no_cursor_of_a_list_of_tenants_is_refused(app: App, after: Any) -> None:
+    async with app:
+        with pytest.raises(ArgumentsError, match="after="):
+            await app.tenants(after=after)
 
 
 @pytest.mark.parametrize("limit", [0, 1_001, "5"])

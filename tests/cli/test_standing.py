@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from types import ModuleType
 
@@ -39,6 +40,11 @@ def test_the_tenants_are_listed_with_what_waits_of_each(run: Run) -> None:
     assert globex.endswith("suspended in mail")
     told = json.loads(run("tenants", "--limit", "1", "--json")[1])
     assert ([one["tenant"] for one in told["tenants"]], told["is_exact"]) == (["acme"], True)
+    told = run("tenants", "--limit", "1")[2]
+    go_on = shlex.split(told.rpartition(", add ")[2])
+    code, rest, told = run("tenants", *go_on)
+    assert (code, [line.split()[0] for line in rest.splitlines()[2:]], told) == (0, ["globex"], "")
+    assert run("tenants", "--after", "acme")[0] == 2
     assert "unused" in run("tenants", "--queue", "unused")[2]
 
 

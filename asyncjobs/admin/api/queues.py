@@ -66,6 +66,8 @@ class TenantsQuery(InQueue, frozen=True, forbid_unknown_fields=True):
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
     """How many at most, 1 to 500."""
+    after: str = ""
+    """``next`` of the reply before, to go on."""
 
 
 async def stats(call: Call[InQueue]) -> StatsReply:
@@ -121,7 +123,9 @@ async def tenants(call: Call[TenantsQuery]) -> TenantList:
     wanted, seen = call.query.queue, call.access.queues
     if wanted is not None and not call.access.sees_queue(wanted):
         call.not_found(f"queue {wanted!r}")
-    return await call.app.tenants(queue=seen if wanted is None else wanted, limit=call.query.limit)
+    return await call.app.tenants(
+        queue=seen if wanted is None else wanted, limit=call.query.limit, after=call.query.after
+    )
 
 
 async def tenant(call: Call[NoQuery]) -> TenantStats:

@@ -38,6 +38,13 @@ class OneQueue(Done, frozen=True, forbid_unknown_fields=True):
     """How far its charts look back."""
 
 
+class Tenants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which tenants a page lists."""
+
+    after: str = ""
+    """Behind whom they begin; empty for the first ones."""
+
+
 class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is searched."""
 
@@ -73,15 +80,17 @@ async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
     return {"queue": found, "workers": stats.workers, "sample": sample, **charts}
 
 
-async def tenants(call: Call[NoQuery]) -> Mapping[str, Any]:
+async def tenants(call: Call[Tenants]) -> Mapping[str, Any]:
     """List the tenants."""
     if call.access.tenants is not None:
         return {"own": await _own_tenants(call), "found": None}
 
-    async def load() -> TenantList:
-        return await queues.tenants(call.asking(queues.TenantsQuery()))
+    after = call.query.after
 
-    return {"own": None, "found": await kept(call, ("tenants",), _TENANTS_S, load)}
+    async def load() -> TenantList:
+        return await queues.tenants(call.asking(queues.TenantsQuery(after=after)))
+
+    return {"own": None, "found": await kept(call, ("tenants", after), _TENANTS_S, load)}
 
 
 async def _own_tenants(call: Call[Any]) -> list[TenantStats]:
@@ -131,7 +140,7 @@ PAGES = [
     *listed_jobs.PAGES,
     *one_job.PAGES,
     *dead.PAGES,
-    Page("/tenants", "tenants.html", tenants),
+    Page("/tenants", "tenants.html", tenants, Tenants),
     Page("/tenants/{id:path}", "tenant.html", tenant, Done),
     Page("/settings", "settings.html", settings),
 ]

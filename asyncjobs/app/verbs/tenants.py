@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+import itertools
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 from asyncjobs.app.connection import on_app_loop
-from asyncjobs.app.tenants import Census, Part, TenantList, TenantStats, tenant_stats
+from asyncjobs.app.tenants import Census, Part, Rank, TenantList, TenantStats, tenant_stats
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.paging import held_in
-from asyncjobs.core.bounds import checked_count
-from asyncjobs.core.options import checked_tenant
+from asyncjobs.core.bounds import checked_count, shown
+from asyncjobs.core.options import checked_tenant, checked_text
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.ports import Hold, Place, QueueFigures, TenantEnd, TenantFigures
 
@@ -21,6 +22,9 @@ _MAX_TENANTS = 1_000
 # At how many jobs in all queues is looked, and at how many of each place of a queue at least.
 _SAMPLED, _LEAST_SAMPLED = 1_000, 100
 
+# How often the tenants of whom a job has ended are read for one page, where most are listed before.
+_MAX_READS = 10
+
 _PLACES: tuple[Place, ...] = ("ready", "scheduled", "parked", "running")
 
 
@@ -28,7 +32,9 @@ class TenantVerbs(Verbs):
     """The verbs for tenants."""
 
     @on_app_loop
-    async def tenants(self, *, queue: str | Collection[str] | None = None, limit: int = 100) -> TenantList:
+    async def tenants(
+        self, *, queue: str | Collection[str] | None = None, limit: int = 100, after: str = ""
+    ) -> TenantList:
         """Return the tenants, with what waits, runs, is dead and has ended of each.
 
         These are the tenants of whom a job waits or runs, is dead, or has ended in the last 30 days, and those that
@@ -37,12 +43,15 @@ class TenantVerbs(Verbs):
         Args:
             queue: Only in this queue, or in these queues; by default in all.
             limit: How many tenants at most, 1 to 1,000.
+            after: ``next`` of the page before, empty for the first page. A tenant whose numbers change while pages are
+                read may be missed, or come twice.
 
         Returns:
             The tenants, those with the most waiting jobs first, and whether the numbers are exact.
 
         Raises:
-            ArgumentsError: ``queue`` can't be the name of a queue, or ``limit`` is no such number.
+            ArgumentsError: ``queue`` can't be the name of a queue, ``limit`` is no such number, or ``after`` is not the
+                ``next`` of a page.
 
         Example:
             ```python
@@ -53,14 +62,19 @@ class TenantVerbs(Verbs):
         limit = checked_count("limit", limit, least=1)
         if limit > _MAX_TENANTS:
             raise ArgumentsError(f"limit={limit}: expected at most {_MAX_TENANTS:,}")
+        begin = _read_cursor(after)
         queues = await self._queues(queue)
-        figures, ends = await asyncio.gather(self._broker.overview(queues), self._broker.tenants(queues, limit))
+        figures = await self._broker.overview(queues)
         parts = await self._parts(figures)
-        census = Census(figures, ends, parts)
-        own = await self._figures_of_each(census.first(limit), queues, ends, limit)
-        found = [census.summary(tenant, of_tenant) for tenant, of_tenant in own.items()]
+        census = Census(figures, parts)
+        tenants, then = await self._page(queues, census, limit, begin)
+        ends = await self._broker.tenant_ends(queues, tenants)
+        own = await self._figures_of_each(tenants, queues, ends)
+        latest = _latest(ends)
+        found = [census.summary(tenant, of_tenant, latest.get(tenant)) for tenant, of_tenant in own.items()]
         return TenantList(
             tenants=[one for one in found if one is not None],
+            next="" if then is None else _cursor(then),
             waiting=sum(one.size for one in parts if one.place != "running"),
             running=sum(one.size for one in parts if one.place == "running"),
             looked_at=sum(one.sample.looked_at for one in parts),
@@ -80,18 +94,52 @@ class TenantVerbs(Verbs):
         )
         return [Part(place, size, one) for ((_, place), size), one in zip(sizes.items(), samples, strict=True)]
 
+    async def _page(
+        self, queues: Sequence[str], census: Census, limit: int, begin: Rank | TenantEnd | None
+    ) -> tuple[list[str], Rank | TenantEnd | None]:
+        """Return the tenants of a page, and behind whom the next one begins; ``None`` if there is none."""
+        if isinstance(begin, TenantEnd):
+            ended, end = await self._ended(queues, census, limit, begin)
+            return ended, end
+        ranks = census.ranks(begin)
+        first = [one.tenant for one in ranks[:limit]]
+        if len(ranks) > limit:
+            return first, ranks[limit - 1]
+        ended, end = await self._ended(queues, census, max(1, limit - len(first)), None)
+        if len(first) == limit:
+            return first, ranks[-1] if ended or end else None
+        return [*first, *ended], end
+
+    async def _ended(
+        self, queues: Sequence[str], besides: Container[str], limit: int, after: TenantEnd | None
+    ) -> tuple[list[str], TenantEnd | None]:
+        """Return tenants of whom a job has ended, latest first, and behind whom the next begin."""
+        found: list[TenantEnd] = []
+        for _ in range(_MAX_READS):
+            each = await self._broker.tenants(queues, limit + 1, after)
+            # Behind the first place to which a queue was read, others may have tenants that weren't read.
+            cut = max((one[-1] for one in each if len(one) > limit), key=_end_order, default=None)
+            read = sorted({*itertools.chain.from_iterable(each)}, key=_end_order, reverse=True)
+            latest = _latest(await self._broker.tenant_ends(queues, [*{one.tenant for one in read}]))
+            for one in read:
+                if cut is not None and _end_order(one) < _end_order(cut):
+                    break
+                # In another queue, a job of it may have ended later: there it was listed.
+                if one.tenant not in besides and latest.get(one.tenant) == one.at_ms:
+                    if len(found) == limit:
+                        return [end.tenant for end in found], found[-1]
+                    found.append(one)
+            if cut is None:
+                return [end.tenant for end in found], None
+            after = cut
+        return [end.tenant for end in found], after
+
     async def _figures_of_each(
-        self, tenants: Iterable[str], queues: Sequence[str], ends: Sequence[Sequence[TenantEnd]], limit: int
+        self, tenants: Iterable[str], queues: Sequence[str], ends: Sequence[Mapping[str, int]]
     ) -> dict[str, list[TenantFigures]]:
-        """Return the figures of each tenant in the queues that have any; ``ends`` has ``limit`` of each at most."""
-        listed = [({one.tenant for one in known}, len(known) < limit) for known in ends]
+        """Return the figures of each tenant in the queues that have any, which ``ends`` tells."""
         own: dict[str, list[TenantFigures]] = {tenant: [] for tenant in tenants}
-        asked = [
-            (queue, tenant)
-            for tenant in own
-            for queue, (known, is_whole) in zip(queues, listed, strict=True)
-            if tenant in known or not is_whole
-        ]
+        asked = [(queue, tenant) for tenant in own for queue, here in zip(queues, ends, strict=True) if tenant in here]
         for (_, tenant), one in zip(asked, await self._broker.tenant_figures(asked), strict=True):
             own[tenant].append(one)
         return own
@@ -113,3 +161,41 @@ class TenantVerbs(Verbs):
         figures = await self._broker.tenant_figures([(one, tenant) for one in queues])
         suspended = {one.name for one in await self._broker.overview(queues) if hold in one.holds}
         return tenant_stats(tenant, dict(zip(queues, figures, strict=True)), suspended)
+
+
+def _latest(ends: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return when a job of each tenant ended last, by what each queue tells."""
+    latest: dict[str, int] = {}
+    for here in ends:
+        for tenant, at_ms in here.items():
+            latest[tenant] = max(at_ms, latest.get(tenant, 0))
+    return latest
+
+
+def _end_order(end: TenantEnd) -> tuple[int, str]:
+    return end.at_ms, end.tenant
+
+
+def _cursor(place: Rank | TenantEnd) -> str:
+    if isinstance(place, Rank):
+        return f"{place.waiting} {place.running} {place.tenant}"
+    return f"{place.at_ms} - {place.tenant}"
+
+
+def _read_cursor(text: str) -> Rank | TenantEnd | None:
+    """Return where a page begins, ``None`` for the first one.
+
+    Raises:
+        ArgumentsError: ``text`` is no cursor of a page.
+    """
+    if not checked_text("after", text):
+        return None
+    number, _, rest = text.partition(" ")
+    other, _, tenant = rest.partition(" ")
+    if not _is_number(number) or not (other == "-" or _is_number(other)) or not tenant:
+        raise ArgumentsError(f"after={shown(text)}: expected the next of a page before, or '' for the first page")
+    return TenantEnd(tenant, int(number)) if other == "-" else Rank(int(number), int(other), tenant)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 15

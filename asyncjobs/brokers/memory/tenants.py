@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 
@@ -30,18 +31,34 @@ class MemoryTenants:
             now_ms, found = self._now_ms(), [(self._queue(queue), tenant) for queue, tenant in asked]
             return [one.ledger.tenant_figures(tenant, one.dead.count(tenant), now_ms) for one, tenant in found]
 
-    async def tenants(self, queues: Sequence[str], limit: int) -> list[list[TenantEnd]]:
+    async def tenants(self, queues: Sequence[str], limit: int, after: TenantEnd | None = None) -> list[list[TenantEnd]]:
         with self._lock:
             now_ms = self._now_ms()
-            return [_tenants(self._queue(queue), now_ms)[: max(0, limit)] for queue in queues]
+            return [_tenants(self._queue(queue), after, now_ms)[: max(0, limit)] for queue in queues]
+
+    async def tenant_ends(self, queues: Sequence[str], tenants: Sequence[str]) -> list[dict[str, int]]:
+        with self._lock:
+            now_ms = self._now_ms()
+            each = [_ends(self._queue(queue), now_ms) for queue in queues]
+            return [{one: ends[one] for one in tenants if one in ends} for ends in each]
 
 
-def _tenants(queue: Queue, now_ms: int) -> list[TenantEnd]:
-    """Return the tenants of whom there are figures, those whose figures rose last first."""
+def _tenants(queue: Queue, after: TenantEnd | None, now_ms: int) -> list[TenantEnd]:
+    """Return the tenants of whom there are figures, those whose figures rose last first, behind ``after``."""
+    ends = itertools.starmap(TenantEnd, _ends(queue, now_ms).items())
+    behind = (one for one in ends if after is None or _order(one) < _order(after))
+    return sorted(behind, key=_order, reverse=True)
+
+
+def _order(end: TenantEnd) -> tuple[int, str]:
+    return end.at_ms, end.tenant
+
+
+def _ends(queue: Queue, now_ms: int) -> dict[str, int]:
+    """Return the tenants of whom there are figures, each with the minute in which they last rose."""
     times = queue.ledger.tenant_ends(now_ms)
     # The dead outlast the counters.
     for entry in queue.dead.after(""):
         if entry.tenant:
             times.setdefault(entry.tenant, entry.at_ms)
-    ends = [TenantEnd(tenant, at_ms // MINUTE_MS * MINUTE_MS) for tenant, at_ms in times.items()]
-    return sorted(ends, key=lambda one: (one.at_ms, one.tenant), reverse=True)
+    return {tenant: at_ms // MINUTE_MS * MINUTE_MS for tenant, at_ms in times.items()}

@@ -38,7 +38,7 @@ class RoleNeeds(NamedTuple):
 
 
 _SENT = frozenset(("enqueue", "enqueue_unique", "find", "forget", "read_events"))
-_LOOKED_AT = frozenset(("count_dead", "dead_groups", "locate", "page", "runs", "sample", "scan", "series"))
+_LOOKED_AT = frozenset(("count_dead", "dead_groups", "locate", "page", "runs", "sample", "scan", "series", "tenants"))
 _STEERED = frozenset(("cancel", "edit", "forget_queue", "hold", "mark_group", "retry", "schedule_move"))
 _RUN = frozenset(
     (
@@ -81,7 +81,7 @@ _ANY |= {"DISCARD", "MULTI", "TIME"}
 # To send with durability="replicated".
 _REPLICATED = frozenset(("SET", "WAIT"))
 _FIGURES = frozenset(("GET", "HGETALL", "PTTL", "TIME", "ZREM", "ZREMRANGEBYSCORE"))
-_HISTORY = frozenset(("LRANGE", "XREVRANGE", "ZCARD"))
+_HISTORY = frozenset(("LRANGE", "XREVRANGE", "ZCARD", "ZMSCORE"))
 _OF_NAMES: frozenset[Family] = frozenset(("name_history", "tenant_dead", "tenant_history", "tenant_stats"))
 _OF_TENANTS = frozenset(("tenant_ends",))
 _SHOWN = frozenset(("meta", "queues", "catalogue", "deploys", "workers", "worker", "audit"))

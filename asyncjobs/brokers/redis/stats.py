@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
 
@@ -36,6 +37,7 @@ _FORGET = load("forget_queue")
 _OVERVIEW = load("overview")
 _RUNS = load("runs")
 _SERIES = load("series")
+_TENANTS = load("tenants")
 
 _MAX_PERIODS: dict[Step, int] = {"minute": MINUTES_KEEP_MS // MINUTE_MS, "hour": HOURS_KEEP_MS // HOUR_MS}
 
@@ -108,13 +110,32 @@ class RedisStats(Session):
         replies = await self._commands([(command[1], command) for command in (*stats, *dead)])
         return [read_tenant_figures(*one) for one in zip(replies[: len(keys)], replies[len(keys) :], strict=True)]
 
-    async def tenants(self, queues: Sequence[str], limit: int) -> list[list[TenantEnd]]:
-        keys = [self._keys.queue(queue).tenant_ends for queue in queues]
+    async def tenants(self, queues: Sequence[str], limit: int, after: TenantEnd | None = None) -> list[list[TenantEnd]]:
         if limit < 1:
-            return [[] for _ in keys]
-        replies = await self._commands([(key, ("ZRANGE", key, 0, limit - 1, "REV", "WITHSCORES")) for key in keys])
+            return [[] for _ in queues]
+        tenant, at_ms = after or ("", 0)
+        replies = await asyncio.gather(
+            *(
+                self._on_queue(_TENANTS, queue, minute=at_ms // MINUTE_MS, tenant=tenant, limit=limit)
+                for queue in queues
+            )
+        )
         return [
             [TenantEnd(one.decode(), int(minute) * MINUTE_MS) for one, minute in rows(reply, 2)] for reply in replies
+        ]
+
+    async def tenant_ends(self, queues: Sequence[str], tenants: Sequence[str]) -> list[dict[str, int]]:
+        keys = [self._keys.queue(queue).tenant_ends for queue in queues]
+        if not tenants:
+            return [{} for _ in keys]
+        replies = await self._commands([(key, ("ZMSCORE", key, *tenants)) for key in keys])
+        return [
+            {
+                tenant: int(minute) * MINUTE_MS
+                for tenant, minute in zip(tenants, reply, strict=True)
+                if minute is not None
+            }
+            for reply in replies
         ]
 
     async def announce(self, worker: WorkerInfo, ttl_ms: int) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.retention import MINUTE_MS
-from asyncjobs.ports import TenantFigures
+from asyncjobs.ports import TenantEnd, TenantFigures
 from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
 
@@ -74,6 +74,37 @@ class Tenants(Theme):
         assert await listed(2) == [["globex", "acme"], []]
         assert await listed(0) == [[], []]
         assert await bench.broker.tenants([], 10) == []
+
+    async def test_the_list_of_tenants_goes_on_behind_any_of_them(self, bench: Bench) -> None:
+        names = ["größe: 1", *(f"tenant-{number}" for number in range(5))]
+        for part in (names[:1], names[1:4], names[4:]):
+            await bench.send(*(bench.new(tenant=tenant) for tenant in part))
+            await bench.settle((await bench.claim(10)).jobs)
+            await bench.kit.advance(MINUTE_MS)
+
+        async def listed(limit: int, after: TenantEnd | None = None) -> list[TenantEnd]:
+            return (await bench.broker.tenants([bench.queue], limit, after))[0]
+
+        whole = await listed(10)
+        assert [one.tenant for one in whole] == [names[at] for at in (5, 4, 3, 2, 1, 0)]
+        for at, one in enumerate(whole):
+            assert await listed(10, one) == whole[at + 1 :]
+            assert await listed(1, one) == whole[at + 1 : at + 2]
+        # Behind one that isn't there any more, or that came to the front meanwhile.
+        assert await listed(10, TenantEnd("tenant-11", whole[3].at_ms)) == whole[3:]
+        [[*before], [*unused]] = await bench.broker.tenants([bench.queue, "unused"], 10, whole[0])
+        assert (before, unused) == (whole[1:], [])
+        await bench.send(bench.new(tenant=names[2]))
+        await bench.settle((await bench.claim(10)).jobs)
+        assert await listed(10, whole[3]) == whole[4:]
+
+    async def test_it_is_told_when_jobs_of_some_tenants_ended_last(self, bench: Bench) -> None:
+        await bench.bury_of("acme", "globex")
+        [ends] = await bench.broker.tenants([bench.queue], 10)
+        told = await bench.broker.tenant_ends(["unused", bench.queue], ["acme", "nobody"])
+        assert told == [{}, {one.tenant: one.at_ms for one in ends if one.tenant == "acme"}]
+        assert await bench.broker.tenant_ends([bench.queue], []) == [{}]
+        assert await bench.broker.tenant_ends([], ["acme"]) == []
 
     async def test_a_tenant_is_listed_with_the_minute_in_which_its_figures_rose(self, bench: Bench) -> None:
         await bench.bury_of("acme")

@@ -4,6 +4,7 @@
 --- @include gone
 --- @include leases
 --- @include parking
+--- @include rank
 
 -- The entries: ids, what the reply has of each behind the tries, the cursor behind each, and where those
 -- from a list stand.
@@ -47,21 +48,6 @@ local function take_lists(lists)
     end
   end
   return false
-end
-
--- How many entries of a sorted set stand before this one, which may have gone meanwhile; with `inclusive`, up to it.
-local function rank_of(key, score, member, inclusive)
-  local low, high = redis.call('ZCOUNT', key, '-inf', '(' .. score), redis.call('ZCOUNT', key, '-inf', score)
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    local there = redis.call('ZRANGE', key, middle, middle)[1]
-    if there < member or (inclusive and there == member) then
-      low = middle + 1
-    else
-      high = middle
-    end
-  end
-  return low
 end
 
 -- Takes entries of a sorted set, those of the highest scores first with `latest_first`; an id stands behind the first
