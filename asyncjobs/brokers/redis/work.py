@@ -223,8 +223,8 @@ class RedisWork(Session):
     async def _pop(self, queues: Sequence[str], timeout: float) -> bool:
         """Take the token of the first of ``queues`` that has one; return whether there was one in time."""
         bells = [self._keys.queue(queue).bell for queue in queues]
-        # Redis takes 0 as "for ever".
-        command: list[str | float] = ["BLPOP", *bells, max(timeout, 0.001)]
+        # Redis takes 0 as "for ever", and before 7.0 a millisecond too.
+        command: list[str | float] = ["BLPOP", *bells, max(timeout, 0.002)]
         with translated(self._settings):
             return await self._links.waiter(bells[0])(*command, timeout=timeout + _WAIT_GRACE_S) is not None
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+import anyio
+import pytest
+
 from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
 
@@ -13,6 +16,11 @@ __all__ = ["Waking"]
 
 class Waking(Theme):
     """What ``wait``, ``watch_cancels`` and ``withdraw`` promise."""
+
+    @pytest.mark.parametrize("seconds", [0.0, 0.0005, 0.001])
+    async def test_a_wait_for_hardly_any_time_ends(self, bench: Bench, seconds: float) -> None:
+        with anyio.fail_after(5):
+            assert not await bench.broker.wait([bench.queue], seconds)
 
     async def test_an_idle_worker_is_woken_by_a_send(self, bench: Bench) -> None:
         waiting = asyncio.ensure_future(bench.broker.wait([bench.queue], SOON_S))
