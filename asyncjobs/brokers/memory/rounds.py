@@ -67,7 +67,7 @@ class Round:
         self._tried = 0
         # Lines that are left as they are for this claim.
         self._alone: set[KeyedLine] = set()
-        # What the claim has not looked at of each line, and how much that is.
+        # What the claim has not looked at of each line, and how many jobs it leaves there.
         self._rest: dict[KeyedLine, tuple[Iterator[Entry], int]] = {}
 
     def choose(self, plain: tuple[Line, ...], *, lowest_first: bool) -> Choice:
@@ -75,7 +75,9 @@ class Round:
         for priority in (3, 2, 1, 0) if lowest_first else (0, 1, 2, 3):
             if self._has_room:
                 self._go(priority, plain[priority])
-        is_cut = self._has_looked_enough or self._want == len(self._taken) < self._asked
+        # Where all that it has looked at must wait, the next claim would look at the same jobs.
+        has_changed = bool(self._taken or self._to_park or self._tried)
+        is_cut = (self._has_looked_enough and has_changed) or self._want == len(self._taken) < self._asked
         return Choice(self._taken, (), self._to_park, self._waiting, is_cut=is_cut)
 
     @property
@@ -136,13 +138,15 @@ class Round:
         self._tried += not left
         for entry in rest:
             looked = self._look(entry)
-            if looked == "waits":
-                self._alone.add(line)
-                break
-            left -= 1
+            left -= looked != "waits"
             if looked == "takes":
                 self._lines.start(entry, self._now_ms)
                 break
+            if self._has_looked_enough:
+                break
+        else:
+            # All that is left of it must wait.
+            self._alone.add(line)
         self._rest[line] = rest, left
         if not left:
             self._lines.drop(line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from asyncjobs.core.limits import QueueLimit
@@ -16,6 +18,28 @@ from asyncjobs.testing.conformance.theme import Theme
 __all__ = ["Lining"]
 
 MAIL = line_key("", ["mail"])
+
+
+async def pass_suspects(bench: Bench, group: str, gates: Sequence[str] = ()) -> None:
+    """Claim jobs that wait in one line behind others, under which a worker has died."""
+    suspects = await send_lined(bench, group, gates, count=3)
+    assert await bench.claim_ids() == suspects
+    await bench.lapse()
+    assert sorted((await bench.recover()).recovered) == suspects
+    behind = await send_lined(bench, group, gates, count=3)
+    [other] = await send_lined(bench, "b")
+    assert sorted(await bench.claim_ids(2, max_suspects=0)) == sorted([behind[0], other])
+    [due] = await send_lined(bench, group, gates, delay_ms=1_000)
+    await bench.kit.advance(1_000)
+    claim = await bench.claim(2, max_suspects=1)
+    assert ids(claim.jobs) == [suspects[0], behind[1]]
+    assert await bench.ids_in("ready") == [*suspects[1:], behind[2], due]
+    assert await bench.claim_ids(max_suspects=0) == [behind[2], due]
+    assert await bench.claim_ids(max_suspects=0) == []
+    await bench.settle(claim.jobs)
+    assert await bench.ids_in("ready") == suspects[1:]
+    assert await bench.claim_ids(max_suspects=1) == suspects[1:2]
+    assert await bench.claim_ids() == suspects[2:]
 
 
 class Lining(Theme):
@@ -147,18 +171,27 @@ class Lining(Theme):
         assert await bench.ids_in("ready") == order
         assert [await bench.claim_ids(1) for _ in order] == [[job_id] for job_id in order]
 
-    async def test_a_suspect_that_must_wait_stays_first_and_keeps_other_lines_from_nothing(self, bench: Bench) -> None:
-        suspects = await send_lined(bench, "a", count=2)
-        assert await bench.claim_ids() == suspects
+    async def test_a_suspect_that_must_wait_stays_first_and_keeps_no_others_from_anything(self, bench: Bench) -> None:
+        await pass_suspects(bench, "a")
+
+    async def test_a_suspect_keeps_no_job_of_its_gates_from_the_slots(self, bench: Bench) -> None:
+        await declare(bench, customer=9)
+        await pass_suspects(bench, "", ["customer=1"])
+
+    async def test_a_worker_that_finds_very_many_suspects_for_others_does_not_ask_at_once_again(
+        self, bench: Bench
+    ) -> None:
+        suspects = [*await bench.send(), *await send_lined(bench, "a", count=1_100)]
+        while await bench.claim_ids(1_000):
+            pass
         await bench.lapse()
-        assert sorted((await bench.recover()).recovered) == suspects
-        behind = await send_lined(bench, "a")
-        other = await send_lined(bench, "b", count=2)
-        assert await bench.claim_ids(max_suspects=0) == other
-        claim = await bench.claim(max_suspects=1)
-        assert ids(claim.jobs) == suspects[:1]
-        await bench.settle(claim.jobs)
-        assert await bench.claim_ids(max_suspects=1) == [suspects[1], *behind]
+        while (await bench.recover()).recovered:
+            pass
+        for _ in range(2):
+            claim = await bench.claim(max_suspects=0)
+            assert (list(claim.jobs), claim.again) == ([], False)
+            assert not await bench.broker.wait([bench.queue], 0.001)
+        assert sum((await bench.figures()).ready) == len(suspects)
 
     async def test_a_replaced_unique_job_waits_in_the_line_of_its_new_arguments(self, bench: Bench) -> None:
         await declare(bench, customer=1)

@@ -4,9 +4,10 @@
 --- @include company
 
 -- Makes `list` one of ids that is looked at from its front, and returns it. `behind`: ids that follow those in Redis.
+-- `kept`: the numbers of those that were passed over and stay.
 local function begin_list(list, key, where, behind, step)
   list.list, list.where, list.behind, list.step = key, where, behind, step
-  list.ids, list.at, list.stored = {}, 0, 0
+  list.ids, list.at, list.stored, list.kept = {}, 0, 0, {}
   return list
 end
 
@@ -40,6 +41,12 @@ local function read_more(q, flow, list)
       list.tries[first + n - 1] = tries
     end
   end
+end
+
+-- Whether a claim has passed over as many jobs as it may; then it ends.
+local function is_far(flow)
+  flow.is_bounded = flow.is_bounded or flow.passed_over + flow.stay > MAX_PASSED
+  return flow.is_bounded
 end
 
 -- Whether the next entry of a list is gone.
@@ -89,8 +96,7 @@ local function peek(q, flow, list, takes_all)
           count_lined(flow, list.priority, -1)
         end
       end
-      if flow.passed_over > MAX_PASSED then
-        flow.is_bounded = true
+      if is_far(flow) then
         return nil
       end
     end
@@ -104,7 +110,41 @@ local function note_looked(list)
   end
 end
 
+-- The next job of a list, and its tries, with those that must wait passed over.
+local function next_in(q, flow, list)
+  while true do
+    local id, tries = peek(q, flow, list)
+    if not (id and tries and must_wait(tries)) then
+      return id, tries
+    end
+    note_looked(list)
+    list.at = list.at + 1
+    list.kept[#list.kept + 1] = list.at
+    flow.stay = flow.stay + 1
+    if is_far(flow) then
+      return nil
+    end
+  end
+end
+
 local function take_next(list)
   list.at = list.at + 1
   list.taken_to = list.at
+end
+
+-- What a plan leaves of a list: how many go from its front, which of these come back to it, and what goes to its end.
+local function left_of(list)
+  local taken_to, kept, rest = list.taken_to or 0, {}, {}
+  for _, n in ipairs(list.kept) do
+    if n > list.stored then
+      rest[#rest + 1] = list.ids[n]
+    elseif n <= taken_to then
+      kept[#kept + 1] = list.ids[n]
+    end
+  end
+  local taken_due = math.max(0, (list.is_whole and list.at or 0) - list.stored)
+  for n = taken_due + 1, #list.behind do
+    rest[#rest + 1] = list.behind[n]
+  end
+  return math.min(taken_to, list.stored), kept, rest
 end

@@ -33,7 +33,7 @@ local function take_of(q, flow, group, line, id, tries)
   end
   flow.v[line.priority] = math.max(flow.v[line.priority], group.tag)
   group.tag, group.is_changed = group.tag + flow.charge / group.weight, true
-  if not peek(q, flow, line, true) and not flow.is_bounded then
+  if not (peek(q, flow, line, true) or line.kept[1] or flow.is_bounded) then
     drop_line(flow, group, line)
   elseif not is_alone(group) then
     pop_head(group)
@@ -42,24 +42,6 @@ local function take_of(q, flow, group, line, id, tries)
   local has_next = head_of(q, group) ~= nil
   group.is_in_turn = has_next or group.ahead[1] ~= nil
   return has_next
-end
-
--- The next job of the ready list, and its tries, with those that must wait passed over.
-local function next_ready(q, flow, plain)
-  while true do
-    local id, tries = peek(q, flow, plain)
-    if not (id and tries and must_wait(tries)) then
-      return id, tries
-    end
-    note_looked(plain)
-    plain.at = plain.at + 1
-    plain.kept[#plain.kept + 1] = plain.at
-    flow.passed_over = flow.passed_over + 1
-    if flow.passed_over > MAX_PASSED then
-      flow.is_bounded = true
-      return nil
-    end
-  end
 end
 
 local function comes_before(one, other)
@@ -140,7 +122,7 @@ local function pick_from(q, flow, priority, want)
       group, queue = other, back
     end
     if is_plain_left and (not group or plain_tag <= group.tag) then
-      local id, tries = next_ready(q, flow, plain)
+      local id, tries = next_in(q, flow, plain)
       is_plain_left = id ~= nil
       if id then
         note_pick(flow, id, tries, plain)
@@ -173,7 +155,7 @@ end
 local function plan(q, flow, want, most_gated, dues, fates, known)
   flow.ids, flow.tries, flow.from, flow.count, flow.ready = {}, {}, {}, 0, {}
   flow.most_gated, flow.fates, flow.known, flow.parks, flow.gone = most_gated, fates, known, {}, {}
-  flow.vain, flow.passed_over, flow.charge = 0, 0, flow.by_time and 1e-6 or 1
+  flow.vain, flow.passed_over, flow.stay, flow.charge = 0, 0, 0, flow.by_time and 1e-6 or 1
   flow.all_lines = redis.call('HLEN', flow_key(q, 'lines'))
   local exist = redis.call('EXISTS', q.gone, q.tries) > 0
   flow.has_gone = exist and redis.call('EXISTS', q.gone) == 1
@@ -185,7 +167,7 @@ local function plan(q, flow, want, most_gated, dues, fates, known)
   read_entered(q, flow)
   for step = 0, 3 do
     local priority = lowest_first and 3 - step or step
-    flow.ready[priority] = begin_list({kept = {}}, q.ready[priority], priority, dues.plain[priority] or {}, want + 1)
+    flow.ready[priority] = begin_list({}, q.ready[priority], priority, dues.plain[priority] or {}, want + 1)
     if flow.count < want and not flow.is_bounded then
       pick_from(q, flow, priority, want)
     end

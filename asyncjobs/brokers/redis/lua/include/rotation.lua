@@ -173,12 +173,14 @@ local function next_of(q, flow, group)
     if full then
       close_line(q, flow, group, line, full)
     else
-      local id, tries = peek(q, flow, jobs_of(q, flow, line))
-      if id and tries and must_wait(tries) then
-        leave_line(group, key)
-      elseif id then
+      local id, tries = next_in(q, flow, jobs_of(q, flow, line))
+      if id then
         return line, id, tries
-      elseif not flow.is_bounded then
+      elseif flow.is_bounded then
+        break
+      elseif line.kept[1] then
+        leave_line(group, key)
+      else
         flow.vain = flow.vain + 1
         drop_line(flow, group, line)
       end

@@ -7,29 +7,21 @@ local MAX_PLANS = 12
 
 -- What the plan leaves of the ready lists, as of read_candidates: `taken`, `kept` and `rest`.
 local function leave_ready(found, priority, plain)
-  local taken_to, kept, rest = plain.taken_to or 0, {}, {}
-  for _, n in ipairs(plain.kept) do
-    if n > plain.stored then
-      rest[#rest + 1] = plain.ids[n]
-    elseif n <= taken_to then
-      kept[#kept + 1] = plain.ids[n]
-    end
-  end
-  local taken_due = math.max(0, (plain.is_whole and plain.at or 0) - plain.stored)
-  for n = taken_due + 1, #plain.behind do
-    rest[#rest + 1] = plain.behind[n]
-  end
-  found.taken[priority] = taken_to > 0 and math.min(taken_to, plain.stored) or nil
+  local taken, kept, rest = left_of(plain)
+  found.taken[priority] = taken > 0 and taken or nil
   found.kept[priority], found.rest[priority] = kept[1] and kept or nil, rest[1] and rest or nil
-  if found.taken[priority] == 0 then
-    found.taken[priority] = nil
-  end
+end
+
+-- Whether a plan has changed nothing, since all jobs that it has looked at must wait: the next claim would look at the
+-- same ones.
+local function is_in_vain(flow)
+  return flow.stay > 0 and flow.count + flow.vain + flow.passed_over == 0
 end
 
 -- Whether jobs are left that another claim may start: of a claim that has looked at all, those that it takes for no
 -- slot.
 local function is_more_left(q, flow, found, want)
-  if flow.count < want and not flow.is_bounded then
+  if is_in_vain(flow) or (flow.count < want and not flow.is_bounded) then
     return flow.has_ahead or false
   end
   for priority = 0, 3 do
@@ -60,10 +52,7 @@ local function read_plan(q, flow, own, want, run)
   for _, line in pairs(flow.lines) do
     if line.ids then
       note_looked(line)
-      line.looked = math.min(line.at, line.stored)
-      if line.is_whole and line.behind[1] then
-        line.behind = {unpack(line.ids, math.max(line.at, line.stored) + 1)}
-      end
+      line.looked, line.ahead, line.behind = left_of(line)
     end
     if flow.all_wait > 0 and line.has_run then
       note_freed(flow, line.gate_names)
@@ -95,7 +84,7 @@ local function look_ahead(q, flow, list, held, count)
     read_more(q, flow, list)
   end
   local ids = {unpack(list.ids, list.at + 1, math.min(#list.ids, list.at + count))}
-  for n = 1, math.min(count, list.kept and #list.kept or 0) do
+  for n = 1, math.min(count, #list.kept) do
     ids[#ids + 1] = list.ids[list.kept[n]]
   end
   for n, head in ipairs(heads_of(q, ids)) do
@@ -174,7 +163,7 @@ local function choose_in_turn(q, own, want, most_gated, dues, run, held)
   local found, sorted = read_plan(q, flow, own, room, run)
   flow.is_let_on = pass_baton(q, flow)
   found.more = found.more or flow.is_let_on or is_cut
-  flow.again = flow.is_bounded or is_cut or flow.is_let_on
+  flow.again = (flow.is_bounded and not is_in_vain(flow)) or is_cut or flow.is_let_on
   sorted.stop = is_cut or nil
   flow.is_clean = flow.all_lines == 0
   check_flow(q, flow)
