@@ -316,6 +316,8 @@ class WorkerRun:
     async def until_empty(self) -> int:
         """Claim and run jobs until nothing is startable, all that ran is settled, and no killed worker has left a job.
 
+        Schedules fire until then, and not while the jobs of their last ticks run, which would have no end.
+
         Returns:
             How many jobs ended.
         """
@@ -325,13 +327,17 @@ class WorkerRun:
             claim = await claimer.step(limit, limit - self._executor.free) if limit > 0 else None
             if claim is not None and claim.jobs:
                 leftovers.found()
-            elif claim is not None and claim.again:
-                continue
-            elif not await self._settled() and claimer.may_claim and not await leftovers.wait():
+            elif not (claim is not None and claim.again) and not await self._goes_on(leftovers):
                 break
         await self._finish()
         await self._warn_of_unknown()
         return self._executor.finished
+
+    async def _goes_on(self, leftovers: Leftovers) -> bool:
+        """Wait a little for a job, since a claim got none; return whether to claim again."""
+        if await self._settled() or not self._claimer.may_claim or await leftovers.wait():
+            return True
+        return self._scheduler is not None and await self._scheduler.finish()
 
     async def once(self) -> bool:
         """Claim one job, run it and settle it; return whether there was one."""

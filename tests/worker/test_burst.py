@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -130,3 +131,72 @@ async def test_a_burst_runs_a_job_that_is_recovered_after_its_last_claim(
 
         monkeypatch.setattr(broker, "overview", recovered_before)
         assert await getattr(Worker(app), way)() == 1
+
+
+async def test_a_burst_runs_the_jobs_of_the_last_ticks_that_it_fires(
+    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        await app.add_schedule("often", work.request(), every=1)
+        broker, fired, looks = broker_of(app), asyncio.Event(), 0
+        overview, fire, claim = broker.overview, broker.fire, broker.claim
+
+        async def noted_fire(*args: Any) -> Any:
+            reply = await fire(*args)
+            fired.set()
+            return reply
+
+        async def noted_claim(request: ClaimRequest) -> Any:
+            nonlocal looks
+            reply = await claim(request)
+            looks = 0 if reply.jobs else looks
+            return reply
+
+        async def before_a_tick(queues: Sequence[str]) -> Any:
+            nonlocal looks
+            found = await overview(queues)
+            looks += 1
+            if looks > 1:
+                # The last look before the burst ends. A tick fires after it, if any fires still.
+                fired.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(fired.wait(), 1.5)
+            return found
+
+        monkeypatch.setattr(broker, "fire", noted_fire)
+        monkeypatch.setattr(broker, "claim", noted_claim)
+        monkeypatch.setattr(broker, "overview", before_a_tick)
+        with anyio.fail_after(SOON):
+            assert await Worker(app).run_until_empty() >= 1
+        monkeypatch.undo()
+        assert (await app.queue_stats("default")).pending == 0
+
+
+async def test_a_burst_fires_the_ticks_that_are_due_when_it_begins(
+    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        await app.add_schedule("due", work.request(), every=3600)
+        broker = broker_of(app)
+        found = await broker.schedules("default")
+        await broker.remove_schedule("default", "due")
+        await broker.put_schedule("default", "due", found.schedules[0].data, found.now_ms - 1)
+        schedules = broker.schedules
+
+        async def slowly(queue: str) -> Any:
+            # The worker knows no schedule before its first look.
+            await asyncio.sleep(0.3)
+            return await schedules(queue)
+
+        monkeypatch.setattr(broker, "schedules", slowly)
+        assert await Worker(app).run_until_empty() == 1

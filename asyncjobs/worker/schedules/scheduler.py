@@ -86,6 +86,8 @@ class Scheduler(Duty):
         self._away: set[str] = set()
         self._looked_at = -math.inf
         self._is_leading = True
+        self._stepping = asyncio.Lock()
+        self._has_finished = False
 
     async def start(self) -> None:
         """Store the schedules of the code, remove those that it no longer declares, and fire those of the start."""
@@ -293,8 +295,24 @@ class Scheduler(Duty):
         outage = Outage(_log, "schedules must wait: %s")
         while True:
             try:
-                pause = await self.step()
+                async with self._stepping:
+                    if self._has_finished:
+                        return
+                    pause = await self.step()
                 outage.over()
             except BrokerError as error:
                 pause = outage.failed(error)
             await asyncio.sleep(pause)
+
+    async def finish(self) -> bool:
+        """Fire what is due by now, and nothing from then on; return whether this was the first call.
+
+        Raises:
+            BrokerError: The broker can't be reached.
+        """
+        async with self._stepping:
+            if self._has_finished:
+                return False
+            await self.step()
+            self._has_finished = True
+            return True
