@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from asyncjobs.cli.beside import beside
+from asyncjobs.cli.loading import INSTALLED
 from asyncjobs.cli.supervisor import RECYCLED, Child, Supervisor
 from asyncjobs.core.package import install_command
 from asyncjobs.errors import ConfigurationError
 
-__all__ = ["Reloader", "watching"]
+__all__ = ["Reloader", "source_folders", "watching"]
 
 _log = logging.getLogger("asyncjobs.worker")
 
@@ -74,9 +76,26 @@ class Reloader(Supervisor):
         return True
 
 
+def source_folders(modules: Iterable[str]) -> list[Path]:
+    """Return the working directory, and the folders from which ``modules`` would be imported, unless pip has made them.
+
+    What is installed in place, as by ``pip install -e``, lies in its source folder. Nothing is imported.
+    """
+    folders = set()
+    for module in modules:
+        # An import finds it where it would find its package.
+        with contextlib.suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(module.partition(".")[0])
+            if spec is not None:
+                places = spec.submodule_search_locations or [spec.origin or ""]
+                folders |= {Path(place).resolve().parent for place in places if os.path.exists(place)}
+    own = {Path.cwd(), *(folder for folder in folders if not str(folder).startswith(INSTALLED))}
+    return sorted(folder for folder in own if own.isdisjoint(folder.parents))
+
+
 @contextlib.contextmanager
-def watching(reloader: Reloader, folder: Path) -> Iterator[None]:
-    """Reload inside the block whenever a Python file below ``folder`` changes.
+def watching(reloader: Reloader, folders: Sequence[Path]) -> Iterator[None]:
+    """Reload inside the block whenever a Python file below one of ``folders`` changes.
 
     Raises:
         ConfigurationError: watchfiles is not installed.
@@ -96,10 +115,10 @@ def watching(reloader: Reloader, folder: Path) -> Iterator[None]:
 
     def reload_at_changes(ended: threading.Event) -> None:
         changes = watchfiles.watch(
-            folder, watch_filter=watchfiles.PythonFilter(), stop_event=ended, raise_interrupt=False
+            *folders, watch_filter=watchfiles.PythonFilter(), stop_event=ended, raise_interrupt=False
         )
         for some in changes:
-            files = sorted({os.path.relpath(path, folder) for _, path in some})
+            files = sorted({os.path.relpath(path) for _, path in some})
             more = f" and {len(files) - _MAX_SHOWN} more" if len(files) > _MAX_SHOWN else ""
             _log.info("the worker starts anew: changed are %s%s", ", ".join(files[:_MAX_SHOWN]), more)
             reloader.reload()

@@ -14,7 +14,7 @@ from asyncjobs.cli.ending import ProcessEnd
 from asyncjobs.cli.loading import load_code, named_app
 from asyncjobs.cli.logs import add_log_options, set_up_log
 from asyncjobs.cli.output import print_text
-from asyncjobs.cli.reload import Reloader, watching
+from asyncjobs.cli.reload import Reloader, source_folders, watching
 from asyncjobs.cli.running import run
 from asyncjobs.cli.supervisor import RECYCLED, Supervisor, die_with_supervisor, report_start, reporting
 from asyncjobs.errors import ConfigurationError
@@ -133,7 +133,8 @@ def _reload(options: argparse.Namespace) -> int:
         raise ConfigurationError("--reload runs the worker in another process: give no --burst and no --health-file")
     processes = 1 if options.processes is None else options.processes
     reloader = Reloader(_child_arguments(options), _checked_count(processes))
-    with watching(reloader, Path.cwd()), contextlib.ExitStack() as stack:
+    folders = source_folders([named_app(options).partition(":")[0], *options.imports])
+    with watching(reloader, folders), contextlib.ExitStack() as stack:
         _answer_probes(stack, reloader.health, options)
         return reloader.run()
 

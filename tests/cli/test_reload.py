@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from asyncjobs import App
-from asyncjobs.cli.reload import Reloader, watching
+from asyncjobs.cli.reload import Reloader, source_folders, watching
 from tests.cli.conftest import Command
 from tests.waiting import SOON, until_sync
 
@@ -114,8 +115,40 @@ def test_another_process_follows_the_one_that_has_run_its_jobs(command: Command,
     assert [_answer(app, "version") for _ in range(2)] == ["one", "one"]
 
 
+def test_source_that_lies_elsewhere_is_watched_with_what_lies_beside_it(
+    command: Command, app: App, tmp_path: Path
+) -> None:
+    source, folder = tmp_path / "elsewhere" / "src", tmp_path / "here"
+    for package in ("live", "versions"):
+        (source / package).mkdir(parents=True)
+        (source / package / "__init__.py").touch()
+    folder.mkdir()
+    text = LIVE.format(version="").replace("VERSION = ''", "from versions.current import VERSION")
+    (source / "live" / "jobs.py").write_text(text)
+    (source / "versions" / "current.py").write_text("VERSION = 'one'")
+    command.folder = folder
+    command.environ["PYTHONPATH"] = os.pathsep.join([str(source), os.environ.get("PYTHONPATH", "")])
+    worker = command.start("worker", "live.jobs:app", "--reload")
+    assert _answer(app, "version") == "one"
+    (source / "versions" / "current.py").write_text("VERSION = 'two'")
+    until_sync(lambda: _answer(app, "version") == "two", "the worker has started anew", within=STARTED)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(SOON) == 0
+    assert worker.stdout is not None
+    assert f"changed are {Path('..', 'elsewhere', 'src', 'versions', 'current.py')}" in worker.stdout.read()
+
+
+def test_what_is_installed_is_not_watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "shop.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path / "sources"))
+    # That of the shop lies below.
+    assert source_folders(["msgspec.json", "json", "sys", "nothing.at.all", "shop"]) == [tmp_path]
+
+
 def test_it_is_told_that_changes_are_not_seen(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with watching(Reloader([], 1), tmp_path / "gone"):
+    with watching(Reloader([], 1), [tmp_path / "gone"]):
         until_sync(lambda: caplog.messages, "the error is told")
     [told] = caplog.messages
     assert told.startswith("changes of files are not seen any more: ")
