@@ -11,7 +11,6 @@ from asyncjobs.app.verbs.all import AllVerbs
 from asyncjobs.app.verbs.dead import DeadFilter, job_filter
 from asyncjobs.app.verbs.paging import held_in, matching_pages
 from asyncjobs.core.filter import JobFilter
-from asyncjobs.core.options import DEFAULT_QUEUE
 from asyncjobs.ports import Place
 
 __all__ = ["Count", "count_jobs", "known_queues"]
@@ -93,5 +92,4 @@ async def known_queues(app: AllVerbs) -> set[str]:
     Args:
         app: The app, which is open.
     """
-    options = [app.registry.get(name).options for name in app.registry.names()]
-    return {*await app._broker.queues(), *(one.queue or DEFAULT_QUEUE for one in options)}
+    return {*await app._broker.queues(), *app._declared.names()}

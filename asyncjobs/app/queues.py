@@ -53,6 +53,14 @@ class DeclaredQueues:
         #: What the jobs of a queue take turns by, of the queues where they do.
         self.turns: dict[str, By] = {}
 
+    def names(self) -> set[str]:
+        """Return the queues that the program names."""
+        return {*self._queues, *(job.options.queue or DEFAULT_QUEUE for job in self._registry)}
+
+    def limits(self) -> set[str]:
+        """Return the names of the limits of its jobs."""
+        return {name for job in self._registry for name in keys_of(job).rules}
+
     def declare(self, name: str, running: object, rate: object, fair_by: object, weights: object, fair: object) -> None:
         """Declare a queue; see ``App.queue``."""
         queue, limit = checked_queue(name), checked_limit(running, rate)

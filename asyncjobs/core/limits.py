@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -21,6 +22,7 @@ __all__ = [
     "NO_LIMIT",
     "NO_RULES",
     "QUANTUM_MS",
+    "LimitPart",
     "QueueLimit",
     "QueueRules",
     "Rate",
@@ -98,6 +100,10 @@ class Rate(msgspec.Struct, frozen=True):
         return self.per_ms / self.starts
 
 
+LimitPart: TypeAlias = Literal["running", "rate"]
+"""A part of a limit."""
+
+
 class QueueLimit(msgspec.Struct, frozen=True):
     """How much of a queue may run: at once, and in a time."""
 
@@ -112,6 +118,10 @@ class QueueLimit(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         running = None if self.running is None else f"{self.running:,} at once"
         return ", ".join(str(part) for part in (running, self.rate) if part is not None) or "no limit"
+
+    def keeping(self, part: LimitPart | None, of: QueueLimit) -> QueueLimit:
+        """Return this limit with one part of another one, or none."""
+        return QueueLimit(of.running if part == "running" else self.running, of.rate if part == "rate" else self.rate)
 
 
 NO_LIMIT = QueueLimit()

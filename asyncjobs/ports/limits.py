@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from asyncjobs.core.limits import QueueLimit, QueueRules
+from asyncjobs.core.limits import LimitPart, QueueLimit, QueueRules
 from asyncjobs.ports.gates import GateFigures
 
 __all__ = ["Limits"]
@@ -40,7 +40,9 @@ class Limits(Protocol):
         """
         ...
 
-    async def set_limit(self, queue: str, gate: str, limit: QueueLimit | None, by: str) -> bool:
+    async def set_limit(
+        self, queue: str, gate: str, limit: QueueLimit | None, by: str, keep: LimitPart | None = None
+    ) -> QueueLimit | None:
         """Let a queue, a rule or one gate have a limit, whatever the program declares, or take that back.
 
         Args:
@@ -48,9 +50,10 @@ class Limits(Protocol):
             gate: The name of a rule, or a gate as ``core.lines.gate_of`` gives it; empty for the queue itself.
             limit: The limit; without a number there is none. ``None`` for what would hold otherwise.
             by: Who sets it, for those who see it.
+            keep: Which part is as it is until now, in place of that of ``limit``.
 
         Returns:
-            Whether that changed anything.
+            What holds now, ``None`` if nothing has changed.
         """
         ...
 

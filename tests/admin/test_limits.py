@@ -79,6 +79,19 @@ async def post(app: App, target: str, body: object) -> Reply:
     return await fetch(admin_api(app, authorize=role_of), target, "POST", headers, msgspec.json.encode(body))
 
 
+async def test_over_http_a_queue_or_a_limit_that_there_is_not_is_refused(app: App, web: Any) -> None:
+    async with app:
+        for verb in ("limit", "limit/reset"):
+            body = {"running": 3} if verb == "limit" else {}
+            assert (await post(app, f"/queues/mial/{verb}", body)).status == 404
+            reply = await post(app, f"/queues/mail/{verb}", {**body, "gate": "stirpe=42"})
+            assert reply.status == 400
+            assert "has no limit 'stirpe': its workers and jobs have none by name" in reply.body.decode()
+        assert [one.queue_name for one in (await app.stats()).queues] == []
+        reply = await press(web, "/queues/mail/limit", {"running": "3", "gate": "stirpe"})
+        assert "has no limit 'stirpe'" in read(reply).text
+
+
 async def test_over_http_what_is_not_given_stays_and_null_is_no_limit(app: App, web: Any) -> None:
     async with app:
         reply = await post(app, "/queues/mail/limit", {"running": 5, "rate": "10/s"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from asyncjobs import App, ArgumentsError, DefinitionError, Rate, Worker, acting
+from asyncjobs import App, ArgumentsError, DefinitionError, Limit, Rate, Worker, acting
 from tests.servers import Server
 from tests.waiting import Notes, until
 
@@ -269,3 +270,51 @@ async def test_a_change_without_a_number_or_with_a_wrong_one_is_refused_and_chan
         with pytest.raises(ArgumentsError, match="rate='fast'"):
             await app.set_limit("mail", running=1, rate="fast")
         assert (await app.queue_stats("mail")).limit is None
+
+
+async def test_a_slip_in_the_name_of_a_queue_or_a_limit_is_refused_with_what_there_is(
+    make_app: Callable[..., App],
+) -> None:
+    app, operator = make_app(), make_app()
+    stripe, other = Limit("stripe", running=3), Limit("other", running=3)
+
+    @app.job(queue="mail", limits=[stripe, Limit("customer", running=2).by("key")])
+    async def charge(key: int) -> None: ...
+
+    async with app, operator:
+        # No worker has declared them yet, but the app's code has them.
+        await app.set_limit("mail", "stripe", running=1)
+        await app.reset_limit("mail", "stripe")
+        with pytest.raises(ArgumentsError, match=r"there is no queue 'mial' on .*Did you mean 'mail'\?"):
+            await app.set_limit("mial", running=1)
+        # Nor does an app without this code know the queue, until something was sent there.
+        async with app.worker(queues=["mail"]):
+            pass
+        for verb in (functools.partial(operator.set_limit, running=1), operator.reset_limit):
+            for slip in ("stirpe", "stirpe=42"):
+                with pytest.raises(ArgumentsError) as caught:
+                    await verb("mail", slip)
+                assert str(caught.value) == (
+                    "the queue 'mail' has no limit 'stirpe': its workers and jobs have customer, stripe. Did you mean "
+                    "'stripe'? To set one ahead of its workers, use an app whose code has it."
+                )
+            with pytest.raises(ArgumentsError, match="there is no queue 'mial'"):
+                await verb("mial")
+        await operator.set_limit("mail", "stripe", running=1)
+        await operator.set_limit("mail", "customer=42", running=1)
+        # A limit of code to come, which its ``Limit`` says.
+        await operator.set_limit("mail", other, running=1)
+        await operator.set_limit("mail", "other", running=2)
+        told = {gate.gate: gate.running for gate in await operator.gates("mail")}
+    assert told == {"customer": 2, "customer=42": 1, "other": 2, "stripe": 1}
+
+
+async def test_two_who_change_one_number_each_lose_none(app: App, gauge: Gauge) -> None:
+    with_work(app, gauge)
+    app.queue("mail", running=5)
+    async with app:
+        for number in range(10):
+            await asyncio.gather(
+                app.set_limit("mail", running=number + 1), app.set_limit("mail", rate=f"{number + 1}/m")
+            )
+            assert str((await app.queue_stats("mail")).limit) == f"{number + 1} at once, {number + 1}/m"

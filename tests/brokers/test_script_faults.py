@@ -101,7 +101,7 @@ def fill(client: redis.Redis) -> dict[str, str]:
     members = claim(client, 3, 4, ["work"])
     run(client, "cancel", ["leased-4"], reason="why", keep_ms=60_000)
     run(client, "declare", limit="9 9 1000 2", packed=RULES)
-    run(client, "limit", gate="wide", text="9 9 1000 2", by="ada")
+    run(client, "limit", gate="wide", given="9 9 1000 2", by="ada", keep="")
     enqueue(client, "lined-1", "lined-2", "lined-3", record=LINED)
     # The second and the third wait for the gate of the first.
     lined = claim(client, 4, 2, ["work"])
@@ -181,7 +181,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "locate": Call([], {"id": "ready-1"}),
         "hold": Call([], {"label": "n:other", "holds": True, "by": "", "why": ""}),
         "gates": Call([], {}),
-        "limit": Call([], {"gate": "wide", "text": "5 9 1000 2", "by": "ada"}),
+        "limit": Call([], {"gate": "wide", "given": "5 9 1000 2", "by": "ada", "keep": "rate"}),
         "mark_group": Call([], {"group": GROUP[:16].decode(), "state": "seen", "note": "why"}),
         "overview": Call([], {}),
         "page": Call(

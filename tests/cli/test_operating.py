@@ -321,3 +321,12 @@ def test_what_was_deleted_comes_back_by_undo(app: App, run: Run) -> None:
     assert run("delete", first, "--purge") == (0, f"{first}: deleted\n")
     assert run("delete", "--all", "--purge", "--yes")[0] == 0
     assert run("undo")[0] == 1
+
+
+def test_a_slip_in_the_name_of_a_limit_or_its_queue_is_refused(app: App, run: Run) -> None:
+    app.registry.get("work").delay_sync()
+    for change in (["--running", "3"], ["--reset"]):
+        code, told = run("limit", "default", "stirpe=42", *change)
+        assert (code, "the queue 'default' has no limit 'stirpe'" in told) == (2, True)
+        code, told = run("limit", "defualt", *change)
+        assert (code, "Did you mean 'default'?" in told) == (1, True)

@@ -109,7 +109,8 @@ class LinedPair(Pair):
         limit = self.chance.choice([None, QueueLimit(1), QueueLimit(5), QueueLimit()])
         if not gate and limit:
             limit = QueueLimit(40)
-        assert len({await kit.broker.set_limit(queue, gate, limit, "ada") for kit in self.kits}) == 1
+        keep = None if limit is None or not gate else self.chance.choice([None, "running", "rate"])
+        assert len({await kit.broker.set_limit(queue, gate, limit, "ada", keep) for kit in self.kits}) == 1
 
     async def close(self) -> None:
         if not self.runs[0]:

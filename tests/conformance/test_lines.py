@@ -287,8 +287,9 @@ class History:
         gate = self.chance.choice(["all", "customer", "customer=1", "customer=2", "slow"])
         limit = self.chance.choice([None, None, QueueLimit(1), QueueLimit(4), QueueLimit()])
         if self.chance.random() < 0.7:
-            changed = await self.broker.set_limit(self.queue, gate, limit, "somebody")
-            assert changed == (self.by_hand.get(gate) != limit)
+            held = await self.broker.set_limit(self.queue, gate, limit, "somebody")
+            assert (held is not None) == (self.by_hand.get(gate) != limit)
+            assert limit is None or held in (None, limit)
             if limit is None:
                 self.by_hand.pop(gate, None)
             else:
@@ -303,7 +304,7 @@ class History:
 
     async def _lift_limits(self) -> None:
         for gate in list(self.by_hand):
-            assert await self.broker.set_limit(self.queue, gate, None, "somebody")
+            assert await self.broker.set_limit(self.queue, gate, None, "somebody") is not None
         self.by_hand.clear()
         self.rules = {}
         await self._declare()

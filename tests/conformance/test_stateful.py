@@ -169,7 +169,8 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule(running=st.sampled_from([None, None, 1, 2]))
     def set_limit(self, running: int | None) -> None:
         limit = None if running is None else QueueLimit(running)
-        assert self.run(self.broker.set_limit(self.queue, "", limit, "")) == (running != self.model.limit)
+        held = self.run(self.broker.set_limit(self.queue, "", limit, ""))
+        assert held == (None if running == self.model.limit else QueueLimit(running))
         self.model.limit = running
 
     @rule(limit=st.integers(1, 4), ending=st.sampled_from(["complete", "fail", "bury"]))

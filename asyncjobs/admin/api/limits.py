@@ -8,6 +8,7 @@ import msgspec
 
 from asyncjobs.admin.api.queues import queue_of
 from asyncjobs.admin.api.route import Call, NoQuery, Route
+from asyncjobs.app.counting import known_queues
 from asyncjobs.app.gates import MAX_LOOKED_THROUGH, GateStats, limit_of
 from asyncjobs.app.limited import QueueLimits, limits_of
 from asyncjobs.app.stats import LimitStats
@@ -89,18 +90,25 @@ async def gates(call: Call[GatesQuery]) -> QueueLimits:
 
 async def set_limit(call: Call[NoQuery]) -> LimitedQueue:
     """Limit how many jobs run, of a queue or through one of its gates, whatever its program declares."""
-    call.whole_queues()
-    name, change = queue_of(call), call.body
+    name, change = await _limited_queue(call), call.body
     await call.app.set_limit(name, change.gate, running=change.running, rate=change.rate)
     return await _limited(call, name, change.gate)
 
 
 async def reset_limit(call: Call[NoQuery]) -> LimitedQueue:
     """Let a queue, or one of its gates, have the limit again that its program declares."""
-    call.whole_queues()
-    name = queue_of(call)
+    name = await _limited_queue(call)
     await call.app.reset_limit(name, call.body.gate)
     return await _limited(call, name, call.body.gate)
+
+
+async def _limited_queue(call: Call[NoQuery]) -> str:
+    """Return the queue of the path, if the caller may see it and there is one."""
+    call.whole_queues()
+    name = queue_of(call)
+    if name not in await known_queues(call.app):
+        call.not_found(f"queue {name!r}")
+    return name
 
 
 async def _limited(call: Call[NoQuery], queue: str, gate: str) -> LimitedQueue:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from asyncjobs.app.connection import Connection
 from asyncjobs.app.lookup import Lookup
+from asyncjobs.app.queues import DeclaredQueues
 from asyncjobs.app.sender import Sender
 from asyncjobs.core.options import checked_queue
 from asyncjobs.core.retry import RetryPolicy
@@ -24,6 +25,7 @@ class Verbs:
     retry: RetryPolicy
     _connection: Connection
     _lookup: Lookup
+    _declared: DeclaredQueues
     _sender: Sender
     _encryption: Encryption | None
     _hooks: Hooks

@@ -5,15 +5,17 @@ from __future__ import annotations
 from asyncjobs.app.acting import actor
 from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
-from asyncjobs.app.gates import MAX_LOOKED_THROUGH
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.gates import Limit, checked_gate
-from asyncjobs.core.limits import NO_LIMIT, QueueLimit, Rate, checked_limit
+from asyncjobs.core.limits import LimitPart, Rate, checked_limit
 from asyncjobs.core.lines import rule_in
 from asyncjobs.core.options import UNSET, UnsetType, checked_queue
-from asyncjobs.errors import ArgumentsError
+from asyncjobs.errors import ArgumentsError, closest
 
 __all__ = ["LimitVerbs"]
+
+_MAX_SHOWN = 20
+"""How many limits an error names."""
 
 
 class LimitVerbs(Verbs):
@@ -33,7 +35,8 @@ class LimitVerbs(Verbs):
 
         It holds at once, also for jobs that were sent before. Jobs that run already go on. What isn't given stays as it
         is now, and no longer follows what programs declare. ``queue_stats`` and ``gates`` show the limits and who has
-        set them (see ``acting``).
+        set them (see ``acting``). For a deployment to come, it can be set by an app that has its code, or by the
+        ``Limit`` itself.
 
         Args:
             queue: The queue.
@@ -47,8 +50,8 @@ class LimitVerbs(Verbs):
                 ``None`` for any number. By default it stays as it is.
 
         Raises:
-            ArgumentsError: ``queue`` can't be the name of a queue, or ``limit`` that of a limit, a number or a rate is
-                wrong, or neither was given.
+            ArgumentsError: Neither the broker nor the app's code knows the queue, or a limit of this name; a number or
+                a rate is wrong; or neither was given.
 
         Example:
             ```python
@@ -61,20 +64,11 @@ class LimitVerbs(Verbs):
             raise ArgumentsError("set_limit() got neither running nor rate: expected at least one of them")
         gate = checked_gate(limit, value)
         wanted = checked_limit(None if running is UNSET else running, None if rate is UNSET else rate)
-        if running is UNSET or rate is UNSET:
-            now = await self._limit_now(checked_queue(queue), gate)
-            wanted = QueueLimit(
-                now.running if running is UNSET else wanted.running, now.rate if rate is UNSET else wanted.rate
-            )
-        if await self._broker.set_limit(checked_queue(queue), gate, wanted, actor().by):
-            await note(self._broker, "set_limit", queue, queue=queue, why=f"{gate}: {wanted}" if gate else str(wanted))
-
-    async def _limit_now(self, queue: str, gate: str) -> QueueLimit:
-        if not gate:
-            [figures] = await self._broker.overview([queue])
-            return NO_LIMIT if figures.limit is None else figures.limit.limit
-        found = {one.gate: one.limit for one in await self._broker.gates(queue, MAX_LOOKED_THROUGH)}
-        return found.get(gate, found.get(rule_in(gate), NO_LIMIT))
+        keep: LimitPart | None = "running" if running is UNSET else "rate" if rate is UNSET else None
+        await self._check_limit(checked_queue(queue), gate, limit)
+        held = await self._broker.set_limit(queue, gate, wanted, actor().by, keep)
+        if held is not None:
+            await note(self._broker, "set_limit", queue, queue=queue, why=f"{gate}: {held}" if gate else str(held))
 
     @on_app_loop
     async def reset_limit(self, queue: str, limit: Limit | str = "", value: object = UNSET) -> None:
@@ -86,8 +80,32 @@ class LimitVerbs(Verbs):
             value: As ``set_limit`` takes it.
 
         Raises:
-            ArgumentsError: ``queue`` can't be the name of a queue, or ``limit`` that of a limit.
+            ArgumentsError: Neither the broker nor the app's code knows the queue, or a limit of this name.
         """
         gate = checked_gate(limit, value)
-        if await self._broker.set_limit(checked_queue(queue), gate, None, ""):
+        await self._check_limit(checked_queue(queue), gate, limit)
+        if await self._broker.set_limit(queue, gate, None, "") is not None:
             await note(self._broker, "reset_limit", queue, queue=queue, why=gate)
+
+    async def _check_limit(self, queue: str, gate: str, given: Limit | str) -> None:
+        """Raise ``ArgumentsError`` for a queue, or a limit of it, that neither the broker nor the app's code knows."""
+        queues = self._declared.names()
+        if queue not in queues:
+            queues |= {*await self._broker.queues()}
+        if queue not in queues:
+            raise ArgumentsError(
+                f"there is no queue {queue!r} on {self._connection.settings.server}: no job was sent to it, no worker "
+                f"serves it, and no code of this app names it.{closest(queue, queues)}"
+            )
+        rule = rule_in(gate)
+        # A ``Limit`` is no slip of the pen: some code has it.
+        known = self._declared.limits()
+        if not rule or isinstance(given, Limit) or rule in known:
+            return
+        known |= {rule_in(one.gate) for one in await self._broker.gates(queue, 1)}
+        if rule not in known:
+            shown = ", ".join(sorted(known)[:_MAX_SHOWN]) + (", …" if len(known) > _MAX_SHOWN else "")
+            raise ArgumentsError(
+                f"the queue {queue!r} has no limit {rule!r}: its workers and jobs have {shown or 'none by name'}."
+                f"{closest(rule, known)} To set one ahead of its workers, use an app whose code has it."
+            )

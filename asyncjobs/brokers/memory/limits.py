@@ -12,7 +12,7 @@ from asyncjobs.brokers.memory.lines import Lines
 from asyncjobs.brokers.memory.places import oldest_wait_ms
 from asyncjobs.brokers.memory.queue import Queue
 from asyncjobs.brokers.rules import MAX_HOLDERS, with_rules
-from asyncjobs.core.limits import QueueLimit, QueueRules
+from asyncjobs.core.limits import NO_LIMIT, LimitPart, QueueLimit, QueueRules
 from asyncjobs.core.lines import rule_in
 from asyncjobs.core.retention import QUEUE_KEEP_MS
 from asyncjobs.ports import GateFigures
@@ -42,12 +42,17 @@ class MemoryLimits:
                 state.ring()
             return before
 
-    async def set_limit(self, queue: str, gate: str, limit: QueueLimit | None, by: str) -> bool:
+    async def set_limit(
+        self, queue: str, gate: str, limit: QueueLimit | None, by: str, keep: LimitPart | None = None
+    ) -> QueueLimit | None:
         with self._lock:
             now_ms = self._now_ms()
             self._list([queue], now_ms + QUEUE_KEEP_MS)
             state = self._queue(queue)
-            return _set_gate(state, gate, limit, by, now_ms) if gate else _set_queue(state, limit, by)
+            if limit is not None:
+                limit = limit.keeping(keep, _held(state, gate))
+            is_changed = _set_gate(state, gate, limit, by, now_ms) if gate else _set_queue(state, limit, by)
+            return _held(state, gate) if is_changed else None
 
     async def gates(self, queue: str, limit: int) -> list[GateFigures]:
         with self._lock:
@@ -61,6 +66,13 @@ class MemoryLimits:
                     by_rule[rule_in(gate)].append(gate_figures(lined, gate, now_ms))
             rules = ((gate_figures(lined, name, now_ms), gates) for name, gates in by_rule.items())
             return with_rules(rules, limit)
+
+
+def _held(queue: Queue, gate: str) -> QueueLimit:
+    """Return the limit that holds for a gate, or for the queue."""
+    if gate:
+        return queue.lined.gates.limit_of(gate)
+    return NO_LIMIT if queue.limit is None else queue.limit.current
 
 
 def _set_queue(queue: Queue, limit: QueueLimit | None, by: str) -> bool:

@@ -6,7 +6,7 @@ from asyncjobs.brokers.redis.arguments import limit_of, limit_text, packed_rules
 from asyncjobs.brokers.redis.gates import read_gates
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import Session
-from asyncjobs.core.limits import QueueLimit, QueueRules
+from asyncjobs.core.limits import LimitPart, QueueLimit, QueueRules
 from asyncjobs.ports import GateFigures
 
 __all__ = ["RedisLimits"]
@@ -24,10 +24,13 @@ class RedisLimits(Session):
         before = _DECLARE.reply(*reply)
         return rules_of(limit_of(before.limit_before), before.packed_before)
 
-    async def set_limit(self, queue: str, gate: str, limit: QueueLimit | None, by: str) -> bool:
+    async def set_limit(
+        self, queue: str, gate: str, limit: QueueLimit | None, by: str, keep: LimitPart | None = None
+    ) -> QueueLimit | None:
         await self._register(queue)
         text = "" if limit is None else limit_text(limit)
-        return bool(await self._on_queue(_LIMIT, queue, gate=gate, text=text, by=by))
+        held = await self._on_queue(_LIMIT, queue, gate=gate, given=text, by=by, keep=keep or "")
+        return limit_of(held) if held else None
 
     async def gates(self, queue: str, limit: int) -> list[GateFigures]:
         return read_gates(queue, await self._on_queue(_GATES, queue), limit)

@@ -325,10 +325,10 @@ class Gating(Theme):
         broker, queue = bench.broker, bench.queue
         one = await send_lined(bench, gates=["customer=1"], count=6)
         two = await send_lined(bench, gates=["customer=2"], count=6)
-        assert await broker.set_limit(queue, "customer=1", QueueLimit(2), "ada")
-        assert not await broker.set_limit(queue, "customer=1", QueueLimit(2), "bob")
+        assert await broker.set_limit(queue, "customer=1", QueueLimit(2), "ada") is not None
+        assert await broker.set_limit(queue, "customer=1", QueueLimit(2), "bob") is None
         assert await bench.claim_ids() == [one[0], two[0], one[1]]
-        assert await broker.set_limit(queue, "customer", QueueLimit(3), "bob")
+        assert await broker.set_limit(queue, "customer", QueueLimit(3), "bob") is not None
         assert await bench.claim_ids() == two[1:3]
         figures = await figures_of(bench, "customer=1")
         assert (figures.limit, figures.is_set, figures.set_by) == (QueueLimit(2), True, "ada")
@@ -337,10 +337,10 @@ class Gating(Theme):
         figures = await figures_of(bench, "customer")
         assert (figures.limit, figures.is_set, figures.set_by) == (QueueLimit(3), True, "bob")
         # Without a number of its own, the rule's holds again.
-        assert await broker.set_limit(queue, "customer=1", None, "ada")
-        assert not await broker.set_limit(queue, "customer=1", None, "ada")
+        assert await broker.set_limit(queue, "customer=1", None, "ada") is not None
+        assert await broker.set_limit(queue, "customer=1", None, "ada") is None
         assert await bench.claim_ids() == one[2:3]
-        assert await broker.set_limit(queue, "customer", NO_LIMIT, "bob")
+        assert await broker.set_limit(queue, "customer", NO_LIMIT, "bob") is not None
         assert sorted(await bench.claim_ids()) == sorted([*one[3:], *two[3:]])
 
     async def test_a_higher_limit_lets_lines_on_and_a_lower_one_stops_nobody(self, bench: Bench) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from asyncjobs.core.limits import NO_LIMIT, NO_RULES, QueueLimit, QueueRules, Rate
 from asyncjobs.core.priority import Priority
 from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench, ids
@@ -161,8 +163,8 @@ class Limiting(Theme):
 
     async def test_what_is_set_by_hand_goes_before_what_is_declared(self, bench: Bench) -> None:
         assert await bench.broker.declare_rules(bench.queue, QueueRules(TWO)) == NO_RULES
-        assert await bench.broker.set_limit(bench.queue, "", QueueLimit(running=1), "ada")
-        assert not await bench.broker.set_limit(bench.queue, "", QueueLimit(running=1), "bob")
+        assert await bench.broker.set_limit(bench.queue, "", QueueLimit(running=1), "ada") is not None
+        assert await bench.broker.set_limit(bench.queue, "", QueueLimit(running=1), "bob") is None
         # A worker that starts, of the same program or of a new one, changes nothing of that.
         assert await bench.broker.declare_rules(bench.queue, QueueRules(SLOWLY)) == QueueRules(TWO)
         limit = (await bench.figures()).limit
@@ -170,15 +172,31 @@ class Limiting(Theme):
         assert (limit.limit, limit.declared, limit.is_set, limit.set_by) == (QueueLimit(1), SLOWLY, True, "ada")
         await bench.send(count=5)
         assert len(await bench.claim_ids()) == 1
-        assert await bench.broker.set_limit(bench.queue, "", NO_LIMIT, "ada")
+        assert await bench.broker.set_limit(bench.queue, "", NO_LIMIT, "ada") is not None
         assert len(await bench.claim_ids()) == 4
         await bench.send(count=5)
-        assert await bench.broker.set_limit(bench.queue, "", None, "ada")
-        assert not await bench.broker.set_limit(bench.queue, "", None, "ada")
+        assert await bench.broker.set_limit(bench.queue, "", None, "ada") is not None
+        assert await bench.broker.set_limit(bench.queue, "", None, "ada") is None
         limit = (await bench.figures()).limit
         assert limit is not None
         assert (limit.limit, limit.is_set, limit.set_by) == (SLOWLY, False, "")
         assert len(await bench.claim_ids()) == 3
+
+    async def test_one_part_of_a_limit_is_changed_and_the_other_stays(self, bench: Bench) -> None:
+        broker, queue, rate = bench.broker, bench.queue, Rate(6, per=60)
+        await broker.declare_rules(queue, QueueRules(TWO, {"customer": QueueLimit(3)}))
+        for gate, running in (("", 2), ("customer", 3), ("customer=1", 3)):
+            both = QueueLimit(running, rate)
+            assert await broker.set_limit(queue, gate, QueueLimit(rate=rate), "ada", "running") == both
+            assert await broker.set_limit(queue, gate, QueueLimit(rate=rate), "ada", "running") is None
+            assert await broker.set_limit(queue, gate, QueueLimit(1), "ada", "rate") == QueueLimit(1, rate)
+            # What is set at the same time is lost by neither.
+            await asyncio.gather(
+                broker.set_limit(queue, gate, QueueLimit(9), "ada", "rate"),
+                broker.set_limit(queue, gate, NO_LIMIT, "bob", "running"),
+            )
+            assert await broker.set_limit(queue, gate, QueueLimit(rate=rate), "ada", "running") == QueueLimit(9, rate)
+            assert await broker.set_limit(queue, gate, None, "ada") == QueueLimit(running)
 
     async def test_a_limit_that_is_no_longer_declared_is_gone(self, bench: Bench) -> None:
         await bench.broker.declare_rules(bench.queue, QueueRules(TWO))
