@@ -34,7 +34,13 @@ class Moved:
 
 @pytest.fixture
 def moved(make_app: Callable[..., App]) -> Moved:
-    return Moved(make_app(queues=["default", "slow"], send_timeout=0.3))
+    return Moved(make_app(queues=["default", "slow"]))
+
+
+@pytest.fixture
+def hasty(make_app: Callable[..., App]) -> Moved:
+    """Return one that soon gives up sending, for a broker that stays away."""
+    return Moved(make_app(queues=["default", "slow"], send_timeout=1))
 
 
 async def test_a_job_whose_id_the_other_queue_knows_stays_where_it_is(moved: Moved) -> None:
@@ -77,15 +83,15 @@ async def test_a_job_that_the_other_queue_comes_to_know_meanwhile_stays(moved: M
 
 
 @pytest.mark.parametrize("error", [BrokerUnavailable("away"), BrokerRefused("full")])
-async def test_a_job_that_could_not_be_sent_on_stays_with_its_time(moved: Moved, error: Exception) -> None:
+async def test_a_job_that_could_not_be_sent_on_stays_with_its_time(hasty: Moved, error: Exception) -> None:
     when = datetime.now(UTC) + timedelta(hours=2)
 
     async def fails(*args: Any, **kwargs: Any) -> Any:
         raise error
 
-    async with moved.app as app:
-        now = await moved.work.delay("now")
-        later = await moved.work.schedule_at(when, "later")
+    async with hasty.app as app:
+        now = await hasty.work.delay("now")
+        later = await hasty.work.schedule_at(when, "later")
         broker = broker_of(app)
         enqueue, broker.enqueue = broker.enqueue, fails
         for handle in (now, later):
@@ -93,15 +99,15 @@ async def test_a_job_that_could_not_be_sent_on_stays_with_its_time(moved: Moved,
                 await app.edit_job(handle.id, to_queue="slow", queue="default")
         broker.enqueue = enqueue
         assert (await later.refresh()).due_at_ms == round(when.timestamp() * 1000)
-        assert await moved.run() == [("now", "default")]
+        assert await hasty.run() == [("now", "default")]
 
 
-async def test_a_job_is_never_started_before_its_time_by_a_move_that_lost_the_broker(moved: Moved) -> None:
+async def test_a_job_is_never_started_before_its_time_by_a_move_that_lost_the_broker(hasty: Moved) -> None:
     when = datetime.now(UTC) + timedelta(hours=2)
     is_away = False
 
-    async with moved.app as app:
-        later = await moved.work.schedule_at(when, "later")
+    async with hasty.app as app:
+        later = await hasty.work.schedule_at(when, "later")
         broker = broker_of(app)
         find = broker.find
 
@@ -124,9 +130,9 @@ async def test_a_job_is_never_started_before_its_time_by_a_move_that_lost_the_br
         assert due_at_ms >= when.timestamp() * 1000 - 1
 
 
-async def test_a_job_that_arrived_though_the_reply_was_lost_is_moved(moved: Moved) -> None:
-    async with moved.app as app:
-        handle = await moved.work.delay("job")
+async def test_a_job_that_arrived_though_the_reply_was_lost_is_moved(hasty: Moved) -> None:
+    async with hasty.app as app:
+        handle = await hasty.work.delay("job")
         broker = broker_of(app)
         enqueue = broker.enqueue
 
@@ -136,7 +142,7 @@ async def test_a_job_that_arrived_though_the_reply_was_lost_is_moved(moved: Move
 
         broker.enqueue = lost
         assert await app.edit_job(handle.id, to_queue="slow", queue="default") == "edited"
-        assert await moved.run() == [("job", "slow")]
+        assert await hasty.run() == [("job", "slow")]
 
 
 async def test_a_job_whose_first_send_arrived_and_was_repeated_is_moved(moved: Moved) -> None:
