@@ -156,6 +156,13 @@ def test_every_file_that_the_page_on_architecture_names_is_there() -> None:
     assert [name for name in sorted(named) if not any(path.endswith(f"/{name}") for path in known)] == []
 
 
+def test_every_script_is_on_the_page_of_the_data_in_redis() -> None:
+    page = (DOCS / "explanation" / "redis-model.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("|")]
+    told = set(re.findall(r"[a-z_]+", " ".join(rows)))
+    assert {script.stem for script in (ROOT / "asyncjobs/brokers/redis/lua").glob("*.lua")} <= told
+
+
 def test_every_public_name_is_in_the_reference() -> None:
     page = (DOCS / "reference" / "api.md").read_text()
     # Errors are listed by their module.
