@@ -133,10 +133,12 @@ local function write_waits(q, flow)
 end
 
 local function write_gates(q, flow)
-  local use, tats, booked, opens, no_opens = {}, {}, {}, {}, {}
+  local use, unused, tats, booked, opens, no_opens = {}, {}, {}, {}, {}, {}
   for name, gate in pairs(flow.gates) do
-    if gate.is_changed then
-      use[name] = gate.use > 0 and gate.use or ''
+    if gate.is_changed and gate.use > 0 then
+      use[#use + 1], use[#use + 2] = name, gate.use
+    elseif gate.is_changed then
+      unused[#unused + 1] = name
     end
     if gate.step and (gate.starts > 0 or gate.is_cut) then
       tats[#tats + 1], tats[#tats + 2] = used_up(gate, flow.now, gate.starts), name
@@ -155,7 +157,8 @@ local function write_gates(q, flow)
       opens[#opens + 1], opens[#opens + 2] = moment, name
     end
   end
-  write_fields(flow_key(q, 'use'), use)
+  in_parts('HDEL', flow_key(q, 'use'), unused)
+  in_parts('HSET', flow_key(q, 'use'), use)
   in_parts('ZADD', flow_key(q, 'tat'), tats)
   write_fields(flow_key(q, 'booked'), booked)
   write_fields(flow_key(q, 'passed'), flow.passed)

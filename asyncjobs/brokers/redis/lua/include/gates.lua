@@ -23,20 +23,35 @@ local function rule_of(flow, rule)
   return found
 end
 
--- Reads the gates among `names` that are not known yet.
-local function read_gates(q, flow, names)
-  local gates, new = flow.gates, nil
+-- Reads how many slots of the gates among `names` are taken: all that it needs to give slots back while no line waits.
+local function read_use(q, flow, names)
+  local gates, new = flow.gates, {}
   for _, name in ipairs(names) do
     if not gates[name] then
-      gates[name] = {name = name, starts = 0, running = 0}
-      new = new or {}
+      -- With the fields that follow: Lua takes long to make room for one after the other.
+      gates[name] = {name = name, use = 0, starts = 0, running = 0, is_known = false, is_changed = false, step = nil}
       new[#new + 1] = name
     end
   end
-  if not new then
+  for n, used in ipairs(values_of(flow_key(q, 'use'), new)) do
+    gates[new[n]].use = math.max(0, whole_in(used))
+  end
+end
+
+-- Reads the gates among `names` that are not known yet.
+local function read_gates(q, flow, names)
+  read_use(q, flow, names)
+  local gates, new = flow.gates, {}
+  for _, name in ipairs(names) do
+    if not gates[name].is_known then
+      gates[name].is_known = true
+      new[#new + 1] = name
+    end
+  end
+  if not new[1] then
     return
   end
-  local rated, used = {}, values_of(flow_key(q, 'use'), new)
+  local rated = {}
   local own = flow.own and values_of(flow_key(q, 'limits'), new) or {}
   local closed, booked = values_of(flow_key(q, 'closed'), new), values_of(flow_key(q, 'booked'), new)
   for n, name in ipairs(new) do
@@ -50,7 +65,7 @@ local function read_gates(q, flow, names)
     else
       limit = rule_of(flow, string.match(name, '^[^=]*'))
     end
-    gate.use, gate.booked = math.max(0, whole_in(used[n])), booked[n] or nil
+    gate.booked = booked[n] or nil
     if limit then
       gate.running, gate.step, gate.burst = limit.running, limit.step, limit.burst
       if gate.step then
@@ -104,14 +119,14 @@ local function note_freed(flow, names)
   end
 end
 
-local function use_gate(flow, gate, number)
+local function use_gate(gate, number)
   gate.use = math.max(0, gate.use + number)
   gate.is_changed = true
 end
 
 local function give_back(flow, gate)
   gate.booked, gate.is_rebooked = nil, true
-  use_gate(flow, gate, -1)
+  use_gate(gate, -1)
   flow.freed[gate.name] = true
 end
 
@@ -142,11 +157,13 @@ local function free_slots(q, flow, members)
       end
     end
   end
-  read_gates(q, flow, names)
+  read_use(q, flow, names)
   for _, name in ipairs(names) do
-    use_gate(flow, flow.gates[name], -counts[name])
+    use_gate(flow.gates[name], -counts[name])
   end
-  note_freed(flow, names)
+  if flow.all_wait > 0 then
+    note_freed(flow, names)
+  end
   return keys
 end
 

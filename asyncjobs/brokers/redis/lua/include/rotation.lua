@@ -111,7 +111,7 @@ local function close_line(q, flow, group, line, full)
     line.score = MAX_TAG * priority
     for n = 1, full - 1 do
       if not gates[n].booked then
-        use_gate(flow, gates[n], 1)
+        use_gate(gates[n], 1)
         gates[n].booked, gates[n].is_rebooked = line.field, true
       end
     end
