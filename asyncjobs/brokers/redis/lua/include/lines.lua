@@ -13,6 +13,9 @@
 --- @include gone
 --- @include fields
 
+-- What most lists of lines and groups are: to make a table for each takes longer than all the rest of them.
+local none = {}
+
 -- The key of the line of a record, '' if it has none.
 local function line_of(record)
   if not is_readable(record) or string.byte(record, 5) == 0 then
@@ -67,17 +70,31 @@ local function count_lined(flow, priority, number)
   flow.cfg[flow.lined_fields[priority]] = flow.lined[priority]
 end
 
+-- Adds to the list `side` of a line or group.
+local function add_to(owner, side, one)
+  local list = owner[side]
+  if list == none then
+    list = {}
+    owner[side] = list
+  end
+  list[#list + 1] = one
+end
+
 local function line_in(flow, priority, key)
   local field = flow.prefixes[priority] .. key
   local line = flow.lines[field]
   if not line then
-    line = {field = field, priority = priority, key = key, group = key, gate_names = {}, behind = {}, ahead = {}}
+    -- With room for the fields of begin_list: Lua takes long to make it for one after the other.
+    line = {
+      field = field, priority = priority, key = key, group = key, gate_names = none, behind = none, ahead = none,
+      list = nil, where = nil, step = nil, ids = nil, at = nil, stored = nil, is_whole = nil, gates = nil, state = nil,
+    }
     flow.lines[field] = line
     local mark = string.find(key, '\31', 1, true)
     if mark then
       line.group = string.sub(key, 1, mark - 1)
       for gate in string.gmatch(key, '\31([^\31]*)') do
-        line.gate_names[#line.gate_names + 1] = gate
+        add_to(line, 'gate_names', gate)
       end
     end
   end
@@ -106,8 +123,7 @@ local function enter_line(flow, priority, key, id, is_first)
     line.is_entered = true
     flow.entered[#flow.entered + 1] = line
   end
-  local ids = is_first and line.ahead or line.behind
-  ids[#ids + 1] = id
+  add_to(line, is_first and 'ahead' or 'behind', id)
   flow.count_entered = (flow.count_entered or 0) + 1
   -- What goes to the front goes there from the last one on.
   line.order = is_first and -flow.count_entered or line.order or flow.count_entered
@@ -147,8 +163,8 @@ end
 
 local function new_group(flow, priority, name, tag, is_in_turn)
   local group = {
-    name = name, priority = priority, tag = tag, is_in_turn = is_in_turn, was_in_turn = is_in_turn, behind = {},
-    ahead = {}, popped = 0, weight = 1,
+    name = name, priority = priority, tag = tag, is_in_turn = is_in_turn, was_in_turn = is_in_turn, behind = none,
+    ahead = none, popped = 0, weight = 1,
   }
   flow.groups[priority][name] = group
   return group
@@ -232,7 +248,7 @@ local function bring_into_turn(flow, line, least)
     group.is_in_turn, group.tag, group.is_fresh = true, math.max(group.tag, least), true
   end
   group.is_changed = true
-  group.behind[#group.behind + 1] = line.key
+  add_to(group, 'behind', line.key)
   set_state(flow, line, 'r')
 end
 

@@ -7,18 +7,22 @@
 -- `kept`: the numbers of those that were passed over and stay.
 local function begin_list(list, key, where, behind, step)
   list.list, list.where, list.behind, list.step = key, where, behind, step
-  list.ids, list.at, list.stored, list.kept = {}, 0, 0, {}
+  list.ids, list.at, list.stored, list.kept = none, 0, 0, none
   return list
 end
 
 local function read_more(q, flow, list)
   local found = redis.call('LRANGE', list.list, list.stored, list.stored + list.step - 1)
-  local ids, first = list.ids, list.stored + 1
-  for n, id in ipairs(found) do
-    ids[list.stored + n] = id
+  local ids, first, count = list.ids, list.stored + 1, #found
+  if first == 1 then
+    ids, list.ids = found, found
+  else
+    for n, id in ipairs(found) do
+      ids[list.stored + n] = id
+    end
   end
-  list.stored = list.stored + #found
-  if #found < list.step then
+  list.stored = list.stored + count
+  if count < list.step then
     list.is_whole = true
     for _, id in ipairs(list.behind) do
       ids[#ids + 1] = id
@@ -51,7 +55,7 @@ end
 
 -- Whether the next entry of a list is gone.
 local function is_next_gone(flow, list, n, id)
-  if not (list.skips and list.skips[n]) then
+  if not list.skips[n] then
     return false
   end
   if list.judged ~= n then
@@ -74,7 +78,7 @@ local function peek(q, flow, list, takes_all)
       end
       read_more(q, flow, list)
     else
-      local entries, fate = is_next_gone(flow, list, n, id), not takes_all and flow.fates[id]
+      local entries, fate = list.skips and is_next_gone(flow, list, n, id), not takes_all and flow.fates[id]
       local tries = list.tries and list.tries[n]
       local waits = tries and must_wait(tries)
       if not entries and (waits or not fate) then
@@ -119,7 +123,7 @@ local function next_in(q, flow, list)
     end
     note_looked(list)
     list.at = list.at + 1
-    list.kept[#list.kept + 1] = list.at
+    add_to(list, 'kept', list.at)
     flow.stay = flow.stay + 1
     if is_far(flow) then
       return nil
@@ -134,7 +138,11 @@ end
 
 -- What a plan leaves of a list: how many go from its front, which of these come back to it, and what goes to its end.
 local function left_of(list)
-  local taken_to, kept, rest = list.taken_to or 0, {}, {}
+  local taken_to, kept, rest = list.taken_to or 0, none, none
+  if not (list.kept[1] or list.behind[1]) then
+    return math.min(taken_to, list.stored), kept, rest
+  end
+  kept, rest = {}, {}
   for _, n in ipairs(list.kept) do
     if n > list.stored then
       rest[#rest + 1] = list.ids[n]

@@ -37,7 +37,7 @@ local function take_of(q, flow, group, line, id, tries)
     drop_line(flow, group, line)
   elseif not is_alone(group) then
     pop_head(group)
-    group.behind[#group.behind + 1] = line.key
+    add_to(group, 'behind', line.key)
   end
   local has_next = head_of(q, group) ~= nil
   group.is_in_turn = has_next or group.ahead[1] ~= nil
@@ -85,7 +85,7 @@ local function read_likely(q, flow, front, want)
       if #names > PART / 2 then
         break
       end
-      for name in string.gmatch(key, '\31([^\31]*)') do
+      for _, name in ipairs(line_in(flow, front.groups[n].priority, key).gate_names) do
         names[#names + 1] = name
       end
     end

@@ -15,14 +15,14 @@ local function read_keys(q, flow, group)
   if group.keys then
     return
   end
-  group.keys, group.at, group.behind_at, group.is_whole = {}, 0, 0, true
+  group.keys, group.at, group.behind_at, group.is_whole = none, 0, 0, true
   if flow.kind == '2' then
     group.keys = redis.call('LRANGE', turn_key(q, group.priority .. ':' .. group.name), 0, flow.keys_step - 1)
     group.is_whole = #group.keys < flow.keys_step
   end
   group.has_list = #group.keys > 0
   if not group.has_list and group.was_in_turn then
-    group.keys[1] = group.name
+    group.keys = {group.name}
   end
 end
 
@@ -57,10 +57,13 @@ end
 local function first_full(q, flow, line)
   local gates = line.gates
   if not gates then
-    read_gates(q, flow, line.gate_names)
     gates = {}
     for n, name in ipairs(line.gate_names) do
       gates[n] = flow.gates[name]
+      if not (gates[n] and gates[n].is_known) then
+        read_gates(q, flow, line.gate_names)
+        gates[n] = flow.gates[name]
+      end
     end
     line.gates = gates
   end
@@ -146,7 +149,7 @@ end
 -- A line stays where it is in the rotation, and is left alone by this claim.
 local function leave_line(group, key)
   pop_head(group)
-  group.ahead[#group.ahead + 1] = key
+  add_to(group, 'ahead', key)
 end
 
 -- Whether a group has no other line in turn than its line without gates.
