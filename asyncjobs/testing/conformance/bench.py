@@ -14,7 +14,7 @@ from asyncjobs.core.job import Job, start_job
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.record.envelope import Envelope, JobError, encode
 from asyncjobs.core.retry import RetryPolicy
-from asyncjobs.core.settlement import Cancelled, Completed, Failed, Outcome, Released, Settlement, settle
+from asyncjobs.core.settlement import Completed, Failed, Outcome, Released, Settlement, settle
 from asyncjobs.core.stored import read_live
 from asyncjobs.ports import (
     CancelReply,
@@ -251,18 +251,6 @@ class Bench:
             For each job, whether its lease still held.
         """
         return await self.settle(jobs, Released())
-
-    async def cancel_run(self, jobs: Sequence[Claimed], reason: str = "enough") -> list[bool]:
-        """Settle claimed jobs as cancelled.
-
-        Args:
-            jobs: The jobs.
-            reason: Why.
-
-        Returns:
-            For each job, whether its lease still held.
-        """
-        return await self.settle(jobs, Cancelled(reason))
 
     async def extend(self, jobs: Sequence[Claimed], lease_ms: int = 10_000) -> Extension:
         """Extend the leases of claimed jobs, from another thread as the heartbeat does.

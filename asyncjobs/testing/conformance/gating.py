@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncjobs.core.limits import NO_LIMIT, NO_RULES, QueueLimit
 from asyncjobs.core.priority import Priority
-from asyncjobs.core.settlement import Snoozed
+from asyncjobs.core.settlement import Cancelled, Snoozed
 from asyncjobs.core.turns import PATIENCE
 from asyncjobs.ports import Firing
 from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench, ids
@@ -162,7 +162,7 @@ class Gating(Theme):
         claim = await bench.claim()
         assert await bench.cancel(sent[0]) == "running"
         assert await bench.claim_ids() == []
-        await bench.cancel_run(claim.jobs)
+        await bench.settle(claim.jobs, Cancelled("enough"))
         assert await bench.claim_ids() == sent[1:]
 
     async def test_a_line_whose_jobs_were_cancelled_keeps_no_other_from_the_slot(self, bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncjobs.core.histogram import bucket_of
+from asyncjobs.core.settlement import Cancelled
 from asyncjobs.ports import GaugeReading, Gauges, PeriodFigures, RunCounts, Step
 from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
@@ -37,7 +38,7 @@ class Series(Theme):
         await bench.settle(claim.jobs[:2], duration_us=2_000)
         await bench.fail(claim.jobs[2:3])
         await bench.fail(claim.jobs[3:4], for_good=True)
-        await bench.cancel_run(claim.jobs[4:])
+        await bench.settle(claim.jobs[4:], Cancelled("enough"))
         await self._begin(bench)
         third_ms = await self._begin(bench)
         [waiting] = await bench.send()

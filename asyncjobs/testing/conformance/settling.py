@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncjobs.core.settlement import Snoozed
+from asyncjobs.core.settlement import Cancelled, Snoozed
 from asyncjobs.core.states import JobState
 from asyncjobs.testing.conformance.bench import SOON_S, Bench, ids
 from asyncjobs.testing.conformance.theme import Theme
@@ -84,7 +84,7 @@ class Settling(Theme):
 
     async def test_a_run_that_was_cancelled_ends_with_the_reason(self, bench: Bench) -> None:
         [job_id] = await bench.send()
-        await bench.cancel_run((await bench.claim()).jobs, "too slow")
+        await bench.settle((await bench.claim()).jobs, Cancelled("too slow"))
         job = await bench.broker.find(bench.queue, job_id)
         assert job is not None
         assert (job.state, job.reason) == (JobState.CANCELLED, "too slow")

@@ -6,6 +6,7 @@ import pytest
 
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.retention import MINUTE_MS
+from asyncjobs.core.settlement import Cancelled
 from asyncjobs.ports import TenantEnd, TenantFigures
 from asyncjobs.testing.conformance.bench import Bench
 from asyncjobs.testing.conformance.theme import Theme
@@ -26,7 +27,7 @@ class Tenants(Theme):
             await bench.settle(jobs[:2], duration_us=2_000)
             await bench.fail(jobs[2:3])
             await bench.fail(jobs[3:4], for_good=True)
-            await bench.cancel_run(jobs[4:])
+            await bench.settle(jobs[4:], Cancelled("enough"))
         one = TenantFigures(
             succeeded=2,
             failed=1,
