@@ -20,7 +20,7 @@ from asyncjobs.core.tenancy import TenantContext
 from asyncjobs.tenancy import psycopg as on_psycopg
 from asyncjobs.tenancy import sqlalchemy as on_sqlalchemy
 
-__all__ = ["ADAPTERS", "INSERT", "Adapter", "Admin", "PsycopgAdapter", "SqlAlchemyAdapter", "scope_of"]
+__all__ = ["ADAPTERS", "INSERT", "Adapter", "Admin", "PsycopgAdapter", "SqlAlchemyAdapter", "lent_in_one", "scope_of"]
 
 #: Writes a note into the schema that the path of the connection names first.
 INSERT = "INSERT INTO notes (job, tenant) VALUES (:job, :tenant)"
@@ -194,3 +194,12 @@ ADAPTERS: dict[str, Callable[[], Adapter]] = {
 def scope_of(schema: str, tenant_id: str = "") -> AbstractContextManager[None]:
     """Return the scope of a tenant that is resolved, to ``schema``; its id is that too, by default."""
     return tenant_scope(TenantContext(tenant_id or schema, schema, schema))
+
+
+@contextlib.asynccontextmanager
+async def lent_in_one(adapter: Adapter, url: str, **options: Any) -> AsyncIterator[Any]:
+    """Lend a connection, or a session, in the scope of the schema ``one``, from a pool of one connection."""
+    async with adapter.open(url, 1) as pool:
+        with scope_of("one"):
+            async with adapter.connect(pool, **options) as db:
+                yield db

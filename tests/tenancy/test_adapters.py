@@ -9,7 +9,7 @@ import pytest
 
 from asyncjobs import ConfigurationError, TenantContext, TenantError, TenantSuspended, UnknownTenant, tenant_scope
 from tests import postgres
-from tests.tenancy.databases import INSERT, Adapter, Admin, scope_of
+from tests.tenancy.databases import INSERT, Adapter, Admin, lent_in_one, scope_of
 from tests.tenancy.test_schema_names import HOSTILE
 from tests.waiting import until
 
@@ -132,14 +132,12 @@ async def test_a_block_may_have_several_transactions_all_in_its_schema(
     adapter: Adapter, admin: Admin, pg_url: str
 ) -> None:
     admin.add_schema("one")
-    async with adapter.open(pg_url, 1) as pool:
-        with scope_of("one"):
-            async with adapter.connect(pool, mode="session") as db:
-                await adapter.run(db, INSERT, job="kept", tenant="one")
-                await db.commit()
-                await adapter.run(db, INSERT, job="dropped", tenant="one")
-                await db.rollback()
-                await adapter.run(db, INSERT, job="kept too", tenant="one")
+    async with lent_in_one(adapter, pg_url, mode="session") as db:
+        await adapter.run(db, INSERT, job="kept", tenant="one")
+        await db.commit()
+        await adapter.run(db, INSERT, job="dropped", tenant="one")
+        await db.rollback()
+        await adapter.run(db, INSERT, job="kept too", tenant="one")
 
     assert admin.notes("one") == [("kept", "one"), ("kept too", "one")]
     assert admin.notes("public") == []

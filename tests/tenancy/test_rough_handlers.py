@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from asyncjobs import ConfigurationError, TenantError, UnknownTenant
-from tests.tenancy.databases import INSERT, Adapter, Admin, scope_of
+from tests.tenancy.databases import INSERT, Adapter, Admin, lent_in_one, scope_of
 
 pytestmark = pytest.mark.anyio
 
@@ -155,11 +155,9 @@ async def test_a_transaction_of_two_phases_is_refused_before_it_writes_in_public
         with db.begin_twophase():
             db.execute(adapter.statement("INSERT INTO notes (job) VALUES ('1')"))
 
-    async with adapter.open(pg_url, 1) as pool:
-        with scope_of("one"):
-            async with adapter.connect(pool, mode=mode) as db:
-                with pytest.raises(ConfigurationError, match="two phases"):
-                    await db.run_sync(write)
+    async with lent_in_one(adapter, pg_url, mode=mode) as db:
+        with pytest.raises(ConfigurationError, match="two phases"):
+            await db.run_sync(write)
 
     assert admin.notes("public") == []
     assert adapter.foreign == []
