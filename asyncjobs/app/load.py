@@ -31,7 +31,9 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What some queues have to do, and what can be done: one number each, for autoscalers."""
 
     backlog: int
-    """Jobs that may start now, and scheduled ones whose time is past."""
+    """Jobs that wait to start, and scheduled ones whose time is past."""
+    held_back: int
+    """Those of the backlog that wait for a limit by name, which more workers could not start."""
     running: int
     """Jobs that workers hold."""
     oldest_wait_s: float
@@ -49,8 +51,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: float | None
     """In how many seconds the backlog is gone if all goes on as in the last five minutes; ``None`` for never."""
     wanted_slots: int
-    """How many slots can run what comes in, and the backlog within ``target`` seconds: never fewer than jobs that
-    run, and at least one where something is to be done."""
+    """How many slots can run what comes in, and within ``target`` seconds the backlog without what is held back: never
+    fewer than jobs that run, and at least one where something is to be done."""
 
 
 class QueueLoad(Load, frozen=True, kw_only=True):
@@ -77,6 +79,7 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Of one queue, what its load follows from."""
 
     backlog: int
+    held_back: int
     running: int
     oldest_wait_s: float
     arrival_rate: float
@@ -87,7 +90,9 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     mean_run_s: float | None
 
 
-def queue_load(figures: QueueFigures, series: Series, workers: Sequence[WorkerInfo], target_s: float) -> QueueLoad:
+def queue_load(
+    figures: QueueFigures, series: Series, workers: Sequence[WorkerInfo], target_s: float, held_back: int = 0
+) -> QueueLoad:
     """Return the load of a queue.
 
     Args:
@@ -95,6 +100,7 @@ def queue_load(figures: QueueFigures, series: Series, workers: Sequence[WorkerIn
         series: Its last ``LOOK_BACK`` minutes.
         workers: The workers that are present.
         target_s: Within how many seconds the wanted slots are to run the backlog.
+        held_back: How many of its jobs wait for a limit by name.
     """
     minutes = {one.at_ms // MINUTE_MS: one for one in series.periods}
     present = series.now_ms // MINUTE_MS
@@ -102,7 +108,7 @@ def queue_load(figures: QueueFigures, series: Series, workers: Sequence[WorkerIn
     waits: dict[int, int] = {}
     for one in last:
         add_to(waits, one.waits)
-    facts = _facts(figures, series)
+    facts = _facts(figures, series, held_back)
     own = [worker for worker in workers if figures.name in worker.queues]
     return QueueLoad(
         queue=figures.name,
@@ -119,19 +125,23 @@ def queue_load(figures: QueueFigures, series: Series, workers: Sequence[WorkerIn
 
 
 def load_of(
-    figures: Sequence[QueueFigures], series: Sequence[Series], workers: Sequence[WorkerInfo], target_s: float
+    figures: Sequence[QueueFigures],
+    series: Sequence[Series],
+    workers: Sequence[WorkerInfo],
+    target_s: float,
+    held_back: Sequence[int],
 ) -> Load:
     """Return the load of several queues together; the arguments are as of ``queue_load``, one for each queue."""
     names = {one.name for one in figures}
     own = [worker for worker in workers if names.intersection(worker.queues)]
-    return _load([_facts(*one) for one in zip(figures, series, strict=True)], own, target_s)
+    return _load([_facts(*one) for one in zip(figures, series, held_back, strict=True)], own, target_s)
 
 
 def _ended(figures: PeriodFigures) -> int:
     return figures.succeeded + figures.failed + figures.cancelled
 
 
-def _facts(figures: QueueFigures, series: Series) -> _Facts:
+def _facts(figures: QueueFigures, series: Series, held_back: int) -> _Facts:
     present = series.now_ms // MINUTE_MS
     full = [one for one in series.periods if present - _RATE_MINUTES <= one.at_ms // MINUTE_MS < present]
     if not full:
@@ -146,6 +156,8 @@ def _facts(figures: QueueFigures, series: Series) -> _Facts:
     ready = sum(figures.ready)
     return _Facts(
         backlog=ready + figures.overdue,
+        # Read a moment later.
+        held_back=min(held_back, ready),
         running=figures.running,
         oldest_wait_s=figures.oldest_wait_ms / 1000 if ready else 0.0,
         arrival_rate=sum(one.arrived for one in full) / seconds,
@@ -177,6 +189,7 @@ def _load(queues: Sequence[_Facts], workers: Sequence[WorkerInfo], target_s: flo
     known = [one.mean_run_s for one in queues if one.mean_run_s is not None]
     return Load(
         backlog=backlog,
+        held_back=sum(one.held_back for one in queues),
         running=running,
         oldest_wait_s=oldest_wait_s,
         arrival_rate=arrival_rate,
@@ -202,8 +215,11 @@ def _drain_s(
 
 
 def _wanted(one: _Facts, target_s: float) -> float:
-    """Return how many slots can run what comes in, and the backlog within the target (Little's law)."""
+    """Return how many slots can run what comes in, and within the target what may start of the backlog.
+
+    By Little's law.
+    """
     least = 1.0 if one.backlog or one.running or one.arrival_rate else 0.0
     if one.mean_run_s is None:
         return least
-    return min(one.may_run, max(least, (one.arrival_rate + one.backlog / target_s) * one.mean_run_s))
+    return min(one.may_run, max(least, (one.arrival_rate + (one.backlog - one.held_back) / target_s) * one.mean_run_s))

@@ -123,9 +123,11 @@ def _dead_sentence(one: WhyReason) -> str:
 
 
 def _full(one: WhyReason) -> str:
-    slots = "All slots of the workers" if one.slots is None else f"All {one.slots:,} slots of its workers"
+    taken = f"All {one.slots or 0:,} slots of its workers are taken"
+    if one.slots == 1:
+        taken = "The only slot of its worker is taken"
     before = _before(one)
-    return f"{slots} are taken" + (f", and {before}." if before else ".")
+    return f"{taken}{f', and {before}' if before else ''}. More workers, or more slots of each, let it start sooner."
 
 
 def _queue_full(one: WhyReason) -> str:

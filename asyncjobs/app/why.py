@@ -117,7 +117,7 @@ def _waits(
         yield WhyReason(kind="due later", due_at=due_at, since=since, retry=retry, max_retries=max_retries)
     elif of_name and not held and (location is None or location.place != "parked"):
         limited = [*_limited(location, queue), *_at_gate(location, now)]
-        yield from limited or [_in_line(job, location, of_name, now)]
+        yield from limited or [_in_line(job, location, of_name, _free_slots(serving, of_name, queue.running), now)]
 
 
 def _held(job: Job, queue: QueueStats) -> Iterator[WhyReason]:
@@ -170,19 +170,36 @@ def knows(worker: WorkerInfo, name: str) -> bool:
     return not worker.handlers or any(name in names for names in worker.handlers.values())
 
 
-def _in_line(job: Job, location: JobLocation | None, workers: Collection[WorkerInfo], now: datetime) -> WhyReason:
-    slots = sum(one.concurrency for one in workers)
-    known = [one for one in workers if len(one.running) < _MAX_TOLD or one.concurrency <= _MAX_TOLD]
-    free, is_known = sum(max(0, one.concurrency - len(one.running)) for one in known), len(known) == len(workers)
+def _free_slots(serving: Collection[WorkerInfo], of_name: Collection[WorkerInfo], running: int) -> int | None:
+    """Return how many slots are free for a job, ``None`` where that isn't known.
+
+    Args:
+        serving: The workers of its queue.
+        of_name: Those that have a handler of it.
+        running: How many jobs of the queue run. Unlike what workers tell of themselves, it isn't old.
+    """
+    free = max(0, sum(one.concurrency for one in serving) - running)
+    if free and any(len(one.running) >= _MAX_TOLD < one.concurrency for one in of_name):
+        return None
+    return min(free, sum(max(0, one.concurrency - len(one.running)) for one in of_name))
+
+
+def _in_line(
+    job: Job, location: JobLocation | None, workers: Collection[WorkerInfo], free: int | None, now: datetime
+) -> WhyReason:
     ahead = None if location is None else location.ahead
-    figures: dict[str, Any] = {"ahead": ahead, "slots": slots, "free_slots": free if is_known else None}
+    figures: dict[str, Any] = {
+        "ahead": ahead,
+        "slots": sum(one.concurrency for one in workers),
+        "free_slots": free,
+    }
     groups_ahead = None
     if location is not None and location.line:
         groups_ahead = location.groups_ahead
         figures |= {"group": group_in(location.line), "groups_ahead": groups_ahead}
-    if not free and is_known:
+    if free == 0:
         return WhyReason(kind="no free slot", **figures)
     sent_at = utc_time(job.created_at_ms)
     is_new = (now - sent_at).total_seconds() < _SOON_S
-    is_next = ahead == 0 and not groups_ahead and free > 0
+    is_next = ahead == 0 and not groups_ahead and free is not None
     return WhyReason(kind="should run" if is_next and not is_new else "in line", **figures)

@@ -171,6 +171,39 @@ async def test_the_group_and_the_groups_before_it_are_told(make_app: Callable[..
         held.may_end.set()
 
 
+async def test_while_long_jobs_run_in_all_slots_the_next_one_says_so_at_once(app: App, held: Held) -> None:
+    @app.job(queue="mail")
+    async def mail() -> None:
+        await held.run("mail")
+
+    async with app, app.worker(queues=["mail"], concurrency=2):
+        await app.enqueue_many([mail.request() for _ in range(2)])
+        await held.began.reach(2)
+        later = await mail.delay()
+        [told] = (await app.why(later.id)).reasons
+        assert (told.kind, told.slots, told.free_slots, told.ahead) == ("no free slot", 2, 0, 0)
+        held.may_end.set()
+
+
+async def test_what_waits_for_a_limit_wants_no_slots(app: App, held: Held) -> None:
+    @app.job(queue="mail", limits=Limit("customer", running=1).by("customer"))
+    async def mail(customer: int) -> None:
+        await held.run(str(customer))
+
+    async with app, app.worker(queues=["mail"], concurrency=4):
+        await app.enqueue_many([mail.request(customer) for customer in (1, 2) for _ in range(5)])
+        await held.began.reach(2)
+
+        async def all_wait() -> bool:
+            load = await app.load(["mail"])
+            return (load.backlog, load.held_back, load.running) == (8, 8, 2)
+
+        await until(all_wait, "both lines wait")
+        [load] = await app.queue_loads(["mail"])
+        assert (load.backlog, load.held_back, load.wanted_slots) == (8, 8, 2)
+        held.may_end.set()
+
+
 async def test_a_wrong_queue_or_number_is_refused(app: App) -> None:
     async with app:
         with pytest.raises(ArgumentsError, match="limit=0"):

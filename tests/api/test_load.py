@@ -86,7 +86,7 @@ def test_a_backlog_that_does_not_shrink_is_never_gone(own: QueueFigures, minutes
 
 
 def test_without_a_worker_it_is_never_gone() -> None:
-    assert load_of([figures(ready=60, oldest_s=9)], [series(arrived=0, ended=120)], [], 60.0).drain_s is None
+    assert load_of([figures(ready=60, oldest_s=9)], [series(arrived=0, ended=120)], [], 60.0, [0]).drain_s is None
 
 
 def test_a_queue_that_keeps_up_is_soon_empty() -> None:
@@ -114,14 +114,31 @@ def test_no_more_slots_are_wanted_than_jobs_of_a_limited_queue_may_run() -> None
     assert one_load(figures(ready=600), series(arrived=120, ended=120)).wanted_slots > 20
     assert one_load(limited, series(arrived=120, ended=120)).wanted_slots == 3
     two = [limited, figures(ready=60)]
-    assert load_of(two, [series(arrived=120, ended=120)] * 2, [], 60.0).wanted_slots == pytest.approx(9, abs=1)
+    assert load_of(two, [series(arrived=120, ended=120)] * 2, [], 60.0, [0, 0]).wanted_slots == pytest.approx(9, abs=1)
+
+
+def test_what_a_limit_by_name_holds_back_wants_no_slots() -> None:
+    minutes = series(arrived=0, ended=120)
+
+    def wanted(ready: int, held_back: int) -> int:
+        load = queue_load(figures(ready=ready, running=3), minutes, [worker("default")], 60.0, held_back)
+        assert (load.backlog, load.held_back) == (ready, min(held_back, ready))
+        # It is gone in the time in which all of it is served.
+        assert load.drain_s == pytest.approx(ready / 2)
+        return load.wanted_slots
+
+    assert wanted(600, 0) == pytest.approx(20, abs=1)
+    assert wanted(600, 300) == pytest.approx(10, abs=1)
+    # The jobs that run keep their slots.
+    assert wanted(600, 600) == 3
+    assert wanted(600, 700) == 3
 
 
 def test_queues_together_count_a_worker_once() -> None:
     workers = [worker("a", "b"), worker("b", slots=2), worker("c", slots=50)]
     both = [figures("a", ready=5, oldest_s=3), figures("b", ready=7, oldest_s=20)]
-    load = load_of(both, [series(arrived=60, ended=60)] * 2, workers, 60.0)
-    assert (load.backlog, load.oldest_wait_s, load.slots, load.workers) == (12, 20, 6, 2)
+    load = load_of(both, [series(arrived=60, ended=60)] * 2, workers, 60.0, [0, 3])
+    assert (load.backlog, load.held_back, load.oldest_wait_s, load.slots, load.workers) == (12, 3, 20, 6, 2)
     assert (load.arrival_rate, load.service_rate) == (2, 2)
 
 

@@ -160,6 +160,7 @@ def a_load(**figures: Any) -> QueueLoad:
         "queue": "mail",
         "paused": False,
         "backlog": 0,
+        "held_back": 0,
         "running": 0,
         "oldest_wait_s": 0.0,
         "arrival_rate": 0.0,

@@ -49,7 +49,13 @@ def a_worker(**fields: Any) -> WorkerInfo:
     return WorkerInfo(**{**given, **fields})
 
 
-def told(job: Job, location: JobLocation | None = None, *workers: WorkerInfo, max_retries: int | None = None) -> Why:
+def told(
+    job: Job,
+    location: JobLocation | None = None,
+    *workers: WorkerInfo,
+    max_retries: int | None = None,
+    running: int = 0,
+) -> Why:
     nothing: dict[str, Any] = dict.fromkeys(QueueFigures.__struct_fields__, 0)
     given = {
         **nothing,
@@ -59,6 +65,7 @@ def told(job: Job, location: JobLocation | None = None, *workers: WorkerInfo, ma
         "ready": (0, 0, 0, 0),
         "histogram": {},
         "limit": None,
+        "running": running,
     }
     queue = queue_stats(QueueFigures(**given))
     return why(job, location, queue, workers, now=NOW, max_retries=max_retries)
@@ -99,7 +106,14 @@ IN_LINE = JobLocation("ready", None, 0)
             JobLocation("ready", None, 48_200),
             [a_worker(running=("a", "b", "c"))],
             ["no free slot"],
-            "All 3 slots of its workers are taken, and 48,200 jobs start before it.",
+            "All 3 slots of its workers are taken, and 48,200 jobs start before it. More workers, or more slots",
+        ),
+        (
+            a_job(),
+            IN_LINE,
+            [a_worker(concurrency=1, running=("a",))],
+            ["no free slot"],
+            "The only slot of its worker is taken. More workers, or more slots of each, let it start sooner.",
         ),
         (
             a_job(),
@@ -163,6 +177,27 @@ def test_a_reason_is_told_from_the_figures(
     found = told(job, location, *workers)
     assert [one.kind for one in found.reasons] == kinds
     assert str(found).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("workers", "running", "kind", "free"),
+    [
+        # What the workers tell is some seconds old.
+        ([a_worker()], 3, "no free slot", 0),
+        ([a_worker()], 2, "should run", 1),
+        ([a_worker(concurrency=300, running=tuple(map(str, range(100))))], 300, "no free slot", 0),
+        # They run jobs of another queue as well.
+        ([a_worker(running=("a", "b", "c"))], 1, "no free slot", 0),
+        # The slots of a worker without a handler of the job are no use to it.
+        ([a_worker(running=("a", "b")), a_worker(id="w-8", handlers={"shop": ("other",)})], 2, "should run", 1),
+        ([a_worker(), a_worker(id="w-8", handlers={"shop": ("other",)})], 6, "no free slot", 0),
+    ],
+)
+def test_slots_are_taken_as_soon_as_jobs_run_in_them(
+    workers: list[WorkerInfo], running: int, kind: str, free: int
+) -> None:
+    [reason] = told(a_job(), IN_LINE, *workers, running=running).reasons
+    assert (reason.kind, reason.free_slots) == (kind, free)
 
 
 RUNNING = a_job(state=JobState.RUNNING, worker="w-7", started_at_ms=SENT_MS, seen_at_ms=round(NOW.timestamp() * 1000))

@@ -118,5 +118,5 @@ def test_taken_slots_of_workers_are_told_with_the_groups_before() -> None:
     assert [one.kind for one in found.reasons] == ["no free slot"]
     assert str(found) == (
         "All 3 slots of its workers are taken, and 3 jobs start before it in its line and 1 group is before its group "
-        "acme."
+        "acme. More workers, or more slots of each, let it start sooner."
     )

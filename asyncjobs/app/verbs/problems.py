@@ -84,11 +84,14 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
         now = datetime.now(UTC)
         names = None if queue is None else set(await self._queues(queue))
         # At once, so that they share round trips.
-        (figures, series, workers), schedules, server = await asyncio.gather(
+        (figures, series, workers, held_back), schedules, server = await asyncio.gather(
             self._facts_of(names), self.schedules(), _nothing() if names is not None else self.server()
         )
         found = stats(figures, [one for one in workers if names is None or names.intersection(one.queues)])
-        loads = {one.name: queue_load(one, own, workers, TARGET_S) for one, own in zip(figures, series, strict=True)}
+        loads = {
+            one.name: queue_load(one, own, workers, TARGET_S, held)
+            for one, own, held in zip(figures, series, held_back, strict=True)
+        }
         surges = [name for name, load in loads.items() if load.died_last_hour >= limits.deaths]
         closed = [one.queue_name for one in found.queues if one.closed_lines]
         groups, usual, runs, gates = await asyncio.gather(
@@ -123,7 +126,7 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
 
     async def _facts_of(
         self, names: Collection[str] | None
-    ) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo]]:
+    ) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo], list[int]]:
         """Return what is known of those of the queues that are in use; ``None`` for all."""
         return await self._facts(
             None if names is None else [one for one in await self._broker.queues() if one in names]

@@ -21,6 +21,7 @@ from asyncjobs.app.series import (
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.duration import Duration, to_ms
+from asyncjobs.core.lines import rule_in
 from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.ports import QueueFigures, Series, WorkerInfo
@@ -124,8 +125,11 @@ class SeriesVerbs(Verbs):
             ArgumentsError: ``queues`` are no names of queues, or ``target`` is no duration.
         """
         target_s = to_ms("target", target, least_ms=1_000) / 1000
-        figures, series, workers = await self._facts(queues)
-        return [queue_load(one, own, workers, target_s) for one, own in zip(figures, series, strict=True)]
+        figures, series, workers, held_back = await self._facts(queues)
+        return [
+            queue_load(one, own, workers, target_s, held)
+            for one, own, held in zip(figures, series, held_back, strict=True)
+        ]
 
     @on_app_loop
     async def load(self, queues: Collection[str] | None = None, *, target: Duration = TARGET_S) -> Load:
@@ -139,11 +143,21 @@ class SeriesVerbs(Verbs):
             ArgumentsError: ``queues`` are no names of queues, or ``target`` is no duration.
         """
         target_s = to_ms("target", target, least_ms=1_000) / 1000
-        return load_of(*await self._facts(queues), target_s)
+        figures, series, workers, held_back = await self._facts(queues)
+        return load_of(figures, series, workers, target_s, held_back)
 
-    async def _facts(self, queues: Collection[str] | None) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo]]:
+    async def _facts(
+        self, queues: Collection[str] | None
+    ) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo], list[int]]:
         (figures, series), workers = await asyncio.gather(self._figures_of(queues), self._broker.workers())
-        return figures, series, workers
+        return figures, series, workers, await asyncio.gather(*map(self._held_back, figures))
+
+    async def _held_back(self, queue: QueueFigures) -> int:
+        """Return how many jobs of a queue wait for a limit by name, each of them for one."""
+        if not queue.closed_lines:
+            return 0
+        # The figures of a limit add up those of its values.
+        return sum(one.jobs for one in await self._broker.gates(queue.name, 1) if one.gate == rule_in(one.gate))
 
     async def _figures_of(self, queues: Collection[str] | None) -> tuple[list[QueueFigures], list[Series]]:
         names, broker = await self._known(queues), self._broker
