@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Annotated, Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import pytest
 
@@ -16,61 +16,24 @@ from asyncjobs import (
     DefinitionError,
     Inject,
     JobCancelled,
-    JobContext,
     JobFailed,
     JobState,
     RetryPolicy,
     Worker,
     resource,
 )
-from asyncjobs.worker.resources.resolving import Resolver
 from tests.apps import broker_of
-from tests.waiting import SOON, Notes, until
+from tests.waiting import SOON, until
+from tests.worker.providers import Session, events, session, transaction
 
 pytestmark = pytest.mark.anyio
 
 NO_RETRY = RetryPolicy(max_retries=0)
 
 
-class Session:
-    """Something that is opened and closed."""
-
-    def __init__(self, name: str = "session") -> None:
-        self.name = name
-
-
-#: What happened to resources; cleared by each test.
-events: Notes[str] = Notes()
-
-
 @pytest.fixture(autouse=True)
 def _no_events() -> None:
     events.clear()
-
-
-@resource(scope="worker")
-async def pool() -> AsyncIterator[str]:
-    events.append("pool open")
-    yield "pool"
-    events.append("pool closed")
-
-
-async def session(source: str = Inject(pool)) -> AsyncIterator[Session]:
-    events.append("session open")
-    try:
-        yield Session(f"session of {source}")
-    except BaseException as error:
-        events.append(f"session sees {type(error).__name__}")
-        raise
-    finally:
-        await asyncio.sleep(0.01)
-        events.append("session closed")
-
-
-def transaction(job: JobContext, db: Session = Inject(session)) -> Iterator[str]:
-    events.append("transaction open")
-    yield f"transaction {job.attempt} in {db.name}"
-    events.append("transaction closed")
 
 
 async def test_resources_are_opened_in_order_shared_within_a_job_and_closed_in_reverse(app: App) -> None:
@@ -333,81 +296,3 @@ def test_what_is_injected_stands_last_and_is_callable(app: App) -> None:
 
     with pytest.raises(DefinitionError, match="expected a function"):
         Inject("session")  # type: ignore[arg-type]
-
-
-# -- the second spelling
-
-Db = Annotated[Session, Inject(session)]
-
-
-def other() -> Session:
-    return Session("other")
-
-
-async def annotated_provider(db: Db) -> str:
-    return f"made of {db.name}"
-
-
-async def test_a_resource_can_be_named_in_the_annotation(app: App) -> None:
-    @app.job
-    async def work(text: str, db: Db = Inject(), *, made: Annotated[str, Inject(annotated_provider)]) -> list[str]:
-        return [text, db.name, made]
-
-    assert work.request("a").keywords == ()
-    async with app:
-        with app.override(pool, lambda: "fake"):
-            async with app.worker():
-                handle = await cast("Any", work).delay("a")
-                assert await handle.result(SOON) == ["a", "session of fake", "made of session of fake"]
-    assert await work("b", Session("given"), made="by hand") == ["b", "given", "by hand"]
-
-
-async def test_the_argument_of_a_call_is_refused_for_an_annotated_resource_too(app: App) -> None:
-    @app.job
-    async def work(text: str, db: Db = Inject()) -> None: ...
-
-    async with app:
-        with pytest.raises(ArgumentsError, match=r"work\(\) .*its parameters are \(text: 'str'\)"):
-            work.delay("a", Session())
-
-
-def test_what_is_added_to_an_alias_last_counts(app: App) -> None:
-    @app.job
-    async def work(db: Annotated[Db, Inject(other)] = Inject()) -> None: ...
-
-    arguments, _ = Resolver({}).resolve(work.function, "job 'work'")
-    assert arguments == {"db": other}
-
-
-@pytest.mark.parametrize(
-    ("annotation", "default", "says"),
-    [
-        (Session, Inject(), r"job 'work': parameter 'db' is injected by Inject\(\): expected one provider"),
-        (Db, Inject(pool), r"job 'work': parameter 'db' is injected by its default and by its annotation"),
-        (Annotated[Session, Inject()], Inject(), r"parameter 'db' is injected by Inject\(\)"),
-    ],
-)
-def test_a_parameter_has_one_provider(app: App, annotation: Any, default: Any, says: str) -> None:
-    async def work(db: Any = default) -> None: ...
-
-    work.__annotations__["db"] = annotation
-    with pytest.raises(DefinitionError, match=says):
-        app.job(work)
-
-
-def test_an_annotated_resource_of_another_type_is_refused_at_the_start(app: App) -> None:
-    @app.job
-    async def work(number: Annotated[int, Inject(pool)] = Inject()) -> None: ...
-
-    with pytest.raises(DefinitionError, match=r"parameter 'number' is annotated with int, but pool provides str"):
-        Resolver({}).resolve(work.function, "job 'work'")
-
-
-def test_an_annotation_that_can_not_be_resolved_is_named_as_the_cause() -> None:
-    def local() -> str:
-        return ""
-
-    async def work(text: Annotated[str, Inject(local)] = Inject()) -> None: ...
-
-    with pytest.raises(DefinitionError, match=r"is injected by Inject\(\), and its annotation can't be resolved"):
-        Resolver({}).resolve(work, "job 'work'")
