@@ -5,7 +5,6 @@ A message says what was given, what was expected, and what to do next.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -278,5 +277,8 @@ def closest(given: str, known: Iterable[str]) -> str:
         given: The other name.
         known: The known names.
     """
+    # Not needed while nothing is misspelt.
+    import difflib
+
     match = difflib.get_close_matches(given, list(known), n=1)
     return f" Did you mean {match[0]!r}?" if match else ""

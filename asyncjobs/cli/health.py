@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 from typing import Any
 
 import msgspec
@@ -37,6 +36,9 @@ def add_commands(commands: Commands) -> None:
 def _health(options: argparse.Namespace) -> int:
     what = "live" if options.live else "ready"
     where = f"{options.health_host}:{options.health_port}"
+    # Each command is imported for each, and only this one needs it.
+    import http.client
+
     try:
         with contextlib.closing(
             http.client.HTTPConnection(options.health_host, options.health_port, timeout=_TIMEOUT_S)

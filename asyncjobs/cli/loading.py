@@ -15,10 +15,8 @@ from asyncjobs.cli.output import print_note
 from asyncjobs.core.text import message_of, type_name
 from asyncjobs.errors import ConfigurationError, closest
 
-__all__ = ["INSTALLED", "ImportFailed", "app_of", "load_code", "named_app"]
+__all__ = ["ImportFailed", "app_of", "is_installed", "load_code", "named_app"]
 
-#: Where the code of the standard library lies, and what pip installs.
-INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _OURS = (os.path.dirname(os.path.dirname(__file__)), "<frozen ")
 _MAX_PLACES = 5
 
@@ -46,6 +44,11 @@ class ImportFailed(Exception):
         self.places = _places(error)
 
 
+def is_installed(path: str) -> bool:
+    """Return whether ``path`` is of the standard library, or of what pip has installed."""
+    return path.startswith(tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}))
+
+
 def _places(error: BaseException) -> list[str]:
     found = [(one.filename, one.lineno, one.line) for one in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
@@ -53,7 +56,7 @@ def _places(error: BaseException) -> list[str]:
         found.append((error.filename, error.lineno, (error.text or "").strip()))
     found = [one for one in found if not one[0].startswith(_OURS)]
     # A project may be installed too; then the frames of its packages can't be told from those of others.
-    own = [one for one in found if not one[0].startswith(INSTALLED)] or found
+    own = [one for one in found if not is_installed(one[0])] or found
     return [f"{file}, line {number}: {code}" for file, number, code in own[-_MAX_PLACES:]]
 
 

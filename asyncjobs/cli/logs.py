@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-import logging.config
 import sys
-import tomllib
 from pathlib import Path
 
 import msgspec
@@ -59,6 +57,10 @@ def set_up_log(level: str, kind: str | None = None, config: str | None = None) -
 
 
 def _configure(path: str) -> None:
+    # The import of these two takes half a megabyte, which most workers need not have.
+    import logging.config
+    import tomllib
+
     try:
         text = Path(path).read_bytes()
         config = msgspec.json.decode(text) if path.endswith(".json") else tomllib.loads(text.decode())

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from asyncjobs.cli.beside import beside
-from asyncjobs.cli.loading import INSTALLED
+from asyncjobs.cli.loading import is_installed
 from asyncjobs.cli.supervisor import RECYCLED, Child, Supervisor
 from asyncjobs.core.package import install_command
 from asyncjobs.errors import ConfigurationError
@@ -89,7 +89,7 @@ def source_folders(modules: Iterable[str]) -> list[Path]:
             if spec is not None:
                 places = spec.submodule_search_locations or [spec.origin or ""]
                 folders |= {Path(place).resolve().parent for place in places if os.path.exists(place)}
-    own = {Path.cwd(), *(folder for folder in folders if not str(folder).startswith(INSTALLED))}
+    own = {Path.cwd(), *(folder for folder in folders if not is_installed(str(folder)))}
     return sorted(folder for folder in own if own.isdisjoint(folder.parents))
 
 

@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -354,6 +353,9 @@ def _simulated(timing: Timing, start: datetime, *, reverse: bool = False) -> Ite
 def _zone(name: str) -> tzinfo:
     if name == "UTC":
         return UTC
+    # Most schedules are in UTC; sysconfig, which it imports, is large.
+    from zoneinfo import ZoneInfo
+
     try:
         return ZoneInfo(name)
     except (LookupError, ValueError, TypeError, OSError):

@@ -8,8 +8,6 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-import anyio
-
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Claim, ClaimRequest, JobQueue
 from asyncjobs.ports.outage import Outage
@@ -90,7 +88,7 @@ class Claimer(Duty):
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_task: asyncio.Task[None] | None = None
-        self._wait_scope: anyio.CancelScope | None = None
+        self._wait_bound: asyncio.Timeout | None = None
         #: The task that calls ``step`` or ``serve``; it ends soon after ``halt``, and is waited for by ``stop``.
         self.work: asyncio.Task[Any] | None = None
         self._ahead = 0
@@ -195,9 +193,12 @@ class Claimer(Duty):
         """Wait for a wake-up token, for at most ``timeout`` seconds; not at all once claiming is to stop."""
         if self.is_stopping:
             return
-        with anyio.CancelScope() as self._wait_scope:
-            await self._broker.wait(self._order.queues, timeout)
-        self._wait_scope = None
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None) as self._wait_bound:
+                    await self._broker.wait(self._order.queues, timeout)
+        finally:
+            self._wait_bound = None
         self.last_active = self._clock.monotonic()
 
     def _measure(self) -> None:
@@ -258,8 +259,9 @@ class Claimer(Duty):
         self.is_stopping = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._wait_scope is not None:
-            self._wait_scope.cancel()
+        if self._wait_bound is not None:
+            self._wait_bound.reschedule(0.0)
+            self._wait_bound = None
         self._executor.wake()
 
     async def stop(self) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
-
-import anyio
 
 from asyncjobs.core.portions import fitting
 from asyncjobs.core.settlement import Settlement, Verdict
@@ -116,18 +115,22 @@ class Settler(Duty):
 
     async def flush(self, timeout: float | None = None) -> bool:
         """Send until nothing waits, for at most ``timeout`` seconds; return whether everything was sent."""
-        with anyio.move_on_after(timeout):
-            while not self.is_idle:
-                if self._held and not self._waiting:
-                    self._news.clear()
-                    await self._news.wait()
-                try:
-                    await self.step()
-                    if self._outage.failures:
-                        self._outage.over()
-                except BrokerError as error:
-                    await asyncio.sleep(self._outage.failed(error, len(self._waiting)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._send_all()
         return self.is_idle
+
+    async def _send_all(self) -> None:
+        while not self.is_idle:
+            if self._held and not self._waiting:
+                self._news.clear()
+                await self._news.wait()
+            try:
+                await self.step()
+                if self._outage.failures:
+                    self._outage.over()
+            except BrokerError as error:
+                await asyncio.sleep(self._outage.failed(error, len(self._waiting)))
 
     async def stop(self) -> None:
         """Send what is left."""

@@ -8,8 +8,6 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-import anyio
-
 __all__ = ["cancel", "end_within", "first_of", "shielded"]
 
 _log = logging.getLogger("asyncjobs.worker")
@@ -59,6 +57,9 @@ async def shielded(task: asyncio.Task[T], on_cancel: Callable[[], None]) -> T:
         await asyncio.wait([task])
     except asyncio.CancelledError:
         on_cancel()
+        # Imported for no more than this: in a worker it takes 2 MiB that most need not have.
+        import anyio
+
         # A scope of anyio would cancel again in each turn of the loop.
         with anyio.CancelScope(shield=True):
             while not task.done():

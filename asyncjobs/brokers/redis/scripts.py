@@ -6,7 +6,7 @@ import collections
 import functools
 import hashlib
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncjobs.brokers.redis.declaration import Field, read_declaration
 from asyncjobs.brokers.redis.prelude import keys_of, prelude, with_rows
@@ -19,7 +19,7 @@ Value = str | bytes | int
 
 
 class Script:
-    """One script.
+    """One script, read when it is used first: a program calls few of them.
 
     Args:
         name: Its file, ``lua/<name>.lua``.
@@ -28,10 +28,21 @@ class Script:
     __slots__ = ("_args", "_widths", "keys", "name", "reply", "rows", "sha", "text")
 
     def __init__(self, name: str) -> None:
-        source = read_script(name)
+        self.name = name
+
+    if not TYPE_CHECKING:  # It would allow any name.
+
+        def __getattr__(self, name: str) -> Any:
+            # Called for what is not set yet.
+            if name not in self.__slots__:
+                raise AttributeError(name)
+            self._read()
+            return getattr(self, name)
+
+    def _read(self) -> None:
+        source = read_script(self.name)
         declared = read_declaration(source)
         body = without_unused(with_rows(source, declared.tables))
-        self.name = name
         self.text = with_rare(with_literals(prelude(declared, body) + body), declared.rare)
         """The text, as a server takes it."""
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()

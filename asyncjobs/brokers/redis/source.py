@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from importlib import resources
+from pathlib import Path
 
 __all__ = ["read_script", "with_rare", "with_literals", "without_unused"]
 
+_LUA = Path(__file__).parent / "lua"
 _INCLUDE = re.compile(r"^--- @include (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 _WORD = re.compile(r"\w+")
@@ -36,8 +37,7 @@ def _read(path: str, included: set[str]) -> str:
         included.add(found[1])
         return _read(f"include/{found[1]}", included)
 
-    file = resources.files(__package__) / "lua" / f"{path}.lua"
-    return _INCLUDE.sub(include, file.read_text(encoding="utf-8"))
+    return _INCLUDE.sub(include, (_LUA / f"{path}.lua").read_text(encoding="utf-8"))
 
 
 def without_unused(text: str) -> str:
