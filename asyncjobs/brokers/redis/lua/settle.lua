@@ -44,23 +44,24 @@ local function keys_of_ended(q, holds)
 end
 
 -- What the ends of these leases change in the lines of the queue, and whether a worker is to be woken. Jobs that are
--- released go back to the front of their lines, and are taken out of `released`: number of a row -> true.
-local function read_ends(q, now, members, rows, released)
-  local flow, seconds, ids = read_flow(q, now), {}, {}
-  for at, n in ipairs(rows) do
-    --- @row job n: id, duration_us
-    seconds[at], ids[at] = whole_in(duration_us) / 1e6, id
+-- released go back to the front of their lines, and are taken out of `released`: number of a row -> true. `closes`:
+-- whether one of them closes a gate.
+local function read_ends(q, now, members, rows, released, closes)
+  local flow, seconds = read_flow(q, now), {}
+  for at, n in ipairs(flow.by_time and rows or {}) do
+    --- @row job n: duration_us
+    seconds[at] = whole_in(duration_us) / 1e6
   end
   end_slots(q, flow, members, seconds)
-  for at, n in ipairs(rows) do
-    --- @row job n: verdict, value, ms
+  for at, n in ipairs((closes or next(released)) and rows or {}) do
+    --- @row job n: id, verdict, value, ms
     if verdict == 's' and value ~= '' then
       close_gate(q, flow, value, now + ms)
     elseif released[n] then
-      local head = heads_of(q, {ids[at]})[1]
+      local head = heads_of(q, {id})[1]
       local key = head and line_of(head) or ''
       if key ~= '' then
-        enter_line(flow, priority_in(members[at]), key, ids[at], true)
+        enter_line(flow, priority_in(members[at]), key, id, true)
         released[n] = nil
       end
     end
@@ -104,7 +105,7 @@ local cfg = redis.call('HMGET', q.cfg, 'shift_ms', 'limit', 'flow')
 local now, earliest, was_full = shifted_now(cfg[1]), nil, cfg[2] and is_full(q, cfg[2])
 local flow, is_any_on
 if cfg[3] or closes then
-  flow, is_any_on = read_ends(q, now, held, held_rows, released)
+  flow, is_any_on = read_ends(q, now, held, held_rows, released, closes)
 end
 if not all_over then
   check_places(q)

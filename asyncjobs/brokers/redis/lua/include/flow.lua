@@ -29,8 +29,8 @@ end
 
 local function write_line(q, line)
   local key = line.list or line_key(q, line.field)
-  if line.looked and line.looked > 0 then
-    redis.call('LTRIM', key, line.looked, -1)
+  if line.taken_to and line.taken_to > 0 then
+    redis.call('LTRIM', key, line.taken_to, -1)
   end
   if line.ahead[1] then
     local ahead = {}

@@ -145,15 +145,20 @@ end
 local function free_slots(q, flow, members)
   local keys = values_of(flow_key(q, 'slots'), members)
   local names, counts = {}, {}
+  local leases, no_slots = {}, flow.no_slots
   for n, member in ipairs(members) do
     local key = keys[n]
     if key then
-      flow.no_slots[#flow.no_slots + 1] = member
-      for name in string.gmatch(key, '\31([^\31]*)') do
-        if not counts[name] then
-          names[#names + 1] = name
-        end
-        counts[name] = (counts[name] or 0) + 1
+      no_slots[#no_slots + 1] = member
+      leases[key] = (leases[key] or 0) + 1
+    end
+  end
+  for key, count in pairs(leases) do
+    for name in string.gmatch(key, '\31([^\31]*)') do
+      if counts[name] then
+        counts[name] = counts[name] + count
+      else
+        counts[name], names[#names + 1] = count, name
       end
     end
   end
@@ -178,7 +183,9 @@ end
 local function waiting_at(flow, name, room)
   local own = flow.closings[name] or {}
   table.sort(own, stands_before)
-  return {name = name, own = own, own_at = 0, lines = {}, at = 0, read = 0, step = math.min(math.max(room, 0) + 1, 16)}
+  -- As many as may go on, and the next one.
+  local step = math.min(math.max(room, 0), flow.can_pass) + 1
+  return {name = name, own = own, own_at = 0, lines = {}, at = 0, read = 0, step = step}
 end
 
 -- The first line that waits for a gate, nil for none; take_waiting goes on to the next one.
@@ -237,7 +244,9 @@ local function let_on(q, flow, name)
   local waiting = flow.waiting[name] or waiting_at(flow, name, room)
   flow.waiting[name] = waiting
   local line = next_waiting(q, flow, waiting)
-  local was_any = line ~= nil
+  if not line then
+    return false
+  end
   while line and flow.can_pass > 0 do
     local is_left = has_no_job(q, line)
     if not is_left and #lines >= room then
@@ -259,9 +268,7 @@ local function let_on(q, flow, name)
     end_wait(flow, one, name)
   end
   local is_cut = line ~= nil and flow.can_pass == 0
-  if was_any then
-    flow.opens[name] = (is_cut and flow.now) or (line and room < 1 and moment_of(flow, gate)) or ''
-  end
+  flow.opens[name] = (is_cut and flow.now) or (line and room < 1 and moment_of(flow, gate)) or ''
   return lines[1] ~= nil or is_cut
 end
 

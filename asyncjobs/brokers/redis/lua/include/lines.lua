@@ -87,7 +87,8 @@ local function line_in(flow, priority, key)
     -- With room for the fields of begin_list: Lua takes long to make it for one after the other.
     line = {
       field = field, priority = priority, key = key, group = key, gate_names = none, behind = none, ahead = none,
-      list = nil, where = nil, step = nil, ids = nil, at = nil, stored = nil, is_whole = nil, gates = nil, state = nil,
+      list = nil, step = nil, ids = nil, at = nil, stored = nil, kept = nil, taken_to = nil, is_whole = nil,
+      gates = nil,
     }
     flow.lines[field] = line
     local mark = string.find(key, '\31', 1, true)
@@ -130,11 +131,19 @@ local function enter_line(flow, priority, key, id, is_first)
   count_lined(flow, priority, 1)
 end
 
+-- Whether anything of the lists is gone; the server is asked once.
+local function is_any_gone(q)
+  if q.has_gone == nil then
+    q.has_gone = redis.call('EXISTS', q.gone) == 1
+  end
+  return q.has_gone
+end
+
 -- Whether a line has no entries but such as are gone; of one with more than 1,000 it isn't said.
 local function is_emptied(q, field)
   local key, where = line_key(q, field), line_where(field)
   local first = redis.call('LINDEX', key, 0)
-  if not first or whole_in(redis.call('HGET', q.gone, gone_field(where, first))) <= 0 then
+  if not (first and is_any_gone(q)) or whole_in(redis.call('HGET', q.gone, gone_field(where, first))) <= 0 then
     return not first
   end
   local counts, ids, fields = {}, {}, {}

@@ -3,12 +3,17 @@
 --- @include choice
 --- @include company
 
--- Makes `list` one of ids that is looked at from its front, and returns it. `behind`: ids that follow those in Redis.
--- `kept`: the numbers of those that were passed over and stay.
-local function begin_list(list, key, where, behind, step)
-  list.list, list.where, list.behind, list.step = key, where, behind, step
+-- Makes `list`, a line or the ready list of a priority, one of ids that is looked at from its front, and returns it.
+-- `behind`: ids that follow those in Redis. `kept`: the numbers of those that were passed over and stay.
+local function begin_list(list, key, behind, step)
+  list.list, list.behind, list.step = key, behind, step
   list.ids, list.at, list.stored, list.kept = none, 0, 0, none
   return list
+end
+
+-- Where its ids are, as of gone_field.
+local function where_of(list)
+  return list.field and line_where(list.field) or list.priority
 end
 
 local function read_more(q, flow, list)
@@ -30,9 +35,9 @@ local function read_more(q, flow, list)
   end
   list.step = math.min(2 * list.step, MAX_PASSED)
   if flow.has_gone then
-    local fields = {}
+    local fields, where = {}, where_of(list)
     for n = first, #ids do
-      fields[#fields + 1] = gone_field(list.where, ids[n])
+      fields[#fields + 1] = gone_field(where, ids[n])
     end
     list.skips = list.skips or {}
     for n, skip in ipairs(values_of(q.gone, fields)) do
@@ -59,7 +64,7 @@ local function is_next_gone(flow, list, n, id)
     return false
   end
   if list.judged ~= n then
-    list.judged, list.entries = n, entries_of(flow.gone, list.where, id, list.skips[n])
+    list.judged, list.entries = n, entries_of(flow.gone, where_of(list), id, list.skips[n])
   end
   local entries = list.entries
   return is_gone(entries.value, entries.seen) and entries
@@ -96,7 +101,7 @@ local function peek(q, flow, list, takes_all)
         if fate.kind then
           flow.parks[#flow.parks + 1] = id
         end
-        if is_line(list.where) then
+        if list.field then
           count_lined(flow, list.priority, -1)
         end
       end

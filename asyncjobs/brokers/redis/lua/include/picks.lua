@@ -167,7 +167,7 @@ local function plan(q, flow, want, most_gated, dues, fates, known)
   read_entered(q, flow)
   for step = 0, 3 do
     local priority = lowest_first and 3 - step or step
-    flow.ready[priority] = begin_list({}, q.ready[priority], priority, dues.plain[priority] or {}, want + 1)
+    flow.ready[priority] = begin_list({priority = priority}, q.ready[priority], dues.plain[priority] or none, want + 1)
     if flow.count < want and not flow.is_bounded then
       pick_from(q, flow, priority, want)
     end

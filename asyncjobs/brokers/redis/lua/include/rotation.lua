@@ -5,7 +5,7 @@
 -- The list of a line's jobs.
 local function jobs_of(q, flow, line)
   if not line.ids then
-    begin_list(line, line_key(q, line.field), line_where(line.field), line.behind, flow.step)
+    begin_list(line, line_key(q, line.field), line.behind, flow.step)
   end
   return line
 end

@@ -52,7 +52,7 @@ local function read_plan(q, flow, own, want, run)
   for _, line in pairs(flow.lines) do
     if line.ids then
       note_looked(line)
-      line.looked, line.ahead, line.behind = left_of(line)
+      line.taken_to, line.ahead, line.behind = left_of(line)
     end
     if flow.all_wait > 0 and line.has_run then
       note_freed(flow, line.gate_names)
@@ -62,10 +62,12 @@ local function read_plan(q, flow, own, want, run)
   for n, id in ipairs(own.ids) do
     add_lease(sorted, run, id, own.records[n], own.tries[n])
   end
+  local ids, records, tries, from, slots = flow.ids, flow.records, flow.tries, flow.from, flow.slots
   for n = 1, flow.count do
-    local member, line = add_lease(sorted, run, flow.ids[n], flow.records[flow.ids[n]], flow.tries[n]), flow.from[n]
+    local id, line = ids[n], from[n]
+    local member = add_lease(sorted, run, id, records[id], tries[n])
     if line.key and (line.gates or flow.by_time) then
-      flow.slots[#flow.slots + 1], flow.slots[#flow.slots + 2] = member, line.key
+      slots[#slots + 1], slots[#slots + 2] = member, line.key
     end
   end
   for _, id in ipairs(flow.parks) do
@@ -101,19 +103,19 @@ end
 -- Reads the records of the jobs in a plan, and notes the fates of those that are not to be leased. Returns how many of
 -- the first ones are to be, and whether the others have a fate; else they don't fit.
 local function read_records_of(q, flow, records, held, ahead)
-  local STEP, good, lists = 32, nil, {}
+  local STEP, good, lists, ids = 32, nil, {}, flow.ids
   for first = 1, flow.count, STEP do
     local last, wanted = math.min(first + STEP - 1, flow.count), {}
     for n = first, last do
-      if records[flow.ids[n]] == nil then
-        wanted[#wanted + 1] = flow.ids[n]
+      if records[ids[n]] == nil then
+        wanted[#wanted + 1] = ids[n]
       end
     end
     for n, record in ipairs(wanted[1] and redis.call('MGET', unpack(record_keys(q, wanted))) or {}) do
       records[wanted[n]] = record
     end
     for n = first, last do
-      local id = flow.ids[n]
+      local id = ids[n]
       local record = records[id]
       local kind, label
       if record then
