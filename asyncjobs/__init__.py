@@ -25,6 +25,7 @@ from asyncjobs.app.stats import (
 from asyncjobs.app.sync import SyncApp
 from asyncjobs.app.tenants import TenantList, TenantQueueStats, TenantStats, TenantSummary
 from asyncjobs.app.triage.finding import Evidence, Finding, FindingKind, ProblemLimits
+from asyncjobs.app.turns import TurnStats
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.jobs import CancelResult, EditResult
 from asyncjobs.app.verbs.operations import Deploy
@@ -205,6 +206,7 @@ __all__ = [
     "TenantSummary",
     "TenantSuspended",
     "Timing",
+    "TurnStats",
     "Unique",
     "UnknownJob",
     "UnknownJobName",

@@ -196,6 +196,7 @@ class SyncApp:
     stats = _twin(AllVerbs.stats)
     queue_stats = _twin(AllVerbs.queue_stats)
     gates = _twin(AllVerbs.gates)
+    turns = _twin(AllVerbs.turns)
     queue_minutes = _twin(AllVerbs.queue_minutes)
     queue_series = _twin(AllVerbs.queue_series)
     queue_loads = _twin(AllVerbs.queue_loads)

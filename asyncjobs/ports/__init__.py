@@ -23,7 +23,7 @@ from asyncjobs.ports.figures import (
     TenantFigures,
     WorkerInfo,
 )
-from asyncjobs.ports.gates import GateFigures
+from asyncjobs.ports.gates import GateFigures, TurnFigures
 from asyncjobs.ports.intake import Intake
 from asyncjobs.ports.limits import Limits
 from asyncjobs.ports.operations import AuditRecord, CatalogueEntry, Operations, ServerNode, ServerState
@@ -111,6 +111,7 @@ __all__ = [
     "SystemClock",
     "TenantEnd",
     "TenantFigures",
+    "TurnFigures",
     "UniqueRule",
     "Unparking",
     "TenantResolver",

@@ -1,4 +1,4 @@
-"""What a broker tells of gates."""
+"""What a broker tells of gates, and of turns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 from asyncjobs.core.limits import QueueLimit
 
-__all__ = ["GateFigures"]
+__all__ = ["GateFigures", "TurnFigures"]
 
 
 class GateFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,3 +34,16 @@ class GateFigures(msgspec.Struct, frozen=True, kw_only=True):
     """When the next jobs may start, in Unix milliseconds, if its rate is used up."""
     holders: tuple[str, ...] = ()
     """The ids of jobs that run through it, at most 10."""
+
+
+class TurnFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """A group that has jobs in turn."""
+
+    group: str
+    """The group (``core.lines``), empty for jobs that have gates and no group."""
+    priority: int
+    """The priority of these jobs, 0 for the highest: a group has turns in each."""
+    weight: float
+    """Its weight."""
+    jobs: int
+    """How many of its jobs wait, in the first 100 of its lines in turn."""

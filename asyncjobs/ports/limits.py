@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from asyncjobs.core.limits import LimitPart, QueueLimit, QueueRules
-from asyncjobs.ports.gates import GateFigures
+from asyncjobs.ports.gates import GateFigures, TurnFigures
 
 __all__ = ["Limits"]
 
@@ -66,5 +66,17 @@ class Limits(Protocol):
         Args:
             queue: The queue.
             limit: How many gates of each rule at most.
+        """
+        ...
+
+    async def turns(self, queue: str, limit: int) -> list[TurnFigures]:
+        """Return the groups that have jobs in turn: by priority, and in the order of their next starts.
+
+        A group is left out whose lines all wait for gates, or are empty. Where very many are, fewer groups may be told
+        than ``limit``.
+
+        Args:
+            queue: The queue.
+            limit: How many groups at most.
         """
         ...

@@ -100,6 +100,37 @@ async def test_the_page_shows_what_is_in_use_what_waits_and_who_holds_it(shop: S
         assert "Declared, and not in use mail: fax (2 at once, 10/s)" in text
 
 
+async def test_the_page_of_a_queue_and_the_api_tell_whose_turn_is_next(app: App, web: Any, api: Any) -> None:
+    app.queue("imports", fair_by="shop")
+
+    @app.job(queue="imports")
+    async def load(shop: str | None) -> None: ...
+
+    @app.job(queue="mail", limits=FAX)
+    async def fax() -> None: ...
+
+    async with app:
+        await fax.delay()
+        assert "Whose turn is next" not in read(await see(web, "/queues/mail")).text
+        assert "Whose turn is next" not in read(await see(web, "/queues/imports")).text
+        await app.enqueue_many([load.request(one) for one in ("tin", "gold", "tin", "<img src=x>", None)])
+        page = await see(web, "/queues/imports")
+        text = " ".join(read(page).text.split())
+        turns = "<img src=x> 1 1 normal gold 1 1 normal tin 2 1 normal 1 job without a group takes turns with them."
+        assert f"Whose turn is next groupwaitingweightpriority {turns}" in text
+        assert b"<img src=x>" not in page.body
+        told = (await ask(api, "/queues/imports/turns?limit=2")).json["turns"]
+        assert told == [
+            {"group": one, "priority": "normal", "weight": 1.0, "waiting": 1} for one in ("<img src=x>", "gold")
+        ]
+        assert (await ask(api, "/queues/imports/turns?limit=501")).status == 400
+        assert (await ask(api, "/queues/imports/turns", tenants="acme")).status == 403
+        assert (await ask(api, "/queues/imports/turns", queues="mail")).status == 404
+        for number in range(30):
+            await load.delay(f"shop-{number}")
+        assert "There are others behind these" in read(await see(web, "/queues/imports")).text
+
+
 async def test_one_value_is_given_another_limit_and_it_holds_at_once(shop: Shop, web: Any) -> None:
     async with shop.busy("42", "7"):
         asked = read(await see(web, "/queues/mail/limit?gate=customer%3D42"))

@@ -166,6 +166,15 @@ async def test_the_group_and_the_groups_before_it_are_told(make_app: Callable[..
         assert sorted({*before}) == [0, 1, 2]
         stats = await app.queue_stats("mail")
         assert (stats.lined, stats.closed_lines, stats.pending) == (4, 0, 4)
+        turns = await app.turns("mail")
+        assert {one.group: (one.waiting, one.priority, one.weight) for one in turns} == {
+            "a": (2, "normal", 1.0),
+            "b": (1, "normal", 1.0),
+            "c": (1, "normal", 1.0),
+        }
+        ahead = {one.group: one.groups_ahead for one in told}
+        assert [ahead[one.group] for one in turns] == [0, 1, 2]
+        assert await app.turns("mail", limit=1) == turns[:1]
         job = await handles[2].refresh()
         assert job.line == "b"
         held.may_end.set()
@@ -208,6 +217,9 @@ async def test_a_wrong_queue_or_number_is_refused(app: App) -> None:
     async with app:
         with pytest.raises(ArgumentsError, match="limit=0"):
             await app.gates("mail", limit=0)
-        assert await app.gates("unknown") == []
+        for limit in (0, 501):
+            with pytest.raises(ArgumentsError, match=f"limit={limit}"):
+                await app.turns("mail", limit=limit)
+        assert await app.gates("unknown") == await app.turns("unknown") == []
         with pytest.raises(ArgumentsError, match="queue"):
             await app.gates("")

@@ -226,6 +226,7 @@ def calls(members: dict[str, str]) -> dict[str, Call]:
         "settle": Call([rows("settle", "job", *verdicts)], {"has_unique": True}),
         "undelete": Call([["deleted-1", "deleted-2", "nobody"]], {}),
         "tenants": Call([], {"minute": 0, "tenant": "", "limit": 10}),
+        "turns": Call([], {"limit": 10}),
         "unpark": Call([["other"]], {"grace_ms": 1_000, "limit": 10, "kept_names": ""}),
     }
 

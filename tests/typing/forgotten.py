@@ -115,6 +115,7 @@ async def verbs() -> None:
     app.stats()  # wrong
     app.queue_stats("default")  # wrong
     app.gates("default")  # wrong
+    app.turns("default")  # wrong
     app.queue_minutes("default")  # wrong
     app.queue_series("default")  # wrong
     app.queue_loads()  # wrong

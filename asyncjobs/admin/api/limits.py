@@ -1,4 +1,4 @@
-"""The routes for limits: of queues, and by name."""
+"""The routes for limits, of queues and by name, and for turns."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from asyncjobs.app.counting import known_queues
 from asyncjobs.app.gates import MAX_LOOKED_THROUGH, GateStats, limit_of
 from asyncjobs.app.limited import QueueLimits, limits_of
 from asyncjobs.app.stats import LimitStats
+from asyncjobs.app.turns import MAX_TURNS, TurnStats
 
 __all__ = [
     "MAX_GATES",
@@ -21,10 +22,13 @@ __all__ = [
     "LimitReset",
     "LimitedQueue",
     "ListedLimits",
+    "ListedTurns",
+    "TurnsQuery",
     "gates",
     "limits",
     "reset_limit",
     "set_limit",
+    "turns",
 ]
 
 #: How many gates of one limit are told at most.
@@ -43,6 +47,20 @@ class ListedLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     queues: list[QueueLimits]
     """The queues that the caller may see and that have a limit, sorted by name."""
+
+
+class TurnsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many groups to list."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_TURNS)] = 20
+    """How many groups at most, 1 to 500."""
+
+
+class ListedTurns(msgspec.Struct, frozen=True, kw_only=True):
+    """The groups of a queue."""
+
+    turns: list[TurnStats]
+    """Those that have jobs waiting for a turn, by priority and in the order of their next starts."""
 
 
 class LimitChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -88,6 +106,12 @@ async def gates(call: Call[GatesQuery]) -> QueueLimits:
     return found
 
 
+async def turns(call: Call[TurnsQuery]) -> ListedTurns:
+    """Show the groups of a queue with fair turns that have jobs waiting, those that start next first."""
+    call.whole_queues()
+    return ListedTurns(turns=await call.app.turns(queue_of(call), limit=call.query.limit))
+
+
 async def set_limit(call: Call[NoQuery]) -> LimitedQueue:
     """Limit how many jobs run, of a queue or through one of its gates, whatever its program declares."""
     name, change = await _limited_queue(call), call.body
@@ -122,6 +146,7 @@ async def _limited(call: Call[NoQuery], queue: str, gate: str) -> LimitedQueue:
 ROUTES = [
     Route("GET", "/limits", "look", limits, ListedLimits, GatesQuery),
     Route("GET", "/queues/{name:path}/gates", "look", gates, QueueLimits, GatesQuery),
+    Route("GET", "/queues/{name:path}/turns", "look", turns, ListedTurns, TurnsQuery),
     Route("POST", "/queues/{name:path}/limit", "pause", set_limit, LimitedQueue, body=LimitChange),
     Route("POST", "/queues/{name:path}/limit/reset", "pause", reset_limit, LimitedQueue, body=LimitReset),
 ]

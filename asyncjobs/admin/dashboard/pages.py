@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from asyncjobs.admin.api import jobs, problems, queues
+from asyncjobs.admin.api import limits as api_limits
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
 from asyncjobs.admin.dashboard import dead, limits, one_job, upkeep
 from asyncjobs.admin.dashboard import figures as figure_pages
@@ -26,6 +27,9 @@ from asyncjobs.app.series import QueueSeries
 from asyncjobs.app.tenants import TenantList, TenantStats
 
 __all__ = ["PAGES"]
+
+# How many groups of a queue are shown.
+_TURNS = 20
 
 # How old the list of tenants may be: many jobs are looked at for it.
 _TENANTS_S = 5.0
@@ -77,7 +81,18 @@ async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
     )
     # One that no job was sent to yet has figures too.
     found = stats.queues[0] if stats.queues else await queues.queue(call.asking(NoQuery()))
-    return {"queue": found, "workers": stats.workers, "sample": sample, **charts}
+    turns = []
+    if found.lined:
+        turns = (await api_limits.turns(call.asking(api_limits.TurnsQuery(_TURNS + 1), name=name))).turns
+    return {
+        "queue": found,
+        "workers": stats.workers,
+        "sample": sample,
+        # Jobs that have limits and no group take no turns with others.
+        "turns": turns[:_TURNS] if any(one.group for one in turns) else [],
+        "more_turns": len(turns) > _TURNS,
+        **charts,
+    }
 
 
 async def tenants(call: Call[Tenants]) -> Mapping[str, Any]:

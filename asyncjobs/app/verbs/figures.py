@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.gates import GateStats, gate_stats, told_of
 from asyncjobs.app.stats import MinuteStats, QueueStats, Stats, has_counts, minute_stats, queue_stats, stats
+from asyncjobs.app.turns import MAX_TURNS, TurnStats, turn_stats
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.bounds import checked_count
 from asyncjobs.core.options import checked_queue, checked_text
@@ -64,6 +65,30 @@ class FigureVerbs(Verbs):
         limit = checked_count("limit", limit, least=1)
         figures = await self._broker.gates(checked_queue(queue), limit)
         return gate_stats(told_of(figures, rules_elsewhere(self.registry, queue)), datetime.now(UTC))
+
+    @on_app_loop
+    async def turns(self, queue: str, *, limit: int = 20) -> list[TurnStats]:
+        """Return the groups of a queue with fair turns that have jobs waiting, those that start next first.
+
+        Groups of a higher priority come first. A group is left out while all its jobs wait for limits.
+
+        Args:
+            queue: The queue.
+            limit: How many groups at most, 1 to 500.
+
+        Raises:
+            ArgumentsError: ``queue`` can't be the name of a queue, or ``limit`` is no such number.
+
+        Example:
+            ```python
+            for turn in await app.turns("imports"):
+                print(turn.group, turn.waiting, turn.weight)
+            ```
+        """
+        limit = checked_count("limit", limit, least=1)
+        if limit > MAX_TURNS:
+            raise ArgumentsError(f"limit={limit}: expected at most {MAX_TURNS}")
+        return [turn_stats(one) for one in await self._broker.turns(checked_queue(queue), limit)]
 
     @on_app_loop
     async def queue_minutes(self, queue: str, limit: int = 60) -> list[MinuteStats]:

@@ -15,7 +15,8 @@ from asyncjobs.brokers.rules import MAX_HOLDERS, with_rules
 from asyncjobs.core.limits import NO_LIMIT, LimitPart, QueueLimit, QueueRules
 from asyncjobs.core.lines import rule_in
 from asyncjobs.core.retention import QUEUE_KEEP_MS
-from asyncjobs.ports import GateFigures
+from asyncjobs.core.turns import weight_in
+from asyncjobs.ports import GateFigures, TurnFigures
 
 __all__ = ["MemoryLimits", "gate_figures"]
 
@@ -66,6 +67,15 @@ class MemoryLimits:
                     by_rule[rule_in(gate)].append(gate_figures(lined, gate, now_ms))
             rules = ((gate_figures(lined, name, now_ms), gates) for name, gates in by_rule.items())
             return with_rules(rules, limit)
+
+    async def turns(self, queue: str, limit: int) -> list[TurnFigures]:
+        with self._lock:
+            lined = self._queue(queue).lined
+            return [
+                TurnFigures(group=group, priority=priority, weight=weight_in(lined.weights, group), jobs=jobs)
+                for priority, turns in enumerate(lined.turns)
+                for group, jobs in turns.next_groups(limit)
+            ][: max(0, limit)]
 
 
 def _held(queue: Queue, gate: str) -> QueueLimit:

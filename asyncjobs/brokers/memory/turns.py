@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Container
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nsmallest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asyncjobs.brokers.memory.lines import KeyedLine
 
 __all__ = ["Turns"]
+
+# In how many lines the jobs of a group are counted.
+MAX_LINES = 100
 
 
 class Turns:
@@ -103,6 +107,18 @@ class Turns:
         """Return how many groups with a line in turn start before ``group``."""
         own = self.tags[group], group
         return sum((self.tags[one], one) < own for one in self._rotations)
+
+    def next_groups(self, limit: int) -> list[tuple[str, int]]:
+        """Return the groups that have jobs in turn, in the order of their next starts, and how many they have.
+
+        These jobs are counted in 100 lines of each group.
+        """
+        counts = {
+            group: sum(map(len, itertools.islice(lines.values(), MAX_LINES)))
+            for group, lines in self._rotations.items()
+        }
+        having = (group for group, count in counts.items() if count)
+        return [(one, counts[one]) for one in nsmallest(limit, having, key=lambda one: (self.tags[one], one))]
 
     def forget(self, groups: Container[str] = ()) -> None:
         """Forget the tags that say nothing any more: those behind the clock, but for ``groups``, which have lines."""

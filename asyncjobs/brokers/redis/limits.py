@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from asyncjobs.brokers.redis.arguments import limit_of, limit_text, packed_rules, rules_of
 from asyncjobs.brokers.redis.gates import read_gates
+from asyncjobs.brokers.redis.replies import read_turns
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.brokers.redis.session import Session
 from asyncjobs.core.limits import LimitPart, QueueLimit, QueueRules
-from asyncjobs.ports import GateFigures
+from asyncjobs.ports import GateFigures, TurnFigures
 
 __all__ = ["RedisLimits"]
 
 _DECLARE = load("declare")
 _GATES = load("gates")
 _LIMIT = load("limit")
+_TURNS = load("turns")
 
 
 class RedisLimits(Session):
@@ -34,3 +36,6 @@ class RedisLimits(Session):
 
     async def gates(self, queue: str, limit: int) -> list[GateFigures]:
         return read_gates(queue, await self._on_queue(_GATES, queue), limit)
+
+    async def turns(self, queue: str, limit: int) -> list[TurnFigures]:
+        return read_turns(await self._on_queue(_TURNS, queue, limit=limit)) if limit > 0 else []

@@ -27,6 +27,7 @@ from asyncjobs.ports import (
     Recovery,
     Sample,
     ScanPage,
+    TurnFigures,
 )
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "read_recovery",
     "read_sample",
     "read_scan",
+    "read_turns",
     "rows",
     "was_made_before",
 ]
@@ -252,3 +254,11 @@ def read_events(reply: Sequence[Any] | None) -> EventPage | None:
         return None
     page = _READ_EVENTS.reply(*reply)
     return EventPage([(number, event) for number, event in rows(page.events, 2)], page.is_over == 1)
+
+
+def read_turns(reply: Sequence[Any]) -> list[TurnFigures]:
+    """Read ``turns.lua``."""
+    return [
+        TurnFigures(group=group.decode(), priority=priority, weight=float(weight), jobs=jobs)
+        for group, priority, weight, jobs in rows(reply, 4)
+    ]

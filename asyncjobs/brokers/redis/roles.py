@@ -38,7 +38,9 @@ class RoleNeeds(NamedTuple):
 
 
 _SENT = frozenset(("enqueue", "enqueue_unique", "find", "forget", "read_events"))
-_LOOKED_AT = frozenset(("count_dead", "dead_groups", "locate", "page", "runs", "sample", "scan", "series", "tenants"))
+_LOOKED_AT = frozenset(
+    ("count_dead", "dead_groups", "locate", "page", "runs", "sample", "scan", "series", "tenants", "turns")
+)
 _STEERED = frozenset(("cancel", "edit", "forget_queue", "hold", "mark_group", "retry", "schedule_move"))
 _RUN = frozenset(
     (

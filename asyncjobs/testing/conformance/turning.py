@@ -120,6 +120,43 @@ class Turning(Theme):
         # Then it takes turns with the other.
         assert MAX_LAG + 8 <= caught_up <= MAX_LAG + 12
 
+    async def test_the_groups_in_turn_are_told_in_the_order_of_their_next_starts(self, bench: Bench) -> None:
+        async def told(limit: int = 10) -> list[tuple[str, int, float, int]]:
+            turns = await bench.broker.turns(bench.queue, limit)
+            return [(one.group, one.priority, one.weight, one.jobs) for one in turns]
+
+        assert await told() == []
+        await _weigh(bench, b=0.5)
+        for group, count in (("c", 3), ("a", 5), ("b", 4)):
+            await send_lined(bench, group, count=count)
+        await send_lined(bench, "a", ["wide"], count=2)
+        await send_lined(bench, "b", count=2, priority=Priority.HIGH)
+        await bench.send(bench.new())
+        high = ("b", 1, 0.5, 2)
+        assert await told() == [high, ("a", 2, 1.0, 7), ("b", 2, 0.5, 4), ("c", 2, 1.0, 3)]
+        # Two of b, the one without a group, and one of a.
+        assert len(await bench.claim_ids(4)) == 4
+        assert await told() == [("b", 2, 0.5, 4), ("c", 2, 1.0, 3), ("a", 2, 1.0, 6)]
+        assert await told(2) == [("b", 2, 0.5, 4), ("c", 2, 1.0, 3)]
+        assert await told(0) == []
+        assert await bench.broker.turns("unused", 10) == []
+        assert len(await bench.claim_ids(2)) == 2
+        assert [group for group, *_ in await told()] == ["a", "c", "b"]
+
+    async def test_a_group_without_jobs_in_turn_is_left_out_of_the_turns(self, bench: Bench) -> None:
+        await declare(bench, narrow=1)
+        cancelled = await send_lined(bench, "a", count=2)
+        await send_lined(bench, "b", ["narrow"], count=3)
+        await send_lined(bench, "c")
+        await bench.cancel(cancelled[0])
+        assert [(one.group, one.jobs) for one in await bench.broker.turns(bench.queue, 10)] == [
+            *[("a", 1), ("b", 3), ("c", 1)]
+        ]
+        await bench.cancel(cancelled[1])
+        assert len(await bench.claim_ids(3)) == 2
+        # The lines of b wait for their gate.
+        assert await bench.broker.turns(bench.queue, 10) == []
+
     async def test_priorities_go_before_turns(self, bench: Bench) -> None:
         normal = await send_lined(bench, "a", count=2)
         low = await send_lined(bench, "b", count=2, priority=Priority.LOW)

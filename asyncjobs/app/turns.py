@@ -1,0 +1,35 @@
+"""What ``app.turns()`` returns, made from the broker's figures."""
+
+from __future__ import annotations
+
+import msgspec
+
+from asyncjobs.core.priority import Priority
+from asyncjobs.ports import TurnFigures
+
+__all__ = ["MAX_TURNS", "TurnStats", "turn_stats"]
+
+#: How many groups are told at most.
+MAX_TURNS = 500
+
+
+class TurnStats(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of a queue with fair turns, and how many of its jobs wait for a turn."""
+
+    group: str
+    """The tenant, or the value of the parameter; long ones as a digest that begins with ``~``. Empty for jobs that have
+    limits by name and no group, which take turns together."""
+    priority: str
+    """The priority of these jobs: a group has turns in each priority."""
+    weight: float
+    """Its weight: how many starts it gets for one of a group of weight 1."""
+    waiting: int
+    """How many of its jobs wait, without those whose limits are closed. Of a group whose jobs have more than 100
+    different sets of limits, these are the jobs of 100."""
+
+
+def turn_stats(figures: TurnFigures) -> TurnStats:
+    """Return the statistics of one group."""
+    return TurnStats(
+        group=figures.group, priority=Priority(figures.priority).label, weight=figures.weight, waiting=figures.jobs
+    )
