@@ -48,6 +48,7 @@ PICTURES = {
     "dashboard": Picture("/"),
     "dashboard-dark": Picture("/", "dark"),
     "dashboard-queues": Picture("/queues"),
+    "dashboard-queue": Picture("/queues/images"),
     "dashboard-jobs": Picture("/jobs", height=760),
     "dashboard-job": Picture("/jobs?state=failed&queue=payments&name=charge", go=_first_row),
     "dashboard-running": Picture("/jobs?state=running&queue=catalogue", go=_running),

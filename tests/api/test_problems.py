@@ -341,6 +341,14 @@ def test_workers_tell_of_lag_of_several_deploys_and_of_jobs_taken_back() -> None
     found = told(workers=workers, recovered={"mail": 3, "other": 0})
     assert [one.kind for one in found] == ["recovered", "loop lags", "several deploys"]
     assert "a1, b2" in found[2].sentence
+    # Workers of one process share its loop, and what is wrong with it.
+    process = {"host": "web-3", "pid": 4411}
+    lagging = [a_worker(queue, id=queue, lag_ms=lag, **process) for queue, lag in (("mail", 1_500), ("other", 2_500))]
+    [one] = told(workers=lagging)
+    assert (one.subject, one.sentence) == (
+        "other",
+        "the event loop of the worker on web-3:4411 runs 2 s late: a handler blocks it",
+    )
     fresh = [workers[0], msgspec.structs.replace(workers[1], started_at=before(minutes=20), lag_ms=0)]
     assert told(workers=fresh) == []
 

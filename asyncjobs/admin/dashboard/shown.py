@@ -46,7 +46,7 @@ def duration(ms: float | None) -> str:
         if ms >= size:
             amount = ms / size
             return f"{amount:.1f}".removesuffix(".0") + f" {unit}" if amount < 10 else f"{amount:,.0f} {unit}"
-    return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms"
+    return f"{ms:.1f}".removesuffix(".0") + " ms" if ms < 10 else f"{ms:.0f} ms"
 
 
 def ago(at: datetime, now: datetime) -> str:

@@ -40,16 +40,25 @@
       ctx.save();
       ctx.strokeStyle = ctx.fillStyle = colour("--soft");
       ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+      ctx.textAlign = "left";
+      ctx.textBaseline = "alphabetic";
       ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
-      for (const [at, label] of marks) {
-        const x = Math.round(plot.valToPos(Date.parse(at) / 1000, "x", true));
-        if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      // The latest deploy is named first, and then each that has room above the plot.
+      let free = Infinity;
+      for (const [at, label] of [...marks].sort().reverse()) {
+        // In the period that isn't over yet, which ends at its begin.
+        const x = Math.min(Math.round(plot.valToPos(Date.parse(at) / 1000, "x", true)), bbox.left + bbox.width);
+        if (x < bbox.left) continue;
         ctx.beginPath();
         ctx.moveTo(x, bbox.top);
         ctx.lineTo(x, bbox.top + bbox.height);
         ctx.stroke();
-        ctx.textAlign = x > bbox.left + bbox.width / 2 ? "right" : "left";
-        ctx.fillText(` ${label.slice(0, 20)} `, x, bbox.top + 11 * devicePixelRatio);
+        const name = label.slice(0, 20);
+        const wide = ctx.measureText(name).width;
+        const start = Math.min(Math.max(x - wide / 2, bbox.left), bbox.left + bbox.width - wide);
+        if (start + wide > free) continue;
+        ctx.fillText(name, start, bbox.top - 5 * devicePixelRatio);
+        free = start - 8 * devicePixelRatio;
       }
       ctx.restore();
     };
@@ -64,10 +73,12 @@
     const tell = isTime ? duration : count;
     const here = (at) => uPlot.tzDate(new Date(at * 1000), around.dataset.tz);
     const full = uPlot.fmtDate("{YYYY}-{MM}-{DD} {HH}:{mm}");
+    const marks = JSON.parse(around.dataset.marks);
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     const plot = new uPlot({
       width: box.clientWidth,
       height: 170,
+      padding: [marks.length ? 20 : null, null, null, null],
       tzDate: here,
       fmtDate: (format) => uPlot.fmtDate(FORMATS.reduce((text, [theirs, ours]) => text.replaceAll(theirs, ours), format)),
       cursor: { points: { size: 6 } },
@@ -80,7 +91,7 @@
         })),
       ],
       legend: { markers: { dash: (_, n) => (lines[n - 1]?.dash ? "dotted" : "solid") } },
-      hooks: { draw: [markers(JSON.parse(around.dataset.marks))] },
+      hooks: { draw: [markers(marks)] },
     }, data, box);
     drawn.set(figure, plot);
   }
