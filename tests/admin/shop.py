@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from asyncjobs import App, RetryPolicy, current_job
+from asyncjobs import App, Limit, RetryPolicy, current_job
 from asyncjobs.admin import Access, dashboard
 from asyncjobs.ports import RunCounts
 from tests.apps import broker_of
@@ -74,8 +74,8 @@ async def shop() -> AsyncIterator[Starlette]:
             tenant = "acme" if number % 3 else None
             await charge.with_options(tenant=tenant).delay(1000 + number, "4111 1111 1111 1111")
         await refund.with_options(job_id=HOSTILE_ID, metadata={"note": HOSTILE}).delay(HOSTILE)
-        await app.set_limit("images", "customer", HOSTILE, running=3)
-        await app.set_limit("images", "encoder=h265", rate="10/s")
+        await app.set_limit("images", Limit("customer", running=1), HOSTILE, running=3)
+        await app.set_limit("images", Limit("encoder", running=1), "h265", rate="10/s")
         await app.pause("emails")
         await app.enqueue_many([send_email.request(f"user{number}@example.com", "News") for number in range(312)])
         await report.delay("2026-11-26")
