@@ -19,7 +19,7 @@ Value = str | bytes | int
 
 
 class Script:
-    """One script, read when it is used first: a program calls few of them.
+    """One script, put together when it is used first: a program calls few of them.
 
     Args:
         name: Its file, ``lua/<name>.lua``.

@@ -13,6 +13,11 @@ from pathlib import Path
 __all__ = ["read_script", "with_rare", "with_literals", "without_unused"]
 
 _LUA = Path(__file__).parent / "lua"
+# All are read at the import: were one read when it is called first, a program whose package is replaced while it runs
+# would mix two versions.
+_FILES = {
+    path.relative_to(_LUA).with_suffix("").as_posix(): path.read_text(encoding="utf-8") for path in _LUA.rglob("*.lua")
+}
 _INCLUDE = re.compile(r"^--- @include (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 _WORD = re.compile(r"\w+")
@@ -37,7 +42,7 @@ def _read(path: str, included: set[str]) -> str:
         included.add(found[1])
         return _read(f"include/{found[1]}", included)
 
-    return _INCLUDE.sub(include, (_LUA / f"{path}.lua").read_text(encoding="utf-8"))
+    return _INCLUDE.sub(include, _FILES[path])
 
 
 def without_unused(text: str) -> str:
