@@ -39,6 +39,8 @@ def _check(options: argparse.Namespace) -> int:
     elif problems:
         rows = [[one.queue, name_cell(one.name), str(one.count), one.example, one.reason] for one in problems]
         print_table(Table("Jobs that this code could not run", ["queue", "job", "count", "example", "why"], rows))
+    elif not looked_at:
+        print_text("there is nothing to check: no job waits, and there is no schedule")
     else:
         print_text(f"this code can run all of {looked_at} jobs and schedules")
     return 1 if problems else 0

@@ -105,6 +105,9 @@ def watching(reloader: Reloader, folders: Sequence[Path]) -> Iterator[None]:
     except ImportError:
         raise ConfigurationError(f"--reload needs watchfiles: {install_command('reload')}") from None
 
+    # It counts changes, which the line that names them does too.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+
     def watch(ended: threading.Event) -> None:
         try:
             reload_at_changes(ended)

@@ -205,6 +205,8 @@ def test_check_names_the_queued_jobs_that_the_code_could_not_run(command: Comman
     @old.job
     async def gone() -> None: ...
 
+    idle = command.run("check", "shop:app")
+    assert (idle.returncode, idle.stdout) == (0, "there is nothing to check: no job waits, and there is no schedule\n")
     note.delay_sync("a", "b")
     good = command.run("check", "shop:app")
     assert (good.returncode, good.stdout) == (0, "this code can run all of 1 jobs and schedules\n")

@@ -92,6 +92,7 @@ def test_the_worker_starts_anew_as_the_source_changes_and_waits_while_it_is_brok
     assert worker.stdout is not None
     output = worker.stdout.read()
     assert "changed are live.py" in output
+    assert "change detected" not in output
     assert "importing 'live' failed: RuntimeError: half a thought" in output
     assert "another starts when a file changes" in output
 
