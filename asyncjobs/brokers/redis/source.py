@@ -48,9 +48,8 @@ def _read(path: str, included: set[str]) -> str:
 def without_unused(text: str) -> str:
     """Return ``text`` without comments, and without the functions that it doesn't call."""
     text = _COMMENT.sub("", text)
-    while unused := set(_FUNCTION.findall(text)).difference(_WORD.findall(_FUNCTION.sub(_body, text))):
-        text = _FUNCTION.sub(lambda found: "" if found[1] in unused else found[0], text)
-    return text
+    called = _called(text)
+    return _FUNCTION.sub(lambda found: found[0] if found[1] in called else "", text)
 
 
 def with_literals(text: str) -> str:
@@ -71,9 +70,7 @@ def with_rare(text: str, names: Collection[str]) -> str:
         raise ValueError(f"a script calls {sorted(unknown)} rare, which are no functions of it")
     if not names:
         return text
-    rare = set(names)
-    while only_theirs := _only_of(rare, text):
-        rare |= only_theirs
+    rare = set(names).union(set(_FUNCTION.findall(text)) - _called(text, names))
     made = [found[0] for found in _FUNCTION.finditer(text) if found[1] in rare]
     last = max(found.end() for found in _FUNCTION.finditer(text) if found[1] in rare)
     before, behind = (
@@ -93,12 +90,13 @@ def with_rare(text: str, names: Collection[str]) -> str:
     return f"local rare, rare_ones\n{before}{''.join(group)}{behind}"
 
 
-def _only_of(rare: Collection[str], text: str) -> set[str]:
-    """Return the functions outside ``rare`` that nothing else in ``text`` names."""
-    rest = _FUNCTION.sub(lambda found: "" if found[1] in rare else _body(found), text)
-    return set(_FUNCTION.findall(text)).difference(rare, _WORD.findall(rest))
-
-
-def _body(function: re.Match[str]) -> str:
-    """Return the function without its own name."""
-    return re.sub(rf"\b{function[1]}\b", "", function[0])
+def _called(text: str, apart: Collection[str] = ()) -> set[str]:
+    """Return the functions that ``text`` calls outside of functions, and what those call that aren't ``apart``."""
+    functions = {found[1]: found[0] for found in _FUNCTION.finditer(text)}
+    called: set[str] = set()
+    new = functions.keys() & _WORD.findall(_FUNCTION.sub("", text))
+    while new:
+        called |= new
+        words = {word for name in new.difference(apart) for word in _WORD.findall(functions[name])}
+        new = (functions.keys() & words) - called
+    return called
