@@ -67,7 +67,7 @@ local function audit(q, now)
   end
   read_gates(q, flow, names)
   for gate, count in pairs(wrong) do
-    flow.gates[gate].use, flow.gates[gate].is_changed, flow.freed[gate] = count, true, true
+    flow.gates[gate].use, flow.use[gate], flow.freed[gate] = count, count, true
   end
   forget_emptied(q, flow)
   for _, gate in ipairs(redis.call('ZRANGE', flow_key(q, 'opens'), 0, MAX_PASSED - 1)) do

@@ -46,8 +46,8 @@ local function write_line(q, line)
 end
 
 -- Where a group has no list, its line without gates stands for it.
-local function write_rotation(q, group)
-  local key = turn_key(q, group.priority .. ':' .. group.name)
+local function write_rotation(q, flow, group)
+  local key = rotation_key(q, flow, group)
   if group.has_list then
     if group.popped > 0 then
       redis.call('LTRIM', key, group.popped, -1)
@@ -78,7 +78,7 @@ local function write_groups_of(q, flow, priority)
   for name, group in pairs(flow.groups[priority]) do
     if group.is_changed then
       if group.popped > 0 or group.ahead[1] or group.behind[1] then
-        write_rotation(q, group)
+        write_rotation(q, flow, group)
       end
       local to = group.is_in_turn and turns or tags
       to[#to + 1], to[#to + 2] = group.tag, name
@@ -134,12 +134,14 @@ end
 
 local function write_gates(q, flow)
   local use, unused, tats, booked, opens, no_opens = {}, {}, {}, {}, {}, {}
-  for name, gate in pairs(flow.gates) do
-    if gate.is_changed and gate.use > 0 then
-      use[#use + 1], use[#use + 2] = name, gate.use
-    elseif gate.is_changed then
+  for name, count in pairs(flow.use) do
+    if count > 0 then
+      use[#use + 1], use[#use + 2] = name, count
+    else
       unused[#unused + 1] = name
     end
+  end
+  for name, gate in pairs(flow.gates) do
     if gate.step and (gate.starts > 0 or gate.is_cut) then
       tats[#tats + 1], tats[#tats + 2] = used_up(gate, flow.now, gate.starts), name
     end

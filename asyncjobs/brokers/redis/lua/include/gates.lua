@@ -14,7 +14,10 @@
 --- @include rules
 local MAX_TAG = 4398046511104
 
-local function rule_of(flow, rule)
+-- The limit of the rule that a gate is of, false for none.
+local function rule_of(flow, gate)
+  local mark = string.find(gate, '=', 1, true)
+  local rule = mark and string.sub(gate, 1, mark - 1) or gate
   local found = flow.limits[rule]
   if found == nil then
     found = flow.rules[rule] and limit_in(flow.rules[rule], nil, flow.now) or false
@@ -23,35 +26,20 @@ local function rule_of(flow, rule)
   return found
 end
 
--- Reads how many slots of the gates among `names` are taken: all that it needs to give slots back while no line waits.
-local function read_use(q, flow, names)
+-- Reads the gates among `names` that are not known yet.
+local function read_gates(q, flow, names)
   local gates, new = flow.gates, {}
   for _, name in ipairs(names) do
     if not gates[name] then
-      -- With the fields that follow: Lua takes long to make room for one after the other.
-      gates[name] = {name = name, use = 0, starts = 0, running = 0, is_known = false, is_changed = false, step = nil}
-      new[#new + 1] = name
-    end
-  end
-  for n, used in ipairs(values_of(flow_key(q, 'use'), new)) do
-    gates[new[n]].use = math.max(0, whole_in(used))
-  end
-end
-
--- Reads the gates among `names` that are not known yet.
-local function read_gates(q, flow, names)
-  read_use(q, flow, names)
-  local gates, new = flow.gates, {}
-  for _, name in ipairs(names) do
-    if not gates[name].is_known then
-      gates[name].is_known = true
+      -- With room for fields that follow: Lua takes long to make it for one after the other.
+      gates[name] = {name = name, use = 0, starts = 0, running = 0, booked = nil, step = nil}
       new[#new + 1] = name
     end
   end
   if not new[1] then
     return
   end
-  local rated = {}
+  local rated, used = {}, values_of(flow_key(q, 'use'), new)
   local own = flow.own and values_of(flow_key(q, 'limits'), new) or {}
   local closed, booked = values_of(flow_key(q, 'closed'), new), values_of(flow_key(q, 'booked'), new)
   for n, name in ipairs(new) do
@@ -63,21 +51,20 @@ local function read_gates(q, flow, names)
     if numbers then
       limit = limit_in(numbers, nil, flow.now)
     else
-      limit = rule_of(flow, string.match(name, '^[^=]*'))
+      limit = rule_of(flow, name)
     end
-    gate.booked = booked[n] or nil
+    gate.use, gate.booked = math.max(0, whole_in(used[n])), booked[n] or nil
     if limit then
       gate.running, gate.step, gate.burst = limit.running, limit.step, limit.burst
       if gate.step then
         rated[#rated + 1] = name
       end
     end
-    local from, till = nil, nil
     if closed[n] then
-      from, till = string.match(closed[n], '^(%d+) (%d+)$')
-    end
-    if from and tonumber(from) <= flow.now and tonumber(till) > flow.now then
-      gate.closed_until = tonumber(till)
+      local from, till = string.match(closed[n], '^(%d+) (%d+)$')
+      if from and tonumber(from) <= flow.now and tonumber(till) > flow.now then
+        gate.closed_until = tonumber(till)
+      end
     end
   end
   local tats = scores_of(flow_key(q, 'tat'), rated)
@@ -119,14 +106,14 @@ local function note_freed(flow, names)
   end
 end
 
-local function use_gate(gate, number)
+local function use_gate(flow, gate, number)
   gate.use = math.max(0, gate.use + number)
-  gate.is_changed = true
+  flow.use[gate.name] = gate.use
 end
 
 local function give_back(flow, gate)
   gate.booked, gate.is_rebooked = nil, true
-  use_gate(gate, -1)
+  use_gate(flow, gate, -1)
   flow.freed[gate.name] = true
 end
 
@@ -162,12 +149,17 @@ local function free_slots(q, flow, members)
       end
     end
   end
-  read_use(q, flow, names)
-  for _, name in ipairs(names) do
-    use_gate(flow.gates[name], -counts[name])
-  end
   if flow.all_wait > 0 then
+    read_gates(q, flow, names)
+    for _, name in ipairs(names) do
+      use_gate(flow, flow.gates[name], -counts[name])
+    end
     note_freed(flow, names)
+    return keys
+  end
+  -- Where no line waits, the rest of the gates doesn't matter.
+  for n, used in ipairs(values_of(flow_key(q, 'use'), names)) do
+    flow.use[names[n]] = math.max(0, whole_in(used) - counts[names[n]])
   end
   return keys
 end
@@ -239,6 +231,9 @@ end
 -- Lets the lines on for which a gate has room, and takes away those before them that were emptied. Returns whether one
 -- was let on, or is to be by the next script.
 local function let_on(q, flow, name)
+  if not flow.closings[name] and redis.call('EXISTS', wait_key(q, name)) == 0 then
+    return false
+  end
   local gate, lines = flow.gates[name], {}
   local room = room_at(gate)
   local waiting = flow.waiting[name] or waiting_at(flow, name, room)

@@ -46,8 +46,8 @@ local function read_flow(q, now)
   local flow = {
     now = now, kind = cfg[1] or '0', rules = ok and type(rules) == 'table' and rules or {}, own = cfg[3],
     by_time = cfg[4], weighted = cfg[5], v = {}, plain = {}, waits = {}, lined = {}, cfg = {}, lines = {},
-    entered = {}, groups = {[0] = {}, {}, {}, {}}, gates = {}, freed = {}, states = {}, left = {}, limits = {},
-    slots = {}, no_slots = {}, passed = {}, no_passed = {}, closings = {}, opens = {}, all_wait = 0,
+    entered = {}, groups = {[0] = {}, {}, {}, {}}, gates = {}, use = {}, freed = {}, states = {}, limits = {},
+    slots = {}, no_slots = {}, passed = {}, closings = {}, opens = {}, all_wait = 0, count_entered = 0,
     -- Of each priority, since Lua takes longer for a number in a text than for all the rest of a job.
     prefixes = {[0] = '0:', '1:', '2:', '3:'}, lined_fields = {[0] = 'lined:0', 'lined:1', 'lined:2', 'lined:3'},
   }
@@ -86,17 +86,17 @@ local function line_in(flow, priority, key)
   if not line then
     -- With room for the fields of begin_list: Lua takes long to make it for one after the other.
     line = {
-      field = field, priority = priority, key = key, group = key, gate_names = none, behind = none, ahead = none,
+      field = field, priority = priority, key = key, group = nil, gate_names = none, behind = none, ahead = none,
       list = nil, step = nil, ids = nil, at = nil, stored = nil, kept = nil, taken_to = nil, is_whole = nil,
       gates = nil,
     }
     flow.lines[field] = line
     local mark = string.find(key, '\31', 1, true)
-    if mark then
-      line.group = string.sub(key, 1, mark - 1)
-      for gate in string.gmatch(key, '\31([^\31]*)') do
-        add_to(line, 'gate_names', gate)
-      end
+    line.group = mark and string.sub(key, 1, mark - 1) or key
+    while mark do
+      local first = mark + 1
+      mark = string.find(key, '\31', first, true)
+      add_to(line, 'gate_names', string.sub(key, first, (mark or 0) - 1))
     end
   end
   return line
@@ -120,15 +120,14 @@ end
 -- caller, for many at once.
 local function enter_line(flow, priority, key, id, is_first)
   local line = line_in(flow, priority, key)
-  if not line.is_entered then
-    line.is_entered = true
+  local count = flow.count_entered + 1
+  flow.count_entered = count
+  if not line.order then
     flow.entered[#flow.entered + 1] = line
   end
   add_to(line, is_first and 'ahead' or 'behind', id)
-  flow.count_entered = (flow.count_entered or 0) + 1
   -- What goes to the front goes there from the last one on.
-  line.order = is_first and -flow.count_entered or line.order or flow.count_entered
-  count_lined(flow, priority, 1)
+  line.order = is_first and -count or line.order or count
 end
 
 -- Whether anything of the lists is gone; the server is asked once.
@@ -177,6 +176,10 @@ local function new_group(flow, priority, name, tag, is_in_turn)
   }
   flow.groups[priority][name] = group
   return group
+end
+
+local function rotation_key(q, flow, group)
+  return turn_key(q, flow.prefixes[group.priority] .. group.name)
 end
 
 local function read_weights(q, flow, groups)
@@ -239,8 +242,7 @@ local function read_groups(q, flow, lines)
   for _, line in ipairs(lines) do
     local group = flow.groups[line.priority][line.group]
     if group.has_list == nil then
-      local key = turn_key(q, flow.prefixes[line.priority] .. line.group)
-      group.has_list = flow.kind == '2' and redis.call('EXISTS', key) == 1
+      group.has_list = flow.kind == '2' and redis.call('EXISTS', rotation_key(q, flow, group)) == 1
     end
   end
 end
@@ -270,6 +272,7 @@ local function read_entered(q, flow)
   local states = values_of(flow_key(q, 'lines'), fields)
   for n, line in ipairs(flow.entered) do
     redis.call('LLEN', line_key(q, line.field))
+    count_lined(flow, line.priority, #line.ahead + #line.behind)
     line.state = states[n] or nil
     if not line.state then
       new[#new + 1] = line

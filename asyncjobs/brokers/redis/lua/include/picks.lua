@@ -18,14 +18,16 @@ local function take_of(q, flow, group, line, id, tries)
   take_next(line)
   count_lined(flow, line.priority, -1)
   if line.gates then
-    line.has_run = true
+    if flow.all_wait > 0 then
+      line.has_run = true
+    end
     for _, gate in ipairs(line.gates) do
       if gate.booked == line.field then
         gate.booked, gate.is_rebooked = nil, true
       else
         gate.use = gate.use + 1
       end
-      gate.starts, gate.is_changed = gate.starts + 1, true
+      gate.starts, flow.use[gate.name] = gate.starts + 1, gate.use
     end
     if line.gate_names[2] and flow.has_passed then
       flow.passed[line.field] = ''
@@ -39,7 +41,7 @@ local function take_of(q, flow, group, line, id, tries)
     pop_head(group)
     add_to(group, 'behind', line.key)
   end
-  local has_next = head_of(q, group) ~= nil
+  local has_next = head_of(q, flow, group) ~= nil
   group.is_in_turn = has_next or group.ahead[1] ~= nil
   return has_next
 end

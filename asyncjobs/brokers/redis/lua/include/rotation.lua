@@ -17,7 +17,7 @@ local function read_keys(q, flow, group)
   end
   group.keys, group.at, group.behind_at, group.is_whole = none, 0, 0, true
   if flow.kind == '2' then
-    group.keys = redis.call('LRANGE', turn_key(q, group.priority .. ':' .. group.name), 0, flow.keys_step - 1)
+    group.keys = redis.call('LRANGE', rotation_key(q, flow, group), 0, flow.keys_step - 1)
     group.is_whole = #group.keys < flow.keys_step
   end
   group.has_list = #group.keys > 0
@@ -26,10 +26,10 @@ local function read_keys(q, flow, group)
   end
 end
 
-local function head_of(q, group)
+local function head_of(q, flow, group)
   local key = group.keys[group.at + 1]
   if not key and not group.is_whole then
-    local found = redis.call('LRANGE', turn_key(q, group.priority .. ':' .. group.name), group.at, group.at + 99)
+    local found = redis.call('LRANGE', rotation_key(q, flow, group), group.at, group.at + 99)
     for n, one in ipairs(found) do
       group.keys[group.at + n] = one
     end
@@ -60,7 +60,7 @@ local function first_full(q, flow, line)
     gates = {}
     for n, name in ipairs(line.gate_names) do
       gates[n] = flow.gates[name]
-      if not (gates[n] and gates[n].is_known) then
+      if not gates[n] then
         read_gates(q, flow, line.gate_names)
         gates[n] = flow.gates[name]
       end
@@ -114,7 +114,7 @@ local function close_line(q, flow, group, line, full)
     line.score = MAX_TAG * priority
     for n = 1, full - 1 do
       if not gates[n].booked then
-        use_gate(gates[n], 1)
+        use_gate(flow, gates[n], 1)
         gates[n].booked, gates[n].is_rebooked = line.field, true
       end
     end
@@ -153,20 +153,20 @@ local function leave_line(group, key)
 end
 
 -- Whether a group has no other line in turn than its line without gates.
-local function has_no_gates(q, group)
-  return is_alone(group) and head_of(q, group) == group.name
+local function has_no_gates(q, flow, group)
+  return is_alone(group) and head_of(q, flow, group) == group.name
 end
 
 -- The line of a group that gives the next job, the job and its tries; nil if there is none. Once no job may be taken
 -- through a gate, a group that has such lines is left alone.
 local function next_of(q, flow, group)
   read_keys(q, flow, group)
-  if flow.count >= flow.most_gated and not has_no_gates(q, group) then
+  if flow.count >= flow.most_gated and not has_no_gates(q, flow, group) then
     flow.has_ahead = true
     return nil
   end
   while flow.vain < MAX_TRIED and not flow.is_bounded do
-    local key = head_of(q, group)
+    local key = head_of(q, flow, group)
     if not key then
       group.is_in_turn, group.is_changed = group.ahead[1] ~= nil, true
       return nil

@@ -54,7 +54,7 @@ local function read_plan(q, flow, own, want, run)
       note_looked(line)
       line.taken_to, line.ahead, line.behind = left_of(line)
     end
-    if flow.all_wait > 0 and line.has_run then
+    if line.has_run then
       note_freed(flow, line.gate_names)
     end
   end
