@@ -348,6 +348,10 @@ class ModelQueue:
             self.deleted[job_id] = job, until_ms if job.place == "dead" else min(job.expires_ms, until_ms)
         return True
 
+    def forget(self, job_id: str) -> bool:
+        job = self.jobs.get(job_id)
+        return job is not None and job.place == "ended" and self.delete(job_id, 0)
+
     def undelete(self, job_id: str) -> bool:
         job, until_ms = self.deleted.get(job_id, (None, 0))
         if job is None or job_id in self.jobs or until_ms <= self.now_ms:

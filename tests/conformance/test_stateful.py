@@ -250,6 +250,10 @@ class BrokerMachine(RuleBasedStateMachine):
         assert done == [self.model.delete(job_id, keep_ms)]
 
     @rule(job_id=st.sampled_from(IDS))
+    def forget(self, job_id: str) -> None:
+        assert self.run(self.broker.forget(self.queue, job_id)) == self.model.forget(job_id)
+
+    @rule(job_id=st.sampled_from(IDS))
     def undelete(self, job_id: str) -> None:
         assert self.run(self.broker.undelete(self.queue, [job_id])) == [self.model.undelete(job_id)]
 
