@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench, ids
+from asyncjobs.testing.conformance.lined import send_lined
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Waking"]
@@ -58,8 +59,9 @@ class Waking(Theme):
         await bench.claim()
         assert not await bench.broker.wait([bench.queue], QUIET_S)
 
-    async def test_promoted_retried_released_recovered_and_unparked_jobs_ring(self, bench: Bench) -> None:
-        await bench.send(bench.new(delay_ms=1_000))
+    @pytest.mark.parametrize("group", ["", "acme"])
+    async def test_promoted_retried_released_recovered_and_unparked_jobs_ring(self, bench: Bench, group: str) -> None:
+        await send_lined(bench, group, delay_ms=1_000)
         await bench.broker.wait([bench.queue], SOON_S)
         await bench.kit.advance(1_001)
         await bench.claim(0)
@@ -84,6 +86,17 @@ class Waking(Theme):
         assert 1 < rings < 100, "parked"
         await bench.broker.unpark([bench.queue], frozenset({"work"}), 60_000)
         assert await bench.broker.wait([bench.queue], SOON_S), "unparked"
+
+    @pytest.mark.parametrize("group", ["", "acme"])
+    async def test_a_job_that_is_sent_or_put_forward_rings(self, bench: Bench, group: str) -> None:
+        await send_lined(bench, group)
+        assert await bench.broker.wait([bench.queue], SOON_S), "sent"
+        await bench.claim()
+        [later] = await send_lined(bench, group, delay_ms=60_000)
+        assert await bench.broker.wait([bench.queue], SOON_S), "the first due time"
+        assert not await bench.broker.wait([bench.queue], QUIET_S)
+        assert await bench.broker.edit(bench.queue, later, priority=None, delay_ms=0, due_at_ms=None) == "edited"
+        assert await bench.broker.wait([bench.queue], SOON_S), "put forward"
 
     async def test_an_earlier_due_time_rings_and_a_later_one_does_not(self, bench: Bench) -> None:
         await bench.send(bench.new(delay_ms=60_000))
