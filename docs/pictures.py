@@ -49,7 +49,7 @@ PICTURES = {
     "dashboard-dark": Picture("/", "dark"),
     "dashboard-queues": Picture("/queues"),
     "dashboard-queue": Picture("/queues/images"),
-    "dashboard-jobs": Picture("/jobs", height=760),
+    "dashboard-jobs": Picture("/jobs", height=820),
     "dashboard-job": Picture("/jobs?state=failed&queue=payments&name=charge", go=_first_row),
     "dashboard-running": Picture("/jobs?state=running&queue=catalogue", go=_running),
     "dashboard-dead": Picture("/dead", height=900),

@@ -138,7 +138,7 @@ def name_charts(series: NameSeries) -> list[Chart]:
     return [
         Chart(
             "ended",
-            "Attempts, each hour",
+            "Attempts, each hour; the last one isn't over",
             "number",
             _HOUR,
             at,
