@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from asyncjobs.app.audit import AuditEntry
-from asyncjobs.cli.command import Commands, add_operator_command, limit
+from asyncjobs.cli.command import Commands, add_operator_command, add_short_app, limit
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_note, print_tables
 from asyncjobs.cli.running import on_app
@@ -26,6 +26,7 @@ def add_commands(commands: Commands) -> None:
     """Add the command."""
     text = "show what was done by hand, latest first: by whom, from where and why"
     parser = add_operator_command(commands, "audit", text, _EXAMPLES, _audit)
+    add_short_app(parser)
     parser.add_argument("--limit", type=limit, default=_LIMIT, help=f"how many entries at most ({_LIMIT}), up to 1,000")
     parser.add_argument("--before", metavar="ID", help="only what was done before the entry of this id")
 

@@ -10,7 +10,7 @@ from asyncjobs.app import App
 from asyncjobs.app.counting import count_jobs
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.undoing import new_deletion
-from asyncjobs.cli.command import Commands, add_operator_command, add_yes, limit, seconds
+from asyncjobs.cli.command import Commands, add_operator_command, add_short_app, add_yes, limit, seconds
 from asyncjobs.cli.destroying import destroy, of_filter
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_changes, print_lines, print_note, print_tables
@@ -49,6 +49,7 @@ ChangeOne = Callable[..., Awaitable[bool]]
 def add_commands(commands: Commands) -> None:
     """Add the commands."""
     parser = add_operator_command(commands, "failed", "list the dead letter queue", _EXAMPLES, _failed)
+    add_short_app(parser)
     parser.add_argument("--limit", type=limit, default=50, help="how many at most, the latest (50)")
     parser.add_argument("--groups", action="store_true", help="the groups of jobs that died of the same, not the jobs")
     _add_filter(parser)

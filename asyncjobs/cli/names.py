@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from asyncjobs.cli.command import Commands, add_operator_command, bounded_count
+from asyncjobs.cli.command import Commands, add_operator_command, add_short_app, bounded_count
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_tables
 from asyncjobs.cli.queues import note_unknown_queue
@@ -29,6 +29,7 @@ def add_commands(commands: Commands) -> None:
     parser = add_operator_command(
         commands, "names", "show what jobs came to by name, what took the most time first", _EXAMPLES, _names
     )
+    add_short_app(parser)
     parser.add_argument("--queue", help="only this queue")
     parser.add_argument(
         "--hours",

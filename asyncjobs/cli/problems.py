@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from asyncjobs.cli.command import Commands, add_operator_command
+from asyncjobs.cli.command import Commands, add_operator_command, add_short_app
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_json, print_table, print_text
 from asyncjobs.cli.running import on_app
@@ -24,6 +24,7 @@ The exit code is 1 if jobs don't run, or may be lost.
 def add_commands(commands: Commands) -> None:
     """Add the command."""
     parser = add_operator_command(commands, "problems", "tell what is wrong now, the worst first", _EXAMPLES, _problems)
+    add_short_app(parser)
     parser.add_argument("--queue", help="only what is about this queue")
 
 

@@ -6,7 +6,7 @@ import argparse
 import shlex
 
 from asyncjobs.app.tenants import TenantList, TenantSummary
-from asyncjobs.cli.command import Commands, add_operator_command, bounded_count
+from asyncjobs.cli.command import Commands, add_operator_command, add_short_app, bounded_count
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_note, print_tables
 from asyncjobs.cli.queues import note_unknown_queue
@@ -30,6 +30,7 @@ def add_commands(commands: Commands) -> None:
     parser = add_operator_command(
         commands, "tenants", "list the tenants, those with the most waiting jobs first", _EXAMPLES, _tenants
     )
+    add_short_app(parser)
     parser.add_argument("--queue", help="only in this queue")
     parser.add_argument(
         "--limit",

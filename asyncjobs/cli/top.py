@@ -12,7 +12,7 @@ from asyncjobs.app import App
 from asyncjobs.app.load import QueueLoad
 from asyncjobs.app.stats import QueueStats, Stats
 from asyncjobs.app.worker_stats import WorkerJob, WorkerStats
-from asyncjobs.cli.command import Commands, add_operator_command, bounded_count
+from asyncjobs.cli.command import Commands, add_operator_command, add_short_app, bounded_count
 from asyncjobs.cli.live import show_live
 from asyncjobs.cli.loading import app_of
 from asyncjobs.cli.output import print_tables
@@ -53,6 +53,7 @@ class Top(msgspec.Struct, frozen=True, kw_only=True):
 def add_commands(commands: Commands) -> None:
     """Add the command."""
     parser = add_operator_command(commands, "top", "watch throughput, queues and what runs", _EXAMPLES, _top)
+    add_short_app(parser)
     parser.add_argument("--queue", action="append", help="only this queue; may be given more than once")
     parser.add_argument("--once", action="store_true", help="print once and end")
     parser.add_argument(

@@ -48,6 +48,15 @@ def test_the_tenants_are_listed_with_what_waits_of_each(run: Run) -> None:
     assert "unused" in run("tenants", "--queue", "unused")[2]
 
 
+@pytest.mark.parametrize(
+    "name", ["audit", "failed", "limits", "names", "problems", "queues", "stats", "tenants", "top", "workers"]
+)
+def test_the_app_stands_without_its_option_where_a_command_takes_nothing_else(run: Run, shop: App, name: str) -> None:
+    once = ["--once"] if name == "top" else []
+    assert run(name, *once, "standing_shop")[0] == 0
+    assert "nowhere" in run(name, *once, "nowhere")[2]
+
+
 def test_a_pause_is_shown_with_who_and_why_and_is_in_the_audit(run: Run) -> None:
     assert run("enqueue", "send_email", "--args", '["ada"]', "--queue", "mail")[0] == 0
     assert run("pause", "--queue", "mail", "--why", "smtp migration")[0] == 0
