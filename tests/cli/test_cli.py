@@ -229,6 +229,29 @@ def test_a_worker_runs_without_the_extras(command: Command) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_worker_imports_nothing_large_that_it_does_not_use(command: Command) -> None:
+    # Some 2 MiB of each process. The client of Redis imports what it needs before.
+    large = ["anyio", "asyncjobs.admin", "asyncjobs.testing", "difflib", "http.client", "importlib.resources"]
+    large += ["logging.config", "tomllib", "zoneinfo"]
+    program = (
+        "import sys, redis.asyncio\n"
+        "before = set(sys.modules)\n"
+        "from asyncjobs.cli import main\n"
+        "main(['worker', 'shop:app', '--burst'])\n"
+        f"print('large:', *sorted({{*{large}}} & (sys.modules.keys() - before)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=command.folder,
+        env=command.environ,
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "large:"
+
+
 def test_stats_are_plain_lines_in_a_pipe_and_json_on_demand(command: Command, app: App, tmp_path: Path) -> None:
     send(app, "note", str(tmp_path / "notes"), "x")
     command.run("worker", "shop:app", "--burst")
