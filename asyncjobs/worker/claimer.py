@@ -194,9 +194,12 @@ class Claimer(Duty):
         if self.is_stopping:
             return
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None) as self._wait_bound:
-                    await self._broker.wait(self._order.queues, timeout)
+            async with asyncio.timeout(None) as bound:
+                self._wait_bound = bound
+                await self._broker.wait(self._order.queues, timeout)
+        except TimeoutError:
+            if not bound.expired():
+                raise
         finally:
             self._wait_bound = None
         self.last_active = self._clock.monotonic()

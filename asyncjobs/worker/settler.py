@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
@@ -115,9 +114,12 @@ class Settler(Duty):
 
     async def flush(self, timeout: float | None = None) -> bool:
         """Send until nothing waits, for at most ``timeout`` seconds; return whether everything was sent."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+        try:
+            async with asyncio.timeout(timeout) as bound:
                 await self._send_all()
+        except TimeoutError:
+            if not bound.expired():
+                raise
         return self.is_idle
 
     async def _send_all(self) -> None:
