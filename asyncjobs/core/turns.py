@@ -4,6 +4,9 @@ Groups share a priority by virtual time (start-time fair queuing). Each group ha
 start: a claim takes the next job of the group with the smallest tag, and moves the tag on by 1 / weight. The *clock* of
 the priority is the largest tag at which a job has started. Jobs without a line key are one more participant of weight
 1, which goes before all groups of its tag; groups of the same tag go in the order of their names.
+
+A worker may give back a job that it has claimed and not begun. Then the tag of its group moves back by 1 / weight, but
+not to more than that behind the clock: else a group to which many jobs come back would keep off those that came later.
 """
 
 from __future__ import annotations

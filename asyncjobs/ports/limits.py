@@ -24,6 +24,7 @@ class Limits(Protocol):
 
     In each priority, claims share the starts between the groups that have a line in turn and the jobs without a line
     key, as ``core.turns`` says. A group that comes new, or comes back, has no arrears. In a group its lines take turns.
+    A job that is released has used no turn; where turns are fair by time, only runs count anyway.
     """
 
     async def declare_rules(self, queue: str, rules: QueueRules) -> QueueRules:

@@ -13,7 +13,7 @@ from asyncjobs.brokers.memory.places import Line
 from asyncjobs.brokers.memory.turns import Turns
 from asyncjobs.core.bounds import bounded_ms
 from asyncjobs.core.lines import gates_in, group_in
-from asyncjobs.core.settlement import Settlement
+from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.turns import MAX_LAG, PATIENCE, cost_of_start, wait_score, weight_in
 
 __all__ = ["KeyedLine", "Lines"]
@@ -144,6 +144,9 @@ class Lines:
             self.gates.close(settlement.closes, now_ms, now_ms + bounded_ms(settlement.delay_ms))
         if self.by_time:
             self.charge(entry, settlement.duration_us / 1e6)
+        elif entry.line and settlement.verdict is Verdict.RELEASE:
+            group = group_in(entry.line)
+            self.turns[entry.priority].take_back(group, self.cost_of_start(group))
 
     def charge(self, entry: Entry, seconds: float) -> None:
         """Let a run count in turns that are fair by time."""

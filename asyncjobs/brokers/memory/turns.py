@@ -103,6 +103,12 @@ class Turns:
         if tag is not None:
             self._move(group, tag + cost)
 
+    def take_back(self, group: str, cost: float) -> None:
+        """Let a group have a turn again that has not been used; it is one behind the clock by that at most."""
+        tag, least = self.tags.get(group), self.clock - cost
+        if tag is not None and tag > least:
+            self._move(group, max(tag - cost, least))
+
     def groups_before(self, group: str) -> int:
         """Return how many groups with a line in turn start before ``group``."""
         own = self.tags[group], group

@@ -170,6 +170,20 @@ class Turning(Theme):
         await bench.release(claim.jobs)
         assert await bench.claim_ids(4) == [one[0], two[0], one[1], two[1]]
 
+    async def test_a_job_that_was_given_back_has_used_no_turn_of_its_group(self, bench: Bench) -> None:
+        sent = {group: await send_lined(bench, group, count=2) for group in "abc"}
+        claim = await bench.claim(3)
+        await bench.release([job for job in claim.jobs if job.id == sent["b"][0]])
+        # Before the second ones of the others.
+        assert await bench.claim_ids(4) == [sent["b"][0], sent["a"][1], sent["b"][1], sent["c"][1]]
+
+    async def test_many_jobs_that_were_given_back_put_nobody_off_for_more_than_a_turn(self, bench: Bench) -> None:
+        many = await send_lined(bench, "a", count=60)
+        claim = await bench.claim(50)
+        new = await send_lined(bench, "b", count=3)
+        await bench.release(claim.jobs)
+        assert await bench.claim_ids(5) == [*many[:2], new[0], many[2], new[1]]
+
     async def test_by_time_a_group_gets_the_share_of_time_that_its_weight_says(self, bench: Bench) -> None:
         await _weigh(bench, by_time=True, gold=2)
         seconds = {"gold": 1.0, "slow": 2.0, "quick": 0.1}

@@ -47,7 +47,7 @@ end
 -- released go back to the front of their lines, and are taken out of `released`: number of a row -> true. `closes`:
 -- whether one of them closes a gate.
 local function read_ends(q, now, members, rows, released, closes)
-  local flow, seconds = read_flow(q, now), {}
+  local flow, seconds, unused = read_flow(q, now), {}, {}
   for at, n in ipairs(flow.by_time and rows or {}) do
     --- @row job n: duration_us
     seconds[at] = whole_in(duration_us) / 1e6
@@ -62,9 +62,13 @@ local function read_ends(q, now, members, rows, released, closes)
       local key = head and line_of(head) or ''
       if key ~= '' then
         enter_line(flow, priority_in(members[at]), key, id, true)
+        unused[#unused + 1] = line_in(flow, priority_in(members[at]), key)
         released[n] = nil
       end
     end
+  end
+  if unused[1] then
+    take_back_turns(q, flow, unused)
   end
   return flow, plan_entered(q, flow)
 end

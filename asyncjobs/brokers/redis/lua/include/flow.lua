@@ -198,6 +198,23 @@ local function end_slots(q, flow, members, seconds)
   end
 end
 
+-- Lets the groups of lines have a turn again that has not been used, one a line; a group is one turn behind the clock
+-- by that at most. Where turns are by time, none has been counted.
+local function take_back_turns(q, flow, lines)
+  if flow.by_time then
+    return
+  end
+  read_groups(q, flow, lines)
+  for _, line in ipairs(lines) do
+    local group = flow.groups[line.priority][line.group]
+    local cost = 1 / group.weight
+    local least = flow.v[line.priority] - cost
+    if (group.is_in_turn or group.is_tagged) and group.tag > least then
+      group.tag, group.is_changed = math.max(group.tag - cost, least), true
+    end
+  end
+end
+
 -- Whether one of the lines that jobs enter is in turn.
 local function is_startable_in(flow)
   for _, line in ipairs(flow.entered) do
