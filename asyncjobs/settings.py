@@ -338,6 +338,10 @@ def load_settings(url: Any, given: Mapping[str, Any], environ: Mapping[str, str]
 def load_server(url: Any, environ: Mapping[str, str]) -> Server:
     """Return where the broker of ``url`` is; what the URL doesn't say of the connection is the environment's.
 
+    Args:
+        url: The address of the broker.
+        environ: The environment's variables.
+
     Raises:
         ConfigurationError: The URL is wrong, or what the environment says of the connection.
     """
