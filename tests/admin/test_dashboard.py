@@ -120,6 +120,14 @@ async def test_problems_are_pages(app: App, web: Any) -> None:
         for target, status in (("/nothing", 404), ("/jobs/none", 404), ("/jobs?limit=0", 400), ("/act?verb=burn", 400)):
             reply = await see(web, target)
             assert (reply.status, reply.headers["content-type"]) == (status, "text/html; charset=utf-8"), target
+        gone = read(await see(web, "/jobs/none"))
+        # From there, another job can be looked for.
+        assert {"/queues", "/dead", "/jobs?state=ended"} <= {*gone.links}
+        assert "ended longer ago than results are kept" in gone.text
+        assert "/queues" in read(await see(web, "/jobs?limit=0")).links
+        # Nobody learns from a refusal which pages there are.
+        assert "/queues" not in read(await fetch(web, "/jobs/none")).links
+        assert "/queues" in read(await press(web, "/jobs/none/retry")).links
     away = await see(web, "/")
     assert (away.status, "The broker can’t be used" in away.body.decode()) == (503, True)
 

@@ -132,12 +132,12 @@ class _Pages:
         """Show a page."""
 
         async def answer(access: Access) -> Response:
-            # A form sends its empty fields too.
-            query = read_query(page.query, fields_of(page.query, request.query_params.multi_items()))
-            call = Call(self._app, access, request.path_params, query)
             # Who opens a page sees it as it is; the scripts of all who have it open share what one of them has read.
             max_age_s = SHARED_S if is_fragment(request) else 0.0
             try:
+                # A form sends its empty fields too.
+                query = read_query(page.query, fields_of(page.query, request.query_params.multi_items()))
+                call = Call(self._app, access, request.path_params, query)
                 with tenant_scope(None):
                     # At once, so that they share round trips.
                     sample, dead = await asyncio.gather(
@@ -147,6 +147,8 @@ class _Pages:
                 return self._go(request, to)
             except Attachment as file:
                 return _attached(file)
+            except Problem as problem:
+                return self._refuse(request, problem, access)
             around = {"query": query, "access": access, "stale": sample.is_stale, "as_of": sample.at, **dead}
             headers = {"X-As-Of": sample.at.isoformat(), **({"X-Stale": "1"} if sample.is_stale else {})}
             return self._renderer.page(request, page.template, {**sample.found, **around}, headers=headers)
@@ -157,10 +159,12 @@ class _Pages:
         """Do what a button says."""
 
         async def answer(access: Access) -> Response:
-            fields = read_query(form.fields, fields_of(form.fields, await _form(request)))
             try:
+                fields = read_query(form.fields, fields_of(form.fields, await _form(request)))
                 with tenant_scope(None):
                     to = await form.send(Call(self._app, access, request.path_params, fields))
+            except Problem as problem:
+                return self._refuse(request, problem, access)
             finally:
                 self._sampler.clear()
             _log.info("%r: POST %r", access.name, request.url.path)
@@ -223,10 +227,11 @@ class _Pages:
         except AsyncJobsError:
             return {}
 
-    def _refuse(self, request: Request, problem: Problem) -> Response:
+    def _refuse(self, request: Request, problem: Problem, access: Access | None = None) -> Response:
+        """Say why there is no page; with the bar of all pages for a caller whose ``access`` is known."""
         if 300 <= problem.status < 400:
             return Response(status_code=problem.status, headers={**HEADERS, **problem.headers})
-        found = {"problem": problem}
+        found = {"problem": problem, "access": access}
         return self._renderer.page(request, "problem.html", found, status=problem.status, headers=problem.headers)
 
     def _go(self, request: Request, to: Redirect) -> Response:
