@@ -16,7 +16,6 @@ end
 local function take_of(q, flow, group, line, id, tries)
   note_pick(flow, id, tries, line)
   take_next(line)
-  count_lined(flow, line.priority, -1)
   if line.gates then
     if flow.all_wait > 0 then
       line.has_run = true
@@ -33,7 +32,9 @@ local function take_of(q, flow, group, line, id, tries)
       flow.passed[line.field] = ''
     end
   end
-  flow.v[line.priority] = math.max(flow.v[line.priority], group.tag)
+  if group.tag > flow.v[line.priority] then
+    flow.v[line.priority] = group.tag
+  end
   group.tag, group.is_changed = group.tag + flow.charge / group.weight, true
   if not (peek(q, flow, line, true) or line.kept[1] or flow.is_bounded) then
     drop_line(flow, group, line)

@@ -63,12 +63,19 @@ local function read_plan(q, flow, own, want, run)
     add_lease(sorted, run, id, own.records[n], own.tries[n])
   end
   local ids, records, tries, from, slots = flow.ids, flow.records, flow.tries, flow.from, flow.slots
+  local counts = {}
   for n = 1, flow.count do
     local id, line = ids[n], from[n]
     local member = add_lease(sorted, run, id, records[id], tries[n])
-    if line.key and (line.gates or flow.by_time) then
-      slots[#slots + 1], slots[#slots + 2] = member, line.key
+    if line.key then
+      counts[line.priority] = (counts[line.priority] or 0) + 1
+      if line.gates or flow.by_time then
+        slots[#slots + 1], slots[#slots + 2] = member, line.key
+      end
     end
+  end
+  for priority, count in pairs(counts) do
+    count_lined(flow, priority, -count)
   end
   for _, id in ipairs(flow.parks) do
     local fate = flow.fates[id]
