@@ -51,7 +51,8 @@ def short_value(text: str) -> str:
     Args:
         text: The value. An empty one is a value like any other, and so is none of the digests.
     """
-    encoded = text.encode()
+    # No job has a value with surrogates, which UTF-8 doesn't have, but a call may ask for the limit of one.
+    encoded = text.encode(errors="surrogatepass")
     is_plain = len(encoded) <= MAX_VALUE_BYTES and text[:1] != DIGEST_MARK and text.isprintable()
     if is_plain and unicodedata.is_normalized("NFC", text) and text:
         return text
