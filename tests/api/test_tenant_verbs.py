@@ -167,7 +167,7 @@ async def test_a_tenant_whose_jobs_end_in_one_queue_is_not_listed_again_by_anoth
             for tenant in tenants:
                 await _of(tenant, work, queue=queue).delay()
             await _run_all(app)
-            clock.advance(120)
+            clock.advance(120_000)
         pages = [await app.tenants(limit=1)]
         while pages[-1].next:
             pages.append(await app.tenants(limit=1, after=pages[-1].next))
