@@ -11,6 +11,7 @@ from asyncjobs.brokers.memory.parking import Parked
 from asyncjobs.brokers.memory.places import Ready
 from asyncjobs.brokers.memory.rounds import Choice, Round
 from asyncjobs.core.retention import MAX_PASSED
+from asyncjobs.core.turns import MAX_LINED_CLAIM
 from asyncjobs.ports import Claimed, ClaimRequest, Hold
 
 __all__ = ["choose"]
@@ -23,6 +24,9 @@ def choose(
     company = Company(request)
     for one in claimed:
         company.join(one.tries)
+    asked = want
+    if ready.lined.count:
+        want = min(want, MAX_LINED_CLAIM)
     own, has_rest = _choose_parked(ready, parked, request, want, company)
     want -= len(own)
     if ready.lined.count:
@@ -31,7 +35,8 @@ def choose(
         choice = Round(ready.lined, company, hold_of, want, free, now_ms).choose(
             ready.lines, lowest_first=request.lowest_first
         )
-        return choice._replace(own=own, has_rest=has_rest)
+        is_cut = choice.is_cut or want == len(choice.taken) < asked - len(own)
+        return choice._replace(own=own, has_rest=has_rest, is_cut=is_cut)
     taken: list[Entry] = []
     to_park: list[tuple[Entry, Hold]] = []
     waiting = 0

@@ -10,7 +10,7 @@ from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.lines import KeyedLine, Lines
 from asyncjobs.brokers.memory.places import Line
 from asyncjobs.core.retention import MAX_PASSED
-from asyncjobs.core.turns import MAX_LINED_CLAIM, MAX_TRIED
+from asyncjobs.core.turns import MAX_TRIED
 from asyncjobs.ports import Hold
 
 __all__ = ["Choice", "Round"]
@@ -57,8 +57,7 @@ class Round:
         self._lines = lines
         self._company = company
         self._hold_of = hold_of
-        self._want = min(want, MAX_LINED_CLAIM)
-        self._asked = want
+        self._want = want
         self._free = free
         self._now_ms = now_ms
         self._taken: list[Entry] = []
@@ -77,7 +76,7 @@ class Round:
                 self._go(priority, plain[priority])
         # Where all that it has looked at must wait, the next claim would look at the same jobs.
         has_changed = bool(self._taken or self._to_park or self._tried)
-        is_cut = (self._has_looked_enough and has_changed) or self._want == len(self._taken) < self._asked
+        is_cut = self._has_looked_enough and has_changed
         return Choice(self._taken, (), self._to_park, self._waiting, is_cut=is_cut)
 
     @property

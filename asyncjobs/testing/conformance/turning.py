@@ -6,7 +6,7 @@ from collections import Counter
 
 from asyncjobs.core.limits import QueueRules
 from asyncjobs.core.priority import Priority
-from asyncjobs.core.turns import MAX_LAG
+from asyncjobs.core.turns import MAX_LAG, MAX_LINED_CLAIM
 from asyncjobs.ports import Claimed
 from asyncjobs.testing.conformance.bench import Bench, ids
 from asyncjobs.testing.conformance.lined import declare, send_lined
@@ -184,6 +184,14 @@ class Turning(Theme):
         new = await send_lined(bench, "b", count=3)
         await bench.release(claim.jobs)
         assert await bench.claim_ids(5) == [*many[:2], new[0], many[2], new[1]]
+
+    async def test_a_claim_of_a_queue_with_lines_is_bounded_with_what_was_set_aside(self, bench: Bench) -> None:
+        [aside] = await bench.send(bench.new("other"))
+        assert await bench.claim_ids(names=frozenset({"work"})) == []
+        sent = await send_lined(bench, "a", count=MAX_LINED_CLAIM + 50)
+        claim = await bench.claim(MAX_LINED_CLAIM + 100)
+        assert ids(claim.jobs) == [aside, *sent[: MAX_LINED_CLAIM - 1]]
+        assert claim.again
 
     async def test_by_time_a_group_gets_the_share_of_time_that_its_weight_says(self, bench: Bench) -> None:
         await _weigh(bench, by_time=True, gold=2)
