@@ -16,6 +16,7 @@ from collections.abc import Mapping
 __all__ = [
     "MAX_LAG",
     "MAX_LINED_CLAIM",
+    "MAX_STAYING",
     "MAX_TRIED",
     "PATIENCE",
     "TIMED_START",
@@ -29,6 +30,9 @@ MAX_LINED_CLAIM = 200
 
 #: How many lines a claim tries in vain at most: their gates are closed, or they are empty.
 MAX_TRIED = 256
+
+#: How many jobs of a line that must wait (worker/suspects.py) a claim passes over; then it leaves the line alone.
+MAX_STAYING = 200
 
 #: How many starts of a group of weight 1 a group may be behind the clock that comes back from a closed gate.
 MAX_LAG = 100

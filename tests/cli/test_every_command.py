@@ -73,8 +73,8 @@ def test_a_misspelt_option_has_its_closest_neighbour_named(run: Run) -> None:
 
 
 def test_an_app_where_it_must_be_an_option_has_the_option_named(run: Run) -> None:
-    assert "Did you mean '--app shop:app'?" in run("failed", "shop:app")[2]
-    assert "Did you mean" not in run("failed", "shop")[2]
+    assert "Did you mean '--app shop:app'?" in run("purge", "shop:app")[2]
+    assert "Did you mean" not in run("purge", "shop")[2]
 
 
 def test_a_dashboard_without_its_packages_names_the_extra_that_has_them_all() -> None:

@@ -50,7 +50,10 @@ def choose(
         else:
             company.join(entry.tries)
             taken.append(entry)
-    return Choice(taken, own, to_park, waiting, has_rest)
+    left = sum(map(len, ready.lines)) - len(taken) - len(to_park)
+    # If the rest waits for others of its kind to end, nobody needs be woken.
+    is_done = waiting > 0 and (left <= waiting or not (taken or own or to_park))
+    return Choice(taken, own, to_park, is_done, has_rest)
 
 
 def _choose_parked(

@@ -310,9 +310,7 @@ class Queue:
         left = self.ready.startable()
         if taken or request.keep_number:
             self._note_claim(request, taken, now_ms)
-        # If the rest waits for others of its kind to end, nobody needs be woken.
-        is_stuck = choice.waiting and not (taken or choice.to_park or is_cut)
-        more = room > len(taken) and left > choice.waiting and not is_stuck
+        more = room > len(taken) and left > 0 and (is_cut or not choice.is_done)
         again = is_more_due or (more and (is_cut or bool(choice.to_park)) and len(taken) < want)
         is_for_others = bool(choice.to_park or self.parked.lines) and self.parked.is_for_others(choice, more)
         if self.paused or not (more or is_for_others):

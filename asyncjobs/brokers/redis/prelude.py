@@ -16,7 +16,7 @@ from asyncjobs.core import retention
 from asyncjobs.core.bounds import MAX_DURATION_MS
 from asyncjobs.core.limits import QUANTUM_MS
 from asyncjobs.core.record.version import VERSION
-from asyncjobs.core.turns import MAX_LAG, MAX_LINED_CLAIM, MAX_TRIED, PATIENCE
+from asyncjobs.core.turns import MAX_LAG, MAX_LINED_CLAIM, MAX_STAYING, MAX_TRIED, PATIENCE
 
 __all__ = ["keys_of", "prelude", "with_rows"]
 
@@ -29,6 +29,7 @@ _CONSTANTS: dict[str, int | str] = {
     "MAX_DURATION_MS": MAX_DURATION_MS,
     "MAX_LAG": MAX_LAG,
     "MAX_LINED_CLAIM": MAX_LINED_CLAIM,
+    "MAX_STAYING": MAX_STAYING,
     "MAX_TRIED": MAX_TRIED,
     "PATIENCE": PATIENCE,
     "QUANTUM_MS": QUANTUM_MS,

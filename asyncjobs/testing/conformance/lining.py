@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from asyncjobs.core.limits import QueueLimit
@@ -18,28 +16,6 @@ from asyncjobs.testing.conformance.theme import Theme
 __all__ = ["Lining"]
 
 MAIL = line_key("", ["mail"])
-
-
-async def pass_suspects(bench: Bench, group: str, gates: Sequence[str] = ()) -> None:
-    """Claim jobs that wait in one line behind others, under which a worker has died."""
-    suspects = await send_lined(bench, group, gates, count=3)
-    assert await bench.claim_ids() == suspects
-    await bench.lapse()
-    assert sorted((await bench.recover()).recovered) == suspects
-    behind = await send_lined(bench, group, gates, count=3)
-    [other] = await send_lined(bench, "b")
-    assert sorted(await bench.claim_ids(2, max_suspects=0)) == sorted([behind[0], other])
-    [due] = await send_lined(bench, group, gates, delay_ms=1_000)
-    await bench.kit.advance(1_000)
-    claim = await bench.claim(2, max_suspects=1)
-    assert ids(claim.jobs) == [suspects[0], behind[1]]
-    assert await bench.ids_in("ready") == [*suspects[1:], behind[2], due]
-    assert await bench.claim_ids(max_suspects=0) == [behind[2], due]
-    assert await bench.claim_ids(max_suspects=0) == []
-    await bench.settle(claim.jobs)
-    assert await bench.ids_in("ready") == suspects[1:]
-    assert await bench.claim_ids(max_suspects=1) == suspects[1:2]
-    assert await bench.claim_ids() == suspects[2:]
 
 
 class Lining(Theme):
@@ -132,19 +108,6 @@ class Lining(Theme):
         assert found == [known]
         assert set(await bench.ids_in("parked")) <= set(unknown)
 
-    async def test_very_many_suspects_that_are_not_for_the_worker_keep_it_from_nothing(self, bench: Bench) -> None:
-        lined = [job_id for n in range(30) for job_id in await send_lined(bench, f"a{n:02}", name="other")]
-        suspects = [*lined, *await send_lined(bench, count=30, name="other")]
-        assert len(await bench.claim_ids(100)) == len(suspects)
-        await bench.lapse()
-        assert len((await bench.recover()).recovered) == len(suspects)
-        [known] = await send_lined(bench, "b")
-        found: list[str] = []
-        for _ in range(65):
-            found += await bench.claim_ids(1, names=frozenset({"work"}), max_suspects=1)
-        assert found == [known]
-        assert sorted(await bench.ids_in("parked")) == sorted(suspects)
-
     async def test_a_job_of_a_held_tenant_keeps_the_others_of_its_line_from_nothing(self, bench: Bench) -> None:
         [held] = await send_lined(bench, "a", tenant="acme")
         [free] = await send_lined(bench, "a", tenant="globex")
@@ -170,28 +133,6 @@ class Lining(Theme):
         order = [first, moved, *behind]
         assert await bench.ids_in("ready") == order
         assert [await bench.claim_ids(1) for _ in order] == [[job_id] for job_id in order]
-
-    async def test_a_suspect_that_must_wait_stays_first_and_keeps_no_others_from_anything(self, bench: Bench) -> None:
-        await pass_suspects(bench, "a")
-
-    async def test_a_suspect_keeps_no_job_of_its_gates_from_the_slots(self, bench: Bench) -> None:
-        await declare(bench, customer=9)
-        await pass_suspects(bench, "", ["customer=1"])
-
-    async def test_a_worker_that_finds_very_many_suspects_for_others_does_not_ask_at_once_again(
-        self, bench: Bench
-    ) -> None:
-        suspects = [*await bench.send(), *await send_lined(bench, "a", count=1_100)]
-        while await bench.claim_ids(1_000):
-            pass
-        await bench.lapse()
-        while (await bench.recover()).recovered:
-            pass
-        for _ in range(2):
-            claim = await bench.claim(max_suspects=0)
-            assert (list(claim.jobs), claim.again) == ([], False)
-            assert not await bench.broker.wait([bench.queue], 0.001)
-        assert sum((await bench.figures()).ready) == len(suspects)
 
     async def test_a_replaced_unique_job_waits_in_the_line_of_its_new_arguments(self, bench: Bench) -> None:
         await declare(bench, customer=1)

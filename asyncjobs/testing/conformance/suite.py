@@ -23,6 +23,7 @@ from asyncjobs.testing.conformance.searching import Searching
 from asyncjobs.testing.conformance.series import Series
 from asyncjobs.testing.conformance.settling import Settling
 from asyncjobs.testing.conformance.stats import Stats
+from asyncjobs.testing.conformance.suspects import Suspects
 from asyncjobs.testing.conformance.tenants import Tenants
 from asyncjobs.testing.conformance.turning import Turning
 from asyncjobs.testing.conformance.undoing import Undoing
@@ -44,7 +45,7 @@ class _Stats(Stats, Series, Tenants):
     """What ``ports.JobStats`` promises."""
 
 
-class _Limits(Limiting, Lining, Gating, Rating, Turning):
+class _Limits(Limiting, Lining, Suspects, Gating, Rating, Turning):
     """What ``ports.Limits`` promises."""
 
 

@@ -52,12 +52,6 @@ local function read_more(q, flow, list)
   end
 end
 
--- Whether a claim has passed over as many jobs as it may; then it ends.
-local function is_far(flow)
-  flow.is_bounded = flow.is_bounded or flow.passed_over + flow.stay > MAX_PASSED
-  return flow.is_bounded
-end
-
 -- Whether the next entry of a list is gone.
 local function is_next_gone(flow, list, n, id)
   if not list.skips[n] then
@@ -105,7 +99,8 @@ local function peek(q, flow, list, takes_all)
           count_lined(flow, list.priority, -1)
         end
       end
-      if is_far(flow) then
+      if flow.passed_over > MAX_PASSED then
+        flow.is_bounded = true
         return nil
       end
     end
@@ -119,20 +114,19 @@ local function note_looked(list)
   end
 end
 
--- The next job of a list, and its tries, with those that must wait passed over.
+-- The next job of a list, and its tries, with those that must wait passed over, up to MAX_STAYING.
 local function next_in(q, flow, list)
   while true do
     local id, tries = peek(q, flow, list)
     if not (id and tries and must_wait(tries)) then
       return id, tries
     end
+    if #list.kept >= MAX_STAYING then
+      return nil
+    end
     note_looked(list)
     list.at = list.at + 1
     add_to(list, 'kept', list.at)
-    flow.stay = flow.stay + 1
-    if is_far(flow) then
-      return nil
-    end
   end
 end
 

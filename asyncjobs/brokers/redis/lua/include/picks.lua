@@ -158,7 +158,7 @@ end
 local function plan(q, flow, want, most_gated, dues, fates, known)
   flow.ids, flow.tries, flow.from, flow.count, flow.ready = {}, {}, {}, 0, {}
   flow.most_gated, flow.fates, flow.known, flow.parks, flow.gone = most_gated, fates, known, {}, {}
-  flow.vain, flow.passed_over, flow.stay, flow.charge = 0, 0, 0, flow.by_time and 1e-6 or 1
+  flow.vain, flow.passed_over, flow.charge = 0, 0, flow.by_time and 1e-6 or 1
   flow.all_lines = redis.call('HLEN', flow_key(q, 'lines'))
   local exist = redis.call('EXISTS', q.gone, q.tries) > 0
   flow.has_gone = exist and redis.call('EXISTS', q.gone) == 1

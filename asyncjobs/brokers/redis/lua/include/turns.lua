@@ -12,16 +12,10 @@ local function leave_ready(found, priority, plain)
   found.kept[priority], found.rest[priority] = kept[1] and kept or nil, rest[1] and rest or nil
 end
 
--- Whether a plan has changed nothing, since all jobs that it has looked at must wait: the next claim would look at the
--- same ones.
-local function is_in_vain(flow)
-  return flow.stay > 0 and flow.count + flow.vain + flow.passed_over == 0
-end
-
 -- Whether jobs are left that another claim may start: of a claim that has looked at all, those that it takes for no
 -- slot.
 local function is_more_left(q, flow, found, want)
-  if is_in_vain(flow) or (flow.count < want and not flow.is_bounded) then
+  if flow.count < want and not flow.is_bounded then
     return flow.has_ahead or false
   end
   for priority = 0, 3 do
@@ -172,7 +166,7 @@ local function choose_in_turn(q, own, want, most_gated, dues, run, held)
   local found, sorted = read_plan(q, flow, own, room, run)
   flow.is_let_on = pass_baton(q, flow)
   found.more = found.more or flow.is_let_on or is_cut
-  flow.again = (flow.is_bounded and not is_in_vain(flow)) or is_cut or flow.is_let_on
+  flow.again = flow.is_bounded or is_cut or flow.is_let_on
   sorted.stop = is_cut or nil
   flow.is_clean = flow.all_lines == 0
   check_flow(q, flow)
