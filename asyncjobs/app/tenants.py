@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -60,7 +60,9 @@ class TenantList(msgspec.Struct, frozen=True, kw_only=True):
 
     tenants: list[TenantSummary]
     """The tenants: those with the most waiting jobs first, then those with the most running ones, then those that are
-    suspended, then those of whom a job ended last. The list may be empty although there is a next page."""
+    suspended, then those of whom a job ended last. Where ``is_exact`` is false, only the first page is in this order;
+    the pages behind it list all tenants, those of whom a job ended last first. The list may be empty although there is
+    a next page."""
     next: str
     """What asks for the next page as ``after``; empty if there is none."""
     waiting: int
@@ -164,9 +166,11 @@ class Census:
     Args:
         queues: The figures of the queues.
         parts: The jobs that haven't ended, place by place.
+        is_exact: Whether each of these jobs was looked at.
     """
 
-    def __init__(self, queues: Iterable[QueueFigures], parts: Iterable[Part]) -> None:
+    def __init__(self, queues: Iterable[QueueFigures], parts: Iterable[Part], *, is_exact: bool) -> None:
+        self.is_exact = is_exact
         self._waiting: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
         self._suspended_in: dict[str, list[str]] = {}
@@ -182,10 +186,12 @@ class Census:
     def __contains__(self, tenant: object) -> bool:
         return tenant in self._waiting or tenant in self._running or tenant in self._suspended_in
 
+    def __iter__(self) -> Iterator[str]:
+        return iter({*self._waiting, *self._running, *self._suspended_in})
+
     def ranks(self, after: Rank | None) -> list[Rank]:
         """Return where each stands, those that come first first, and behind ``after``."""
-        each = {*self._waiting, *self._running, *self._suspended_in}
-        ranks = (Rank(self._waiting[one], self._running[one], one) for one in each)
+        ranks = (Rank(self._waiting[one], self._running[one], one) for one in self)
         return sorted((one for one in ranks if after is None or _order(one) > _order(after)), key=_order)
 
     def summary(self, tenant: str, figures: Iterable[TenantFigures], ended_at_ms: int | None) -> TenantSummary | None:

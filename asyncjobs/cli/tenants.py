@@ -21,7 +21,8 @@ examples:
   asyncjobs tenants --queue bulk --limit 20 --url redis://localhost:6379/0
 
 Where very many jobs wait or run, what waits and runs of each tenant is told from a
-sample, and a ~ stands before the number.
+sample, and a ~ stands before the number. Then --after lists all tenants, those of
+whom a job ended last first, and so the ones of the first list again.
 """
 
 
@@ -39,7 +40,7 @@ def add_commands(commands: Commands) -> None:
         metavar="N",
         help="how many tenants at most, 1 to 1,000 (default: 100)",
     )
-    parser.add_argument("--after", metavar="NEXT", help="go on behind these: what the list before says")
+    parser.add_argument("--after", metavar="NEXT", help="go on behind the list before: the next that it has printed")
 
 
 def _tenants(options: argparse.Namespace) -> int:
@@ -48,7 +49,8 @@ def _tenants(options: argparse.Namespace) -> int:
     columns = ["tenant", "waiting", "running", "dead", "completed", "died", "p95", "ran for", "last end (UTC)", "state"]
     print_tables(options, found, Table("Tenants", columns, [_row(one, found) for one in found.tenants]))
     if found.next and not options.json:
-        print_note(f"asyncjobs: for the next tenants, add --after {shlex.quote(found.next)}")
+        what = "the next tenants" if found.is_exact else "all tenants by their last end"
+        print_note(f"asyncjobs: for {what}, add --after {shlex.quote(found.next)}")
     elif not found.tenants:
         note_unknown_queue(app, options.queue)
     return 0

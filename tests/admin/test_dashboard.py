@@ -21,6 +21,7 @@ from asyncjobs import App, JobState, RetryPolicy, UnknownJob, Worker, acting
 from asyncjobs.admin import dashboard
 from asyncjobs.admin.api import undoing
 from asyncjobs.admin.dashboard import pages
+from asyncjobs.app.verbs import tenants as verbs_of_tenants
 from asyncjobs.ports import RunCounts
 from tests.admin.crawl import Document
 from tests.admin.test_api import role_of
@@ -412,3 +413,21 @@ async def test_a_schedule_has_a_page_with_its_next_ticks_and_its_last_runs(app: 
         assert re.search(r"skipped ticks\s*0", night)
         assert "No job of it has ended lately" in night
         assert "02:30:00 UTC" in night or "01:30:00 UTC" in night
+
+
+async def test_of_a_sample_the_page_of_tenants_says_in_which_order_the_next_ones_are(
+    app: App, web: Any, work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verbs_of_tenants, "_SAMPLED", 200)
+    async with app:
+        tenants = [f"tenant-{number:03}" for number in range(120)]
+        for times in (1, 3):
+            await app.enqueue_many([work.with_options(tenant=one).request() for one in tenants * times])
+            if times == 1:
+                await Worker(app).run_until_empty()
+        first = read(await see(web, "/tenants"))
+        assert "The next pages list all tenants, those of whom a job ended last first." in first.text
+        [more] = [one for one in first.links if "after=" in one]
+        rest = read(await see(web, more))
+        assert "Behind the first page, all tenants are listed, those of whom a job ended last first." in rest.text
+        assert {f"/tenants/{one}" for one in tenants[20:]} <= {*rest.links}

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from asyncjobs import App, ArgumentsError, JobCancelled, JobDefinition, JobState, RetryPolicy, Worker
+from asyncjobs.app.tenants import TenantList
 from asyncjobs.app.verbs import sweeping
 from asyncjobs.app.verbs import tenants as verbs_of_tenants
 from asyncjobs.brokers.memory.broker import MemoryBroker
@@ -155,6 +156,95 @@ async def test_all_tenants_are_listed_page_by_page_each_once(app: App, work: Any
     assert pages[-1].tenants
 
 
+async def _pages(app: App, limit: int, between: Callable[[], Awaitable[Any]] | None = None) -> list[TenantList]:
+    pages = [await app.tenants(limit=limit)]
+    while pages[-1].next:
+        if between is not None:
+            await between()
+        pages.append(await app.tenants(limit=limit, after=pages[-1].next))
+    return pages
+
+
+def _ids(*pages: TenantList) -> list[str]:
+    return [one.tenant for page in pages for one in page.tenants]
+
+
+@pytest.mark.parametrize("limit", [3, 10])
+async def test_of_a_sample_the_first_page_is_by_numbers_and_those_behind_it_list_all_each_once(
+    app: App, work: Any, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(verbs_of_tenants, "_SAMPLED", 100)
+    monkeypatch.setattr(verbs_of_tenants, "_LEAST_SAMPLED", 20)
+    ended = {f"ended-{number:02}" for number in range(20)}
+    async with app:
+        await app.enqueue_many([_of(one, work).request() for one in ended])
+        await _run_all(app)
+        await app.enqueue_many([_of(one, work).request() for two in sorted(ended) for one in (two, "flood")] * 10)
+        for one in ("held-1", "held-2"):
+            await app.suspend_tenant(one, queue="second")
+
+        async def some_come() -> None:
+            await app.enqueue_many([_of("ended-03", work).request() for _ in range(30)])
+
+        first, *others = await _pages(app, limit, some_come)
+    assert not any(page.is_exact for page in (first, *others))
+    assert first.tenants[0].tenant == "flood"
+    listed = _ids(*others)
+    assert listed[:20] == sorted(ended, reverse=True)
+    assert listed[20:] == ["flood", "held-1", "held-2"]
+    assert all(len(page.tenants) == limit for page in (first, *others[:-1]))
+
+
+async def test_a_list_that_fits_on_one_page_has_no_other_though_it_is_of_a_sample(
+    app: App, work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verbs_of_tenants, "_SAMPLED", 100)
+    async with app:
+        await _of("ended", work).delay()
+        await _run_all(app)
+        await app.enqueue_many([_of("acme", work).request() for _ in range(200)])
+        page = await app.tenants(limit=2)
+    assert (_ids(page), page.is_exact, page.next) == (["acme", "ended"], False, "")
+
+
+@pytest.mark.parametrize("begins", ["exact", "sampled"])
+async def test_none_is_missed_where_a_list_becomes_a_sample_or_ceases_to_be_one(
+    app: App, work: Any, monkeypatch: pytest.MonkeyPatch, begins: str
+) -> None:
+    sizes = (1_000, 100) if begins == "exact" else (100, 1_000)
+    async with app:
+        await app.enqueue_many([_of(f"ended-{number}", work).request() for number in range(9)])
+        await _run_all(app)
+        jobs = ["flood", "ended-7", "flood", "ended-1", "flood", "ended-4", "flood", "ended-2"]
+        await app.enqueue_many([_of(one, work).request() for one in jobs * 50])
+        for turn in range(1, 4):
+            monkeypatch.setattr(verbs_of_tenants, "_SAMPLED", sizes[0])
+            pages = [await app.tenants(limit=3)]
+            while pages[-1].next:
+                if len(pages) == turn:
+                    monkeypatch.setattr(verbs_of_tenants, "_SAMPLED", sizes[1])
+                pages.append(await app.tenants(limit=3, after=pages[-1].next))
+            assert {one.is_exact for one in pages} == {True, False}
+            assert {*_ids(*pages)} == {"flood", *(f"ended-{number}" for number in range(9))}
+
+
+async def test_a_page_is_empty_but_not_the_last_where_many_were_listed_before(
+    app: App, work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verbs_of_tenants, "_MAX_READS", 1)
+    async with app:
+        tenants = [f"tenant-{number}" for number in range(9)]
+        await app.enqueue_many([_of(one, work).request() for one in tenants])
+        await _run_all(app)
+        # All but the first of them wait too, so those are listed before; a read finds two.
+        await app.enqueue_many([_of(one, work).request() for one in tenants[1:]])
+        pages = await _pages(app, 1)
+    assert _ids(*pages) == [*tenants[1:], "tenant-0"]
+    empty = [page for page in pages if not page.tenants]
+    assert empty
+    assert all(page.next for page in empty)
+
+
 async def test_a_tenant_whose_jobs_end_in_one_queue_is_not_listed_again_by_another() -> None:
     clock = ManualClock()
     app = App("memory://", broker=MemoryBroker(clock))
@@ -174,7 +264,9 @@ async def test_a_tenant_whose_jobs_end_in_one_queue_is_not_listed_again_by_anoth
     assert [[one.tenant for one in page.tenants] for page in pages] == [["e"], ["d"], ["c"], ["b"], ["a"]]
 
 
-@pytest.mark.parametrize("after", ["x", "5", "5 -", "5 - ", "-1 - acme", "1 x acme", "9" * 16 + " - acme", 5])
+@pytest.mark.parametrize(
+    "after", ["x", "5", "5 -", "5 - ", "-1 - acme", "1 x acme", "9" * 16 + " - acme", "* * acme", 5]
+)
 async def test_what_is_no_cursor_of_a_list_of_tenants_is_refused(app: App, after: Any) -> None:
     async with app:
         with pytest.raises(ArgumentsError, match="after="):

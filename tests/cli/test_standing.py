@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from asyncjobs import App
+from asyncjobs.app.verbs import tenants as verbs_of_tenants
 from asyncjobs.cli.doctor import checks, repairs
 from asyncjobs.ports import ServerNode, ServerState
 from tests.cli.conftest import Run
@@ -44,8 +45,22 @@ def test_the_tenants_are_listed_with_what_waits_of_each(run: Run) -> None:
     go_on = shlex.split(told.rpartition(", add ")[2])
     code, rest, told = run("tenants", *go_on)
     assert (code, [line.split()[0] for line in rest.splitlines()[2:]], told) == (0, ["globex"], "")
-    assert run("tenants", "--after", "acme")[0] == 2
+    code, _, told = run("tenants", "--after", "acme")
+    assert (code, "expected the next of a page before; leave it out for the first page" in told) == (2, True)
     assert "unused" in run("tenants", "--queue", "unused")[2]
+
+
+def test_of_a_sample_the_list_of_tenants_says_that_the_next_one_is_of_all_by_their_ends(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verbs_of_tenants, "_SAMPLED", 1)
+    for tenant in ("acme", "acme", "globex"):
+        run("enqueue", "send_email", "--args", '["ada"]', "--queue", "mail", "--tenant", tenant)
+    code, listed, told = run("tenants", "--limit", "1")
+    assert (code, [line.split()[:2] for line in listed.splitlines()[2:]]) == (0, [["acme", "~2"]])
+    assert told.startswith("asyncjobs: for all tenants by their last end, add --after ")
+    code, listed, told = run("tenants", *shlex.split(told.rpartition(", add ")[2]))
+    assert (code, [line.split()[0] for line in listed.splitlines()[2:]], told) == (0, ["acme", "globex"], "")
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import msgspec
 
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Route, Why
 from asyncjobs.app.stats import QueueStats, Stats, stats_of
-from asyncjobs.app.tenants import TenantList, TenantStats
+from asyncjobs.app.tenants import TenantStats, TenantSummary
 from asyncjobs.app.worker_stats import WorkerStats
 
 __all__ = [
     "ROUTES",
     "ListedQueues",
+    "ListedTenants",
     "ListedWorkers",
     "PausedQueue",
     "StatsReply",
@@ -50,6 +51,24 @@ class ListedWorkers(msgspec.Struct, frozen=True, kw_only=True):
 
     workers: list[WorkerStats]
     """The workers that serve a queue which the caller may see, sorted by id."""
+
+
+class ListedTenants(msgspec.Struct, frozen=True, kw_only=True):
+    """Some tenants, and how exact their numbers are."""
+
+    tenants: list[TenantSummary]
+    """The tenants: those with the most waiting jobs first. Where ``is_exact`` is false, only the first page is in this
+    order; the pages behind it list all tenants, those of whom a job ended last first."""
+    next: str | None
+    """``after`` of the next tenants, ``null`` if there are none."""
+    waiting: int
+    """Jobs that wait in all these queues, also those of no tenant."""
+    running: int
+    """Jobs that run in all these queues, also those of no tenant."""
+    looked_at: int
+    """At how many of these jobs was looked."""
+    is_exact: bool
+    """Whether that was each of them."""
 
 
 class PausedQueue(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,15 +136,16 @@ async def resume(call: Call[NoQuery]) -> PausedQueue:
     return PausedQueue(queue=name, paused=False)
 
 
-async def tenants(call: Call[TenantsQuery]) -> TenantList:
+async def tenants(call: Call[TenantsQuery]) -> ListedTenants:
     """List the tenants, those with the most waiting jobs first."""
     call.whole_queues()
     wanted, seen = call.query.queue, call.access.queues
     if wanted is not None and not call.access.sees_queue(wanted):
         call.not_found(f"queue {wanted!r}")
-    return await call.app.tenants(
+    found = await call.app.tenants(
         queue=seen if wanted is None else wanted, limit=call.query.limit, after=call.query.after
     )
+    return ListedTenants(**{**msgspec.structs.asdict(found), "next": found.next or None})
 
 
 async def tenant(call: Call[NoQuery]) -> TenantStats:
@@ -161,6 +181,6 @@ ROUTES = [
     Route("GET", "/queues/{name:path}", "look", queue, QueueStats),
     Route("POST", "/queues/{name:path}/pause", "pause", pause, PausedQueue, body=Why),
     Route("POST", "/queues/{name:path}/resume", "pause", resume, PausedQueue),
-    Route("GET", "/tenants", "look", tenants, TenantList, TenantsQuery),
+    Route("GET", "/tenants", "look", tenants, ListedTenants, TenantsQuery),
     Route("GET", "/tenants/{id:path}", "look", tenant, TenantStats),
 ]

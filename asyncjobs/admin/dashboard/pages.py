@@ -24,7 +24,7 @@ from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.series import QueueSeries
-from asyncjobs.app.tenants import TenantList, TenantStats
+from asyncjobs.app.tenants import TenantStats
 
 __all__ = ["PAGES"]
 
@@ -102,7 +102,7 @@ async def tenants(call: Call[Tenants]) -> Mapping[str, Any]:
 
     after = call.query.after
 
-    async def load() -> TenantList:
+    async def load() -> queues.ListedTenants:
         return await queues.tenants(call.asking(queues.TenantsQuery(after=after)))
 
     return {"own": None, "found": await kept(call, ("tenants", after), _TENANTS_S, load)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.tenants import Census, Part, Rank, TenantList, TenantStats, tenant_stats
@@ -28,6 +29,18 @@ _MAX_READS = 10
 _PLACES: tuple[Place, ...] = ("ready", "scheduled", "parked", "running")
 
 
+class _Whole(NamedTuple):
+    """Behind whom a page of the list of all tenants begins, which is by their ends."""
+
+    at_ms: int
+    """When a job of the tenant ended last, in Unix milliseconds; 0 for those of whom none has, who come last."""
+    tenant: str
+    """The tenant's id, which is empty at the begin."""
+
+
+_WHOLE = _Whole(1, "")
+
+
 class TenantVerbs(Verbs):
     """The verbs for tenants."""
 
@@ -38,16 +51,21 @@ class TenantVerbs(Verbs):
         """Return the tenants, with what waits, runs, is dead and has ended of each.
 
         These are the tenants of whom a job waits or runs, is dead, or has ended in the last 30 days, and those that
-        are suspended. Where more than 1,000 jobs wait or run, some of them are looked at, evenly from all queues.
+        are suspended.
+
+        Where more than 1,000 jobs wait or run, some of them are looked at, evenly from all queues, and others for each
+        page. So only the first page goes by what waits and runs. The pages behind it go through all tenants, those of
+        whom a job ended last first, and list the tenants of the first page again. Those of whom no job has ended come
+        last, as far as the sample for that page has them.
 
         Args:
             queue: Only in this queue, or in these queues; by default in all.
             limit: How many tenants at most, 1 to 1,000.
             after: ``next`` of the page before, empty for the first page. A tenant whose numbers change while pages are
-                read may be missed, or come twice.
+                read, or of whom a job ends, may be missed, or come twice.
 
         Returns:
-            The tenants, those with the most waiting jobs first, and whether the numbers are exact.
+            The tenants and whether the numbers are exact: if they are, those with the most waiting jobs come first.
 
         Raises:
             ArgumentsError: ``queue`` can't be the name of a queue, ``limit`` is no such number, or ``after`` is not the
@@ -66,7 +84,8 @@ class TenantVerbs(Verbs):
         queues = await self._queues(queue)
         figures = await self._broker.overview(queues)
         parts = await self._parts(figures)
-        census = Census(figures, parts)
+        is_exact = sum(one.size for one in parts) <= _SAMPLED
+        census = Census(figures, parts, is_exact=is_exact)
         tenants, then = await self._page(queues, census, limit, begin)
         ends = await self._broker.tenant_ends(queues, tenants)
         own = await self._figures_of_each(tenants, queues, ends)
@@ -78,7 +97,7 @@ class TenantVerbs(Verbs):
             waiting=sum(one.size for one in parts if one.place != "running"),
             running=sum(one.size for one in parts if one.place == "running"),
             looked_at=sum(one.sample.looked_at for one in parts),
-            is_exact=sum(one.size for one in parts) <= _SAMPLED,
+            is_exact=is_exact,
         )
 
     async def _parts(self, figures: Iterable[QueueFigures]) -> list[Part]:
@@ -95,12 +114,23 @@ class TenantVerbs(Verbs):
         return [Part(place, size, one) for ((_, place), size), one in zip(sizes.items(), samples, strict=True)]
 
     async def _page(
-        self, queues: Sequence[str], census: Census, limit: int, begin: Rank | TenantEnd | None
-    ) -> tuple[list[str], Rank | TenantEnd | None]:
+        self, queues: Sequence[str], census: Census, limit: int, begin: _Cursor | None
+    ) -> tuple[list[str], _Cursor | None]:
         """Return the tenants of a page, and behind whom the next one begins; ``None`` if there is none."""
+        if begin is not None and not census.is_exact and not isinstance(begin, _Whole):
+            # Numbers of jobs that were all counted mean nothing in a sample.
+            begin = _WHOLE
+        if isinstance(begin, _Whole):
+            return await self._whole(queues, census, limit, begin)
         if isinstance(begin, TenantEnd):
-            ended, end = await self._ended(queues, census, limit, begin)
-            return ended, end
+            return await self._ended(queues, census, limit, begin)
+        found, then = await self._ranked(queues, census, limit, begin)
+        return found, then if then is None or census.is_exact else _WHOLE
+
+    async def _ranked(
+        self, queues: Sequence[str], census: Census, limit: int, begin: Rank | None
+    ) -> tuple[list[str], Rank | TenantEnd | None]:
+        """Return tenants by what waits and runs, then those of whom a job has ended, and behind whom the next begin."""
         ranks = census.ranks(begin)
         first = [one.tenant for one in ranks[:limit]]
         if len(ranks) > limit:
@@ -109,6 +139,22 @@ class TenantVerbs(Verbs):
         if len(first) == limit:
             return first, ranks[-1] if ended or end else None
         return [*first, *ended], end
+
+    async def _whole(
+        self, queues: Sequence[str], census: Census, limit: int, after: _Whole
+    ) -> tuple[list[str], _Whole | None]:
+        """Return tenants by their ends, whatever waits, then those without an end, and behind whom the next begin."""
+        found: list[str] = []
+        if after.at_ms:
+            behind = TenantEnd(after.tenant, after.at_ms) if after.tenant else None
+            found, end = await self._ended(queues, (), limit, behind)
+            if end is not None:
+                return found, _Whole(end.at_ms, end.tenant)
+        known = _latest(await self._broker.tenant_ends(queues, [*census]))
+        begin = "" if after.at_ms else after.tenant
+        others = sorted(one for one in census if one not in known and one > begin)
+        page = others[: limit - len(found)]
+        return [*found, *page], _Whole(0, page[-1] if page else begin) if len(page) < len(others) else None
 
     async def _ended(
         self, queues: Sequence[str], besides: Container[str], limit: int, after: TenantEnd | None
@@ -176,13 +222,16 @@ def _end_order(end: TenantEnd) -> tuple[int, str]:
     return end.at_ms, end.tenant
 
 
-def _cursor(place: Rank | TenantEnd) -> str:
+_Cursor = Rank | TenantEnd | _Whole
+
+
+def _cursor(place: _Cursor) -> str:
     if isinstance(place, Rank):
         return f"{place.waiting} {place.running} {place.tenant}"
-    return f"{place.at_ms} - {place.tenant}"
+    return f"{place.at_ms} {'*' if isinstance(place, _Whole) else '-'} {place.tenant}"
 
 
-def _read_cursor(text: str) -> Rank | TenantEnd | None:
+def _read_cursor(text: str) -> _Cursor | None:
     """Return where a page begins, ``None`` for the first one.
 
     Raises:
@@ -192,8 +241,12 @@ def _read_cursor(text: str) -> Rank | TenantEnd | None:
         return None
     number, _, rest = text.partition(" ")
     other, _, tenant = rest.partition(" ")
-    if not _is_number(number) or not (other == "-" or _is_number(other)) or not tenant:
-        raise ArgumentsError(f"after={shown(text)}: expected the next of a page before, or '' for the first page")
+    if not _is_number(number) or not (other in ("-", "*") or _is_number(other)) or not (tenant or other == "*"):
+        raise ArgumentsError(
+            f"after={shown(text)}: expected the next of a page before; leave it out for the first page"
+        )
+    if other == "*":
+        return _Whole(int(number), tenant)
     return TenantEnd(tenant, int(number)) if other == "-" else Rank(int(number), int(other), tenant)
 
 
