@@ -197,7 +197,9 @@ def _in_turn(one: WhyReason) -> str:
 
 
 def _should(one: WhyReason) -> str:
-    free = "" if one.free_slots is None else f"{one.free_slots:,} slots are free, and "
+    free = "1 slot is free, and "
+    if one.free_slots != 1:
+        free = "" if one.free_slots is None else f"{one.free_slots:,} slots are free, and "
     return f"It should be running: {free}nothing stands before it. If it stays so, look at the workers and their log."
 
 

@@ -102,7 +102,8 @@ def _waits(
     yield from held
     if parked_for is not None and parked_for.kind == "version":
         yield WhyReason(kind="newer version", which=parked_for.which)
-    serving = [one for one in workers if queue.queue_name in one.queues and one.status != "stopping"]
+    own = [one for one in workers if queue.queue_name in one.queues]
+    serving = [one for one in own if one.status != "stopping"]
     of_name = [one for one in serving if knows(one, job.name)]
     if not serving:
         yield WhyReason(kind="no worker", which=queue.queue_name)
@@ -117,7 +118,7 @@ def _waits(
         yield WhyReason(kind="due later", due_at=due_at, since=since, retry=retry, max_retries=max_retries)
     elif of_name and not held and (location is None or location.place != "parked"):
         limited = [*_limited(location, queue), *_at_gate(location, now)]
-        yield from limited or [_in_line(job, location, of_name, _free_slots(serving, of_name, queue.running), now)]
+        yield from limited or [_in_line(job, location, of_name, _free_slots(own, of_name, queue.running), now)]
 
 
 def _held(job: Job, queue: QueueStats) -> Iterator[WhyReason]:
@@ -170,18 +171,27 @@ def knows(worker: WorkerInfo, name: str) -> bool:
     return not worker.handlers or any(name in names for names in worker.handlers.values())
 
 
-def _free_slots(serving: Collection[WorkerInfo], of_name: Collection[WorkerInfo], running: int) -> int | None:
+def _free_slots(own: Collection[WorkerInfo], of_name: Collection[WorkerInfo], running: int) -> int | None:
     """Return how many slots are free for a job, ``None`` where that isn't known.
 
     Args:
-        serving: The workers of its queue.
-        of_name: Those that have a handler of it.
+        own: The workers of its queue, also those that are stopping.
+        of_name: Those that have a handler of it, and aren't stopping.
         running: How many jobs of the queue run. Unlike what workers tell of themselves, it isn't old.
     """
-    free = max(0, sum(one.concurrency for one in serving) - running)
+    free = sum(map(_most_running, own)) - running
+    if free < 0:
+        # Some run on workers that are gone, until their leases lapse.
+        return None
     if free and any(len(one.running) >= _MAX_TOLD < one.concurrency for one in of_name):
         return None
     return min(free, sum(max(0, one.concurrency - len(one.running)) for one in of_name))
+
+
+def _most_running(worker: WorkerInfo) -> int:
+    """Return how many jobs a worker may run now; one that is stopping goes on with those that it has."""
+    told = len(worker.running)
+    return told if worker.status == "stopping" and told < _MAX_TOLD else worker.concurrency
 
 
 def _in_line(

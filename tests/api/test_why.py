@@ -81,6 +81,13 @@ IN_LINE = JobLocation("ready", None, 0)
         (a_job(), IN_LINE, [a_worker(status="stopping")], ["no worker"], "No worker serves"),
         (a_job(), IN_LINE, [a_worker(queues=("emails",))], ["no worker"], "No worker serves"),
         (
+            a_job(),
+            IN_LINE,
+            [a_worker(running=("a", "b"))],
+            ["should run"],
+            "It should be running: 1 slot is free, and nothing stands before it.",
+        ),
+        (
             a_job(name="refund"),
             IN_LINE,
             [a_worker()],
@@ -191,10 +198,25 @@ def test_a_reason_is_told_from_the_figures(
         # The slots of a worker without a handler of the job are no use to it.
         ([a_worker(running=("a", "b")), a_worker(id="w-8", handlers={"shop": ("other",)})], 2, "should run", 1),
         ([a_worker(), a_worker(id="w-8", handlers={"shop": ("other",)})], 6, "no free slot", 0),
+        # One that is stopping goes on with its jobs, and takes no others.
+        ([a_worker(running=("a",)), a_worker(id="w-8", status="stopping", running=("b", "c"))], 3, "should run", 2),
+        ([a_worker(), a_worker(id="w-8", status="stopping", running=("b", "c"))], 5, "no free slot", 0),
+        ([a_worker(), a_worker(id="w-8", status="stopping")], 3, "no free slot", 0),
+        (
+            [
+                a_worker(running=("a",)),
+                a_worker(id="w-8", status="stopping", concurrency=300, running=tuple(map(str, range(100)))),
+            ],
+            301,
+            "should run",
+            2,
+        ),
+        # Jobs of a worker that was killed run until their leases lapse.
+        ([a_worker(running=("a",))], 4, "in line", None),
     ],
 )
 def test_slots_are_taken_as_soon_as_jobs_run_in_them(
-    workers: list[WorkerInfo], running: int, kind: str, free: int
+    workers: list[WorkerInfo], running: int, kind: str, free: int | None
 ) -> None:
     [reason] = told(a_job(), IN_LINE, *workers, running=running).reasons
     assert (reason.kind, reason.free_slots) == (kind, free)
