@@ -52,7 +52,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """In how many seconds the backlog is gone if all goes on as in the last five minutes; ``None`` for never."""
     wanted_slots: int
     """How many slots can run what comes in, and within ``target`` seconds the backlog without what is held back: never
-    fewer than jobs that run, and at least one where something is to be done."""
+    fewer than jobs that run, and at least one where something is to be done. While a limit by name holds jobs back, no
+    more counts as coming in than is served."""
 
 
 class QueueLoad(Load, frozen=True, kw_only=True):
@@ -222,4 +223,6 @@ def _wanted(one: _Facts, target_s: float) -> float:
     least = 1.0 if one.backlog or one.running or one.arrival_rate else 0.0
     if one.mean_run_s is None:
         return least
-    return min(one.may_run, max(least, (one.arrival_rate + (one.backlog - one.held_back) / target_s) * one.mean_run_s))
+    # What comes in and is held back at once wants no slots either; how much that is, isn't known.
+    comes_in = min(one.arrival_rate, one.service_rate) if one.held_back else one.arrival_rate
+    return min(one.may_run, max(least, (comes_in + (one.backlog - one.held_back) / target_s) * one.mean_run_s))

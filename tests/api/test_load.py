@@ -134,6 +134,19 @@ def test_what_a_limit_by_name_holds_back_wants_no_slots() -> None:
     assert wanted(600, 700) == 3
 
 
+def test_what_comes_in_and_is_held_back_wants_no_slots() -> None:
+    # In a second 10 come in, and a limit lets one run at once, for two seconds.
+    minutes = series(arrived=600, ended=30)
+
+    def wanted(ready: int, held_back: int) -> int:
+        figures_now = figures(ready=ready, running=1)
+        return queue_load(figures_now, minutes, [worker("default")], 60.0, held_back).wanted_slots
+
+    assert wanted(600, 600) in (1, 2)
+    assert wanted(600, 300) == pytest.approx(11, abs=1)
+    assert wanted(600, 0) == pytest.approx(40, abs=2)
+
+
 def test_queues_together_count_a_worker_once() -> None:
     workers = [worker("a", "b"), worker("b", slots=2), worker("c", slots=50)]
     both = [figures("a", ready=5, oldest_s=3), figures("b", ready=7, oldest_s=20)]
