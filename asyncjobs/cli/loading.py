@@ -17,7 +17,7 @@ from asyncjobs.errors import ConfigurationError, closest
 
 __all__ = ["ImportFailed", "app_of", "is_installed", "load_code", "named_app"]
 
-_OURS = (os.path.dirname(os.path.dirname(__file__)), "<frozen ")
+_OURS = (os.path.dirname(os.path.dirname(__file__)) + os.sep, "<frozen ")
 _MAX_PLACES = 5
 
 
@@ -46,7 +46,8 @@ class ImportFailed(Exception):
 
 def is_installed(path: str) -> bool:
     """Return whether ``path`` is of the standard library, or of what pip has installed."""
-    return path.startswith(tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}))
+    folders = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
+    return f"{path}{os.sep}".startswith(tuple(f"{one}{os.sep}" for one in folders))
 
 
 def _places(error: BaseException) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from asyncjobs import App
+from asyncjobs.cli.loading import is_installed
 from asyncjobs.cli.reload import Reloader, source_folders, watching
 from tests.cli.conftest import Command
 from tests.waiting import SOON, until_sync
@@ -146,6 +148,14 @@ def test_what_is_installed_is_not_watched(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.syspath_prepend(str(tmp_path / "sources"))
     # That of the shop lies below.
     assert source_folders(["msgspec.json", "json", "sys", "nothing.at.all", "shop"]) == [tmp_path]
+
+
+def test_a_folder_beside_those_of_what_is_installed_is_not_one_of_them() -> None:
+    for name in ("stdlib", "purelib", "platlib"):
+        folder = sysconfig.get_path(name)
+        assert is_installed(folder)
+        assert is_installed(f"{folder}{os.sep}shop.py")
+        assert not is_installed(f"{folder}-own{os.sep}shop.py")
 
 
 def test_it_is_told_that_changes_are_not_seen(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
