@@ -18,6 +18,7 @@ from starlette.routing import Mount
 from asyncjobs import App, ConfigurationError, JobDefinition, JobState, RetryPolicy, Worker, tenant_scope
 from asyncjobs.admin import ROLES, Access, admin_api, basic_auth
 from asyncjobs.admin.api.app import ROUTES
+from asyncjobs.app.verbs import tenants as verbs_of_tenants
 from tests.apps import broker_of
 from tests.web import Reply, fetch
 
@@ -288,6 +289,34 @@ async def test_a_caller_sees_and_changes_its_own_queues_alone(app: App, web: Any
         assert (await ask(web, f"/jobs/{own.id}/retry", "POST", **narrow)).status == 200
         assert (await app.find_job(other.id)).state is JobState.FAILED
         assert (await app.queue_stats("default")).paused is False
+
+
+@pytest.mark.parametrize("is_sampled", [False, True])
+async def test_the_tenants_of_a_callers_queues_are_paged_without_those_of_others(
+    app: App, web: Any, fail: Any, sometimes: Any, monkeypatch: pytest.MonkeyPatch, is_sampled: bool
+) -> None:
+    if is_sampled:
+        monkeypatch.setattr(verbs_of_tenants, "_SAMPLED", 1)
+    async with app:
+        for tenant in ("acme", "globex", "initech"):
+            await fail.with_options(tenant=tenant).delay()
+            await sometimes.with_options(tenant=f"other-{tenant}").delay()
+        await run_all(app)
+        for tenant in ("globex", "hooli"):
+            await fail.with_options(tenant=tenant).delay()
+            await sometimes.with_options(tenant=f"other-{tenant}").delay()
+        listed: list[str] = []
+        after: str | None = ""
+        while after is not None:
+            reply = (await ask(web, f"/tenants?limit=1&after={quote(after)}", queues="default")).json
+            listed += [one["tenant"] for one in reply["tenants"]]
+            after = reply["next"]
+        assert reply["is_exact"] is not is_sampled
+    if is_sampled:
+        # The first page is by what waits, and comes again.
+        assert listed == ["globex", "initech", "globex", "acme", "hooli"]
+    else:
+        assert listed == ["globex", "hooli", "initech", "acme"]
 
 
 async def test_a_caller_sees_and_changes_its_own_tenants_alone(app: App, web: Any, fail: Any) -> None:

@@ -177,7 +177,7 @@ async def test_of_a_sample_the_first_page_is_by_numbers_and_those_behind_it_list
     monkeypatch.setattr(verbs_of_tenants, "_LEAST_SAMPLED", 20)
     ended = {f"ended-{number:02}" for number in range(20)}
     async with app:
-        await app.enqueue_many([_of(one, work).request() for one in ended])
+        await app.enqueue_many([_of(one, work).request() for one in sorted(ended)])
         await _run_all(app)
         await app.enqueue_many([_of(one, work).request() for two in sorted(ended) for one in (two, "flood")] * 10)
         for one in ("held-1", "held-2"):
