@@ -13,7 +13,7 @@ from asyncjobs.core.limits import NO_LIMIT, QueueLimit, QueueRules, checked_limi
 from asyncjobs.core.lines import line_key, short_value
 from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue
 from asyncjobs.errors import ArgumentsError, DefinitionError
-from asyncjobs.jobs.definition import keys_of
+from asyncjobs.jobs.definition import JobDefinition, keys_of
 from asyncjobs.jobs.registry import Registry, rules_of
 from asyncjobs.jobs.request import JobRequest
 
@@ -57,9 +57,12 @@ class DeclaredQueues:
         """Return the queues that the program names."""
         return {*self._queues, *(job.options.queue or DEFAULT_QUEUE for job in self._registry)}
 
-    def limits(self) -> set[str]:
-        """Return the names of the limits of its jobs."""
-        return {name for job in self._registry for name in keys_of(job).rules}
+    def limits(self, queue: str) -> set[str]:
+        """Return the names of the limits that its jobs of a queue have."""
+        return {name for job in self._jobs(queue) for name in keys_of(job).rules}
+
+    def _jobs(self, queue: str) -> list[JobDefinition[..., Any]]:
+        return [job for job in self._registry if (job.options.queue or DEFAULT_QUEUE) == queue]
 
     def declare(self, name: str, running: object, rate: object, fair_by: object, weights: object, fair: object) -> None:
         """Declare a queue; see ``App.queue``."""
@@ -123,7 +126,7 @@ class DeclaredQueues:
             self.rules_of(queue)
 
     def _check_turns(self, queue: str, parameter: str, weights: Mapping[str, float]) -> None:
-        own = [job for job in self._registry if (job.options.queue or DEFAULT_QUEUE) == queue]
+        own = self._jobs(queue)
         those = [job for job in own if keys_of(job).has(parameter)]
         if own and not those:
             raise DefinitionError(

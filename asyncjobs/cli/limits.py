@@ -16,7 +16,9 @@ from asyncjobs.cli.output import print_lines, print_tables
 from asyncjobs.cli.queues import check_queue
 from asyncjobs.cli.running import on_app
 from asyncjobs.cli.tables import Table, duration_cell, time_cell
-from asyncjobs.errors import ConfigurationError
+from asyncjobs.core.gates import checked_gate
+from asyncjobs.core.options import UNSET
+from asyncjobs.errors import ArgumentsError, AsyncJobsError, ConfigurationError
 
 __all__ = ["add_commands"]
 
@@ -123,7 +125,7 @@ def _change(options: argparse.Namespace) -> int:
     given, queue, gate = _given(options), options.queue, options.gate or ""
 
     async def change(app: App) -> LimitStats | GateStats | None:
-        await check_queue(app, queue)
+        await _check(app, queue, gate)
         if options.reset:
             await app.reset_limit(queue, gate)
         else:
@@ -137,6 +139,16 @@ def _change(options: argparse.Namespace) -> int:
     what = f"queue {queue}, {gate}" if gate else f"queue {queue}"
     print_lines(options, {gate or queue: found}, f"{what}: {limit or 'no limit'}")
     return 0
+
+
+async def _check(app: App, queue: str, gate: str) -> None:
+    """Raise ``AsyncJobsError`` for a queue, or a limit of it, that neither the broker nor the app's code knows."""
+    await check_queue(app, queue)
+    text = checked_gate(gate, UNSET)
+    try:
+        await app._check_limit(queue, text, gate)
+    except ArgumentsError as error:
+        raise AsyncJobsError(str(error)) from None
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Notices a queue that is named on the command line and that does not exist, as after a slip of the pen."""
+"""Notices a queue that is named on the command line and that does not exist, as after a typing error."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from asyncjobs import App, Rate
+from asyncjobs import App, Limit, Rate
 from asyncjobs.admin import admin_api, dashboard
 from tests.admin.test_api import role_of
 from tests.admin.test_dashboard import press, read, see
@@ -74,8 +74,9 @@ async def test_a_queue_says_that_its_limit_holds_jobs_back(app: App, web: Any) -
         assert "The rate is used up; the next jobs start at" in read(await see(web, "/queues/mail")).text
 
 
-async def post(app: App, target: str, body: object) -> Reply:
+async def post(app: App, target: str, body: object, **access: str) -> Reply:
     headers = {"x-role": "operator", "content-type": "application/json"}
+    headers |= {f"x-{name}": value for name, value in access.items()}
     return await fetch(admin_api(app, authorize=role_of), target, "POST", headers, msgspec.json.encode(body))
 
 
@@ -90,6 +91,23 @@ async def test_over_http_a_queue_or_a_limit_that_there_is_not_is_refused(app: Ap
         assert [one.queue_name for one in (await app.stats()).queues] == []
         reply = await press(web, "/queues/mail/limit", {"running": "3", "gate": "stirpe"})
         assert "has no limit 'stirpe'" in read(reply).text
+        for what in ("gates", "turns"):
+            headers = {"x-role": "operator"}
+            replies = [
+                await fetch(admin_api(app, authorize=role_of), f"/queues/{one}/{what}", headers=headers)
+                for one in ("mial", "mail")
+            ]
+            assert [one.status for one in replies] == [404, 200]
+
+
+async def test_the_limits_of_queues_that_a_caller_may_not_see_are_not_told(app: App, web: Any) -> None:
+    @app.job(queue="payments", limits=Limit("secret-deal", running=2))
+    async def pay() -> None: ...
+
+    async with app, app.worker(queues=["mail", "payments"]):
+        reply = await post(app, "/queues/mail/limit", {"running": 3, "gate": "secret-dael"}, queues="mail")
+        assert (reply.status, "secret-deal" in reply.body.decode()) == (400, False)
+        assert (await post(app, "/queues/mail/limit", {"running": 3, "gate": "secret-deal"})).status == 400
 
 
 async def test_over_http_what_is_not_given_stays_and_null_is_no_limit(app: App, web: Any) -> None:

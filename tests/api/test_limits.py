@@ -296,7 +296,8 @@ async def test_a_slip_in_the_name_of_a_queue_or_a_limit_is_refused_with_what_the
                     await verb("mail", slip)
                 assert str(caught.value) == (
                     "the queue 'mail' has no limit 'stirpe': its workers and jobs have customer, stripe. Did you mean "
-                    "'stripe'? To set one ahead of its workers, use an app whose code has it."
+                    "'stripe'? To set one ahead of its workers, give its Limit, or use an app in which a job of this "
+                    "queue has it."
                 )
             with pytest.raises(ArgumentsError, match="there is no queue 'mial'"):
                 await verb("mial")
@@ -307,6 +308,46 @@ async def test_a_slip_in_the_name_of_a_queue_or_a_limit_is_refused_with_what_the
         await operator.set_limit("mail", "other", running=2)
         told = {gate.gate: gate.running for gate in await operator.gates("mail")}
     assert told == {"customer": 2, "customer=42": 1, "other": 2, "stripe": 1}
+
+
+@pytest.mark.parametrize("is_served", [False, True])
+async def test_the_name_of_a_limit_of_other_queues_alone_is_refused_and_not_told(
+    make_app: Callable[..., App], is_served: bool
+) -> None:
+    deal = Limit("secret-deal", running=2)
+
+    def with_jobs(app: App) -> App:
+        @app.job(queue="payments", limits=deal)
+        async def pay() -> None: ...
+
+        @app.job(queue="mail", limits=Limit("smtp", running=2))
+        async def mail() -> None: ...
+
+        return app
+
+    worked, app = with_jobs(make_app()), with_jobs(make_app())
+    async with worked, app:
+        if is_served:
+            async with worked.worker(queues=["mail", "payments"]):
+                pass
+        for slip in ("secret-dael", "x"):
+            with pytest.raises(ArgumentsError, match="its workers and jobs have smtp") as caught:
+                await app.set_limit("mail", slip, running=3)
+            assert "secret-deal" not in str(caught.value)
+        for verb in (functools.partial(app.set_limit, running=3), app.reset_limit):
+            with pytest.raises(ArgumentsError, match="the queue 'mail' has no limit 'secret-deal'"):
+                await verb("mail", "secret-deal")
+        await app.set_limit("payments", "secret-deal", running=1)
+        assert [gate.gate for gate in await app.gates("mail")] == (["smtp"] if is_served else [])
+        # By the ``Limit`` it is meant; from then on the queue has it.
+        await app.set_limit("mail", deal, running=3)
+        await app.set_limit("mail", "secret-deal", running=4)
+        assert {gate.gate: gate.running for gate in await app.gates("mail")}["secret-deal"] == 4
+        await app.reset_limit("mail", "secret-deal")
+        with pytest.raises(ArgumentsError, match="To limit it ahead of its workers, use an app that names it"):
+            await app.set_limit("later", deal, running=3)
+        app.queue("later", running=9)
+        await app.set_limit("later", deal, running=3)
 
 
 async def test_two_who_change_one_number_each_lose_none(app: App, gauge: Gauge) -> None:

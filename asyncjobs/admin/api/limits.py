@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -101,32 +101,30 @@ async def limits(call: Call[GatesQuery]) -> ListedLimits:
 
 async def gates(call: Call[GatesQuery]) -> QueueLimits:
     """Show the limits of a queue: how much of them is in use, by which jobs, and what waits."""
-    call.whole_queues()
-    [found] = await limits_of(call.app, [queue_of(call)], call.query.limit)
+    [found] = await limits_of(call.app, [await _known_queue(call)], call.query.limit)
     return found
 
 
 async def turns(call: Call[TurnsQuery]) -> ListedTurns:
     """Show the groups of a queue with fair turns that have jobs waiting, those that start next first."""
-    call.whole_queues()
-    return ListedTurns(turns=await call.app.turns(queue_of(call), limit=call.query.limit))
+    return ListedTurns(turns=await call.app.turns(await _known_queue(call), limit=call.query.limit))
 
 
 async def set_limit(call: Call[NoQuery]) -> LimitedQueue:
     """Limit how many jobs run, of a queue or through one of its gates, whatever its program declares."""
-    name, change = await _limited_queue(call), call.body
+    name, change = await _known_queue(call), call.body
     await call.app.set_limit(name, change.gate, running=change.running, rate=change.rate)
     return await _limited(call, name, change.gate)
 
 
 async def reset_limit(call: Call[NoQuery]) -> LimitedQueue:
     """Let a queue, or one of its gates, have the limit again that its program declares."""
-    name = await _limited_queue(call)
+    name = await _known_queue(call)
     await call.app.reset_limit(name, call.body.gate)
     return await _limited(call, name, call.body.gate)
 
 
-async def _limited_queue(call: Call[NoQuery]) -> str:
+async def _known_queue(call: Call[Any]) -> str:
     """Return the queue of the path, if the caller may see it and there is one."""
     call.whole_queues()
     name = queue_of(call)

@@ -272,7 +272,7 @@ def job_filter(which: Mapping[str, Any], known: Collection[str]) -> JobFilter:
         ArgumentsError: A keyword isn't known, a time is naive, or a text is none.
     """
     for given in which:
-        # A filter with a slip of the pen would let every job pass.
+        # A filter with a typing error would let every job pass.
         if given not in known:
             raise ArgumentsError(f"{given}= is no filter; expected {', '.join(known)}.{closest(given, known)}")
     bounds = {what: _unix_ms(what, which.get(what)) for what in ("since", "until")}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from asyncjobs.app.acting import actor
 from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
+from asyncjobs.app.gates import told_of
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.core.gates import Limit, checked_gate
 from asyncjobs.core.limits import LimitPart, Rate, checked_limit
 from asyncjobs.core.lines import rule_in
 from asyncjobs.core.options import UNSET, UnsetType, checked_queue
 from asyncjobs.errors import ArgumentsError, closest
+from asyncjobs.jobs.registry import rules_elsewhere
 
 __all__ = ["LimitVerbs"]
 
@@ -35,8 +37,8 @@ class LimitVerbs(Verbs):
 
         It holds at once, also for jobs that were sent before. Jobs that run already go on. What isn't given stays as it
         is now, and no longer follows what programs declare. ``queue_stats`` and ``gates`` show the limits and who has
-        set them (see ``acting``). For a deployment to come, it can be set by an app that has its code, or by the
-        ``Limit`` itself.
+        set them (see ``acting``). For a deployment to come, it can be set by an app that has its code, or, in a queue
+        that is known, by the ``Limit`` itself.
 
         Args:
             queue: The queue.
@@ -50,8 +52,8 @@ class LimitVerbs(Verbs):
                 ``None`` for any number. By default it stays as it is.
 
         Raises:
-            ArgumentsError: Neither the broker nor the app's code knows the queue, or a limit of this name; a number or
-                a rate is wrong; or neither was given.
+            ArgumentsError: Neither the broker nor the app's code knows the queue, or a limit of this name in it; a
+                number or a rate is wrong; or neither was given.
 
         Example:
             ```python
@@ -80,7 +82,7 @@ class LimitVerbs(Verbs):
             value: As ``set_limit`` takes it.
 
         Raises:
-            ArgumentsError: Neither the broker nor the app's code knows the queue, or a limit of this name.
+            ArgumentsError: Neither the broker nor the app's code knows the queue, or a limit of this name in it.
         """
         gate = checked_gate(limit, value)
         await self._check_limit(checked_queue(queue), gate, limit)
@@ -95,17 +97,21 @@ class LimitVerbs(Verbs):
         if queue not in queues:
             raise ArgumentsError(
                 f"there is no queue {queue!r} on {self._connection.settings.server}: no job was sent to it, no worker "
-                f"serves it, and no code of this app names it.{closest(queue, queues)}"
+                f"serves it, and no code of this app names it.{closest(queue, queues)} To limit it "
+                f"ahead of its workers, use an app that names it, by a job or by app.queue()."
             )
         rule = rule_in(gate)
-        # A ``Limit`` is no slip of the pen: some code has it.
-        known = self._declared.limits()
+        # A ``Limit`` is no typing error: some code has it.
+        known = self._declared.limits(queue)
         if not rule or isinstance(given, Limit) or rule in known:
             return
-        known |= {rule_in(one.gate) for one in await self._broker.gates(queue, 1)}
+        # Workers declare the limits of all their jobs, whatever the queue.
+        told = told_of(await self._broker.gates(queue, 1), rules_elsewhere(self.registry, queue))
+        known |= {rule_in(one.gate) for one in told}
         if rule not in known:
             shown = ", ".join(sorted(known)[:_MAX_SHOWN]) + (", …" if len(known) > _MAX_SHOWN else "")
             raise ArgumentsError(
                 f"the queue {queue!r} has no limit {rule!r}: its workers and jobs have {shown or 'none by name'}."
-                f"{closest(rule, known)} To set one ahead of its workers, use an app whose code has it."
+                f"{closest(rule, known)} To set one ahead of its workers, give its Limit, or use an "
+                f"app in which a job of this queue has it."
             )
