@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import redis
@@ -106,7 +106,14 @@ def until_started(process: subprocess.Popen[bytes], log: Path, answers: Callable
 class Server:
     """One server process on a port that was free; ``stop`` and ``start`` again keep port and data folder."""
 
-    def __init__(self, binary: Path, *arguments: str, is_sentinel: bool = False) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        *arguments: str,
+        is_sentinel: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = {**os.environ, **(environment or {})}
         self._binary = binary
         self._arguments = arguments
         self._is_sentinel = is_sentinel
@@ -154,7 +161,12 @@ class Server:
             arguments += ["--save", "", *self._arguments]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent
+                arguments,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,
             )
         with contextlib.closing(self.client()) as client:
 

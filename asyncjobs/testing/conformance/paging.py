@@ -8,11 +8,15 @@ from asyncjobs.core.priority import Priority
 from asyncjobs.core.states import JobState
 from asyncjobs.ports import NewJob, Place
 from asyncjobs.testing.conformance.bench import Bench
+from asyncjobs.testing.conformance.lined import lined
 from asyncjobs.testing.conformance.theme import Theme
 
 __all__ = ["Paging"]
 
 KNOWN = frozenset({"work", "other"})
+
+# In one order by their bytes, and in another by the rules of most languages.
+ODD_NAMES = ["Beta", "Gamma", "acme", "acme-2", "Zeta", "delta", "a_b", "Ab"]
 
 
 class Paging(Theme):
@@ -45,6 +49,29 @@ class Paging(Theme):
         assert await bench.ids_in("parked", limit=1) == parked
         assert sorted(await bench.ids_in("running", limit=1)) == running
         assert await bench.ids_in("dead", limit=1) == dead[::-1]
+
+    @pytest.mark.parametrize("place", ["ready", "scheduled", "running", "parked", "dead"])
+    async def test_pages_list_each_job_of_one_moment_once_whatever_the_ids_are(
+        self, bench: Bench, place: Place
+    ) -> None:
+        due_at_ms = (await bench.claim(0)).now_ms + 60_000 if place == "scheduled" else None
+        jobs = [
+            lined(bench, one if place == "ready" else "", name=one, job_id=one, due_at_ms=due_at_ms)
+            for one in ODD_NAMES
+        ]
+        await (bench.bury if place == "dead" else bench.send)(*jobs)
+        if place in ("running", "parked"):
+            await bench.claim(10, names=KNOWN if place == "parked" else None)
+        for limit in (1, 3):
+            seen: list[str] = []
+            cursor = ""
+            for _ in ODD_NAMES:
+                page = await bench.broker.page(bench.queue, place, cursor, limit)
+                seen += [job.id for job in page.jobs]
+                cursor = page.next
+                if not cursor:
+                    break
+            assert sorted(seen) == sorted(ODD_NAMES)
 
     async def test_an_edited_job_is_listed_once_where_it_will_start(self, bench: Bench) -> None:
         first, second, third = await bench.send(count=3)

@@ -99,6 +99,18 @@ class Tenants(Theme):
         await bench.settle((await bench.claim(10)).jobs)
         assert await listed(10, whole[3]) == whole[4:]
 
+    async def test_pages_list_each_tenant_of_one_minute_once_whatever_the_names_are(self, bench: Bench) -> None:
+        # In one order by their bytes, and in another by the rules of most languages.
+        names = ["Beta", "Gamma", "acme", "acme-2", "Zeta", "delta", "a_b", "Ab"]
+        await bench.bury_of(*names)
+        seen: list[str] = []
+        last: TenantEnd | None = None
+        for _ in range(3):
+            [page] = await bench.broker.tenants([bench.queue], 3, last)
+            seen += [one.tenant for one in page]
+            last = page[-1]
+        assert sorted(seen) == sorted(names)
+
     async def test_it_is_told_when_jobs_of_some_tenants_ended_last(self, bench: Bench) -> None:
         await bench.bury_of("acme", "globex")
         [ends] = await bench.broker.tenants([bench.queue], 10)

@@ -1,5 +1,6 @@
 -- The entries of one place from a cursor on, in the order of the place: what `page` and `scan` look at. The arguments
 -- `place`, `after`, `limit`, `tenant` and `until_ms` are those of `page`; a cursor that is none begins anew.
+--- @include bytes
 --- @include fields
 --- @include gone
 --- @include leases
@@ -35,7 +36,7 @@ local function take_lists(lists)
   local count, last, from = string.match(after, '^(%d+) (%S+) (.*)$')
   count = whole_in(count)
   for _, list in ipairs(lists) do
-    if not from or list.name >= from then
+    if not (from and is_before(list.name, from)) then
       local start = list.name == from and passed_over(list.key, count, last) or 0
       local room = limit - #ids
       local found = room > 0 and redis.call('LRANGE', list.key, start, start + room - 1) or {}
@@ -77,7 +78,7 @@ local function take_runs()
   local last_fence, last_id = string.match(after, '^(%d+) (.*)$')
   local last, runs = {fence = tonumber(last_fence) or -1, id = last_id or ''}, {}
   local function comes_before(one, other)
-    return one.fence < other.fence or (one.fence == other.fence and one.id < other.id)
+    return one.fence < other.fence or (one.fence == other.fence and is_before(one.id, other.id))
   end
   for _, member in ipairs(redis.call('ZRANGE', q.leased, 0, -1)) do
     local fence, _, id = read_member(member)
@@ -102,7 +103,7 @@ end
 local function first_fields(from, most)
   local found, has_more = {}, false
   local function cut()
-    table.sort(found)
+    table.sort(found, is_before)
     has_more = has_more or #found > most
     for n = #found, most + 1, -1 do
       found[n] = nil
@@ -110,7 +111,7 @@ local function first_fields(from, most)
   end
   local last
   for _, field in ipairs(redis.call('HKEYS', flow_key(q, 'lines'))) do
-    if field >= from and (not last or field < last) then
+    if not is_before(field, from) and (not last or is_before(field, last)) then
       found[#found + 1] = field
       if #found == 2 * most then
         cut()
@@ -143,7 +144,7 @@ local function take_entries()
     return has_more
   elseif place == 'parked' then
     local lists, labels = {}, redis.call('HKEYS', q.parked)
-    table.sort(labels)
+    table.sort(labels, is_before)
     for n, label in ipairs(labels) do
       lists[n] = {name = label, key = parked_jobs_key(q, label), where = label}
     end
