@@ -73,7 +73,8 @@ class Intake(Protocol):
     async def forget(self, queue: str, job_id: str) -> bool:
         """Forget a job that has ended, whose result was read: its record, its result and its events.
 
-        A later job of the same id is a new one. Dead jobs are not forgotten.
+        A later job of the same id is a new one. Dead jobs are not forgotten. A unique job that has completed holds its
+        key until its time is over, as one does whose record expires.
 
         Args:
             queue: The queue.

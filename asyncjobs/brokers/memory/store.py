@@ -154,7 +154,8 @@ def forget(queue: Queue, job_id: str, now_ms: int) -> bool:
     entry = queue.get(job_id, now_ms)
     if entry is None or entry.place != "ended":
         return False
-    queue.unique.leave(entry)
+    # As when its record expires, one that has completed holds its key until its time is over.
+    queue.unique.leave(entry, completed=entry.ended_as is JobState.COMPLETED)
     queue.forget(entry)
     return True
 

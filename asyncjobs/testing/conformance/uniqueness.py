@@ -203,6 +203,16 @@ class Uniqueness(Theme):
         await bench.kit.advance(10_001)
         assert await bench.broker.enqueue([second]) == [True]
 
+    async def test_within_a_time_a_completed_job_keeps_others_out_once_its_result_was_read(self, bench: Bench) -> None:
+        first, second = unique(bench, within_ms=600_000), unique(bench, within_ms=600_000)
+        await bench.send(first)
+        await bench.settle((await bench.claim()).jobs)
+        assert await bench.broker.forget(bench.queue, first.id)
+        await bench.broker.prune([bench.queue], 60_000, 100)
+        assert await bench.broker.enqueue([second]) == [first.id]
+        await bench.kit.advance(600_001)
+        assert await bench.broker.enqueue([second]) == [True]
+
     async def test_within_a_time_a_job_that_outlives_it_keeps_others_out_too(self, bench: Bench) -> None:
         first = unique(bench, within_ms=1_000)
         await bench.send(first)
@@ -210,20 +220,19 @@ class Uniqueness(Theme):
         await bench.broker.prune([bench.queue], 60_000, 100)
         assert await bench.broker.enqueue([unique(bench, within_ms=1_000)]) == [first.id]
 
-    @pytest.mark.parametrize("end", ["cancelled", "dead", "deleted", "forgotten", "pruned"])
+    @pytest.mark.parametrize("end", ["cancelled", "dead", "cancelled and forgotten", "deleted", "pruned"])
     async def test_within_its_time_a_job_that_did_not_complete_keeps_nobody_out(self, bench: Bench, end: str) -> None:
         first = unique(bench, within_ms=60_000)
         await bench.send(first)
-        if end == "cancelled":
+        if end.startswith("cancelled"):
             await bench.cancel(first.id)
         elif end == "deleted":
             await bench.settle((await bench.claim()).jobs)
             await bench.broker.delete(bench.queue, [first.id], keep_ms=60_000, deletion=1)
-        elif end == "forgotten":
-            await bench.settle((await bench.claim()).jobs)
-            assert await bench.broker.forget(bench.queue, first.id)
         else:
             await bench.fail((await bench.claim()).jobs, for_good=True)
+        if end == "cancelled and forgotten":
+            assert await bench.broker.forget(bench.queue, first.id)
         if end == "pruned":
             await bench.kit.advance(2_000)
             assert await bench.broker.prune([bench.queue], 1_000, 100) == 1

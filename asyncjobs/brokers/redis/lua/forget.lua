@@ -10,7 +10,7 @@ local head = heads_of(q, {id})[1]
 if not (head and is_readable(head) and is_ended(head)) then
   return 0
 end
-local keys = keys_left(q, {id}, {head}, true)
+local keys = keys_left(q, {id}, {head})
 forget_all(q, {id})
 remove_fields(q.unique, keys)
 return 1
