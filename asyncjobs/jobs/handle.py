@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar, cast
@@ -14,7 +16,7 @@ from asyncjobs.core.job import Job, JobError
 from asyncjobs.core.record.version import newer_version
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import (
-    BrokerError,
+    AsyncJobsError,
     EncryptionError,
     EnvelopeError,
     JobCancelled,
@@ -35,6 +37,9 @@ _log = logging.getLogger("asyncjobs.app")
 R_co = TypeVar("R_co", covariant=True)
 
 _MAX_EVENTS_A_PAGE = 200
+
+# How long the removal of a job may take at least, however little of the timeout is left.
+_LEAST_REMOVAL_S = 1.0
 
 # Stands for the last error of a dead job whose errors can't be read.
 _UNREADABLE = JobError("EnvelopeError", "its errors can't be read here", "", 1, 0)
@@ -132,7 +137,9 @@ class JobHandle(Generic[R_co]):
         Args:
             timeout: How long to wait: seconds or ``timedelta``; by default for ever.
             forget: Whether to remove the job once its result is read, with its events, in place of keeping it for
-                ``result_ttl``. What isn't returned is not removed. If the removal fails, that is logged.
+                ``result_ttl``. What isn't returned is not removed. If the removal fails, or takes longer than is left
+                of ``timeout`` and than a second, that is logged. If this call is cancelled, the job may be gone though
+                its result was not returned.
 
         Returns:
             What its handler returned.
@@ -152,6 +159,7 @@ class JobHandle(Generic[R_co]):
             ``text = await handle.result(timeout=10)``
         """
         seconds = None if timeout is None else to_ms("timeout", timeout) / 1000
+        began = time.monotonic()
         try:
             job = await self._lookup.wait_for_end(self.id, queue=self.queue, timeout=seconds)
         except EncryptionError as error:
@@ -180,15 +188,18 @@ class JobHandle(Generic[R_co]):
                 "read it with app.handle(id, queue=…), which takes any value"
             ) from error
         if forget:
-            await self._forget()
+            left = None if seconds is None else began + seconds - time.monotonic()
+            await self._forget(None if left is None else max(_LEAST_REMOVAL_S, left))
         return result
 
-    async def _forget(self) -> None:
+    async def _forget(self, timeout: float | None) -> None:
         try:
-            await self._lookup.forget(self.id, queue=self.queue)
-        except BrokerError as error:
+            async with asyncio.timeout(timeout):
+                await self._lookup.forget(self.id, queue=self.queue)
+        except (AsyncJobsError, TimeoutError) as error:
             # The result, which is at hand, is not lost for that.
-            _log.warning("job %s, whose result was read, is kept until its result_ttl has passed: %s", self.id, error)
+            why = str(error) or "the broker has not answered in time"
+            _log.warning("job %s, whose result was read, may be kept until its result_ttl has passed: %s", self.id, why)
 
     async def events(self, after: int = 0) -> AsyncIterator[JobEvent]:
         """Yield the events of the job, those of the past first, until it has ended.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -164,18 +165,39 @@ async def test_a_result_that_does_not_fit_is_not_removed(app: App, order: Any) -
         assert await sent.result(SOON) == Order(7)
 
 
+@pytest.mark.parametrize("error", [BrokerUnavailable("away"), AppNotOpen("closed meanwhile")])
 async def test_a_result_is_returned_though_it_can_not_be_removed(
-    app: App, order: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    app: App, order: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     async def forget(*_: Any) -> bool:
-        raise BrokerUnavailable("away")
+        raise error
 
     async with app:
         sent = await order.delay(7)
         await Worker(app, queues=["orders"]).run_until_empty()
         monkeypatch.setattr(broker_of(app), "forget", forget)
         assert await sent.result(SOON, forget=True) == Order(7)
-        assert f"job {sent.id}, whose result was read, is kept until its result_ttl has passed: away" in caplog.text
+        assert (
+            f"job {sent.id}, whose result was read, may be kept until its result_ttl has passed: {error}" in caplog.text
+        )
+        assert await sent.result(SOON) == Order(7)
+
+
+async def test_a_result_is_returned_in_time_though_its_removal_hangs(
+    app: App, order: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def forget(*_: Any) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    async with app:
+        sent = await order.delay(7)
+        await Worker(app, queues=["orders"]).run_until_empty()
+        monkeypatch.setattr(broker_of(app), "forget", forget)
+        async with asyncio.timeout(SOON):
+            assert await sent.result(0, forget=True) == Order(7)
+        assert f"job {sent.id}, whose result was read, may be kept" in caplog.text
+        assert "the broker has not answered in time" in caplog.text
         assert await sent.result(SOON) == Order(7)
 
 
