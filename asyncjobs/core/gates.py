@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.limits import QueueLimit, Rate, checked_limit
-from asyncjobs.core.lines import DIGEST_MARK, MAX_RULE_BYTES, gate_of
+from asyncjobs.core.lines import MAX_RULE_BYTES, gate_of, is_digest
 from asyncjobs.core.uniqueness import digest
 from asyncjobs.errors import ArgumentsError
 
@@ -196,7 +196,7 @@ def checked_gate(limit: object = "", value: object = UNSET) -> str:
 
     Args:
         limit: A ``Limit``, its name, or the text of a gate; empty for the queue itself.
-        value: The value, or several as a tuple, for which the limit holds.
+        value: The value for which the limit holds; of a limit by several parameters a tuple, a value for each.
 
     Raises:
         ArgumentsError: There can be no such gate.
@@ -215,10 +215,16 @@ def checked_gate(limit: object = "", value: object = UNSET) -> str:
             f"limit={shown(name)}: its value has {len(text):,} characters; expected at most {MAX_TEXT:,}"
         )
     if has_value:
-        return gate_of(rule, text) if text[:1] != DIGEST_MARK else f"{rule}={text}"
+        # A digest stands for a longer value already.
+        return f"{rule}={text}" if is_digest(text) else gate_of(rule, text)
     if value is UNSET:
         return rule
-    return gate_of(rule, combined([value_text(one) for one in (value if isinstance(value, tuple) else (value,))]))
+    values = value if isinstance(value, tuple) else (value,)
+    parameters = limit.parameters if isinstance(limit, Limit) else ()
+    if not values or (parameters and len(values) != len(parameters)):
+        expected = f"as many as {parameters!r}" if parameters else "one or more"
+        raise ArgumentsError(f"value={shown(value)}: {len(values)} values of the limit {rule!r}; expected {expected}")
+    return gate_of(rule, combined([value_text(one) for one in values]))
 
 
 def checked_limits(given: Any) -> tuple[Limit, ...]:

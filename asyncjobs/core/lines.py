@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -23,6 +24,7 @@ __all__ = [
     "gate_of",
     "gates_in",
     "group_in",
+    "is_digest",
     "line_key",
     "rule_in",
     "short_value",
@@ -41,6 +43,7 @@ MAX_VALUE_BYTES = 24
 DIGEST_MARK = "~"
 
 _BETWEEN = "\x1f"
+_DIGEST = re.compile(DIGEST_MARK + "[A-Za-z0-9_-]{22}")
 
 
 def short_value(text: str) -> str:
@@ -58,6 +61,11 @@ def short_value(text: str) -> str:
         return text
     digest = hashlib.blake2b(encoded, digest_size=16).digest()
     return DIGEST_MARK + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def is_digest(text: str) -> bool:
+    """Return whether a text has the form of the digests that ``short_value`` gives."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def gate_of(rule: str, value: str | None = None) -> str:

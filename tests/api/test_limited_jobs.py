@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from asyncjobs import TENANT, App, Limit, Rate, RateLimited, Worker, acting, tenant_scope
+from asyncjobs import TENANT, App, ArgumentsError, Limit, Rate, RateLimited, Worker, acting, tenant_scope
+from asyncjobs.core.lines import short_value
 from tests.waiting import SOON, Notes, until
 from tests.worker import process_handlers as handlers
 
@@ -352,3 +353,30 @@ async def test_retries_and_ticks_keep_to_limits(app: App, gauge: Gauge) -> None:
             await tick.delay(key)
         await gauge.began.reach(11)
     assert gauge.most["all"] == 1
+
+
+async def test_a_limit_is_set_for_a_gate_that_a_job_can_have(app: App) -> None:
+    @app.job(limits=[customer.by("key"), Limit("pair", running=1).by("key", "other")])
+    async def work(key: str, other: str = "") -> None: ...
+
+    async with app:
+        odd = ["~x", "~a\x1fb", "~" + "x" * 21, "~" + "x" * 23, "~" + "ü" * 22]
+        for value in odd:
+            await app.set_limit("default", f"customer={value}", running=9)
+        await app.set_limit("default", "customer=~\ud800", running=9)
+        told = {one.gate for one in await app.gates("default") if one.running == 9}
+        assert told == {f"customer={short_value(value)}" for value in (*odd, "~\ud800")}
+        # What is told may be given again.
+        for gate in told:
+            await app.reset_limit("default", gate)
+        assert {one.running for one in await app.gates("default")} <= {1, 2, 3}
+        pair = Limit("pair", running=1).by("key", "other")
+        for limit, value, expected in (
+            ("customer", (), "one or more"),
+            (pair, ("a",), "as many as"),
+            (pair, "a", "as"),
+        ):
+            with pytest.raises(ArgumentsError, match=rf"value=.* values of the limit .* expected {expected}"):
+                await app.set_limit("default", limit, value, running=9)
+        await app.set_limit("default", pair, ("a", "b"), running=9)
+        assert "pair=a,b" in {one.gate for one in await app.gates("default")}
