@@ -46,4 +46,5 @@ class TurnFigures(msgspec.Struct, frozen=True, kw_only=True):
     weight: float
     """Its weight."""
     jobs: int
-    """How many of its jobs wait, in the first 100 of its lines in turn."""
+    """How many of its jobs wait, in the first 100 of its lines in turn. Where the groups have very many lines, one that
+    isn't looked at counts as one job."""

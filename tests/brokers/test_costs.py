@@ -12,6 +12,8 @@ from asyncjobs import App, Worker
 from asyncjobs.brokers.redis.scripts import load
 from asyncjobs.errors import BrokerRefused, ResultTimeout
 from asyncjobs.ports import ClaimRequest, NewJob, WorkerInfo
+from asyncjobs.testing.conformance.bench import Bench
+from asyncjobs.testing.conformance.lined import lined
 from tests.apps import broker_of
 from tests.brokers.test_script_faults import claim, enqueue
 from tests.brokers.test_scripts import KEYS, run
@@ -259,3 +261,16 @@ def test_a_worker_that_dies_while_it_unparks_holds_up_its_queue_for_two_seconds(
     client.hset(KEYS.cfg, "shift_ms", 2_001)
     assert list(claim(client, 3, 3, ["work"])) == ["parked-0", "parked-1", "parked-2"]
     client.close()
+
+
+async def test_the_list_of_turns_looks_at_a_bounded_number_of_lines(running: Server, bench: Bench) -> None:
+    groups, lines = 55, 100
+    for group in range(groups):
+        await bench.send(*(lined(bench, f"group-{group}", [f"customer={line}"]) for line in range(lines)))
+    client = running.client()
+    client.config_resetstat()
+    turns = await bench.broker.turns(bench.queue, 100)
+    assert client.info("commandstats")["cmdstat_llen"]["calls"] <= 5_000
+    client.close()
+    # Each line has one job, and so counts as one also where it wasn't looked at.
+    assert {one.group: one.jobs for one in turns} == {f"group-{group}": lines for group in range(groups)}

@@ -1,17 +1,23 @@
 -- turns: the groups that have jobs in turn, by priority and in the order of their next starts.
 --- @args limit: int
--- reply  {group, priority, weight, how many jobs wait, …}; of a group, MAX_LINES lines are looked at
--- cost   O(limit * MAX_LINES); groups whose lines were emptied are passed over, at most 4 * limit of each priority
+-- reply  {group, priority, weight, how many jobs wait, …}; of a group, MAX_LINES lines count. In all MAX_LOOKED lines
+--        are looked at, and each of the others counts as one job
+-- cost   O(limit * MAX_LINES), with MAX_LOOKED reads of lines; groups whose lines were emptied are passed over, at most
+--        4 * limit of each priority
 --- @include gate_figures
-local MAX_LINES, MAX_READS = 100, 5
-local gone, found = gone_counts(q), {}
+local MAX_LINES, MAX_LOOKED, MAX_READS = 100, 5000, 5
+local gone, found, looked = gone_counts(q), {}, 0
 
 -- How many jobs wait in the lines of a group that are in turn.
 local function count_jobs(priority, group)
   local keys, count = redis.call('LRANGE', turn_key(q, priority .. ':' .. group), 0, MAX_LINES - 1), 0
   for _, key in ipairs(keys[1] and keys or {group}) do
-    local field = priority .. ':' .. key
-    count = count + redis.call('LLEN', line_key(q, field)) - (gone[line_where(field)] or 0)
+    local field, own = priority .. ':' .. key, 1
+    if looked < MAX_LOOKED then
+      own = redis.call('LLEN', line_key(q, field)) - (gone[line_where(field)] or 0)
+    end
+    count = count + own
+    looked = looked + 1
   end
   return count
 end
