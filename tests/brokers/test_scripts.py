@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import AsyncIterator, Iterator
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ import redis
 from asyncjobs.brokers.redis.declaration import Field, Table, read_declaration
 from asyncjobs.brokers.redis.keys import FAMILIES, KEY_NAMES, QueueKeys
 from asyncjobs.brokers.redis.prelude import prelude, with_rows
-from asyncjobs.brokers.redis.scripts import load
+from asyncjobs.brokers.redis.scripts import Script, Value, load
 from asyncjobs.brokers.redis.source import read_script, with_literals, with_rare, without_unused
 from asyncjobs.testing.conformance import BrokerConformance
 from tests.conformance.kits import RedisKit
@@ -236,6 +237,26 @@ def test_python_passes_arguments_by_the_names_that_the_script_declares() -> None
     hold = load("hold")
     assert [hold.values(label="queue", holds=holds, by="", why="")[1] for holds in (True, False)] == ["1", "0"]
     assert load("recover").reply([], [b"a"], []).dead == [b"a"]
+
+
+def test_a_script_that_two_threads_use_at_first_serves_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script("cancel")
+    found: list[list[Value]] = []
+
+    def use() -> None:
+        found.append(script.values(["a", "b"], keep_ms=60_000, reason="why"))
+
+    def set_and_use_meanwhile(one: Script, name: str, value: object) -> None:
+        object.__setattr__(one, name, value)
+        if threading.current_thread() is threading.main_thread():
+            other = threading.Thread(target=use)
+            other.start()
+            other.join()
+
+    monkeypatch.setattr(Script, "__setattr__", set_and_use_meanwhile, raising=False)
+    use()
+    assert len(found) > 2
+    assert all(one == ["why", 60_000, "a", "b"] for one in found)
 
 
 def test_every_key_name_is_unlike_every_other() -> None:

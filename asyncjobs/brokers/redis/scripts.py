@@ -54,9 +54,10 @@ class Script:
         self.reply = _namer(declared.reply)
         """Takes the parts of a reply in order, and returns them by name."""
         self._args = _packer(declared.args)
-        # Each table but the last stands behind its number of rows.
-        self._widths = [len(table.columns) for table in declared.tables]
-        self._widths[-1:] = [0] if declared.tables else []
+        # Each table but the last stands behind its number of rows. What is set is whole, since several threads may read
+        # a script at the same time.
+        widths = [len(table.columns) for table in declared.tables]
+        self._widths = [*widths[:-1], 0] if widths else []
 
     def values(self, /, *tables: Collection[Value], **args: Value) -> list[Value]:
         """Return the arguments in the form that the script takes.
