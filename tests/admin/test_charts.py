@@ -149,6 +149,50 @@ def test_a_chart_follows_the_pointer_the_window_and_what_is_new(chromium: Any, s
 
 
 @needs_chromium
+def test_a_deploy_is_drawn_where_it_was_and_after_zooming_only_those_that_can_be_seen(
+    chromium: Any, shop_to_see: str
+) -> None:
+    with page_of(chromium, shop_to_see, viewport={"width": 1200, "height": 800}) as page:
+        page.add_init_script("""
+            window.told = [];
+            const draw = CanvasRenderingContext2D.prototype.fillText;
+            CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
+                window.told.push(text);
+                draw.call(this, text, ...at);
+            };
+        """)
+        page.goto(f"{shop_to_see}/queues/images")
+        page.locator(".plot canvas").first.wait_for()
+        # So that the page stands still.
+        page.get_by_text("As a table").first.click()
+        # One at a quarter of the first chart, one at three quarters, and one in the minute that isn't over yet.
+        page.evaluate("""() => {
+            const all = document.querySelector('.charts');
+            const times = [...all.querySelector('.numbers').querySelectorAll('[data-x]')].map((one) => +one.dataset.x);
+            const [first, last] = [Math.min(...times), Math.max(...times)];
+            const at = (part) => new Date((first + part * (last - first)) * 1000).toISOString();
+            all.dataset.marks = JSON.stringify([[at(0.25), 'early'], [at(0.75), 'late'], [at(1.02), 'latest']]);
+            all.querySelectorAll('.plot').forEach((one) => one.replaceChildren());
+            window.told = [];
+            all.parentElement.dispatchEvent(new CustomEvent('fresh', { bubbles: true }));
+        }""")
+
+        def told() -> list[str]:
+            names = page.evaluate("window.told")
+            return [one for one in ("early", "late", "latest") if one in names]
+
+        until_sync(lambda: told() == ["early", "late", "latest"], "all deploys are drawn")
+        box = page.locator(".plot .u-over").first.bounding_box()
+        page.evaluate("window.told = []")
+        page.mouse.move(box["x"] + 2, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20, steps=5)
+        page.mouse.up()
+        until_sync(lambda: told(), "the chart is drawn anew")
+        assert told() == ["early"]
+
+
+@needs_chromium
 def test_without_script_the_numbers_are_there(chromium: Any, shop_to_see: str) -> None:
     with page_of(chromium, shop_to_see, java_script_enabled=False) as page:
         page.goto(f"{shop_to_see}/queues/images")

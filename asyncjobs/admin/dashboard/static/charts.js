@@ -46,9 +46,10 @@
       // The latest deploy is named first, and then each that has room above the plot.
       let free = Infinity;
       for (const [at, label] of [...marks].sort().reverse()) {
-        // In the period that isn't over yet, which ends at its begin.
-        const x = Math.min(Math.round(plot.valToPos(Date.parse(at) / 1000, "x", true)), bbox.left + bbox.width);
-        if (x < bbox.left) continue;
+        // One of the period that isn't over yet stands where the figures end.
+        const time = Math.min(Date.parse(at) / 1000, plot.data[0].at(-1));
+        if (time < plot.scales.x.min || time > plot.scales.x.max) continue;
+        const x = Math.round(plot.valToPos(time, "x", true));
         ctx.beginPath();
         ctx.moveTo(x, bbox.top);
         ctx.lineTo(x, bbox.top + bbox.height);
