@@ -16,10 +16,13 @@ from asyncjobs.app.acting import acting
 from asyncjobs.core.bounds import shown
 from asyncjobs.errors import ConfigurationError
 
-__all__ = ["Authorize", "Door", "require"]
+__all__ = ["Authorize", "Door", "Refuse", "require"]
 
 Authorize = Callable[[Request], Access | Awaitable[Access | None] | None]
 """Says what the caller of a request may see and do; ``None`` if it is nobody known. It may be async."""
+
+Refuse = Callable[[Request, Problem, Access | None], Awaitable[Response]]
+"""Makes the response for a problem; the ``Access`` is that of the caller, ``None`` as long as it isn't known."""
 
 
 def require(access: Access, needs: Permission) -> None:
@@ -49,7 +52,7 @@ class Door:
         self,
         authorize: Authorize,
         trusted_origins: Collection[str],
-        refuse: Callable[[Request, Problem], Response],
+        refuse: Refuse,
         via: str,
     ) -> None:
         if not callable(authorize):
@@ -65,18 +68,21 @@ class Door:
         self, request: Request, needs: Permission, answer: Callable[[Access], Awaitable[Response]]
     ) -> Response:
         """Answer a request of a caller who has the permission ``needs``; else say why not."""
+        access: Access | None = None
         try:
             if why := cross_site(request.method, request.headers, self._trusted_origins):
                 raise Problem(403, why)
-            access = await self._access(request, needs)
+            access = await self._access(request)
+            require(access, needs)
             with acting(access.name, self._via):
                 return await answer(access)
         except HTTPException as error:
-            return self._refuse(request, Problem(error.status_code, str(error.detail), headers=error.headers))
+            problem = Problem(error.status_code, str(error.detail), headers=error.headers)
         except Exception as error:
-            return self._refuse(request, problem_of(error, f"{request.method} {request.url.path}"))
+            problem = problem_of(error, f"{request.method} {request.url.path}")
+        return await self._refuse(request, problem, access)
 
-    async def _access(self, request: Request, needs: Permission) -> Access:
+    async def _access(self, request: Request) -> Access:
         access = self._authorize(request)
         if inspect.isawaitable(access):
             access = await access
@@ -84,5 +90,4 @@ class Door:
             raise Problem(401, "authorize= knows no such caller")
         if not isinstance(access, Access):
             raise ConfigurationError(f"authorize= returned {shown(access)}: expected an Access, or None")
-        require(access, needs)
         return access

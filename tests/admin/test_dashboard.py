@@ -116,6 +116,41 @@ async def test_the_search_finds_an_id_a_queue_a_name_and_else_a_text(app: App, w
         assert (await see(web, "/search?q=4711", "viewer")).headers["location"] == "/jobs?missing=4711"
 
 
+async def test_an_error_page_has_the_bar_for_whoever_may_see_the_dashboard(app: App, web: Any, work: Any) -> None:
+    async with app:
+        await work.delay("x")
+        await run_all(app)
+        problems = [
+            (404, await see(web, "/nothing")),
+            (400, await see(web, "/tenants?after=x")),
+            (400, await press(web, "/queues/default/limit", {"gate": "", "running": "many", "rate": ""})),
+            (403, await see(web, "/queues/default/limit?gate=x", "viewer")),
+            (403, await press(web, "/queues/default/pause", role="viewer")),
+            (405, await press(web, "/names")),
+        ]
+        for status, reply in problems:
+            page = read(reply)
+            assert reply.status == status, page.text
+            assert {"/queues", "/search", "/settings"} <= {*page.links}
+            # As on each page, it says how many jobs are dead.
+            assert re.search(r"Dead\s+(▲ )?1\b", page.text)
+        # Who isn't known, and a form of another site, see no page at all.
+        other = await fetch(web, "/names", "POST", {"x-role": "admin", "origin": "https://evil.example"})
+        for reply in (await fetch(web, "/nothing"), other):
+            assert "/queues" not in read(reply).links
+    away = await see(web, "/")
+    assert (away.status, "/queues" in read(away).links) == (503, True)
+
+
+async def test_the_theme_button_of_an_error_page_leads_to_a_page_that_is_there(app: App, web: Any) -> None:
+    async with app:
+        for reply, place in ((await press(web, "/jobs/none/retry"), "/"), (await see(web, "/jobs/none"), "/jobs/none")):
+            assert reply.status == 404
+            [fields] = [one for action, one in read(reply).forms.items() if action == "/settings"]
+            changed = await press(web, "/settings", {"theme": "dark", "at": fields["at"]})
+            assert (changed.status, changed.headers["location"]) == (303, place)
+
+
 async def test_problems_are_pages(app: App, web: Any) -> None:
     async with app:
         for target, status in (("/nothing", 404), ("/jobs/none", 404), ("/jobs?limit=0", 400), ("/act?verb=burn", 400)):
@@ -367,7 +402,8 @@ async def test_the_page_of_tenants_lists_them_and_a_caller_with_tenants_its_own(
         names = {f"/tenants/tenant-{number:03}" for number in range(110)} | {"/tenants/acme%2F1", "/tenants/globex"}
         assert (len(names & {*first.links}), len(names & {*rest.links})) == (100, 12)
         assert names <= {*first.links, *rest.links}
-        assert {one for one in rest.links if "after=" in one} <= {more}
+        # The link that reads the page again stays, and there is no further one.
+        assert [one for one in rest.links if "after=" in one] == [more]
         assert "no more tenants" in read(await see(web, "/tenants?after=0 - a")).text
         own = read(await see(web, "/tenants", **{"x-tenants": "acme/1"}))
         assert "/tenants/acme%2F1" in own.links

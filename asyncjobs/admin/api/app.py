@@ -102,7 +102,7 @@ def admin_api(
         web.mount("/api/admin", admin_api(app, authorize=who))
         ```
     """
-    api = _Api(app, Door(authorize, trusted_origins, problem_response, "api"))
+    api = _Api(app, Door(authorize, trusted_origins, _refuse, "api"))
     web = Starlette(
         routes=[
             Endpoint("/healthz", api.health, methods=["GET"]),
@@ -172,6 +172,10 @@ class _Api:
         except Exception as error:
             return problem_response(request, problem_of(error, "GET /healthz"))
         return json_response({"status": "ok"})
+
+
+async def _refuse(request: Request, problem: Problem, access: Access | None) -> Response:
+    return problem_response(request, problem)
 
 
 def _check_body(request: Request) -> None:

@@ -147,8 +147,6 @@ class _Pages:
                 return self._go(request, to)
             except Attachment as file:
                 return _attached(file)
-            except Problem as problem:
-                return self._refuse(request, problem, access)
             around = {"query": query, "access": access, "stale": sample.is_stale, "as_of": sample.at, **dead}
             headers = {"X-As-Of": sample.at.isoformat(), **({"X-Stale": "1"} if sample.is_stale else {})}
             return self._renderer.page(request, page.template, {**sample.found, **around}, headers=headers)
@@ -163,8 +161,6 @@ class _Pages:
                 fields = read_query(form.fields, fields_of(form.fields, await _form(request)))
                 with tenant_scope(None):
                     to = await form.send(Call(self._app, access, request.path_params, fields))
-            except Problem as problem:
-                return self._refuse(request, problem, access)
             finally:
                 self._sampler.clear()
             _log.info("%r: POST %r", access.name, request.url.path)
@@ -202,12 +198,17 @@ class _Pages:
         try:
             return self._renderer.file(request)
         except Problem as problem:
-            return self._refuse(request, problem)
+            return await self._refuse(request, problem)
 
     async def no_route(self, request: Request, error: Exception) -> Response:
         """Answer where there is no such page."""
         assert isinstance(error, HTTPException)
-        return self._refuse(request, Problem(error.status_code, f"{request.url.path}: {error.detail}"))
+        problem = Problem(error.status_code, f"{request.url.path}: {error.detail}", headers=error.headers)
+
+        async def answer(access: Access) -> Response:
+            raise problem
+
+        return await self._door.through(request, "look", answer)
 
     async def _dead(self, call: Call[msgspec.Struct]) -> Mapping[str, Any]:
         """Return how many jobs are dead that the caller may see, and whether one has died in the last hour.
@@ -227,11 +228,15 @@ class _Pages:
         except AsyncJobsError:
             return {}
 
-    def _refuse(self, request: Request, problem: Problem, access: Access | None = None) -> Response:
+    async def _refuse(self, request: Request, problem: Problem, access: Access | None = None) -> Response:
         """Say why there is no page; with the bar of all pages for a caller whose ``access`` is known."""
         if 300 <= problem.status < 400:
             return Response(status_code=problem.status, headers={**HEADERS, **problem.headers})
         found = {"problem": problem, "access": access}
+        # A broker that can't be used isn't asked again.
+        if access is not None and problem.status < 500:
+            with tenant_scope(None):
+                found |= await self._dead(Call(self._app, access, request.path_params, InQueue()))
         return self._renderer.page(request, "problem.html", found, status=problem.status, headers=problem.headers)
 
     def _go(self, request: Request, to: Redirect) -> Response:

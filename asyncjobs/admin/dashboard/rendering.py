@@ -15,6 +15,7 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import Response
 
+from asyncjobs.admin.csrf import SAFE_METHODS
 from asyncjobs.admin.dashboard import shown
 from asyncjobs.admin.dashboard.shell import choices_of, tabs_of, url_of
 from asyncjobs.admin.problem import HEADERS, Problem
@@ -71,7 +72,9 @@ class Renderer:
         """
         root, fragment, now = root_of(request), is_fragment(request), datetime.now(UTC)
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "").rstrip("/"))
-        at = quote(path) + (f"?{request.url.query}" if request.url.query else "")
+        # The way back to this page; a form has none, since a page at its address would be another one.
+        is_page = request.method in SAFE_METHODS
+        at = quote(path) + (f"?{request.url.query}" if request.url.query else "") if is_page else ""
         around = {
             "access": None,
             "stale": False,
