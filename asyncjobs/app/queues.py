@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from asyncjobs.app.turns import group_of_tenant
 from asyncjobs.core.bounds import shown
-from asyncjobs.core.gates import NULL, TENANT, By, key_text, value_text
+from asyncjobs.core.gates import NULL, TENANT, By, value_text
 from asyncjobs.core.limits import NO_LIMIT, QueueLimit, QueueRules, checked_limit
 from asyncjobs.core.lines import line_key, short_value
 from asyncjobs.core.options import DEFAULT_QUEUE, checked_queue
@@ -95,7 +96,7 @@ class DeclaredQueues:
             # Of a schedule, or sent by its name.
             job = self._registry.find(request.name)
             if job is None:
-                return line_key(short_value(key_text(tenant)), ()) if turn is TENANT and tenant else ""
+                return line_key(group_of_tenant(tenant), ()) if turn is TENANT and tenant else ""
             keys = keys_of(job)
         return keys.line(turn, request.arguments, request.keywords, tenant)
 

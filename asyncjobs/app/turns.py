@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from asyncjobs.core.gates import key_text
+from asyncjobs.core.lines import short_value
 from asyncjobs.core.priority import Priority
 from asyncjobs.ports import TurnFigures
 
-__all__ = ["MAX_TURNS", "TurnStats", "turn_stats"]
+__all__ = ["MAX_TURNS", "TurnStats", "group_of_tenant", "turn_stats"]
 
 #: How many groups are told at most.
 MAX_TURNS = 500
@@ -17,8 +19,8 @@ class TurnStats(msgspec.Struct, frozen=True, kw_only=True):
     """A group of a queue with fair turns, and how many of its jobs wait for a turn."""
 
     group: str
-    """The tenant, or the value of the parameter; long ones as a digest that begins with ``~``. Empty for jobs that have
-    limits by name and no group, which take turns together."""
+    """The tenant, or the value of the parameter; those of more than 24 bytes as a digest that begins with ``~``. Empty
+    for jobs that have limits by name and no group, which take turns together."""
     priority: str
     """The priority of these jobs: a group has turns in each priority."""
     weight: float
@@ -26,6 +28,11 @@ class TurnStats(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     """How many of its jobs wait, without those whose limits are closed. Of a group whose jobs have more than 100
     different sets of limits, these are the jobs of 100."""
+
+
+def group_of_tenant(tenant: str) -> str:
+    """Return the group of a tenant's jobs in a queue whose tenants take turns."""
+    return short_value(key_text(tenant))
 
 
 def turn_stats(figures: TurnFigures) -> TurnStats:

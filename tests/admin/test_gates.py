@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from asyncjobs import App, Limit
+from asyncjobs import TENANT, App, Limit, Worker
 from asyncjobs.admin import admin_api, dashboard
 from tests.admin.sowing import HOSTILE
 from tests.admin.test_api import role_of
@@ -113,15 +113,20 @@ async def test_the_page_of_a_queue_and_the_api_tell_whose_turn_is_next(app: App,
         await fax.delay()
         assert "Whose turn is next" not in read(await see(web, "/queues/mail")).text
         assert "Whose turn is next" not in read(await see(web, "/queues/imports")).text
-        await app.enqueue_many([load.request(one) for one in ("tin", "gold", "tin", "<img src=x>", None)])
+        await app.enqueue_many([load.request(one) for one in ("tin", "gold", "tin", *["<img src=x>"] * 2, None)])
+        # The one without a group has its turn, and then the group that comes first by its name.
+        await Worker(app, queues=["imports"]).run_once()
+        await Worker(app, queues=["imports"]).run_once()
+        await load.delay(None)
         page = await see(web, "/queues/imports")
         text = " ".join(read(page).text.split())
-        turns = "<img src=x> 1 1 normal gold 1 1 normal tin 2 1 normal 1 job without a group takes turns with them."
+        turns = "gold 1 1 normal tin 2 1 normal <img src=x> 1 1 normal 1 job without a group takes turns with them."
         assert f"Whose turn is next groupwaitingweightpriority {turns}" in text
         assert b"<img src=x>" not in page.body
         told = (await ask(api, "/queues/imports/turns?limit=2")).json["turns"]
         assert told == [
-            {"group": one, "priority": "normal", "weight": 1.0, "waiting": 1} for one in ("<img src=x>", "gold")
+            {"group": one, "priority": "normal", "weight": 1.0, "waiting": count}
+            for one, count in (("gold", 1), ("tin", 2))
         ]
         assert (await ask(api, "/queues/imports/turns?limit=501")).status == 400
         assert (await ask(api, "/queues/imports/turns", tenants="acme")).status == 403
@@ -129,6 +134,36 @@ async def test_the_page_of_a_queue_and_the_api_tell_whose_turn_is_next(app: App,
         for number in range(30):
             await load.delay(f"shop-{number}")
         assert "There are others behind these" in read(await see(web, "/queues/imports")).text
+
+
+@pytest.mark.parametrize("tenant", ["acme", "5f0c8e21-a9d3-4b77-8c11-0d2f6b1f9a3e"])
+async def test_a_tenant_in_turn_is_told_by_its_id_however_long_that_is(app: App, web: Any, tenant: str) -> None:
+    app.queue("imports", fair_by=TENANT)
+
+    @app.job(queue="imports")
+    async def load() -> None: ...
+
+    async with app:
+        await load.with_options(tenant=tenant).delay()
+        page = read(await see(web, "/queues/imports"))
+        assert f"Whose turn is next groupwaitingweightpriority {tenant} 1 1 normal" in " ".join(page.text.split())
+        assert "~" not in page.text
+        assert "turn of" not in read(await see(web, "/jobs")).text
+
+
+async def test_a_long_group_that_is_no_tenant_is_told_as_a_digest_and_what_that_is(app: App, web: Any) -> None:
+    app.queue("imports", fair_by="shop")
+
+    @app.job(queue="imports")
+    async def load(shop: str) -> None: ...
+
+    async with app:
+        await load.with_options(tenant="acme").delay("a shop with a name of more than 24 bytes")
+        page = read(await see(web, "/queues/imports"))
+        assert "A group ~… is a name of more than 24 bytes" in page.text
+        [turn] = await app.turns("imports")
+        assert turn.group in page.text
+        assert f"turn of {turn.group}" in read(await see(web, "/jobs")).text
 
 
 async def test_one_value_is_given_another_limit_and_it_holds_at_once(shop: Shop, web: Any) -> None:

@@ -25,6 +25,8 @@ from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.series import QueueSeries
 from asyncjobs.app.tenants import TenantStats
+from asyncjobs.app.turns import TurnStats, group_of_tenant
+from asyncjobs.core.lines import DIGEST_MARK
 
 __all__ = ["PAGES"]
 
@@ -33,6 +35,9 @@ _TURNS = 20
 
 # How old the list of tenants may be: many jobs are looked at for it.
 _TENANTS_S = 5.0
+
+# Of how many tenants of a queue the groups are told by name where these are digests.
+_MAX_TENANTS = 500
 
 
 class OneQueue(Done, frozen=True, forbid_unknown_fields=True):
@@ -81,9 +86,11 @@ async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
     )
     # One that no job was sent to yet has figures too.
     found = stats.queues[0] if stats.queues else await queues.queue(call.asking(NoQuery()))
-    turns = []
+    turns: list[TurnStats] = []
     if found.lined:
         turns = (await api_limits.turns(call.asking(api_limits.TurnsQuery(_TURNS + 1), name=name))).turns
+    digests = {one.group for one in turns[:_TURNS] if one.group.startswith(DIGEST_MARK)}
+    tenants_by_group = await _tenants_by_group(call, name) if digests else {}
     return {
         "queue": found,
         "workers": stats.workers,
@@ -91,8 +98,21 @@ async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
         # Jobs that have limits and no group take no turns with others.
         "turns": turns[:_TURNS] if any(one.group for one in turns) else [],
         "more_turns": len(turns) > _TURNS,
+        "tenants_by_group": tenants_by_group,
+        "has_digests": bool(digests - tenants_by_group.keys()),
         **charts,
     }
+
+
+async def _tenants_by_group(call: Call[Any], queue: str) -> dict[str, str]:
+    """Return the tenants whose groups are told as digests, where they have jobs in the queue, or had some lately."""
+
+    async def load() -> queues.ListedTenants:
+        return await queues.tenants(call.asking(queues.TenantsQuery(queue, limit=_MAX_TENANTS)))
+
+    found = await kept(call, ("tenants of", queue), _TENANTS_S, load)
+    groups = {group_of_tenant(one.tenant): one.tenant for one in found.tenants}
+    return {group: tenant for group, tenant in groups.items() if group != tenant}
 
 
 async def tenants(call: Call[Tenants]) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from jinja2.runtime import Context
 
 from asyncjobs.admin.dashboard.charts import spark
 from asyncjobs.admin.dashboard.outward import outward
+from asyncjobs.app.turns import group_of_tenant
 from asyncjobs.app.verbs.schedules import ScheduleInfo
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.text import is_harmless
@@ -129,6 +130,7 @@ FILTERS: Sequence[Callable[..., Any]] = (
     brief,
     clock,
     duration,
+    group_of_tenant,
     in_words,
     in_zone,
     number,
