@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -16,6 +18,7 @@ from asyncjobs.admin import Access, admin_api
 from asyncjobs.admin.api import bulk, undoing
 from asyncjobs.app import counting
 from asyncjobs.app.verbs import latest
+from tests import waiting
 from tests.web import Reply, fetch
 
 pytestmark = pytest.mark.anyio
@@ -89,20 +92,31 @@ async def test_what_would_be_done_is_counted_exactly_by_queue_tenant_group_and_t
 ) -> None:
     monkeypatch.setattr(counting, "_MAX_COUNT", 2)
 
-    async def counted(**which: str) -> tuple[int, bool]:
-        reply = (await ask(web, "/jobs/retry", {"filter": which, "dry_run": True})).json
+    async def counted(until: str | None = None, **which: str) -> tuple[int, bool]:
+        body = {"filter": which, "dry_run": True, **({"until": until} if until else {})}
+        reply = (await ask(web, "/jobs/retry", body)).json
         return reply["matched"], reply["matched_all"]
 
     async with app:
         await bury(app, shop, 1001, 1002, 1003)
-        await bury(app, shop, 1004, 1005, 1006, 1007, queue="second", tenant="acme")
+        await bury(app, shop, 1004, queue="second", tenant="acme")
+        # So that the other ones die later than that.
+        between = max(job.finished_at_ms or 0 for job in await app.failed_jobs()) + 1
+        await waiting.until(lambda: time.time_ns() // 1_000_000 > between, "the next millisecond but one")
+        await bury(app, shop, 1005, 1006, 1007, queue="second", tenant="acme")
+        noon = datetime.fromtimestamp(between / 1000, UTC).isoformat()
         first, second = sorted(
             (await ask(web, "/dead/groups", method="GET")).json["groups"], key=lambda one: one["count"]
         )
         assert await counted() == (7, True)
         assert await counted(queue="default") == (3, True)
         assert await counted(group=first["id"], queue="default") == (3, True)
-        assert await counted(tenant="acme", since=second["first_at"]) == (4, True)
+        assert await counted(tenant="acme") == (4, True)
+        assert await counted(tenant="acme", since=noon) == (3, True)
+        assert await counted(tenant="acme", until=noon) == (1, True)
+        assert await counted(until=noon) == (4, True)
+        assert await counted(group=second["id"], queue="second", since=noon) == (3, True)
+        assert await counted(since=first["first_at"], until=noon, queue="second") == (1, True)
         # For these, jobs are looked at.
         assert await counted(name=shop.name) == (2, False)
         assert await counted(group=second["id"], tenant="acme") == (2, False)
