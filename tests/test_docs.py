@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import inspect
 import re
 import shlex
@@ -22,6 +23,7 @@ from asyncjobs.cli import main as command_line
 from asyncjobs.cli.main import make_parser
 from asyncjobs.core.server import URL_OPTIONS
 from asyncjobs.jobs.registry import default_registry
+from asyncjobs.ports import Broker
 from asyncjobs.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -243,6 +245,24 @@ def test_every_command_has_a_section(capsys: pytest.CaptureFixture[str]) -> None
 
     assert len(commands) > 5
     assert sorted(commands) == sorted(command for section in SECTIONS for command in section.split(", "))
+
+
+def test_each_port_of_a_broker_is_in_the_table_of_ports_and_in_the_reference() -> None:
+    ports = {one.__name__ for one in Broker.__mro__} - {"Broker", "JobQueue", "Protocol", "Generic", "object"}
+    assert {"Intake", "Limits"} <= ports
+    how_to, reference = ((DOCS / page).read_text() for page in ("how-to/write-a-broker.md", "reference/api.md"))
+    assert set(re.findall(r"^\| `([A-Z][A-Za-z]+)` \|", how_to, re.MULTILINE)) == ports
+    assert ports <= set(re.findall(r"^::: asyncjobs\.ports\.([A-Za-z]+)$", reference, re.MULTILINE))
+
+
+def test_the_commands_that_take_the_app_without_an_option_are_named() -> None:
+    told = COMMAND_LINE.partition("The app may stand without `--app` too")[2].partition(": ")[2].partition(".\n\n")[0]
+    names = {command for section in SECTIONS for command in section.split(", ")}
+    taking = set()
+    for name in names:
+        with contextlib.suppress(SystemExit):
+            taking |= {name} if getattr(make_parser().parse_args([name, "shop:app"]), "short_app", None) else set()
+    assert set(re.findall("`([a-z]+)`", told)) == taking
 
 
 @pytest.mark.parametrize("section", SECTIONS)
