@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import tracemalloc
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
@@ -487,3 +488,24 @@ async def test_lines_on_redis_keep_their_promises(redis_server: Server, seed: in
     finally:
         await kit.broker.close()
         kit.close()
+
+
+async def test_jobs_that_are_claimed_and_given_back_for_long_take_no_more_memory() -> None:
+    bench = Bench(MemoryKit())
+    await send_lined(bench, "a")
+    await send_lined(bench, "b")
+
+    async def give_back(times: int) -> None:
+        for _ in range(times):
+            await bench.release((await bench.claim(1)).jobs)
+
+    tracemalloc.start()
+    try:
+        # What is kept of the last claims is bounded too, and by now complete.
+        await give_back(2_500)
+        before, _ = tracemalloc.get_traced_memory()
+        await give_back(1_000)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 50_000

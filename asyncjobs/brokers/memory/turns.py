@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Container
-from heapq import heappop, heappush, nsmallest
+from heapq import heapify, heappop, heappush, nsmallest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ __all__ = ["Turns"]
 
 # In how many lines the jobs of a group are counted.
 MAX_LINES = 100
+
+# How many entries of a heap may hold no longer, besides one for each group in turn.
+_MAX_VOID = 100
 
 
 class Turns:
@@ -134,3 +137,7 @@ class Turns:
         self.tags[group] = tag
         if group in self._rotations:
             heappush(self._heap, (tag, group))
+            if len(self._heap) > 2 * len(self._rotations) + _MAX_VOID:
+                aside = set(self._aside)
+                self._heap = [(self.tags[one], one) for one in self._rotations if one not in aside]
+                heapify(self._heap)
