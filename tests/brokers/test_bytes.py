@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -80,6 +81,25 @@ async def test_a_claim_whose_reply_does_not_get_through_asks_for_less_and_counts
         rest.jobs.extend(more)
     assert [*ids(repeated.jobs), *ids(rest.jobs)] == sent
     assert {(await bench.broker.find(bench.queue, one)).deaths for one in sent} == {0}  # type: ignore[union-attr]
+
+
+async def test_jobs_that_go_back_for_their_size_have_used_no_turns_of_their_groups(kit: RedisKit, bench: Bench) -> None:
+    # The server knows the script from now on.
+    await bench.claim(0)
+    # By turns: a first job of each group, then a second one.
+    sent = await bench.send(*(msgspec.structs.replace(large(bench), line=group) for _ in range(2) for group in "abc"))
+    is_lost = True
+    # The request gets through, and the reply doesn't.
+    turns = itertools.cycle([False, True])
+    kit.lose_commands(lambda: is_lost and next(turns))
+    for _ in range(3):
+        with pytest.raises(BrokerUnavailable):
+            await bench.claim(3, number=1, worker="slow")
+    is_lost = False
+    repeated = await bench.claim(3, number=1, worker="slow")
+    assert 1 <= len(repeated.jobs) <= 2
+    rest = [job_id for _ in sent for job_id in await bench.claim_ids(1, worker="other")]
+    assert [*ids(repeated.jobs), *rest] == sent
 
 
 async def test_a_claim_gets_through_where_only_large_replies_are_lost(

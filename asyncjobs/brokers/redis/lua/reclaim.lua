@@ -20,7 +20,7 @@ for member, id in string.gmatch(rest, '(%d+:%d:(%S+))') do
   ids[#ids + 1] = id
 end
 
-local jobs, leases, back, back_ids, waiting, flow = {}, {}, {}, {}, {}, nil
+local jobs, leases, back, back_ids, waiting, unused, flow = {}, {}, {}, {}, {}, {}, nil
 if redis.call('HEXISTS', q.cfg, 'flow') == 1 then
   flow = read_flow(q, now)
 end
@@ -42,6 +42,7 @@ for n, score in ipairs(redis.call('ZMSCORE', q.leased, unpack(members))) do
       line_up(waiting, priority_in(members[n]), id)
     else
       enter_line(flow, priority_in(members[n]), key, id, true)
+      unused[#unused + 1] = line_in(flow, priority_in(members[n]), key)
     end
   end
 end
@@ -52,6 +53,7 @@ if flow then
     none[n] = 0
   end
   end_slots(q, flow, back, none)
+  take_back_turns(q, flow, unused)
   is_any_on = plan_entered(q, flow)
 end
 
