@@ -232,6 +232,10 @@ def replicated(count: int) -> Iterator[tuple[Server, list[Server]]]:
             stack.callback(replicas[-1].close)
         with contextlib.closing(primary.client()) as client:
             until_sync(lambda: _online(client) == count, "the primary has its replicas")
+            # One that is online may still be loading what the primary has sent.
+            client.set("first", 1)
+            client.delete("first")
+            until_sync(lambda: client.wait(count, 100) == count, "the replicas follow")
         yield primary, replicas
 
 
