@@ -36,7 +36,7 @@ MAX_SECONDS = 0.3
 MAX_BYTES = 8 << 20
 
 # How many jobs one call looks at: some 5 to 10 ms.
-_A_CALL = 2_000
+_A_CALL = 2_500
 
 _MAX_SAMPLE = 10_000
 
