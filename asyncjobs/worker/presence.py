@@ -89,10 +89,15 @@ class Presence(Duty):
 
     async def start(self) -> None:
         """Announce the worker, and look for others that take its jobs for theirs, and for queues that nothing uses."""
-        await self.announce()
-        with contextlib.suppress(BrokerError):
-            warn_of_namesakes(self._info(), await self._broker.workers())
-            await warn_of_unused_queues(self._broker, self._queues, {one.queue for one in self._catalogue})
+        try:
+            await self.announce()
+            with contextlib.suppress(BrokerError):
+                warn_of_namesakes(self._info(), await self._broker.workers())
+                await warn_of_unused_queues(self._broker, self._queues, {one.queue for one in self._catalogue})
+        except BaseException:
+            # What has not started is not stopped either: a worker that is stopped meanwhile would seem to be there.
+            await self.stop()
+            raise
 
     async def announce(self) -> None:
         """Show the worker, and make jobs startable that waited for a worker of their names."""

@@ -26,6 +26,26 @@ from tests.waiting import SOON, Notes, until
 pytestmark = pytest.mark.anyio
 
 
+async def test_a_worker_that_is_stopped_while_it_starts_is_not_shown_any_more(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        hangs.set()
+        await asyncio.sleep(60)
+
+    async with app:
+        monkeypatch.setattr(broker_of(app), "unpark", hang)
+        worker = Worker(app, queues=["default"])
+        running = asyncio.create_task(worker.run(signals=False))
+        await until(hangs, "the worker has announced itself")
+        assert [one.id for one in (await app.stats()).workers] == [worker.id]
+        worker.stop()
+        await running
+        assert (await app.stats()).workers == []
+
+
 async def test_handlers_finish_after_the_worker_was_told_to_stop(app: App) -> None:
     started, release = asyncio.Event(), asyncio.Event()
 
