@@ -55,10 +55,8 @@ def test_what_will_not_pass_is_told_as_refused(error: Exception, message: str) -
 def test_a_server_that_repeats_the_password_does_not_make_it_known() -> None:
     # So Redis answers where AUTH is renamed.
     error = redis.exceptions.ResponseError("unknown command 'AUTH', with args beginning with: 'hunter2' ")
-    with (
-        pytest.raises(BrokerRefused, match="unknown command 'AUTH'") as caught,
-        translated(Address(password="hunter2")),
-    ):
+    address = Address(password="hunter2")
+    with pytest.raises(BrokerRefused, match="unknown command 'AUTH'") as caught, translated(address):
         raise error
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 

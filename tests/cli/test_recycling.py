@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,9 @@ def test_another_process_follows_under_a_supervisor(command: Command, app: App, 
         note.delay_sync(str(path), str(number))
     worker = command.start("worker", "shop:app", "--processes", "2", "--concurrency", "1", "--max-jobs", "2")
     until_sync(lambda: len(_pids(path)) == 6, "all jobs have run", within=3 * SOON)
-    assert len(set(_pids(path))) == 3
+    ran = Counter(_pids(path))
+    assert len(ran) > 2
+    assert max(ran.values()) == 2
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(SOON) == 0
 

@@ -18,6 +18,20 @@ from cryptography.x509.oid import NameOID
 __all__ = ["Authority", "tls_door"]
 
 
+# From Python 3.13 on, an authority must say that it may sign.
+_MAY_SIGN = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Authority:
     """An authority that signs itself, and whoever asks."""
 
@@ -25,7 +39,7 @@ class Authority:
         self._folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._signed(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
+        certificate = self._signed(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None), _MAY_SIGN)
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
@@ -61,7 +75,9 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
         for extension in extensions:
-            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+            builder = builder.add_extension(
+                extension, critical=isinstance(extension, (x509.BasicConstraints, x509.KeyUsage))
+            )
         return builder.sign(self._key, hashes.SHA256())
 
 

@@ -155,7 +155,7 @@ async def ask(port: int, request: bytes, host: str = "127.0.0.1") -> bytes:
     try:
         writer.write(request)
         return await asyncio.wait_for(reader.read(), SOON)
-    except ConnectionResetError:
+    except (BrokenPipeError, ConnectionResetError):
         return b""
     finally:
         writer.close()
