@@ -53,8 +53,15 @@ class Command:
 
     def run(self, *arguments: str, within: float = 40, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run to the end."""
+        return self._run("-m", "asyncjobs", *arguments, within=within, **environ)
+
+    def run_code(self, code: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of Python beside the module, to the end."""
+        return self._run("-c", code, within=40)
+
+    def _run(self, *arguments: str, within: float, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "asyncjobs", *arguments],
+            [sys.executable, *arguments],
             cwd=self.folder,
             env={**self.environ, **environ},
             capture_output=True,

@@ -218,14 +218,7 @@ def test_a_worker_runs_without_the_extras(command: Command) -> None:
         "import sys; sys.modules.update(rich=None, uvloop=None, pydantic=None)\n"
         "from asyncjobs.cli import main; sys.exit(main(['worker', 'shop:app', '--burst']))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=command.folder,
-        env=command.environ,
-        capture_output=True,
-        text=True,
-        timeout=40,
-    )
+    done = command.run_code(program)
     assert done.returncode == 0, done.stderr
 
 
@@ -240,14 +233,7 @@ def test_a_worker_imports_nothing_large_that_it_does_not_use(command: Command) -
         "main(['worker', 'shop:app', '--burst'])\n"
         f"print('large:', *sorted({{*{large}}} & (sys.modules.keys() - before)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=command.folder,
-        env=command.environ,
-        capture_output=True,
-        text=True,
-        timeout=40,
-    )
+    done = command.run_code(program)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "large:"
 

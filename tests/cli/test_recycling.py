@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -51,15 +49,7 @@ thread = threading.Thread(target=lambda: print("code", main(["worker", "shop:app
 thread.start()
 thread.join()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=command.folder,
-        env=command.environ,
-        capture_output=True,
-        text=True,
-        timeout=2 * SOON,
-        check=False,
-    )
+    done = command.run_code(program)
     assert "code 0" in done.stdout, done.stderr
 
 
