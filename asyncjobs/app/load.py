@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,7 +12,7 @@ from asyncjobs.core.histogram import add_to, percentile_ms
 from asyncjobs.core.retention import MINUTE_MS
 from asyncjobs.ports import PeriodFigures, QueueFigures, Series, WorkerInfo
 
-__all__ = ["LOOK_BACK", "TARGET_S", "Load", "QueueLoad", "load_of", "queue_load"]
+__all__ = ["LOOK_BACK", "TARGET_S", "Load", "QueueLoad", "QueueReading", "load_of", "queue_load"]
 
 #: How many minutes to read.
 LOOK_BACK = 61
@@ -76,6 +77,17 @@ class QueueLoad(Load, frozen=True, kw_only=True):
     """Jobs that ended in each of the last 30 minutes, oldest first, without the present one."""
 
 
+class QueueReading(NamedTuple):
+    """Of one queue, what the broker told from which its load follows."""
+
+    figures: QueueFigures
+    """Its figures."""
+    series: Series
+    """Its last ``LOOK_BACK`` minutes."""
+    held_back: int = 0
+    """How many of its jobs wait for a limit by name."""
+
+
 class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Of one queue, what its load follows from."""
 
@@ -91,25 +103,22 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     mean_run_s: float | None
 
 
-def queue_load(
-    figures: QueueFigures, series: Series, workers: Sequence[WorkerInfo], target_s: float, held_back: int = 0
-) -> QueueLoad:
+def queue_load(queue: QueueReading, workers: Sequence[WorkerInfo], target_s: float) -> QueueLoad:
     """Return the load of a queue.
 
     Args:
-        figures: Its figures.
-        series: Its last ``LOOK_BACK`` minutes.
+        queue: What was read of it.
         workers: The workers that are present.
         target_s: Within how many seconds the wanted slots are to run the backlog.
-        held_back: How many of its jobs wait for a limit by name.
     """
+    figures, series = queue.figures, queue.series
     minutes = {one.at_ms // MINUTE_MS: one for one in series.periods}
     present = series.now_ms // MINUTE_MS
     last = [minutes[number] for number in range(present - 60, present + 1) if number in minutes]
     waits: dict[int, int] = {}
     for one in last:
         add_to(waits, one.waits)
-    facts = _facts(figures, series, held_back)
+    facts = _facts(queue)
     own = [worker for worker in workers if figures.name in worker.queues]
     return QueueLoad(
         queue=figures.name,
@@ -125,24 +134,19 @@ def queue_load(
     )
 
 
-def load_of(
-    figures: Sequence[QueueFigures],
-    series: Sequence[Series],
-    workers: Sequence[WorkerInfo],
-    target_s: float,
-    held_back: Sequence[int],
-) -> Load:
-    """Return the load of several queues together; the arguments are as of ``queue_load``, one for each queue."""
-    names = {one.name for one in figures}
+def load_of(queues: Sequence[QueueReading], workers: Sequence[WorkerInfo], target_s: float) -> Load:
+    """Return the load of several queues together; the arguments are as of ``queue_load``."""
+    names = {one.figures.name for one in queues}
     own = [worker for worker in workers if names.intersection(worker.queues)]
-    return _load([_facts(*one) for one in zip(figures, series, held_back, strict=True)], own, target_s)
+    return _load([*map(_facts, queues)], own, target_s)
 
 
 def _ended(figures: PeriodFigures) -> int:
     return figures.succeeded + figures.failed + figures.cancelled
 
 
-def _facts(figures: QueueFigures, series: Series, held_back: int) -> _Facts:
+def _facts(queue: QueueReading) -> _Facts:
+    figures, series, held_back = queue
     present = series.now_ms // MINUTE_MS
     full = [one for one in series.periods if present - _RATE_MINUTES <= one.at_ms // MINUTE_MS < present]
     if not full:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from asyncjobs.app.load import Load, load_of, queue_load
+from asyncjobs.app.load import Load, QueueReading, load_of, queue_load
 from asyncjobs.core.histogram import bucket_of
 from asyncjobs.core.limits import QueueLimit
 from asyncjobs.ports import Held, Hold, LimitFigures, PeriodFigures, QueueFigures, Series, WorkerInfo
@@ -64,7 +64,7 @@ def worker(*queues: str, slots: int = 4) -> WorkerInfo:
 
 
 def one_load(own: QueueFigures, minutes: Series, slots: int = 4) -> Load:
-    return queue_load(own, minutes, [worker("default", slots=slots)], 60.0)
+    return queue_load(QueueReading(own, minutes), [worker("default", slots=slots)], 60.0)
 
 
 def test_a_backlog_is_gone_after_what_is_served_beyond_what_comes_in() -> None:
@@ -86,7 +86,8 @@ def test_a_backlog_that_does_not_shrink_is_never_gone(own: QueueFigures, minutes
 
 
 def test_without_a_worker_it_is_never_gone() -> None:
-    assert load_of([figures(ready=60, oldest_s=9)], [series(arrived=0, ended=120)], [], 60.0, [0]).drain_s is None
+    queue = QueueReading(figures(ready=60, oldest_s=9), series(arrived=0, ended=120))
+    assert load_of([queue], [], 60.0).drain_s is None
 
 
 def test_a_queue_that_keeps_up_is_soon_empty() -> None:
@@ -113,15 +114,16 @@ def test_no_more_slots_are_wanted_than_jobs_of_a_limited_queue_may_run() -> None
     limited = msgspec.structs.replace(figures(ready=600), limit=limit)
     assert one_load(figures(ready=600), series(arrived=120, ended=120)).wanted_slots > 20
     assert one_load(limited, series(arrived=120, ended=120)).wanted_slots == 3
-    two = [limited, figures(ready=60)]
-    assert load_of(two, [series(arrived=120, ended=120)] * 2, [], 60.0, [0, 0]).wanted_slots == pytest.approx(9, abs=1)
+    two = [QueueReading(one, series(arrived=120, ended=120)) for one in (limited, figures(ready=60))]
+    assert load_of(two, [], 60.0).wanted_slots == pytest.approx(9, abs=1)
 
 
 def test_what_a_limit_by_name_holds_back_wants_no_slots() -> None:
     minutes = series(arrived=0, ended=120)
 
     def wanted(ready: int, held_back: int) -> int:
-        load = queue_load(figures(ready=ready, running=3), minutes, [worker("default")], 60.0, held_back)
+        queue = QueueReading(figures(ready=ready, running=3), minutes, held_back)
+        load = queue_load(queue, [worker("default")], 60.0)
         assert (load.backlog, load.held_back) == (ready, min(held_back, ready))
         # It is gone in the time in which all of it is served.
         assert load.drain_s == pytest.approx(ready / 2)
@@ -139,8 +141,8 @@ def test_what_comes_in_and_is_held_back_wants_no_slots() -> None:
     minutes = series(arrived=600, ended=30)
 
     def wanted(ready: int, held_back: int) -> int:
-        figures_now = figures(ready=ready, running=1)
-        return queue_load(figures_now, minutes, [worker("default")], 60.0, held_back).wanted_slots
+        queue = QueueReading(figures(ready=ready, running=1), minutes, held_back)
+        return queue_load(queue, [worker("default")], 60.0).wanted_slots
 
     assert wanted(600, 600) in (1, 2)
     assert wanted(600, 300) == pytest.approx(11, abs=1)
@@ -149,13 +151,15 @@ def test_what_comes_in_and_is_held_back_wants_no_slots() -> None:
 
 def test_queues_together_count_a_worker_once() -> None:
     workers = [worker("a", "b"), worker("b", slots=2), worker("c", slots=50)]
-    both = [figures("a", ready=5, oldest_s=3), figures("b", ready=7, oldest_s=20)]
-    load = load_of(both, [series(arrived=60, ended=60)] * 2, workers, 60.0, [0, 3])
+    minutes = series(arrived=60, ended=60)
+    first = QueueReading(figures("a", ready=5, oldest_s=3), minutes)
+    second = QueueReading(figures("b", ready=7, oldest_s=20), minutes, held_back=3)
+    load = load_of([first, second], workers, 60.0)
     assert (load.backlog, load.held_back, load.oldest_wait_s, load.slots, load.workers) == (12, 3, 20, 6, 2)
     assert (load.arrival_rate, load.service_rate) == (2, 2)
 
 
 def test_the_first_minute_of_a_queue_counts_by_its_seconds() -> None:
     minute = PeriodFigures(at_ms=1_000 * MINUTE_MS, arrived=60, succeeded=30)
-    load = queue_load(figures(), Series(NOW_MS, [minute]), [], 60.0)
+    load = queue_load(QueueReading(figures(), Series(NOW_MS, [minute])), [], 60.0)
     assert (load.arrival_rate, load.service_rate) == (2, 1)

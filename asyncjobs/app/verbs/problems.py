@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from asyncjobs.app.connection import on_app_loop
-from asyncjobs.app.load import TARGET_S, QueueLoad, queue_load
+from asyncjobs.app.load import TARGET_S, QueueLoad, QueueReading, queue_load
 from asyncjobs.app.series import NameStats, QueueSeries, queue_series, span_of
 from asyncjobs.app.stats import Stats, stats
 from asyncjobs.app.triage.finding import Facts, Finding, ProblemLimits, ScheduleFacts
@@ -21,7 +21,7 @@ from asyncjobs.app.verbs.series import SeriesVerbs
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import ArgumentsError
-from asyncjobs.ports import DeadGroup, QueueFigures, Series, WorkerInfo
+from asyncjobs.ports import DeadGroup, Series, WorkerInfo
 
 __all__ = ["ProblemVerbs", "Situation", "situation_of"]
 
@@ -84,14 +84,13 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
         now = datetime.now(UTC)
         names = None if queue is None else set(await self._queues(queue))
         # At once, so that they share round trips.
-        (figures, series, workers, held_back), schedules, server = await asyncio.gather(
-            self._facts_of(names), self.schedules(), _nothing() if names is not None else self.server()
+        (queues, workers), schedules, server = await asyncio.gather(
+            self._readings_of(names), self.schedules(), _nothing() if names is not None else self.server()
         )
-        found = stats(figures, [one for one in workers if names is None or names.intersection(one.queues)])
-        loads = {
-            one.name: queue_load(one, own, workers, TARGET_S, held)
-            for one, own, held in zip(figures, series, held_back, strict=True)
-        }
+        found = stats(
+            [one.figures for one in queues], [one for one in workers if names is None or names.intersection(one.queues)]
+        )
+        loads = {one.figures.name: queue_load(one, workers, TARGET_S) for one in queues}
         surges = [name for name, load in loads.items() if load.died_last_hour >= limits.deaths]
         closed = [one.queue_name for one in found.queues if one.closed_lines]
         groups, usual, runs, gates = await asyncio.gather(
@@ -110,9 +109,7 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
                 gates=dict(zip(closed, gates, strict=True)),
                 groups=groups,
                 usual_deaths=dict(zip(surges, usual, strict=True)),
-                recovered={
-                    one.name: _recovered(own) for one, own in zip(figures, series, strict=True) if one.recovered
-                },
+                recovered={one.figures.name: _recovered(one.series) for one in queues if one.figures.recovered},
                 names={one.name: one for one in runs},
                 schedules=[_schedule(one) for one in schedules if names is None or one.queue in names],
                 server=server,
@@ -122,13 +119,11 @@ class ProblemVerbs(GroupVerbs, FigureVerbs, SeriesVerbs, ScheduleVerbs, Operatio
         )
         # A worker of these queues may run jobs of others.
         problems = [one for one in told if names is None or not one.queue or one.queue in names]
-        return Situation(found, loads, dict(zip(loads, series, strict=True)), problems)
+        return Situation(found, loads, {one.figures.name: one.series for one in queues}, problems)
 
-    async def _facts_of(
-        self, names: Collection[str] | None
-    ) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo], list[int]]:
+    async def _readings_of(self, names: Collection[str] | None) -> tuple[list[QueueReading], list[WorkerInfo]]:
         """Return what is known of those of the queues that are in use; ``None`` for all."""
-        return await self._facts(
+        return await self._readings(
             None if names is None else [one for one in await self._broker.queues() if one in names]
         )
 

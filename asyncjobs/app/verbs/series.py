@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 
 from asyncjobs.app.connection import on_app_loop
-from asyncjobs.app.load import LOOK_BACK, TARGET_S, Load, QueueLoad, load_of, queue_load
+from asyncjobs.app.load import LOOK_BACK, TARGET_S, Load, QueueLoad, QueueReading, load_of, queue_load
 from asyncjobs.app.series import (
     NameSeries,
     NameStats,
@@ -24,7 +24,7 @@ from asyncjobs.core.duration import Duration, to_ms
 from asyncjobs.core.lines import rule_in
 from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.errors import ArgumentsError
-from asyncjobs.ports import QueueFigures, Series, WorkerInfo
+from asyncjobs.ports import QueueFigures, WorkerInfo
 
 __all__ = ["SeriesVerbs"]
 
@@ -125,11 +125,8 @@ class SeriesVerbs(Verbs):
             ArgumentsError: ``queues`` are no names of queues, or ``target`` is no duration.
         """
         target_s = to_ms("target", target, least_ms=1_000) / 1000
-        figures, series, workers, held_back = await self._facts(queues)
-        return [
-            queue_load(one, own, workers, target_s, held)
-            for one, own, held in zip(figures, series, held_back, strict=True)
-        ]
+        found, workers = await self._readings(queues)
+        return [queue_load(one, workers, target_s) for one in found]
 
     @on_app_loop
     async def load(self, queues: Collection[str] | None = None, *, target: Duration = TARGET_S) -> Load:
@@ -143,14 +140,15 @@ class SeriesVerbs(Verbs):
             ArgumentsError: ``queues`` are no names of queues, or ``target`` is no duration.
         """
         target_s = to_ms("target", target, least_ms=1_000) / 1000
-        figures, series, workers, held_back = await self._facts(queues)
-        return load_of(figures, series, workers, target_s, held_back)
+        return load_of(*await self._readings(queues), target_s)
 
-    async def _facts(
-        self, queues: Collection[str] | None
-    ) -> tuple[list[QueueFigures], list[Series], list[WorkerInfo], list[int]]:
-        (figures, series), workers = await asyncio.gather(self._figures_of(queues), self._broker.workers())
-        return figures, series, workers, await asyncio.gather(*map(self._held_back, figures))
+    async def _readings(self, queues: Collection[str] | None) -> tuple[list[QueueReading], list[WorkerInfo]]:
+        """Return what the load of each queue follows from, and the workers that are present."""
+        names, broker = await self._known(queues), self._broker
+        each = asyncio.gather(*(broker.series(one, "minute", LOOK_BACK) for one in names))
+        figures, series, workers = await asyncio.gather(broker.overview(names), each, broker.workers())
+        held_back = await asyncio.gather(*map(self._held_back, figures))
+        return [QueueReading(*one) for one in zip(figures, series, held_back, strict=True)], workers
 
     async def _held_back(self, queue: QueueFigures) -> int:
         """Return how many jobs of a queue wait for a limit by name, each of them for one."""
@@ -158,12 +156,6 @@ class SeriesVerbs(Verbs):
             return 0
         # The figures of a limit add up those of its values.
         return sum(one.jobs for one in await self._broker.gates(queue.name, 1) if one.gate == rule_in(one.gate))
-
-    async def _figures_of(self, queues: Collection[str] | None) -> tuple[list[QueueFigures], list[Series]]:
-        names, broker = await self._known(queues), self._broker
-        each = asyncio.gather(*(broker.series(one, "minute", LOOK_BACK) for one in names))
-        figures, series = await asyncio.gather(broker.overview(names), each)
-        return figures, series
 
     async def _known(self, queues: Collection[str] | None) -> list[str]:
         """Return the given queues; for ``None``, all queues in use."""
