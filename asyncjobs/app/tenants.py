@@ -60,9 +60,9 @@ class TenantList(msgspec.Struct, frozen=True, kw_only=True):
 
     tenants: list[TenantSummary]
     """The tenants: those with the most waiting jobs first, then those with the most running ones, then those that are
-    suspended, then those of whom a job ended last. Where ``is_exact`` is false, only the first page is in this order;
-    the pages behind it list all tenants, those of whom a job ended last first. The list may be empty although there is
-    a next page."""
+    suspended, then those of whom a job ended last. Where ``is_exact`` is false, only the first page goes by what waits
+    and runs, with 100 of them at most; behind these come all others, those of whom a job ended last first. The list may
+    be empty although there is a next page."""
     next: str
     """What asks for the next page as ``after``; empty if there is none."""
     waiting: int

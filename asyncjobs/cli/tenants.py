@@ -21,8 +21,8 @@ examples:
   asyncjobs tenants --queue bulk --limit 20 --url redis://localhost:6379/0
 
 Where very many jobs wait or run, what waits and runs of each tenant is told from a
-sample, and a ~ stands before the number. Then --after lists all tenants, those of
-whom a job ended last first, and so the ones of the first list again.
+sample, and a ~ stands before the number. Then the first 100 at most go by it, on the
+first list; --after lists all others, those of whom a job ended last first.
 """
 
 
@@ -49,7 +49,7 @@ def _tenants(options: argparse.Namespace) -> int:
     columns = ["tenant", "waiting", "running", "dead", "completed", "died", "p95", "ran for", "last end (UTC)", "state"]
     print_tables(options, found, Table("Tenants", columns, [_row(one, found) for one in found.tenants]))
     if found.next and not options.json:
-        what = "the next tenants" if found.is_exact else "all tenants by their last end"
+        what = "the next tenants" if found.is_exact else "the next tenants, by their last end"
         print_note(f"asyncjobs: for {what}, add --after {shlex.quote(found.next)}")
     elif not found.tenants:
         note_unknown_queue(app, options.queue)

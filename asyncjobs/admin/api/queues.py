@@ -57,8 +57,8 @@ class ListedTenants(msgspec.Struct, frozen=True, kw_only=True):
     """Some tenants, and how exact their numbers are."""
 
     tenants: list[TenantSummary]
-    """The tenants: those with the most waiting jobs first. Where ``is_exact`` is false, only the first page is in this
-    order; the pages behind it list all tenants, those of whom a job ended last first."""
+    """The tenants: those with the most waiting jobs first. Where ``is_exact`` is false, only the first 100 are in this
+    order, on the first page; behind these come all others, those of whom a job ended last first."""
     next: str | None
     """``after`` of the next tenants, ``null`` if there are none."""
     waiting: int

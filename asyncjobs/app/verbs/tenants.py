@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import itertools
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from asyncjobs.app.connection import on_app_loop
@@ -26,6 +28,12 @@ _SAMPLED, _LEAST_SAMPLED = 1_000, 100
 # How often the tenants of whom a job has ended are read for one page, where most are listed before.
 _MAX_READS = 10
 
+# How many tenants are listed by what a sample tells of them, before all others by their ends.
+_MAX_RANKED = 100
+
+# How many characters stand for each of these in the cursors of the pages behind.
+_MARK_CHARS = 8
+
 _PLACES: tuple[Place, ...] = ("ready", "scheduled", "parked", "running")
 
 
@@ -36,9 +44,23 @@ class _Whole(NamedTuple):
     """When a job of the tenant ended last, in Unix milliseconds; 0 for those of whom none has, who come last."""
     tenant: str
     """The tenant's id, which is empty at the begin."""
+    listed: frozenset[str] = frozenset()
+    """The marks of the tenants that were listed before by what waits and runs."""
+
+    def has(self, tenant: str) -> bool:
+        """Return whether ``tenant`` was listed before."""
+        return _mark(tenant) in self.listed
 
 
 _WHOLE = _Whole(1, "")
+
+
+def _mark(tenant: str) -> str:
+    """Return a digest of a tenant's id, so long that it is hardly ever that of another tenant too.
+
+    One of a million others has that of one of a hundred with a chance of 1 in 2,800,000, and is left out then.
+    """
+    return base64.urlsafe_b64encode(hashlib.blake2b(tenant.encode(), digest_size=6).digest()).decode()
 
 
 class TenantVerbs(Verbs):
@@ -54,15 +76,16 @@ class TenantVerbs(Verbs):
         are suspended.
 
         Where more than 1,000 jobs wait or run, some of them are looked at, evenly from all queues, and others for each
-        page. So only the first page goes by what waits and runs. The pages behind it go through all tenants, those of
-        whom a job ended last first, and list the tenants of the first page again. Those of whom no job has ended come
-        last, as far as the sample for that page has them.
+        page. So only the first tenants go by what waits and runs, on the first page and 100 at most. All others come
+        behind them, those of whom a job ended last first. Those of whom no job has ended come last, as far as the
+        sample for that page has them.
 
         Args:
             queue: Only in this queue, or in these queues; by default in all.
             limit: How many tenants at most, 1 to 1,000.
             after: ``next`` of the page before, empty for the first page. A tenant whose numbers change while pages are
-                read, or of whom a job ends, may be missed, or come twice.
+                read, or of whom a job ends, may be missed. It may come twice where the numbers are exact, or cease to
+                be.
 
         Returns:
             The tenants and whether the numbers are exact: if they are, those with the most waiting jobs come first.
@@ -118,24 +141,30 @@ class TenantVerbs(Verbs):
     ) -> tuple[list[str], _Cursor | None]:
         """Return the tenants of a page, and behind whom the next one begins; ``None`` if there is none."""
         if begin is not None and not census.is_exact and not isinstance(begin, _Whole):
-            # Numbers of jobs that were all counted mean nothing in a sample.
-            begin = _WHOLE
+            # Numbers of jobs that were all counted mean nothing in a sample, but ends are what they were.
+            begin = _Whole(begin.at_ms, begin.tenant) if isinstance(begin, TenantEnd) else _WHOLE
         if isinstance(begin, _Whole):
             return await self._whole(queues, census, limit, begin)
         if isinstance(begin, TenantEnd):
-            return await self._ended(queues, census, limit, begin)
-        found, then = await self._ranked(queues, census, limit, begin)
-        return found, then if then is None or census.is_exact else _WHOLE
+            return await self._ended(queues, census.__contains__, limit, begin)
+        ranks = census.ranks(begin)
+        if census.is_exact:
+            return await self._ranked(queues, census, limit, ranks)
+        first = [one.tenant for one in ranks[: min(limit, _MAX_RANKED)]]
+        behind = _WHOLE._replace(listed=frozenset(map(_mark, first)))
+        others, then = await self._whole(queues, census, max(1, limit - len(first)), behind)
+        if len(first) == limit:
+            return first, behind if others or then else None
+        return [*first, *others], then
 
     async def _ranked(
-        self, queues: Sequence[str], census: Census, limit: int, begin: Rank | None
+        self, queues: Sequence[str], census: Census, limit: int, ranks: Sequence[Rank]
     ) -> tuple[list[str], Rank | TenantEnd | None]:
         """Return tenants by what waits and runs, then those of whom a job has ended, and behind whom the next begin."""
-        ranks = census.ranks(begin)
         first = [one.tenant for one in ranks[:limit]]
         if len(ranks) > limit:
             return first, ranks[limit - 1]
-        ended, end = await self._ended(queues, census, max(1, limit - len(first)), None)
+        ended, end = await self._ended(queues, census.__contains__, max(1, limit - len(first)), None)
         if len(first) == limit:
             return first, ranks[-1] if ended or end else None
         return [*first, *ended], end
@@ -143,21 +172,22 @@ class TenantVerbs(Verbs):
     async def _whole(
         self, queues: Sequence[str], census: Census, limit: int, after: _Whole
     ) -> tuple[list[str], _Whole | None]:
-        """Return tenants by their ends, whatever waits, then those without an end, and behind whom the next begin."""
+        """Return tenants by their ends, then those without an end, and behind whom the next begin."""
         found: list[str] = []
         if after.at_ms:
             behind = TenantEnd(after.tenant, after.at_ms) if after.tenant else None
-            found, end = await self._ended(queues, (), limit, behind)
+            found, end = await self._ended(queues, after.has, limit, behind)
             if end is not None:
-                return found, _Whole(end.at_ms, end.tenant)
+                return found, after._replace(at_ms=end.at_ms, tenant=end.tenant)
         known = _latest(await self._broker.tenant_ends(queues, [*census]))
         begin = "" if after.at_ms else after.tenant
-        others = sorted(one for one in census if one not in known and one > begin)
+        others = sorted(one for one in census if one not in known and one > begin and not after.has(one))
         page = others[: limit - len(found)]
-        return [*found, *page], _Whole(0, page[-1] if page else begin) if len(page) < len(others) else None
+        then = after._replace(at_ms=0, tenant=page[-1] if page else begin)
+        return [*found, *page], then if len(page) < len(others) else None
 
     async def _ended(
-        self, queues: Sequence[str], besides: Container[str], limit: int, after: TenantEnd | None
+        self, queues: Sequence[str], is_listed: Callable[[str], bool], limit: int, after: TenantEnd | None
     ) -> tuple[list[str], TenantEnd | None]:
         """Return tenants of whom a job has ended, latest first, and behind whom the next begin."""
         found: list[TenantEnd] = []
@@ -171,7 +201,7 @@ class TenantVerbs(Verbs):
                 if cut is not None and _end_order(one) < _end_order(cut):
                     break
                 # In another queue, a job of it may have ended later: there it was listed.
-                if one.tenant not in besides and latest.get(one.tenant) == one.at_ms:
+                if not is_listed(one.tenant) and latest.get(one.tenant) == one.at_ms:
                     if len(found) == limit:
                         return [end.tenant for end in found], found[-1]
                     found.append(one)
@@ -228,7 +258,9 @@ _Cursor = Rank | TenantEnd | _Whole
 def _cursor(place: _Cursor) -> str:
     if isinstance(place, Rank):
         return f"{place.waiting} {place.running} {place.tenant}"
-    return f"{place.at_ms} {'*' if isinstance(place, _Whole) else '-'} {place.tenant}"
+    if isinstance(place, TenantEnd):
+        return f"{place.at_ms} - {place.tenant}"
+    return f"{place.at_ms} *{''.join(sorted(place.listed))} {place.tenant}"
 
 
 def _read_cursor(text: str) -> _Cursor | None:
@@ -241,13 +273,15 @@ def _read_cursor(text: str) -> _Cursor | None:
         return None
     number, _, rest = text.partition(" ")
     other, _, tenant = rest.partition(" ")
-    if not _is_number(number) or not (other in ("-", "*") or _is_number(other)) or not (tenant or other == "*"):
-        raise ArgumentsError(
-            f"after={shown(text)}: expected the next of a page before; leave it out for the first page"
-        )
-    if other == "*":
-        return _Whole(int(number), tenant)
-    return TenantEnd(tenant, int(number)) if other == "-" else Rank(int(number), int(other), tenant)
+    if _is_number(number):
+        if other.startswith("*") and len(other) % _MARK_CHARS == 1 and len(other) <= 1 + _MARK_CHARS * _MAX_RANKED:
+            marks = (other[start : start + _MARK_CHARS] for start in range(1, len(other), _MARK_CHARS))
+            return _Whole(int(number), tenant, frozenset(marks))
+        if other == "-" and tenant:
+            return TenantEnd(tenant, int(number))
+        if _is_number(other) and tenant:
+            return Rank(int(number), int(other), tenant)
+    raise ArgumentsError(f"after={shown(text)}: expected the next of a page before; leave it out for the first page")
 
 
 def _is_number(text: str) -> bool:
