@@ -16,7 +16,7 @@ from asyncjobs.brokers.redis.declaration import Field, Table, read_declaration
 from asyncjobs.brokers.redis.keys import FAMILIES, KEY_NAMES, QueueKeys
 from asyncjobs.brokers.redis.prelude import prelude, with_rows
 from asyncjobs.brokers.redis.scripts import Script, Value, load
-from asyncjobs.brokers.redis.source import read_script, with_literals, with_rare, without_unused
+from asyncjobs.brokers.redis.source import parts_of, read_script, with_literals, with_rare, without_unused
 from asyncjobs.testing.conformance import BrokerConformance
 from tests.conformance.kits import RedisKit
 from tests.servers import Server
@@ -147,12 +147,13 @@ local function used()
 end
 return used()
 """
-    assert without_unused(text) == "local function used()\n  return 2\nend\nreturn used()\n"
+    kept = "".join(part.text for part in without_unused(parts_of(text)))
+    assert kept == "local function used()\n  return 2\nend\nreturn used()\n"
 
 
 def test_constants_stand_in_a_script_as_what_they_are_but_not_within_text() -> None:
-    text = "local PART = 10\nlocal NEW, OLD = 'n, m', 'o'\nlocal PLACE = {}\nreturn {PART, OLD .. NEW, 'PART', PLACE}\n"
-    assert with_literals(text) == "local PLACE = {}\nreturn {10, 'o' .. 'n, m', 'PART', PLACE}\n"
+    text = "local PART = 10\nlocal NEW, OLD = 'n, m', 'o'\nlocal PLACE = {}\nreturn {PART, NEW, 'PART', PLACE, a.OLD}\n"
+    assert with_literals(text) == "local PLACE = {}\nreturn {10, 'n, m', 'PART', PLACE, a.OLD}\n"
 
 
 RARE = """local calls = 0
@@ -177,7 +178,7 @@ return {often(way), calls}
 
 
 def test_rare_functions_are_made_with_what_only_they_call_where_one_is_called(client: redis.Redis) -> None:
-    text = with_rare(RARE, ["seldom"])
+    text = with_rare(parts_of(RARE), ["seldom"])
     group = text[text.index("function rare()") : text.index("return rare_ones")]
     assert re.findall(r"local function (\w+)", group) == ["inner", "seldom"]
     assert client.eval(f"local way = 'often'\n{text}", 0) == client.eval(f"local way = 'often'\n{RARE}", 0) == [1, 0]
@@ -186,7 +187,7 @@ def test_rare_functions_are_made_with_what_only_they_call_where_one_is_called(cl
 
 def test_a_rare_function_that_the_script_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match=r"calls \['gone'\] rare"):
-        with_rare(RARE, ["seldom", "gone"])
+        with_rare(parts_of(RARE), ["seldom", "gone"])
 
 
 def test_arguments_reach_lua_under_their_names_also_behind_tables_of_any_length(client: redis.Redis) -> None:
@@ -202,7 +203,7 @@ def test_arguments_reach_lua_under_their_names_also_behind_tables_of_any_length(
     )
     declared = read_declaration(body)
     body = with_rows(body, declared.tables)
-    text = prelude(declared, body) + body
+    text = prelude(declared, parts_of(body)) + body
     keys = KEYS.named(("ready", "bell"))
     for rows in ([], ["a", 5], ["a", 5, "b", 6]):
         for words in ([], ["x"], ["x", "y"]):

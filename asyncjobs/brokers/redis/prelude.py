@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from asyncjobs.brokers.redis import keys
 from asyncjobs.brokers.redis.declaration import Declaration, Field, Table
 from asyncjobs.brokers.redis.keys import FAMILIES, KEY_NAMES
+from asyncjobs.brokers.redis.source import Part
 from asyncjobs.core import retention
 from asyncjobs.core.bounds import MAX_DURATION_MS
 from asyncjobs.core.limits import QUANTUM_MS
@@ -63,7 +64,8 @@ end""",
 }
 
 _WORD = re.compile(r"\w+")
-_KEY = re.compile(r"\bq\.(\w+)")
+# A field of ``q``, not of a name that ends so: what stands first is what the search skips to.
+_KEY = re.compile(r"q\.(?<!\wq\.)(\w+)")
 _ROW = re.compile(r"^( *)--- @row (\w+) (\w+): (.+)$", re.MULTILINE)
 
 
@@ -84,18 +86,18 @@ def with_rows(text: str, tables: Sequence[Table]) -> str:
     return _ROW.sub(bind, text)
 
 
-def keys_of(text: str) -> tuple[str, ...]:
-    """Return the names of the keys that ``text`` uses as ``q.<name>``, in the order in which it takes the keys.
+def keys_of(parts: Sequence[Part]) -> tuple[str, ...]:
+    """Return the names of the keys that ``parts`` use as ``q.<name>``, in the order in which the script takes them.
 
     There is always one, which tells what all keys of the queue begin with.
     """
-    named = set(_KEY.findall(text)) or {"cfg"}
+    named = {name for part in parts if "q" in part.words for name in _KEY.findall(part.text)} or {"cfg"}
     return tuple(name for name in KEY_NAMES if name in named)
 
 
-def prelude(declared: Declaration, text: str) -> str:
-    """Return the Lua to put before ``text``, a script with the header ``declared``."""
-    named = set(_WORD.findall(text))
+def prelude(declared: Declaration, parts: Sequence[Part]) -> str:
+    """Return the Lua to put before ``parts``, a script with the header ``declared``."""
+    named = set[str]().union(*(part.words for part in parts))
     args = [f"local {field.name} = {_bound(field, f'ARGV[{at}]')}" for at, field in enumerate(declared.args, 1)]
     args += _tables(declared.tables, str(len(declared.args)))
     named.update(_WORD.findall("\n".join(args)))
@@ -105,7 +107,7 @@ def prelude(declared: Declaration, text: str) -> str:
     for family, start in FAMILIES.items():
         if f"{family}_key" in named:
             lines += [f"local function {family}_key(q, part)", f"  return q.base .. '{start}' .. part", "end"]
-    lines += _queue(keys_of(text), is_one="QUEUES" not in named)
+    lines += _queue(keys_of(parts), is_one="QUEUES" not in named)
     lines += args
     return "\n".join(lines) + "\n"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncjobs.brokers.redis.declaration import Field, read_declaration
 from asyncjobs.brokers.redis.prelude import keys_of, prelude, with_rows
-from asyncjobs.brokers.redis.source import read_script, with_literals, with_rare, without_unused
+from asyncjobs.brokers.redis.source import parts_of, read_script, with_literals, with_rare, without_unused
 
 __all__ = ["Script", "Value", "load"]
 
@@ -42,8 +42,8 @@ class Script:
     def _read(self) -> None:
         source = read_script(self.name)
         declared = read_declaration(source)
-        body = without_unused(with_rows(source, declared.tables))
-        self.text = with_rare(with_literals(prelude(declared, body) + body), declared.rare)
+        body = without_unused(parts_of(with_rows(source, declared.tables)))
+        self.text = with_literals(with_rare([*parts_of(prelude(declared, body)), *body], declared.rare))
         """The text, as a server takes it."""
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         """The SHA-1 by which a server knows a text that it has run before."""

@@ -7,10 +7,11 @@ they name, and what is made is garbage that the server collects in the midst of 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["read_script", "with_rare", "with_literals", "without_unused"]
+__all__ = ["Part", "parts_of", "read_script", "with_literals", "with_rare", "without_unused"]
 
 _LUA = Path(__file__).parent / "lua"
 # All are read at the import: were one read when it is called first, a program whose package is replaced while it runs
@@ -20,14 +21,29 @@ _FILES = {
 }
 _INCLUDE = re.compile(r"^--- @include (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
-_WORD = re.compile(r"\w+")
+# What is no part of a word, as a space: to split a text so is three times as fast as to search it for words.
+_SPACED = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) == "_")}
 # A text, or a name that is no field of a table.
 _NAME = re.compile(r"'[^'\n]*'|(?<![\w.])\w+")
+# A constant, but no field of that name, and no text that begins with it. The letter stands before what is looked for in
+# front of it: so the search skips what is no capital letter, and is four times as fast.
+_CONSTANT = re.compile(r"[A-Z](?<![\w.'].)[A-Z_]*\b")
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?^end\n+", re.MULTILINE | re.DOTALL)
 _VALUE = re.compile(r"\d+|'[^'\n]*'")
 _LITERAL = re.compile(
     rf"^local ([A-Z_]+(?:, [A-Z_]+)*) = ((?:{_VALUE.pattern})(?:, (?:{_VALUE.pattern}))*)\n", re.MULTILINE
 )
+
+
+class Part(NamedTuple):
+    """A function of a script, or what stands between two."""
+
+    function: str
+    """The function's name; empty for what stands between."""
+    text: str
+    """The Lua."""
+    words: frozenset[str]
+    """The words in it."""
 
 
 def read_script(name: str) -> str:
@@ -45,11 +61,72 @@ def _read(path: str, included: set[str]) -> str:
     return _INCLUDE.sub(include, _FILES[path])
 
 
-def without_unused(text: str) -> str:
-    """Return ``text`` without comments, and without the functions that it doesn't call."""
+def parts_of(text: str) -> list[Part]:
+    """Return ``text`` without comments, as its functions and what stands between them."""
     text = _COMMENT.sub("", text)
-    called = _called(text)
-    return _FUNCTION.sub(lambda found: found[0] if found[1] in called else "", text)
+    parts, at = [], 0
+    for found in _FUNCTION.finditer(text):
+        parts += [_part("", text[at : found.start()]), _part(found[1], found[0])]
+        at = found.end()
+    return [*parts, _part("", text[at:])]
+
+
+def _part(function: str, text: str) -> Part:
+    return Part(function, text, frozenset(text.translate(_SPACED).split()))
+
+
+def without_unused(parts: Sequence[Part]) -> list[Part]:
+    """Return ``parts`` without the functions that nothing calls."""
+    called = _called(parts)
+    return [part for part in parts if not part.function or part.function in called]
+
+
+def with_rare(parts: Sequence[Part], names: Collection[str]) -> str:
+    """Return the text of ``parts`` with the functions ``names``, and those that only they call, made at the first call.
+
+    Raises:
+        ValueError: One of them is no function of the script.
+    """
+    functions = {part.function for part in parts if part.function}
+    if unknown := set(names).difference(functions):
+        raise ValueError(f"a script calls {sorted(unknown)} rare, which are no functions of it")
+    if not names:
+        return "".join(part.text for part in parts)
+    rare = functions.difference(_called(parts, names)).union(names)
+    called = rare & frozenset().union(*(part.words for part in parts if part.function not in rare))
+    fields = ", ".join(f"{name} = {name}" for name in sorted(called))
+    group = [
+        "function rare()\n",
+        "if not rare_ones then\n",
+        *(part.text for part in parts if part.function in rare),
+        f"rare_ones = {{{fields}}}\nend\nreturn rare_ones\nend\n",
+    ]
+    text = ["local rare, rare_ones\n"]
+    last = max(at for at, part in enumerate(parts) if part.function in rare)
+    for at, part in enumerate(parts):
+        if part.function not in rare:
+            text.append(_by_field(part, called))
+        elif at == last:
+            text += group
+    return "".join(text)
+
+
+def _by_field(part: Part, called: Collection[str]) -> str:
+    """Return the text of ``part`` with calls of ``rare().name`` in the place of those of a ``called`` name."""
+    if part.words.isdisjoint(called):
+        return part.text
+    return _NAME.sub(lambda name: f"rare().{name[0]}" if name[0] in called else name[0], part.text)
+
+
+def _called(parts: Sequence[Part], apart: Collection[str] = ()) -> set[str]:
+    """Return the functions that ``parts`` call outside of functions, and what those call that aren't ``apart``."""
+    words = {part.function: part.words for part in parts if part.function}
+    called: set[str] = set()
+    new = words.keys() & frozenset().union(*(part.words for part in parts if not part.function))
+    while new:
+        called |= new
+        new = (words.keys() & frozenset().union(*(words[name] for name in new.difference(apart)))) - called
+    return called
 
 
 def with_literals(text: str) -> str:
@@ -57,46 +134,4 @@ def with_literals(text: str) -> str:
     values: dict[str, str] = {}
     for names, literals in _LITERAL.findall(text):
         values.update(zip(names.split(", "), _VALUE.findall(literals), strict=True))
-    return _NAME.sub(lambda word: values.get(word[0], word[0]), _LITERAL.sub("", text))
-
-
-def with_rare(text: str, names: Collection[str]) -> str:
-    """Return ``text`` with the functions ``names``, and those that only they call, made where one is called first.
-
-    Raises:
-        ValueError: One of them is no function of ``text``.
-    """
-    if unknown := set(names).difference(_FUNCTION.findall(text)):
-        raise ValueError(f"a script calls {sorted(unknown)} rare, which are no functions of it")
-    if not names:
-        return text
-    rare = set(names).union(set(_FUNCTION.findall(text)) - _called(text, names))
-    made = [found[0] for found in _FUNCTION.finditer(text) if found[1] in rare]
-    last = max(found.end() for found in _FUNCTION.finditer(text) if found[1] in rare)
-    before, behind = (
-        _FUNCTION.sub(lambda found: "" if found[1] in rare else found[0], part) for part in (text[:last], text[last:])
-    )
-    called = rare.intersection(_WORD.findall(before + behind))
-    before, behind = (
-        _NAME.sub(lambda name: f"rare().{name[0]}" if name[0] in called else name[0], part) for part in (before, behind)
-    )
-    fields = ", ".join(f"{name} = {name}" for name in sorted(called))
-    group = [
-        "function rare()\n",
-        "if not rare_ones then\n",
-        *made,
-        f"rare_ones = {{{fields}}}\nend\nreturn rare_ones\nend\n",
-    ]
-    return f"local rare, rare_ones\n{before}{''.join(group)}{behind}"
-
-
-def _called(text: str, apart: Collection[str] = ()) -> set[str]:
-    """Return the functions that ``text`` calls outside of functions, and what those call that aren't ``apart``."""
-    functions = {found[1]: found[0] for found in _FUNCTION.finditer(text)}
-    called: set[str] = set()
-    new = functions.keys() & _WORD.findall(_FUNCTION.sub("", text))
-    while new:
-        called |= new
-        words = {word for name in new.difference(apart) for word in _WORD.findall(functions[name])}
-        new = (functions.keys() & words) - called
-    return called
+    return _CONSTANT.sub(lambda word: values.get(word[0], word[0]), _LITERAL.sub("", text))
