@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from asyncjobs.core.gates import key_text
@@ -9,7 +11,7 @@ from asyncjobs.core.lines import short_value
 from asyncjobs.core.priority import Priority
 from asyncjobs.ports import TurnFigures
 
-__all__ = ["MAX_TURNS", "TurnStats", "group_of_tenant", "turn_stats"]
+__all__ = ["MAX_TURNS", "TurnStats", "group_of_tenant", "tenants_by_group", "turn_stats"]
 
 #: How many groups are told at most.
 MAX_TURNS = 500
@@ -33,6 +35,12 @@ class TurnStats(msgspec.Struct, frozen=True, kw_only=True):
 def group_of_tenant(tenant: str) -> str:
     """Return the group of a tenant's jobs in a queue whose tenants take turns."""
     return short_value(key_text(tenant))
+
+
+def tenants_by_group(tenants: Iterable[str]) -> dict[str, str]:
+    """Return those of the tenants whose groups are digests, by their groups."""
+    groups = {group_of_tenant(one): one for one in tenants}
+    return {group: tenant for group, tenant in groups.items() if group != tenant}
 
 
 def turn_stats(figures: TurnFigures) -> TurnStats:

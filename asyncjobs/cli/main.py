@@ -32,6 +32,7 @@ from asyncjobs.cli import (
     stats,
     tenants,
     top,
+    turns,
     why,
     worker,
 )
@@ -61,6 +62,7 @@ _MODULES = (
     dead,
     holds,
     limits,
+    turns,
     purge,
     schedules,
     audit,

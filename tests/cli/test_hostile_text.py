@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from asyncjobs import App, ArgumentsError, RetryPolicy, Worker
+from asyncjobs import TENANT, App, ArgumentsError, RetryPolicy, Worker
 from asyncjobs.cli import main
 from tests.cli.conftest import Command
 from tests.cli.lines import COMMANDS, HOSTILE, Terminal, assert_safe
@@ -48,6 +48,8 @@ class Harm:
         self.dead = call.with_options(job_id=f"dead{own_id}").delay_sync(text).id
         self._drain()
         self.waiting = call.with_options(job_id=own_id).delay_sync(text).id
+        self.app.queue("turns", fair_by=TENANT)
+        call.with_options(queue="turns").delay_sync(text)
         self.app.sync.add_schedule(own_id, call.request(text), every=3600)
         [self.schedule] = [info.id for info in self.app.sync.schedules()]
 
@@ -90,6 +92,7 @@ class Harm:
             ["schedules", "next", self.schedule],
             ["queues"],
             ["limits"],
+            ["turns", "turns"],
             ["workers"],
             ["audit"],
             ["doctor"],
@@ -176,7 +179,7 @@ def test_json_has_it_all_and_shows_none_of_it(harm: Harm, look: Look) -> None:
     told = {tuple(line): look("pipe", *line, "--json")[1] for line in (*harm.reading(), *harm.changing())}
     for shown in told.values():
         assert_safe(shown)
-    [job] = json.loads(told["jobs",])
+    [job] = [one for one in json.loads(told["jobs",]) if one["queue"] == "default"]
     assert (job["name"], job["tenant"], job["id"]) == (harm.name, harm.tenant, harm.waiting)
     assert job["metadata"] == {harm.text: harm.text}
 

@@ -25,7 +25,7 @@ from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.series import QueueSeries
 from asyncjobs.app.tenants import TenantStats
-from asyncjobs.app.turns import TurnStats, group_of_tenant
+from asyncjobs.app.turns import TurnStats, tenants_by_group
 from asyncjobs.core.lines import DIGEST_MARK
 
 __all__ = ["PAGES"]
@@ -111,8 +111,7 @@ async def _tenants_by_group(call: Call[Any], queue: str) -> dict[str, str]:
         return await queues.tenants(call.asking(queues.TenantsQuery(queue, limit=_MAX_TENANTS)))
 
     found = await kept(call, ("tenants of", queue), _TENANTS_S, load)
-    groups = {group_of_tenant(one.tenant): one.tenant for one in found.tenants}
-    return {group: tenant for group, tenant in groups.items() if group != tenant}
+    return tenants_by_group(one.tenant for one in found.tenants)
 
 
 async def tenants(call: Call[Tenants]) -> Mapping[str, Any]:
