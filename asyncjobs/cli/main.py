@@ -6,36 +6,11 @@ interrupted; 141 the reader of the output has closed the pipe.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Sequence
 
 import asyncjobs
-from asyncjobs.cli import (
-    audit,
-    bench,
-    cancel,
-    check,
-    dashboard,
-    dead,
-    demo,
-    doctor,
-    enqueue,
-    health,
-    holds,
-    jobs,
-    limits,
-    names,
-    problems,
-    purge,
-    schedules,
-    show,
-    standing,
-    stats,
-    tenants,
-    top,
-    turns,
-    why,
-    worker,
-)
 from asyncjobs.cli.command import Parser
 from asyncjobs.cli.loading import ImportFailed
 from asyncjobs.cli.output import OutputLost, flush, print_error, print_note
@@ -44,34 +19,35 @@ from asyncjobs.jobs.logs import escape_last_resort
 
 __all__ = ["main", "make_parser"]
 
-# In the order of the help.
-_MODULES = (
-    worker,
-    health,
-    stats,
-    standing,
-    top,
-    names,
-    tenants,
-    problems,
-    jobs,
-    show,
-    why,
-    enqueue,
-    cancel,
-    dead,
-    holds,
-    limits,
-    turns,
-    purge,
-    schedules,
-    audit,
-    check,
-    doctor,
-    bench,
-    dashboard,
-    demo,
-)
+# The commands by the modules that add them, in the order of the help. Only the module of the given command is imported,
+# since a worker would hold the others for as long as it runs.
+_MODULES = {
+    "worker": ["worker"],
+    "health": ["health"],
+    "stats": ["stats"],
+    "standing": ["queues", "workers"],
+    "top": ["top"],
+    "names": ["names"],
+    "tenants": ["tenants"],
+    "problems": ["problems"],
+    "jobs": ["jobs"],
+    "show": ["show"],
+    "why": ["why"],
+    "enqueue": ["enqueue"],
+    "cancel": ["cancel"],
+    "dead": ["failed", "retry", "delete", "undo"],
+    "holds": ["pause", "resume"],
+    "limits": ["limits", "limit"],
+    "turns": ["turns"],
+    "purge": ["purge"],
+    "schedules": ["schedules"],
+    "audit": ["audit"],
+    "check": ["check"],
+    "doctor": ["doctor"],
+    "bench": ["bench"],
+    "dashboard": ["dashboard"],
+    "demo": ["demo"],
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.code
 
 
-def make_parser() -> Parser:
-    """Return the parser of all commands."""
+def make_parser(command: str | None = None) -> Parser:
+    """Return the parser of ``command``, or of all commands where there is no such command."""
     parser = Parser(
         prog="asyncjobs",
         description="Background jobs for Python's async world.",
@@ -103,13 +79,15 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"asyncjobs {asyncjobs.__version__}")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for module in _MODULES:
-        module.add_commands(commands)
+    modules = [module for module, names in _MODULES.items() if command in names]
+    for module in modules or _MODULES:
+        importlib.import_module(f"asyncjobs.cli.{module}").add_commands(commands)
     return parser
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    options = make_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = make_parser(arguments[0] if arguments else None).parse_args(arguments)
     escape_last_resort()
     try:
         code: int = options.run(options)

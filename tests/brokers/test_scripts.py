@@ -126,6 +126,12 @@ def test_a_header_declares_arguments_lists_rows_and_the_reply() -> None:
     assert [field.name for field in declared.reply] == ["now_ms", "jobs"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_program_keeps_no_remark_of_a_script(name: str) -> None:
+    remarks = [line for line in read_script(name).splitlines() if re.match(r" *--(?!- @)", line)]
+    assert not remarks
+
+
 @pytest.mark.parametrize("line", ["--- @arguments id", "--- @args id;name", "--- @args id: float"])
 def test_a_declaration_that_means_nothing_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="a script declares"):
@@ -133,7 +139,7 @@ def test_a_declaration_that_means_nothing_is_refused(line: str) -> None:
 
 
 def test_functions_that_nothing_calls_are_left_out_with_what_only_they_call() -> None:
-    text = """-- A comment.
+    text = """--- @args id
 local function inner()
   return 1
 end

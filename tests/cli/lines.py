@@ -8,7 +8,7 @@ import unicodedata
 
 from asyncjobs.cli.main import make_parser
 
-__all__ = ["COMMANDS", "HOSTILE", "Terminal", "assert_safe", "options_of", "sample"]
+__all__ = ["COMMANDS", "HOSTILE", "Terminal", "assert_safe", "commands_of", "options_of", "sample"]
 
 #: Text that harms a terminal or its reader, by what it is.
 HOSTILE = {
@@ -29,9 +29,13 @@ HOSTILE = {
     "format": "%s %d {0} {name} %(message)s",
 }
 
-COMMANDS: dict[str, argparse.ArgumentParser] = next(
-    action.choices for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)
-)
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the commands of ``parser``, by their names."""
+    return next(action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+
+
+COMMANDS = commands_of(make_parser())
 
 # What a command needs beyond what its parser requires.
 _NEEDED = {

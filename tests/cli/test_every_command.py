@@ -13,8 +13,9 @@ from typing import TextIO
 import pytest
 
 from asyncjobs import App
+from asyncjobs.cli.main import make_parser
 from tests.cli.conftest import SHOP, Command, Run
-from tests.cli.lines import COMMANDS, HOSTILE, assert_safe, options_of, sample
+from tests.cli.lines import COMMANDS, HOSTILE, assert_safe, commands_of, options_of, sample
 
 EVERY = pytest.mark.parametrize("command", list(COMMANDS))
 # A demo that isn't misled runs for some seconds, and has no server; a dashboard doesn't end by itself;
@@ -66,6 +67,13 @@ def test_an_unknown_option_is_one_line_and_exit_code_2(run: Run, command: str) -
     assert (code, out) == (2, "")
     _assert_short(error, 1)
     assert error.startswith(f"asyncjobs {command}: unrecognized arguments: --zzz; `asyncjobs {command} --help` ")
+
+
+@EVERY
+def test_the_parser_of_a_command_knows_it_without_all_others(command: str) -> None:
+    known = commands_of(make_parser(command))
+    assert command in known
+    assert len(known) < len(COMMANDS)
 
 
 def test_a_misspelt_option_has_its_closest_neighbour_named(run: Run) -> None:

@@ -14,13 +14,15 @@ from typing import NamedTuple
 __all__ = ["Part", "parts_of", "read_script", "with_literals", "with_rare", "without_unused"]
 
 _LUA = Path(__file__).parent / "lua"
+_REMARK = re.compile(r"^ *--(?!- @).*\n", re.MULTILINE)
 # All are read at the import: were one read when it is called first, a program whose package is replaced while it runs
-# would mix two versions.
+# would mix two versions. They are kept without remarks, which are a third of them.
 _FILES = {
-    path.relative_to(_LUA).with_suffix("").as_posix(): path.read_text(encoding="utf-8") for path in _LUA.rglob("*.lua")
+    path.relative_to(_LUA).with_suffix("").as_posix(): _REMARK.sub("", path.read_text(encoding="utf-8"))
+    for path in _LUA.rglob("*.lua")
 }
 _INCLUDE = re.compile(r"^--- @include (\w+)$", re.MULTILINE)
-_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+_DECLARATION = re.compile(r"^--- @.*\n", re.MULTILINE)
 # What is no part of a word, as a space: to split a text so is three times as fast as to search it for words.
 _SPACED = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) == "_")}
 # A text, or a name that is no field of a table.
@@ -62,8 +64,8 @@ def _read(path: str, included: set[str]) -> str:
 
 
 def parts_of(text: str) -> list[Part]:
-    """Return ``text`` without comments, as its functions and what stands between them."""
-    text = _COMMENT.sub("", text)
+    """Return ``text`` without declarations, as its functions and what stands between them."""
+    text = _DECLARATION.sub("", text)
     parts, at = [], 0
     for found in _FUNCTION.finditer(text):
         parts += [_part("", text[at : found.start()]), _part(found[1], found[0])]
