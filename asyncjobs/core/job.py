@@ -164,11 +164,21 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return max(0, until_ms - self.started_at_ms)
 
 
+# Looked up once: every job is moved twice, and Python 3.11 takes as long to find the member of an enum, or a function in a
+# module of a package, as to make the record.
+_replace = msgspec.structs.replace
+_RUNNING, _COMPLETED = JobState.RUNNING, JobState.COMPLETED
+
+
 def transition(job: Job, state: JobState, **changes: Any) -> Job:
     """Return ``job`` in ``state`` with ``changes`` applied; raise ``InvalidTransition`` if it may not go there."""
+    _check_move(job, state)
+    return _replace(job, state=state, **changes)
+
+
+def _check_move(job: Job, state: JobState) -> None:
     if state not in job.state.successors:
         refuse_transition(job.state, state, job.id)
-    return msgspec.structs.replace(job, state=state, **changes)
 
 
 def create_job(
@@ -203,12 +213,14 @@ def schedule_job(job: Job, due_at_ms: int) -> Job:
 
 def start_job(job: Job, fence: int, now_ms: int, worker: str = "") -> Job:
     """Return the pending or retrying ``job`` as it runs under the claim ``fence`` of ``worker``."""
-    return transition(job, JobState.RUNNING, fence=fence, started_at_ms=now_ms, due_at_ms=None, worker=worker)
+    _check_move(job, _RUNNING)
+    return _replace(job, state=_RUNNING, fence=fence, started_at_ms=now_ms, due_at_ms=None, worker=worker)
 
 
 def complete_job(job: Job, result: bytes, now_ms: int) -> Job:
     """Return the running ``job`` completed with ``result``, a msgpack value, or empty if it isn't to be kept."""
-    return transition(job, JobState.COMPLETED, encoded_result=result, finished_at_ms=now_ms)
+    _check_move(job, _COMPLETED)
+    return _replace(job, state=_COMPLETED, encoded_result=result, finished_at_ms=now_ms)
 
 
 def fail_job(job: Job, error: JobError, now_ms: int) -> Job:

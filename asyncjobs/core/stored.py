@@ -8,7 +8,7 @@ import msgspec
 
 from asyncjobs.core.job import Job
 from asyncjobs.core.priority import Priority
-from asyncjobs.core.record.envelope import Envelope, Final, decode_envelope, decode_final, encode
+from asyncjobs.core.record.envelope import NO_RESULT, Envelope, Final, decode_envelope, decode_final, encode
 from asyncjobs.core.record.header import not_this_version
 from asyncjobs.core.record.tries import Tries, counted_tries, unpack_tries
 from asyncjobs.core.record.version import VERSION
@@ -85,7 +85,7 @@ def encode_final(job: Job, body: bytes | msgspec.Raw, *, outlives_ms: int = 0) -
     assert job.state in ENDED, f"{job.id} is {job.state.value}"
     final = Final(
         envelope=msgspec.Raw(body),
-        **({"result": msgspec.Raw(job.encoded_result)} if job.encoded_result else {}),
+        result=msgspec.Raw(job.encoded_result) if job.encoded_result else NO_RESULT,
         reason=job.reason,
         failures=job.failures,
         deaths=job.deaths,
@@ -114,7 +114,7 @@ def read_live(kept: Kept, body: bytes | memoryview, tries: bytes = b"", *, state
         raise not_this_version(body)
     so_far = unpack_tries(tries) if tries else _NO_TRIES
     if state is None:
-        state = JobState.RETRYING if so_far.failures else JobState.PENDING
+        state = _RETRYING if so_far.failures else _PENDING
     return Job(
         id=kept.id,
         name=kept.name,
@@ -234,3 +234,5 @@ def stand_in(
 
 _PRIORITIES = tuple(Priority)
 _NO_TRIES = Tries()
+# Looked up once: every claimed job asks for one.
+_PENDING, _RETRYING = JobState.PENDING, JobState.RETRYING

@@ -11,7 +11,7 @@ from asyncjobs.core.record.version import DECODING_ERRORS, unreadable
 __all__ = ["Envelope", "Final", "JobError", "decode_envelope", "decode_final", "encode"]
 
 _NO_ARGUMENTS = msgspec.Raw(b"\x90")
-_NO_RESULT = msgspec.Raw(b"")
+NO_RESULT = msgspec.Raw(b"")
 
 
 class Envelope(
@@ -115,7 +115,7 @@ class Final(
 
     envelope: msgspec.Raw
     """The encoded ``Envelope``, unchanged."""
-    result: msgspec.Raw = _NO_RESULT
+    result: msgspec.Raw = NO_RESULT
     """What the handler returned, in msgpack; empty where it isn't kept."""
     reason: str = ""
     failures: int = 0

@@ -25,7 +25,7 @@ from asyncjobs.worker.execution.canceller import Canceller, abandon
 from asyncjobs.worker.execution.endings import Endings
 from asyncjobs.worker.execution.pipeline import Pipeline
 from asyncjobs.worker.execution.plan import RunPlans
-from asyncjobs.worker.execution.run_counter import MAX_NOTED, VALUES_A_NOTE, RunCounter
+from asyncjobs.worker.execution.run_counter import RunCounter
 from asyncjobs.worker.execution.verdict import Verdicts, release
 from asyncjobs.worker.host import WorkerHost
 from asyncjobs.worker.leases import Leases
@@ -211,7 +211,7 @@ class Executor(Duty):
         """Settle the job of an attempt whose handler goes on long past its timeout, and keeps its slot."""
         settlement = self._pipeline.overrun(attempt, job, error)
         attempt.leads_to = OVERRUN
-        self._note_run(job, settlement, is_first=not attempt.claimed.tries)
+        self.runs.count(job, settlement, is_first=not attempt.claimed.tries)
         if self.endings is not None:
             self.endings.expect(attempt.claimed, attempt.lease, settlement)
         self._settle(attempt.lease, settlement)
@@ -229,29 +229,13 @@ class Executor(Duty):
             self._leases.let_go(attempt.lease)
         else:
             if run is not None:
-                self._note_run(run, settlement, is_first=not attempt.claimed.tries)
+                self.runs.count(run, settlement, is_first=not attempt.claimed.tries)
             if self.endings is not None:
                 self.endings.expect(attempt.claimed, attempt.lease, settlement)
             self._settle(attempt.lease, settlement)
         if self._buffer:
             self._fill()
         self._ended.set()
-
-    def _note_run(self, job: Job, settlement: Settlement, *, is_first: bool) -> None:
-        """Note an attempt that has ended, for the figures over time."""
-        noted, sent = self.runs.noted, job.envelope
-        noted += (
-            job.queue,
-            job.name,
-            settlement.verdict,
-            settlement.duration_us,
-            job.id,
-            sent.created_at_ms,
-            sent.due_at_ms,
-            (is_first and job.started_at_ms) or 0,
-        )
-        if len(noted) >= MAX_NOTED * VALUES_A_NOTE:
-            self.runs.count()
 
     # -- what the heartbeat learns
 
