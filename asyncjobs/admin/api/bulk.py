@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from asyncjobs.admin.api.route import Call, NoQuery, Route, one_by_one
+from asyncjobs.admin.api.route import Call, NoQuery, Reason, Route, one_by_one
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.acting import acting, actor
 from asyncjobs.app.counting import Count, count_jobs
@@ -108,7 +108,7 @@ class _Bulk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """``next`` of the reply before, with the same filter."""
     dry_run: bool = False
     """Whether to count the jobs alone, and do nothing."""
-    why: str = ""
+    why: Reason = ""
     """The reason, for the audit; at most 500 characters."""
 
 

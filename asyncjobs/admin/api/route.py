@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -12,12 +12,17 @@ from starlette.responses import Response
 from asyncjobs.admin.access import Access, Permission
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app import App
+from asyncjobs.app.acting import NOTE_CHARS
 from asyncjobs.core.bounds import shown
 
-__all__ = ["Call", "InQueue", "NoQuery", "Route", "Why", "one_by_one", "read_query"]
+__all__ = ["Call", "InQueue", "NoQuery", "Reason", "Route", "Why", "one_by_one", "read_query"]
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 Q_co = TypeVar("Q_co", bound=msgspec.Struct, covariant=True)
+
+
+Reason = Annotated[str, msgspec.Meta(max_length=NOTE_CHARS)]
+"""Why something is done, for the audit."""
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ import time
 import msgspec
 
 from asyncjobs.admin.api.bulk import PORTION_S, Deletion, Ids
-from asyncjobs.admin.api.route import Call, NoQuery, Route, one_by_one
+from asyncjobs.admin.api.route import Call, NoQuery, Reason, Route, one_by_one
 from asyncjobs.app.acting import acting, actor
 from asyncjobs.app.verbs.undoing import undelete_within
 from asyncjobs.core.identity import tenant_prefix
@@ -25,7 +25,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The number of the deletion; by default the last one."""
     queue: str | None = None
     """Only jobs of this queue."""
-    why: str = ""
+    why: Reason = ""
     """The reason, for the audit; at most 500 characters."""
 
 
