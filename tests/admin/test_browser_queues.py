@@ -1,4 +1,4 @@
-"""Who works and what stands still, in a browser: pause with a reason, workers, schedules, the audit, the server."""
+"""Who works and what stands still, in a browser: pause and purge, workers, schedules, the audit, the server."""
 
 from __future__ import annotations
 
@@ -64,3 +64,22 @@ def test_schedules_are_told_in_words_and_in_their_own_zone(chromium: Any, shop_t
         row = page.get_by_role("row").filter(has_text="nightly-report")
         assert "At 03:30 every day" in row.inner_text()
         assert "Europe/Berlin" in row.inner_text()
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_a_tenant_is_purged_once_its_id_is_typed(chromium: Any, shop: str, has_script: bool) -> None:
+    with page_of(chromium, shop, java_script_enabled=has_script) as page:
+        page.goto(f"{shop}/tenants")
+        page.get_by_role("link", name="acme", exact=True).click()
+        page.get_by_role("link", name="Purge…").click()
+        assert page.locator("h1").inner_text() == "Purge 8 jobs of the tenant acme?"
+        page.get_by_label("Why, for the audit").fill("they left <b>")
+        page.get_by_role("button", name="Purge 8 jobs").click()
+        assert "nothing was done" in page.get_by_role("status").inner_text()
+        page.get_by_label("Type acme to go on").fill("acme")
+        page.get_by_role("button", name="Purge 8 jobs").click()
+        assert "8 jobs were cancelled or deleted" in page.get_by_role("status").inner_text()
+        page.get_by_role("navigation").get_by_role("link", name="Audit").click()
+        entry = page.locator("tbody tr").nth(0).inner_text()
+        assert "purge_tenant" in entry
+        assert "they left <b>" in entry

@@ -20,7 +20,7 @@ from starlette.routing import Mount
 from asyncjobs import App, JobState, RetryPolicy, UnknownJob, Worker, acting
 from asyncjobs.admin import dashboard
 from asyncjobs.admin.api import undoing
-from asyncjobs.admin.dashboard import pages
+from asyncjobs.admin.dashboard import tenants as tenant_pages
 from asyncjobs.app.verbs import tenants as verbs_of_tenants
 from asyncjobs.ports import RunCounts
 from tests.admin.crawl import Document
@@ -388,7 +388,7 @@ async def test_the_page_of_tenants_lists_them_and_a_caller_with_tenants_its_own(
 ) -> None:
     async with app:
         assert "No job has a tenant" in read(await see(web, "/tenants")).text
-        monkeypatch.setattr(pages, "_TENANTS_S", 0)
+        monkeypatch.setattr(tenant_pages, "TENANTS_S", 0)
         await work.with_options(tenant="acme/1").delay()
         await app.suspend_tenant("globex")
         page = read(await see(web, "/tenants"))

@@ -14,7 +14,7 @@ import msgspec
 from asyncjobs.admin.api import jobs, problems, queues
 from asyncjobs.admin.api import limits as api_limits
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
-from asyncjobs.admin.dashboard import dead, limits, one_job, upkeep
+from asyncjobs.admin.dashboard import dead, limits, one_job, tenants, upkeep
 from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.charts import SpanName
@@ -22,9 +22,9 @@ from asyncjobs.admin.dashboard.figures import Charted, charts_of, sample_of
 from asyncjobs.admin.dashboard.keeping import kept
 from asyncjobs.admin.dashboard.page import Done, Page, Redirect
 from asyncjobs.admin.dashboard.shell import KEYS, THEMES, zones
+from asyncjobs.admin.dashboard.tenants import TENANTS_S, own_tenants
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.series import QueueSeries
-from asyncjobs.app.tenants import TenantStats
 from asyncjobs.app.turns import TurnStats, tenants_by_group
 from asyncjobs.core.lines import DIGEST_MARK
 
@@ -32,9 +32,6 @@ __all__ = ["PAGES"]
 
 # How many groups of a queue are shown.
 _TURNS = 20
-
-# How old the list of tenants may be: many jobs are looked at for it.
-_TENANTS_S = 5.0
 
 # Of how many tenants of a queue the groups are told by name where these are digests.
 _MAX_TENANTS = 500
@@ -47,13 +44,6 @@ class OneQueue(Done, frozen=True, forbid_unknown_fields=True):
     """How far its charts look back."""
 
 
-class Tenants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which tenants a page lists."""
-
-    after: str = ""
-    """Behind whom they begin; empty for the first ones."""
-
-
 class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is searched."""
 
@@ -64,7 +54,7 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def now(call: Call[Charted]) -> Mapping[str, Any]:
     """Show what is wrong, and all queues."""
     if call.access.tenants is not None:
-        return {"own": await _own_tenants(call), "stats": None}
+        return {"own": await own_tenants(call), "stats": None}
     reading = asyncio.ensure_future(problems.situation(call.asking(InQueue())))
 
     async def last_hour() -> QueueSeries:
@@ -110,30 +100,8 @@ async def _tenants_by_group(call: Call[Any], queue: str) -> dict[str, str]:
     async def load() -> queues.ListedTenants:
         return await queues.tenants(call.asking(queues.TenantsQuery(queue, limit=_MAX_TENANTS)))
 
-    found = await kept(call, ("tenants of", queue), _TENANTS_S, load)
+    found = await kept(call, ("tenants of", queue), TENANTS_S, load)
     return tenants_by_group(one.tenant for one in found.tenants)
-
-
-async def tenants(call: Call[Tenants]) -> Mapping[str, Any]:
-    """List the tenants."""
-    if call.access.tenants is not None:
-        return {"own": await _own_tenants(call), "found": None}
-
-    after = call.query.after
-
-    async def load() -> queues.ListedTenants:
-        return await queues.tenants(call.asking(queues.TenantsQuery(after=after)))
-
-    return {"own": None, "found": await kept(call, ("tenants", after), _TENANTS_S, load)}
-
-
-async def _own_tenants(call: Call[Any]) -> list[TenantStats]:
-    return [await call.app.tenant_stats(one) for one in call.access.tenants or ()]
-
-
-async def tenant(call: Call[Done]) -> Mapping[str, Any]:
-    """Show one tenant."""
-    return {"tenant": await queues.tenant(call.asking(NoQuery()))}
 
 
 async def settings(call: Call[NoQuery]) -> Mapping[str, Any]:
@@ -174,7 +142,6 @@ PAGES = [
     *listed_jobs.PAGES,
     *one_job.PAGES,
     *dead.PAGES,
-    Page("/tenants", "tenants.html", tenants, Tenants),
-    Page("/tenants/{id:path}", "tenant.html", tenant, Done),
+    *tenants.PAGES,
     Page("/settings", "settings.html", settings),
 ]

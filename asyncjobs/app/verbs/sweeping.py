@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import math
+import time
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, TypedDict, Unpack, get_args
+from typing import Annotated, Literal, TypedDict, Unpack, get_args
+
+import msgspec
 
 from asyncjobs.app.audit import note
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.dead import job_filter
-from asyncjobs.app.verbs.paging import matching_pages
+from asyncjobs.app.verbs.paging import ENTRIES_A_PAGE
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.options import checked_queue, checked_tenant, checked_text
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.tenant_scope import tenant_here
+from asyncjobs.ports import ListedPlace
 
-__all__ = ["LiveFilter", "LiveState", "SweepVerbs"]
+__all__ = ["LiveFilter", "LiveState", "SweepVerbs", "purge_within"]
 
 LiveState = Literal["scheduled", "parked", "ready", "running"]
 """The states of jobs that have not ended, in the order in which a job passes them, so that a sweep misses few of the
@@ -25,6 +30,9 @@ jobs that move meanwhile."""
 
 # How often a sweep begins anew; jobs that are left after so many passes were sent meanwhile.
 _MAX_PASSES = 10
+
+# What a purge goes through in each pass.
+_PURGED: tuple[ListedPlace, ...] = (*get_args(LiveState), "dead")
 
 
 class LiveFilter(TypedDict, total=False):
@@ -76,11 +84,9 @@ class SweepVerbs(Verbs):
             raise ArgumentsError(f"state={shown(state)}: expected scheduled, parked, ready or running")
         reason = checked_text("reason", reason)
         wanted = job_filter(which, LiveFilter.__annotations__)
-        sweeps = [
-            _Sweep(self, one, wanted, reason, get_args(LiveState) if state is None else (state,))
-            for one in await self._queues(queue)
-        ]
-        count = sum([await sweep.cancel() for sweep in sweeps])
+        places = get_args(LiveState) if state is None else (state,)
+        queues = await self._queues(queue)
+        count = sum([await _Sweep(self, one, wanted, reason, places).run() for one in queues])
         which_state = {"state": state, **which}
         await note(self._broker, "cancel_jobs", queue=queue, which=which_state, count=count, why=reason)
         return count
@@ -102,7 +108,8 @@ class SweepVerbs(Verbs):
             ArgumentsError: ``queue`` can't be the name of a queue.
         """
         wanted = JobFilter(tenant=tenant_here(None))
-        count = await _Sweep(self, checked_queue(queue), wanted, f"the jobs of queue {queue!r} were purged").purge()
+        reason = f"the jobs of queue {queue!r} were purged"
+        count = await _Sweep(self, checked_queue(queue), wanted, reason, _PURGED).run()
         await note(self._broker, "purge_queue", queue, queue=queue, which={"tenant": wanted.tenant}, count=count)
         return count
 
@@ -123,15 +130,84 @@ class SweepVerbs(Verbs):
         Raises:
             ArgumentsError: ``tenant`` can't be the id of a tenant.
         """
+        return (await self._purge_tenant(tenant, queue, _Position(), math.inf))[0]
+
+    async def _purge_tenant(
+        self, tenant: str, queue: str | None, begin: _Position, ends_at: float
+    ) -> tuple[int, _Position | None]:
+        """Return how many jobs there were, and where to go on if the time was over before there were no more."""
         wanted = JobFilter(tenant=checked_tenant(tenant))
         reason = f"the jobs of tenant {tenant!r} were purged"
-        count = sum([await _Sweep(self, one, wanted, reason).purge() for one in await self._queues(queue)])
+        count, rest = 0, None
+        for one in sorted(await self._queues(queue)):
+            if one < begin.queue:
+                continue
+            sweep = _Sweep(self, one, wanted, reason, _PURGED, begin if one == begin.queue else None)
+            count += await sweep.run(ends_at)
+            rest = sweep.rest
+            if rest is not None:
+                break
         await note(self._broker, "purge_tenant", tenant, queue=queue, count=count)
-        return count
+        return count, rest
+
+
+@on_app_loop
+async def purge_within(
+    app: SweepVerbs, ends_at: float, tenant: str, *, queue: str | None, after: str
+) -> tuple[int, str]:
+    """Purge a tenant as ``app.purge_tenant`` does, until about ``ends_at`` by the clock that never jumps.
+
+    Args:
+        app: The app, which is open.
+        ends_at: When to end.
+        tenant: The tenant's id.
+        queue: Only in this queue. Where ``after`` is of a queue behind it, nothing is left to do.
+        after: What the call before has returned, empty for the first one.
+
+    Returns:
+        How many jobs there were, and ``after`` of the next call; empty if that is not needed.
+
+    Raises:
+        ArgumentsError: ``tenant`` can't be the id of a tenant, or ``after`` is none of these texts.
+    """
+    count, rest = await app._purge_tenant(tenant, queue, _read_cursor(after), ends_at)
+    return count, "" if rest is None else msgspec.json.encode(rest).decode()
+
+
+class _Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a sweep goes on."""
+
+    queue: str = ""
+    place: ListedPlace = "scheduled"
+    after: str = ""
+    """The cursor of the page in this place."""
+    passes: Annotated[int, msgspec.Meta(ge=0, le=_MAX_PASSES)] = 0
+    """How many passes have ended."""
+    has_found: bool = False
+    """Whether this pass has found a job before."""
+
+
+def _read_cursor(text: str) -> _Position:
+    if not text:
+        return _Position()
+    try:
+        return msgspec.json.decode(text, type=_Position)
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        raise ArgumentsError(f"after={shown(text)}: expected what a purge has returned, or '' for its begin") from None
 
 
 class _Sweep:
-    """Ends jobs of one queue that pass a filter, in several passes, since jobs move while they are listed."""
+    """Ends jobs of one queue that pass a filter, in several passes, since jobs move while they are listed.
+
+    Args:
+        verbs: The verbs.
+        queue: The queue.
+        wanted: The filter.
+        reason: The reason of cancellations.
+        places: What to go through in each pass. Where it has the dead, these are deleted, and in the end also what was
+            deleted before, which can't be brought back after this.
+        begin: Where to go on, ``None`` for all.
+    """
 
     def __init__(
         self,
@@ -139,64 +215,61 @@ class _Sweep:
         queue: str,
         wanted: JobFilter,
         reason: str,
-        states: tuple[LiveState, ...] = get_args(LiveState),
+        places: Sequence[ListedPlace],
+        begin: _Position | None = None,
     ) -> None:
         self._broker = verbs._broker
         self._keep_ms = verbs._lookup.keep_ms
         self._queue = queue
         self._wanted = wanted
         self._reason = reason
-        self._states = states
-        # Jobs whose handlers are being cancelled, which end later.
+        self._places = places
+        # Jobs whose handlers are being cancelled, which end later. Of those before a begin, none are known.
         self._marked: set[str] = set()
+        self._is_resumed = begin is not None
+        self.rest: _Position | None = _Position(queue, places[0]) if begin is None else begin
+        """Where to go on, ``None`` if it is done."""
 
-    async def cancel(self) -> int:
-        """Cancel what waits or runs, and return how many jobs there were."""
-        return await self._repeat(self._cancel_all)
-
-    async def purge(self) -> int:
-        """Cancel what waits or runs, delete what is dead, and return how many jobs there were."""
-
-        async def once() -> int:
-            return await self._cancel_all() + await self._delete_dead()
-
-        count = await self._repeat(once)
-        # What was deleted before is kept for a while, and can't be brought back after this.
-        async for page in matching_pages(self._broker, self._queue, "deleted", self._wanted):
-            await self._broker.forget_deleted(self._queue, [job.id for job in page])
-        return count
-
-    async def _repeat(self, once: Callable[[], Awaitable[int]]) -> int:
-        """Call ``once`` until it finds no job, and return how many it has found."""
+    async def run(self, ends_at: float = math.inf) -> int:
+        """End jobs until there is none, or the time is over, and return how many there were."""
         count = 0
-        for _ in range(_MAX_PASSES):
-            found = await once()
+        while self.rest is not None:
+            at, wanted = self.rest, self._wanted
+            page = await self._broker.page(self._queue, at.place, at.after, ENTRIES_A_PAGE, wanted.tenant or "")
+            ids = [job.id for job in page.jobs if wanted.matches(job)]
+            found = await self._end(at, ids) if ids else 0
             count += found
-            if not found:
+            self.rest = self._behind(at, page.next, has_found=at.has_found or found > 0)
+            if time.monotonic() >= ends_at:
                 break
         return count
 
-    async def _cancel_all(self) -> int:
-        return sum([await self._cancel_in(state) for state in self._states])
+    def _behind(self, at: _Position, after: str, *, has_found: bool) -> _Position | None:
+        """Return what comes behind a page, whose cursor is ``after``."""
+        if after:
+            return msgspec.structs.replace(at, after=after, has_found=has_found)
+        if at.place == "deleted":
+            return None
+        number = self._places.index(at.place) + 1
+        if number < len(self._places):
+            return msgspec.structs.replace(at, place=self._places[number], after="", has_found=has_found)
+        if has_found and at.passes + 1 < _MAX_PASSES:
+            return _Position(self._queue, self._places[0], passes=at.passes + 1)
+        return _Position(self._queue, "deleted") if "dead" in self._places else None
 
-    async def _delete_dead(self) -> int:
-        count = 0
-        async for page in matching_pages(self._broker, self._queue, "dead", self._wanted):
-            if page:
-                count += sum(await self._broker.delete(self._queue, [job.id for job in page]))
-        return count
-
-    async def _cancel_in(self, state: LiveState) -> int:
-        """Cancel the jobs of one state, and return how many there were, without those that were marked before."""
-        count = 0
-        async for page in matching_pages(self._broker, self._queue, state, self._wanted):
-            if not page:
-                continue
-            ids = [job.id for job in page]
-            replies = await self._broker.cancel(self._queue, ids, self._reason, self._keep_ms)
-            done = dict(zip(ids, replies, strict=True))
-            marked = {job_id for job_id, reply in done.items() if reply == "running"}
-            cancelled = {job_id for job_id, reply in done.items() if reply == "cancelled"}
-            count += len((cancelled | marked) - self._marked)
-            self._marked |= marked
+    async def _end(self, at: _Position, ids: list[str]) -> int:
+        """End jobs of one place, and return how many there were, without those that were marked before."""
+        if at.place == "deleted":
+            await self._broker.forget_deleted(self._queue, ids)
+            return 0
+        if at.place == "dead":
+            return sum(await self._broker.delete(self._queue, ids))
+        replies = await self._broker.cancel(self._queue, ids, self._reason, self._keep_ms)
+        done = dict(zip(ids, replies, strict=True))
+        marked = {job_id for job_id, reply in done.items() if reply == "running"}
+        # What runs in a later pass was marked by the first one, of which a sweep that goes on knows nothing.
+        fresh = set() if self._is_resumed and at.passes else set(marked)
+        fresh |= {job_id for job_id, reply in done.items() if reply == "cancelled"}
+        count = len(fresh - self._marked)
+        self._marked |= marked
         return count
