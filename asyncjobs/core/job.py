@@ -164,8 +164,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return max(0, until_ms - self.started_at_ms)
 
 
-# Looked up once: every job is moved twice, and Python 3.11 takes as long to find the member of an enum, or a function in a
-# module of a package, as to make the record.
+# Looked up once: every job is moved twice, and Python 3.11 takes as long to find the member of an enum, or a function
+# in a module of a package, as to make the record.
 _replace = msgspec.structs.replace
 _RUNNING, _COMPLETED = JobState.RUNNING, JobState.COMPLETED
 
