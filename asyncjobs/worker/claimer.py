@@ -116,6 +116,12 @@ class Claimer(Duty):
     def _allowed(self, limit: int, ahead: int) -> tuple[int, int]:
         return (limit, ahead) if self._recycling is None else self._recycling.allowed(limit, ahead)
 
+    def wanted(self) -> tuple[int, int]:
+        """Return how many jobs to claim, and how many of them have no free slot yet; 0 while they would be few."""
+        self._measure()
+        limit, ahead = self._allowed(self.room, self._ahead)
+        return (limit, ahead) if limit >= max(1, ahead // 2) else (0, 0)
+
     async def step(self, limit: int, ahead: int = 0) -> Claim:
         """Claim up to ``limit`` jobs (0: only make ready what is due) and hand them to the executor.
 
@@ -171,10 +177,9 @@ class Claimer(Duty):
                     outage.over()
 
     async def _claim_or_wait(self) -> None:
-        self._measure()
-        limit, ahead = self._allowed(self.room, self._ahead)
-        if limit < max(1, ahead // 2):
-            await self._await_room()
+        limit, ahead = self.wanted()
+        if not limit:
+            await self.await_room()
             return
         finished = self._executor.finished
         claim = await self.step(limit, ahead)
@@ -184,7 +189,7 @@ class Claimer(Duty):
             # No slot was free: what was left may have a limit, and then it isn't claimed ahead. A job that has ended
             # meanwhile has freed a slot, and no other end may come.
             if self._executor.finished == finished:
-                await self._await_room()
+                await self.await_room()
             return
         # A job under which a worker has died may wait until another of its kind has ended here.
         await self.wait(min(self._poll_interval, _LOOK_FOR_SUSPECTS_S) if self._suspects.held else self._poll_interval)
@@ -213,7 +218,8 @@ class Claimer(Duty):
             self._ahead = min(self._executor.concurrency, int(rate * _AHEAD_S))
             self._finished_at_look, self._looked_at = finished, now
 
-    async def _await_room(self) -> None:
+    async def await_room(self) -> None:
+        """Wait until a job has ended; give back what was claimed ahead if none does."""
         buffered = self._executor.buffered
         finished = self._executor.finished
         await self._executor.job_ended(_GIVE_BACK_AFTER_S if buffered else self._timer_interval or self._poll_interval)

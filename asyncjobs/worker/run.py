@@ -323,11 +323,14 @@ class WorkerRun:
         """
         claimer, leftovers = self._claimer, self._leftovers()
         while claimer.may_claim:
-            limit = claimer.room
-            claim = await claimer.step(limit, limit - self._executor.free) if limit > 0 else None
-            if claim is not None and claim.jobs:
+            limit, ahead = claimer.wanted()
+            if not limit:
+                await claimer.await_room()
+                continue
+            claim = await claimer.step(limit, ahead)
+            if claim.jobs:
                 leftovers.found()
-            elif not (claim is not None and claim.again) and not await self._goes_on(leftovers):
+            elif not claim.again and not await self._goes_on(leftovers):
                 break
         await self._finish()
         await self._warn_of_unknown()

@@ -12,7 +12,8 @@ import anyio
 import pytest
 
 from asyncjobs import App, JobState, Worker
-from asyncjobs.ports import ClaimRequest
+from asyncjobs.ports import Claim, ClaimRequest
+from asyncjobs.worker import claimer
 from tests.apps import broker_of
 from tests.waiting import SOON, until
 
@@ -102,6 +103,43 @@ async def test_a_burst_that_waits_for_a_lease_or_a_handler_is_stopped_at_once(
         if way == "run_until_empty":
             assert await running.status() is JobState.PENDING
         assert await left.status() is JobState.RUNNING
+
+
+async def test_a_burst_claims_ahead_and_gives_back_what_finds_no_slot(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the quick jobs are on a busy machine, one is claimed ahead.
+    monkeypatch.setattr(claimer, "_AHEAD_S", 1.0)
+    started, release = asyncio.Event(), asyncio.Event()
+    ahead = 0
+
+    @app.job
+    async def quick() -> str:
+        return "done"
+
+    @app.job
+    async def slow() -> None:
+        started.set()
+        await release.wait()
+
+    async def note(request: ClaimRequest) -> Claim:
+        nonlocal ahead
+        reply = await claim(request)
+        ahead += max(0, len(reply.jobs) - (request.limit - request.ahead))
+        return reply
+
+    async with app:
+        claim = broker_of(app).claim
+        monkeypatch.setattr(broker_of(app), "claim", note)
+        await app.enqueue_many([quick.request() for _ in range(50)])
+        _, *behind = await app.enqueue_many([slow.request(), quick.request(), quick.request()])
+        burst = asyncio.create_task(Worker(app, concurrency=1).run_until_empty())
+        await until(started, "the only slot is taken")
+        async with Worker(app).running():
+            assert [await one.result(SOON) for one in behind] == ["done", "done"]
+        release.set()
+        assert await asyncio.wait_for(burst, SOON) == 51
+    assert ahead > 0
 
 
 async def test_a_burst_leaves_the_handlers_of_signals_as_they_were(app: App) -> None:
