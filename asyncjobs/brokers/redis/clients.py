@@ -36,6 +36,7 @@ class _Sending(redis.asyncio.connection.AbstractConnection):
     """
 
     _reader: Any
+    _writer: Any
 
     def pack_command(self, *args: Any) -> list[bytes]:
         # redis-py writes some commands as two words in one argument.
@@ -46,7 +47,11 @@ class _Sending(redis.asyncio.connection.AbstractConnection):
         if not self.is_connected:
             await self.connect_check_health(check_health=False)
         try:
-            writer: Any = self._writer
+            writer = self._writer
+            if writer.is_closing():
+                # To write would add the lost connection to the loop again (Python 3.12 and 3.13), by a number that
+                # another connection may have by now.
+                raise ConnectionResetError("Connection lost")
             writer.writelines(command)
             if self.socket_timeout is None:
                 await writer.drain()
@@ -63,8 +68,8 @@ class _Sending(redis.asyncio.connection.AbstractConnection):
             raise
 
     def was_closed(self) -> bool:
-        """Return whether the server has closed the connection, as when it was restarted."""
-        return self._reader is not None and bool(self._reader.at_eof())
+        """Return whether the server has closed the connection, as when it was restarted, or has reset it."""
+        return self._reader is not None and bool(self._reader.at_eof() or self._writer.is_closing())
 
 
 class _TcpConnection(_Sending, redis.asyncio.Connection):

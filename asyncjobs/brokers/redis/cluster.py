@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import redis.exceptions
 
 from asyncjobs.brokers.redis.blocked import LoopBlocked
-from asyncjobs.brokers.redis.line import Calls
+from asyncjobs.brokers.redis.line import Calls, closed
 from asyncjobs.brokers.redis.node import Call, Node, raise_first
 from asyncjobs.brokers.redis.scripts import Script
 from asyncjobs.brokers.redis.slots import Address, Slots, slot_of
@@ -44,8 +44,8 @@ class NotSent(redis.exceptions.ConnectionError):
 class _Member(Node):
     """A member, and why it can't be reached, if so."""
 
-    def __init__(self, settings: Server) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Server, hot: Iterable[Script]) -> None:
+        super().__init__(settings, hot)
         self.error: Exception | None = None
         self.probe: asyncio.Task[None] | None = None
 
@@ -55,19 +55,22 @@ class Cluster:
 
     Args:
         settings: Where some members are.
+        hot: The scripts that have a connection each for themselves, to each member.
     """
 
-    def __init__(self, settings: Server) -> None:
+    def __init__(self, settings: Server, hot: Iterable[Script] = ()) -> None:
         self._settings = settings
+        self._hot = hot
         self._slots = Slots()
         self._members: dict[Address, _Member] = {}
         self._learning = asyncio.Lock()
+        self._is_closed = False
 
     # -- calls
 
     def caller(self, key: str, script: Script | None = None) -> Call:
-        """Return what calls the primary of ``key``, over the line of ``script`` if one is given."""
-        return partial(self._call, key, _commands if script is None else lambda member: member.lines[script])
+        """Return what calls the primary of ``key``, with ``script`` if one is given."""
+        return partial(self._call, key, lambda member: member.calls(script))
 
     def waiter(self, key: str) -> Call:
         """Return what calls the primary of ``key`` with a command that blocks."""
@@ -133,7 +136,7 @@ class Cluster:
             raise
         except _UNREACHABLE as error:
             member.error = error
-            if member.probe is None or member.probe.done():
+            if not self._is_closed and (member.probe is None or member.probe.done()):
                 member.probe = asyncio.create_task(self._probe(member), name="asyncjobs-cluster-probe")
             raise
 
@@ -142,7 +145,9 @@ class Cluster:
     def _member(self, address: Address) -> _Member:
         member = self._members.get(address)
         if member is None:
-            member = self._members[address] = _Member(self._settings.of_one_node(*address))
+            if self._is_closed:
+                raise closed()
+            member = self._members[address] = _Member(self._settings.of_one_node(*address), self._hot)
         return member
 
     async def _probe(self, member: _Member) -> None:
@@ -205,14 +210,13 @@ class Cluster:
         return random.choice([one for one in members if one.error is None] or members).connection()
 
     async def close(self) -> None:
-        """Give up the connections."""
+        """Give up the connections; further calls fail."""
+        self._is_closed = True
         probes = [member.probe for member in self._members.values() if member.probe is not None]
         for probe in probes:
             probe.cancel()
         await asyncio.gather(*probes, return_exceptions=True)
-        for member in self._members.values():
-            await member.close()
-        self._members.clear()
+        await asyncio.gather(*(member.close() for member in self._members.values()))
 
 
 _REDIRECTIONS = (redis.exceptions.AskError, redis.exceptions.TryAgainError)

@@ -19,7 +19,7 @@ import redis.exceptions
 from asyncjobs.brokers.redis.blocked import timed_out
 from asyncjobs.core.server import Server
 
-__all__ = ["Calls", "Gathered", "Line", "Lines"]
+__all__ = ["Calls", "Gathered", "Line", "Lines", "closed"]
 
 # How many commands one round trip has at most that calls share: the server serves nobody else meanwhile.
 _MAX_SHARED = 100
@@ -31,6 +31,10 @@ class Calls(abc.ABC):
     @abc.abstractmethod
     async def send(self, commands: Sequence[Sequence[Any]], *, timeout: float | None = None) -> list[Any]:
         """Send commands in one round trip, and return their replies, errors of the server among them."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """End the calls under way, and give up the connections; further calls fail."""
 
     async def call(self, *args: Any, timeout: float | None = None) -> Any:
         """Send a command, and return its reply; raises redis-py's errors.
@@ -53,7 +57,9 @@ class _Call(NamedTuple):
 
 
 class Line(Calls):
-    """Calls over one connection, opened at the first call and again after an error.
+    """Calls over one connection, opened at the first call and again after an error, until it is closed.
+
+    Only the call under way uses the connection, and gives it up: two tasks on one connection would find it half closed.
 
     Args:
         settings: The timeouts.
@@ -65,6 +71,9 @@ class Line(Calls):
         self._pool = pool
         self._connection: Any = None
         self._lock = asyncio.Lock()
+        # The timeout of the call under way.
+        self._bound: asyncio.Timeout | None = None
+        self._is_closed = False
 
     async def send(self, commands: Sequence[Sequence[Any]], *, timeout: float | None = None) -> list[Any]:
         """Send commands in one round trip, and return their replies, errors of the server among them.
@@ -77,10 +86,13 @@ class Line(Calls):
             timeout: As of ``call``.
         """
         async with self._lock:
+            if self._connection is not None and self._connection.was_closed():
+                await self._give_up(nowait=True)
+            if self._is_closed:
+                # What goes on after its app was closed opens no connection that nobody would close.
+                raise closed()
             if timeout is None:
                 timeout = self._settings.command_timeout
-            if self._connection is not None and self._connection.was_closed():
-                await self.close()
             is_new = self._connection is None
             if is_new:
                 self._connection = self._pool.make_connection()
@@ -90,6 +102,7 @@ class Line(Calls):
             replies: list[Any] = []
             try:
                 async with asyncio.timeout(timeout) as bound:
+                    self._bound = bound
                     if is_new:
                         await connection.connect()
                     for command in commands:
@@ -104,19 +117,35 @@ class Line(Calls):
                 # An error that the server answers with leaves the connection usable, unless it leads to a replica now.
                 is_usable = not leads_to_replica
             except TimeoutError:
-                raise timed_out(bound, timeout) from None
+                raise (closed() if self._is_closed else timed_out(bound, timeout)) from None
             finally:
-                # It may have been given up while it was being opened.
-                if not is_usable or self._connection is not connection:
-                    self._connection = None
-                    await connection.disconnect(nowait=True)
+                self._bound = None
+                if not is_usable or self._is_closed:
+                    await self._give_up(nowait=True)
             return replies
 
+    async def drop(self) -> None:
+        """Give up the connection unless a call uses it; the next call opens another."""
+        if not self._lock.locked():
+            await self._give_up(nowait=True)
+
     async def close(self) -> None:
-        """Give up the connection."""
+        """End the call under way, and give up the connection; further calls fail."""
+        self._is_closed = True
+        if self._bound is not None and not self._bound.expired():
+            self._bound.reschedule(asyncio.get_running_loop().time())
+        async with self._lock:
+            await self._give_up(nowait=False)
+
+    async def _give_up(self, *, nowait: bool) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.disconnect()
+            await connection.disconnect(nowait=nowait)
+
+
+def closed() -> redis.exceptions.ConnectionError:
+    """Return the error of a call that goes on while the connections are closed, or comes after that."""
+    return redis.exceptions.ConnectionError("the connections were closed")
 
 
 class Lines(Calls):
@@ -145,8 +174,7 @@ class Lines(Calls):
 
     async def _send(self, commands: Sequence[Sequence[Any]], timeout: float | None) -> list[Any]:
         if self._is_closed:
-            # What goes on after its app was closed opens no connection that nobody would close.
-            raise redis.exceptions.ConnectionError("the connections were closed")
+            raise closed()
         if not self._free:
             line = Line(self._settings, self._pool)
             self._all.append(line)
@@ -158,15 +186,14 @@ class Lines(Calls):
             self._free.append(line)
         if any(isinstance(reply, redis.exceptions.ReadOnlyError) for reply in replies):
             # After a failover, the others lead to the same server, which is a replica now.
-            for other in self._free:
-                await other.close()
+            for other in list(self._free):
+                await other.drop()
         return replies
 
     async def close(self) -> None:
-        """Give up the connections; further calls fail."""
+        """End the calls under way, and give up the connections; further calls fail."""
         self._is_closed = True
-        for line in self._all:
-            await line.close()
+        await asyncio.gather(*(line.close() for line in self._all))
 
 
 class Gathered(Calls):
@@ -233,7 +260,7 @@ class Gathered(Calls):
         self._trips.discard(trip)
         for call in calls:
             if not call.replies.done():
-                call.replies.set_exception(redis.exceptions.ConnectionError("the connections were closed"))
+                call.replies.set_exception(closed())
 
     async def _send(self, calls: list[_Call]) -> None:
         # A caller that has gone meanwhile wants nothing sent.

@@ -49,6 +49,7 @@ class NewsListener:
         # What the open connection is still to be sent.
         self._new: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._waiting: dict[tuple[str, str], set[asyncio.Event]] = {}
+        self._is_closed = False
 
     @contextlib.asynccontextmanager
     async def watching(self, channels: Sequence[str], about: str) -> AsyncIterator[asyncio.Event]:
@@ -81,6 +82,8 @@ class NewsListener:
                     del self._waiting[channel, about]
 
     def _subscribe(self, channel: str) -> asyncio.Future[None]:
+        if self._is_closed:
+            raise _closed()
         confirmed = self._channels.get(channel)
         if confirmed is None:
             confirmed = self._channels[channel] = asyncio.get_running_loop().create_future()
@@ -187,12 +190,17 @@ class NewsListener:
                         news.set()
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; further watches fail."""
+        self._is_closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
         for confirmed in self._channels.values():
             if not confirmed.done():
-                confirmed.set_exception(BrokerUnavailable("the connection was closed"))
+                confirmed.set_exception(_closed())
         self._channels.clear()
+
+
+def _closed() -> BrokerUnavailable:
+    return BrokerUnavailable("the connection was closed")

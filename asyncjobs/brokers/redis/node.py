@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import redis.exceptions
 
 from asyncjobs.brokers.redis.clients import close_pool, pool
-from asyncjobs.brokers.redis.line import Gathered, Line, Lines
+from asyncjobs.brokers.redis.line import Calls, Gathered, Line, Lines
 from asyncjobs.brokers.redis.scripts import Script
 from asyncjobs.core.server import Server
 
@@ -25,9 +24,10 @@ class Node:
 
     Args:
         settings: Where it is.
+        hot: The scripts that have a connection each for themselves.
     """
 
-    def __init__(self, settings: Server) -> None:
+    def __init__(self, settings: Server, hot: Iterable[Script] = ()) -> None:
         self.address = settings.address
         """Where it is, for people."""
         self._pool = pool(settings)
@@ -35,8 +35,11 @@ class Node:
         """For commands that are answered at once; those of one turn of the event loop share round trips."""
         self.waits = Lines(settings, self._pool)
         """For commands that block; their callers bound the wait."""
-        self.lines: defaultdict[Script, Line] = defaultdict(partial(Line, settings, self._pool))
-        """The line that a script has for itself."""
+        self._hot = {script: Line(settings, self._pool) for script in hot}
+
+    def calls(self, script: Script | None) -> Calls:
+        """Return what sends the calls of ``script``, or commands without one."""
+        return self.commands if script is None else self._hot.get(script, self.commands)
 
     def connection(self) -> Any:
         """Return a connection of its own, not yet connected."""
@@ -48,23 +51,20 @@ class Node:
         return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
     async def close(self) -> None:
-        """Give up the connections."""
-        await self.commands.close()
-        await self.waits.close()
-        for line in self.lines.values():
-            await line.close()
+        """Give up the connections; further calls fail."""
+        await asyncio.gather(*(one.close() for one in (self.commands, self.waits, *self._hot.values())))
         await close_pool(self._pool)
 
 
 class OneServer:
     """The way to all keys where one server has them: the counterpart of ``Cluster``."""
 
-    def __init__(self, settings: Server) -> None:
-        self._node = Node(settings)
+    def __init__(self, settings: Server, hot: Iterable[Script] = ()) -> None:
+        self._node = Node(settings, hot)
 
     def caller(self, key: str, script: Script | None = None) -> Call:
-        """Return what calls the server of ``key``, over the line of ``script`` if one is given."""
-        return self._node.commands.call if script is None else self._node.lines[script].call
+        """Return what calls the server of ``key``, with ``script`` if one is given."""
+        return self._node.calls(script).call
 
     def waiter(self, key: str) -> Call:
         """Return what calls the server of ``key`` with a command that blocks."""

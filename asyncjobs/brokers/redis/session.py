@@ -87,7 +87,7 @@ class Session:
     def _connect(self) -> None:
         """Make what connects on the running event loop; nothing is sent yet."""
         settings = self._settings
-        self._links = Cluster(settings) if settings.mode == "cluster" else OneServer(settings)
+        self._links = (Cluster if settings.mode == "cluster" else OneServer)(settings, _HOT_PATH)
         self._ends = NewsListener(settings, self._links.connection, "results", _PING_EVERY_S)
         self._replicated = ReplicatedWrites(settings, self._links)
 
@@ -164,7 +164,7 @@ class Session:
         keys = self._keys.queue(queues[0]).named(script.keys)
         if len(queues) > 1:
             keys = [key for queue in queues for key in self._keys.queue(queue).named(script.keys)]
-        execute = self._links.caller(keys[0], script if script in _HOT_PATH else None)
+        execute = self._links.caller(keys[0], script)
         try:
             with translated(self._settings, script.name):
                 try:
