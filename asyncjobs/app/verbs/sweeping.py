@@ -107,9 +107,8 @@ class SweepVerbs(Verbs):
         Raises:
             ArgumentsError: ``queue`` can't be the name of a queue.
         """
-        wanted = JobFilter(tenant=tenant_here(None))
-        reason = f"the jobs of queue {queue!r} were purged"
-        count = await _Sweep(self, checked_queue(queue), wanted, reason, _PURGED).run()
+        queue, wanted = checked_queue(queue), JobFilter(tenant=tenant_here(None))
+        count = await _Sweep(self, queue, wanted, f"the jobs of queue {queue!r} were purged", _PURGED).run()
         await note(self._broker, "purge_queue", queue, queue=queue, which={"tenant": wanted.tenant}, count=count)
         return count
 
