@@ -451,6 +451,38 @@ async def test_a_schedule_has_a_page_with_its_next_ticks_and_its_last_runs(app: 
         assert "02:30:00 UTC" in night or "01:30:00 UTC" in night
 
 
+async def test_a_caller_of_several_tenants_sees_the_jobs_of_one_at_a_time(app: App, web: Any, work: Any) -> None:
+    async with app:
+        for tenant in ("acme", "globex", "initech"):
+            await work.with_options(tenant=tenant).delay(f"dead of {tenant}")
+        await run_all(app)
+        for tenant in ("acme", "globex", "initech"):
+            await work.with_options(tenant=tenant).delay(f"job of {tenant}")
+        narrow = {"x-tenants": "acme globex"}
+        for place, what in (("jobs", "job of"), ("dead", "dead of")):
+            reply = await see(web, f"/{place}?queue=default", **narrow)
+            assert (reply.status, reply.headers["location"]) == (303, f"/{place}?queue=default&tenant=acme")
+            for tenant, other in (("acme", "globex"), ("globex", "acme")):
+                page = read(await see(web, f"/{place}?tenant={tenant}", **narrow))
+                assert f"{what} {tenant}" in page.text
+                assert f"{what} {other}" not in page.text
+            # One with another tenant is asked for by its filter.
+            assert "initech" not in page.text
+            assert "acme" in page.text
+
+
+async def test_the_figures_of_a_tenant_are_those_of_the_queues_of_the_caller(app: App, web: Any, work: Any) -> None:
+    async with app:
+        for queue in ("default", "second", "second"):
+            await work.with_options(tenant="acme", queue=queue).delay()
+        await run_all(app, "default", "second")
+        for narrow, dead in (({}, 3), ({"x-queues": "second"}, 2), ({"x-queues": "default", "x-tenants": "acme"}, 1)):
+            text = " ".join(read(await see(web, "/tenants/acme", **narrow)).text.split())
+            assert f"dead now {dead} " in text.replace("dead now", "dead now ")
+        own = read(await see(web, "/", **{"x-queues": "default", "x-tenants": "acme"})).text
+        assert "acme: 0 completed, 1 dead" in own
+
+
 async def test_of_a_sample_the_page_of_tenants_says_in_which_order_the_next_ones_are(
     app: App, web: Any, work: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

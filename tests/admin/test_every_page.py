@@ -84,6 +84,28 @@ async def test_each_link_leads_somewhere_below_the_mount_and_each_page_has_one(a
 
 
 @IN_MEMORY
+@pytest.mark.parametrize("role", ["viewer", "admin"])
+@pytest.mark.parametrize("narrow", [{"queues": "default"}, {"tenants": "plain"}, {"tenants": "plain other"}], ids=str)
+async def test_no_link_leads_a_caller_of_some_queues_or_tenants_to_what_it_may_not_see(
+    app: App, role: str, narrow: Mapping[str, str]
+) -> None:
+    web = dashboard(app, authorize=role_of)
+    headers = {"x-role": role, **{f"x-{name}": value for name, value in narrow.items()}}
+
+    async def read(target: str) -> str | None:
+        reply = await fetch(web, target, headers=headers)
+        assert reply.status in (200, 303), target
+        return reply.body.decode() if is_page(reply) else None
+
+    async with app, sown(app, "plain"):
+        found = await crawl(read)
+    for path in ("/", "/jobs", "/jobs/{id:path}", "/dead", "/schedules", "/tenants", "/tenants/{id:path}"):
+        assert found[path], path
+    for path in ("/queues/{name:path}", "/names", "/workers", "/audit", "/limits"):
+        assert bool(found[path]) == ("queues" in narrow), path
+
+
+@IN_MEMORY
 @pytest.mark.parametrize("framework", ["starlette", "fastapi", "litestar"])
 async def test_it_works_in_each_framework(app: App, framework: str) -> None:
     web: Any

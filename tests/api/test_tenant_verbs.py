@@ -57,6 +57,8 @@ async def test_the_statistics_of_a_tenant_are_those_of_its_queues_and_their_sum(
         await app.suspend_tenant("acme", queue="default")
         figures = await app.tenant_stats("acme")
         nobodys = await app.tenant_stats("nobody")
+        assert [one.queue_name for one in (await app.tenant_stats("acme", queue="second")).queues] == ["second"]
+        assert (await app.tenant_stats("acme", queue=["other"])).processed_total == 0
     assert (figures.tenant, figures.succeeded_total, figures.failed_total, figures.failed) == ("acme", 3, 2, 2)
     assert (figures.processed_total, figures.cancelled_total, figures.retried_total) == (5, 0, 0)
     assert figures.avg_duration_ms is not None

@@ -149,11 +149,11 @@ async def tenants(call: Call[TenantsQuery]) -> ListedTenants:
 
 
 async def tenant(call: Call[NoQuery]) -> TenantStats:
-    """Show the figures of one tenant."""
+    """Show the figures of one tenant, in the queues that the caller may see."""
     tenant_id = call.path["id"]
-    if call.access.queues is not None or not (call.access.tenants is None or tenant_id in call.access.tenants):
+    if not (call.access.tenants is None or tenant_id in call.access.tenants):
         call.not_found(f"tenant {tenant_id!r}")
-    return await call.app.tenant_stats(tenant_id)
+    return await call.app.tenant_stats(tenant_id, queue=call.access.queues)
 
 
 def queue_of(call: Call[Any]) -> str:

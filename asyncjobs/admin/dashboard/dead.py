@@ -13,7 +13,7 @@ import msgspec
 from asyncjobs.admin.api import bulk, jobs, undoing
 from asyncjobs.admin.api import dead as groups
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
-from asyncjobs.admin.dashboard.page import Form, Page, Redirect
+from asyncjobs.admin.dashboard.page import Form, Page, Redirect, to_own_tenant
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
 from asyncjobs.core.retention import UNGROUPED
@@ -106,6 +106,7 @@ class Undo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def dead(call: Call[Dead]) -> Mapping[str, Any]:
     """List the dead: the groups, and the latest jobs; with a filter, the jobs alone."""
+    to_own_tenant(call, "dead")
     query = call.query
     narrows = any(value for name, value in query.filter.items() if name != "queue") or query.before
     shows_groups = not narrows and call.access.tenants is None

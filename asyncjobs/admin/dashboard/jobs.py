@@ -13,7 +13,7 @@ from asyncjobs.admin.api import jobs, listing, queues
 from asyncjobs.admin.api.route import Call, InQueue
 from asyncjobs.admin.dashboard.commands import command, python_call
 from asyncjobs.admin.dashboard.figures import sample_of
-from asyncjobs.admin.dashboard.page import Form, Page, Redirect
+from asyncjobs.admin.dashboard.page import Form, Page, Redirect, to_own_tenant
 from asyncjobs.admin.dashboard.shell import place_of
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
@@ -84,6 +84,7 @@ class Selected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def listed(call: Call[Jobs]) -> Mapping[str, Any]:
     """List jobs that haven't ended, or the last ends of a name or a tenant."""
+    to_own_tenant(call, "jobs")
     query = call.query
     found: dict[str, Any] = {
         "states": get_args(_State),

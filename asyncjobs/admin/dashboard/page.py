@@ -13,7 +13,7 @@ from starlette.responses import Response
 from asyncjobs.admin.access import Permission
 from asyncjobs.admin.api.route import Call, NoQuery
 
-__all__ = ["Attachment", "Done", "Form", "Page", "Redirect", "Stream"]
+__all__ = ["Attachment", "Done", "Form", "Page", "Redirect", "Stream", "to_own_tenant"]
 
 
 class Page(NamedTuple):
@@ -90,6 +90,28 @@ class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The verb."""
     job: str = ""
     """The id of the job that came of it."""
+
+
+def to_own_tenant(call: Call[Any], place: str) -> None:
+    """Send callers who may see the jobs of several tenants alone to those of one, where they have asked for none.
+
+    Args:
+        call: The caller, whose query has a ``tenant``.
+        place: The page.
+
+    Raises:
+        Redirect: They are sent there.
+    """
+    query, own = call.query, call.access.tenants
+    if query.tenant is None and own is not None and len(own) > 1:
+        default = msgspec.structs.asdict(type(query)())
+        # What was asked for, as the texts that it came in.
+        given = {
+            name: msgspec.to_builtins(value)
+            for name, value in msgspec.structs.asdict(query).items()
+            if value != default[name]
+        }
+        raise Redirect(place, **{**given, "tenant": own[0]})
 
 
 def fields_of(kind: type[msgspec.Struct], given: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -31,19 +31,21 @@ class Tab(NamedTuple):
     """What it is called."""
     key: str
     """The key that goes there after ``g``, empty if there is none."""
+    is_whole: bool = False
+    """Whether it is about whole queues, and so not for those who may see the jobs of some tenants alone."""
 
 
 _TABS = [
     Tab("", "Now", "o"),
-    Tab("queues", "Queues", "q"),
+    Tab("queues", "Queues", "q", is_whole=True),
     Tab("jobs", "Jobs", "j"),
     Tab("dead", "Dead", "d"),
-    Tab("limits", "Limits", "l"),
-    Tab("names", "Names", "n"),
+    Tab("limits", "Limits", "l", is_whole=True),
+    Tab("names", "Names", "n", is_whole=True),
     Tab("schedules", "Schedules", "s"),
-    Tab("workers", "Workers", "w"),
+    Tab("workers", "Workers", "w", is_whole=True),
     Tab("tenants", "Tenants", "t"),
-    Tab("audit", "Audit", "a"),
+    Tab("audit", "Audit", "a", is_whole=True),
 ]
 
 

@@ -221,19 +221,20 @@ class TenantVerbs(Verbs):
         return own
 
     @on_app_loop
-    async def tenant_stats(self, tenant: str) -> TenantStats:
+    async def tenant_stats(self, tenant: str, *, queue: str | Collection[str] | None = None) -> TenantStats:
         """Return what the jobs of a tenant came to, in all and queue by queue; for an unknown tenant, zeros.
 
         The counters of a queue begin anew if none of the tenant's jobs has ended in it for 30 days.
 
         Args:
             tenant: The tenant's id.
+            queue: Only in this queue, or in these queues; by default in all.
 
         Raises:
-            ArgumentsError: ``tenant`` can't be the id of a tenant.
+            ArgumentsError: ``tenant`` can't be the id of a tenant, or ``queue`` the name of a queue.
         """
         hold = Hold("tenant", checked_tenant(tenant))
-        queues = await self._queues(None)
+        queues = await self._queues(queue)
         figures = await self._broker.tenant_figures([(one, tenant) for one in queues])
         suspended = {one.name for one in await self._broker.overview(queues) if hold in one.holds}
         return tenant_stats(tenant, dict(zip(queues, figures, strict=True)), suspended)
