@@ -275,6 +275,24 @@ def test_what_the_code_of_a_type_raises_when_it_is_read_is_a_misfit() -> None:
         signature.encode((value,), {})
 
 
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (list[complex] | list[Decimal], [Decimal("1.5")]),
+        (dict[str, complex] | dict[str, Decimal], {"a": Decimal("Infinity")}),
+        (set[Fraction] | set[Decimal], {Decimal("1.5")}),
+        (tuple[complex, ...] | tuple[Fraction, ...], (Fraction(3, 1),)),
+        (list[complex] | list[int], [1]),
+    ],
+)
+def test_equal_numbers_in_containers_of_a_union_keep_their_types(annotation: Any, value: Any) -> None:
+    signature = signature_of(annotation)
+    raw, keywords = signature.encode((value,), {})
+    (arrived,), _ = signature.decode(msgspec.Raw(raw), keywords)
+    assert repr(arrived) == repr(value)
+    assert repr(signature.returns.decode(signature.returns.write_result(value))) == repr(value)
+
+
 def test_a_record_of_before_is_read_after_the_annotation_has_become_a_union() -> None:
     old, _ = signature_of(uuid.UUID).encode((ID,), {})
     assert signature_of(uuid.UUID | str).decode(msgspec.Raw(old), ()) == ((ID,), {})

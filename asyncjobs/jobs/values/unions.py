@@ -68,6 +68,22 @@ def _kinds(annotation: Any) -> Iterator[type]:
         yield origin or annotation
 
 
+def _is_alike(value: Any, arrived: Any) -> bool:
+    """Return whether what ``arrived``, which equals ``value``, holds is of the same types.
+
+    A ``Decimal`` may equal a ``complex`` or a ``Fraction``.
+    """
+    if isinstance(arrived, dict):
+        return all(_is_alike(value[key], one) for key, one in arrived.items())
+    if isinstance(arrived, list | tuple):
+        return all(map(_is_alike, value, arrived))
+    if isinstance(arrived, set | frozenset):
+        return all(any(_is_alike(one, other) for one in value) for other in arrived)
+    # An ``int`` may be a ``float``, and the value of a class of the program's own may be of its base.
+    kind, other = type(value), type(arrived)
+    return (kind, other) == (int, float) or issubclass(other, kind) or issubclass(kind, other)
+
+
 class Choice:
     """The values of a union.
 
@@ -119,7 +135,9 @@ class Choice:
             arrived = self.load(self._on_the_wire(plain))
         except msgspec.ValidationError:
             return False
-        return type(arrived) is type(value) and change(value, arrived, takes_plain=False) is None
+        if type(arrived) is not type(value) or change(value, arrived, takes_plain=False) is not None:
+            return False
+        return _is_alike(value, arrived)
 
     def _load_first(self, plain: Any) -> Any:
         for member in self._members:
