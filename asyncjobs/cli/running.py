@@ -45,6 +45,19 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     with contextlib.suppress(ImportError):
         import uvloop
 
+        _fill_closed_streams()
         run_loop = uvloop.run
     # Outside of the block, whose error all errors of the program would have as their context.
     return run_loop(main)
+
+
+def _fill_closed_streams() -> None:
+    """Open the null device in the place of each standard stream that is closed.
+
+    A file of the loop would get its number, and libuv ends a process that closes a file with one of these numbers.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
