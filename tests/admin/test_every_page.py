@@ -114,7 +114,9 @@ async def test_it_works_in_each_framework(app: App, framework: str) -> None:
             "/admin/jobs": dashboard(app, authorize=role_of, mounted_at="/admin/jobs"),
             "/admin/api": admin_api(app, authorize=role_of, mounted_at="/admin/api"),
         }
-        web = Litestar([asgi(path, is_mount=True, copy_scope=True)(one) for path, one in inside.items()])
+        mounts = [asgi(path, is_mount=True, copy_scope=True)(one) for path, one in inside.items()]
+        # By default it sets up the logging of the process, for all tests that follow.
+        web = Litestar(mounts, logging_config=None)
     else:
         web = FastAPI() if framework == "fastapi" else Starlette()
         web.mount("/admin/jobs", dashboard(app, authorize=role_of))
