@@ -126,7 +126,7 @@ class Limit(msgspec.Struct, frozen=True):
         """
         if not parameters:
             raise ArgumentsError(f"{self._title}: by(): expected one parameter or more, each once")
-        return msgspec.structs.replace(self, parameters=parameters)
+        return Limit(self.name, self.running, self.rate, parameters)
 
     def _check_parameters(self) -> None:
         given = self.parameters if isinstance(self.parameters, tuple) else (self.parameters,)

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, NewType
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from asyncjobs import (
@@ -498,7 +499,13 @@ async def test_a_worker_does_not_start_where_turns_or_weights_are_of_nobody(app:
         (Annotated[Plan | None, "how it pays"], "gold, tin"),
         (Literal["gold"] | Plan | None, "gold, tin"),
         (NewType("PlanOfUser", Plan), "gold, tin"),  # type: ignore[valid-newtype]
-        (Literal["gold", None], "gold"),
+        pytest.param(
+            Literal["gold", None],
+            "gold",
+            marks=pytest.mark.skipif(
+                msgspec.__version__ < "0.22", reason="msgspec reads literals of several types since 0.22"
+            ),
+        ),
         (bool, "false, true"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
 from asyncjobs import ConfigurationError, TenantError, UnknownTenant
@@ -155,10 +156,13 @@ async def test_a_transaction_of_two_phases_is_refused_before_it_writes_in_public
         with db.begin_twophase():
             db.execute(adapter.statement("INSERT INTO notes (job) VALUES ('1')"))
 
+    # Before 2.1 it is an ordinary one that may be prepared, and begins with the schema like others.
+    is_ordinary = sqlalchemy.__version__ < "2.1"
     async with lent_in_one(adapter, pg_url, mode=mode) as db:
-        with pytest.raises(ConfigurationError, match="two phases"):
+        with contextlib.nullcontext() if is_ordinary else pytest.raises(ConfigurationError, match="two phases"):
             await db.run_sync(write)
 
+    assert admin.notes("one") == ([("1", None)] if is_ordinary else [])
     assert admin.notes("public") == []
     assert adapter.foreign == []
 

@@ -184,7 +184,6 @@ def _options(settings: Server) -> dict[str, Any]:
         return options
     options["socket_keepalive"] = True
     if settings.tls:
-        # Named, since redis-py before version 6 didn't look at the host name.
         options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
         for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
             options[name] = getattr(settings, name)
