@@ -9,31 +9,14 @@ from heapq import heapify, heappop, heappush
 
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.gates import Gates, Moments
-from asyncjobs.brokers.memory.places import Line
+from asyncjobs.brokers.memory.line import KeyedLine
 from asyncjobs.brokers.memory.turns import Turns
 from asyncjobs.core.bounds import bounded_ms
-from asyncjobs.core.lines import gates_in, group_in
+from asyncjobs.core.lines import group_in
 from asyncjobs.core.settlement import Settlement, Verdict
 from asyncjobs.core.turns import MAX_LAG, PATIENCE, cost_of_start, wait_score, weight_in
 
-__all__ = ["KeyedLine", "Lines"]
-
-
-class KeyedLine(Line):
-    """The ready jobs of one priority and one line key."""
-
-    __slots__ = ("gate", "gates", "group", "key", "passed", "priority")
-
-    def __init__(self, priority: int, key: str) -> None:
-        super().__init__()
-        self.priority = priority
-        self.key = key
-        self.group = group_in(key)
-        self.gates = gates_in(key)
-        self.gate = ""
-        """The gate for which it waits, empty while it is in turn."""
-        self.passed = 0
-        """How often it was tried in vain since one of its jobs started, if it needs several gates."""
+__all__ = ["Lines"]
 
 
 class Lines:

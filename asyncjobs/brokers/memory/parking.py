@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from asyncjobs.brokers.memory.entry import Entry
-from asyncjobs.brokers.memory.places import Line
+from asyncjobs.brokers.memory.line import Line
 from asyncjobs.core.record.version import VERSION
 from asyncjobs.core.retention import MAX_RING_PASSES
 from asyncjobs.ports import Held, Hold, ParkedJobs

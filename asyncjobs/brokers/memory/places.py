@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.brokers.memory.groups import Groups
+from asyncjobs.brokers.memory.line import Line
+from asyncjobs.brokers.memory.lines import Lines
 from asyncjobs.core.job import Job
 from asyncjobs.core.states import JobState
 from asyncjobs.core.stored import NO_SITUATION, Situation, read_kept
 
-if TYPE_CHECKING:
-    from asyncjobs.brokers.memory.lines import Lines
-
-__all__ = ["Calendar", "Dead", "Line", "Listed", "Ready", "Running", "job_of", "oldest_wait_ms"]
+__all__ = ["Calendar", "Dead", "Listed", "Ready", "Running", "job_of", "oldest_wait_ms"]
 
 
 class Listed(Protocol):
@@ -40,50 +39,6 @@ class Listed(Protocol):
     def cursor(self, entry: Entry) -> str:
         """Return the cursor that stands behind ``entry``, and still does once ``entry`` has left."""
         ...
-
-
-class Line:
-    """Entries that join at the back or the front, and leave from anywhere.
-
-    They are numbered along the line, so the number of an entry that has left still says where the entry stood.
-    """
-
-    __slots__ = ("_back", "_entries", "_front")
-
-    def __init__(self) -> None:
-        self._entries: OrderedDict[int, Entry] = OrderedDict()
-        self._front = 0
-        self._back = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries.values())
-
-    def append(self, entry: Entry) -> None:
-        """Let ``entry`` join at the back."""
-        entry.number = self._back = number = self._back + 1
-        self._entries[number] = entry
-
-    def prepend(self, entry: Entry) -> None:
-        """Let ``entry`` join at the front."""
-        entry.number = number = self._front
-        self._front -= 1
-        self._entries[number] = entry
-        self._entries.move_to_end(number, last=False)
-
-    def remove(self, entry: Entry) -> None:
-        """Take ``entry`` out."""
-        del self._entries[entry.number]
-
-    def position(self, entry: Entry) -> int:
-        """Return how many entries stand before ``entry``, which is here."""
-        return sum(1 for _ in itertools.takewhile(entry.number.__gt__, self._entries))
-
-    def after(self, number: int) -> Iterator[Entry]:
-        """Return the entries whose number is above ``number``, in order."""
-        return map(self._entries.__getitem__, itertools.dropwhile(number.__ge__, self._entries))
 
 
 class Calendar:

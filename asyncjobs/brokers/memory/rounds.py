@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from asyncjobs.brokers.company import Company
 from asyncjobs.brokers.memory.entry import Entry
-from asyncjobs.brokers.memory.lines import KeyedLine, Lines
-from asyncjobs.brokers.memory.places import Line
+from asyncjobs.brokers.memory.line import KeyedLine, Line
+from asyncjobs.brokers.memory.lines import Lines
 from asyncjobs.core.retention import MAX_PASSED
 from asyncjobs.core.turns import MAX_STAYING, MAX_TRIED
 from asyncjobs.ports import Hold

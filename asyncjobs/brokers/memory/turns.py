@@ -6,10 +6,8 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Container
 from heapq import heapify, heappop, heappush, nsmallest
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from asyncjobs.brokers.memory.lines import KeyedLine
+from asyncjobs.brokers.memory.line import KeyedLine
 
 __all__ = ["Turns"]
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
 
 from asyncjobs.brokers.memory.entry import Entry
 from asyncjobs.core.states import JobState
 from asyncjobs.core.uniqueness import UniqueRule, Until
 from asyncjobs.ports import NewJob
-
-if TYPE_CHECKING:
-    from asyncjobs.brokers.memory.queue import Queue
 
 __all__ = ["UniqueKeys", "holder_of", "prune_keys", "take_again"]
 
@@ -44,7 +42,19 @@ class UniqueKeys:
             del self.holdings[entry.unique_key]
 
 
-def holder_of(queue: Queue, job: NewJob, rule: UniqueRule, now_ms: int) -> str | None:
+class Keyed(Protocol):
+    """The queue whose keys these are."""
+
+    unique: UniqueKeys
+    jobs: dict[str, Entry]
+
+    def get(self, job_id: str, now_ms: int) -> Entry | None: ...
+    def leave(self, entry: Entry) -> None: ...
+    def make_ready(self, entries: Sequence[Entry]) -> None: ...
+    def schedule(self, later: Sequence[tuple[Entry, int]]) -> None: ...
+
+
+def holder_of(queue: Keyed, job: NewJob, rule: UniqueRule, now_ms: int) -> str | None:
     """Return the id of the job that holds the key of a new one, changed as ``rule`` says; if none does, ``job`` does.
 
     Args:
@@ -72,7 +82,7 @@ def holder_of(queue: Queue, job: NewJob, rule: UniqueRule, now_ms: int) -> str |
     return holding.id
 
 
-def _change_line(queue: Queue, entry: Entry, line: str) -> None:
+def _change_line(queue: Keyed, entry: Entry, line: str) -> None:
     """Give a waiting job another line key; if it is ready, it goes to the back of that line."""
     is_ready = entry.place == "ready"
     if is_ready:
@@ -82,7 +92,7 @@ def _change_line(queue: Queue, entry: Entry, line: str) -> None:
         queue.make_ready([entry])
 
 
-def take_again(queue: Queue, entry: Entry, now_ms: int) -> None:
+def take_again(queue: Keyed, entry: Entry, now_ms: int) -> None:
     """Give a job that was dead its key back, unless another job holds it."""
     key, holdings = entry.unique_key, queue.unique.holdings
     if not key:
@@ -92,7 +102,7 @@ def take_again(queue: Queue, entry: Entry, now_ms: int) -> None:
         holdings[key] = _Holding(entry.id, 0, now_ms)
 
 
-def _holds(queue: Queue, key: str, holding: _Holding, until: Until, now_ms: int) -> bool:
+def _holds(queue: Keyed, key: str, holding: _Holding, until: Until, now_ms: int) -> bool:
     standing = _standing(queue, key, holding, now_ms)
     return (
         standing == "waits"
@@ -101,7 +111,7 @@ def _holds(queue: Queue, key: str, holding: _Holding, until: Until, now_ms: int)
     )
 
 
-def _standing(queue: Queue, key: str, holding: _Holding, now_ms: int) -> Literal["waits", "begun", "completed", "void"]:
+def _standing(queue: Keyed, key: str, holding: _Holding, now_ms: int) -> Literal["waits", "begun", "completed", "void"]:
     """Return what has become of the holder of ``key``; ``void`` if it was cancelled or is dead."""
     entry = queue.get(holding.id, now_ms)
     # After the holder has expired, a job without this key may have its id.
@@ -112,7 +122,7 @@ def _standing(queue: Queue, key: str, holding: _Holding, now_ms: int) -> Literal
     return "begun" if entry.place == "running" or entry.tries else "waits"
 
 
-def prune_keys(queue: Queue, now_ms: int) -> None:
+def prune_keys(queue: Keyed, now_ms: int) -> None:
     """Remove some keys that their jobs don't hold any more."""
     holdings = queue.unique.holdings
     for _ in range(min(len(holdings), _MAX_LOOKED)):
