@@ -70,8 +70,8 @@ class Canceller:
         Returns:
             When that is, by the loop's clock.
         """
-        attempt.deadline = self._deadlines.add(seconds, lambda: self._reach(attempt, what, at))
-        what, at = f"{name} of {seconds:g} s", attempt.deadline.at
+        attempt.deadline = self._deadlines.add(seconds, lambda: self._reach(attempt, f"{name} of {seconds:g} s", at))
+        at = attempt.deadline.at
         self._keep(attempt, seconds)
         return at
 
