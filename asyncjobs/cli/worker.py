@@ -147,8 +147,8 @@ def _checked_count(processes: int) -> int:
 
 
 async def _run(worker: Worker, end: ProcessEnd, options: argparse.Namespace) -> None:
-    # What the program has loaded stays to its end: that the garbage collector looks at all of it again and again takes a
-    # twentieth of the time of a short job.
+    # What the program has loaded stays to its end: for the garbage collector to look at all of it again and again takes
+    # a twentieth of the time of a short job.
     gc.collect()
     gc.freeze()
     async with contextlib.AsyncExitStack() as stack:
