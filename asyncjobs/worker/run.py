@@ -325,7 +325,9 @@ class WorkerRun:
         while claimer.may_claim:
             limit, ahead = claimer.wanted()
             if not limit:
-                await claimer.await_room()
+                # What is due and can't be made ready for others meanwhile, the next claim will.
+                with contextlib.suppress(BrokerError):
+                    await claimer.await_room()
                 continue
             claim = await claimer.step(limit, ahead)
             if claim.jobs:

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from asyncjobs import App, JobState, Worker
+from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Claim, ClaimRequest
 from asyncjobs.worker import claimer
 from tests.apps import broker_of
@@ -140,6 +141,33 @@ async def test_a_burst_claims_ahead_and_gives_back_what_finds_no_slot(
         release.set()
         assert await asyncio.wait_for(burst, SOON) == 51
     assert ahead > 0
+
+
+async def test_a_burst_whose_slots_are_taken_goes_on_while_the_broker_is_away(
+    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(scheduler_interval=0.05)
+    refused = asyncio.Event()
+
+    @app.job
+    async def work() -> str:
+        await refused.wait()
+        return "done"
+
+    async with app:
+        claim = broker_of(app).claim
+
+        async def refuse(request: ClaimRequest) -> Claim:
+            if not request.limit and not refused.is_set():
+                refused.set()
+                raise BrokerError("gone")
+            return await claim(request)
+
+        monkeypatch.setattr(broker_of(app), "claim", refuse)
+        handle = await work.delay()
+        with anyio.fail_after(SOON):
+            assert await Worker(app, concurrency=1).run_until_empty() == 1
+        assert await handle.result(SOON) == "done"
 
 
 async def test_a_burst_leaves_the_handlers_of_signals_as_they_were(app: App) -> None:
