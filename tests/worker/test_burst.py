@@ -146,7 +146,7 @@ async def test_a_burst_claims_ahead_and_gives_back_what_finds_no_slot(
 async def test_a_burst_whose_slots_are_taken_goes_on_while_the_broker_is_away(
     make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = make_app(scheduler_interval=0.05)
+    app = make_app(scheduler_interval=0.1)
     refused = asyncio.Event()
 
     @app.job
