@@ -15,7 +15,7 @@ __all__ = ["Argument", "changed", "misfit", "unencodable", "wrongly_typed"]
 
 
 def misfit(signature: inspect.Signature, count: int, names: Sequence[str], given: str) -> str | None:
-    """Return what is wrong with a call, ``None`` if Python could make it.
+    """Return what is wrong with a call, as the end of a sentence; ``None`` if Python could make it.
 
     Args:
         signature: The parameters.
@@ -28,11 +28,11 @@ def misfit(signature: inspect.Signature, count: int, names: Sequence[str], given
     positional = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     by_name = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
     if count > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
-        return f"takes {len(positional)} positional arguments, but {count} were {given}"
+        return f"takes {len(positional)} positional arguments, but {count} were {given}."
     named = [name for name in names if name in by_name]
     for name in positional[:count]:
         if name in named:
-            return f"got two values for {name!r}"
+            return f"got two values for {name!r}."
     for name in names:
         if name not in named and inspect.Parameter.VAR_KEYWORD not in kinds:
             return f"has no parameter {name!r}.{closest(name, by_name)}"
@@ -42,7 +42,7 @@ def misfit(signature: inspect.Signature, count: int, names: Sequence[str], given
         if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
     ]
     missing = [name for name in required if name not in positional[:count] and name not in named]
-    return f"is missing {', '.join(map(repr, missing))}" if missing else None
+    return f"is missing {', '.join(map(repr, missing))}." if missing else None
 
 
 class Argument(NamedTuple):

@@ -332,7 +332,7 @@ class Signature:
     def _refuse_misfit(self, count: int, names: tuple[str, ...], given: str) -> None:
         problem = misfit(self._signature, count, names, given)
         if problem is not None:
-            raise ArgumentsError(f"{self._name}() {problem}; its parameters are {self._signature}")
+            raise ArgumentsError(f"{self._name}() {problem} Its parameters are {self._signature}.")
 
     def _named(self, keywords: tuple[str, ...], values: Sequence[Any]) -> list[Argument]:
         parameters = self._parameters(len(values) - len(keywords), keywords)

@@ -129,9 +129,10 @@ def plain(to: str, subject: str, count: int = 1) -> None: ...
 @pytest.mark.parametrize(
     ("args", "kwargs", "message"),
     [
-        (("a",), {}, "is missing 'subject'"),
+        (("a",), {}, "is missing 'subject'. Its parameters are (to: 'str', subject: 'str'"),
         (("a", "b", 1, 2), {}, "takes 3 positional arguments, but 4 were given"),
-        (("a",), {"subjct": "b"}, "has no parameter 'subjct'. Did you mean 'subject'"),
+        (("a",), {"subjct": "b"}, "has no parameter 'subjct'. Did you mean 'subject'? Its parameters are"),
+        (("a",), {"titel": "b"}, "has no parameter 'titel'. Its parameters are"),
         (("a", "b"), {"to": "c"}, "got two values for 'to'"),
         ((1, "b"), {}, "argument 'to' does not fit its annotation str"),
         (("a", "b"), {"count": "many"}, "argument 'count' does not fit"),

@@ -43,7 +43,7 @@ async def test_the_argument_of_a_call_is_refused_for_an_annotated_resource_too(a
     async def work(text: str, db: Db = Inject()) -> None: ...
 
     async with app:
-        with pytest.raises(ArgumentsError, match=r"work\(\) .*its parameters are \(text: 'str'\)"):
+        with pytest.raises(ArgumentsError, match=r"work\(\) .*Its parameters are \(text: 'str'\)"):
             work.delay("a", Session())
 
 
