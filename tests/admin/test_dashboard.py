@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -449,6 +449,33 @@ async def test_a_schedule_has_a_page_with_its_next_ticks_and_its_last_runs(app: 
         assert re.search(r"skipped ticks\s*0", night)
         assert "No job of it has ended lately" in night
         assert "02:30:00 UTC" in night or "01:30:00 UTC" in night
+
+
+async def test_the_dead_of_the_last_hours_are_shown_and_what_is_done_is_done_with_these(
+    app: App, web: Any, work: Any
+) -> None:
+    async with app:
+        await work.with_options(tenant="acme").delay("order")
+        await run_all(app)
+        first = read(await see(web, "/dead"))
+        assert "Each queue keeps its latest 100,000 dead jobs, each of them for 180 d." in first.text
+        now = datetime.now(UTC)
+        reply = await see(web, "/dead?queue=default&within=24h")
+        place, asked = reply.headers["location"].split("?")
+        query = parse_qs(asked)
+        assert (place, query["queue"], {*query}) == ("/dead", ["default"], {"queue", "since"})
+        since = datetime.fromisoformat(query["since"][0])
+        assert 86_390 < (now - since).total_seconds() < 86_410
+        page = read(await see(web, reply.headers["location"]))
+        assert f"They died since {since:%Y-%m-%d %H:%M:%S} UTC." in page.text
+        assert "LookupError" in page.text
+        [act] = [one for one in page.links if one.startswith("/act?verb=retry")]
+        assert parse_qs(urlsplit(act).query)["since"] == query["since"]
+        # It stays with another filter, until any time is chosen.
+        again, *_ = [one for one in page.links if one.startswith("/dead?") and "since=" in one]
+        assert (await see(web, f"{again}&within=any")).headers["location"] == "/dead?queue=default"
+        late = quote((datetime.now(UTC) + timedelta(hours=1)).isoformat())
+        assert "No dead job matches" in read(await see(web, f"/dead?since={late}")).text
 
 
 async def test_a_caller_of_several_tenants_sees_the_jobs_of_one_at_a_time(app: App, web: Any, work: Any) -> None:

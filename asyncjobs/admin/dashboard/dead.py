@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -33,6 +33,9 @@ TYPED_FROM = 1_000
 TRIAL = 10
 TRIAL_WAIT_S = 2.0
 
+# Over how many hours each choice of the filter reaches.
+_HOURS = {"1h": 1, "24h": 24, "7d": 168}
+
 _Number = Annotated[int, msgspec.Meta(ge=0, le=99_999_999_999_998)]
 
 
@@ -49,6 +52,8 @@ class Dead(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True):
     """The id of the only job that was deleted."""
     text: str = ""
     """Only groups in which this text stands, in upper or lower case."""
+    within: Literal["", "any", "1h", "24h", "7d"] = ""
+    """Only jobs that died lately, in place of ``since`` and ``until``."""
 
 
 class Act(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -108,6 +113,11 @@ async def dead(call: Call[Dead]) -> Mapping[str, Any]:
     """List the dead: the groups, and the latest jobs; with a filter, the jobs alone."""
     to_own_tenant(call, "dead")
     query = call.query
+    if query.within:
+        # From now on a time, so that what is done with all that match is done with those that were shown.
+        hours = _HOURS.get(query.within)
+        since = None if hours is None else (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="seconds")
+        raise Redirect("dead", **{**query.filter, "since": since, "until": None})
     narrows = any(value for name, value in query.filter.items() if name != "queue") or query.before
     shows_groups = not narrows and call.access.tenants is None
     latest = msgspec.structs.replace(query, limit=min(query.limit, JOBS_BELOW)) if shows_groups else query
@@ -122,6 +132,8 @@ async def dead(call: Call[Dead]) -> Mapping[str, Any]:
         "more_groups": max(0, len(shown) - MAX_GROUPS),
         "group": _named(listed, query.group),
         "ungrouped": UNGROUPED,
+        "max_dead": call.app.settings.max_dead,
+        "dead_ttl_ms": call.app.settings.dead_ttl * 1_000,
     }
 
 
