@@ -141,7 +141,7 @@ async def test_the_audit_is_read_in_pages_and_its_numbers_have_bounds(app: App, 
         assert [one["subject"] for one in page["entries"] + rest["entries"]] == [
             f"queue-{number}" for number in (4, 3, 2, 1, 0)
         ]
-        assert rest["next"] == ""
+        assert rest["next"] is None
         for wrong in ("limit=501", "limit=0", "before=yesterday"):
             assert (await ask(web, f"/audit?{wrong}")).status == 400
 

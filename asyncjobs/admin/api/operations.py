@@ -29,8 +29,8 @@ class AuditReply(msgspec.Struct, frozen=True, kw_only=True):
 
     entries: list[AuditEntry]
     """The entries of queues that the caller may see. The list may be empty although there is a next page."""
-    next: str
-    """What asks for the next page as ``before``; empty if there is none."""
+    next: str | None
+    """``before`` of the earlier entries, ``null`` if there are none."""
 
 
 class ListedDeploys(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ async def audit(call: Call[AuditQuery]) -> AuditReply:
     found = await call.app.audit(limit, before=call.query.before)
     queues = call.access.queues
     entries = [one for one in found if queues is None or one.queue in queues]
-    return AuditReply(entries=entries, next=found[-1].id if len(found) == limit else "")
+    return AuditReply(entries=entries, next=found[-1].id if len(found) == limit else None)
 
 
 async def deploys(call: Call[NoQuery]) -> ListedDeploys:
