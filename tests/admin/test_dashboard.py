@@ -451,6 +451,37 @@ async def test_a_schedule_has_a_page_with_its_next_ticks_and_its_last_runs(app: 
         assert "02:30:00 UTC" in night or "01:30:00 UTC" in night
 
 
+async def test_an_entry_of_the_audit_leads_to_what_it_is_about(app: App, web: Any, work: Any) -> None:
+    async with app:
+        sent = [await work.with_options(tenant="acme").delay(f"order {number}") for number in range(3)]
+        await run_all(app)
+        since = datetime.now(UTC) - timedelta(hours=1)
+        with acting("ada"):
+            await app.retry_job(sent[0].id)
+            await app.retry_failed(name="work", tenant="acme", since=since)
+            await run_all(app)
+            await app.add_schedule("nightly/1", work.request("n"), every=3600)
+            await app.suspend_name("work", queue="default")
+            await app.suspend_tenant("acme", queue="default")
+            waiting = await work.with_options(tenant="acme").delay()
+            await app.cancel_jobs("ready", tenant="acme", queue="default")
+            await app.retry_failed(queue="default")
+        links = {*read(await see(web, "/audit")).links}
+        expected = {
+            f"/jobs/{quote(sent[0].id, safe='')}?queue=default",
+            f"/dead?name=work&tenant=acme&since={quote(str(since), safe='').replace('%20', '+')}",
+            "/schedules/nightly%2F1?queue=default",
+            "/names/work",
+            "/tenants/acme",
+            "/jobs?state=ready&tenant=acme&queue=default",
+            "/dead?queue=default",
+        }
+        assert expected <= links
+        for target in expected:
+            assert (await see(web, target)).status == 200, target
+        assert await waiting.status() is JobState.CANCELLED
+
+
 async def test_the_dead_of_the_last_hours_are_shown_and_what_is_done_is_done_with_these(
     app: App, web: Any, work: Any
 ) -> None:

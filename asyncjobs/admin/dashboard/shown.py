@@ -11,6 +11,7 @@ import msgspec
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
+from asyncjobs.admin.dashboard.audited import place_of
 from asyncjobs.admin.dashboard.charts import spark
 from asyncjobs.admin.dashboard.outward import outward
 from asyncjobs.app.turns import group_of_tenant
@@ -135,6 +136,7 @@ FILTERS: Sequence[Callable[..., Any]] = (
     in_zone,
     number,
     outward,
+    place_of,
     size,
     spark,
     when,
