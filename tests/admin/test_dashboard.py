@@ -451,6 +451,29 @@ async def test_a_schedule_has_a_page_with_its_next_ticks_and_its_last_runs(app: 
         assert "02:30:00 UTC" in night or "01:30:00 UTC" in night
 
 
+async def test_the_page_of_a_queue_leads_to_its_workers_and_to_what_its_jobs_came_to_by_name(
+    app: App, web: Any, work: Any
+) -> None:
+    async with app:
+        await work.delay()
+        assert "0 workers serve it. What" in read(await see(web, "/queues/default")).text
+        await broker_of(app).count_runs({"default": [RunCounts(name="work", succeeded=7, runs={100: 7})]})
+        async with app.worker(queues=["default"]), app.worker(queues=["other"]):
+
+            async def is_served() -> bool:
+                return "1 worker serves it: " in read(await see(web, "/queues/default")).text
+
+            await until(is_served, "the worker is shown")
+            page = read(await see(web, "/queues/default"))
+            [worker] = [one for one in page.links if one.startswith("/workers/")]
+            assert "default" in read(await see(web, worker)).text
+        [names] = [one for one in page.links if one.startswith("/names?")]
+        named = read(await see(web, names))
+        assert "Job names in the queue default" in named.text
+        assert any(one.startswith("/names/work?") and "queue=default" in one for one in named.links)
+        assert "No job" in read(await see(web, "/names?queue=other")).text
+
+
 async def test_an_entry_of_the_audit_leads_to_what_it_is_about(app: App, web: Any, work: Any) -> None:
     async with app:
         sent = [await work.with_options(tenant="acme").delay(f"order {number}") for number in range(3)]
