@@ -160,6 +160,9 @@ async def test_problems_are_pages(app: App, web: Any) -> None:
         # From there, another job can be looked for.
         assert {"/queues", "/dead", "/jobs?state=ended"} <= {*gone.links}
         assert "ended longer ago than results are kept" in gone.text
+        assert "by its id" not in gone.text
+        old = read(await see(web, "/jobs/@acme:01M8G1VNAYN82702T4NS3R0001"))
+        assert "or it is none that ada may see; by its id it was sent at 2026-11-28 03:0" in old.text
         assert "/queues" in read(await see(web, "/jobs?limit=0")).links
         # Nobody learns from a refusal which pages there are.
         assert "/queues" not in read(await fetch(web, "/jobs/none")).links
@@ -422,7 +425,12 @@ async def test_jobs_that_are_set_aside_or_overdue_are_told_on_the_page_of_their_
         await asyncio.sleep(0.05)
         text = read(await see(web, "/queues/default")).text
         assert "the tenant is suspended" in text
+        assert "dies" not in text
         assert re.search(r"\d scheduled jobs? (is|are) overdue", text)
+        await app.send("nobody", queue="default")
+        await Worker(app).run_once()
+        text = " ".join(read(await see(web, "/queues/default")).text.split())
+        assert re.search(r"nobody1no worker knows this name; began \S+ m?s ago; it dies in 60 min", text)
 
 
 async def test_a_schedule_has_a_page_with_its_next_ticks_and_its_last_runs(app: App, web: Any) -> None:
@@ -472,6 +480,27 @@ async def test_the_page_of_a_queue_leads_to_its_workers_and_to_what_its_jobs_cam
         assert "Job names in the queue default" in named.text
         assert any(one.startswith("/names/work?") and "queue=default" in one for one in named.links)
         assert "No job" in read(await see(web, "/names?queue=other")).text
+
+
+async def test_a_running_job_leads_to_its_worker(app: App, web: Any) -> None:
+    started, ends = asyncio.Event(), asyncio.Event()
+
+    @app.job
+    async def run() -> None:
+        started.set()
+        await ends.wait()
+
+    async with app, app.worker(queues=["default"]) as worker:
+        handle = await run.with_options(tenant="acme").delay()
+        await until(started, "it runs")
+        expected = f"/workers/{quote(worker.id, safe='')}"
+        for target in ("/jobs?state=running", f"/jobs/{quote(handle.id, safe='')}"):
+            assert expected in read(await see(web, target)).links, target
+            # A worker has jobs of all tenants.
+            own = read(await see(web, f"{target}{'&' if '?' in target else '?'}", **{"x-tenants": "acme"}))
+            assert handle.id in own.text
+            assert expected not in own.links, target
+        ends.set()
 
 
 async def test_an_entry_of_the_audit_leads_to_what_it_is_about(app: App, web: Any, work: Any) -> None:

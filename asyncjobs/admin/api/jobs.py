@@ -12,6 +12,8 @@ from asyncjobs.admin.problem import Problem
 from asyncjobs.app.reasons import WhyReason
 from asyncjobs.app.verbs.dead import DeadFilter
 from asyncjobs.app.verbs.search import why_of
+from asyncjobs.core.duration import utc_time
+from asyncjobs.core.identity import time_of
 from asyncjobs.core.job import Job
 from asyncjobs.core.priority import PriorityName
 from asyncjobs.core.retention import UNGROUPED
@@ -277,7 +279,9 @@ async def job_of(call: Call[InQueue]) -> Job:
     except UnknownJob:
         job = None
     if job is None or not call.access.sees(job.queue, job.tenant or None):
-        call.not_found(f"record of job {job_id!r}")
+        sent_ms = time_of(job_id)
+        when = f"; by its id it was sent at {utc_time(sent_ms):%Y-%m-%d %H:%M:%S} UTC" if sent_ms else ""
+        call.not_found(f"record of job {job_id!r}", when)
     return job
 
 

@@ -66,9 +66,14 @@ class Call(NamedTuple, Generic[Q_co]):
         """
         return Call(self.app, self.access, {**self.path, **path}, query)
 
-    def not_found(self, what: str) -> NoReturn:
-        """Refuse the request, whether there is no such thing or the caller may not see it."""
-        raise Problem(404, f"there is no {what}, or it is none that {self.access.name} may see")
+    def not_found(self, what: str, more: str = "") -> NoReturn:
+        """Refuse the request, whether there is no such thing or the caller may not see it.
+
+        Args:
+            what: What there is not.
+            more: How the sentence goes on.
+        """
+        raise Problem(404, f"there is no {what}, or it is none that {self.access.name} may see{more}")
 
     def narrowed(self, queue: str | None, tenant: str | None) -> tuple[list[str] | None, str | None]:
         """Return the queues and the tenant to list jobs of, given what is asked for.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -90,6 +91,8 @@ async def queue(call: Call[OneQueue]) -> Mapping[str, Any]:
         "more_turns": len(turns) > _TURNS,
         "tenants_by_group": tenants_by_group,
         "has_digests": bool(digests - tenants_by_group.keys()),
+        # For how long a job waits for a worker that knows its name.
+        "grace": timedelta(seconds=call.app.settings.unknown_job_grace),
         **charts,
     }
 
