@@ -282,8 +282,14 @@ async def test_a_caller_sees_and_changes_its_own_queues_alone(app: App, web: Any
         assert [job["id"] for job in (await ask(web, "/jobs/failed", **narrow)).json["jobs"]] == [own.id]
         assert (await ask(web, "/jobs/failed?queue=default", **narrow)).json["jobs"] == []
         assert (await ask(web, "/jobs/failed", queues="")).json["jobs"] == []
-        for target in (f"/jobs/{other.id}", "/queues/default", "/jobs/stats?queue=default", "/tenants/acme"):
+        for target in (f"/jobs/{other.id}", "/queues/default", "/jobs/stats?queue=default"):
             assert (await ask(web, target, **narrow)).status == 404, target
+        # Of a tenant, it sees what happens in these queues.
+        for definition in (fail, sometimes):
+            await definition.with_options(tenant="acme").delay()
+        await run_all(app)
+        tenant = (await ask(web, "/tenants/acme", **narrow)).json
+        assert (tenant["failed"], [one["queue_name"] for one in tenant["queues"]]) == (1, ["second"])
         for target in (f"/jobs/{other.id}/retry", f"/jobs/{other.id}/delete", "/queues/default/pause"):
             assert (await ask(web, target, "POST", **narrow)).status == 404, target
         assert (await ask(web, f"/jobs/{own.id}/retry", "POST", **narrow)).status == 200
