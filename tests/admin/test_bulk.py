@@ -219,10 +219,13 @@ async def test_waiting_jobs_are_cancelled_by_a_filter(app: App, web: Starlette, 
         assert (counted["matched"], counted["done"]) == (12, 0)
         cursor, done = "", 0
         while cursor is not None:
-            reply = (await ask(web, "/jobs/cancel", {"filter": {}, "limit": 5, "cursor": cursor})).json
+            reply = (await ask(web, "/jobs/cancel", {"filter": {}, "limit": 5, "cursor": cursor, "why": "spam"})).json
             done, cursor = done + reply["done"], reply["next"]
         assert done == 12
         assert await app.jobs("ready") == []
+        # The audit has an entry of each portion, and not of each job.
+        told = [(one.verb, one.queue, one.count, one.note) for one in await app.audit()]
+        assert told == [("cancel_jobs", "default", count, "spam") for count in (2, 5, 5)]
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

@@ -18,6 +18,7 @@ from asyncjobs.admin.problem import Problem
 from asyncjobs.app.acting import acting, actor
 from asyncjobs.app.counting import Count, count_jobs
 from asyncjobs.app.verbs.dead import DeadFilter, failed_within
+from asyncjobs.app.verbs.sweeping import cancel_many
 from asyncjobs.app.verbs.undoing import new_deletion
 from asyncjobs.core.bounds import shown
 from asyncjobs.core.duration import utc_time
@@ -264,14 +265,8 @@ async def _cancel(call: Call[NoQuery], jobs: list[Job]) -> int:
     if asked.dry_run:
         return 0
     reason = asked.why or f"cancelled by {call.access.name}"
-
-    async def end(job: Job) -> bool:
-        try:
-            return await call.app.cancel_job(job.id, queue=job.queue, reason=reason) in ("cancelled", "running")
-        except UnknownJob:
-            return False
-
-    return sum(await _of_each(end, jobs))
+    each = _by_queue(jobs).items()
+    return sum([await cancel_many(call.app, ids, queue=queue, reason=reason) for queue, ids in each])
 
 
 async def count_dead(call: Call[Any], which: WhichDead, until: datetime, ids: list[str] | None = None) -> Count:

@@ -45,6 +45,8 @@ def place_of(entry: AuditEntry) -> Place | None:
     if page is not None:
         has_queue = page in ("jobs", "schedules")
         return Place((page, entry.subject), {"queue": entry.queue} if has_queue else {})
+    if entry.subject:
+        return None
     if entry.verb in ("retry_failed", "delete_failed") and given.keys() <= _OF_DEAD:
         group = {"group": given["group"] or UNGROUPED} if "group" in given else {}
         return Place(("dead",), {**given, **group, "queue": entry.queue})

@@ -19,10 +19,10 @@ from asyncjobs.core.bounds import shown
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.options import checked_queue, checked_tenant, checked_text
 from asyncjobs.errors import ArgumentsError
-from asyncjobs.jobs.tenant_scope import tenant_here
+from asyncjobs.jobs.tenant_scope import ids_here, tenant_here
 from asyncjobs.ports import ListedPlace
 
-__all__ = ["LiveFilter", "LiveState", "SweepVerbs", "purge_within"]
+__all__ = ["LiveFilter", "LiveState", "SweepVerbs", "cancel_many", "purge_within"]
 
 LiveState = Literal["scheduled", "parked", "ready", "running"]
 """The states of jobs that have not ended, in the order in which a job passes them, so that a sweep misses few of the
@@ -148,6 +148,20 @@ class SweepVerbs(Verbs):
                 break
         await note(self._broker, "purge_tenant", tenant, queue=queue, count=count)
         return count, rest
+
+
+@on_app_loop
+async def cancel_many(app: SweepVerbs, job_ids: Sequence[str], *, queue: str, reason: str) -> int:
+    """Cancel jobs of a queue as ``app.cancel_job`` does, in one call and with one entry of the audit.
+
+    Returns:
+        How many of them waited or ran.
+    """
+    ids = ids_here(job_ids)
+    replies = await app._broker.cancel(queue, ids, reason, app._lookup.keep_ms)
+    count = sum(reply in ("cancelled", "running") for reply in replies)
+    await note(app._broker, "cancel_jobs", ", ".join(ids), queue=queue, count=count, why=reason)
+    return count
 
 
 @on_app_loop
