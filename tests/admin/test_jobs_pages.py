@@ -18,6 +18,7 @@ from asyncjobs import App, Cancel, RetryPolicy, Worker, current_job
 from asyncjobs.admin import admin_api, dashboard
 from asyncjobs.admin.dashboard.commands import command, python_call, quoted
 from asyncjobs.admin.dashboard.shown import MAX_BRIEF, brief
+from tests.admin.crawl import Document
 from tests.admin.test_api import role_of
 from tests.web import Reply, fetch
 
@@ -239,3 +240,71 @@ async def test_running_jobs_are_listed_while_they_end_in_all_ways(app: App, web:
         await app.enqueue_many([work.request(number) for number in range(24)])
         targets = ("/x/y/jobs?state=running", "/api/jobs?state=running")
         await asyncio.gather(*map(look, targets))
+
+
+# -- all that match
+
+
+async def look(web: Any, target: str, role: str = "admin") -> Document:
+    return Document(await page(web, target, role))
+
+
+async def test_all_jobs_of_a_filter_are_cancelled_in_portions_once_their_number_is_typed(
+    app: App, web: Any, mail: Any
+) -> None:
+    async with app:
+        await app.enqueue_many([mail.request(f"user{number}@example.com") for number in range(1_100)])
+        kept = await mail.with_options(tenant="acme", queue="default").delay("kept@example.com")
+        listed = await look(web, "/jobs?state=ready&queue=bulk")
+        assert "/cancel?state=ready&queue=bulk" in listed.links
+        asked = await look(web, "/cancel?state=ready&queue=bulk")
+        assert "Cancel 1,100 jobs?" in asked.text
+        assert "to='user0@example.com'" in asked.text
+        fields = asked.forms["/cancel"]
+        reply = await post(web, "/cancel", **{**fields, "typed": "11", "why": "spam"})
+        asked = await look(web, reply.headers["location"])
+        assert "so nothing was done" in asked.text
+        assert (await app.queue_stats("bulk")).pending == 1_100
+        fields = {**asked.forms["/cancel"], "typed": "1,100"}
+        assert fields["why"] == "spam"
+        told: list[str] = []
+        while True:
+            reply = await post(web, "/cancel", **fields)
+            after = await look(web, reply.headers["location"])
+            if "/cancel" not in after.forms:
+                break
+            told.append(after.text)
+            fields = after.forms["/cancel"]
+        assert reply.headers["location"] == "/jobs?state=ready&queue=bulk&done=cancel&n=1100"
+        assert "1,100 cancelled." in after.text
+        assert "500 done, and there are others." in told[0]
+        assert [job.id for job in await app.jobs("ready")] == [kept.id]
+        assert {(one.verb, one.via, one.note) for one in await app.audit()} == {("cancel_jobs", "dashboard", "spam")}
+
+
+async def test_jobs_are_cancelled_by_name_tenant_and_text_and_others_left(app: App, web: Any, mail: Any) -> None:
+    async with app:
+        for tenant, to in (("acme", "ada@x"), ("acme", "bob@x"), ("globex", "ada@x")):
+            await mail.with_options(tenant=tenant).delay(to)
+        asked = await look(web, "/cancel?state=ready&tenant=acme&text=ada")
+        assert "Cancel 1 job?" in asked.text
+        reply = await post(web, "/cancel", **asked.forms["/cancel"])
+        assert "1 cancelled." in (await look(web, reply.headers["location"])).text
+        assert [(job.tenant, (job.named_arguments or {})["to"]) for job in await app.jobs("ready")] == [
+            ("acme", "bob@x"),
+            ("globex", "ada@x"),
+        ]
+        assert "No job matches" in (await look(web, "/cancel?state=ready&tenant=acme&text=ada")).text
+        form = {"state": "ready", "tenant": "globex"}
+        headers = {"x-role": "admin", "x-tenants": "acme", "content-type": "application/x-www-form-urlencoded"}
+        await fetch(web, "/cancel", "POST", headers, urlencode(form).encode())
+        assert len(await app.jobs("ready")) == 2
+
+
+async def test_who_may_not_cancel_has_no_link_and_no_page_for_all(app: App, web: Any, mail: Any) -> None:
+    async with app:
+        await mail.delay("ada@x")
+        assert not [one for one in (await look(web, "/jobs", "viewer")).links if one.startswith("/cancel")]
+        assert (await fetch(web, "/cancel", headers={"x-role": "viewer"})).status == 403
+        assert (await post(web, "/cancel", "viewer", state="ready")).status == 403
+        assert len(await app.jobs("ready")) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncjobs.admin.api import jobs
 from asyncjobs.admin.api.route import Call, InQueue
-from asyncjobs.admin.dashboard import dead, limits, one_job, tenants, upkeep
+from asyncjobs.admin.dashboard import cancelling, dead, limits, one_job, tenants, upkeep
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.page import Form, Redirect
 
@@ -36,6 +36,7 @@ FORMS = [
     *limits.FORMS,
     *tenants.FORMS,
     *dead.FORMS,
+    *cancelling.FORMS,
     Form("/jobs/{id:path}/retry", "retry", retry, InQueue),
     Form("/jobs/{id:path}/cancel", "cancel", cancel, InQueue),
     Form("/jobs/{id:path}/delete", "delete", delete, InQueue),

@@ -15,7 +15,7 @@ import msgspec
 from asyncjobs.admin.api import jobs, problems, queues
 from asyncjobs.admin.api import limits as api_limits
 from asyncjobs.admin.api.route import Call, InQueue, NoQuery
-from asyncjobs.admin.dashboard import dead, limits, one_job, tenants, upkeep
+from asyncjobs.admin.dashboard import cancelling, dead, limits, one_job, tenants, upkeep
 from asyncjobs.admin.dashboard import figures as figure_pages
 from asyncjobs.admin.dashboard import jobs as listed_jobs
 from asyncjobs.admin.dashboard.charts import SpanName
@@ -145,6 +145,7 @@ PAGES = [
     *listed_jobs.PAGES,
     *one_job.PAGES,
     *dead.PAGES,
+    *cancelling.PAGES,
     *tenants.PAGES,
     Page("/settings", "settings.html", settings),
 ]
