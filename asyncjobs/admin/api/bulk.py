@@ -55,6 +55,9 @@ MAX_PORTION = 500
 #: For how many seconds one looks for them: where few pass the filter, the next goes on.
 PORTION_S = 2.0
 
+#: With how many jobs that wait or run a count ends; it also ends after two seconds.
+MAX_COUNTED = 10_000
+
 #: How many calls for single jobs are made at once.
 AT_ONCE = 100
 
@@ -149,7 +152,8 @@ class BulkReply(msgspec.Struct, frozen=True, kw_only=True):
     matched: int
     """How many jobs of this portion there were; with ``dry_run``, how many jobs there are in all."""
     matched_all: bool = True
-    """Whether ``matched`` is exact. With ``dry_run``, a count by name or error ends at 10,000."""
+    """Whether ``matched`` is exact. With ``dry_run``, a count by name or error, or of jobs that wait or run, ends at
+    10,000."""
     done: int
     """To how many of them it was done."""
     next: str | None
@@ -242,10 +246,11 @@ async def cancel(call: Call[NoQuery]) -> BulkReply:
         return BulkReply(matched=len(jobs), done=await _cancel(call, jobs), next=None)
     # Each search ends with some of the jobs, whose cancellation shares round trips, and with a cursor to end at.
     matched, done, after, ends_at = 0, 0, asked.cursor, time.monotonic() + PORTION_S
+    most = MAX_COUNTED if asked.dry_run else asked.limit
     while True:
-        jobs, after = await _live(call, asked, after, min(asked.limit - matched, AT_ONCE))
+        jobs, after = await _live(call, asked, after, min(most - matched, AT_ONCE))
         matched, done = matched + len(jobs), done + await _cancel(call, jobs)
-        if not after or matched == asked.limit or time.monotonic() >= ends_at:
+        if not after or matched == most or time.monotonic() >= ends_at:
             return BulkReply(matched=matched, matched_all=not after, done=done, next=after or None)
 
 
