@@ -84,6 +84,8 @@ async def test_a_job_is_found_by_a_text_and_its_arguments_stand_in_the_row(app: 
         assert "Searched 3 of 3 · 1 found" in " ".join(text.split())
         assert "data-still" in text
         assert "data-still" not in await page(web, "/jobs")
+        # Nor is it counted again and again how many jobs would be cancelled.
+        assert "data-still" in await page(web, "/cancel?state=ready&text=user1")
 
 
 async def test_a_search_that_has_not_seen_all_jobs_goes_on_by_a_link(

@@ -40,7 +40,7 @@ function pause() {
   if (document.querySelector("dialog[open]")) return "paused: a question is open";
   if (document.querySelector("main [data-live] :checked:not(option)")) return "paused: rows are selected";
   if (document.querySelector("main [data-live] details[data-opened][open]")) return "paused: something is open";
-  if (document.querySelector("main [data-still]")) return "a search stays as it is";
+  if (document.querySelector("main [data-still]")) return "this page stays as it is";
   if (String(document.getSelection() || "")) return "paused: text is selected";
   return document.activeElement?.closest("main form :is(input, select, textarea)") ? "paused: a form is in use" : "";
 }
