@@ -35,7 +35,7 @@ end
 flow.own = '1'
 local gates = {}
 for first = 1, #names, PART do
-  read_gates(q, flow, {unpack(names, first, math.min(first + PART - 1, #names))})
+  read_gates(q, flow, gates_in(flow, {unpack(names, first, math.min(first + PART - 1, #names))}))
 end
 for n, name in ipairs(names) do
   gates[n] = figures_of_gate(q, flow, name, waits, holders)

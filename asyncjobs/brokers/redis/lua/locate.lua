@@ -44,12 +44,12 @@ local function locate_in_line(priority, key)
   ahead = ahead and math.max(0, ahead - (gone_counts(q)[line_where(field)] or 0)) or -1
   local gate = string.match(redis.call('HGET', flow_key(q, 'lines'), field) or '', '^w(.*)$')
   flow.own = '1'
-  read_gates(q, flow, own.gate_names)
+  read_gates(q, flow, own.gates)
   local groups_ahead = gate and -1 or groups_before(priority, own.group)
   local lines_ahead = gate and redis.call('ZRANK', wait_key(q, gate), field) or -1
-  for _, name in ipairs(own.gate_names) do
+  for _, one in ipairs(own.gates) do
     -- A line in turn finds out at its next try.
-    gate = gate or (room_at(flow.gates[name], field) < 1 and name or nil)
+    gate = gate or (room_at(one, field) < 1 and one.name or nil)
   end
   local figures = gate and figures_of_gate(q, flow, gate, read_waits(q), read_holders_of(q)) or {}
   return {'ready', '', ahead, -1, key, figures, groups_ahead, lines_ahead, now}

@@ -65,10 +65,12 @@ local function audit(q, now)
   for gate in pairs(wrong) do
     names[#names + 1] = gate
   end
-  read_gates(q, flow, names)
-  for gate, count in pairs(wrong) do
-    flow.gates[gate].use, flow.use[gate], flow.freed[gate] = count, count, true
+  local gates = gates_in(flow, names)
+  read_gates(q, flow, gates)
+  for _, gate in ipairs(gates) do
+    use_gate(gate, wrong[gate.name] - gate.use)
   end
+  note_freed(flow, gates)
   forget_emptied(q, flow)
   for _, gate in ipairs(redis.call('ZRANGE', flow_key(q, 'opens'), 0, MAX_PASSED - 1)) do
     flow.freed[gate] = true

@@ -30,7 +30,7 @@ end
 local function write_line(q, line)
   local key = line.list or line_key(q, line.field)
   if line.taken_to and line.taken_to > 0 then
-    redis.call('LTRIM', key, line.taken_to, -1)
+    redis.call('LTRIM', key, line.taken_to, '-1')
   end
   if line.ahead[1] then
     local ahead = {}
@@ -45,6 +45,15 @@ local function write_line(q, line)
   end
 end
 
+-- Puts the keys of lines behind `keys`, and returns these.
+local function keys_of(keys, lines)
+  local count = #keys
+  for n = 1, #lines do
+    keys[count + n] = lines[n].key
+  end
+  return keys
+end
+
 -- Where a group has no list, its line without gates stands for it.
 local function write_rotation(q, flow, group)
   local key = rotation_key(q, flow, group)
@@ -53,21 +62,16 @@ local function write_rotation(q, flow, group)
       redis.call('LTRIM', key, group.popped, -1)
     end
     for n = #group.ahead, 1, -1 do
-      redis.call('LPUSH', key, group.ahead[n])
+      redis.call('LPUSH', key, group.ahead[n].key)
     end
-    in_parts('RPUSH', key, group.behind)
+    in_parts('RPUSH', key, keys_of({}, group.behind))
     return
   end
-  local keys = {}
-  for _, one in ipairs(group.ahead) do
-    keys[#keys + 1] = one
-  end
+  local keys = keys_of({}, group.ahead)
   if group.was_in_turn and group.popped == 0 then
     keys[#keys + 1] = group.name
   end
-  for _, one in ipairs(group.behind) do
-    keys[#keys + 1] = one
-  end
+  keys_of(keys, group.behind)
   if keys[2] or (keys[1] and keys[1] ~= group.name) then
     in_parts('RPUSH', key, keys)
   end
@@ -133,15 +137,22 @@ local function write_waits(q, flow)
 end
 
 local function write_gates(q, flow)
-  local use, unused, tats, booked, opens, no_opens = {}, {}, {}, {}, {}, {}
-  for name, count in pairs(flow.use) do
+  local use, unused, tats, booked, opens, no_opens, count_used = {}, {}, {}, {}, {}, {}, 0
+  local function note_use(name, count)
     if count > 0 then
-      use[#use + 1], use[#use + 2] = name, count
+      use[count_used + 1], use[count_used + 2] = name, count
+      count_used = count_used + 2
     else
       unused[#unused + 1] = name
     end
   end
+  for name, count in pairs(flow.use) do
+    note_use(name, count)
+  end
   for name, gate in pairs(flow.gates) do
+    if gate.is_used or gate.starts > 0 then
+      note_use(name, gate.use)
+    end
     if gate.step and (gate.starts > 0 or gate.is_cut) then
       tats[#tats + 1], tats[#tats + 2] = used_up(gate, flow.now, gate.starts), name
     end
@@ -166,7 +177,9 @@ local function write_gates(q, flow)
   write_fields(flow_key(q, 'passed'), flow.passed)
   in_parts('ZREM', flow_key(q, 'opens'), no_opens)
   in_parts('ZADD', flow_key(q, 'opens'), opens)
-  write_waits(q, flow)
+  if flow.has_waits_changed then
+    write_waits(q, flow)
+  end
 end
 
 -- Adds what a run has taken to the tag of its group, or of the ready list, if that is kept.

@@ -26,39 +26,38 @@ local function rule_of(flow, gate)
   return found
 end
 
--- Reads the gates among `names` that are not known yet.
-local function read_gates(q, flow, names)
-  local gates, new = flow.gates, {}
-  for _, name in ipairs(names) do
-    if not gates[name] then
-      -- With room for fields that follow: Lua takes long to make it for one after the other.
-      gates[name] = {name = name, use = 0, starts = 0, running = 0, booked = nil, step = nil}
-      new[#new + 1] = name
+-- Reads those of the gates that are not read yet.
+local function read_gates(q, flow, gates)
+  local new, names = {}, {}
+  for n = 1, #gates do
+    local gate = gates[n]
+    if not gate.use then
+      gate.use = 0
+      new[#new + 1], names[#names + 1] = gate, gate.name
     end
   end
   if not new[1] then
     return
   end
-  local rated, used = {}, values_of(flow_key(q, 'use'), new)
-  local own = flow.own and values_of(flow_key(q, 'limits'), new) or {}
-  local closed, booked = values_of(flow_key(q, 'closed'), new), values_of(flow_key(q, 'booked'), new)
-  for n, name in ipairs(new) do
-    local gate, numbers = gates[name], own[n] and read_set(own[n])
-    local limit
+  local rated, rated_names, used = {}, {}, values_of(flow_key(q, 'use'), names)
+  local own = flow.own and values_of(flow_key(q, 'limits'), names) or {}
+  local closed, booked = values_of(flow_key(q, 'closed'), names), values_of(flow_key(q, 'booked'), names)
+  for n = 1, #new do
+    local gate, name, numbers = new[n], names[n], own[n] and read_set(own[n])
     if flow.new_own and flow.new_own.gate == name then
       numbers = flow.new_own.limit
     end
-    if numbers then
-      limit = limit_in(numbers, nil, flow.now)
-    else
-      limit = rule_of(flow, name)
+    local limit = (numbers and limit_in(numbers, nil, flow.now)) or (not numbers and rule_of(flow, name)) or none
+    gate.running = limit.running or 0
+    if used[n] then
+      gate.use = math.max(0, whole_in(used[n]))
     end
-    gate.use, gate.booked = math.max(0, whole_in(used[n])), booked[n] or nil
-    if limit then
-      gate.running, gate.step, gate.burst = limit.running, limit.step, limit.burst
-      if gate.step then
-        rated[#rated + 1] = name
-      end
+    if booked[n] then
+      gate.booked = booked[n]
+    end
+    if limit.step then
+      gate.step, gate.burst = limit.step, limit.burst
+      rated[#rated + 1], rated_names[#rated_names + 1] = gate, name
     end
     if closed[n] then
       local from, till = string.match(closed[n], '^(%d+) (%d+)$')
@@ -67,15 +66,23 @@ local function read_gates(q, flow, names)
       end
     end
   end
-  local tats = scores_of(flow_key(q, 'tat'), rated)
-  for n, name in ipairs(rated) do
-    local gate = gates[name]
+  local tats = scores_of(flow_key(q, 'tat'), rated_names)
+  for n, gate in ipairs(rated) do
     local tat = tonumber(tats[n] or 0) or 0
     -- As in limit_in.
     local latest = flow.now + gate.burst * gate.step
     gate.used_until, gate.is_cut = math.min(tat, latest), tat > latest
     gate.starts_left = starts_left(gate, flow.now)
   end
+end
+
+-- The gates of these names.
+local function gates_in(flow, names)
+  local gates = {}
+  for n, name in ipairs(names) do
+    gates[n] = gate_in(flow, name)
+  end
+  return gates
 end
 
 -- How many jobs may start through a gate now; `field`: of a line, which may have booked a slot of it.
@@ -100,27 +107,26 @@ local function moment_of(flow, gate)
 end
 
 -- The baton is to be passed on at these gates.
-local function note_freed(flow, names)
-  for _, name in ipairs(names) do
-    flow.freed[name] = true
+local function note_freed(flow, gates)
+  for n = 1, #gates do
+    flow.freed[gates[n].name] = true
   end
 end
 
-local function use_gate(flow, gate, number)
-  gate.use = math.max(0, gate.use + number)
-  flow.use[gate.name] = gate.use
+local function use_gate(gate, number)
+  gate.use, gate.is_used = math.max(0, gate.use + number), true
 end
 
 local function give_back(flow, gate)
   gate.booked, gate.is_rebooked = nil, true
-  use_gate(flow, gate, -1)
+  use_gate(gate, -1)
   flow.freed[gate.name] = true
 end
 
 -- Closes a gate until a time, which is not before one that it is closed until already.
 local function close_gate(q, flow, name, till)
-  read_gates(q, flow, {name})
-  local gate = flow.gates[name]
+  local gate = gate_in(flow, name)
+  read_gates(q, flow, {gate})
   gate.closed_until = math.max(gate.closed_until or 0, till)
   gate.is_closed_now = true
   if flow.kind ~= '2' then
@@ -133,10 +139,10 @@ local function free_slots(q, flow, members)
   local keys = values_of(flow_key(q, 'slots'), members)
   local names, counts = {}, {}
   local leases, no_slots = {}, flow.no_slots
-  for n, member in ipairs(members) do
+  for n = 1, #members do
     local key = keys[n]
     if key then
-      no_slots[#no_slots + 1] = member
+      no_slots[#no_slots + 1] = members[n]
       leases[key] = (leases[key] or 0) + 1
     end
   end
@@ -150,16 +156,18 @@ local function free_slots(q, flow, members)
     end
   end
   if flow.all_wait > 0 then
-    read_gates(q, flow, names)
-    for _, name in ipairs(names) do
-      use_gate(flow, flow.gates[name], -counts[name])
+    local gates = gates_in(flow, names)
+    read_gates(q, flow, gates)
+    for _, gate in ipairs(gates) do
+      use_gate(gate, -counts[gate.name])
     end
-    note_freed(flow, names)
+    note_freed(flow, gates)
     return keys
   end
   -- Where no line waits, the rest of the gates doesn't matter.
-  for n, used in ipairs(values_of(flow_key(q, 'use'), names)) do
-    flow.use[names[n]] = math.max(0, whole_in(used) - counts[names[n]])
+  local used = values_of(flow_key(q, 'use'), names)
+  for n = 1, #used do
+    flow.use[names[n]] = math.max(0, whole_in(used[n]) - counts[names[n]])
   end
   return keys
 end
@@ -207,7 +215,7 @@ end
 
 -- A line waits no longer for a gate.
 local function end_wait(flow, line, name)
-  line.is_let_on = name
+  line.is_let_on, flow.has_waits_changed = name, true
   flow.waits[line.priority] = math.max(0, flow.waits[line.priority] - 1)
   note_cfg(flow, 'waits', line.priority)
 end
@@ -217,13 +225,13 @@ local function forget_line(q, flow, line, name)
   end_wait(flow, line, name)
   flow.all_lines, flow.is_any_forgotten = (flow.all_lines or 0) - 1, true
   set_state(flow, line, nil)
-  read_gates(q, flow, line.gate_names)
-  for _, gate in ipairs(line.gate_names) do
-    if flow.gates[gate].booked == line.field then
-      give_back(flow, flow.gates[gate])
+  read_gates(q, flow, line.gates)
+  for _, gate in ipairs(line.gates) do
+    if gate.booked == line.field then
+      give_back(flow, gate)
     end
   end
-  if line.gate_names[2] then
+  if line.gates[2] then
     flow.passed[line.field] = ''
   end
 end
@@ -288,7 +296,7 @@ local function pass_baton(q, flow)
     end
     table.sort(names)
     flow.freed = {}
-    read_gates(q, flow, names)
+    read_gates(q, flow, gates_in(flow, names))
     for _, name in ipairs(names) do
       is_any_on = let_on(q, flow, name) or is_any_on
     end

@@ -4,12 +4,13 @@ local LIVE, PARKED_BY_NAME, PARKED_BY_TENANT = '-', 'p', 't'
 local MAX_HEADER = 7 + 4 * 255
 
 local function header_size(record)
-  return 7 + string.byte(record, 4) + string.byte(record, 5) + string.byte(record, 6) + string.byte(record, 7)
+  local name, key, tenant, extension = string.byte(record, 4, 7)
+  return 7 + name + key + tenant + extension
 end
 
 local function is_readable(record)
-  local version = string.byte(record, 1)
-  return #record >= 7 and version > 48 and version < 58 and #record >= header_size(record)
+  local version, _, _, name, key, tenant, extension = string.byte(record, 1, 7)
+  return extension ~= nil and version > 48 and version < 58 and #record >= 7 + name + key + tenant + extension
 end
 
 -- Whether a later version has written it, though its header may not be readable.

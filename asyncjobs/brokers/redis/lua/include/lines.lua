@@ -18,11 +18,11 @@ local none = {}
 
 -- The key of the line of a record, '' if it has none.
 local function line_of(record)
-  if not is_readable(record) or string.byte(record, 5) == 0 then
+  if not is_readable(record) then
     return ''
   end
-  local first = 8 + string.byte(record, 4)
-  local key = string.sub(record, first, first + string.byte(record, 5) - 1)
+  local name, size = string.byte(record, 4, 5)
+  local key = string.sub(record, 8 + name, 7 + name + size)
   local mark = string.find(key, '\30', 1, true)
   return mark and string.sub(key, 1, mark - 1) or key
 end
@@ -52,9 +52,10 @@ local function read_flow(q, now)
     prefixes = {[0] = '0:', '1:', '2:', '3:'}, lined_fields = {[0] = 'lined:0', 'lined:1', 'lined:2', 'lined:3'},
   }
   for priority = 0, 3 do
-    flow.v[priority], flow.plain[priority] = float_in(cfg[6 + priority]), float_in(cfg[10 + priority])
-    flow.waits[priority] = math.max(0, whole_in(cfg[14 + priority]))
-    flow.lined[priority] = math.max(0, whole_in(cfg[18 + priority]))
+    local v, plain, waits, lined = cfg[6 + priority], cfg[10 + priority], cfg[14 + priority], cfg[18 + priority]
+    flow.v[priority], flow.plain[priority] = v and float_in(v) or 0, plain and float_in(plain) or 0
+    flow.waits[priority] = waits and math.max(0, whole_in(waits)) or 0
+    flow.lined[priority] = lined and math.max(0, whole_in(lined)) or 0
     flow.all_wait = flow.all_wait + flow.waits[priority]
   end
   return flow
@@ -80,24 +81,43 @@ local function add_to(owner, side, one)
   list[#list + 1] = one
 end
 
+-- A gate, of which read_gates reads the rest.
+local function gate_in(flow, name)
+  local gate = flow.gates[name]
+  if not gate then
+    -- With room for what all gates have: Lua takes long to make it for one after the other.
+    gate = {name = name, starts = 0, use = nil, running = nil}
+    flow.gates[name] = gate
+  end
+  return gate
+end
+
+-- The group in the key of a line, and its gates.
+local function read_key(flow, key)
+  if not string.find(key, '\31', 1, true) then
+    return key, none
+  end
+  local group, first, others = string.match(key, '^([^\31]*)\31([^\31]*)(.*)$')
+  local gates = {gate_in(flow, first)}
+  if others ~= '' then
+    for name in string.gmatch(others, '\31([^\31]*)') do
+      gates[#gates + 1] = gate_in(flow, name)
+    end
+  end
+  return group, gates
+end
+
 local function line_in(flow, priority, key)
   local field = flow.prefixes[priority] .. key
   local line = flow.lines[field]
   if not line then
+    local group, gates = read_key(flow, key)
     -- With room for the fields of begin_list: Lua takes long to make it for one after the other.
     line = {
-      field = field, priority = priority, key = key, group = nil, gate_names = none, behind = none, ahead = none,
+      field = field, priority = priority, key = key, group = group, gates = gates, behind = none, ahead = none,
       list = nil, step = nil, ids = nil, at = nil, stored = nil, kept = nil, taken_to = nil, is_whole = nil,
-      gates = nil,
     }
     flow.lines[field] = line
-    local mark = string.find(key, '\31', 1, true)
-    line.group = mark and string.sub(key, 1, mark - 1) or key
-    while mark do
-      local first = mark + 1
-      mark = string.find(key, '\31', first, true)
-      add_to(line, 'gate_names', string.sub(key, first, (mark or 0) - 1))
-    end
   end
   return line
 end
@@ -259,7 +279,7 @@ local function bring_into_turn(flow, line, least)
     group.is_in_turn, group.tag, group.is_fresh = true, math.max(group.tag, least), true
   end
   group.is_changed = true
-  add_to(group, 'behind', line.key)
+  add_to(group, 'behind', line)
   set_state(flow, line, 'r')
 end
 

@@ -17,6 +17,9 @@ local function where_of(list)
 end
 
 local function read_more(q, flow, list)
+  if list.stored > 0 then
+    list.step = math.min(2 * list.step, MAX_PASSED)
+  end
   local found = redis.call('LRANGE', list.list, list.stored, list.stored + list.step - 1)
   local ids, first, count = list.ids, list.stored + 1, #found
   if first == 1 then
@@ -33,7 +36,6 @@ local function read_more(q, flow, list)
       ids[#ids + 1] = id
     end
   end
-  list.step = math.min(2 * list.step, MAX_PASSED)
   if flow.has_gone then
     local fields, where = {}, where_of(list)
     for n = first, #ids do
@@ -116,6 +118,10 @@ end
 
 -- The next job of a list, and its tries, with those that must wait passed over, up to MAX_STAYING.
 local function next_in(q, flow, list)
+  local next_id = flow.is_plain and list.ids[list.at + 1]
+  if next_id then
+    return next_id
+  end
   while true do
     local id, tries = peek(q, flow, list)
     if not (id and tries and must_wait(tries)) then
@@ -128,11 +134,6 @@ local function next_in(q, flow, list)
     list.at = list.at + 1
     add_to(list, 'kept', list.at)
   end
-end
-
-local function take_next(list)
-  list.at = list.at + 1
-  list.taken_to = list.at
 end
 
 -- What a plan leaves of a list: how many go from its front, which of these come back to it, and what goes to its end.

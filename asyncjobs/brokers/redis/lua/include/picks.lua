@@ -3,10 +3,14 @@
 --- @include rotation
 local MORE_GROUPS = 64
 
-local function note_pick(flow, id, tries, list)
+-- The next job of a list is taken.
+local function take_next(flow, id, tries, list)
+  list.at = list.at + 1
+  list.taken_to = list.at
   local n = flow.count + 1
-  flow.count, flow.ids[n], flow.tries[n], flow.from[n] = n, id, tries or false, list
+  flow.count, flow.ids[n], flow.from[n] = n, id, list
   if tries then
+    flow.tries[n] = tries
     join_company(tries)
   end
 end
@@ -14,21 +18,22 @@ end
 -- The next job of a line is taken: it uses up what the line has booked. Returns whether the group has a line for
 -- another turn.
 local function take_of(q, flow, group, line, id, tries)
-  note_pick(flow, id, tries, line)
-  take_next(line)
-  if line.gates then
+  take_next(flow, id, tries, line)
+  local gates = line.gates
+  if gates[1] then
     if flow.all_wait > 0 then
       line.has_run = true
     end
-    for _, gate in ipairs(line.gates) do
+    for n = 1, #gates do
+      local gate = gates[n]
       if gate.booked == line.field then
         gate.booked, gate.is_rebooked = nil, true
       else
         gate.use = gate.use + 1
       end
-      gate.starts, flow.use[gate.name] = gate.starts + 1, gate.use
+      gate.starts = gate.starts + 1
     end
-    if line.gate_names[2] and flow.has_passed then
+    if gates[2] and flow.has_passed then
       flow.passed[line.field] = ''
     end
   end
@@ -36,15 +41,17 @@ local function take_of(q, flow, group, line, id, tries)
     flow.v[line.priority] = group.tag
   end
   group.tag, group.is_changed = group.tag + flow.charge / group.weight, true
-  if not (peek(q, flow, line, true) or line.kept[1] or flow.is_bounded) then
+  local has_more = (flow.is_plain and line.ids[line.at + 1]) or peek(q, flow, line, true)
+  if not (has_more or line.kept[1] or flow.is_bounded) then
     drop_line(flow, group, line)
+    local has_next = head_of(q, flow, group) ~= nil
+    group.is_in_turn = has_next or group.ahead[1] ~= nil
+    return has_next
   elseif not is_alone(group) then
     pop_head(group)
-    add_to(group, 'behind', line.key)
+    add_to(group, 'behind', line)
   end
-  local has_next = head_of(q, flow, group) ~= nil
-  group.is_in_turn = has_next or group.ahead[1] ~= nil
-  return has_next
+  return true
 end
 
 local function comes_before(one, other)
@@ -81,19 +88,21 @@ end
 
 -- Reads the gates of the lines that are likely to be tried, all at once.
 local function read_likely(q, flow, front, want)
-  local names = {}
+  local gates = {}
   for n = 1, math.min(#front.groups, want) do
-    read_keys(q, flow, front.groups[n])
-    for _, key in ipairs(front.groups[n].keys) do
-      if #names > PART / 2 then
+    if not front.groups[n].lines then
+      read_lines(q, flow, front.groups[n])
+    end
+    for _, line in ipairs(front.groups[n].lines) do
+      if #gates > PART / 2 then
         break
       end
-      for _, name in ipairs(line_in(flow, front.groups[n].priority, key).gate_names) do
-        names[#names + 1] = name
+      for at = 1, #line.gates do
+        gates[#gates + 1] = line.gates[at]
       end
     end
   end
-  read_gates(q, flow, names)
+  read_gates(q, flow, gates)
 end
 
 -- Picks jobs of one priority until there are `want`.
@@ -108,7 +117,7 @@ local function pick_from(q, flow, priority, want)
   local has_lines = front.groups[1] or back.groups[1] or flow.waits[priority] > 0
   local missing = want - flow.count
   flow.step = math.ceil(missing / math.max(1, math.min(flow.all_lines, missing))) + 1
-  flow.keys_step = math.ceil(missing / math.max(1, #front.groups)) + 1
+  flow.lines_step = math.ceil(missing / math.max(1, #front.groups)) + 1
   if flow.kind == '2' and front.groups[1] then
     read_likely(q, flow, front, missing)
   end
@@ -116,10 +125,11 @@ local function pick_from(q, flow, priority, want)
   plain.step = front.groups[1] and math.min(plain.step, missing) or missing + 1
   local plain_tag, is_plain_left = math.max(flow.plain[priority], flow.v[priority]), true
   while flow.count < want and not flow.is_bounded do
-    if not front.groups[front.at + 1] and not front.is_whole then
-      read_turns(q, flow, priority, front, MORE_GROUPS)
-    end
     local group, queue = front.groups[front.at + 1], front
+    if not (group or front.is_whole) then
+      read_turns(q, flow, priority, front, MORE_GROUPS)
+      group = front.groups[front.at + 1]
+    end
     local other = back.groups[back.at + 1]
     if other and (not group or comes_before(other, group)) then
       group, queue = other, back
@@ -128,8 +138,7 @@ local function pick_from(q, flow, priority, want)
       local id, tries = next_in(q, flow, plain)
       is_plain_left = id ~= nil
       if id then
-        note_pick(flow, id, tries, plain)
-        take_next(plain)
+        take_next(flow, id, tries, plain)
         if has_lines then
           flow.v[priority] = math.max(flow.v[priority], plain_tag)
           plain_tag = plain_tag + flow.charge
@@ -163,6 +172,8 @@ local function plan(q, flow, want, most_gated, dues, fates, known)
   local exist = redis.call('EXISTS', q.gone, q.tries) > 0
   flow.has_gone = exist and redis.call('EXISTS', q.gone) == 1
   flow.has_tries = exist and redis.call('EXISTS', q.tries) == 1
+  -- Whether each entry is a job that may start, as far as is known.
+  flow.is_plain = not (exist or known or next(fates))
   flow.has_passed = flow.kind == '2' and redis.call('EXISTS', flow_key(q, 'passed')) == 1
   for _, due in ipairs(dues.lined) do
     enter_line(flow, due[1], due[2], due[3])

@@ -2,46 +2,39 @@
 -- leaves.
 --- @include looking
 
--- The list of a line's jobs.
-local function jobs_of(q, flow, line)
-  if not line.ids then
-    begin_list(line, line_key(q, line.field), line.behind, flow.step)
+-- Reads the next `count` lines of a group in turn, in rotation.
+local function read_rotation(q, flow, group, count)
+  local keys, lines = redis.call('LRANGE', rotation_key(q, flow, group), group.at, group.at + count - 1), group.lines
+  for n = 1, #keys do
+    lines[group.at + n] = line_in(flow, group.priority, keys[n])
   end
-  return line
+  group.is_whole = #keys < count
 end
 
--- The keys of a group's lines in turn, in rotation.
-local function read_keys(q, flow, group)
-  if group.keys then
-    return
-  end
-  group.keys, group.at, group.behind_at, group.is_whole = none, 0, 0, true
+-- The first lines of a group in turn.
+local function read_lines(q, flow, group)
+  group.lines, group.at, group.behind_at, group.is_whole = {}, 0, 0, true
   if flow.kind == '2' then
-    group.keys = redis.call('LRANGE', rotation_key(q, flow, group), 0, flow.keys_step - 1)
-    group.is_whole = #group.keys < flow.keys_step
+    read_rotation(q, flow, group, flow.lines_step)
   end
-  group.has_list = #group.keys > 0
+  group.has_list = group.lines[1] ~= nil
   if not group.has_list and group.was_in_turn then
-    group.keys = {group.name}
+    group.lines[1] = line_in(flow, group.priority, group.name)
   end
 end
 
 local function head_of(q, flow, group)
-  local key = group.keys[group.at + 1]
-  if not key and not group.is_whole then
-    local found = redis.call('LRANGE', rotation_key(q, flow, group), group.at, group.at + 99)
-    for n, one in ipairs(found) do
-      group.keys[group.at + n] = one
-    end
-    group.is_whole = #found < 100
-    key = group.keys[group.at + 1]
+  local line = group.lines[group.at + 1]
+  if not line and not group.is_whole then
+    read_rotation(q, flow, group, 100)
+    line = group.lines[group.at + 1]
   end
-  return key or group.behind[group.behind_at + 1]
+  return line or group.behind[group.behind_at + 1]
 end
 
 local function pop_head(group)
   group.is_changed = true
-  if group.keys[group.at + 1] then
+  if group.lines[group.at + 1] then
     group.at, group.popped = group.at + 1, group.popped + 1
   else
     group.behind_at = group.behind_at + 1
@@ -50,25 +43,18 @@ end
 
 -- Whether a group has one line in turn and no other.
 local function is_alone(group)
-  return group.is_whole and #group.keys - group.at + #group.behind - group.behind_at + #group.ahead == 1
+  return not group.lines[group.at + 2] and group.is_whole
+    and #group.lines - group.at + #group.behind - group.behind_at + #group.ahead == 1
 end
 
 -- The first gate of a line that has no room.
 local function first_full(q, flow, line)
   local gates = line.gates
-  if not gates then
-    gates = {}
-    for n, name in ipairs(line.gate_names) do
-      gates[n] = flow.gates[name]
-      if not gates[n] then
-        read_gates(q, flow, line.gate_names)
-        gates[n] = flow.gates[name]
-      end
+  for n = 1, #gates do
+    if not gates[n].use then
+      read_gates(q, flow, gates)
     end
-    line.gates = gates
-  end
-  for n, gate in ipairs(gates) do
-    if room_at(gate, line.field) < 1 then
+    if room_at(gates[n], line.field) < 1 then
       return n
     end
   end
@@ -114,18 +100,18 @@ local function close_line(q, flow, group, line, full)
     line.score = MAX_TAG * priority
     for n = 1, full - 1 do
       if not gates[n].booked then
-        use_gate(flow, gates[n], 1)
+        use_gate(gates[n], 1)
         gates[n].booked, gates[n].is_rebooked = line.field, true
       end
     end
   end
-  line.waits_for = gates[full].name
+  line.waits_for, flow.has_waits_changed = gates[full].name, true
   set_state(flow, line, 'w' .. line.waits_for)
   flow.closings[line.waits_for] = flow.closings[line.waits_for] or {}
   table.insert(flow.closings[line.waits_for], line)
   flow.waits[priority], flow.all_wait = flow.waits[priority] + 1, flow.all_wait + 1
   note_cfg(flow, 'waits', priority)
-  note_freed(flow, line.gate_names)
+  note_freed(flow, gates)
   flow.vain = flow.vain + 1
   pop_head(group)
 end
@@ -134,55 +120,61 @@ end
 local function drop_line(flow, group, line)
   flow.all_lines = flow.all_lines - 1
   set_state(flow, line, nil)
-  for _, gate in ipairs(line.gates or {}) do
+  for _, gate in ipairs(line.gates) do
     if gate.booked == line.field then
       give_back(flow, gate)
     end
   end
-  if line.gate_names[2] then
+  if line.gates[2] then
     flow.passed[line.field] = ''
   end
-  note_freed(flow, line.gate_names)
+  note_freed(flow, line.gates)
   pop_head(group)
 end
 
 -- A line stays where it is in the rotation, and is left alone by this claim.
-local function leave_line(group, key)
+local function leave_line(group, line)
   pop_head(group)
-  add_to(group, 'ahead', key)
+  add_to(group, 'ahead', line)
 end
 
 -- Whether a group has no other line in turn than its line without gates.
 local function has_no_gates(q, flow, group)
-  return is_alone(group) and head_of(q, flow, group) == group.name
+  local line = is_alone(group) and head_of(q, flow, group)
+  return line and line.key == group.name
 end
 
 -- The line of a group that gives the next job, the job and its tries; nil if there is none. Once no job may be taken
 -- through a gate, a group that has such lines is left alone.
 local function next_of(q, flow, group)
-  read_keys(q, flow, group)
+  if not group.lines then
+    read_lines(q, flow, group)
+  end
   if flow.count >= flow.most_gated and not has_no_gates(q, flow, group) then
     flow.has_ahead = true
     return nil
   end
   while flow.vain < MAX_TRIED and not flow.is_bounded do
-    local key = head_of(q, flow, group)
-    if not key then
+    local line = group.lines[group.at + 1] or head_of(q, flow, group)
+    if not line then
       group.is_in_turn, group.is_changed = group.ahead[1] ~= nil, true
       return nil
     end
-    local line = line_in(flow, group.priority, key)
-    local full = line.gate_names[1] and first_full(q, flow, line)
+    local full = first_full(q, flow, line)
     if full then
       close_line(q, flow, group, line, full)
     else
-      local id, tries = next_in(q, flow, jobs_of(q, flow, line))
+      if not line.ids then
+        begin_list(line, line_key(q, line.field), line.behind, flow.step)
+        read_more(q, flow, line)
+      end
+      local id, tries = next_in(q, flow, line)
       if id then
         return line, id, tries
       elseif flow.is_bounded then
         break
       elseif line.kept[1] then
-        leave_line(group, key)
+        leave_line(group, line)
       else
         flow.vain = flow.vain + 1
         drop_line(flow, group, line)

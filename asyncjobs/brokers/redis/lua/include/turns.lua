@@ -43,13 +43,13 @@ local function read_plan(q, flow, own, want, run)
       end
     end
   end
-  for _, line in pairs(flow.lines) do
+  for _, line in pairs((flow.is_plain and not flow.entered[1] and flow.all_wait == 0) and none or flow.lines) do
     if line.ids then
       note_looked(line)
       line.taken_to, line.ahead, line.behind = left_of(line)
     end
     if line.has_run then
-      note_freed(flow, line.gate_names)
+      note_freed(flow, line.gates)
     end
   end
   local sorted = new_sorted(flow.gone, {})
@@ -57,14 +57,15 @@ local function read_plan(q, flow, own, want, run)
     add_lease(sorted, run, id, own.records[n], own.tries[n])
   end
   local ids, records, tries, from, slots = flow.ids, flow.records, flow.tries, flow.from, flow.slots
-  local counts = {}
+  local counts, slot_count = {}, 0
   for n = 1, flow.count do
     local id, line = ids[n], from[n]
     local member = add_lease(sorted, run, id, records[id], tries[n])
     if line.key then
       counts[line.priority] = (counts[line.priority] or 0) + 1
-      if line.gates or flow.by_time then
-        slots[#slots + 1], slots[#slots + 2] = member, line.key
+      if line.gates[1] or flow.by_time then
+        slots[slot_count + 1], slots[slot_count + 2] = member, line.key
+        slot_count = slot_count + 2
       end
     end
   end
