@@ -10,10 +10,11 @@ import redis
 
 from asyncjobs import App, Worker
 from asyncjobs.brokers.redis.scripts import load
+from asyncjobs.core.limits import QueueLimit, Rate
 from asyncjobs.errors import BrokerRefused, ResultTimeout
 from asyncjobs.ports import ClaimRequest, NewJob, WorkerInfo
 from asyncjobs.testing.conformance.bench import Bench
-from asyncjobs.testing.conformance.lined import lined
+from asyncjobs.testing.conformance.lined import declare, lined
 from tests.apps import broker_of
 from tests.brokers.test_script_faults import claim, enqueue
 from tests.brokers.test_scripts import KEYS, run
@@ -30,14 +31,19 @@ def server_us(client: redis.Redis) -> float:
     return sum(float(found[name]["usec"]) for name in ("cmdstat_eval", "cmdstat_evalsha") if name in found)
 
 
-async def test_a_plain_job_makes_no_rare_function_from_send_to_end(
-    running: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for script in map(load, ("enqueue", "claim", "settle")):
-        text = script.text.replace("function rare()\n", "function rare()\nerror('a rare function')\n")
+def refuse(monkeypatch: pytest.MonkeyPatch, way: str, *names: str) -> None:
+    """Let scripts fail where they make their functions that are ``rare``, or ``rarer``."""
+    for script in map(load, names):
+        text = script.text.replace(f"function {way}()\n", f"function {way}()\nerror('a {way} function')\n")
         assert text != script.text
         monkeypatch.setattr(script, "text", text)
         monkeypatch.setattr(script, "sha", hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+async def test_a_plain_job_makes_no_rare_function_from_send_to_end(
+    running: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "rare", "enqueue", "claim", "settle")
     app = App(running.url)
 
     @app.job
@@ -50,6 +56,23 @@ async def test_a_plain_job_makes_no_rare_function_from_send_to_end(
         assert (await app.queue_stats("default")).succeeded_total == 450
         with pytest.raises(BrokerRefused, match="a rare function"):
             await noop.schedule_in(60)
+
+
+async def test_a_job_whose_limits_have_room_makes_no_function_that_only_others_need(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "rarer", "claim", "settle")
+    await declare(bench, all=1_000, each=QueueLimit(running=500, rate=Rate(10_000, burst=1_000)))
+    for _ in range(3):
+        await bench.send(*(lined(bench, f"group-{n % 3}", ["all", f"each={n % 7}"]) for n in range(50)))
+        for limit in (20, 50):
+            claimed = (await bench.claim(limit)).jobs
+            assert len(claimed) >= 20
+            assert all(await bench.settle(claimed))
+    await declare(bench, all=1)
+    await bench.send(*(lined(bench, "", ["all", f"each={n}"]) for n in range(2)))
+    with pytest.raises(BrokerRefused, match="a rarer function"):
+        await bench.claim()
 
 
 @pytest.mark.parametrize("call", ["find", "cancel", "edit", "wait"])

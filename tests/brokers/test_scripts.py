@@ -93,8 +93,9 @@ def test_a_script_uses_all_that_it_declares_under_names_that_mean_nothing_else_i
 @pytest.mark.parametrize("name", NAMES)
 def test_a_script_calls_no_function_before_it_is_there(name: str) -> None:
     known = set(LUA_NAMES)
-    if load(name).text.startswith("local rare, "):
-        known.add("rare")
+    first = load(name).text.partition("\n")[0]
+    if first.endswith(" rare, rare_ones"):
+        known.update(re.findall(r"\w+", first))
     for found in re.finditer(r"function (?:(\w+))?\(([^)]*)\)|(?<![\w.:])(\w+)\(", code(load(name).text)):
         if found[3]:
             assert found[3] in known
@@ -115,9 +116,10 @@ def test_an_include_holds_only_functions_that_some_script_calls(path: Path) -> N
 def test_a_header_declares_arguments_lists_rows_and_the_reply() -> None:
     declared = read_declaration(
         "--- @args reason, limit: int, watches: flag\n--- @list ids\n--- @each job: id, ms: int\n"
-        "--- @reply now_ms, jobs\n--- @rare leave, put_off\n"
+        "--- @reply now_ms, jobs\n--- @rare leave, put_off\n--- @rarer take\n"
     )
     assert declared.rare == ["leave", "put_off"]
+    assert declared.rarer == ["take"]
     assert declared.args == [Field("reason", ""), Field("limit", "int"), Field("watches", "flag")]
     assert declared.tables == [
         Table("ids", [Field("ids", "")], is_list=True),
@@ -172,8 +174,12 @@ local function both(n)
   return n
 end
 
-local function seldom(n)
+local function almost_never(n)
   return inner(both(n))
+end
+
+local function seldom(n)
+  return n > 2 and almost_never(n) or inner(n)
 end
 
 local function often(way)
@@ -186,14 +192,27 @@ return {often(way), calls}
 def test_rare_functions_are_made_with_what_only_they_call_where_one_is_called(client: redis.Redis) -> None:
     text = with_rare(parts_of(RARE), ["seldom"])
     group = text[text.index("function rare()") : text.index("return rare_ones")]
-    assert re.findall(r"local function (\w+)", group) == ["inner", "seldom"]
+    assert re.findall(r"local function (\w+)", group) == ["inner", "almost_never", "seldom"]
     assert client.eval(f"local way = 'often'\n{text}", 0) == client.eval(f"local way = 'often'\n{RARE}", 0) == [1, 0]
     assert client.eval(f"local way = 'seldom'\n{text}", 0) == client.eval(f"local way = 'seldom'\n{RARE}", 0) == [7, 5]
+
+
+def test_functions_that_few_of_the_rare_calls_need_are_made_apart(client: redis.Redis) -> None:
+    text = with_rare(parts_of(RARE), ["seldom"], ["almost_never"])
+    group = text[text.index("function rarer()") : text.index("return rarer_ones")]
+    assert re.findall(r"local function (\w+)", group) == ["almost_never"]
+    assert client.eval(f"local way = 'seldom'\n{text}", 0) == [7, 5]
+    broken = text.replace("function rarer()\n", "function rarer()\nerror('one more')\n")
+    assert client.eval(f"local way = 'seldom'\n{broken.replace('seldom(3)', 'seldom(1)')}", 0) == [5, 3]
+    with pytest.raises(redis.ResponseError, match="one more"):
+        client.eval(f"local way = 'seldom'\n{broken}", 0)
 
 
 def test_a_rare_function_that_the_script_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match=r"calls \['gone'\] rare"):
         with_rare(parts_of(RARE), ["seldom", "gone"])
+    with pytest.raises(ValueError, match=r"calls \['gone'\] rarer"):
+        with_rare(parts_of(RARE), ["seldom"], ["gone"])
 
 
 def test_arguments_reach_lua_under_their_names_also_behind_tables_of_any_length(client: redis.Redis) -> None:

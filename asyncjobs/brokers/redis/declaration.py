@@ -7,6 +7,7 @@ Lines that begin with ``--- @``::
     --- @each job: id, record                    or any number of rows
     --- @reply now_ms, jobs                      the parts of the reply
     --- @rare leave, check_gone                  functions that few calls need: they are made where one is called
+    --- @rarer set_gone                          functions that few of these calls need: they are made apart
 
 A field is text, an ``int`` a whole number in Lua, ``ms`` a duration, and a ``flag`` a boolean in both languages. Lua
 sees numbers within their bounds, whatever was passed.
@@ -55,6 +56,8 @@ class Declaration(NamedTuple):
     """The parts of the reply."""
     rare: list[str]
     """The functions that few calls need."""
+    rarer: list[str]
+    """Those that few of these calls need."""
 
 
 def read_declaration(text: str) -> Declaration:
@@ -67,6 +70,7 @@ def read_declaration(text: str) -> Declaration:
     tables: list[Table] = []
     reply: list[Field] = []
     rare: list[str] = []
+    rarer: list[str] = []
     for found in _LINE.finditer(text):
         word, rest = found.groups()
         if word == "args":
@@ -80,9 +84,11 @@ def read_declaration(text: str) -> Declaration:
             reply += _fields(rest)
         elif word == "rare":
             rare += [field.name for field in _fields(rest)]
+        elif word == "rarer":
+            rarer += [field.name for field in _fields(rest)]
         else:
             raise ValueError(f"a script declares @{word}, which means nothing: {found[0]!r}")
-    return Declaration(args, tables, reply, rare)
+    return Declaration(args, tables, reply, rare, rarer)
 
 
 def _fields(listed: str) -> Iterator[Field]:

@@ -43,7 +43,7 @@ class Script:
         source = read_script(self.name)
         declared = read_declaration(source)
         body = without_unused(parts_of(with_rows(source, declared.tables)))
-        self.text = with_literals(with_rare([*parts_of(prelude(declared, body)), *body], declared.rare))
+        self.text = with_literals(with_rare([*parts_of(prelude(declared, body)), *body], declared.rare, declared.rarer))
         """The text, as a server takes it."""
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         """The SHA-1 by which a server knows a text that it has run before."""

@@ -83,41 +83,59 @@ def without_unused(parts: Sequence[Part]) -> list[Part]:
     return [part for part in parts if not part.function or part.function in called]
 
 
-def with_rare(parts: Sequence[Part], names: Collection[str]) -> str:
+def with_rare(parts: Sequence[Part], names: Collection[str], rarer: Collection[str] = ()) -> str:
     """Return the text of ``parts`` with the functions ``names``, and those that only they call, made at the first call.
+
+    Args:
+        parts: A script.
+        names: Functions that few calls need.
+        rarer: Functions that few of these calls need: they, and what only they call, are made apart from the others.
 
     Raises:
         ValueError: One of them is no function of the script.
     """
+    made = []
+    for way, own in (("rarer", set(rarer)), ("rare", {*names, "rarer"} if rarer else set(names))):
+        if own:
+            parts = _made_by(way, parts, own)
+            made += [way, f"{way}_ones"]
+    text = "".join(part.text for part in parts)
+    return f"local {', '.join(made)}\n{text}" if made else text
+
+
+def _made_by(way: str, parts: Sequence[Part], names: Collection[str]) -> list[Part]:
+    """Return ``parts`` with one function ``way`` in the place of ``names`` and those that only they call.
+
+    It makes them at its first call, and returns those by name that others call. The script is still to declare
+    ``way`` and ``<way>_ones``.
+    """
     functions = {part.function for part in parts if part.function}
     if unknown := set(names).difference(functions):
-        raise ValueError(f"a script calls {sorted(unknown)} rare, which are no functions of it")
-    if not names:
-        return "".join(part.text for part in parts)
+        raise ValueError(f"a script calls {sorted(unknown)} {way}, which are no functions of it")
     rare = functions.difference(_called(parts, names)).union(names)
+    group = [part for part in parts if part.function in rare]
     called = rare & frozenset().union(*(part.words for part in parts if part.function not in rare))
     fields = ", ".join(f"{name} = {name}" for name in sorted(called))
-    group = [
-        "function rare()\n",
-        "if not rare_ones then\n",
-        *(part.text for part in parts if part.function in rare),
-        f"rare_ones = {{{fields}}}\nend\nreturn rare_ones\nend\n",
+    text = [
+        f"function {way}()\nif not {way}_ones then\n",
+        *(part.text for part in group),
+        f"{way}_ones = {{{fields}}}\nend\nreturn {way}_ones\nend\n",
     ]
-    text = ["local rare, rare_ones\n"]
-    last = max(at for at, part in enumerate(parts) if part.function in rare)
-    for at, part in enumerate(parts):
+    made = []
+    for part in parts:
         if part.function not in rare:
-            text.append(_by_field(part, called))
-        elif at == last:
-            text += group
-    return "".join(text)
+            made.append(_by_field(way, part, called))
+        elif part is group[-1]:
+            made.append(Part(way, "".join(text), frozenset().union(*(one.words for one in group))))
+    return made
 
 
-def _by_field(part: Part, called: Collection[str]) -> str:
-    """Return the text of ``part`` with calls of ``rare().name`` in the place of those of a ``called`` name."""
+def _by_field(way: str, part: Part, called: Collection[str]) -> Part:
+    """Return ``part`` with calls of ``<way>().name`` in the place of those of a ``called`` name."""
     if part.words.isdisjoint(called):
-        return part.text
-    return _NAME.sub(lambda name: f"rare().{name[0]}" if name[0] in called else name[0], part.text)
+        return part
+    text = _NAME.sub(lambda name: f"{way}().{name[0]}" if name[0] in called else name[0], part.text)
+    return Part(part.function, text, part.words | {way})
 
 
 def _called(parts: Sequence[Part], apart: Collection[str] = ()) -> set[str]:

@@ -17,10 +17,13 @@
 -- suspects      how many jobs at most under which a worker has died before; the others stay where they are
 -- last_one      whether it may be one, and no other, that is dead with its next death, the one at max_deaths
 -- known, kept_names  the job names that it takes otherwise (include/names.lua); with none of them, it takes no job
---- @rare read_due, read_parked, take_parked, read_skips, read_waiting, leave, line_up, push, push_behind, reversed
---- @rare entries_of, is_gone, set_gone, check_gone, must_wait, join_company, read_held, is_unparking, set_passes
 --- @rare choose_in_turn, dues_by_line, next_opening, is_changed, write_flow, earlier
---- @rare limit_in, starts_left, used_up, opens_at, read_room, use_rate
+--- @rare limit_in, starts_left, used_up, read_room, use_rate
+--- @rarer read_due, read_parked, take_parked, read_skips, read_waiting, leave, line_up, push, push_behind, reversed
+--- @rarer entries_of, is_gone, set_gone, check_gone, must_wait, join_company, read_held, is_unparking, set_passes
+--- @rarer heads_of, line_of, enter_line, bring_into_turn, note_kind, is_next_gone, where_of, look_ahead
+--- @rarer put_before_gone, close_line, leave_line, has_no_gates, give_back, use_gate, gates_in, let_on, moment_of
+--- @rarer opens_at, read_set
 --- @reply now_ms, due_ms, again, fence, jobs
 -- due_ms  when the earliest scheduled job is due, -1 if there is none or another worker keeps the timer
 -- again   1 if there may be more that this claim did not look at, or if it was refused; REPEATED if it was made before

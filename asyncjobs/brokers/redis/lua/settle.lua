@@ -10,8 +10,12 @@
 --          'p' park: this version can't read the job
 -- bucket   of the histogram of durations; of a dead job, its group, '' for none
 -- entry    of the history, '' for none    tenant  '' for none
---- @rare check_places, earliest_due, put_off, make_due, bury, write_groups, line_up, make_ready_again, priority_in
---- @rare set_kind, set_passes, ring, tell_waiters, keys_of_ended, is_full, read_ends, write_flow
+--- @rare is_full, read_ends, write_flow
+--- @rarer check_places, earliest_due, put_off, make_due, bury, write_groups, line_up, make_ready_again, priority_in
+--- @rarer set_kind, set_passes, ring, tell_waiters, keys_of_ended
+--- @rarer heads_of, line_of, enter_line, line_in, write_line, bring_into_turn, new_group, scores_of, set_state
+--- @rarer note_kind, take_back_turns, charge_run, close_gate, gates_in, read_gates, use_gate, note_freed, pass_baton
+--- @rarer write_rotation, keys_of, used_up, forget_tags
 -- reply    a string of '1' (done) and '0' (refused), one a job
 -- cost     O(log n) a job
 --- @include clock
