@@ -20,6 +20,7 @@ from asyncjobs.admin import ROLES, Access, admin_api, basic_auth
 from asyncjobs.admin.api.app import ROUTES
 from asyncjobs.app.verbs import tenants as verbs_of_tenants
 from tests.apps import broker_of
+from tests.waiting import SOON
 from tests.web import Reply, fetch
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +97,7 @@ async def test_a_dead_job_is_listed_and_retried_to_its_end(
         assert again.status == 409
         assert "pending" in again.json["detail"]
         await run_all(app)
-        assert await handle.result(1) == "done"
+        assert await handle.result(SOON) == "done"
         assert (await ask(web, "/jobs/failed")).json == {"jobs": [], "next": None}
         assert (await ask(web, f"/jobs/{handle.id}")).json["state"] == "completed"
 

@@ -26,7 +26,7 @@ from asyncjobs.ports import RunCounts
 from tests.admin.crawl import Document
 from tests.admin.test_api import role_of
 from tests.apps import broker_of
-from tests.waiting import until
+from tests.waiting import SOON, until
 from tests.web import Reply, fetch
 
 pytestmark = pytest.mark.anyio
@@ -188,7 +188,7 @@ async def test_a_dead_job_is_found_and_retried_to_its_end(app: App, web: Any, wo
         assert reply.status == 303
         assert "in line again" in read(await see(web, reply.headers["location"])).text
         await run_all(app)
-        assert await handle.result(1) == "done"
+        assert await handle.result(SOON) == "done"
         again = await press(web, action, page.forms[action])
         assert (again.status, "completed" in again.body.decode()) == (409, True)
 

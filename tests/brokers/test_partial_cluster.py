@@ -92,7 +92,7 @@ async def test_the_queues_of_living_primaries_are_served_and_the_others_once_the
 
 
 async def test_a_send_is_not_held_up_by_one_to_a_primary_that_is_down(members: list[Server]) -> None:
-    app = app_of(members, send_timeout=1)
+    app = app_of(members, send_timeout=2)
 
     @app.job
     async def note() -> None: ...
@@ -100,10 +100,9 @@ async def test_a_send_is_not_held_up_by_one_to_a_primary_that_is_down(members: l
     async with app:
         await note.with_options(queue=HERE).delay()
         members[2].kill()
-        began = time.monotonic()
         failing = asyncio.ensure_future(note.with_options(queue=DOWN).delay())
         sent = await asyncio.gather(*(note.with_options(queue=queue).delay() for queue in (HERE, THERE)))
-        assert time.monotonic() - began < 0.9
+        assert not failing.done()
         assert all(isinstance(one, JobHandle) for one in sent)
         with pytest.raises(QueueUnavailable):
             await failing
@@ -146,8 +145,17 @@ async def test_running_jobs_settle_keep_their_leases_and_emit_while_another_prim
     @app.job
     async def quick() -> None: ...
 
-    took: list[float] = []
+    async def quick_ones() -> float:
+        """Return how long most of some jobs take from the send to the result."""
+        took: list[float] = []
+        for _ in range(10):
+            sent_at = time.monotonic()
+            await (await quick.with_options(queue=THERE).delay()).result(SOON)
+            took.append(time.monotonic() - sent_at)
+        return sorted(took)[5]
+
     async with app, app.worker(queues=ALL):
+        usual = await quick_ones()
         handles = {queue: await work.with_options(queue=queue).delay(queue) for queue in ALL}
         await runs.reach(3)
         members[2].kill(signal.SIGSTOP)
@@ -158,11 +166,7 @@ async def test_running_jobs_settle_keep_their_leases_and_emit_while_another_prim
         assert time.monotonic() - began < 4
         assert [event.data async for event in handles[THERE].events()] == [THERE]
         # The settlement that waits is tried again and again, and holds up no other.
-        for _ in range(10):
-            sent_at = time.monotonic()
-            await (await quick.with_options(queue=THERE).delay()).result(SOON)
-            took.append(time.monotonic() - sent_at)
-        assert sorted(took)[5] < 0.2
+        assert await quick_ones() < max(0.2, 3 * usual)
         assert await handles[HERE].result(SOON) == HERE
         assert (await handles[HERE].refresh()).deaths == 0
         members[2].kill(signal.SIGCONT)
@@ -264,7 +268,8 @@ async def test_many_queues_of_a_node_wake_their_worker_at_once_without_new_conne
     nodes: list[Server], count: int
 ) -> None:
     queues = queues_of(0, count)
-    app = App(cluster_url(nodes), prefix=f"many{count}")
+    # For longer than the test waits, so that only a token wakes the worker.
+    app = App(cluster_url(nodes), prefix=f"many{count}", poll_interval=2 * SOON)
 
     @app.job
     async def note() -> float:
@@ -281,7 +286,7 @@ async def test_many_queues_of_a_node_wake_their_worker_at_once_without_new_conne
                 sent_at = time.monotonic()
                 late.append(await (await note.with_options(queue=queue).delay()).result(SOON) - sent_at)
                 await until(lambda: client.info("clients")["blocked_clients"] >= count, "the worker listens again")
-            assert sorted(late)[5] < 0.2
+            assert sorted(late)[5] < 0.4
             assert client.info("stats")["total_connections_received"] - before < 5
 
 

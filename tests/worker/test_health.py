@@ -114,8 +114,8 @@ async def test_a_loop_that_is_blocked_is_not_live_and_the_probes_say_so_at_once(
     assert told[0][1:] == (200, 200, "")
     assert told[-1][1:3] == (503, 503)
     assert "the event loop has been blocked for " in told[-1][3]
-    # Both of them, on a machine that runs other tests too.
-    assert sorted(took for took, *_ in told)[len(told) // 2] < 0.1
+    # Both of them, on a machine that runs other tests too; the loop would answer after seconds.
+    assert sorted(took for took, *_ in told)[len(told) // 2] < 0.5
 
 
 async def test_a_worker_that_starts_or_stops_is_live_but_not_ready(app: App) -> None:

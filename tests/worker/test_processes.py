@@ -173,7 +173,8 @@ async def test_a_class_that_the_worker_has_not_imported_counts_as_its_bases(pool
     assert issubclass(error.kind, ValueError)
     assert issubclass(error.kind, LookupError)
     assert not issubclass(error.kind, OSError)
-    assert time.monotonic() - began < 1
+    # The import takes three seconds.
+    assert time.monotonic() - began < 2.5
     assert "tests.worker.slow_errors" not in sys.modules
 
 
