@@ -31,8 +31,8 @@ async def claim_and_die(app: App, lease_ms: int = 1_000, limit: int = 10) -> Non
 async def test_run_until_empty_runs_what_a_killed_worker_has_left(
     make_app: Callable[..., App], with_another: bool
 ) -> None:
-    # Recovery takes it for a gap if a busy machine does not look for a lease.
-    app = make_app(lease=2)
+    # Recovery takes it for a gap if a busy machine does not look for half a lease.
+    app = make_app(lease=10)
 
     @app.job
     async def work() -> None: ...
@@ -48,7 +48,7 @@ async def test_run_until_empty_runs_what_a_killed_worker_has_left(
 
 
 async def test_run_once_runs_what_a_killed_worker_has_left(make_app: Callable[..., App]) -> None:
-    app = make_app(lease=2)
+    app = make_app(lease=10)
 
     @app.job
     async def work() -> str:
