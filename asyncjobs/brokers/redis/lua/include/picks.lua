@@ -47,10 +47,8 @@ local function take_of(q, flow, group, line, id, tries)
     local has_next = head_of(q, flow, group) ~= nil
     group.is_in_turn = has_next or group.ahead[1] ~= nil
     return has_next
-  elseif not is_alone(group) then
-    pop_head(group)
-    add_to(group, 'behind', line)
   end
+  rotate(group, line)
   return true
 end
 

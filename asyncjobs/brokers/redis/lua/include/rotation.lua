@@ -43,8 +43,19 @@ end
 
 -- Whether a group has one line in turn and no other.
 local function is_alone(group)
-  return not group.lines[group.at + 2] and group.is_whole
-    and #group.lines - group.at + #group.behind - group.behind_at + #group.ahead == 1
+  return group.is_whole and #group.lines - group.at + #group.behind - group.behind_at + #group.ahead == 1
+end
+
+-- The line at the head of a rotation goes to its end.
+local function rotate(group, line)
+  if group.lines[group.at + 2] then
+    group.at, group.popped = group.at + 1, group.popped + 1
+  elseif is_alone(group) then
+    return
+  else
+    pop_head(group)
+  end
+  add_to(group, 'behind', line)
 end
 
 -- The first gate of a line that has no room.
