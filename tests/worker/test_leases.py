@@ -107,7 +107,8 @@ async def test_what_blocks_the_loop_and_is_no_handler_is_not_told_to_become_a_pl
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with app, app.worker():
-        asyncio.get_running_loop().call_soon(time.sleep, 2)
+        # Long enough to be seen by a thread that a busy machine keeps from looking.
+        asyncio.get_running_loop().call_soon(time.sleep, 4)
         report = await _report_of_a_block(caplog)
     assert report.endswith("by code outside of handlers' own tasks; move the work with asyncio.to_thread")
 
