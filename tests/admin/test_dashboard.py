@@ -151,6 +151,19 @@ async def test_the_theme_button_of_an_error_page_leads_to_a_page_that_is_there(a
             assert (changed.status, changed.headers["location"]) == (303, place)
 
 
+@pytest.mark.parametrize("make_app", ["memory"], indirect=True)
+@pytest.mark.parametrize(
+    "job_id", ["Z" * 26, "0" * 25 + "1", "0RDER0RDER0RDER0RDER0RDER1", "01BX5ZZKBKACTAV9WEVGEMMVS0"]
+)
+async def test_an_id_that_only_looks_like_ours_tells_no_time(app: App, web: Any, job_id: str) -> None:
+    async with app:
+        for target in (f"/jobs/{job_id}", f"/jobs?missing={job_id}"):
+            reply = await see(web, target, cookie="asyncjobs_zone=Asia%2FTokyo")
+            assert "is no record of" in read(reply).text
+            assert "y its id" not in read(reply).text
+        assert "By its id, it was sent" in read(await see(web, "/jobs?missing=01M8G1VNAYN82702T4NS3R0001")).text
+
+
 async def test_problems_are_pages(app: App, web: Any) -> None:
     async with app:
         for target, status in (("/nothing", 404), ("/jobs/none", 404), ("/jobs?limit=0", 400), ("/act?verb=burn", 400)):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import urlsplit
+from datetime import datetime
+from typing import Any, get_args, get_type_hints
+from urllib.parse import quote, urlsplit
 
 import pytest
 from fastapi import FastAPI
@@ -225,3 +226,35 @@ async def test_foreign_text_stays_text_on_each_page(app: App, text: str) -> None
     async with app, sown(app, text):
         found = await crawl(reader(web, check=check))
         assert [path for path, targets in found.items() if not targets] == []
+
+
+# -- times
+
+
+EDGES = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
+"""Times that some time zones don't have."""
+
+
+def timed(places: Mapping[str, type[Any]]) -> list[tuple[str, str]]:
+    """Return the parameters of pages that are times, each with the path of its page."""
+    found = [
+        (path, name)
+        for path, query in places.items()
+        for name, hint in get_type_hints(query).items()
+        if hint is datetime or datetime in get_args(hint)
+    ]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+async def test_a_time_at_the_end_of_the_calendar_is_shown_on_each_page(app: App, zone: str) -> None:
+    web, api = dashboard(app, authorize=role_of), admin_api(app, authorize=role_of)
+    headers = {"x-role": "admin", "cookie": f"asyncjobs_zone={quote(zone, safe='')}"}
+    pages = timed({page.path: page.query for page in PAGES})
+    routes = timed({route.path: route.query for route in ROUTES if route.method == "GET"})
+    async with app, sown(app, "plain"):
+        for edge in EDGES:
+            for asked, (path, name) in [*((web, one) for one in pages), *((api, one) for one in routes)]:
+                target = f"{path}?{name}={quote(edge)}" + ("&verb=retry" if path == "/act" else "")
+                assert (await fetch(asked, target, headers=headers)).status == 200, target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -40,11 +40,17 @@ __all__ = [
     "failed",
     "job_of",
     "retry",
+    "sent_by_id",
     "show",
     "summary_for",
     "told_why",
     "why",
 ]
+
+
+# When asyncjobs was young, and how far the clock of a sender may be ahead.
+_FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(days=1)
 
 
 class FailedQuery(InQueue, frozen=True, forbid_unknown_fields=True):
@@ -279,10 +285,16 @@ async def job_of(call: Call[InQueue]) -> Job:
     except UnknownJob:
         job = None
     if job is None or not call.access.sees(job.queue, job.tenant or None):
-        sent_ms = time_of(job_id)
-        when = f"; by its id it was sent at {utc_time(sent_ms):%Y-%m-%d %H:%M:%S} UTC" if sent_ms else ""
+        sent_at = sent_by_id(job_id)
+        when = f"; by its id it was sent at {sent_at:%Y-%m-%d %H:%M:%S} UTC" if sent_at else ""
         call.not_found(f"record of job {job_id!r}", when)
     return job
+
+
+def sent_by_id(job_id: str) -> datetime | None:
+    """Return when a job was sent, by its id; ``None`` for an id that only looks like one of asyncjobs."""
+    sent_at = utc_time(time_of(job_id))
+    return sent_at if _FIRST <= sent_at <= datetime.now(UTC) + _AHEAD else None
 
 
 def summary_for(call: Call[InQueue], job: Job) -> JobSummary:

@@ -12,7 +12,7 @@ from asyncjobs.admin.api.events import EventsQuery, stream
 from asyncjobs.admin.api.route import Call
 from asyncjobs.admin.dashboard.page import Stream
 from asyncjobs.admin.dashboard.shell import choices_of
-from asyncjobs.admin.dashboard.shown import as_json, visible
+from asyncjobs.admin.dashboard.shown import as_json, in_time_zone, visible
 from asyncjobs.admin.stream import Line
 from asyncjobs.jobs.events import JobEvent, Progress
 
@@ -31,7 +31,7 @@ def _line(event: JobEvent, zone: tzinfo) -> Line:
         told = {"done": progress.done, "total": progress.total, "text": visible(_percentage(progress))}
         return Line(event.number, "progress", told)
     text = _text(event.data) if event.kind == "log" else as_json(event.data)
-    return Line(event.number, "line", {"at": f"{event.at.astimezone(zone):%H:%M:%S}", "text": visible(text)})
+    return Line(event.number, "line", {"at": f"{in_time_zone(event.at, zone):%H:%M:%S}", "text": visible(text)})
 
 
 def _text(data: Any) -> str:

@@ -17,8 +17,6 @@ from asyncjobs.admin.dashboard.page import Form, Page, Redirect, to_own_tenant
 from asyncjobs.admin.dashboard.shell import place_of
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
-from asyncjobs.core.duration import utc_time
-from asyncjobs.core.identity import time_of
 from asyncjobs.core.priority import PriorityName
 from asyncjobs.core.view import JobSummary
 
@@ -90,8 +88,7 @@ async def listed(call: Call[Jobs]) -> Mapping[str, Any]:
         "states": get_args(_State),
         "names": sorted(call.app.registry.names())[:200],
         "filter": query.filter,
-        # An id of asyncjobs tells when its job was sent.
-        "missing_at": utc_time(time_of(query.missing) or None),
+        "missing_at": jobs.sent_by_id(query.missing),
         **_copies(query),
     }
     if query.state == "ended":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,7 +19,7 @@ from asyncjobs.app.verbs.schedules import ScheduleInfo
 from asyncjobs.core.duration import utc_time
 from asyncjobs.core.text import is_harmless
 
-__all__ = ["FILTERS", "visible"]
+__all__ = ["FILTERS", "in_time_zone", "visible"]
 
 MAX_SHOWN = 64 * 1024
 """How many characters of one value a page shows."""
@@ -57,16 +57,24 @@ def ago(at: datetime, now: datetime) -> str:
     return f"in {duration(-ms)}" if ms < 0 else f"{duration(ms)} ago"
 
 
+def in_time_zone(at: datetime, zone: tzinfo) -> datetime:
+    """Return a time in ``zone``; in its own zone where that one has no such time, at the ends of the calendar."""
+    try:
+        return at.astimezone(zone)
+    except (OverflowError, ValueError):
+        return at
+
+
 @pass_context
 def when(context: Context, at: datetime) -> str:
     """Return a time to the second, with its zone, in the time zone that the viewer has chosen."""
-    return f"{at.astimezone(context['choices'].tz):%Y-%m-%d %H:%M:%S %Z}"
+    return f"{in_time_zone(at, context['choices'].tz):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def in_zone(at: datetime, zone: str) -> str:
     """Return a time to the minute in the time zone of this name; empty where this machine doesn't know it."""
     try:
-        return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
+        return f"{in_time_zone(at, ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
     except (ZoneInfoNotFoundError, ValueError):
         return ""
 
@@ -74,7 +82,7 @@ def in_zone(at: datetime, zone: str) -> str:
 @pass_context
 def clock(context: Context, at: datetime) -> str:
     """Return a time of today to the second, in the time zone that the viewer has chosen."""
-    return f"{at.astimezone(context['choices'].tz):%H:%M:%S}"
+    return f"{in_time_zone(at, context['choices'].tz):%H:%M:%S}"
 
 
 def as_json(value: Any) -> str:
