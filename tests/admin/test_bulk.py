@@ -248,6 +248,16 @@ async def test_a_portion_of_cancelled_jobs_ends_when_its_time_is_over(
         assert len(await app.jobs("ready")) == (8 if dry_run else 0)
 
 
+async def test_a_cancellation_does_not_go_on_where_one_of_other_jobs_was(app: App, web: Starlette, shop: Any) -> None:
+    async with app:
+        await app.enqueue_many([shop.request(number) for number in range(8)])
+        cursor = (await ask(web, "/jobs/cancel", {"filter": {}, "limit": 5})).json["next"]
+        for which in ({"state": "scheduled"}, {"queue": "zz"}, {"queue": "default"}, {"name": "x"}, {"tenant": "x"}):
+            reply = await ask(web, "/jobs/cancel", {"filter": which, "cursor": cursor})
+            assert (reply.status, "to the same question" in reply.json["detail"]) == (400, True), which
+        assert len(await app.jobs("ready")) == 3
+
+
 async def test_a_deletion_is_undone_in_portions_that_end_when_their_time_is_over(
     app: App, web: Starlette, shop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

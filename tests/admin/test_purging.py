@@ -178,9 +178,10 @@ async def test_only_who_may_delete_and_sees_the_tenant_may_purge_it(app: App, ap
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ({"cursor": "x"}, "expected what a purge has returned"),
-        ({"cursor": '["default","nowhere","",0,false]'}, "expected what a purge has returned"),
-        ({"cursor": '["default","ready","",99,false]'}, "expected what a purge has returned"),
+        ({"cursor": "x"}, "expected the next of a reply to the same question"),
+        ({"cursor": "[]"}, "expected the next of a reply to the same question"),
+        ({"cursor": '["zzz"]'}, "expected the next of a reply to the same question"),
+        ({"cursor": '["default","ready","junk"]'}, "expected the next of a reply to the same question"),
         ({"limit": 5}, "unknown field `limit`"),
         ({"why": "x" * 501}, "Expected `str` of length <= 500 - at `$.why`"),
     ],
@@ -195,7 +196,40 @@ async def test_a_body_that_says_something_else_is_refused(
         assert len(await left(app)) == 4
 
 
+async def test_the_cursor_of_another_purge_is_refused(
+    app: App, api: Any, work: Any, fail: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purging, "PORTION_S", 0)
+    async with app:
+        await sow(app, work, fail, "acme", "globex")
+        cursor = (await ask(api, "/tenants/acme/purge?queue=second")).json["next"]
+        for target, queues in (
+            ("/tenants/globex/purge?queue=second", None),
+            ("/tenants/acme/purge?queue=default", None),
+            ("/tenants/acme/purge", None),
+            ("/tenants/acme/purge", "default second"),
+        ):
+            see = {} if queues is None else {"queues": queues}
+            reply = await ask(api, target, {"cursor": cursor}, **see)
+            assert (reply.status, "to the same question" in reply.json["detail"]) == (400, True), target
+        # One character of it is another.
+        altered = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
+        assert (await ask(api, "/tenants/acme/purge?queue=second", {"cursor": altered})).status == 400
+        assert len(await left(app)) == 8
+        assert (await ask(api, "/tenants/acme/purge?queue=second", {"cursor": cursor})).status == 200
+
+
 # -- on its page
+
+
+@pytest.mark.parametrize("cursor", ["[]", '[""]', '["zzz"]'])
+async def test_a_cursor_that_somebody_made_up_does_not_spare_the_typing(
+    app: App, web: Any, work: Any, fail: Any, cursor: str
+) -> None:
+    async with app:
+        await sow(app, work, fail, "acme")
+        assert (await press(web, "/tenants/acme/purge", {"cursor": cursor})).status == 400
+        assert len(await left(app)) == 4
 
 
 async def test_the_page_says_how_many_and_does_it_once_the_id_is_typed(

@@ -129,8 +129,10 @@ async def test_a_tenant_finds_its_own_jobs(app: App, mail: Any) -> None:
     [
         {"after": "!"},
         {"after": "é"},
-        {"after": base64.urlsafe_b64encode(b'[-1,"ready","bulk",""]').decode()},
+        {"after": base64.urlsafe_b64encode(b'[0,"ready","bulk",""]').decode()},
         {"after": base64.urlsafe_b64encode(b'{"a":1}').decode()},
+        {"after": 5},
+        {"after": "A" * 40},
         {"state": "gone"},
         {"limit": 0},
         {"text": 5},
@@ -144,12 +146,24 @@ async def test_what_no_search_takes_is_refused(app: App, wrong: dict[str, Any]) 
             await app.search_jobs(**wrong)
 
 
-async def test_a_cursor_that_somebody_made_up_harms_nothing(app: App, mail: Any) -> None:
+async def test_a_search_does_not_go_on_where_another_one_was(app: App, mail: Any) -> None:
     async with app:
-        sent = await mail.delay("x")
-        for cursor in ("x", "9" * 400 + " x 2", "nan 1", "9:9", "1:2:3"):
-            made_up = base64.urlsafe_b64encode(msgspec.json.encode([0, "ready", "bulk", cursor])).decode()
-            assert {job.id for job in (await app.search_jobs(after=made_up)).jobs} <= {sent.id}
+        await app.enqueue_many([mail.request("x") for _ in range(5)])
+        which: dict[str, Any] = {"name": mail.name, "state": "ready", "queue": "bulk"}
+        found = await app.search_jobs("x", **which, limit=2)
+        for other in (
+            {"name": "other"},
+            {"state": "running"},
+            {"queue": ["bulk", "a"]},
+            {"queue": None},
+            {"tenant": "x"},
+        ):
+            with pytest.raises(ArgumentsError, match="to the same question"):
+                await app.search_jobs("x", **{**which, **other}, after=found.next)
+        with pytest.raises(ArgumentsError, match="to the same question"):
+            await app.search_jobs("y", **which, after=found.next)
+        # How many are wanted is no part of the question.
+        assert len((await app.search_jobs("x", **{**which, "queue": ["bulk"]}, limit=9, after=found.next)).jobs) == 3
 
 
 async def test_a_sample_tells_the_names_in_a_queue(app: App, mail: Any) -> None:

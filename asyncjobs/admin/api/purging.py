@@ -12,7 +12,8 @@ from asyncjobs.admin.api.holds import queues_of, tenant_of
 from asyncjobs.admin.api.route import Call, InQueue, Reason, Route
 from asyncjobs.app.acting import acting, actor
 from asyncjobs.app.counting import Count, count_jobs
-from asyncjobs.app.verbs.sweeping import purge_within
+from asyncjobs.app.verbs.sweeping import SweepPosition, purge_within
+from asyncjobs.core.cursor import cursor_of, read_cursor
 from asyncjobs.ports import Place
 
 __all__ = ["ROUTES", "Purge", "count_purged", "purge"]
@@ -35,13 +36,16 @@ async def purge(call: Call[InQueue]) -> BulkReply:
     if asked.dry_run:
         count = await count_purged(call)
         return BulkReply(matched=count.number, matched_all=count.is_whole, done=0, next=None)
+    queues = queues_of(call)
+    begin = read_cursor("cursor", asked.cursor, SweepPosition, tenant, *queues)
     done, ends_at = 0, time.monotonic() + PORTION_S
     with acting(actor().by, actor().via, note=asked.why or actor().note):
-        for queue in queues_of(call):
-            here, rest = await purge_within(call.app, ends_at, tenant, queue=queue, after=asked.cursor)
+        for queue in queues:
+            here, rest = await purge_within(call.app, ends_at, tenant, queue=queue, begin=begin)
             done += here
-            if rest:
-                return BulkReply(matched=done, matched_all=False, done=done, next=rest)
+            if rest is not None:
+                after = cursor_of(rest, tenant, *queues)
+                return BulkReply(matched=done, matched_all=False, done=done, next=after)
     return BulkReply(matched=done, done=done, next=None)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,7 +17,8 @@ from asyncjobs.app.stats import queue_stats
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.paging import ListedState, held_in, place_of
 from asyncjobs.app.why import why
-from asyncjobs.core.bounds import MAX_COUNT, checked_count, shown
+from asyncjobs.core.bounds import MAX_COUNT, checked_count
+from asyncjobs.core.cursor import cursor_of, read_cursor
 from asyncjobs.core.job import Job
 from asyncjobs.core.options import checked_queue, checked_text
 from asyncjobs.core.retry import RetryPolicy
@@ -57,7 +57,7 @@ class JobsFound(NamedTuple):
     """How many jobs there are now in the states and queues that are searched."""
 
 
-class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class _Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Where a search goes on."""
 
     looked_at: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] = 0
@@ -101,7 +101,7 @@ class SearchVerbs(Verbs):
             The jobs, ``next``, at how many jobs the searches have looked so far, and how many there are.
 
         Raises:
-            ArgumentsError: There is no such ``state``, ``after`` is not the ``next`` of a search, a text is none,
+            ArgumentsError: There is no such ``state``, ``after`` is not the ``next`` of this search, a text is none,
                 ``tenant`` can't be the id of a tenant, or ``limit`` is no count.
 
         Example:
@@ -122,13 +122,15 @@ class SearchVerbs(Verbs):
             tenant=tenant_here(tenant) or "",
             needles=needles_of(text) if text else (),
         )
-        cursor = _read_cursor(after)
         queues = sorted(await self._queues(queue))
+        question = (text, asked.name, asked.tenant, state, None if queue is None else queues)
+        begin = read_cursor("after", after, _Position, *question)
         figures = await self._broker.overview(queues) if queues else []
         sizes = {(place, one.name): held_in(one, place) for place in places for one in figures}
-        search = _Search(self._broker, self._lookup.naming, asked, text, cursor.looked_at)
-        rest = await search.run(_left(sizes, cursor))
-        return JobsFound(search.found, rest, search.looked_at, sum(sizes.values()))
+        search = _Search(self._broker, self._lookup.naming, asked, text, begin.looked_at)
+        rest = await search.run(_left(sizes, begin))
+        after = "" if rest is None else cursor_of(rest, *question)
+        return JobsFound(search.found, after, search.looked_at, sum(sizes.values()))
 
     @on_app_loop
     async def sample_queue(self, queue: str, state: ListedState = "ready", *, limit: int = 1_000) -> Sample:
@@ -213,15 +215,15 @@ class _Search:
         self.found: list[Job] = []
         self._bytes = 0
 
-    async def run(self, parts: Sequence[_Part]) -> str:
-        """Search parts of queues, each from a cursor on; return the cursor of the rest, empty if there is none."""
+    async def run(self, parts: Sequence[_Part]) -> _Position | None:
+        """Search parts of queues, each from a cursor on; return where the rest begins, ``None`` if there is none."""
         for number, (place, queue, after) in enumerate(parts):
             rest = await self._search(place, queue, after)
             if rest:
-                return _text_of(_Cursor(self.looked_at, place, queue, rest))
+                return _Position(self.looked_at, place, queue, rest)
             if self._has_to_end and number + 1 < len(parts):
-                return _text_of(_Cursor(self.looked_at, *parts[number + 1]))
-        return ""
+                return _Position(self.looked_at, *parts[number + 1])
+        return None
 
     async def _search(self, place: Place, queue: str, after: str) -> str:
         """Search one part; return the cursor of the rest of it, empty if there is none."""
@@ -253,34 +255,19 @@ class _Search:
         )
 
 
-def _left(sizes: Mapping[tuple[Place, str], int], cursor: _Cursor) -> list[_Part]:
-    """Return what is left to search, behind ``cursor``; ``sizes`` says how many jobs there are in each part."""
+def _left(sizes: Mapping[tuple[Place, str], int], begin: _Position) -> list[_Part]:
+    """Return what is left to search, from ``begin`` on; ``sizes`` says how many jobs there are in each part."""
     parts = list(sizes)
     places = [*dict.fromkeys(place for place, _ in parts)]
-    if cursor.place not in places:
+    if begin.place not in places:
         return [(*part, "") for part in parts if sizes[part]]
-    here = places.index(cursor.place), cursor.queue
+    here = places.index(begin.place), begin.queue
     left: list[_Part] = []
     for part in parts:
         place, queue = part
         at = places.index(place), queue
         if at == here:
-            left.append((place, queue, cursor.after))
+            left.append((place, queue, begin.after))
         elif at > here and sizes[part]:
             left.append((place, queue, ""))
     return left
-
-
-def _text_of(cursor: _Cursor) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> _Cursor:
-    if text == "":
-        return _Cursor()
-    try:
-        data = base64.urlsafe_b64decode(checked_text("after", text) + "=" * (-len(text) % 4))
-        cursor = msgspec.json.decode(data, type=_Cursor)
-    except (ValueError, msgspec.MsgspecError):
-        raise ArgumentsError(f"after={shown(text)}: expected the next of a search, or '' for the first one") from None
-    return cursor

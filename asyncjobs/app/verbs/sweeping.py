@@ -22,7 +22,7 @@ from asyncjobs.errors import ArgumentsError
 from asyncjobs.jobs.tenant_scope import ids_here, tenant_here
 from asyncjobs.ports import ListedPlace
 
-__all__ = ["LiveFilter", "LiveState", "SweepVerbs", "cancel_many", "purge_within"]
+__all__ = ["LiveFilter", "LiveState", "SweepPosition", "SweepVerbs", "cancel_many", "purge_within"]
 
 LiveState = Literal["scheduled", "parked", "ready", "running"]
 """The states of jobs that have not ended, in the order in which a job passes them, so that a sweep misses few of the
@@ -129,11 +129,11 @@ class SweepVerbs(Verbs):
         Raises:
             ArgumentsError: ``tenant`` can't be the id of a tenant.
         """
-        return (await self._purge_tenant(tenant, queue, _Position(), math.inf))[0]
+        return (await self._purge_tenant(tenant, queue, SweepPosition(), math.inf))[0]
 
     async def _purge_tenant(
-        self, tenant: str, queue: str | None, begin: _Position, ends_at: float
-    ) -> tuple[int, _Position | None]:
+        self, tenant: str, queue: str | None, begin: SweepPosition, ends_at: float
+    ) -> tuple[int, SweepPosition | None]:
         """Return how many jobs there were, and where to go on if the time was over before there were no more."""
         wanted = JobFilter(tenant=checked_tenant(tenant))
         reason = f"the jobs of tenant {tenant!r} were purged"
@@ -166,28 +166,27 @@ async def cancel_many(app: SweepVerbs, job_ids: Sequence[str], *, queue: str, re
 
 @on_app_loop
 async def purge_within(
-    app: SweepVerbs, ends_at: float, tenant: str, *, queue: str | None, after: str
-) -> tuple[int, str]:
+    app: SweepVerbs, ends_at: float, tenant: str, *, queue: str | None, begin: SweepPosition
+) -> tuple[int, SweepPosition | None]:
     """Purge a tenant as ``app.purge_tenant`` does, until about ``ends_at`` by the clock that never jumps.
 
     Args:
         app: The app, which is open.
         ends_at: When to end.
         tenant: The tenant's id.
-        queue: Only in this queue. Where ``after`` is of a queue behind it, nothing is left to do.
-        after: What the call before has returned, empty for the first one.
+        queue: Only in this queue. Where ``begin`` is of a queue behind it, nothing is left to do.
+        begin: What the call before has returned; ``SweepPosition()`` for the first one.
 
     Returns:
-        How many jobs there were, and ``after`` of the next call; empty if that is not needed.
+        How many jobs there were, and where the next call goes on; ``None`` if that is not needed.
 
     Raises:
-        ArgumentsError: ``tenant`` can't be the id of a tenant, or ``after`` is none of these texts.
+        ArgumentsError: ``tenant`` can't be the id of a tenant.
     """
-    count, rest = await app._purge_tenant(tenant, queue, _read_cursor(after), ends_at)
-    return count, "" if rest is None else msgspec.json.encode(rest).decode()
+    return await app._purge_tenant(tenant, queue, begin, ends_at)
 
 
-class _Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class SweepPosition(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Where a sweep goes on."""
 
     queue: str = ""
@@ -198,15 +197,6 @@ class _Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     """How many passes have ended."""
     has_found: bool = False
     """Whether this pass has found a job before."""
-
-
-def _read_cursor(text: str) -> _Position:
-    if not text:
-        return _Position()
-    try:
-        return msgspec.json.decode(text, type=_Position)
-    except (ValueError, msgspec.MsgspecError, RecursionError):
-        raise ArgumentsError(f"after={shown(text)}: expected what a purge has returned, or '' for its begin") from None
 
 
 class _Sweep:
@@ -229,7 +219,7 @@ class _Sweep:
         wanted: JobFilter,
         reason: str,
         places: Sequence[ListedPlace],
-        begin: _Position | None = None,
+        begin: SweepPosition | None = None,
     ) -> None:
         self._broker = verbs._broker
         self._keep_ms = verbs._lookup.keep_ms
@@ -240,7 +230,7 @@ class _Sweep:
         # Jobs whose handlers are being cancelled, which end later. Of those before a begin, none are known.
         self._marked: set[str] = set()
         self._is_resumed = begin is not None
-        self.rest: _Position | None = _Position(queue, places[0]) if begin is None else begin
+        self.rest: SweepPosition | None = SweepPosition(queue, places[0]) if begin is None else begin
         """Where to go on, ``None`` if it is done."""
 
     async def run(self, ends_at: float = math.inf) -> int:
@@ -257,7 +247,7 @@ class _Sweep:
                 break
         return count
 
-    def _behind(self, at: _Position, after: str, *, has_found: bool) -> _Position | None:
+    def _behind(self, at: SweepPosition, after: str, *, has_found: bool) -> SweepPosition | None:
         """Return what comes behind a page, whose cursor is ``after``."""
         if after:
             return msgspec.structs.replace(at, after=after, has_found=has_found)
@@ -267,10 +257,10 @@ class _Sweep:
         if number < len(self._places):
             return msgspec.structs.replace(at, place=self._places[number], after="", has_found=has_found)
         if has_found and at.passes + 1 < _MAX_PASSES:
-            return _Position(self._queue, self._places[0], passes=at.passes + 1)
-        return _Position(self._queue, "deleted") if "dead" in self._places else None
+            return SweepPosition(self._queue, self._places[0], passes=at.passes + 1)
+        return SweepPosition(self._queue, "deleted") if "dead" in self._places else None
 
-    async def _end(self, at: _Position, ids: list[str]) -> int:
+    async def _end(self, at: SweepPosition, ids: list[str]) -> int:
         """End jobs of one place, and return how many there were, without those that were marked before."""
         if at.place == "deleted":
             await self._broker.forget_deleted(self._queue, ids)
