@@ -237,8 +237,8 @@ async def test_the_page_says_how_many_and_does_it_once_the_id_is_typed(
 ) -> None:
     async with app:
         await sow(app, work, fail, "acme", "globex")
-        assert "/tenants/acme/purge" in read(await see(web, "/tenants/acme")).links
-        asked = read(await see(web, "/tenants/acme/purge"))
+        assert "/purge?tenant=acme" in read(await see(web, "/tenants/acme")).links
+        asked = read(await see(web, "/purge?tenant=acme"))
         assert "Purge 4 jobs of the tenant acme?" in asked.text
         assert "No job can be brought back" in asked.text
         for typed in ("", "globex", "acm"):
@@ -254,7 +254,7 @@ async def test_the_page_says_how_many_and_does_it_once_the_id_is_typed(
         assert await left(app) == ["globex"] * 4
         [entry] = await app.audit()
         assert (entry.verb, entry.via, entry.note) == ("purge_tenant", "dashboard", "they left")
-        assert "None of its jobs waits, runs or is dead." in read(await see(web, "/tenants/acme/purge")).text
+        assert "None of its jobs waits, runs or is dead." in read(await see(web, "/purge?tenant=acme")).text
 
 
 async def test_without_script_a_button_goes_on_to_the_next_portion(
@@ -263,9 +263,9 @@ async def test_without_script_a_button_goes_on_to_the_next_portion(
     monkeypatch.setattr(purging, "PORTION_S", 0)
     async with app:
         await sow(app, work, fail, LONG)
-        target = f"/tenants/{quote(LONG)}/purge"
         await app.enqueue_many([work.with_options(tenant=LONG).request() for _ in range(700)])
-        fields = {**read(await see(web, target)).forms[target], "typed": LONG}
+        target = f"/tenants/{quote(LONG)}/purge"
+        fields = {**read(await see(web, f"/purge?tenant={quote(LONG)}")).forms[target], "typed": LONG}
         told: list[str] = []
         while True:
             reply = await press(web, target, fields)
@@ -283,11 +283,11 @@ async def test_who_may_not_purge_has_no_link_and_no_page(app: App, web: Any, wor
     async with app:
         await sow(app, work, fail, "acme")
         for role in ("viewer", "operator"):
-            assert "/tenants/acme/purge" not in read(await see(web, "/tenants/acme", role)).links
-            assert (await see(web, "/tenants/acme/purge", role)).status == 403
+            assert "/purge?tenant=acme" not in read(await see(web, "/tenants/acme", role)).links
+            assert (await see(web, "/purge?tenant=acme", role)).status == 403
             assert (await press(web, "/tenants/acme/purge", {"typed": "acme"}, role)).status == 403
         narrow = {"x-tenants": "globex"}
-        assert (await see(web, "/tenants/acme/purge", **narrow)).status == 404
+        assert (await see(web, "/purge?tenant=acme", **narrow)).status == 404
         headers = {"x-role": "admin", "content-type": "application/x-www-form-urlencoded", **narrow}
         assert (await fetch(web, "/tenants/acme/purge", "POST", headers, b"typed=acme")).status == 404
         # A page of another site, in the browser of who may.
@@ -306,12 +306,41 @@ async def test_a_tenant_of_any_name_is_purged_by_what_the_page_shows_of_it(app: 
 
     async with app:
         await work.with_options(tenant=tenant).delay()
-        target = f"/tenants/{quote(tenant, safe='')}/purge"
-        page = Document((await see(web, target)).body.decode())
+        page = Document((await see(web, f"/purge?tenant={quote(tenant, safe='')}")).body.decode())
         assert not page.tags & {"marquee", "script-inline"}
         assert not [name for name in page.attributes if name.startswith("on")]
         # What stands between the words of the label, with what can't be seen written out.
         shown = page.text.partition("Type ")[2].partition(" to go on")[0]
-        reply = await press(web, target, {"typed": shown})
+        reply = await press(web, f"/tenants/{quote(tenant, safe='')}/purge", {"typed": shown})
         assert "1 job was cancelled or deleted." in read(await see(web, reply.headers["location"])).text
         assert await app.jobs("ready") == []
+
+
+@pytest.mark.parametrize("tenant", ["   ", " acme", "acme/purge", "/purge"])
+async def test_an_odd_id_has_its_own_page_and_must_be_typed_like_any_other(app: App, web: Any, tenant: str) -> None:
+    @app.job
+    async def work() -> None: ...
+
+    async with app:
+        await work.with_options(tenant=tenant).delay()
+        await work.with_options(tenant="acme").delay()
+        shown = await see(web, f"/tenants/{quote(tenant, safe='')}")
+        page = read(shown)
+        assert "Purge " not in page.text
+        assert "Suspend" in page.text
+        [link] = [one for one in page.links if one.startswith("/purge?")]
+        [target] = [one for one in read(await see(web, link)).forms if one.endswith("/purge")]
+        for typed in ("", " ", "  ", "acm"):
+            reply = await press(web, target, {"typed": typed})
+            assert "so nothing was done" in read(await see(web, reply.headers["location"])).text
+        reply = await press(web, target, {"typed": tenant})
+        assert "1 job was cancelled or deleted." in read(await see(web, reply.headers["location"])).text
+        assert [job.tenant for job in await app.jobs("ready")] == ["acme"]
+
+
+async def test_without_a_tenant_nothing_is_purged(app: App, web: Any, work: Any, fail: Any) -> None:
+    async with app:
+        await sow(app, work, fail, "acme")
+        assert (await see(web, "/purge")).status == 400
+        assert (await press(web, "/tenants//purge")).status == 303
+        assert len(await left(app)) == 4

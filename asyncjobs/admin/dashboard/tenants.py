@@ -52,6 +52,13 @@ class Purge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether something else was typed than the id of the tenant."""
 
 
+class AskedPurge(Purge, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which tenant is to be purged, and how far that is."""
+
+    tenant: str
+    """The id of the tenant."""
+
+
 class PurgeNow(Purge, frozen=True, forbid_unknown_fields=True):
     """What the page that asks says, once it is answered."""
 
@@ -82,30 +89,38 @@ async def tenant(call: Call[OneTenant]) -> Mapping[str, Any]:
     return {"tenant": await queues.tenant(call.asking(NoQuery()))}
 
 
-async def asked(call: Call[Purge]) -> Mapping[str, Any]:
+async def asked(call: Call[AskedPurge]) -> Mapping[str, Any]:
     """Say how many jobs a purge would end, and ask; or how far it has come."""
-    return {"tenant": call.path["id"], "count": await purging.count_purged(call.asking(InQueue()))}
+    asked = call.asking(InQueue(), id=call.query.tenant)
+    return {"tenant": call.query.tenant, "count": await purging.count_purged(asked)}
 
 
 async def purge(call: Call[PurgeNow]) -> Redirect:
     """End the jobs of a tenant, or go on with that."""
     query, tenant = call.query, call.path["id"]
-    # What can't be seen of an id is typed as it is written out.
-    if not query.cursor and query.typed.strip() not in (tenant.strip(), visible(tenant).strip()):
-        return Redirect("tenants", tenant, "purge", why=query.why, mistyped="1")
+    if not query.cursor and not _is_typed(query.typed, tenant):
+        return Redirect("purge", tenant=tenant, why=query.why, mistyped="1")
     body = purging.Purge(cursor=query.cursor, why=query.why)
     reply = await purging.purge(call.asking(InQueue())._replace(body=body))
     did = str(query.did + reply.done)
     if reply.next is None:
         return Redirect("tenants", tenant, done="purge", n=did)
     on = {"did": did, "count": str(query.count), "cursor": reply.next}
-    return Redirect("tenants", tenant, "purge", why=query.why, **on)
+    return Redirect("purge", tenant=tenant, why=query.why, **on)
+
+
+def _is_typed(typed: str, tenant: str) -> bool:
+    """Return whether what was typed is the id of the tenant, or what the page shows of it, but for blanks around."""
+    # What can't be seen of an id is typed as it is written out.
+    known = {tenant, visible(tenant)}
+    return typed != "" and (typed in known or typed.strip() in {one.strip() for one in known} - {""})
 
 
 PAGES = [
     Page("/tenants", "tenants.html", tenants, Tenants),
-    Page("/tenants/{id:path}/purge", "purge.html", asked, Purge, needs="delete"),
     Page("/tenants/{id:path}", "tenant.html", tenant, OneTenant),
+    # Not below the tenant's page: a tenant's id may end in "/purge".
+    Page("/purge", "purge.html", asked, AskedPurge, needs="delete"),
 ]
 
 FORMS = [Form("/tenants/{id:path}/purge", "delete", purge, PurgeNow)]
