@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +15,14 @@ from asyncjobs.core.text import storable
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import AuditRecord, Operations
 
-__all__ = ["AuditEntry", "audit_entry", "note"]
+__all__ = ["AuditEntry", "audit_entry", "note", "said"]
 
 _log = logging.getLogger("asyncjobs.audit")
 
 _SUBJECT_CHARS = 300
+
+# The reason of a cancellation for which none is given.
+_DEFAULT_REASON = "cancelled by request"
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +41,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     """In which queue; empty if it was in several."""
     subject: str
-    """To what: the id of a job or a schedule, a job name, a tenant or a queue; empty for the jobs of a filter."""
+    """To what: the id of a job or a schedule, a job name, a tenant or a queue; of several jobs their ids, where they
+    are many the first ones and ``…``; empty for the jobs of a filter."""
     filter: dict[str, str]
     """Which jobs, if it was the jobs of a filter."""
     count: int
@@ -57,7 +61,7 @@ def audit_entry(record: AuditRecord) -> AuditEntry:
 async def note(
     broker: Operations,
     verb: str,
-    subject: str = "",
+    subject: str | Sequence[str] = "",
     *,
     queue: str | Collection[str] | None = None,
     which: Mapping[str, Any] | None = None,
@@ -70,7 +74,7 @@ async def note(
     Args:
         broker: Where to note it.
         verb: The verb of the app.
-        subject: To what it was done.
+        subject: To what it was done; of several jobs, their ids.
         queue: In which queue, or queues; ``None`` for all.
         which: The filter of the jobs to which it was done.
         count: To how many. If it is none, nothing is noted.
@@ -89,7 +93,7 @@ async def note(
         via=by.via,
         verb=verb,
         queue=str(queue) if isinstance(queue, str) else "",
-        subject=storable(subject)[:_SUBJECT_CHARS],
+        subject=storable(subject if isinstance(subject, str) else _listed(subject))[:_SUBJECT_CHARS],
         filter={name: storable(value)[:_SUBJECT_CHARS] for name, value in told.items()},
         count=int(count),
         note=(why or by.note)[:NOTE_CHARS],
@@ -98,3 +102,22 @@ async def note(
         await broker.audit(record)
     except BrokerError as error:
         _log.warning("%s by %s was done and could not be noted: %s", verb, by.by, error)
+
+
+def said(reason: str) -> str:
+    """Return the reason of a cancellation, empty where it tells no more than an entry does without it."""
+    return "" if reason in (_DEFAULT_REASON, f"cancelled by {actor().by}") else reason
+
+
+def _listed(ids: Sequence[str]) -> str:
+    """Return ids as one text; where they are too many for an entry, the first ones."""
+    text, more = ", ".join(ids), ", …"
+    if len(text) <= _SUBJECT_CHARS:
+        return text
+    told = ""
+    for one in ids:
+        longer = f"{told}, {one}" if told else one
+        if len(longer) + len(more) > _SUBJECT_CHARS:
+            break
+        told = longer
+    return told + more if told else text

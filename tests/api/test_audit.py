@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from asyncjobs import App, ArgumentsError, AuditEntry, BrokerUnavailable, Discard, acting
+from asyncjobs import App, ArgumentsError, AuditEntry, BrokerUnavailable, Discard, Worker, acting, tenant_scope
 from tests.apps import broker_of, wait_ended
 
 pytestmark = pytest.mark.anyio
@@ -88,6 +88,63 @@ async def test_what_changes_many_jobs_is_noted_with_its_filter_and_number(app: A
             {"state": "ready"},
             3,
         )
+
+
+async def test_the_tenant_that_the_code_runs_for_is_noted_with_the_filter(app: App) -> None:
+    @app.job
+    async def charge() -> None:
+        raise Discard("no")
+
+    async with app:
+        for tenant in ("acme", "acme", "globex"):
+            await charge.with_options(tenant=tenant).delay()
+        await Worker(app).run_until_empty()
+        with tenant_scope("acme"):
+            assert await app.retry_failed(name="charge") == 2
+            assert await app.cancel_jobs("ready") == 2
+        await app.retry_failed(tenant="globex")
+        await Worker(app).run_until_empty()
+        with tenant_scope("globex"):
+            assert await app.delete_failed() == 1
+            assert await app.undelete_failed() == 1
+        told = [(one.verb, one.filter, one.count) for one in await noted(app)]
+        assert told == [
+            ("retry_failed", {"name": "charge", "tenant": "acme"}, 2),
+            ("cancel_jobs", {"state": "ready", "tenant": "acme"}, 2),
+            ("retry_failed", {"tenant": "globex"}, 1),
+            ("delete_failed", {"tenant": "globex"}, 1),
+            ("undelete_failed", {"tenant": "globex"}, 1),
+        ]
+
+
+async def test_of_many_ids_the_first_ones_are_noted_each_whole(app: App) -> None:
+    @app.job
+    async def charge() -> None:
+        raise Discard("no")
+
+    async with app:
+        ids = [(await charge.delay()).id for _ in range(20)]
+        await Worker(app).run_until_empty()
+        await app.retry_jobs(ids[:3], queue="default")
+        await app.retry_jobs(ids[3:], queue="default")
+        few, many = await noted(app)
+        assert (few.subject, few.count) == (", ".join(ids[:3]), 3)
+        *first, rest = many.subject.split(", ")
+        assert (first, rest, many.count) == (ids[3 : 3 + len(first)], "…", 17)
+        assert 270 < len(many.subject) <= 300
+
+
+async def test_a_cancellation_for_which_no_reason_was_given_has_that_of_the_block(app: App) -> None:
+    @app.job
+    async def charge() -> None: ...
+
+    async with app:
+        one, other, _ = [await charge.delay() for _ in range(3)]
+        with acting("ada", note="ticket 4711"):
+            await app.cancel_job(one.id)
+            await app.cancel_job(other.id, reason="sent twice")
+            await app.cancel_jobs()
+        assert [entry.note for entry in await noted(app)] == ["ticket 4711", "sent twice", "ticket 4711"]
 
 
 async def test_what_a_program_does_to_single_jobs_is_noted_only_where_somebody_acts(app: App) -> None:

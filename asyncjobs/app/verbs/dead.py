@@ -23,7 +23,7 @@ from asyncjobs.errors import ArgumentsError, closest
 from asyncjobs.jobs.tenant_scope import id_here, ids_here, tenant_here
 from asyncjobs.ports import JobPage
 
-__all__ = ["DeadFilter", "DeadVerbs", "failed_within", "job_filter"]
+__all__ = ["DeadFilter", "DeadVerbs", "delete_found", "failed_within", "job_filter", "retry_found"]
 
 
 _RETRIED_A_CALL = 500
@@ -151,10 +151,18 @@ class DeadVerbs(GroupVerbs, UndoVerbs):
         Example:
             ``await app.retry_jobs([job.id for job in page.jobs], queue="payments", spread=600)``
         """
+        return await self._retry_jobs(job_ids, queue, delay, spread)
+
+    async def _retry_jobs(
+        self, job_ids: Iterable[str], queue: str, delay: Duration, spread: Duration, which: DeadFilter | None = None
+    ) -> list[bool]:
         delay_ms, spread_ms = to_ms("delay", delay), to_ms("spread", spread)
         ids = ids_here(job_ids)
         done = await self._broker.retry(checked_queue(queue), ids, delay_ms=delay_ms, spread_ms=spread_ms)
-        await note(self._broker, "retry_jobs", ", ".join(ids), queue=queue, count=sum(done))
+        if which is None:
+            await note(self._broker, "retry_jobs", ids, queue=queue, count=sum(done))
+        else:
+            await note(self._broker, "retry_failed", queue=queue, which=which, count=sum(done))
         return done
 
     @on_app_loop
@@ -185,7 +193,7 @@ class DeadVerbs(GroupVerbs, UndoVerbs):
                 ids = found[start : start + _RETRIED_A_CALL]
                 delay_ms, part_ms = (spread_ms * number // len(found) for number in (start, len(ids)))
                 count += sum(await self._broker.retry(one, ids, delay_ms=delay_ms, spread_ms=part_ms))
-        await note(self._broker, "retry_failed", queue=queue, which=which, count=count)
+        await note(self._broker, "retry_failed", queue=queue, which={**which, "tenant": wanted.tenant}, count=count)
         return count
 
     @on_app_loop
@@ -206,10 +214,18 @@ class DeadVerbs(GroupVerbs, UndoVerbs):
         Raises:
             ArgumentsError: A value is wrong.
         """
+        return await self._delete_jobs(job_ids, queue, deletion, purge)
+
+    async def _delete_jobs(
+        self, job_ids: Iterable[str], queue: str, deletion: int | None, purge: bool, which: DeadFilter | None = None
+    ) -> list[bool]:
         keep_ms, number = deletion_of(deletion, purge)
         ids = ids_here(job_ids)
         done = await self._broker.delete(checked_queue(queue), ids, keep_ms=keep_ms, deletion=number)
-        await note(self._broker, "delete_jobs", ", ".join(ids), queue=queue, count=sum(done))
+        if which is None:
+            await note(self._broker, "delete_jobs", ids, queue=queue, count=sum(done))
+        else:
+            await note(self._broker, "delete_failed", queue=queue, which=which, count=sum(done))
         return done
 
     @on_app_loop
@@ -243,7 +259,7 @@ class DeadVerbs(GroupVerbs, UndoVerbs):
                 if page:
                     ids = [job.id for job in page]
                     count += sum(await self._broker.delete(one, ids, keep_ms=keep_ms, deletion=number))
-        await note(self._broker, "delete_failed", queue=queue, which=which, count=count)
+        await note(self._broker, "delete_failed", queue=queue, which={**which, "tenant": wanted.tenant}, count=count)
         return count
 
 
@@ -259,6 +275,22 @@ async def failed_within(
 ) -> JobPage:
     """Return a page as ``app.failed_page`` does, which may have fewer jobs, or none, where the time was over."""
     return await app._failed_page(limit, time.monotonic() + seconds, after, queue, which)
+
+
+@on_app_loop
+async def retry_found(
+    app: DeadVerbs, job_ids: Iterable[str], which: DeadFilter, *, queue: str, delay: Duration, spread: Duration
+) -> list[bool]:
+    """Retry jobs as ``app.retry_jobs`` does, and note it as ``app.retry_failed`` does, by their filter."""
+    return await app._retry_jobs(job_ids, queue, delay, spread, which)
+
+
+@on_app_loop
+async def delete_found(
+    app: DeadVerbs, job_ids: Iterable[str], which: DeadFilter, *, queue: str, deletion: int
+) -> list[bool]:
+    """Delete jobs as ``app.delete_jobs`` does, and note it as ``app.delete_failed`` does, by their filter."""
+    return await app._delete_jobs(job_ids, queue, deletion, purge=False, which=which)
 
 
 def job_filter(which: Mapping[str, Any], known: Collection[str]) -> JobFilter:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from asyncjobs.app.audit import note
+from asyncjobs.app.audit import note, said
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.latest import latest
@@ -134,7 +134,7 @@ class JobVerbs(Verbs):
         if reply == "unknown":
             raise unknown_job(job_id, queue)
         is_done = reply in ("cancelled", "running")
-        await note(self._broker, "cancel_job", job_id, queue=where, count=is_done, why=reason, of_one=True)
+        await note(self._broker, "cancel_job", job_id, queue=where, count=is_done, why=said(reason), of_one=True)
         return reply
 
     @on_app_loop

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Literal, TypedDict, Unpack, get_args
 
 import msgspec
 
-from asyncjobs.app.audit import note
+from asyncjobs.app.audit import note, said
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.base import Verbs
 from asyncjobs.app.verbs.dead import job_filter
@@ -87,8 +87,8 @@ class SweepVerbs(Verbs):
         places = get_args(LiveState) if state is None else (state,)
         queues = await self._queues(queue)
         count = sum([await _Sweep(self, one, wanted, reason, places).run() for one in queues])
-        which_state = {"state": state, **which}
-        await note(self._broker, "cancel_jobs", queue=queue, which=which_state, count=count, why=reason)
+        told = {"state": state, **which, "tenant": wanted.tenant}
+        await note(self._broker, "cancel_jobs", queue=queue, which=told, count=count, why=said(reason))
         return count
 
     @on_app_loop
@@ -151,8 +151,17 @@ class SweepVerbs(Verbs):
 
 
 @on_app_loop
-async def cancel_many(app: SweepVerbs, job_ids: Sequence[str], *, queue: str, reason: str) -> int:
+async def cancel_many(
+    app: SweepVerbs, job_ids: Sequence[str], *, queue: str, reason: str, which: Mapping[str, str | None] | None = None
+) -> int:
     """Cancel jobs of a queue as ``app.cancel_job`` does, in one call and with one entry of the audit.
+
+    Args:
+        app: The app, which is open.
+        job_ids: The ids of the jobs.
+        queue: Their queue.
+        reason: The reason.
+        which: The filter by which they were found, which the entry tells in place of their ids.
 
     Returns:
         How many of them waited or ran.
@@ -160,7 +169,8 @@ async def cancel_many(app: SweepVerbs, job_ids: Sequence[str], *, queue: str, re
     ids = ids_here(job_ids)
     replies = await app._broker.cancel(queue, ids, reason, app._lookup.keep_ms)
     count = sum(reply in ("cancelled", "running") for reply in replies)
-    await note(app._broker, "cancel_jobs", ", ".join(ids), queue=queue, count=count, why=reason)
+    subject = ids if which is None else ""
+    await note(app._broker, "cancel_jobs", subject, queue=queue, which=which, count=count, why=said(reason))
     return count
 
 

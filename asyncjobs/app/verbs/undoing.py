@@ -83,7 +83,7 @@ class UndoVerbs(Verbs):
         for one in await self._queues(queue):
             replies = await self._broker.undelete(one, ids)
             done = [before or now for before, now in zip(done, replies, strict=True)]
-        await note(self._broker, "undelete_jobs", ", ".join(ids), queue=queue, count=sum(done))
+        await note(self._broker, "undelete_jobs", ids, queue=queue, count=sum(done))
         return done
 
     @on_app_loop
@@ -119,7 +119,8 @@ class UndoVerbs(Verbs):
             count += done
             if not is_whole:
                 break
-        await note(self._broker, "undelete_failed", str(number), queue=queue, count=count)
+        which = {"tenant": tenant_here(None)}
+        await note(self._broker, "undelete_failed", str(number), queue=queue, which=which, count=count)
         return count, None if is_whole else number
 
     async def _last_deletion(self, queues: Iterable[str]) -> int:
