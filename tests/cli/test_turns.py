@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 
 import pytest
 
-from asyncjobs import TENANT, App
+from asyncjobs import TENANT, App, Limit, Rate
 from asyncjobs.cli import main
 from tests.cli.conftest import Run
 from tests.cli.lines import Terminal
+from tests.waiting import SOON
 
 _LONG = "5f0c8e21-a9d3-4b77-8c11-0d2f6b1f9a3e"
 
@@ -65,9 +67,44 @@ def test_where_there_may_be_more_groups_it_says_so(run: Run, imports: App) -> No
 
 def test_a_queue_of_which_no_job_waits_for_a_turn_has_none_and_an_unknown_one_is_an_error(run: Run) -> None:
     assert run("enqueue", "send_email", "--args", '["ada"]', "--queue", "mail")[0] == 0
-    assert run("turns", "mail") == (0, "Turns of queue mail\n  (none)\n", "asyncjobs: no job waits for a turn\n")
+    assert run("turns", "mail") == (
+        0,
+        "Turns of queue mail\n  (none)\n",
+        "asyncjobs: no group waits for a turn\nasyncjobs: 1 job without a group waits in the queue's order\n",
+    )
+    assert run("cancel", "--all", "--queue", "mail", "--yes")[0] == 0
+    assert run("turns", "mail")[2] == "asyncjobs: no job waits for a turn\n"
     code, out, told = run("turns", "male")
     assert (code, out, "there is no queue 'male'" in told, "Did you mean 'mail'?" in told) == (1, "", True, True)
+
+
+def test_jobs_that_have_no_group_and_those_that_wait_at_limits_are_told_of(run: Run, redis_url: str) -> None:
+    app = App(redis_url)
+    app.queue("imports", fair_by=TENANT)
+
+    @app.job(queue="imports")
+    async def load() -> None: ...
+
+    @app.job(queue="imports", limits=Limit("mailbox", rate=Rate(1, per=3600)))
+    async def send() -> None: ...
+
+    async def send_all() -> None:
+        async with app, app.worker(queues=["imports"]):
+            first, *_ = [await send.with_options(tenant="acme").delay() for _ in range(4)]
+            await first.result(timeout=SOON)
+
+    async def load_all() -> None:
+        async with app:
+            await app.enqueue_many([load.request(), load.request()])
+
+    asyncio.run(load_all())
+    assert run("turns", "imports")[2] == (
+        "asyncjobs: no group waits for a turn\nasyncjobs: 2 jobs without a group wait in the queue's order\n"
+    )
+    asyncio.run(send_all())
+    assert run("turns", "imports")[2] == (
+        "asyncjobs: no group waits for a turn\nasyncjobs: 3 jobs wait at limits, which `asyncjobs limits` shows\n"
+    )
 
 
 @pytest.mark.parametrize("columns", [80, 120])
