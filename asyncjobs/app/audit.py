@@ -15,11 +15,12 @@ from asyncjobs.core.text import storable
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import AuditRecord, Operations
 
-__all__ = ["AuditEntry", "audit_entry", "note", "said"]
+__all__ = ["SUBJECT_CHARS", "AuditEntry", "audit_entry", "note", "said"]
 
 _log = logging.getLogger("asyncjobs.audit")
 
-_SUBJECT_CHARS = 300
+#: How much of a subject, and of each part of a filter, is kept.
+SUBJECT_CHARS = 300
 
 # The reason of a cancellation for which none is given.
 _DEFAULT_REASON = "cancelled by request"
@@ -93,8 +94,8 @@ async def note(
         via=by.via,
         verb=verb,
         queue=str(queue) if isinstance(queue, str) else "",
-        subject=storable(subject if isinstance(subject, str) else _listed(subject))[:_SUBJECT_CHARS],
-        filter={name: storable(value)[:_SUBJECT_CHARS] for name, value in told.items()},
+        subject=storable(subject if isinstance(subject, str) else _listed(subject))[:SUBJECT_CHARS],
+        filter={name: storable(value)[:SUBJECT_CHARS] for name, value in told.items()},
         count=int(count),
         note=(why or by.note)[:NOTE_CHARS],
     )
@@ -112,12 +113,12 @@ def said(reason: str) -> str:
 def _listed(ids: Sequence[str]) -> str:
     """Return ids as one text; where they are too many for an entry, the first ones."""
     text, more = ", ".join(ids), ", …"
-    if len(text) <= _SUBJECT_CHARS:
+    if len(text) <= SUBJECT_CHARS:
         return text
     told = ""
     for one in ids:
         longer = f"{told}, {one}" if told else one
-        if len(longer) + len(more) > _SUBJECT_CHARS:
+        if len(longer) + len(more) > SUBJECT_CHARS:
             break
         told = longer
     return told + more if told else text

@@ -547,6 +547,25 @@ async def test_an_entry_of_the_audit_leads_to_what_it_is_about(app: App, web: An
         assert await waiting.status() is JobState.CANCELLED
 
 
+async def test_an_entry_of_the_audit_leads_nowhere_where_its_text_is_cut(app: App, web: Any, work: Any) -> None:
+    tenant = "漢" * 80
+    async with app:
+        whole = await work.with_options(job_id="x" * 200).delay()
+        long = await work.with_options(tenant=tenant).delay()
+        assert len(long.id) > 300
+        with acting("ada"):
+            for handle in (whole, long):
+                await app.edit_job(handle.id, priority="high")
+            await app.cancel_jobs(tenant=tenant, name="n" * 400)
+            await app.cancel_jobs(tenant=tenant)
+        page = read(await see(web, "/audit"))
+        links = [link for link in page.links if link.startswith(("/jobs?", "/jobs/"))]
+        assert links == [f"/jobs?state=any&tenant={quote(tenant)}", f"/jobs/{'x' * 200}?queue=default"]
+        assert long.id[:300] in page.text
+        for link in links:
+            assert (await see(web, link)).status == 200
+
+
 async def test_the_dead_of_the_last_hours_are_shown_and_what_is_done_is_done_with_these(
     app: App, web: Any, work: Any
 ) -> None:

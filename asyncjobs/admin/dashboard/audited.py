@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from asyncjobs.app.audit import AuditEntry
+from asyncjobs.app.audit import SUBJECT_CHARS, AuditEntry
 from asyncjobs.core.retention import UNGROUPED
 
 __all__ = ["Place", "place_of"]
@@ -40,8 +40,13 @@ class Place(NamedTuple):
 
 
 def place_of(entry: AuditEntry) -> Place | None:
-    """Return the page of what an entry is about: of one thing, or of the jobs that pass its filter now."""
+    """Return the page of what an entry is about: of one thing, or of the jobs that pass its filter now.
+
+    Where a text may have been cut, there is none.
+    """
     page, given = _PAGES.get(entry.verb), entry.filter
+    if any(len(text) >= SUBJECT_CHARS for text in (entry.subject, *given.values())):
+        return None
     if page is not None:
         has_queue = page in ("jobs", "schedules")
         return Place((page, entry.subject), {"queue": entry.queue} if has_queue else {})
