@@ -119,6 +119,10 @@ def _faults_of_slots(client: Any, keys: QueueKeys, states: dict[str, str]) -> It
         yield f"slots are held without a lease: {slots.keys() - leased}"
     if not set(booked.values()) <= states.keys():
         yield "a line that is gone has booked a slot"
+    for gate, field in booked.items():
+        full, gates = states.get(field, "")[1:], gates_in(field)
+        if full in gates and gate in gates[gates.index(full) :]:
+            yield "a line waits for a slot that comes before one that it has booked"
     use = Counter([*(gate for key in slots.values() for gate in gates_in(key)), *booked])
     if {gate: str(count) for gate, count in use.items()} != _hash(client, keys, "use"):
         yield f"slots are counted wrongly: {use}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from asyncjobs.core.limits import NO_LIMIT, NO_RULES, QueueLimit
 from asyncjobs.core.priority import Priority
 from asyncjobs.core.settlement import Cancelled, Snoozed
-from asyncjobs.core.turns import PATIENCE
 from asyncjobs.ports import Firing
 from asyncjobs.testing.conformance.bench import QUIET_S, SOON_S, Bench, ids
 from asyncjobs.testing.conformance.lined import declare, figures_of, lined, send_lined
@@ -212,43 +211,6 @@ class Gating(Theme):
             found += await bench.claim_ids(200)
         assert sorted(found) == sorted(job.id for job in many)
 
-    async def test_a_line_that_was_emptied_keeps_no_slot_that_it_has_booked(self, bench: Bench) -> None:
-        await declare(bench, a=1, z=1)
-        await send_lined(bench, "z", ["z"])
-        [holder] = (await bench.claim()).jobs
-        [both] = await send_lined(bench, "x", ["a", "z"])
-        for _ in range(PATIENCE):
-            await bench.claim()
-            # Lets the line on, which finds the gate full again.
-            await bench.broker.set_limit(bench.queue, "z", QueueLimit(2), "")
-            await bench.broker.set_limit(bench.queue, "z", None, "")
-        assert (await figures_of(bench, "a")).booked == 1
-        assert await bench.cancel(both) == "cancelled"
-        [free] = await send_lined(bench, "y", ["a"])
-        await bench.broker.prune([bench.queue], 10**9, 10**6)
-        assert (await bench.claim_ids() or await bench.claim_ids()) == [free]
-        assert await bench.settle([holder]) == [True]
-
-    async def test_a_line_that_finds_another_gate_full_lets_others_have_the_slot(self, bench: Bench) -> None:
-        await declare(bench, a=1, b=1)
-        running_a = await send_lined(bench, "1", ["a"])
-        running_b = await send_lined(bench, "2", ["b"])
-        claim = await bench.claim()
-        assert ids(claim.jobs) == [*running_a, *running_b]
-        [both] = await send_lined(bench, "3", ["a", "b"])
-        [one] = await send_lined(bench, "4", ["a"])
-        assert await bench.claim_ids() == []
-        # The line that has waited first for gate a can't have the slot, since gate b is full.
-        await bench.settle(claim.jobs[:1])
-        found = [await bench.claim_ids(), await bench.claim_ids()]
-        assert found[0] + found[1] == [one]
-        await bench.settle(claim.jobs[1:])
-        assert await bench.claim_ids() == []
-        located = await bench.broker.locate(bench.queue, both)
-        assert located is not None
-        assert located.gate is not None
-        assert located.gate.gate == "a"
-
     async def test_nothing_is_claimed_through_gates_ahead_of_free_slots(self, bench: Bench) -> None:
         await declare(bench, mail=100)
         sent = await send_lined(bench, "a", ["mail"], count=5)
@@ -361,28 +323,6 @@ class Gating(Theme):
         assert ids(claim.jobs) == sent[3:4]
         await bench.broker.declare_rules(bench.queue, NO_RULES)
         assert await bench.claim_ids() == sent[4:]
-
-    async def test_two_gates_that_are_never_free_at_once_starve_no_job(self, bench: Bench) -> None:
-        await declare(bench, a=1, b=1)
-        await send_lined(bench, "a", ["a"], count=30)
-        await send_lined(bench, "b", ["b"], count=30)
-        running = {job.id: job for job in (await bench.claim()).jobs}
-        assert len(running) == 2
-        [both] = await send_lined(bench, "c", ["a", "b"])
-        for turn in range(20):
-            # The two gates are free in turn.
-            first = next(iter(running))
-            await bench.settle([running.pop(first)])
-            for _ in range(4):
-                running.update((job.id, job) for job in (await bench.claim()).jobs)
-            if both in running:
-                break
-            assert turn < 15
-        assert both in running
-        await bench.settle(list(running.values()))
-        claim = await bench.claim()
-        assert len(claim.jobs) == 2
-        assert (await figures_of(bench, "a")).booked == (await figures_of(bench, "b")).booked == 0
 
     async def test_a_job_of_a_schedule_waits_in_its_line(self, bench: Bench) -> None:
         await declare(bench, mail=1)

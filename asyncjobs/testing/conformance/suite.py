@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncjobs.testing.conformance.auditing import Auditing
+from asyncjobs.testing.conformance.booking import Booking
 from asyncjobs.testing.conformance.bounds import Bounds
 from asyncjobs.testing.conformance.claiming import Claiming
 from asyncjobs.testing.conformance.editing import Editing
@@ -45,7 +46,7 @@ class _Stats(Stats, Series, Tenants):
     """What ``ports.JobStats`` promises."""
 
 
-class _Limits(Limiting, Lining, Suspects, Gating, Rating, Turning):
+class _Limits(Limiting, Lining, Suspects, Gating, Booking, Rating, Turning):
     """What ``ports.Limits`` promises."""
 
 

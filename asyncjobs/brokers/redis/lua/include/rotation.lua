@@ -101,6 +101,8 @@ end
 -- A line leaves the turn, to wait for its gate at `full`.
 local function close_line(q, flow, group, line, full)
   local gates, priority = line.gates, line.priority
+  -- Those behind the full one may not be read yet.
+  read_gates(q, flow, gates)
   for n = full, #gates do
     if gates[n].booked == line.field then
       give_back(flow, gates[n])
