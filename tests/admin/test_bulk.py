@@ -17,7 +17,7 @@ from asyncjobs import App, RetryPolicy, Worker
 from asyncjobs.admin import Access, admin_api
 from asyncjobs.admin.api import bulk, undoing
 from asyncjobs.app import counting
-from asyncjobs.app.verbs import latest
+from asyncjobs.app.verbs import latest, search
 from tests import waiting
 from tests.web import Reply, fetch
 
@@ -136,12 +136,16 @@ async def test_a_filter_is_retried_in_portions_and_what_dies_meanwhile_is_left(
             reply = (await ask(web, "/jobs/retry", {**which, "limit": 5, "cursor": cursor})).json
             portions.append((reply["matched"], reply["done"]))
             cursor = reply["next"]
+            assert reply["matched_all"] is (cursor is None)
             # They die again at once, and are not retried twice.
             await Worker(app).run_until_empty()
         assert portions == [(5, 5), (5, 5), (2, 2)]
         assert len(await dead(app)) == 12
-        [entry, *_] = await app.audit(limit=1)
-        assert (entry.by, entry.via, entry.verb) == ("ada", "api", "retry_jobs")
+        entries = await app.audit()
+        assert {(one.by, one.via, one.verb, one.filter["group"]) for one in entries} == {
+            ("ada", "api", "retry_failed", group["id"])
+        }
+        assert [one.count for one in entries] == [2, 5, 5]
 
 
 async def test_a_retry_is_spread_over_all_portions(app: App, web: Starlette, shop: Any) -> None:
@@ -234,10 +238,11 @@ async def test_waiting_jobs_are_cancelled_by_a_filter(app: App, web: Starlette, 
 async def test_a_portion_of_cancelled_jobs_ends_when_its_time_is_over(
     app: App, web: Starlette, shop: Any, monkeypatch: pytest.MonkeyPatch, dry_run: bool
 ) -> None:
-    monkeypatch.setattr(bulk, "AT_ONCE", 3)
+    monkeypatch.setattr(search, "MAX_LOOKED_AT", 3)
+    monkeypatch.setattr(search, "_A_CALL", 3)
     async with app:
         await app.enqueue_many([shop.request(number) for number in range(8)])
-        body: dict[str, Any] = {"filter": {}, "dry_run": dry_run}
+        body: dict[str, Any] = {"filter": {"name": shop.name}, "dry_run": dry_run}
         monkeypatch.setattr(bulk, "PORTION_S", 0.0)
         first = (await ask(web, "/jobs/cancel", body)).json
         assert (first["matched"], first["matched_all"], first["next"] is None) == (3, False, False)

@@ -279,7 +279,7 @@ async def test_all_jobs_of_a_filter_are_cancelled_in_portions_once_their_number_
             fields = after.forms["/cancel"]
         assert reply.headers["location"] == "/jobs?state=ready&queue=bulk&done=cancel&n=1100"
         assert "1,100 cancelled." in after.text
-        assert "500 done, and there are others." in told[0]
+        assert "500 of 1,100 done." in told[0]
         assert [job.id for job in await app.jobs("ready")] == [kept.id]
         assert {(one.verb, one.via, one.note) for one in await app.audit()} == {("cancel_jobs", "dashboard", "spam")}
 

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -17,7 +18,7 @@ from asyncjobs.admin.api.route import Call, NoQuery, Reason, Route, one_by_one
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.acting import acting, actor
 from asyncjobs.app.counting import Count, count_jobs
-from asyncjobs.app.verbs.dead import DeadFilter, failed_within
+from asyncjobs.app.verbs.dead import DeadFilter, delete_found, failed_within, retry_found
 from asyncjobs.app.verbs.sweeping import cancel_many
 from asyncjobs.app.verbs.undoing import new_deletion
 from asyncjobs.core.bounds import shown
@@ -26,6 +27,7 @@ from asyncjobs.core.job import Job
 from asyncjobs.core.retention import UNGROUPED
 from asyncjobs.core.states import JobState
 from asyncjobs.errors import UnknownJob
+from asyncjobs.jobs.tenant_scope import tenant_here
 
 __all__ = [
     "PORTION_S",
@@ -55,7 +57,7 @@ MAX_PORTION = 500
 #: For how many seconds one looks for them: where few pass the filter, the next goes on.
 PORTION_S = 2.0
 
-#: With how many jobs that wait or run a count ends; it also ends after two seconds.
+#: With how many jobs that wait or run a count by name, tenant or text ends; it also ends after two seconds.
 MAX_COUNTED = 10_000
 
 #: How many calls for single jobs are made at once.
@@ -150,10 +152,11 @@ class BulkReply(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a portion."""
 
     matched: int
-    """How many jobs of this portion there were; with ``dry_run``, how many jobs there are in all."""
+    """How many jobs of this portion there were; with ``dry_run``, how many jobs there are in all portions."""
     matched_all: bool = True
-    """Whether ``matched`` is exact. With ``dry_run``, a count by name or error, or of jobs that wait or run, ends at
-    10,000."""
+    """Whether there are no others: false where a portion has a ``next``, and where the count of a ``dry_run`` has ended
+    early. A count of jobs that wait or run, by name, tenant or text, ends at 10,000 that match, or after two seconds;
+    of dead jobs, by name, error, or group and tenant, at 10,000 that match, or behind the first 50,000."""
     done: int
     """To how many of them it was done."""
     next: str | None
@@ -200,40 +203,52 @@ async def act_on_dead(call: Call[Any], verb: DeadVerb, asked: Dead) -> BulkReply
     _check_choice(asked.ids, asked.filter)
     position = _position(asked)
     if asked.dry_run:
-        count = await count_dead(call, asked.filter or WhichDead(), position.until, asked.ids)
+        count = await _count(call, asked, position.until)
         return BulkReply(matched=count.number, matched_all=count.is_whole, done=0, next=None)
     spread = getattr(asked, "spread", 0) if verb == "retry" else 0
     if spread and not position.total:
-        total = len(asked.ids) if asked.ids is not None else 0
-        if asked.ids is None:
-            total = (await count_dead(call, asked.filter or WhichDead(), position.until)).number
+        total = len(asked.ids) if asked.ids is not None else (await _count(call, asked, position.until)).number
         position = msgspec.structs.replace(position, total=max(total, 1))
+    which = None
     if asked.ids is None:
-        jobs, after = await _page(call, asked, position)
+        queues, which = _filter(call, asked.filter or WhichDead(), position.until)
+        page = await failed_within(call.app, PORTION_S, asked.limit, after=position.after, queue=queues, **which)
+        jobs, after = page.jobs, page.next
     else:
-        jobs, after = [job for job in await _found(call, asked.ids, asked.queue) if _is_dead(job)], ""
+        jobs, after = await _dead(call, asked.ids, asked.queue), ""
     with acting(actor().by, actor().via, note=asked.why or actor().note):
-        done = await _act(call, verb, jobs, position, spread)
+        done = await _act(call, verb, jobs, which, position, spread)
     goes_on = msgspec.structs.replace(position, offset=position.offset + len(jobs), after=after)
     return BulkReply(
         matched=len(jobs),
+        matched_all=not after,
         done=done,
         next=_cursor(goes_on) if after else None,
         deletion=position.deletion if verb == "delete" else None,
     )
 
 
-async def _act(call: Call[Any], verb: DeadVerb, jobs: list[Job], position: _Position, spread: float) -> int:
+async def _act(
+    call: Call[Any], verb: DeadVerb, jobs: list[Job], which: DeadFilter | None, position: _Position, spread: float
+) -> int:
     """Do it to the jobs of one portion, queue by queue; return to how many."""
-    done = 0
+    app, done = call.app, 0
     # The job that died first comes first.
     for queue, ids in _by_queue(reversed(jobs)).items():
         if verb == "delete":
-            done += sum(await call.app.delete_jobs(ids, queue=queue, deletion=position.deletion))
+            deletion = position.deletion
+            if which is None:
+                done += sum(await app.delete_jobs(ids, queue=queue, deletion=deletion))
+            else:
+                done += sum(await delete_found(app, ids, which, queue=queue, deletion=deletion))
             continue
         interval = spread / position.total if spread else 0
         begins = position.began_ms / 1000 + interval * (position.offset + done) - time.time()
-        done += sum(await call.app.retry_jobs(ids, queue=queue, delay=max(begins, 0), spread=interval * len(ids)))
+        delay, within = max(begins, 0), interval * len(ids)
+        if which is None:
+            done += sum(await app.retry_jobs(ids, queue=queue, delay=delay, spread=within))
+        else:
+            done += sum(await retry_found(app, ids, which, queue=queue, delay=delay, spread=within))
     return done
 
 
@@ -244,43 +259,46 @@ async def cancel(call: Call[NoQuery]) -> BulkReply:
     if asked.ids is not None:
         jobs = [job for job in await _found(call, asked.ids, asked.queue) if not _is_over(job)]
         return BulkReply(matched=len(jobs), done=await _cancel(call, jobs), next=None)
-    # Each search ends with some of the jobs, whose cancellation shares round trips, and with a cursor to end at.
-    matched, done, after, ends_at = 0, 0, asked.cursor, time.monotonic() + PORTION_S
+    which = asked.filter or WhichLive()
+    queues, tenant = call.narrowed(which.queue, which.tenant)
+    told = {"state": which.state, "name": which.name, "tenant": tenant, "text": which.text}
+    search = partial(call.app.search_jobs, which.text, name=which.name, tenant=tenant, state=which.state, queue=queues)
+    if asked.dry_run and not (which.text or which.name or tenant_here(tenant)):
+        return BulkReply(matched=(await search(limit=1)).total, done=0, next=None)
+    found: list[Job] = []
+    matched, after, ends_at = 0, asked.cursor, time.monotonic() + PORTION_S
     most = MAX_COUNTED if asked.dry_run else asked.limit
     while True:
-        jobs, after = await _live(call, asked, after, min(most - matched, AT_ONCE))
-        matched, done = matched + len(jobs), done + await _cancel(call, jobs)
+        jobs, after, *_ = await search(limit=most - matched, after=after)
+        matched += len(jobs)
+        found += [] if asked.dry_run else jobs
         if not after or matched == most or time.monotonic() >= ends_at:
+            done = await _cancel(call, found, told)
             return BulkReply(matched=matched, matched_all=not after, done=done, next=after or None)
 
 
-async def _live(call: Call[NoQuery], asked: Cancel, after: str, limit: int) -> tuple[list[Job], str]:
-    """Return some of the jobs that pass the filter of a request, and the cursor behind them."""
-    which = asked.filter or WhichLive()
-    queues, tenant = call.narrowed(which.queue, which.tenant)
-    found = await call.app.search_jobs(
-        which.text, name=which.name, tenant=tenant, state=which.state, queue=queues, limit=limit, after=after
-    )
-    return found.jobs, found.next
-
-
-async def _cancel(call: Call[NoQuery], jobs: list[Job]) -> int:
+async def _cancel(call: Call[NoQuery], jobs: list[Job], which: Mapping[str, str | None] | None = None) -> int:
     """Cancel jobs, unless the request is a dry run; return how many were not over yet."""
     asked: Cancel = call.body
     if asked.dry_run:
         return 0
     reason = asked.why or f"cancelled by {call.access.name}"
     each = _by_queue(jobs).items()
-    return sum([await cancel_many(call.app, ids, queue=queue, reason=reason) for queue, ids in each])
+    return sum([await cancel_many(call.app, ids, queue=queue, reason=reason, which=which) for queue, ids in each])
 
 
-async def count_dead(call: Call[Any], which: WhichDead, until: datetime, ids: list[str] | None = None) -> Count:
-    """Return how many dead jobs there are of some ids, or pass a filter."""
-    if ids is not None:
-        return Count(sum(_is_dead(job) for job in await _found(call, ids, which.queue)))
+async def count_dead(call: Call[Any], which: WhichDead, until: datetime) -> Count:
+    """Return how many dead jobs pass a filter."""
     queues, dead = _filter(call, which, until)
     counts = [await count_jobs(call.app, ["dead"], queue=queue, **dead) for queue in one_by_one(queues)]
     return Count(sum(one.number for one in counts), all(one.is_whole for one in counts))
+
+
+async def _count(call: Call[Any], asked: Dead, until: datetime) -> Count:
+    """Return how many dead jobs a request means."""
+    if asked.ids is not None:
+        return Count(len(await _dead(call, asked.ids, asked.queue)))
+    return await count_dead(call, asked.filter or WhichDead(), until)
 
 
 def _filter(call: Call[Any], which: WhichDead, until: datetime) -> tuple[list[str] | None, DeadFilter]:
@@ -290,12 +308,6 @@ def _filter(call: Call[Any], which: WhichDead, until: datetime) -> tuple[list[st
     return queues, DeadFilter(
         name=which.name, error=which.error, group=group, tenant=tenant, since=which.since, until=until
     )
-
-
-async def _page(call: Call[Any], asked: Dead, position: _Position) -> tuple[list[Job], str]:
-    queues, which = _filter(call, asked.filter or WhichDead(), position.until)
-    page = await failed_within(call.app, PORTION_S, asked.limit, after=position.after, queue=queues, **which)
-    return page.jobs, page.next
 
 
 async def _found(call: Call[Any], ids: list[str], queue: str | None) -> list[Job]:
@@ -311,16 +323,17 @@ async def _found(call: Call[Any], ids: list[str], queue: str | None) -> list[Job
     return [job for job in found if job is not None and call.access.sees(job.queue, job.tenant or None)]
 
 
+async def _dead(call: Call[Any], ids: list[str], queue: str | None) -> list[Job]:
+    """Return those of ``_found`` that are dead."""
+    return [job for job in await _found(call, ids, queue) if job.state is JobState.FAILED]
+
+
 async def _of_each(ask: Callable[[One], Awaitable[Reply]], of: Sequence[One]) -> list[Reply]:
     """Return what ``ask`` returns for each one; ``AT_ONCE`` of them share round trips."""
     replies: list[Reply] = []
     for start in range(0, len(of), AT_ONCE):
         replies += await asyncio.gather(*map(ask, of[start : start + AT_ONCE]))
     return replies
-
-
-def _is_dead(job: Job) -> bool:
-    return job.state is JobState.FAILED
 
 
 def _is_over(job: Job) -> bool:

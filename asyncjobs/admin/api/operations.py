@@ -28,7 +28,8 @@ class AuditReply(msgspec.Struct, frozen=True, kw_only=True):
     """What was done by hand, latest first."""
 
     entries: list[AuditEntry]
-    """The entries of queues that the caller may see. The list may be empty although there is a next page."""
+    """The entries of queues that the caller may see. The list may be empty although there is a next page. Without the
+    permission ``values``, a ``text`` that jobs were searched for is left out."""
     next: str | None
     """``before`` of the earlier entries, ``null`` if there are none."""
 
@@ -53,8 +54,15 @@ async def audit(call: Call[AuditQuery]) -> AuditReply:
     limit = call.query.limit
     found = await call.app.audit(limit, before=call.query.before)
     queues = call.access.queues
-    entries = [one for one in found if queues is None or one.queue in queues]
+    entries = [_told(call, one) for one in found if queues is None or one.queue in queues]
     return AuditReply(entries=entries, next=found[-1].id if len(found) == limit else None)
+
+
+def _told(call: Call[AuditQuery], entry: AuditEntry) -> AuditEntry:
+    """Return an entry without what the caller may not see of jobs."""
+    if "text" not in entry.filter or "values" in call.access.permissions:
+        return entry
+    return msgspec.structs.replace(entry, filter={**entry.filter, "text": "…"})
 
 
 async def deploys(call: Call[NoQuery]) -> ListedDeploys:

@@ -61,12 +61,13 @@ class CancelAllNow(CancelAll, frozen=True, forbid_unknown_fields=True):
 async def asked(call: Call[CancelAll]) -> Mapping[str, Any]:
     """Say how many jobs would be cancelled, and ask; or how far it has come."""
     query = call.query
+    if query.cursor:
+        # What was counted first says how far it is.
+        return {"count": Count(query.count), "examples": [], "typed_from": TYPED_FROM}
     listed = listing.ListedQuery(**query.filter, limit=_EXAMPLES)  # type: ignore[arg-type]
     found = await listing.listed(call.asking(listed))
-    count = Count(found.total)
-    if query.name or query.tenant or query.text or call.access.tenants is not None:
-        reply = await bulk.cancel(_asking(call, bulk.Cancel(filter=_which(query), dry_run=True)))
-        count = Count(reply.matched, reply.matched_all)
+    reply = await bulk.cancel(_asking(call, bulk.Cancel(filter=_which(query), dry_run=True)))
+    count = Count(reply.matched, reply.matched_all)
     return {"count": count, "examples": found.jobs, "typed_from": TYPED_FROM}
 
 

@@ -16,6 +16,7 @@ from asyncjobs.admin.api.route import Call, InQueue, NoQuery
 from asyncjobs.admin.dashboard.page import Form, Page, Redirect, to_own_tenant
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
+from asyncjobs.app.counting import Count
 from asyncjobs.core.retention import UNGROUPED
 from asyncjobs.core.states import JobState
 from asyncjobs.core.view import JobDetails
@@ -171,11 +172,13 @@ async def asked(call: Call[Act]) -> Mapping[str, Any]:
     examples: list[JobDetails] = []
     if not query.cursor and not query.job:
         examples = (await jobs.failed(call.asking(msgspec.structs.replace(query, limit=5, until=until)))).jobs
+    # While it goes on, what was counted first says how far it is.
+    count = Count(query.count) if query.cursor else await bulk.count_dead(call, _which(query), until)
     return {
-        "count": await bulk.count_dead(call, _which(query), until),
+        "count": count,
         "until": until,
         "examples": examples,
-        "group": await _group(call, query),
+        "group": None if query.cursor else await _group(call, query),
         "tried": tried,
         "trial": TRIAL,
         "typed_from": TYPED_FROM,

@@ -12,6 +12,7 @@ from asyncjobs.admin.api.route import Call, InQueue, NoQuery
 from asyncjobs.admin.dashboard.keeping import kept
 from asyncjobs.admin.dashboard.page import Done, Form, Page, Redirect
 from asyncjobs.admin.dashboard.shown import visible
+from asyncjobs.app.counting import Count
 from asyncjobs.app.tenants import TenantStats
 from asyncjobs.core.bounds import MAX_COUNT
 
@@ -91,8 +92,11 @@ async def tenant(call: Call[OneTenant]) -> Mapping[str, Any]:
 
 async def asked(call: Call[AskedPurge]) -> Mapping[str, Any]:
     """Say how many jobs a purge would end, and ask; or how far it has come."""
-    asked = call.asking(InQueue(), id=call.query.tenant)
-    return {"tenant": call.query.tenant, "count": await purging.count_purged(asked)}
+    query = call.query
+    # While it goes on, what was counted first says how far it is.
+    asked = call.asking(InQueue(), id=query.tenant)
+    count = Count(query.count) if query.cursor else await purging.count_purged(asked)
+    return {"tenant": query.tenant, "count": count}
 
 
 async def purge(call: Call[PurgeNow]) -> Redirect:
