@@ -94,6 +94,8 @@ class Claimer(Duty):
         self._ahead = 0
         self._finished_at_look = 0
         self._looked_at = 0.0
+        #: How many jobs it has claimed for slots.
+        self.claimed = 0
         #: Whether it claims no more, because the worker is ending.
         self.is_stopping = False
         #: When a claim or an idle wait last ended, by the monotonic clock: the worker's sign of health.
@@ -115,12 +117,6 @@ class Claimer(Duty):
 
     def _allowed(self, limit: int, ahead: int) -> tuple[int, int]:
         return (limit, ahead) if self._recycling is None else self._recycling.allowed(limit, ahead)
-
-    def wanted(self) -> tuple[int, int]:
-        """Return how many jobs to claim, and how many of them have no free slot yet; 0 while they would be few."""
-        self._measure()
-        limit, ahead = self._allowed(self.room, self._ahead)
-        return (limit, ahead) if limit >= max(1, ahead // 2) else (0, 0)
 
     async def step(self, limit: int, ahead: int = 0) -> Claim:
         """Claim up to ``limit`` jobs (0: only make ready what is due) and hand them to the executor.
@@ -157,6 +153,7 @@ class Claimer(Duty):
             if claim.jobs and self.is_stopping:
                 self._executor.refuse(claim.jobs)
             elif claim.jobs:
+                self.claimed += len(claim.jobs)
                 self._executor.accept(claim.jobs)
                 for claimed in claim.jobs:
                     if claimed.tries:
@@ -169,30 +166,56 @@ class Claimer(Duty):
         outage = Outage(_log, "claiming must wait: %s", "claiming goes on")
         while self.may_claim:
             try:
-                await self._claim_or_wait()
+                if not await self.claim():
+                    await self.wait_for_jobs()
             except BrokerError as error:
                 await asyncio.sleep(outage.failed(error))
             else:
                 if outage.failures:
                     outage.over()
 
-    async def _claim_or_wait(self) -> None:
-        limit, ahead = self.wanted()
-        if not limit:
-            await self.await_room()
-            return
+    async def claim(self) -> bool:
+        """Claim for the free slots and ahead, once it would be more than a few; else wait for a slot.
+
+        Returns:
+            Whether to claim again at once, since there may be more jobs; if not, a slot is free.
+
+        Raises:
+            BrokerError: As ``step`` does.
+        """
+        self._measure()
+        limit, ahead = self._allowed(self.room, self._ahead)
+        if limit < max(1, ahead // 2):
+            await self._await_room()
+            return True
         finished = self._executor.finished
         claim = await self.step(limit, ahead)
         if claim.again or len(claim.jobs) >= limit or not self.may_claim:
-            return
-        if limit <= ahead:
-            # No slot was free: what was left may have a limit, and then it isn't claimed ahead. A job that has ended
-            # meanwhile has freed a slot, and no other end may come.
-            if self._executor.finished == finished:
-                await self.await_room()
-            return
+            return True
+        if limit > ahead:
+            return False
+        # No slot was free: what was left may have a limit, and then it isn't claimed ahead. A job that has ended
+        # meanwhile has freed a slot, and no other end may come.
+        if self._executor.finished == finished:
+            await self._await_room()
+        return True
+
+    async def wait_for_jobs(self) -> None:
+        """Wait for a wake-up token, after a claim that got fewer jobs than there are slots."""
         # A job under which a worker has died may wait until another of its kind has ended here.
         await self.wait(min(self._poll_interval, _LOOK_FOR_SUSPECTS_S) if self._suspects.held else self._poll_interval)
+
+    async def wait_while_running(self) -> None:
+        """Wait as ``wait_for_jobs`` does while a job runs, whose end, or what it sends, may let others start."""
+        token = asyncio.create_task(self.wait_for_jobs())
+        token.add_done_callback(lambda _: self._executor.wake())
+        try:
+            while self._executor.running and not token.done():
+                await self._executor.job_ended(self._poll_interval)
+            if token.done():
+                token.result()
+        finally:
+            await cancel(token)
 
     async def wait(self, timeout: float) -> None:
         """Wait for a wake-up token, for at most ``timeout`` seconds; not at all once claiming is to stop."""
@@ -218,8 +241,7 @@ class Claimer(Duty):
             self._ahead = min(self._executor.concurrency, int(rate * _AHEAD_S))
             self._finished_at_look, self._looked_at = finished, now
 
-    async def await_room(self) -> None:
-        """Wait until a job has ended; give back what was claimed ahead if none does."""
+    async def _await_room(self) -> None:
         buffered = self._executor.buffered
         finished = self._executor.finished
         await self._executor.job_ended(_GIVE_BACK_AFTER_S if buffered else self._timer_interval or self._poll_interval)

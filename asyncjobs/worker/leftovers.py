@@ -35,11 +35,7 @@ class Leftovers:
         self._ends_at: float | None = None
         # A job may be recovered between a claim that got none and the look at the leases.
         self._may_be_ready = True
-
-    def found(self) -> None:
-        """Note that a claim got jobs: from the end of these on, others are waited for anew."""
-        self._ends_at = None
-        self._may_be_ready = True
+        self._claimed = 0
 
     async def wait(self) -> bool:
         """Wait a little for a job that is recovered or may start. Call it only while this worker holds no lease.
@@ -50,6 +46,11 @@ class Leftovers:
         Raises:
             BrokerError: The broker can't be reached.
         """
+        if self._claimed != self._claimer.claimed:
+            # From the end of what was claimed since on, others are waited for anew.
+            self._claimed = self._claimer.claimed
+            self._ends_at = None
+            self._may_be_ready = True
         queues = await self._broker.overview(self._queues)
         if any(map(_waits_for_its_rate, queues)) or await self._waits_for_a_gate(queues):
             self._may_be_ready = True

@@ -323,23 +323,25 @@ class WorkerRun:
         """
         claimer, leftovers = self._claimer, self._leftovers()
         while claimer.may_claim:
-            limit, ahead = claimer.wanted()
-            if not limit:
-                # What is due and can't be made ready for others meanwhile, the next claim will.
-                with contextlib.suppress(BrokerError):
-                    await claimer.await_room()
-                continue
-            claim = await claimer.step(limit, ahead)
-            if claim.jobs:
-                leftovers.found()
-            elif not claim.again and not await self._goes_on(leftovers):
-                break
+            try:
+                if not await claimer.claim() and not await self._goes_on(leftovers):
+                    break
+            except BrokerError:
+                if self._executor.free > 0:
+                    raise
+                # With all slots taken, a claim can wait.
+                await self._executor.job_ended(self._host.settings.poll_interval)
         await self._finish()
         await self._warn_of_unknown()
         return self._executor.finished
 
     async def _goes_on(self, leftovers: Leftovers) -> bool:
-        """Wait a little for a job, since a claim got none; return whether to claim again."""
+        """Wait a little for a job, since a claim left slots free; return whether to claim again."""
+        # What takes no time ends now.
+        await asyncio.sleep(0)
+        if self._executor.running and self._claimer.may_claim:
+            await self._claimer.wait_while_running()
+            return True
         if await self._settled() or not self._claimer.may_claim or await leftovers.wait():
             return True
         return self._scheduler is not None and await self._scheduler.finish()

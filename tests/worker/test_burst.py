@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncjobs import App, JobState, Worker
+from asyncjobs import App, JobState, Limit, Worker
 from asyncjobs.errors import BrokerError
 from asyncjobs.ports import Claim, ClaimRequest
 from asyncjobs.worker import claimer
@@ -168,6 +168,45 @@ async def test_a_burst_whose_slots_are_taken_goes_on_while_the_broker_is_away(
         with anyio.fail_after(SOON):
             assert await Worker(app, concurrency=1).run_until_empty() == 1
         assert await handle.result(SOON) == "done"
+
+
+async def test_a_burst_goes_on_behind_a_limit_while_another_job_runs(make_app: Callable[..., App]) -> None:
+    app = make_app(poll_interval=60)
+    release = asyncio.Event()
+
+    @app.job
+    async def slow() -> None:
+        await release.wait()
+
+    @app.job(limits=Limit("one", running=1))
+    async def quick() -> None: ...
+
+    async with app:
+        await slow.delay()
+        handles = await app.enqueue_many([quick.request() for _ in range(20)])
+        burst = asyncio.create_task(Worker(app, concurrency=5).run_until_empty())
+        for handle in handles:
+            await handle.result(SOON)
+        release.set()
+        assert await asyncio.wait_for(burst, SOON) == 21
+
+
+async def test_a_burst_runs_the_jobs_for_which_a_running_one_waits(make_app: Callable[..., App]) -> None:
+    app = make_app(poll_interval=60)
+
+    @app.job
+    async def child(number: int) -> int:
+        return number
+
+    @app.job
+    async def parent() -> int:
+        return sum([await (await child.delay(number)).result(SOON) for number in range(5)])
+
+    async with app:
+        handle = await parent.delay()
+        with anyio.fail_after(SOON):
+            assert await Worker(app, concurrency=5).run_until_empty() == 6
+        assert await handle.result(SOON) == 10
 
 
 async def test_a_burst_leaves_the_handlers_of_signals_as_they_were(app: App) -> None:

@@ -134,6 +134,10 @@ class Moments:
     def __iter__(self) -> Iterator[str]:
         return iter(self._at_ms)
 
+    def of(self, gate: str) -> int | None:
+        """Return the moment of a gate, in Unix milliseconds; ``None`` if it has none."""
+        return self._at_ms.get(gate)
+
     def set(self, gate: str, at_ms: int | None) -> None:
         """Set the moment of a gate, or remove it."""
         if at_ms is None:

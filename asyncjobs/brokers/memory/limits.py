@@ -129,6 +129,7 @@ def gate_figures(lined: Lines, gate: str, now_ms: int) -> GateFigures:
         lines=len(waiting),
         jobs=sum(map(len, waiting)),
         oldest_wait_ms=oldest_wait_ms(waiting, now_ms),
-        opens_at_ms=gates.opens_at_ms(gate, now_ms),
+        # While lines wait, several starts are let come together: one alone would open it earlier.
+        opens_at_ms=gates.opens_at_ms(gate, now_ms) or (lined.opens.of(gate) if waiting else None),
         holders=tuple(itertools.islice(holders, MAX_HOLDERS)),
     )

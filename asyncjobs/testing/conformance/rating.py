@@ -48,6 +48,18 @@ class Rating(Theme):
         found = claim.jobs or (await bench.claim(keep_timer_ms=100_000)).jobs
         assert len(found) == 1
 
+    async def test_a_gate_for_which_lines_wait_tells_when_they_go_on(self, bench: Bench) -> None:
+        # So fast that two starts are let come together.
+        await declare(bench, api=QueueLimit(rate=Rate(40, per=1, burst=5)))
+        await send_lined(bench, gates=["api"], count=8)
+        while await bench.claim_ids():
+            continue
+        # One alone could start by now.
+        await bench.kit.advance(30)
+        figures = await figures_of(bench, "api")
+        assert figures.lines == 1
+        assert figures.opens_at_ms is not None
+
     async def test_a_repeated_claim_and_a_release_change_nothing_of_a_rate(self, bench: Bench) -> None:
         await declare(bench, api=SLOWLY)
         sent = await send_lined(bench, gates=["api"], count=6)

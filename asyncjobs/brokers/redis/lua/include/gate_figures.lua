@@ -68,10 +68,12 @@ end
 local function figures_of_gate(q, flow, name, waits, holders)
   local gate, set = flow.gates[name], redis.call('HGET', flow_key(q, 'limits'), name)
   local waiting = waits[name] or {lines = 0, jobs = 0}
+  -- While lines wait, several starts are let come together: one alone would open it earlier.
+  local opens = moment_of(flow, gate) or (waiting.lines > 0 and redis.call('ZSCORE', flow_key(q, 'opens'), name))
   local oldest = waiting.first and redis.call('GET', job_key(q, waiting.first)) or ''
   return {
     name, (set and read_set(set)) or flow.rules[string.match(name, '^[^=]*')] or NO_LIMIT, set or '', gate.use,
-    gate.booked and 1 or 0, waiting.lines, waiting.jobs, moment_of(flow, gate) or -1, waiting.first or '', oldest,
+    gate.booked and 1 or 0, waiting.lines, waiting.jobs, tonumber(opens) or -1, waiting.first or '', oldest,
     holders[name] or {},
   }
 end
