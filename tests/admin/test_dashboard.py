@@ -40,8 +40,11 @@ def read(reply: Reply) -> Document:
     return Document(reply.body.decode())
 
 
-async def press(web: Any, target: str, fields: Mapping[str, str] | None = None, role: str = "admin") -> Reply:
-    headers = {"x-role": role, "content-type": "application/x-www-form-urlencoded", "origin": "http://jobs.example.com"}
+async def press(
+    web: Any, target: str, fields: Mapping[str, str] | None = None, role: str = "admin", **more: str
+) -> Reply:
+    form = {"content-type": "application/x-www-form-urlencoded", "origin": "http://jobs.example.com"}
+    headers = {"x-role": role, **form, **more}
     return await fetch(web, target, "POST", headers, urlencode(fields or {}).encode())
 
 
@@ -114,6 +117,47 @@ async def test_the_search_finds_an_id_a_queue_a_name_and_else_a_text(app: App, w
             assert (await see(web, f"/search?q={quote(wanted)}")).headers["location"] == place
         assert handle.id in read(await see(web, "/jobs?state=any&text=4711&missing=4711")).text
         assert (await see(web, "/search?q=4711", "viewer")).headers["location"] == "/jobs?missing=4711"
+
+
+async def test_the_search_of_a_caller_of_several_tenants_looks_through_the_jobs_of_one(
+    app: App, web: Any, work: Any
+) -> None:
+    async with app:
+        sent = await work.with_options(tenant="acme").delay("hello 4711")
+        await work.with_options(tenant="other").delay("hello 4711")
+        several = {"x-tenants": "b acme"}
+        first = await see(web, "/search?q=hello+4711", **several)
+        second = await see(web, first.headers["location"], **several)
+        page = read(await see(web, second.headers["location"], **several))
+        assert "of the tenant acme that have not ended are searched" in page.text
+        assert f"/jobs/{quote(sent.id, safe='')}?queue=default" in page.links
+        assert not [link for link in page.links if "other" in link]
+        # Who may not see values could find them out one by one.
+        assert (await see(web, "/search?q=hello", "viewer", **several)).headers["location"] == "/jobs?missing=hello"
+
+
+async def test_a_caller_who_may_see_no_tenant_is_told_so_on_each_tab(app: App, web: Any, work: Any) -> None:
+    async with app:
+        await seed(app, work)
+        none = {"x-tenants": " "}
+        for target in ("/", "/jobs", "/jobs?state=any", "/jobs?missing=hello", "/dead", "/tenants"):
+            page = await see(web, target, **none)
+            assert (page.status, "There is no tenant that you may see." in read(page).text) == (200, True), target
+        assert (await see(web, "/search?q=hello", **none)).headers["location"] == "/jobs?missing=hello"
+        for target in (
+            "/schedules",
+            "/jobs?state=ended",
+            "/cancel",
+            "/act?verb=retry",
+            "/jobs?tenant=acme",
+            "/dead?tenant=acme",
+        ):
+            page = await see(web, target, **none)
+            assert page.status == 200, target
+            assert not [link for link in read(page).links if link.startswith("/jobs/")], target
+        for target in ("/cancel", "/act"):
+            await press(web, target, {"verb": "delete"}, **none)
+        assert (await app.queue_stats("default")).failed == 60
 
 
 async def test_an_error_page_has_the_bar_for_whoever_may_see_the_dashboard(app: App, web: Any, work: Any) -> None:

@@ -85,9 +85,9 @@ class Call(NamedTuple, Generic[Q_co]):
             Problem: The caller may see several tenants, and asks for none of them.
         """
         access = self.access
-        if access.tenants is not None and tenant is None:
+        if access.tenants and tenant is None:
             if len(access.tenants) != 1:
-                raise Problem(400, f"tenant: expected one of {', '.join(access.tenants) or 'none'}, which you may see")
+                raise Problem(400, f"tenant: expected one of {', '.join(access.tenants)}, which you may see")
             [tenant] = access.tenants
         if access.tenants is not None and tenant not in access.tenants:
             return [], tenant

@@ -103,7 +103,7 @@ async def listed(call: Call[Jobs]) -> Mapping[str, Any]:
 
 async def _ended(call: Call[Jobs]) -> list[listing.EndedJob]:
     query = call.query
-    if query.name is None and query.tenant is None and call.access.tenants is None:
+    if query.name is None and query.tenant is None and not call.access.tenants:
         return []
     asked = listing.EndedQuery(queue=query.queue, name=query.name, tenant=query.tenant, limit=query.limit)
     return (await listing.ended(call.asking(asked))).jobs

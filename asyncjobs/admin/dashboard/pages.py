@@ -130,7 +130,8 @@ async def search(call: Call[Search]) -> Mapping[str, Any]:
             raise Redirect("queues", wanted)
         if wanted in {one.name for one in await call.app.names(call.access.queues)}:
             raise Redirect("names", wanted)
-    if "values" in call.access.permissions and (tenants is None or len(tenants) == 1):
+    # Of several tenants, the page of jobs takes one.
+    if "values" in call.access.permissions and tenants != []:
         raise Redirect("jobs", state="any", text=wanted, missing=wanted)
     raise Redirect("jobs", missing=wanted)
 
