@@ -89,6 +89,20 @@ async def test_a_purge_whose_count_has_found_none_yet_can_be_done(
         assert await app.jobs("scheduled") == []
 
 
+async def test_few_jobs_of_a_tenant_are_counted_among_very_many_of_others(
+    app: App, api: Any, work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of each of the four places one at least.
+    monkeypatch.setattr(counting, "_MAX_PAGES", 6)
+    async with app:
+        await app.enqueue_many([work.with_options(tenant="globex").request(number) for number in range(3_000)])
+        await app.enqueue_many([work.with_options(tenant="acme").request(number) for number in range(3)])
+        calls = counted(app, monkeypatch)
+        reply = (await ask(api, "/tenants/acme/purge", {"dry_run": True})).json
+        assert (reply["matched"], reply["matched_all"]) == (3, True)
+        assert (calls.count("scan"), calls.count("page")) == (5, 0)
+
+
 @pytest.mark.parametrize("verb", ["retry", "delete"])
 async def test_dead_jobs_of_which_the_count_has_found_none_yet_can_be_acted_on(
     app: App, web: Any, fail: Any, monkeypatch: pytest.MonkeyPatch, verb: str
