@@ -160,6 +160,18 @@ async def test_a_caller_who_may_see_no_tenant_is_told_so_on_each_tab(app: App, w
         assert (await app.queue_stats("default")).failed == 60
 
 
+@pytest.mark.parametrize("make_app", ["memory"], indirect=True)
+@pytest.mark.parametrize(("place", "verb"), [("act", "retry"), ("act", "delete"), ("cancel", "cancel")])
+async def test_from_as_many_jobs_on_the_number_is_typed_whatever_is_done(
+    app: App, web: Any, work: Any, place: str, verb: str
+) -> None:
+    async with app:
+        for count, typed, is_done in ((499, "", True), (500, "", False), (500, "50", False), (1_500, "1,500", True)):
+            fields = {"verb": verb} if place == "act" else {}
+            reply = await press(web, f"/{place}", {**fields, "count": str(count), "typed": typed})
+            assert ("mistyped" not in reply.headers["location"]) == is_done, (count, typed)
+
+
 async def test_an_error_page_has_the_bar_for_whoever_may_see_the_dashboard(app: App, web: Any, work: Any) -> None:
     async with app:
         await work.delay("x")

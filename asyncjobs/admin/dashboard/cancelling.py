@@ -8,19 +8,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from asyncjobs.admin.api import bulk, listing
-from asyncjobs.admin.api.route import Call, InQueue, NoQuery
-from asyncjobs.admin.dashboard.page import Form, Page, Redirect
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Reason
+from asyncjobs.admin.dashboard.page import TYPED_FROM, Form, Number, Page, Redirect, is_mistyped
 from asyncjobs.app.counting import Count
-from asyncjobs.core.bounds import MAX_COUNT
 
 __all__ = ["FORMS", "PAGES"]
 
-#: From how many jobs on their number must be typed.
-TYPED_FROM = 500
-
 _EXAMPLES = 5
-
-_Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 
 
 class CancelAll(InQueue, frozen=True, forbid_unknown_fields=True):
@@ -34,13 +28,13 @@ class CancelAll(InQueue, frozen=True, forbid_unknown_fields=True):
     """Only jobs of this tenant."""
     text: str | None = None
     """Only jobs in which this text stands."""
-    why: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    why: Reason = ""
     """The reason, for the audit and for who waits for a result."""
     cursor: Annotated[str, msgspec.Meta(max_length=8_000)] = ""
     """Where the next portion goes on."""
-    did: _Number = 0
+    did: Number = 0
     """How many jobs were cancelled so far."""
-    count: _Number = 0
+    count: Number = 0
     """How many jobs there were when the page asked."""
     mistyped: Literal["", "1"] = ""
     """Whether another number was typed than that of the jobs."""
@@ -75,7 +69,7 @@ async def cancel(call: Call[CancelAllNow]) -> Redirect:
     """Cancel the first portion, or the next one; and go on to the page that says how far it is."""
     query = call.query
     told = {**query.filter, "why": query.why}
-    if not query.cursor and query.count >= TYPED_FROM and query.typed.replace(",", "").strip() != str(query.count):
+    if not query.cursor and is_mistyped(query.typed, query.count):
         return Redirect("cancel", **told, mistyped="1")
     body = bulk.Cancel(filter=_which(query), cursor=query.cursor, why=query.why)
     reply = await bulk.cancel(_asking(call, body))

@@ -12,8 +12,8 @@ import msgspec
 
 from asyncjobs.admin.api import bulk, jobs, undoing
 from asyncjobs.admin.api import dead as groups
-from asyncjobs.admin.api.route import Call, InQueue, NoQuery
-from asyncjobs.admin.dashboard.page import Form, Page, Redirect, to_own_tenant
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Reason
+from asyncjobs.admin.dashboard.page import TYPED_FROM, Form, Number, Page, Redirect, is_mistyped, to_own_tenant
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
 from asyncjobs.app.counting import Count
@@ -27,9 +27,6 @@ __all__ = ["FORMS", "PAGES"]
 MAX_GROUPS = 50
 JOBS_BELOW = 20
 
-#: From how many jobs on their number must be typed.
-TYPED_FROM = 1_000
-
 #: How many jobs a trial has, and how long a page waits for their ends, in seconds.
 TRIAL = 10
 TRIAL_WAIT_S = 2.0
@@ -37,17 +34,15 @@ TRIAL_WAIT_S = 2.0
 # Over how many hours each choice of the filter reaches.
 _HOURS = {"1h": 1, "24h": 24, "7d": 168}
 
-_Number = Annotated[int, msgspec.Meta(ge=0, le=99_999_999_999_998)]
-
 
 class Dead(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True):
     """The filter of the page of dead jobs, and what was done before."""
 
     done: Literal["", "retry", "delete", "undo", "seen"] = ""
     """What was done."""
-    n: _Number = 0
+    n: Number = 0
     """With how many jobs."""
-    deletion: _Number = 0
+    deletion: bulk.Deletion | None = None
     """The number of the deletion, so that it can be undone."""
     job: str = ""
     """The id of the only job that was deleted."""
@@ -62,15 +57,15 @@ class Act(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     verb: Literal["retry", "delete"]
     """What is done with them, which is the permission that it needs, too."""
-    why: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    why: Reason = ""
     """The reason, for the audit."""
     minutes: Annotated[float, msgspec.Meta(ge=0, le=10_080)] = 0
     """Within how many minutes retried jobs start."""
     cursor: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
     """Where the next portion goes on."""
-    did: _Number = 0
+    did: Number = 0
     """With how many jobs it was done so far."""
-    count: _Number = 0
+    count: Number = 0
     """How many jobs there were when the page asked."""
     job: Annotated[list[str], msgspec.Meta(max_length=TRIAL)] = msgspec.field(default_factory=list)
     """The ids of the jobs of a trial, each with its queue."""
@@ -90,7 +85,7 @@ class ActNow(Act, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Seen(InQueue, frozen=True, forbid_unknown_fields=True):
     """What is noted of a group."""
 
-    note: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    note: Reason = ""
     """The note."""
     state: Literal["seen", "new"] = "seen"
     """How it is marked."""
@@ -99,11 +94,11 @@ class Seen(InQueue, frozen=True, forbid_unknown_fields=True):
 class Undo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which deletion is undone."""
 
-    deletion: _Number = 0
+    deletion: bulk.Deletion | None = None
     """Its number."""
     job: str = ""
     """The id of its only job."""
-    n: _Number = 0
+    n: Number = 0
     """How many jobs are back already."""
 
 
@@ -192,7 +187,7 @@ async def act(call: Call[ActNow]) -> Redirect:
     until = query.until or datetime.now(UTC)
     if query.trial:
         return await _begin_trial(call, until)
-    if not query.cursor and query.count >= TYPED_FROM and query.typed.replace(",", "").strip() != str(query.count):
+    if not query.cursor and is_mistyped(query.typed, query.count):
         return Redirect("act", **_told(query, until), mistyped="1")
     which, why = _which(query), query.why
     if query.verb == "retry":

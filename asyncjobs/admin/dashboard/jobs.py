@@ -13,7 +13,7 @@ from asyncjobs.admin.api import jobs, listing, queues
 from asyncjobs.admin.api.route import Call, InQueue
 from asyncjobs.admin.dashboard.commands import command, python_call
 from asyncjobs.admin.dashboard.figures import sample_of
-from asyncjobs.admin.dashboard.page import Form, Page, Redirect, to_own_tenant
+from asyncjobs.admin.dashboard.page import Form, Number, Page, Redirect, to_own_tenant
 from asyncjobs.admin.dashboard.shell import place_of
 from asyncjobs.admin.door import require
 from asyncjobs.admin.problem import Problem
@@ -51,9 +51,9 @@ class Jobs(InQueue, frozen=True, forbid_unknown_fields=True):
     """An id that was searched in vain."""
     done: str = ""
     """What was done before: a verb of ``Selected``."""
-    n: int = 0
+    n: Number = 0
     """With how many jobs."""
-    skipped: int = 0
+    skipped: Number = 0
     """With how many jobs it was too late."""
 
     @property

@@ -12,8 +12,26 @@ from starlette.responses import Response
 
 from asyncjobs.admin.access import Permission
 from asyncjobs.admin.api.route import Call, NoQuery
+from asyncjobs.core.bounds import MAX_COUNT
 
-__all__ = ["Attachment", "Done", "Form", "Page", "Redirect", "Stream", "to_own_tenant"]
+__all__ = [
+    "TYPED_FROM",
+    "Attachment",
+    "Done",
+    "Form",
+    "Number",
+    "Page",
+    "Redirect",
+    "Stream",
+    "is_mistyped",
+    "to_own_tenant",
+]
+
+#: From how many jobs on their number must be typed.
+TYPED_FROM = 500
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+"""How many jobs, in an address or a form."""
 
 
 class Page(NamedTuple):
@@ -90,6 +108,11 @@ class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The verb."""
     job: str = ""
     """The id of the job that came of it."""
+
+
+def is_mistyped(typed: str, count: int) -> bool:
+    """Return whether there are so many jobs that their number must be typed, and something else was."""
+    return count >= TYPED_FROM and typed.replace(",", "").strip() != str(count)
 
 
 def to_own_tenant(call: Call[Any], place: str) -> None:

@@ -8,20 +8,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from asyncjobs.admin.api import purging, queues
-from asyncjobs.admin.api.route import Call, InQueue, NoQuery
+from asyncjobs.admin.api.route import Call, InQueue, NoQuery, Reason
 from asyncjobs.admin.dashboard.keeping import kept
-from asyncjobs.admin.dashboard.page import Done, Form, Page, Redirect
+from asyncjobs.admin.dashboard.page import Done, Form, Number, Page, Redirect
 from asyncjobs.admin.dashboard.shown import visible
 from asyncjobs.app.counting import Count
 from asyncjobs.app.tenants import TenantStats
-from asyncjobs.core.bounds import MAX_COUNT
 
 __all__ = ["FORMS", "PAGES", "TENANTS_S", "own_tenants"]
 
 #: How old the list of tenants may be: many jobs are looked at for it.
 TENANTS_S = 5.0
-
-_Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 
 
 class Tenants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,20 +31,20 @@ class Tenants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class OneTenant(Done, frozen=True, forbid_unknown_fields=True):
     """Which tenant a page shows."""
 
-    n: _Number = 0
+    n: Number = 0
     """With how many jobs it was done."""
 
 
 class Purge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far a purge is, or none yet."""
 
-    why: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    why: Reason = ""
     """The reason, for the audit."""
     cursor: Annotated[str, msgspec.Meta(max_length=8_000)] = ""
     """Where the next portion goes on."""
-    did: _Number = 0
+    did: Number = 0
     """With how many jobs it was done so far."""
-    count: _Number = 0
+    count: Number = 0
     """How many jobs there were when the page asked."""
     mistyped: Literal["", "1"] = ""
     """Whether something else was typed than the id of the tenant."""
