@@ -23,7 +23,7 @@ from asyncjobs.core.settlement import Completed, Failed, Outcome, Released, Snoo
 from asyncjobs.core.turns import weight_in
 from asyncjobs.ports import Claimed, ClaimRequest, GateFigures, Hold
 from asyncjobs.testing.conformance.bench import Bench
-from asyncjobs.testing.conformance.lined import close_by, send_lined
+from asyncjobs.testing.conformance.lined import close_by, declare, send_lined
 from tests.conformance.kits import MemoryKit, RedisKit
 from tests.servers import Server
 
@@ -474,6 +474,61 @@ async def test_a_clock_that_is_set_back_closes_no_gate_on_redis(redis_server: Se
     await kit.broker.open()
     try:
         await _set_clock_back(kit)
+    finally:
+        await kit.broker.close()
+        kit.close()
+
+
+async def _empty_a_line_that_waits(kit: MemoryKit | RedisKit, leaving: str, *, is_audited: bool) -> None:
+    bench = Bench(kit)
+    await declare(bench, all=1)
+    await send_lined(bench, gates=["all"])
+    [holder] = (await bench.claim()).jobs
+    [only] = await send_lined(bench, "a", ["all"])
+    assert await bench.claim_ids() == []
+    if leaving == "cancel":
+        assert await bench.cancel(only) == "cancelled"
+    else:
+        priority, delay_ms = (1, None) if leaving == "priority" else (None, WAIT_MS)
+        edited = await bench.broker.edit(bench.queue, only, priority=priority, delay_ms=delay_ms, due_at_ms=None)
+        assert edited == "edited"
+    if is_audited:
+        await bench.broker.prune([bench.queue], 10**9, 10**6)
+    assert await kit.faults_of_lines(bench.queue) == []
+    await bench.settle([holder])
+    assert await kit.faults_of_lines(bench.queue) == []
+    # What is sent to the same line begins anew.
+    sent = await send_lined(bench, "a", ["all"]) + ([only] if leaving != "cancel" else [])
+    await kit.advance(WAIT_MS)
+    ran = []
+    while jobs := (await bench.claim(1)).jobs or (await bench.claim(1)).jobs:
+        ran += [job.id for job in jobs]
+        await bench.settle(jobs)
+    assert sorted(ran) == sorted(sent)
+    await kit.advance(10**7)
+    await bench.broker.prune([bench.queue], 10**9, 10**6)
+    assert await kit.remains_of_lines(bench.queue) == []
+
+
+EMPTIED = pytest.mark.parametrize(
+    ("leaving", "is_audited"),
+    [(leaving, audited) for leaving in ("priority", "time", "cancel") for audited in (False, True)],
+)
+
+
+@EMPTIED
+async def test_nothing_is_left_in_memory_of_a_line_emptied_while_it_waited(leaving: str, is_audited: bool) -> None:
+    await _empty_a_line_that_waits(MemoryKit(), leaving, is_audited=is_audited)
+
+
+@EMPTIED
+async def test_nothing_is_left_on_redis_of_a_line_emptied_while_it_waited(
+    redis_server: Server, leaving: str, is_audited: bool
+) -> None:
+    kit = RedisKit(redis_server)
+    await kit.broker.open()
+    try:
+        await _empty_a_line_that_waits(kit, leaving, is_audited=is_audited)
     finally:
         await kit.broker.close()
         kit.close()

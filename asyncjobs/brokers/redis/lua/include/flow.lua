@@ -27,7 +27,19 @@ local function check_flow(q, flow)
   end
 end
 
+local function forget_list(q, line)
+  local fields, where = {}, line_where(line.field)
+  for n, id in ipairs(line.left) do
+    fields[n] = gone_field(where, id)
+  end
+  in_parts('HDEL', q.gone, fields)
+  redis.call('DEL', line_key(q, line.field))
+end
+
 local function write_line(q, line)
+  if line.left and line.left[1] then
+    return forget_list(q, line)
+  end
   local key = line.list or line_key(q, line.field)
   if line.taken_to and line.taken_to > 0 then
     redis.call('LTRIM', key, line.taken_to, '-1')

@@ -220,9 +220,11 @@ local function end_wait(flow, line, name)
   note_cfg(flow, 'waits', line.priority)
 end
 
--- Takes away a line that was emptied while it waited for a gate, with what it has booked.
+-- Takes away a line that was emptied while it waited for a gate, with what it has booked and the entries of its list,
+-- which are all gone.
 local function forget_line(q, flow, line, name)
   end_wait(flow, line, name)
+  line.left = is_any_gone(q) and redis.call('LRANGE', line_key(q, line.field), 0, -1) or none
   flow.all_lines, flow.is_any_forgotten = (flow.all_lines or 0) - 1, true
   set_state(flow, line, nil)
   read_gates(q, flow, line.gates)
