@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from datetime import UTC, datetime
@@ -251,6 +252,27 @@ async def test_a_portion_of_cancelled_jobs_ends_when_its_time_is_over(
         assert (rest["matched"], rest["matched_all"], rest["next"]) == (5, True, None)
         assert first["done"] + rest["done"] == (0 if dry_run else 8)
         assert len(await app.jobs("ready")) == (8 if dry_run else 0)
+
+
+async def test_jobs_that_were_sent_in_a_time_are_cancelled(app: App, web: Starlette, shop: Any) -> None:
+    async with app:
+        sent, times = [], []
+        for number in range(3):
+            sent.append((await shop.delay(number)).id)
+            # Times are told to the millisecond.
+            await asyncio.sleep(0.005)
+            times.append(datetime.now(UTC).isoformat())
+            await asyncio.sleep(0.005)
+        which = {"filter": {"since": times[0]}, "until": times[1]}
+        for body, count in ((which, 1), ({"filter": {"since": times[2]}}, 0), ({"filter": {}, "until": times[1]}, 2)):
+            assert (await ask(web, "/jobs/cancel", {**body, "dry_run": True})).json["matched"] == count, body
+        assert (await ask(web, "/jobs/cancel", which)).json["done"] == 1
+        assert [job.id for job in await app.jobs("ready")] == [sent[0], sent[2]]
+        [entry] = await app.audit()
+        assert {"since", "until"} <= entry.filter.keys()
+        for wrong in ({"filter": {"since": "2026-11-01T01:00:00"}}, {"filter": {}, "until": "yesterday"}):
+            assert (await ask(web, "/jobs/cancel", wrong)).status == 400
+        assert len(await app.jobs("ready")) == 2
 
 
 async def test_a_cancellation_does_not_go_on_where_one_of_other_jobs_was(app: App, web: Starlette, shop: Any) -> None:

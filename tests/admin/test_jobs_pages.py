@@ -284,6 +284,27 @@ async def test_all_jobs_of_a_filter_are_cancelled_in_portions_once_their_number_
         assert {(one.verb, one.via, one.note) for one in await app.audit()} == {("cancel_jobs", "dashboard", "spam")}
 
 
+async def test_jobs_that_are_sent_after_the_question_are_not_cancelled(app: App, web: Any, mail: Any) -> None:
+    async with app:
+        await app.enqueue_many([mail.request(f"user{number}@example.com") for number in range(600)])
+        asked = await look(web, "/cancel?state=ready&queue=bulk")
+        fields = {**asked.forms["/cancel"], "typed": "600"}
+        # The clock of the sender, which is that of its id, has gone on.
+        await asyncio.sleep(0.01)
+        late = [(await mail.delay("late@example.com")).id]
+        while True:
+            reply = await post(web, "/cancel", **fields)
+            page = await look(web, reply.headers["location"])
+            if "/cancel" not in page.forms:
+                break
+            fields = page.forms["/cancel"]
+            late.append((await mail.delay("later@example.com")).id)
+        assert "600 cancelled." in page.text
+        assert [job.id for job in await app.jobs("ready")] == late
+        [link, *_] = [one for one in (await look(web, "/audit")).links if one.startswith("/jobs?")]
+        assert link == "/jobs?state=ready&queue=bulk"
+
+
 async def test_jobs_are_cancelled_by_name_tenant_and_text_and_others_left(app: App, web: Any, mail: Any) -> None:
     async with app:
         for tenant, to in (("acme", "ada@x"), ("acme", "bob@x"), ("globex", "ada@x")):

@@ -22,7 +22,8 @@ from asyncjobs.app.verbs.dead import DeadFilter, delete_found, failed_within, re
 from asyncjobs.app.verbs.sweeping import cancel_many
 from asyncjobs.app.verbs.undoing import new_deletion
 from asyncjobs.core.bounds import shown
-from asyncjobs.core.duration import utc_time
+from asyncjobs.core.duration import unix_ms, utc_time
+from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
 from asyncjobs.core.retention import UNGROUPED
 from asyncjobs.core.states import JobState
@@ -99,6 +100,8 @@ class WhichLive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Only jobs of this tenant."""
     text: str | None = None
     """Only jobs in which this text stands."""
+    since: _Time | None = None
+    """Only jobs that were sent at this time or later, by the clock of their sender."""
 
 
 class _Bulk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,6 +149,8 @@ class Cancel(_Bulk, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     filter: WhichLive | None = None
     """All jobs that pass this filter, in place of ids."""
+    until: _Time | None = None
+    """Only jobs that were sent before this time, by the clock of their sender; by default also those sent meanwhile."""
 
 
 class BulkReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,22 +267,25 @@ async def cancel(call: Call[NoQuery]) -> BulkReply:
     which = asked.filter or WhichLive()
     queues, tenant = call.narrowed(which.queue, which.tenant)
     told = {"state": which.state, "name": which.name, "tenant": tenant, "text": which.text}
+    times = {"since": which.since, "until": asked.until}
+    in_time = JobFilter(since_ms=unix_ms(which.since), until_ms=unix_ms(asked.until))
     search = partial(call.app.search_jobs, which.text, name=which.name, tenant=tenant, state=which.state, queue=queues)
-    if asked.dry_run and not (which.text or which.name or tenant_here(tenant)):
+    if asked.dry_run and not (which.text or which.name or tenant_here(tenant) or any(times.values())):
         return BulkReply(matched=(await search(limit=1)).total, done=0, next=None)
     found: list[Job] = []
     matched, after, ends_at = 0, asked.cursor, time.monotonic() + PORTION_S
     most = MAX_COUNTED if asked.dry_run else asked.limit
     while True:
-        jobs, after, *_ = await search(limit=most - matched, after=after)
+        listed, after, *_ = await search(limit=most - matched, after=after)
+        jobs = [job for job in listed if in_time.matches(job)]
         matched += len(jobs)
         found += [] if asked.dry_run else jobs
         if not after or matched == most or time.monotonic() >= ends_at:
-            done = await _cancel(call, found, told)
+            done = await _cancel(call, found, {**told, **times})
             return BulkReply(matched=matched, matched_all=not after, done=done, next=after or None)
 
 
-async def _cancel(call: Call[NoQuery], jobs: list[Job], which: Mapping[str, str | None] | None = None) -> int:
+async def _cancel(call: Call[NoQuery], jobs: list[Job], which: Mapping[str, object] | None = None) -> int:
     """Cancel jobs, unless the request is a dry run; return how many were not over yet."""
     asked: Cancel = call.body
     if asked.dry_run:

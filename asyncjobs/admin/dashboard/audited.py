@@ -27,7 +27,7 @@ _PAGES = {
     "purge_tenant": "tenants",
 }
 _OF_DEAD = {"name", "error", "tenant", "group", "since", "until"}
-_OF_LIVE = {"state", "name", "tenant"}
+_OF_LIVE = {"state", "name", "tenant", "text", "until"}
 
 
 class Place(NamedTuple):
@@ -56,5 +56,7 @@ def place_of(entry: AuditEntry) -> Place | None:
         group = {"group": given["group"] or UNGROUPED} if "group" in given else {}
         return Place(("dead",), {**given, **group, "queue": entry.queue})
     if entry.verb == "cancel_jobs" and given.keys() <= _OF_LIVE:
-        return Place(("jobs",), {"state": "any", **given, "queue": entry.queue})
+        # What is left was sent before that time, and the page of jobs has no times.
+        which = {name: value for name, value in given.items() if name != "until"}
+        return Place(("jobs",), {"state": "any", **which, "queue": entry.queue})
     return None

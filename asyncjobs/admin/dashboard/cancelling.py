@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -28,6 +29,8 @@ class CancelAll(InQueue, frozen=True, forbid_unknown_fields=True):
     """Only jobs of this tenant."""
     text: str | None = None
     """Only jobs in which this text stands."""
+    until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """Only jobs that were sent before this time; by default now, so that what is sent meanwhile is left out."""
     why: Reason = ""
     """The reason, for the audit and for who waits for a result."""
     cursor: Annotated[str, msgspec.Meta(max_length=8_000)] = ""
@@ -57,26 +60,32 @@ async def asked(call: Call[CancelAll]) -> Mapping[str, Any]:
     query = call.query
     if query.cursor:
         # What was counted first says how far it is.
-        return {"count": Count(query.count), "examples": [], "typed_from": TYPED_FROM}
+        return {"count": Count(query.count), "examples": [], "until": query.until, "typed_from": TYPED_FROM}
     listed = listing.ListedQuery(**query.filter, limit=_EXAMPLES)  # type: ignore[arg-type]
     found = await listing.listed(call.asking(listed))
     reply = await bulk.cancel(_asking(call, bulk.Cancel(filter=_which(query), dry_run=True)))
     count = Count(reply.matched, reply.matched_all)
-    return {"count": count, "examples": found.jobs, "typed_from": TYPED_FROM}
+    return {"count": count, "examples": found.jobs, "until": query.until or _now(), "typed_from": TYPED_FROM}
 
 
 async def cancel(call: Call[CancelAllNow]) -> Redirect:
     """Cancel the first portion, or the next one; and go on to the page that says how far it is."""
     query = call.query
-    told = {**query.filter, "why": query.why}
+    until = query.until or _now()
+    told = {**query.filter, "until": until.isoformat(), "why": query.why}
     if not query.cursor and is_mistyped(query.typed, query.count):
         return Redirect("cancel", **told, mistyped="1")
-    body = bulk.Cancel(filter=_which(query), cursor=query.cursor, why=query.why)
+    body = bulk.Cancel(filter=_which(query), until=until, cursor=query.cursor, why=query.why)
     reply = await bulk.cancel(_asking(call, body))
     did = str(query.did + reply.done)
     if reply.next is None:
         return Redirect("jobs", **query.filter, done="cancel", n=did)
     return Redirect("cancel", **told, did=did, count=str(query.count), cursor=reply.next)
+
+
+def _now() -> datetime:
+    """Return the time before which a job was sent that is here now; ids are told to the millisecond."""
+    return datetime.now(UTC) + timedelta(milliseconds=1)
 
 
 def _asking(call: Call[Any], body: bulk.Cancel) -> Call[NoQuery]:

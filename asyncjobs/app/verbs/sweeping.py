@@ -152,7 +152,7 @@ class SweepVerbs(Verbs):
 
 @on_app_loop
 async def cancel_many(
-    app: SweepVerbs, job_ids: Sequence[str], *, queue: str, reason: str, which: Mapping[str, str | None] | None = None
+    app: SweepVerbs, job_ids: Sequence[str], *, queue: str, reason: str, which: Mapping[str, object] | None = None
 ) -> int:
     """Cancel jobs of a queue as ``app.cancel_job`` does, in one call and with one entry of the audit.
 
