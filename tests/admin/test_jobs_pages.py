@@ -284,6 +284,24 @@ async def test_all_jobs_of_a_filter_are_cancelled_in_portions_once_their_number_
         assert {(one.verb, one.via, one.note) for one in await app.audit()} == {("cancel_jobs", "dashboard", "spam")}
 
 
+@pytest.mark.parametrize("odd", ["gnp.\u202eexe\u2066", "a\u200bb", '"><b>&#8238;&amp;'])
+async def test_what_cannot_be_seen_of_a_filter_comes_back_from_the_page_that_asks(
+    app: App, web: Any, mail: Any, odd: str
+) -> None:
+    async with app:
+        await mail.with_options(tenant=odd).delay("x")
+        written = odd.replace("\u202e", "\\u202e").replace("\u2066", "\\u2066").replace("\u200b", "\\u200b")
+        kept = await mail.with_options(tenant=f"{written}!").delay("x")
+        asked = await look(web, f"/cancel?state=ready&tenant={quote(odd, safe='')}")
+        reply = await post(web, "/cancel", **asked.forms["/cancel"])
+        assert "1 cancelled." in (await look(web, reply.headers["location"])).text
+        await mail.with_options(job_id=odd).delay("x")
+        asked = await look(web, f"/jobs/selected?verb=cancel&job={quote(f'{odd} bulk', safe='')}")
+        reply = await post(web, "/jobs/selected", **asked.forms["/jobs/selected"])
+        assert "1 cancelled." in (await look(web, reply.headers["location"])).text
+        assert [job.id for job in await app.jobs("ready")] == [kept.id]
+
+
 async def test_jobs_that_are_sent_after_the_question_are_not_cancelled(app: App, web: Any, mail: Any) -> None:
     async with app:
         await app.enqueue_many([mail.request(f"user{number}@example.com") for number in range(600)])

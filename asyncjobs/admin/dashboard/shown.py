@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from jinja2 import pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup, escape
 
 from asyncjobs.admin.dashboard.audited import place_of
 from asyncjobs.admin.dashboard.charts import spark
@@ -33,6 +35,18 @@ def visible(value: Any) -> Any:
     if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
         return value
     return "".join(one if one in "\n\t" or is_harmless(one) else repr(one)[1:-1] for one in value)
+
+
+def exact(value: Any) -> Markup:
+    """Return the value of a hidden field as it is to come back, with what can't be seen as character references.
+
+    HTML has no references to controls, which are written out as elsewhere.
+    """
+    return Markup("".join(one if one in "\n\t" or is_harmless(one) else _referred(one) for one in escape(str(value))))
+
+
+def _referred(character: str) -> str:
+    return repr(character)[1:-1] if unicodedata.category(character) in ("Cc", "Cs") else f"&#{ord(character)};"
 
 
 def number(value: int | float | None) -> str:
@@ -139,6 +153,7 @@ FILTERS: Sequence[Callable[..., Any]] = (
     brief,
     clock,
     duration,
+    exact,
     group_of_tenant,
     in_words,
     in_zone,
