@@ -189,6 +189,22 @@ async def test_a_portion_ends_where_few_of_the_dead_pass_the_filter_and_the_next
         assert len(await dead(app)) == 15
 
 
+@pytest.mark.parametrize("verb", ["retry", "delete"])
+async def test_dead_jobs_are_not_gone_through_from_where_others_were(
+    app: App, web: Starlette, shop: Any, verb: str
+) -> None:
+    async with app:
+        await bury(app, shop, *range(5))
+        cursor = (await ask(web, f"/jobs/{verb}", {"filter": {}, "limit": 3})).json["next"]
+        for which in ({"name": shop.name}, {"queue": "default"}, {"since": "2026-01-01T00:00:00Z"}):
+            reply = await ask(web, f"/jobs/{verb}", {"filter": which, "cursor": cursor})
+            assert (reply.status, "to the same question" in reply.json["detail"]) == (400, True), which
+        other = "delete" if verb == "retry" else "retry"
+        assert (await ask(web, f"/jobs/{other}", {"filter": {}, "cursor": cursor})).status == 400
+        assert len(await dead(app)) == 2
+        assert (await ask(web, f"/jobs/{verb}", {"filter": {}, "cursor": cursor})).json["done"] == 2
+
+
 async def test_a_deletion_in_portions_is_undone_as_one(app: App, web: Starlette, shop: Any) -> None:
     async with app:
         sent = await bury(app, shop, *range(5))

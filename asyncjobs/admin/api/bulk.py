@@ -21,7 +21,7 @@ from asyncjobs.app.counting import Count, count_jobs
 from asyncjobs.app.verbs.dead import DeadFilter, delete_found, failed_within, retry_found
 from asyncjobs.app.verbs.sweeping import cancel_many
 from asyncjobs.app.verbs.undoing import new_deletion
-from asyncjobs.core.bounds import shown
+from asyncjobs.core.cursor import cursor_of, read_cursor
 from asyncjobs.core.duration import unix_ms, utc_time
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
@@ -228,7 +228,7 @@ async def act_on_dead(call: Call[Any], verb: DeadVerb, asked: Dead) -> BulkReply
         matched=len(jobs),
         matched_all=not after,
         done=done,
-        next=_cursor(goes_on) if after else None,
+        next=cursor_of(goes_on, *_question(asked)) if after else None,
         deletion=position.deletion if verb == "delete" else None,
     )
 
@@ -369,22 +369,20 @@ def _position(asked: Dead) -> _Position:
     """Return where a portion begins.
 
     Raises:
-        Problem: The cursor is none of ours.
+        ArgumentsError: The cursor is none of ours, or is one of other jobs.
     """
     now = datetime.now(UTC)
     if asked.cursor:
-        try:
-            return msgspec.json.decode(asked.cursor, type=_Position)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise Problem(400, f"cursor={shown(asked.cursor)}: expected next of a reply before, or none") from None
+        return read_cursor("cursor", asked.cursor, _Position, *_question(asked))
     deletion = getattr(asked, "deletion", None) or new_deletion()
     # What died in this millisecond, too.
     until = asked.until or utc_time(int(now.timestamp() * 1000) + 1)
     return _Position(until, int(now.timestamp() * 1000), 0, 0, deletion, "")
 
 
-def _cursor(position: _Position) -> str:
-    return msgspec.json.encode(position).decode()
+def _question(asked: Dead) -> tuple[str, str]:
+    """Return what all portions have in common: what is done to which jobs."""
+    return type(asked).__name__, repr(asked.filter)
 
 
 ROUTES = [

@@ -61,7 +61,7 @@ class Act(jobs.FailedQuery, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """The reason, for the audit."""
     minutes: Annotated[float, msgspec.Meta(ge=0, le=10_080)] = 0
     """Within how many minutes retried jobs start."""
-    cursor: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+    cursor: Annotated[str, msgspec.Meta(max_length=8_000)] = ""
     """Where the next portion goes on."""
     did: Number = 0
     """With how many jobs it was done so far."""
