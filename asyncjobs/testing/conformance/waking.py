@@ -107,6 +107,20 @@ class Waking(Theme):
         await bench.send(bench.new(delay_ms=30_000))
         assert await bench.broker.wait([bench.queue], SOON_S)
 
+    async def test_a_job_that_has_left_the_queue_keeps_no_worker_asleep_that_knows_a_parked_one(
+        self, bench: Bench
+    ) -> None:
+        known = frozenset({"work"})
+        await bench.send(bench.new("other"))
+        assert await bench.claim_ids(names=known) == []
+        assert (await bench.figures()).parked == 1
+        [moved] = await bench.send()
+        edited = await bench.broker.edit(bench.queue, moved, priority=None, delay_ms=60_000, due_at_ms=None)
+        assert edited == "edited"
+        assert await bench.broker.wait([bench.queue], SOON_S)
+        assert await bench.claim_ids(names=known) == []
+        assert await bench.broker.wait([bench.queue], SOON_S)
+
     async def test_a_worker_that_withdraws_wakes_another_one_only_where_something_is_ready(self, bench: Bench) -> None:
         await bench.broker.withdraw("worker", [bench.queue])
         assert not await bench.broker.wait([bench.queue], QUIET_S)

@@ -255,7 +255,7 @@ local function claim(q, want)
   if flow then
     has_moved = has_moved or #sorted.members > 0 or next(sorted.parked) ~= nil
   end
-  local is_idle = not (has_moved or more or own.ids[1])
+  local is_idle = not (more or sorted.members[1] or next(sorted.parked))
   local passes = not (is_paused or is_more_due) and passes_after(q, own, sorted, held, is_idle) or nil
   local moves = has_moved or has_changed or own.lists[1] or passes
   if not moves and next_due < 0 and not keep_number and more == is_rung(q)
