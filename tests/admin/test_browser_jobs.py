@@ -37,6 +37,8 @@ def test_a_failed_job_is_found_by_text_and_retried_to_its_completion(
         assert "203.0.113.7" in page.locator("details[open]").first.inner_text()
         repair()
         page.get_by_role("button", name="Retry", exact=True).click()
+        # It also waits for the page: to load one again that leads to another is an error of the browser.
+        assert "in line again" in page.get_by_role("status").inner_text()
         _wait_for(page, "completed")
         assert "order 1003 charged" in page.locator("main").inner_text()
 
