@@ -134,8 +134,8 @@ def test_source_that_lies_elsewhere_is_watched_with_what_lies_beside_it(
     command.environ["PYTHONPATH"] = os.pathsep.join([str(source), os.environ.get("PYTHONPATH", "")])
     worker = command.start("worker", "live.jobs:app", "--reload")
     assert _answer(app, "version") == "one"
-    (source / "versions" / "current.py").write_text("VERSION = 'two'")
-    until_sync(lambda: _answer(app, "version") == "two", "the worker has started anew", within=STARTED)
+    (source / "versions" / "current.py").write_text("VERSION = 'the second'")
+    until_sync(lambda: _answer(app, "version") == "the second", "the worker has started anew", within=STARTED)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(SOON) == 0
     assert worker.stdout is not None

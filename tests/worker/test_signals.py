@@ -19,24 +19,30 @@ pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::Deprecation
 
 def exit_code_after(number: int) -> int | None:
     """Fork a process, send it a signal, and return its exit code; ``None`` if it goes on."""
-    context = multiprocessing.get_context("fork")
-    runs = context.Event()
+    # No event of multiprocessing: the signal could come while the process holds its lock.
+    running, runs = os.pipe()
 
     def sleep() -> None:
-        runs.set()
-        time.sleep(60)
+        os.write(runs, b".")
+        # A process that a thread has forked sees a signal only in a call that asks for it (Python 3.13): the sleep does
+        # where one comes meanwhile, and not where it comes just before.
+        for _ in range(600):
+            time.sleep(0.1)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
-    child = context.Process(target=sleep)
+    child = multiprocessing.get_context("fork").Process(target=sleep)
     child.start()
     assert child.pid is not None
     if number == signal.SIGINT:
         # The others may come at once.
-        runs.wait(SOON)
+        os.read(running, 1)
     os.kill(child.pid, number)
     child.join(5)
     code = child.exitcode
     child.kill()
     child.join()
+    os.close(running)
+    os.close(runs)
     return code
 
 
