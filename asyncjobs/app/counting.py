@@ -9,7 +9,7 @@ from typing import NamedTuple, Unpack
 from asyncjobs.app.connection import on_app_loop
 from asyncjobs.app.verbs.all import AllVerbs
 from asyncjobs.app.verbs.dead import DeadFilter, job_filter
-from asyncjobs.app.verbs.paging import held_in, matching_pages
+from asyncjobs.app.verbs.paging import JOBS_A_SCAN, held_in, matching_pages
 from asyncjobs.core.filter import JobFilter
 from asyncjobs.core.job import Job
 from asyncjobs.ports import JobStore, Place, ScanRequest
@@ -20,8 +20,6 @@ __all__ = ["Count", "count_jobs", "known_queues"]
 _MAX_COUNT = 10_000
 # How many pages it reads at most, where few of the jobs pass the filter.
 _MAX_PAGES = 100
-# How many jobs that wait or run a page has at most: the broker looks at them, and returns those of the name and tenant.
-_A_SCAN = 2_500
 
 
 class Count(NamedTuple):
@@ -79,7 +77,7 @@ async def _scanned_pages(broker: JobStore, queue: str, place: Place, wanted: Job
     """Yield the jobs that wait or run in one place of a queue and pass a filter, as ``matching_pages`` does."""
     name, tenant, after = wanted.name or "", wanted.tenant or "", ""
     while True:
-        asked = ScanRequest(place=place, limit=_A_SCAN, most=_A_SCAN, name=name, tenant=tenant, after=after)
+        asked = ScanRequest(place=place, limit=JOBS_A_SCAN, most=JOBS_A_SCAN, name=name, tenant=tenant, after=after)
         page = await broker.scan(queue, asked)
         yield [job for job in page.jobs if wanted.matches(job)]
         after = page.next

@@ -256,7 +256,7 @@ async def test_a_portion_of_cancelled_jobs_ends_when_its_time_is_over(
     app: App, web: Starlette, shop: Any, monkeypatch: pytest.MonkeyPatch, dry_run: bool
 ) -> None:
     monkeypatch.setattr(search, "MAX_LOOKED_AT", 3)
-    monkeypatch.setattr(search, "_A_CALL", 3)
+    monkeypatch.setattr(search, "JOBS_A_SCAN", 3)
     async with app:
         await app.enqueue_many([shop.request(number) for number in range(8)])
         body: dict[str, Any] = {"filter": {"name": shop.name}, "dry_run": dry_run}

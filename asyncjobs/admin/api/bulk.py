@@ -241,19 +241,12 @@ async def _act(
     # The job that died first comes first.
     for queue, ids in _by_queue(reversed(jobs)).items():
         if verb == "delete":
-            deletion = position.deletion
-            if which is None:
-                done += sum(await app.delete_jobs(ids, queue=queue, deletion=deletion))
-            else:
-                done += sum(await delete_found(app, ids, which, queue=queue, deletion=deletion))
+            done += sum(await delete_found(app, ids, which, queue=queue, deletion=position.deletion))
             continue
         interval = spread / position.total if spread else 0
         begins = position.began_ms / 1000 + interval * (position.offset + done) - time.time()
         delay, within = max(begins, 0), interval * len(ids)
-        if which is None:
-            done += sum(await app.retry_jobs(ids, queue=queue, delay=delay, spread=within))
-        else:
-            done += sum(await retry_found(app, ids, which, queue=queue, delay=delay, spread=within))
+        done += sum(await retry_found(app, ids, which, queue=queue, delay=delay, spread=within))
     return done
 
 

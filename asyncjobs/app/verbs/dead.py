@@ -279,17 +279,17 @@ async def failed_within(
 
 @on_app_loop
 async def retry_found(
-    app: DeadVerbs, job_ids: Iterable[str], which: DeadFilter, *, queue: str, delay: Duration, spread: Duration
+    app: DeadVerbs, job_ids: Iterable[str], which: DeadFilter | None, *, queue: str, delay: Duration, spread: Duration
 ) -> list[bool]:
-    """Retry jobs as ``app.retry_jobs`` does, and note it as ``app.retry_failed`` does, by their filter."""
+    """Retry jobs as ``app.retry_jobs`` does; those of a filter are noted by it, as of ``app.retry_failed``."""
     return await app._retry_jobs(job_ids, queue, delay, spread, which)
 
 
 @on_app_loop
 async def delete_found(
-    app: DeadVerbs, job_ids: Iterable[str], which: DeadFilter, *, queue: str, deletion: int
+    app: DeadVerbs, job_ids: Iterable[str], which: DeadFilter | None, *, queue: str, deletion: int
 ) -> list[bool]:
-    """Delete jobs as ``app.delete_jobs`` does, and note it as ``app.delete_failed`` does, by their filter."""
+    """Delete jobs as ``app.delete_jobs`` does; those of a filter are noted by it, as of ``app.delete_failed``."""
     return await app._delete_jobs(job_ids, queue, deletion, purge=False, which=which)
 
 

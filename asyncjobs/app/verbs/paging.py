@@ -11,12 +11,14 @@ from asyncjobs.core.job import Job
 from asyncjobs.errors import ArgumentsError
 from asyncjobs.ports import JobStore, ListedPlace, Place, QueueFigures
 
-__all__ = ["ENTRIES_A_PAGE", "ListedState", "held_in", "matching_pages", "pages", "place_of"]
+__all__ = ["ENTRIES_A_PAGE", "JOBS_A_SCAN", "ListedState", "held_in", "matching_pages", "pages", "place_of"]
 
 ListedState = Literal["ready", "scheduled", "running", "parked", "failed"]
 """The states by which jobs are listed; ``failed`` jobs are in the dead letter queue."""
 
 ENTRIES_A_PAGE = 500
+JOBS_A_SCAN = 2_500
+"""How many jobs the broker looks at in one call, and returns those of a name and tenant: some 5 to 10 ms."""
 """How many entries a page has at most."""
 
 

@@ -15,7 +15,7 @@ from asyncjobs.app.naming import Naming
 from asyncjobs.app.reasons import Why
 from asyncjobs.app.stats import queue_stats
 from asyncjobs.app.verbs.base import Verbs
-from asyncjobs.app.verbs.paging import ListedState, held_in, place_of
+from asyncjobs.app.verbs.paging import JOBS_A_SCAN, ListedState, held_in, place_of
 from asyncjobs.app.why import why
 from asyncjobs.core.bounds import MAX_COUNT, checked_count
 from asyncjobs.core.cursor import cursor_of, read_cursor
@@ -34,9 +34,6 @@ __all__ = ["JobsFound", "SearchVerbs", "why_of"]
 MAX_LOOKED_AT = 50_000
 MAX_SECONDS = 0.3
 MAX_BYTES = 8 << 20
-
-# How many jobs one call looks at: some 5 to 10 ms.
-_A_CALL = 2_500
 
 _MAX_SAMPLE = 10_000
 
@@ -116,7 +113,7 @@ class SearchVerbs(Verbs):
         is_filtered = bool(text or name or tenant_here(tenant))
         asked = ScanRequest(
             place="ready",
-            limit=_A_CALL if is_filtered else min(_A_CALL, limit),
+            limit=JOBS_A_SCAN if is_filtered else min(JOBS_A_SCAN, limit),
             most=limit,
             name=checked_text("name", name) if name else "",
             tenant=tenant_here(tenant) or "",
